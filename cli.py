@@ -1,0 +1,261 @@
+"""The `crar` command: parses, calls, prints. No science here."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from typer.exceptions import TyperException
+
+from crar_model import __version__
+from crar_model.errors import UserError
+from crar_model.settings import LossSettings, TrainSettings, from_plain, load_toml, to_plain
+from crar_model.training.members import VARIANTS, Plan, base_plan, transfer_plan
+from crar_model.training.runner import RunResult, plan_of, run_plan
+from reports import console, samples
+from reports.defaults import TRANSFER_DEFAULTS
+
+app = typer.Typer(
+    name="crar",
+    help="Why does a representation transfer end in a bad local minimum, and what gets it out?\n\n"
+    "Train CRAR agents (crar train), transfer them to the inverse maze (crar transfer), judge the outcome "
+    "(crar evaluate), and see what lies between a failed encoder and the global optimum (crar landscape).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+OutOption = Annotated[Path, typer.Option("--out", help="Folder to write to; made if missing.", show_default=False)]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue the run in --out, exactly where it stopped.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="TOML file of settings, named as the flags with _ for -; [loss] holds the loss's. Flags win."),
+]
+PathsArgument = Annotated[list[Path], typer.Argument(help="Checkpoints or run folders; a folder stands for all its members.")]
+
+
+def with_settings(skip: tuple[str, ...] = (), **defaults: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add one flag per field of the settings dataclasses; the command receives those given as `given`.
+
+    Args:
+        skip: fields that are no flags of this command.
+        defaults: defaults to show where the command has its own.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command, eval_str=True)
+        kept = [p for p in signature.parameters.values() if p.name != "given"]
+        fields = {}
+        for kind in (TrainSettings, LossSettings):
+            for item in dataclasses.fields(kind):
+                if item.name in skip or item.name == "loss":
+                    continue
+                fields[item.name] = kind
+                flag = "--" + item.name.replace("_", "-")
+                shown = str(defaults.get(item.name, item.default))
+                names = (f"{flag}/--no-{flag[2:]}",) if isinstance(item.default, bool) else (flag,)
+                option = typer.Option(
+                    *names, help=item.metadata["help"][0].upper() + item.metadata["help"][1:] + ".", show_default=shown,
+                    rich_help_panel="Loss" if kind is LossSettings else "Settings",
+                )  # fmt: skip
+                annotation: Any = cast(Any, Annotated)[type(item.default) | None, option]
+                kept.append(inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
+
+        def wrapper(**values: Any) -> None:
+            given: dict[str, Any] = {"loss": {}}
+            for name, kind in fields.items():
+                if (value := values.pop(name)) is not None:
+                    (given["loss"] if kind is LossSettings else given)[name] = value
+            command(**values, given=given)
+
+        wrapper.__doc__, wrapper.__name__ = command.__doc__, command.__name__
+        cast(Any, wrapper).__signature__ = signature.replace(parameters=kept, return_annotation=None)
+        return wrapper
+
+    return decorate
+
+
+def merged(given: dict[str, Any], config: Path | None, start: dict[str, Any]) -> TrainSettings:
+    """Settings from `start`, overridden by the TOML file, overridden by the flags."""
+    layers = [start, load_toml(config) if config else {}, given]
+    values: dict[str, Any] = {}
+    for layer in layers:
+        loss = layer.get("loss", {})
+        if not isinstance(loss, dict):
+            raise UserError(f"{config}: `loss` must be a table of loss settings")
+        values = values | layer | {"loss": values.get("loss", {}) | loss}
+    settings = from_plain(values, where=str(config or "settings"))
+    settings.validate()
+    return settings
+
+
+def settle(result: RunResult) -> None:
+    """Say how a run ended; a stopped run exits with 130."""
+    for member, update in sorted(result.diverged.items()):
+        print(f"member {member} diverged: not finite at update {update}, frozen there; the others went on", file=sys.stderr)
+    if not result.finished:
+        print(f"stopped and saved; continue with the same command and --resume, or: crar train --resume --out {result.folder}")
+        raise typer.Exit(130)
+    print(f"{len(result.members)} models in {result.folder} (member-0.pt ..., losses.csv, tensorboard/)")
+
+
+@app.command()
+@with_settings()
+def train(
+    given: dict[str, Any],
+    out: OutOption,
+    members: Annotated[int, typer.Option(help="Models to train as one program; member k uses seed + k.")] = 6,
+    resume: ResumeOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Train CRAR agents from random weights, many seeds as one program."""
+    if resume and (out / "run.json").exists():
+        old = plan_of(out)
+        settings = merged(given, config, to_plain(old.settings))
+        plan = dataclasses.replace(old, settings=settings)
+    else:
+        plan = base_plan(merged(given, config, {}), members)
+    train_with_progress(plan, out, resume)
+
+
+@app.command()
+@with_settings(skip=("inverse", "maze"), **TRANSFER_DEFAULTS)
+def transfer(
+    given: dict[str, Any],
+    bases: Annotated[
+        list[Path], typer.Option("--from", help="Base checkpoint; repeat it for several bases in one program.", show_default=False)
+    ],
+    out: OutOption,
+    variant: Annotated[str, typer.Option(help="One of " + ", ".join(VARIANTS) + ".")] = "freeze",
+    members: Annotated[int, typer.Option(help="Seeds per base and learning rate.")] = 8,
+    rates: Annotated[
+        list[float] | None,
+        typer.Option("--rate", help="Learning rate; repeat it to run several in one program.", show_default="--learning-rate"),
+    ] = None,
+    reset: Annotated[str, typer.Option(help="New weights of reset-encoder: glorot (paper) or permute (the code's quirk).")] = "glorot",
+    paired: Annotated[int, typer.Option(help="Paired observations of the variant paired.")] = 500,
+    resume: ResumeOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Transfer base models to the other maze: its observations are negated, the base's dynamics stay.
+
+    Variants: freeze trains the encoder alone (the paper); reset-encoder starts it anew; unfreeze trains everything;
+    omit-ball and delay-structure change the loss; scratch ignores the base; negate-input is the closed form and
+    takes no updates; paired fits the encoder to the base's abstract states of paired observations.
+    """
+    settings = merged(given, config, dict(TRANSFER_DEFAULTS))
+    plan = transfer_plan(settings, bases, variant, members, learning_rates=rates or (), reset=reset, paired=paired)
+    train_with_progress(plan, out, resume)
+
+
+def train_with_progress(plan: Plan, out: Path, resume: bool) -> None:
+    """Run a plan under a progress bar and report how it ended."""
+    with console.progress_bar(f"{plan.variant}: {len(plan.members)} members x {plan.settings.updates} updates") as tick:
+        result = run_plan(plan, out, resume=resume, progress=tick)
+    settle(result)
+
+
+@app.command()
+def evaluate(
+    paths: PathsArgument,
+    base: Annotated[
+        Path | None, typer.Option(help="Compare every embedding with this model's.", show_default="the base that a transfer names")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+) -> None:
+    """Judge models on the complete maze: loss terms, predictions, navigation, matched or swapped."""
+    from reports.models import judge
+
+    judged = judge(paths, base, use_own_base=base is None)
+    if as_json:
+        print(json.dumps({"models": [model.plain() for model in judged]}, indent=1))
+    else:
+        console.print_evaluation(judged)
+
+
+@app.command()
+def landscape(
+    out: OutOption,
+    failed: Annotated[Path, typer.Option("--from", help="The failed transfer.", show_default="the shipped sample")] = samples.FAILED,
+    base: Annotated[
+        Path,
+        typer.Option(
+            "--to",
+            help="The base it should have matched; one of the other maze stands for its closed-form copy.",
+            show_default="the shipped sample",
+        ),
+    ] = samples.BASE,
+    points: Annotated[int, typer.Option(help="Points per line, ends included.")] = 101,
+) -> None:
+    """Write a report of every loss term on the straight way from a failed encoder to the global optimum."""
+    from reports.landscape import write_landscape
+
+    print(f"report: {write_landscape(failed, base, out, points=points, command=command_line())}")
+
+
+@app.command()
+def report(
+    base: Annotated[Path, typer.Option("--base", help="Run folder of the base models.", show_default=False)],
+    transfers: Annotated[
+        list[Path], typer.Option("--transfer", help="Run folder of transfers; repeat it for several.", show_default=False)
+    ],
+    out: OutOption,
+) -> None:
+    """Write the report of a study: outcomes per base and variant, and the figures of the appendix."""
+    from reports.study import write_study
+
+    print(f"report: {write_study(base, transfers, out, command=command_line())}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to; made if missing.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Seed of the first base model.")] = 0,
+    resume: ResumeOption = False,
+) -> None:
+    """Train bases, transfer them, dissect a failed transfer and write the report, in a few minutes."""
+    from reports.demo import run_demo
+
+    print(f"report: {run_demo(out, seed=seed, resume=resume, command=command_line())}")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(f"crar {__version__}")
+
+
+def command_line() -> str:
+    """The command as the user could type it again, for reports."""
+    return shlex.join(["crar", *sys.argv[1:]])
+
+
+def main() -> None:
+    """Entry point: bad input ends in one line on standard error and exit code 2, Ctrl-C in 130."""
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        print(f"crar: error: {error}", file=sys.stderr)
+        code = 2
+    except TyperException as error:
+        message = " ".join(str(error.format_message()).split())
+        print(f"crar: error: {message} (see crar --help)", file=sys.stderr)
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        print("crar: stopped", file=sys.stderr)
+        code = 130
+    except typer.Exit as stop:
+        code = stop.exit_code
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

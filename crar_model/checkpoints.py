@@ -1,0 +1,157 @@
+"""Checkpoints: plain tensors and plain data in one `.pt` file that `torch.load(weights_only=True)` reads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+from zipfile import BadZipFile, is_zipfile
+
+import torch
+
+from crar_model.agents import DenseAgent, agent_for
+from crar_model.errors import UserError
+from crar_model.networks import Params
+
+FORMAT = "crar-checkpoint"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One trained model and where it comes from.
+
+    Attributes:
+        maze: name of the maze, e.g. "simple".
+        inverse: True when the model belongs to the inverse maze.
+        parameters: name -> tensor of one model, float32 on the CPU.
+        updates: updates taken.
+        info: plain data: variant, seed, learning rate, base, settings, divergence, package version.
+    """
+
+    maze: str
+    inverse: bool
+    parameters: Params
+    updates: int = 0
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def agent(self) -> DenseAgent:
+        """The networks that the parameters belong to."""
+        return agent_for(self.maze)
+
+    @property
+    def digest(self) -> str:
+        """First 12 hexadecimal digits of a SHA-256 over names and values of the parameters."""
+        hasher = hashlib.sha256()
+        for name in sorted(self.parameters):
+            hasher.update(name.encode())
+            hasher.update(self.parameters[name].detach().cpu().contiguous().numpy().tobytes())
+        return hasher.hexdigest()[:12]
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Write a file so that a reader, or a kill at any moment, finds the old content or the new, never a part.
+
+    Raises:
+        UserError: when the disk is full or the folder cannot be written; the old file survives.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as stream:
+            write(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot write ({error.strerror or error}); free some space or choose another folder") from error
+    finally:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, UTF-8."""
+    write_atomically(path, lambda stream: void(stream.write(text.encode("utf-8"))))
+
+
+def void(_: object) -> None:
+    """Drop a value where a callback must return nothing."""
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint atomically."""
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "maze": checkpoint.maze,
+        "inverse": checkpoint.inverse,
+        "updates": checkpoint.updates,
+        "parameters": {name: value.detach().cpu().clone() for name, value in checkpoint.parameters.items()},
+        "info": checkpoint.info,
+    }
+    write_atomically(path, lambda stream: torch.save(content, stream))
+
+
+def load_plain(path: Path) -> Any:
+    """Read a `.pt` file of plain tensors and plain data; a pickle that would run code does not run.
+
+    Raises:
+        UserError: when the file is missing, truncated, not a PyTorch file, or holds anything but plain data.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; name a checkpoint file inside it, such as {path / 'member-0.pt'}")
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(4)
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the checkpoint ({error.strerror or error})") from error
+    if not is_zipfile(path):
+        hint = "truncated" if head[:2] == b"PK" else "not a PyTorch checkpoint"
+        raise UserError(f"{path}: {hint}; give a .pt file that `crar train` or `crar transfer` wrote")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(f"{path}: holds objects other than plain tensors, which are not loaded because they could run code") from error
+    except (RuntimeError, BadZipFile, EOFError, ValueError, KeyError, OSError) as error:
+        raise UserError(f"{path}: damaged or not a PyTorch checkpoint; give a .pt file that `crar` wrote") from error
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read and check a checkpoint.
+
+    Raises:
+        UserError: as :func:`load_plain`, and when the content is not a crar checkpoint, is of another version,
+            or its tensors do not fit the maze's networks or are not finite.
+    """
+    content = load_plain(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"{path}: a PyTorch file, but not a crar checkpoint; give one that `crar train` or `crar transfer` wrote")
+    if content.get("version") != VERSION:
+        raise UserError(f"{path}: checkpoint version {content.get('version')!r}, this program reads version {VERSION}; write it again")
+    missing = [key for key in ("maze", "inverse", "parameters") if key not in content]
+    if missing:
+        raise UserError(f"{path}: the checkpoint lacks {', '.join(missing)}; write it again with this program")
+    try:
+        shapes = agent_for(content["maze"]).shapes()
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    parameters = content["parameters"]
+    if not isinstance(parameters, dict) or not all(isinstance(v, torch.Tensor) for v in parameters.values()):
+        raise UserError(f"{path}: `parameters` is not a table of tensors; write the checkpoint again")
+    for name in sorted(set(shapes) | set(parameters)):
+        found = tuple(parameters[name].shape) if name in parameters else None
+        if found != shapes.get(name):
+            raise UserError(f"{path}: parameter {name} is {found}, the {content['maze']} maze's agent wants {shapes.get(name)}")
+        if not bool(torch.isfinite(parameters[name]).all()):
+            raise UserError(f"{path}: parameter {name} holds values that are not finite; use another checkpoint")
+    ordered = {name: parameters[name].to(torch.float32) for name in shapes}
+    return Checkpoint(content["maze"], bool(content["inverse"]), ordered, int(content.get("updates", 0)), dict(content.get("info", {})))

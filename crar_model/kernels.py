@@ -1,0 +1,215 @@
+"""Compiled CPU kernels for member-batched dense tanh networks in float32.
+
+A network of 31 rows and 200 units is so small that starting PyTorch operations, not arithmetic, would take most of
+an update. Here one call runs all layers of all members; the matrix products go to the BLAS that PyTorch
+ships (MKL), or to SciPy's where PyTorch's cannot be called. Each member is computed on its own, so its result
+does not depend on who shares the call.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numba as _numba
+import numpy as np
+import torch
+from llvmlite import ir
+from numba.extending import get_cython_function_address
+from numba.extending import intrinsic as _intrinsic
+from torch import Tensor
+
+numba: Any = _numba  # its decorators carry no types
+intrinsic: Any = _intrinsic
+_INT, _VOID = numba.types.int64, numba.types.void
+# Rational approximation of tanh on [-c, c], odd numerator over even denominator; the coefficients are those that
+# Eigen's vectorised float tanh uses (within 3 units in the last place). Odd symmetry holds to the last bit.
+_LIMIT = np.float32(7.90531110763549805)
+_P1, _P3, _P5, _P7 = (np.float32(c) for c in (4.89352455891786e-03, 6.37261928875436e-04, 1.48572235717979e-05, 5.12229709037114e-08))
+_P9, _P11, _P13 = (np.float32(c) for c in (-8.60467152213735e-11, 2.00018790482477e-13, -2.76076847742355e-16))
+_Q0, _Q2, _Q4, _Q6 = (np.float32(c) for c in (4.89352518554385e-03, 2.26843463243900e-03, 1.18534705686654e-04, 1.19825839466702e-06))
+
+
+@lru_cache(maxsize=1)
+def sgemm_address() -> int:
+    """Address of a Fortran-convention sgemm with 32-bit integers: PyTorch's if it exports one, else SciPy's."""
+    for library in sorted((Path(torch.__file__).parent / "lib").glob("libtorch_cpu.*")):
+        try:
+            return int(ctypes.cast(ctypes.CDLL(str(library)).sgemm_, ctypes.c_void_p).value or 0)
+        except (OSError, AttributeError):
+            continue
+    return int(get_cython_function_address("scipy.linalg.cython_blas", "sgemm"))
+
+
+@intrinsic
+def pointer(typing_context: Any, address: Any) -> Any:
+    """An integer address as a float32 pointer that `numba.carray` accepts."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return numba.types.CPointer(numba.types.float32)(_INT), build
+
+
+@intrinsic
+def _call_sgemm(typing_context: Any, function: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any, alpha: Any, a: Any, lda: Any, b: Any, ldb: Any, beta: Any, c: Any, ldc: Any) -> Any:  # fmt: skip
+    """Call sgemm at an address, all arguments being addresses; by address so that the kernels can be cached on disk."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 13)
+        builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+        return context.get_dummy_value()
+
+    return _VOID(*([_INT] * 14)), build
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _product(
+    sgemm: Any, scratch: Any, flags: Any, kind: int, rows: int, inner: int, outer: int, a: int, b: int, c: int
+) -> None:  # pragma: no cover
+    """C = A B for row-major float32 at addresses: kind 0: A (rows, inner) B^T (outer, inner); 1: A (rows, inner)
+    B (inner, outer); 2: A^T (inner, rows) B (inner, outer)."""
+    scratch[0], scratch[1], scratch[2] = outer, rows, inner
+    scratch[3] = inner if kind == 0 else outer
+    scratch[4] = rows if kind == 2 else inner
+    at, one = scratch.ctypes.data, flags.ctypes.data
+    no, yes = one + 8, one + 12
+    _call_sgemm(
+        sgemm, yes if kind == 0 else no, yes if kind == 2 else no, at, at + 4, at + 8, one, b, at + 12, a, at + 16,
+        one + 4, c, at,
+    )  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _bias_tanh(h: Any, bias: Any, linear: bool) -> None:  # pragma: no cover - compiled
+    for row in range(h.shape[0]):
+        if linear:
+            for k in range(h.shape[1]):
+                h[row, k] += bias[k]
+        else:
+            for k in range(h.shape[1]):
+                x = min(max(h[row, k] + bias[k], -_LIMIT), _LIMIT)
+                s = x * x
+                p = s * (s * (s * (s * (s * (s * _P13 + _P11) + _P9) + _P7) + _P5) + _P3) + _P1
+                q = s * (s * (s * _Q6 + _Q4) + _Q2) + _Q0
+                h[row, k] = x * p / q
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _through_tanh(grad: Any, y: Any) -> None:  # pragma: no cover - compiled
+    one = np.float32(1)
+    for k in range(grad.shape[0]):
+        grad[k] *= one - y[k] * y[k]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _sum_rows(grad: Any, out: Any) -> None:  # pragma: no cover - compiled
+    for k in range(out.shape[0]):
+        out[k] = 0
+    for row in range(grad.shape[0]):
+        for k in range(out.shape[0]):
+            out[k] += grad[row, k]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _forward(
+    sgemm: Any, members: int, rows: int, shared: bool, widths: Any, flags: Any, weights: Any, activations: Any
+) -> None:  # pragma: no cover
+    layers = widths.shape[0] - 1
+    scratch = np.empty(8, dtype=np.int32)
+    for member in range(members):
+        for layer in range(layers):
+            n, m = widths[layer], widths[layer + 1]
+            source = activations[layer] + (0 if shared and layer == 0 else 4 * member * rows * n)
+            target = activations[layer + 1] + 4 * member * rows * m
+            _product(sgemm, scratch, flags, 0, rows, n, m, source, weights[2 * layer] + 4 * member * m * n, target)
+            bias = numba.carray(pointer(weights[2 * layer + 1] + 4 * member * m), (m,))
+            _bias_tanh(numba.carray(pointer(target), (rows, m)), bias, layer == layers - 1)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _backward(
+    sgemm: Any, members: int, rows: int, shared: bool, widths: Any, flags: Any, weights: Any, activations: Any,
+    grad_out: int, grads: Any, grad_in: int,
+) -> None:  # fmt: skip # pragma: no cover
+    layers = widths.shape[0] - 1
+    scratch = np.empty(8, dtype=np.int32)
+    buffers = np.empty((2, rows * widths.max()), dtype=np.float32)
+    for member in range(members):
+        grad = grad_out + 4 * member * rows * widths[layers]
+        for layer in range(layers - 1, -1, -1):
+            n, m = widths[layer], widths[layer + 1]
+            if grads[2 * layer] != 0:
+                source = activations[layer] + (0 if shared and layer == 0 else 4 * member * rows * n)
+                _product(sgemm, scratch, flags, 2, m, rows, n, grad, source, grads[2 * layer] + 4 * member * m * n)
+                _sum_rows(
+                    numba.carray(pointer(grad), (rows, m)),
+                    numba.carray(pointer(grads[2 * layer + 1] + 4 * member * m), (m,)),
+                )
+            if layer == 0 and grad_in == 0:
+                continue
+            into = grad_in + 4 * member * rows * n if layer == 0 else buffers[layer % 2].ctypes.data
+            _product(sgemm, scratch, flags, 1, rows, m, n, grad, weights[2 * layer] + 4 * member * m * n, into)
+            if layer > 0:
+                size = rows * n
+                y = numba.carray(pointer(activations[layer] + 4 * member * size), (size,))
+                _through_tanh(numba.carray(pointer(into), (size,)), y)
+            grad = into
+
+
+# The constants an sgemm call points at: alpha = 1, beta = 0, and the letters "N" and "T".
+_FLAGS = np.frombuffer(
+    np.array([1.0, 0.0], dtype=np.float32).tobytes() + b"N\0\0\0" + b"T\0\0\0", dtype=np.int32
+).copy()  # fmt: skip
+
+
+def _addresses(tensors: Sequence[Tensor | None]) -> np.ndarray[Any, Any]:
+    return np.array([0 if t is None else t.data_ptr() for t in tensors], dtype=np.int64)
+
+
+def dense_forward(x: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
+    """All layers of a dense tanh network with linear output, for every member.
+
+    Args:
+        x: (members, rows, in), or (rows, in) shared by the members; float32 on the CPU.
+        weights: weight (members, out, in) and bias (members, out) of each layer in turn, contiguous.
+
+    Returns:
+        the input and each layer's output, (members, rows, width).
+    """
+    members, rows = weights[0].shape[0], x.shape[-2]
+    activations = [x.contiguous()] + [x.new_empty(members, rows, bias.shape[-1]) for bias in weights[1::2]]
+    widths = np.array([a.shape[-1] for a in activations], dtype=np.int64)
+    _forward(sgemm_address(), members, rows, x.dim() == 2, widths, _FLAGS, _addresses(weights), _addresses(activations))
+    return activations
+
+
+def dense_backward(
+    activations: Sequence[Tensor], weights: Sequence[Tensor], grad: Tensor, *, for_weights: bool, for_input: bool
+) -> tuple[list[Tensor] | None, Tensor | None]:
+    """Gradients of :func:`dense_forward`.
+
+    Args:
+        activations: what the forward pass returned.
+        weights: as in the forward pass.
+        grad: (members, rows, out), gradient of the output.
+        for_weights, for_input: which gradients to compute.
+
+    Returns:
+        gradients of the weights, or None, and of a per-member input (members, rows, in), or None.
+    """
+    members, rows = weights[0].shape[0], grad.shape[1]
+    grad = grad.contiguous()
+    grads = [torch.empty_like(w) for w in weights] if for_weights else None
+    shape = (members, rows, activations[0].shape[-1])
+    grad_in = grad.new_empty(shape) if for_input else None
+    widths = np.array([a.shape[-1] for a in activations], dtype=np.int64)
+    _backward(
+        sgemm_address(), members, rows, activations[0].dim() == 2, widths, _FLAGS, _addresses(weights),
+        _addresses(activations), grad.data_ptr(), _addresses(grads or [None] * len(weights)),
+        0 if grad_in is None else grad_in.data_ptr(),
+    )  # fmt: skip
+    return grads, grad_in

@@ -1,0 +1,163 @@
+"""The one loss of the project: named terms as a pure function of (parameters, batch).
+
+The trainer follows its gradient, the landscape samples it, curvature differentiates it twice. All terms work
+for one model and for many members at once: a term of parameters with leading axes (*members) has shape
+(*members). Formulas: CRAR paper section 2 and the released code; names as in the table of the README.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from crar_model.agents import DenseAgent
+from crar_model.batches import Batch
+from crar_model.networks import Params
+from crar_model.settings import LossSettings
+
+TERMS = ("transition", "reward", "discount", "ball", "random_pairs", "consecutive", "value", "interpret")
+STRUCTURE_TERMS = ("ball", "random_pairs", "consecutive")
+"""Terms that look at the embedding alone; `delay-structure` switches them off at first."""
+TERM_BLOCKS = {
+    "transition": ("encoder", "transition"),
+    "reward": ("encoder", "reward"),
+    "discount": ("encoder", "discount"),
+    "ball": ("encoder",),
+    "random_pairs": ("encoder",),
+    "consecutive": ("encoder",),
+    "value": ("encoder", "value"),
+    "interpret": ("encoder", "transition"),
+    "pairing": ("encoder",),
+}
+"""Blocks whose parameters a term depends on."""
+
+Loss = Callable[[Params, Batch], dict[str, Tensor]]
+
+
+def loss_terms(
+    agent: DenseAgent,
+    params: Params,
+    batch: Batch,
+    settings: LossSettings,
+    terms: Iterable[str] = TERMS,
+    target: Params | None = None,
+    embedding: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Evaluate loss terms.
+
+    Args:
+        agent: gives the networks.
+        params: parameters with optional leading member axes.
+        batch: what to evaluate on.
+        settings: coefficients; the weights are not applied here.
+        terms: which terms, of `TERMS` or "pairing" (needs `batch.anchor`).
+        target: parameters (encoder and value) that give the bootstrap value when `batch.value_target` is
+            None; the model's own by default.
+        embedding: (*members, rows, d) abstract states to use in place of the encoder's, for walks in
+            embedding space.
+
+    Returns:
+        term -> (*members), each the mean over the batch.
+
+    Raises:
+        KeyError: for an unknown term.
+    """
+    if embedding is None:
+        embedding = agent.encode(params, batch.observations)  # (*members, rows, d)
+    wanted = tuple(terms)
+    size = batch.current.shape[-1]
+    if "transition" in wanted or "consecutive" in wanted:  # one gather for s and s'
+        both = _rows(embedding, torch.cat((batch.current, batch.following), dim=-1))
+        x, x_next = both[..., :size, :], both[..., size:, :]
+    else:
+        x = x_next = _rows(embedding, batch.current)  # (*members, B, d)
+    values: dict[str, Tensor] = {}
+    for term in wanted:
+        if term == "transition":
+            error = agent.transition(params, x, batch.action) - x_next  # gradients reach e at s and at s'
+            values[term] = ((1 - batch.terminal) * error.square().mean(-1)).mean(-1)
+        elif term == "reward":
+            values[term] = (agent.reward(params, x, batch.action) - batch.reward).square().mean(-1)
+        elif term == "discount":
+            wanted_discount = (1 - batch.terminal) * settings.discount
+            values[term] = (agent.discount(params, x, batch.action) - wanted_discount).square().mean(-1)
+        elif term == "ball":
+            excess = x.square().amax(-1) - settings.ball_radius**2
+            values[term] = excess.clamp(0.0, settings.ball_max).mean(-1)
+        elif term == "random_pairs":
+            values[term] = _pairwise(_pair_difference(embedding, x, batch), settings).mean(-1)
+        elif term == "consecutive":
+            values[term] = _pairwise(x - x_next, settings).mean(-1)
+        elif term == "value":
+            values[term] = _value_term(agent, params, batch, settings, x, target)
+        elif term == "interpret":
+            values[term] = _interpret(agent, params, x)
+        elif term == "pairing":
+            if batch.anchor is None:
+                raise KeyError("the term 'pairing' needs a batch with anchors")
+            values[term] = (x - batch.anchor).square().mean((-2, -1))
+        else:
+            raise KeyError(f"unknown loss term {term!r}; known are {', '.join(TERMS)}")
+    return values
+
+
+def total(terms: dict[str, Tensor], settings: LossSettings) -> Tensor:
+    """Weighted sum of terms, (*members): what the paper minimises. `pairing` counts with weight 1."""
+    weights = settings.weights() | {"pairing": 1.0}
+    parts = [weights[name] * value for name, value in terms.items() if weights[name] != 0]
+    return torch.stack(parts).sum(0)
+
+
+def value_targets(agent: DenseAgent, params: Params, batch: Batch, settings: LossSettings, target: Params | None = None) -> Tensor:
+    """Bootstrap values y = r + (1 - terminal) discount Q_target(e_target(s'))[a*], (*members, B), without gradient.
+
+    a* maximises the target's own Q, or the online Q of `params` with `settings.double_q`.
+    """
+    frozen = params if target is None else target
+    with torch.no_grad():
+        values = agent.value(frozen, agent.encode(frozen, batch.observations))  # (*members, rows, 4)
+        chooser = agent.value(params, agent.encode(params, batch.observations)) if settings.double_q else values
+        best = torch.take_along_dim(values, chooser.argmax(-1, keepdim=True), -1).squeeze(-1)  # (*members, rows)
+        following = batch.following.expand(*best.shape[:-1], batch.following.shape[-1])
+        return batch.reward + (1 - batch.terminal) * settings.discount * best.gather(-1, following)
+
+
+def _rows(embedding: Tensor, index: Tensor) -> Tensor:
+    """Rows of (*members, rows, d): index (B,) is shared by all members, (*members, B) is each member's own."""
+    if index.dim() == 1:
+        return embedding.index_select(-2, index)
+    return torch.take_along_dim(embedding, index.unsqueeze(-1), dim=-2)
+
+
+def _pairwise(difference: Tensor, settings: LossSettings) -> Tensor:
+    """exp(-C_d |difference|) of (*members, K, d), the squared norm clipped: (*members, K)."""
+    squared = difference.square().sum(-1).clamp(settings.pair_min, settings.pair_max)
+    return torch.exp(-settings.pair_scale * squared.sqrt())
+
+
+def _pair_difference(embedding: Tensor, x: Tensor, batch: Batch) -> Tensor:
+    if batch.pairs is None:
+        return x - x.roll(1, dims=-2)
+    return embedding[..., batch.pairs[0], :] - embedding[..., batch.pairs[1], :]
+
+
+def _value_term(agent: DenseAgent, params: Params, batch: Batch, settings: LossSettings, x: Tensor, target: Params | None) -> Tensor:
+    wanted = batch.value_target
+    if wanted is None:
+        wanted = value_targets(agent, params, batch, settings, target)
+    values = agent.value(params, x)  # (*members, B, 4)
+    action = batch.action.expand(values.shape[:-1]).unsqueeze(-1)
+    taken = values.gather(-1, action).squeeze(-1)
+    error = (taken - wanted).square().mean(-1)
+    return error / agent.n_actions if settings.value_over_actions else error
+
+
+def _interpret(agent: DenseAgent, params: Params, x: Tensor) -> Tensor:
+    """-cos between T(x, 0) - x and the first axis, averaged over all actions, of which only action 0 has a
+    direction (the released code's choice); its learning rate there is 0, so it is logged and never followed."""
+    first = torch.zeros(x.shape[:-1], dtype=torch.int64, device=x.device)
+    move = (agent.transition(params, x, first) - x)[..., :2]
+    cosine = move[..., 0] / move.square().sum(-1).clamp_min(1e-12).sqrt()
+    return -cosine.mean(-1) / agent.n_actions

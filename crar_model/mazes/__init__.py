@@ -1,0 +1,1 @@
+"""The mazes as tensors and as Gymnasium environments."""

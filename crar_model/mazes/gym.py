@@ -1,0 +1,82 @@
+"""Gymnasium environments of the mazes; importing this module registers them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from crar_model.mazes.render import draw_cells
+from crar_model.mazes.simple import ACTION_NAMES, SIZE, simple_maze
+
+SIMPLE_MAZE = "crar/SimpleMaze-v0"
+
+
+class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
+    """The simple maze of the study: two rooms joined by a door, nothing to win.
+
+    Actions: Discrete(4): 0 up, 1 down, 2 left, 3 right; a move into a wall leaves the agent where it is.
+    Observations: Box(-1, 1, (1, 8, 8), float32): wall 1, free 0, agent 0.5, or with `observation="pixels"`
+    (1, 48, 48) with 6x6 pixels a cell. With `inverse=True` every value is negated.
+    Rewards: always 0. Episodes start at the door (4, 4) and never terminate; give `max_episode_steps` to
+    `gymnasium.make` for a time limit.
+    Info: `state` (0..30), `position` (row, column).
+
+    Args:
+        inverse: serve the negated observations.
+        observation: "grid" or "pixels".
+        render_mode: "rgb_array" or None.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 8}
+
+    def __init__(self, *, inverse: bool = False, observation: str = "grid", render_mode: str | None = None) -> None:
+        if observation not in ("grid", "pixels"):
+            raise ValueError(f"observation is {observation!r}; choose grid or pixels")
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(f"render_mode is {render_mode!r}; choose rgb_array or None")
+        self.render_mode, self.inverse = render_mode, inverse
+        self._maze = simple_maze()
+        self._table = self._maze.observations(inverse=inverse, pixels=observation == "pixels").numpy()
+        self._state = self._maze.start
+        self.observation_space = spaces.Box(-1.0, 1.0, shape=self._table.shape[1:], dtype=np.float32)
+        self.action_space = spaces.Discrete(len(ACTION_NAMES))
+
+    def _info(self) -> dict[str, Any]:
+        row, column = self._maze.positions[self._state].tolist()
+        return {"state": self._state, "position": (row, column)}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
+        """Put the agent at the door; the maze has no randomness."""
+        super().reset(seed=seed)
+        self._state = self._maze.start
+        return self._table[self._state].copy(), self._info()
+
+    def step(self, action: np.int64 | int) -> tuple[np.ndarray[Any, Any], float, bool, bool, dict[str, Any]]:
+        """Move the agent.
+
+        Raises:
+            ValueError: for an action outside 0..3.
+        """
+        if not self.action_space.contains(np.int64(action)):
+            raise ValueError(f"action is {action!r}; give an integer from 0 to {len(ACTION_NAMES) - 1}")
+        self._state = int(self._maze.successor[self._state, int(action)])
+        return self._table[self._state].copy(), 0.0, False, False, self._info()
+
+    def render(self) -> np.ndarray[Any, Any] | None:
+        """The maze as a (256, 256, 3) uint8 picture, in inverse colours in the inverse maze."""
+        if self.render_mode is None:
+            return None
+        agent = tuple(self._maze.positions[self._state].tolist())
+        return draw_cells(self._maze.walls.numpy(), agent, inverse=self.inverse, cell=256 // SIZE)
+
+
+def register() -> None:
+    """Register the environments with Gymnasium, once."""
+    if SIMPLE_MAZE not in gymnasium.registry:
+        gymnasium.register(SIMPLE_MAZE, entry_point="crar_model.mazes.gym:SimpleMazeEnv")
+
+
+register()

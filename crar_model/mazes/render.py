@@ -1,0 +1,35 @@
+"""Pictures of mazes for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+WALL_COLOR, FREE_COLOR, GRID_COLOR = (52, 58, 72), (246, 244, 238), (222, 218, 208)
+AGENT_COLOR, EYE_COLOR = (214, 69, 65), (255, 255, 255)
+
+
+def draw_cells(walls: np.ndarray[Any, Any], agent: tuple[int, int], *, inverse: bool = False, cell: int = 32) -> np.ndarray[Any, Any]:
+    """Draw walls, floor and the agent, a round figure with two eyes.
+
+    Args:
+        walls: (rows, columns) bool.
+        agent: (row, column).
+        inverse: draw the photographic negative, as the inverse maze is.
+        cell: pixels per cell.
+
+    Returns:
+        (rows cell, columns cell, 3) uint8.
+    """
+    colors = np.where(walls[..., None], np.array(WALL_COLOR), np.array(FREE_COLOR))
+    image = colors.repeat(cell, axis=0).repeat(cell, axis=1).astype(np.uint8)
+    floor = ~walls.repeat(cell, axis=0).repeat(cell, axis=1)
+    y, x = np.indices(image.shape[:2])
+    image[floor & ((y % cell == 0) | (x % cell == 0))] = GRID_COLOR
+    middle_y, middle_x = ((index + 0.5) * cell - 0.5 for index in agent)
+    image[np.hypot(y - middle_y, x - middle_x) <= 0.36 * cell] = AGENT_COLOR
+    for side in (-1, 1):
+        eye = np.hypot(y - (middle_y - 0.08 * cell), x - (middle_x + side * 0.13 * cell)) <= 0.07 * cell
+        image[eye] = EYE_COLOR
+    return 255 - image if inverse else image

@@ -1,0 +1,177 @@
+"""The simple maze of the study as tensors: 8x8 cells, two rooms joined by one door, 31 states.
+
+Source: `simple_maze_env` of the released code (no reward, never terminal) and Figure 3 of the paper.
+Everything a learner can ask of this maze is a lookup in two small tables, so a batch of any size
+steps in one indexing operation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+SIZE = 8
+DOOR = (4, 4)
+ACTION_NAMES = ("up", "down", "left", "right")
+"""Action k moves by ACTION_STEPS[k]; the random mazes use another order."""
+ACTION_STEPS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+WALL, FREE, AGENT = 1.0, 0.0, 0.5
+
+CELL_PIXELS = 6
+AGENT_SPRITE = (
+    (0.0, 0.0, 0.8, 0.0, 0.0, 0.0),
+    (0.9, 0.9, 0.9, 0.9, 0.9, 0.0),
+    (0.0, 0.9, 0.9, 0.9, 0.0, 0.0),
+    (0.0, 0.9, 0.9, 0.9, 0.0, 0.0),
+    (0.0, 0.9, 0.0, 0.9, 0.0, 0.0),
+    (0.9, 0.9, 0.0, 0.9, 0.9, 0.0),
+)
+
+
+@dataclass(frozen=True)
+class SimpleMaze:
+    """The maze's constant tables. Build it with :func:`simple_maze`, which caches.
+
+    Attributes:
+        walls: (8, 8) bool, True where a cell is wall.
+        positions: (31, 2) int64, (row, column) of every state, in reading order.
+        successor: (31, 4) int64, state reached by each action; a wall leaves the state as it is.
+        start: index of the door, where every episode begins.
+    """
+
+    walls: Tensor
+    positions: Tensor
+    successor: Tensor
+    start: int
+
+    @property
+    def n_states(self) -> int:
+        """Number of free cells, 31."""
+        return int(self.positions.shape[0])
+
+    @property
+    def n_actions(self) -> int:
+        """Number of actions, 4."""
+        return int(self.successor.shape[1])
+
+    def edges(self) -> Tensor:
+        """Every move that changes the state, once per undirected edge: (E, 2) int64 state pairs."""
+        source = torch.arange(self.n_states).repeat_interleave(self.n_actions)
+        target = self.successor.reshape(-1)
+        return torch.stack((source, target), dim=1)[source < target]
+
+    def observations(self, *, inverse: bool = False, pixels: bool = False, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Observation of every state.
+
+        Args:
+            inverse: negate it (wall -1, free 0, agent -0.5), as the released weights require.
+            pixels: draw each cell as 6x6 pixels with the agent's sprite instead of one number a cell.
+            dtype: floating type of the result.
+
+        Returns:
+            (31, 1, 8, 8) or, with `pixels`, (31, 1, 48, 48), values in [-1, 1].
+        """
+        n = self.n_states
+        grid = self.walls.to(dtype).expand(n, SIZE, SIZE).clone()
+        rows, columns = self.positions[:, 0], self.positions[:, 1]
+        if pixels:
+            cells = grid.repeat_interleave(CELL_PIXELS, dim=1).repeat_interleave(CELL_PIXELS, dim=2)
+            sprite = torch.tensor(AGENT_SPRITE, dtype=dtype)
+            for state, (row, column) in enumerate(self.positions.tolist()):
+                top, left = row * CELL_PIXELS, column * CELL_PIXELS
+                cells[state, top : top + CELL_PIXELS, left : left + CELL_PIXELS] = sprite
+            grid = cells
+        else:
+            grid[torch.arange(n), rows, columns] = AGENT
+        grid = grid.unsqueeze(1)
+        return -grid if inverse else grid
+
+    def shortest_paths(self) -> Tensor:
+        """Number of moves between every two states, (31, 31) int64."""
+        return graph_distances(self.successor)
+
+
+def graph_distances(successor: Tensor) -> Tensor:
+    """Breadth-first distances of a deterministic transition table.
+
+    Args:
+        successor: (N, A) int64, the state that each action leads to.
+
+    Returns:
+        (N, N) int64, moves from row to column; N where the column cannot be reached.
+    """
+    n = successor.shape[0]
+    adjacency = torch.zeros(n, n, dtype=torch.bool)
+    adjacency[torch.arange(n).unsqueeze(1), successor] = True
+    reached = torch.eye(n, dtype=torch.bool)
+    distance = torch.full((n, n), n, dtype=torch.int64)
+    distance[reached] = 0
+    for moves in range(1, n):
+        grown = (reached.float() @ adjacency.float() > 0) | reached
+        distance[grown & ~reached] = moves
+        if torch.equal(grown, reached):
+            break
+        reached = grown
+    return distance
+
+
+@lru_cache(maxsize=1)
+def simple_maze() -> SimpleMaze:
+    """The simple maze: left room rows 1-6 x columns 1-3, the door (4, 4), right room columns 5-6."""
+    walls = torch.ones(SIZE, SIZE, dtype=torch.bool)
+    walls[1:7, 1:4] = False
+    walls[1:7, 5:7] = False
+    walls[DOOR] = False
+    positions = (~walls).nonzero()
+    index = torch.full((SIZE, SIZE), -1, dtype=torch.int64)
+    index[positions[:, 0], positions[:, 1]] = torch.arange(len(positions))
+    columns = []
+    for step in ACTION_STEPS:
+        target = positions + torch.tensor(step)
+        reached = index[target[:, 0], target[:, 1]]
+        columns.append(torch.where(reached >= 0, reached, torch.arange(len(positions))))
+    return SimpleMaze(walls, positions, torch.stack(columns, dim=1), int(index[DOOR]))
+
+
+class SimpleMazeBatch:
+    """Any number of copies of the simple maze that step together.
+
+    Args:
+        copies: number of mazes, at least 1.
+        inverse: serve the negated observations.
+        pixels: serve (1, 48, 48) images instead of (1, 8, 8) grids.
+        device: where states and observations live.
+    """
+
+    def __init__(self, copies: int, *, inverse: bool = False, pixels: bool = False, device: torch.device | str = "cpu") -> None:
+        if copies < 1:
+            raise ValueError(f"copies is {copies}; give at least 1")
+        maze = simple_maze()
+        self.start = maze.start
+        self.successor = maze.successor.to(device)
+        self.table = maze.observations(inverse=inverse, pixels=pixels).to(device)
+        self.state = torch.full((copies,), maze.start, dtype=torch.int64, device=device)
+
+    def reset(self, where: Tensor | None = None) -> Tensor:
+        """Put every copy, or those where the (copies,) bool mask `where` is True, back at the door.
+
+        Returns the observations of all copies, (copies, 1, 8, 8) or (copies, 1, 48, 48).
+        """
+        at_door = torch.full_like(self.state, self.start)
+        self.state = at_door if where is None else torch.where(where, at_door, self.state)
+        return self.table[self.state]
+
+    def step(self, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Move every copy by its action.
+
+        Args:
+            action: (copies,) integers in 0..3.
+
+        Returns:
+            observations (copies, 1, ...), rewards (copies,) that are all 0, terminal flags (copies,) all False.
+        """
+        self.state = self.successor[self.state, action.to(torch.int64)]
+        return self.table[self.state], torch.zeros_like(self.state, dtype=torch.float32), torch.zeros_like(self.state, dtype=torch.bool)

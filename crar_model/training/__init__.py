@@ -1,0 +1,1 @@
+"""Members, update rules, and running them as one program."""

@@ -1,0 +1,89 @@
+"""The loss log of a run: one labelled table on disk, and TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crar_model.checkpoints import write_text
+from crar_model.training.members import Member
+from crar_model.training.trainer import LOGGED
+
+COLUMNS = ("member", "seed", "base", "learning_rate", "update", *LOGGED)
+
+
+class LossLog:
+    """Rows of every member by update, kept in order and written atomically as `losses.csv`.
+
+    Args:
+        folder: the run folder.
+        members: all members of the run.
+        tensorboard: also write scalars below `tensorboard/member-K`.
+    """
+
+    def __init__(self, folder: Path, members: Sequence[Member], *, tensorboard: bool = True) -> None:
+        self.folder, self.members = folder, members
+        self.rows: dict[tuple[int, int], np.ndarray[Any, Any]] = {}
+        self.tensorboard = tensorboard
+        self._writers: dict[int, Any] = {}
+
+    def restore(self, first_member: int, updates: Sequence[int], values: Sequence[np.ndarray[Any, Any]]) -> None:
+        """Take over the rows of a saved shard, (members, terms) per update, whose events TensorBoard has."""
+        for update, table in zip(updates, values, strict=True):
+            for k, row in enumerate(table):
+                self.rows[first_member + k, update] = row
+
+    def add(self, first_member: int, update: int, table: np.ndarray[Any, Any]) -> None:
+        """Add the (members, terms) values of one shard at one update."""
+        for k, row in enumerate(table):
+            member = first_member + k
+            self.rows[member, update] = row
+            if self.tensorboard:
+                writer = self._writer(member, update)
+                for name, value in zip(LOGGED, row, strict=True):
+                    writer.add_scalar(f"loss/{name}", float(value), update)
+
+    def _writer(self, member: int, update: int) -> Any:
+        if member not in self._writers:
+            from torch.utils.tensorboard import SummaryWriter  # a second to import, so only where it is used
+
+            folder = self.folder / "tensorboard" / f"member-{member}"
+            self._writers[member] = SummaryWriter(str(folder), purge_step=update)
+        return self._writers[member]
+
+    def write(self) -> None:
+        """Write `losses.csv` anew and flush TensorBoard."""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(COLUMNS)
+        for member, update in sorted(self.rows):
+            about = self.members[member]
+            values = [f"{value:.8g}" for value in self.rows[member, update]]
+            table.writerow([member, about.seed, about.base, about.learning_rate, update, *values])
+        write_text(self.folder / "losses.csv", text.getvalue())
+        for writer in self._writers.values():
+            writer.flush()
+
+    def close(self) -> None:
+        """Write what is left and close TensorBoard's files."""
+        self.write()
+        for writer in self._writers.values():
+            writer.close()
+
+
+def read_losses(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Columns of a run's `losses.csv` as arrays; `base` as text, the rest as numbers.
+
+    Raises:
+        FileNotFoundError: when the run has not written one yet.
+    """
+    with (folder / "losses.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return {
+        name: np.array([row[name] for row in rows]) if name == "base" else np.array([float(row[name]) for row in rows]) for name in COLUMNS
+    }

@@ -1,0 +1,167 @@
+"""What each member of a run is, and the parameters it starts from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from crar_model.agents import BLOCKS, DenseAgent, agent_for, select
+from crar_model.checkpoints import Checkpoint, load_checkpoint
+from crar_model.errors import UserError
+from crar_model.networks import Params
+from crar_model.settings import TrainSettings
+from crar_model.symmetry import negate_first_layer
+
+VARIANTS = {
+    "freeze": "the paper's approach: train only the encoder through the frozen dynamics",
+    "reset-encoder": "freeze, but the encoder is learned again from scratch (Variation 1, Fig. 17)",
+    "unfreeze": "fine-tune everything from the base weights",
+    "omit-ball": "freeze, without the `ball` term",
+    "delay-structure": "freeze, with the three structure terms off for the first 30,000 updates",
+    "scratch": "no transfer: train everything from random weights in the inverse maze",
+    "negate-input": "closed form: negate the first layer's weights; no updates",
+    "paired": "AAAI-19: fit the encoder, supervised, to the base's abstract states of N paired observations",
+}
+STRUCTURE_DELAY = 30_000
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of a run: its seed, its learning rate, and the base it starts from, if any."""
+
+    seed: int
+    learning_rate: float
+    base: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data, for run folders."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run before it starts: settings, members, variant.
+
+    Attributes:
+        settings: shared by all members; its `inverse` is the maze that is learned.
+        members: one entry a model.
+        variant: "base" for training, else a key of `VARIANTS`.
+        reset: how `reset-encoder` draws new weights: "glorot" (the paper) or "permute" (the code's quirk:
+            shuffle the entries of each base weight tensor).
+        paired: number of paired observations of the `paired` variant.
+    """
+
+    settings: TrainSettings
+    members: tuple[Member, ...]
+    variant: str = "base"
+    reset: str = "glorot"
+    paired: int = 0
+
+    @property
+    def trained_blocks(self) -> tuple[str, ...]:
+        """Blocks whose parameters change."""
+        return BLOCKS if self.variant in ("base", "unfreeze", "scratch") else ("encoder",)
+
+
+def base_plan(settings: TrainSettings, members: int) -> Plan:
+    """The plan of `crar train`.
+
+    Raises:
+        UserError: for settings out of range or fewer than one member.
+    """
+    settings.validate()
+    _at_least_one(members)
+    return Plan(settings, tuple(Member(settings.seed + k, settings.learning_rate) for k in range(members)))
+
+
+def transfer_plan(
+    settings: TrainSettings,
+    bases: Sequence[Path],
+    variant: str,
+    members: int,
+    *,
+    learning_rates: Sequence[float] = (),
+    reset: str = "glorot",
+    paired: int = 500,
+) -> Plan:
+    """The plan of `crar transfer`: every base x learning rate x seed is a member.
+
+    Args:
+        settings: its `inverse` is replaced by the opposite of the bases' maze.
+        bases: checkpoints to transfer from, all of one maze.
+        variant: a key of `VARIANTS`.
+        members: seeds per base and learning rate.
+        learning_rates: several rates in one run; empty uses the settings' own.
+        reset, paired: see :class:`Plan`.
+
+    Raises:
+        UserError: for an unknown variant, unusable bases, or settings out of range.
+    """
+    if variant not in VARIANTS:
+        raise UserError(f"--variant is {variant!r}; choose one of {', '.join(VARIANTS)}")
+    if reset not in ("glorot", "permute"):
+        raise UserError(f"--reset is {reset!r}; choose glorot or permute")
+    if not bases:
+        raise UserError("--from names no checkpoint; give at least one base")
+    _at_least_one(members)
+    if variant == "paired" and paired < 1:
+        raise UserError(f"--paired is {paired}; give at least 1 paired observation")
+    loaded = [(path, load_checkpoint(path)) for path in bases]
+    for path, base in loaded:
+        if base.maze != settings.maze:
+            raise UserError(f"{path}: a base of the {base.maze} maze, but --maze is {settings.maze}; give a base of that maze")
+        if base.inverse != loaded[0][1].inverse:
+            raise UserError(f"{path}: its maze is {'inverse' if base.inverse else 'normal'}, unlike {loaded[0][0]}; run them apart")
+    if variant == "omit-ball":
+        settings = dataclasses.replace(settings, loss=dataclasses.replace(settings.loss, ball_weight=0.0))
+    if variant == "delay-structure" and settings.structure_delay == 0:
+        settings = dataclasses.replace(settings, structure_delay=STRUCTURE_DELAY)
+    if variant == "negate-input":
+        settings = dataclasses.replace(settings, updates=0)
+    if variant == "paired":
+        settings = dataclasses.replace(settings, data_size=paired)
+    settings = dataclasses.replace(settings, inverse=not loaded[0][1].inverse)
+    rates = tuple(learning_rates) or (settings.learning_rate,)
+    for rate in rates:
+        dataclasses.replace(settings, learning_rate=rate).validate()
+    plans = [Member(settings.seed + k, rate, str(path)) for path, _ in loaded for rate in rates for k in range(members)]
+    return Plan(settings, tuple(plans), variant, reset, paired if variant == "paired" else 0)
+
+
+def _at_least_one(members: int) -> None:
+    if members < 1:
+        raise UserError(f"--members is {members}; give at least 1")
+
+
+def start_parameters(plan: Plan, member: Member) -> tuple[Params, Checkpoint | None]:
+    """Parameters that a member starts from, and its base.
+
+    Raises:
+        UserError: when the base can no longer be read.
+    """
+    agent = agent_for(plan.settings.maze)
+    base = load_checkpoint(Path(member.base)) if member.base else None
+    if base is None or plan.variant == "scratch":
+        return agent.init(np.random.default_rng([member.seed, 0])), base
+    params = {name: value.clone() for name, value in base.parameters.items()}
+    if plan.variant == "negate-input":
+        params = negate_first_layer(params)
+    if plan.variant == "reset-encoder":
+        params |= _new_encoder(agent, params, member.seed, plan.reset)
+    return params, base
+
+
+def _new_encoder(agent: DenseAgent, params: Params, seed: int, how: str) -> Params:
+    rng = np.random.default_rng([seed, 0])
+    if how == "glorot":
+        return select(agent.init(rng), ("encoder",))
+    return {
+        name: torch.from_numpy(rng.permutation(value.numpy().ravel()).reshape(value.shape))
+        for name, value in select(params, ("encoder",)).items()
+    }

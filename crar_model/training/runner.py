@@ -1,0 +1,248 @@
+"""Runs a plan in a folder: splits the members among processes, keeps the log, resumes, stops cleanly.
+
+A run folder holds `run.json` (what the run is), `member-K.pt` (every member's latest model), `losses.csv`,
+`tensorboard/`, and `state/` (what a resumed run continues from).
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from crar_model import __version__
+from crar_model.checkpoints import load_checkpoint, load_plain, write_text
+from crar_model.errors import UserError
+from crar_model.settings import from_plain, to_plain
+from crar_model.training.log import LossLog
+from crar_model.training.members import Member, Plan
+from crar_model.training.shard import ShardJob, shard_process, train_shard
+
+MAY_CHANGE = ("updates", "workers", "checkpoint_interval", "device")
+"""Settings that a resumed run may have otherwise: they do not touch the trajectory."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left: `members` are the checkpoint paths, `diverged` maps member -> update, `finished` is False
+    after a stop."""
+
+    folder: Path
+    members: tuple[Path, ...]
+    diverged: dict[int, int]
+    finished: bool
+
+
+Progress = Callable[[int, int], None]
+
+
+def run_plan(plan: Plan, folder: Path, *, resume: bool = False, progress: Progress | None = None, tensorboard: bool = True) -> RunResult:
+    """Train all members of a plan, or go on where an earlier call stopped.
+
+    Args:
+        plan: from `base_plan` or `transfer_plan`.
+        folder: the run folder; made if missing.
+        resume: continue the run in `folder`; it may have more updates than before.
+        progress: called with (updates taken, updates in all), summed over members.
+        tensorboard: also write TensorBoard events.
+
+    Raises:
+        UserError: when the folder holds another run, cannot be written, or the device is not there.
+    """
+    _check_device(plan.settings.device)
+    shards = _prepare(plan, folder, resume)
+    log = LossLog(folder, plan.members, tensorboard=tensorboard)
+    updates = [0] * len(shards)
+    for job in shards:
+        if job.state_path.exists():
+            state = load_plain(job.state_path)
+            log.restore(job.first, state["log_updates"], list(state["log_values"].numpy()))
+            updates[job.index] = int(state["update"])
+    diverged: dict[int, int] = {}
+    everything = plan.settings.updates * len(plan.members)
+
+    def receive(index: int, kind: str, content: dict[str, Any]) -> None:
+        if kind == "rows":
+            log.add(shards[index].first, content["update"], content["values"])
+        elif kind == "diverged":
+            diverged[content["member"]] = content["update"]
+        elif kind == "saved":
+            log.write()
+        if kind in ("progress", "saved"):
+            updates[index] = content["update"]
+            if progress is not None:
+                progress(sum(job.count * updates[job.index] for job in shards), everything)
+
+    try:
+        finished = _run_here(shards[0], receive) if len(shards) == 1 else _run_processes(shards, receive)
+    finally:
+        log.close()
+    paths = tuple(folder / f"member-{k}.pt" for k in range(len(plan.members)))
+    for k, path in enumerate(paths):
+        at = load_checkpoint(path).info["diverged_at"]
+        if at >= 0:
+            diverged[k] = at
+    return RunResult(folder, paths, diverged, finished)
+
+
+def _check_device(name: str) -> None:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"--device is {name!r}; give cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"--device is {name!r}; give cpu, cuda or cuda:N")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"--device is {name!r}, but this PyTorch finds no CUDA GPU; use --device cpu")
+
+
+def _prepare(plan: Plan, folder: Path, resume: bool) -> list[ShardJob]:
+    """Write or check `run.json` and split the members; a resumed run keeps its split."""
+    record = folder / "run.json"
+    described = _describe(plan)
+    if record.exists():
+        if not resume:
+            raise UserError(f"{folder}: holds a run already; add --resume to continue it or choose another --out")
+        before = read_run(folder)
+        changed = _differences(before, described)
+        if changed:
+            raise UserError(f"{folder}: the run there differs in {', '.join(changed)}; give the same settings or another --out")
+        described["shards"] = before["shards"]
+    elif resume:
+        raise UserError(f"{folder}: there is no run to resume (run.json is missing); leave --resume out to start one")
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: exists and is not a run folder; choose an empty or new --out")
+    write_text(record, json.dumps(described, indent=1) + "\n")
+    jobs, first = [], 0
+    for index, count in enumerate(described["shards"]):
+        jobs.append(ShardJob(plan, folder, index, first, count))
+        first += count
+    return jobs
+
+
+def _describe(plan: Plan) -> dict[str, Any]:
+    members, settings = len(plan.members), plan.settings
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = settings.workers or (cores if settings.device == "cpu" and settings.updates else 1)
+    workers = min(workers, members) if settings.device == "cpu" else 1
+    return {
+        "format": "crar-run",
+        "version": 1,
+        "crar": __version__,
+        "variant": plan.variant,
+        "reset": plan.reset,
+        "paired": plan.paired,
+        "settings": to_plain(settings),
+        "members": [member.plain() for member in plan.members],
+        "bases": {base: load_checkpoint(Path(base)).digest for base in sorted({m.base for m in plan.members if m.base})},
+        "shards": [members // workers + (k < members % workers) for k in range(workers)],
+    }
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    changed = [key for key in ("variant", "reset", "paired", "members", "bases") if before.get(key) != now[key]]
+    old, new = before["settings"], now["settings"]
+    return changed + [key for key in new if key not in MAY_CHANGE and old.get(key) != new[key]]
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """The `run.json` of a run folder.
+
+    Raises:
+        UserError: when it is missing or damaged.
+    """
+    path = folder / "run.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot read ({error.strerror or error}); give a folder that `crar train` or `crar transfer` wrote"
+        ) from error
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}); the folder is not a crar run") from error
+    if not isinstance(content, dict) or content.get("format") != "crar-run":
+        raise UserError(f"{path}: not the record of a crar run")
+    return content
+
+
+def plan_of(folder: Path) -> Plan:
+    """The plan of the run in a folder, so that it can be resumed without repeating its settings.
+
+    Raises:
+        UserError: as :func:`read_run`.
+    """
+    content = read_run(folder)
+    settings = from_plain(content["settings"], where=str(folder / "run.json"))
+    members = tuple(Member(**member) for member in content["members"])
+    return Plan(settings, members, content["variant"], content["reset"], content["paired"])
+
+
+def with_updates(plan: Plan, updates: int) -> Plan:
+    """The plan with another number of updates."""
+    return replace(plan, settings=replace(plan.settings, updates=updates))
+
+
+def _run_here(job: ShardJob, receive: Callable[[int, str, dict[str, Any]], None]) -> bool:
+    """Train the only shard in this process; Ctrl-C stops it between two updates."""
+    stop = threading.Event()
+    main = threading.current_thread() is threading.main_thread()
+    threads = torch.get_num_threads()
+    previous = signal.signal(signal.SIGINT, lambda *_: stop.set()) if main else None
+    try:
+        return train_shard(job, lambda kind, content: receive(job.index, kind, content), stop.is_set)
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(False)
+        if main:
+            signal.signal(signal.SIGINT, previous)
+
+
+def _run_processes(shards: list[ShardJob], receive: Callable[[int, str, dict[str, Any]], None]) -> bool:
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    processes, finished = [], [False] * len(shards)
+    pipes: dict[Any, int] = {}
+    for job in shards:
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=shard_process, args=(job, theirs, stop), daemon=True)
+        process.start()
+        theirs.close()
+        processes.append(process)
+        pipes[ours] = job.index
+    problem: UserError | None = None
+    while pipes:
+        try:
+            for ready in wait(list(pipes)):
+                pipe: Any = ready
+                try:
+                    index, kind, content = pipe.recv()
+                except EOFError:
+                    index = pipes.pop(pipe)
+                    processes[index].join()
+                    if processes[index].exitcode and problem is None:
+                        problem = UserError(f"worker {index} died (exit code {processes[index].exitcode}); go on with --resume")
+                        stop.set()
+                    continue
+                if kind == "done":
+                    finished[index] = content["finished"]
+                elif kind == "failed":
+                    if not content["user"]:
+                        raise RuntimeError(f"worker {index} failed:\n{content['text']}")
+                    problem = problem or UserError(content["text"])
+                    stop.set()
+                else:
+                    receive(index, kind, content)
+        except KeyboardInterrupt:
+            stop.set()
+    if problem is not None:
+        raise problem
+    return all(finished)

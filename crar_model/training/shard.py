@@ -1,0 +1,126 @@
+"""One shard of a run: trains its members, saves them, and reports; in this process or in one of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from crar_model import __version__
+from crar_model.checkpoints import Checkpoint, load_plain, save_checkpoint, write_atomically
+from crar_model.errors import UserError
+from crar_model.settings import to_plain
+from crar_model.training.members import Plan
+from crar_model.training.trainer import Trainer
+
+Emit = Callable[[str, dict[str, Any]], None]
+CHUNK = 50
+"""Updates between two looks at the stop flag."""
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """Which members of a plan a shard trains, and where it saves them."""
+
+    plan: Plan
+    folder: Path
+    index: int
+    first: int
+    count: int
+
+    @property
+    def state_path(self) -> Path:
+        """Where the shard's trainer state is saved."""
+        return self.folder / "state" / f"shard-{self.index}.pt"
+
+    @property
+    def shard_plan(self) -> Plan:
+        """The plan with this shard's members only."""
+        return replace(self.plan, members=self.plan.members[self.first : self.first + self.count])
+
+
+def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
+    """Train from the saved state, if there is one, to the end.
+
+    Args:
+        job: the shard.
+        emit: called with "rows" (update, values), "progress" (update), "saved" (update), "diverged" (member, update).
+        stopped: asked every CHUNK updates; True saves and returns.
+
+    Returns:
+        True when all updates are taken, False when stopped.
+    """
+    if job.plan.settings.device == "cpu":
+        torch.set_num_threads(1)  # tensors this small only lose by sharing
+        torch.set_flush_denormal(True)  # running averages decay through the denormals, which are slow
+    trainer = Trainer(job.shard_plan)
+    if job.state_path.exists():
+        state = load_plain(job.state_path)
+        try:
+            trainer.restore(state)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise UserError(f"{job.state_path}: does not fit this run ({error}); start it anew in another folder") from error
+    told_rows, told_diverged = len(trainer.log_updates), {k for k, at in enumerate(trainer.diverged_at) if at >= 0}
+    interval = job.plan.settings.checkpoint_interval
+    while True:
+        target = min((trainer.update // interval + 1) * interval, job.plan.settings.updates)
+        halted = False
+        while trainer.update < target and not (halted := stopped()):
+            trainer.advance(min(CHUNK, target - trainer.update))
+            emit("progress", {"update": trainer.update})
+        trainer.advance(0)  # a run of no updates still logs its start
+        for row in range(told_rows, len(trainer.log_updates)):
+            emit("rows", {"update": trainer.log_updates[row], "values": trainer.log_values[row]})
+        told_rows = len(trainer.log_updates)
+        for k, at in enumerate(trainer.diverged_at):
+            if at >= 0 and k not in told_diverged:
+                told_diverged.add(k)
+                emit("diverged", {"member": job.first + k, "update": at})
+        _save(job, trainer)
+        emit("saved", {"update": trainer.update})
+        if trainer.finished or halted:
+            return trainer.finished
+
+
+def _save(job: ShardJob, trainer: Trainer) -> None:
+    state = trainer.state()
+    for k, member in enumerate(trainer.plan.members):
+        info = {
+            "variant": job.plan.variant,
+            "seed": member.seed,
+            "learning_rate": member.learning_rate,
+            "base": member.base,
+            "diverged_at": trainer.diverged_at[k],
+            "settings": to_plain(job.plan.settings),
+            "crar": __version__,
+        }
+        settings = job.plan.settings
+        checkpoint = Checkpoint(settings.maze, settings.inverse, trainer.member_parameters(k), trainer.update, info)
+        save_checkpoint(job.folder / f"member-{job.first + k}.pt", checkpoint)
+    # The state last: a kill in between repeats updates, which gives the same members again.
+    write_atomically(job.state_path, lambda stream: torch.save(state, stream))
+
+
+def shard_process(job: ShardJob, connection: Any, stop: Any) -> None:
+    """Body of a worker process: trains a shard and sends its reports; ends with the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent turns Ctrl-C into the stop flag
+    parent = os.getppid()
+
+    def emit(kind: str, content: dict[str, Any]) -> None:
+        connection.send((job.index, kind, content))
+
+    try:
+        finished = train_shard(job, emit, lambda: stop.is_set() or os.getppid() != parent)
+        emit("done", {"finished": finished})
+    except UserError as error:
+        emit("failed", {"text": str(error), "user": True})
+    except (BrokenPipeError, KeyboardInterrupt):
+        pass
+    except Exception:
+        emit("failed", {"text": traceback.format_exc(), "user": False})

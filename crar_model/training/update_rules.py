@@ -1,0 +1,102 @@
+"""The two ways to follow the loss: one step on the sum, or one step per term in sequence.
+
+The paper minimises the weighted sum (`joint`); the released code takes one RMSprop step per term within a
+batch, each with its own running averages, reward and discount sharing one (`sequential`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from crar_model.agents import DenseAgent, block_of
+from crar_model.batches import Batch
+from crar_model.losses import STRUCTURE_TERMS, TERM_BLOCKS, loss_terms, total
+from crar_model.networks import Params
+from crar_model.settings import LossSettings
+from crar_model.training.rmsprop import RMSpropSettings, rmsprop_step
+
+SEQUENCE = ("transition", "reward", "discount", "ball", "random_pairs", "consecutive", "value")
+"""Order of the steps in the released code."""
+Slots = dict[str, dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step of an update: the terms it descends, its running averages, its share of the rate."""
+
+    terms: tuple[str, ...]
+    slot: str
+    rate: float
+
+
+def plan_steps(rule: str, settings: LossSettings, *, structure: bool = True, paired: bool = False) -> tuple[Step, ...]:
+    """The steps of one update.
+
+    Args:
+        rule: "joint" or "sequential".
+        settings: weights; a term of weight 0 has no step.
+        structure: whether ball, random_pairs and consecutive are switched on.
+        paired: the supervised procedure, whose only term is `pairing`.
+    """
+    if paired:
+        return (Step(("pairing",), "pairing", 1.0),)
+    weights = settings.weights()
+    terms = tuple(term for term in SEQUENCE if weights[term] > 0 and (structure or term not in STRUCTURE_TERMS))
+    if rule == "joint":
+        return (Step(terms, "joint", 1.0),)
+    return tuple(Step((term,), "reward" if term == "discount" else term, weights[term]) for term in terms)
+
+
+def touched(step: Step, trained: Sequence[str]) -> tuple[str, ...]:
+    """Names of the trained parameters that a step's terms depend on."""
+    blocks = {block for term in step.terms for block in TERM_BLOCKS[term]}
+    return tuple(name for name in trained if block_of(name) in blocks)
+
+
+def empty_slots(steps: Sequence[Step], params: Params, trained: Sequence[str]) -> Slots:
+    """Zero running averages for every slot that the steps use."""
+    slots: Slots = {}
+    for step in steps:
+        zeros = {name: torch.zeros_like(params[name]) for name in touched(step, trained)}
+        slots[step.slot] = slots.get(step.slot, {}) | zeros
+    return slots
+
+
+def apply_update(
+    agent: DenseAgent,
+    params: Params,
+    target: Params,
+    slots: Slots,
+    batch: Batch,
+    steps: Sequence[tuple[Step, Sequence[str]]],
+    learning_rate: Tensor,
+    alive: Tensor,
+    loss_settings: LossSettings,
+    rmsprop: RMSpropSettings,
+) -> None:
+    """One update of every member, in place.
+
+    Args:
+        agent: gives the networks.
+        params: (members, ...) leaves; those that a step touches require gradients and are changed.
+        target: encoder and value parameters of the target copy.
+        slots: running averages, changed.
+        batch: one batch per member.
+        steps: each step of :func:`plan_steps` with the names from :func:`touched`.
+        learning_rate: (members,).
+        alive: (members,) bool, set False for a member whose gradient stops being finite.
+        loss_settings, rmsprop: coefficients.
+    """
+    for step, names in steps:
+        trained = [params[name] for name in names]
+        terms = loss_terms(agent, params, batch, loss_settings, step.terms, target)
+        value = total(terms, loss_settings) if len(step.terms) > 1 else terms[step.terms[0]]
+        # Members do not interact, so the gradient of the sum is each member's own gradient.
+        grads = torch.autograd.grad(value.sum(), trained)
+        rate = learning_rate if step.rate == 1.0 else learning_rate * step.rate
+        squares = slots[step.slot]
+        rmsprop_step(trained, grads, [squares[name] for name in names], rate, alive, rmsprop)

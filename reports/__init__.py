@@ -1,0 +1,1 @@
+"""Reports: one module each, their figures and templates, and what they published."""

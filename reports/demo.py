@@ -1,0 +1,71 @@
+"""`crar demo`: the whole story at small size, from random weights to the dissection of a failed transfer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from crar_model.errors import UserError
+from crar_model.settings import TrainSettings, from_plain, to_plain
+from crar_model.training.members import Plan, base_plan, transfer_plan
+from crar_model.training.runner import RunResult, run_plan
+from reports.console import print_evaluation, progress_bar
+from reports.defaults import TRANSFER_DEFAULTS
+from reports.landscape import write_landscape
+from reports.models import judge
+from reports.runs import Run
+from reports.study import pick_failed, write_study
+
+BASES, SEEDS = 2, 4
+BASE_SCHEDULE = {"updates": 9_000, "decay_interval": 600, "checkpoint_interval": 1_500}
+TRANSFER_SCHEDULE = {"updates": 4_000, "learning_rate": 3e-4, "decay_interval": 600, "checkpoint_interval": 1_000}
+
+
+def run_demo(folder: Path, *, seed: int = 0, resume: bool = False, command: str = "") -> Path:
+    """Train, transfer, judge, dissect, report; returns the path of the report.
+
+    The schedules are the study's, shortened: the learning rates decay ten times sooner, so that bases converge
+    within minutes.
+
+    Args:
+        folder: where the runs and the report go.
+        seed: seed of the first base and the first transfer.
+        resume: continue what an interrupted demo left.
+        command: shown in the report.
+
+    Raises:
+        UserError: when the folder holds a demo and `resume` is False, or the demo was stopped.
+    """
+    if folder.exists() and any(folder.iterdir()) and not resume:
+        raise UserError(f"{folder}: exists already; add --resume to continue or choose another --out")
+    settings = _settings(BASE_SCHEDULE, seed)
+    _run(base_plan(settings, BASES), folder / "base")
+    bases = [folder / "base" / f"member-{k}.pt" for k in range(BASES)]
+    transfer_settings = _settings(TRANSFER_DEFAULTS | TRANSFER_SCHEDULE, seed)
+    runs = []
+    for variant, members in (("freeze", SEEDS), ("negate-input", 1)):
+        runs.append(folder / variant)
+        _run(transfer_plan(transfer_settings, bases, variant, members), runs[-1])
+    print_evaluation(judge([folder / "base", *runs], use_own_base=True))
+    shown = pick_failed([Run(path) for path in runs])
+    assert shown is not None
+    _, failed, base = shown
+    verdict = failed.evaluation.match.verdict if failed.evaluation.match else ""
+    landscape = None
+    if verdict != "matched":
+        line_command = f"crar landscape --from {failed.path} --to {base.path} --out {folder / 'landscape'}"
+        write_landscape(failed.path, base.path, folder / "landscape", command=line_command)
+        landscape = Path("landscape/report.md")
+    return write_study(folder / "base", runs, folder, command=command, landscape=landscape)
+
+
+def _settings(schedule: dict[str, int] | dict[str, float | int], seed: int) -> TrainSettings:
+    return from_plain(to_plain(TrainSettings()) | schedule | {"seed": seed}, where="demo")
+
+
+def _run(plan: Plan, folder: Path) -> RunResult:
+    what = f"{plan.variant}: {len(plan.members)} members x {plan.settings.updates} updates"
+    with progress_bar(what) as tick:
+        result = run_plan(plan, folder, resume=(folder / "run.json").exists(), progress=tick)
+    if not result.finished:
+        raise KeyboardInterrupt
+    return result

@@ -1,0 +1,106 @@
+"""Figures 12 and 14: what the encoder sees, where it puts it, and where the transition model expects to go."""
+
+from __future__ import annotations
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from crar_model.agents import DenseAgent
+from crar_model.evaluation import embed
+from crar_model.mazes.simple import ACTION_NAMES, simple_maze
+from crar_model.networks import Params
+from reports.figures.style import house_style
+
+EXAMPLE = (2, 3)
+"""The player position (row, column) that the appendix takes as its example."""
+
+
+def state_at(position: tuple[int, int]) -> int:
+    """Index of the state whose agent stands at (row, column)."""
+    return simple_maze().positions.tolist().index(list(position))
+
+
+def draw_matrix(axes: Axes, observation: Tensor, title: str) -> None:
+    """Draw one (8, 8) observation with its numbers, on a scale from -1 to 1."""
+    axes.imshow(observation, cmap="RdBu_r", vmin=-1.6, vmax=1.6)
+    for row, values in enumerate(observation.tolist()):
+        for column, value in enumerate(values):
+            axes.text(
+                column, row, f"{value + 0.0:g}", ha="center", va="center", fontsize=6.5, fontweight="bold" if abs(value) == 0.5 else None
+            )
+    axes.set(title=title, xticks=[], yticks=[])
+    axes.grid(False)
+
+
+def _background(axes: Axes, x: Tensor) -> None:
+    axes.scatter(x[:, 0], x[:, 1], s=14, color="#cccccc", zorder=1, label="all 31 states")
+    axes.set(xlabel="abstract feature $x_1$", ylabel="abstract feature $x_2$", aspect="equal")
+
+
+def inputs_figure(agent: DenseAgent, base: Params, *, base_inverse: bool, position: tuple[int, int] = EXAMPLE) -> Figure:
+    """Figure 12: the same state in both mazes, through the *same* base encoder.
+
+    Args:
+        agent, base: the base model; `base_inverse` tells which maze it belongs to.
+        position: (row, column) of the agent.
+    """
+    state = state_at(position)
+    with house_style():
+        figure = Figure(figsize=(7.2, 6.6), layout="constrained")
+        grid = figure.subplots(2, 2)
+        shared = []
+        for column, inverse in enumerate((base_inverse, not base_inverse)):
+            name = "inverse" if inverse else "normal"
+            draw_matrix(grid[0, column], simple_maze().observations(inverse=inverse)[state, 0], f"{name} maze, agent at {position}")
+            x = embed(agent, base, inverse=inverse)
+            axes = grid[1, column]
+            _background(axes, x)
+            u, v = x[state].tolist()
+            axes.scatter(u, v, marker="x", s=90, color="#B8860B", linewidths=2.5, zorder=3, label=f"({u:.2f}, {v:.2f})")
+            axes.set_title(f"base encoder on the {name} maze")
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+            shared.append(x)
+        limit = float(torch.cat(shared).abs().max()) * 1.12
+        for axes in grid[1]:
+            axes.set(xlim=(-limit, limit), ylim=(-limit, limit))
+    return figure
+
+
+def transition_error_figure(
+    agent: DenseAgent, params: Params, *, inverse: bool, position: tuple[int, int] = EXAMPLE, action: int = 0
+) -> Figure:
+    """Figure 14: one move; the distance between the last two crosses is its transition error.
+
+    Args:
+        agent, params: the model; `inverse` tells which maze it is judged in.
+        position, action: the state and the move.
+    """
+    maze = simple_maze()
+    state = state_at(position)
+    after = int(maze.successor[state, action])
+    observations = maze.observations(inverse=inverse)
+    x = embed(agent, params, inverse=inverse)
+    double = {name: value.double() for name, value in params.items()}
+    with torch.no_grad():
+        expected = agent.transition(double, x[state : state + 1], torch.tensor([action]))[0]
+    error = float((expected - x[after]).norm())
+    edge = float((x[state] - x[after]).norm())
+    with house_style():
+        figure = Figure(figsize=(9.6, 3.7), layout="constrained")
+        left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.25))
+        draw_matrix(left, observations[state, 0], f"s: agent at {position}")
+        draw_matrix(middle, observations[after, 0], f"s' after {ACTION_NAMES[action]}: agent at {tuple(maze.positions[after].tolist())}")
+        _background(right, x)
+        for point, color, label in (
+            (x[state], "#B8860B", "e(s)"),
+            (expected, "#CC0000", "T(e(s), a), expected"),
+            (x[after], "#7B2D8B", "e(s'), actual"),
+        ):
+            right.scatter(*point.tolist(), marker="x", s=90, color=color, linewidths=2.5, zorder=3, label=label)
+        right.plot(*torch.stack((expected, x[after])).T.tolist(), color="#888888", linestyle=":", zorder=2)
+        relative = f" = {error / edge:.2f} edge lengths" if edge > 0 else ""
+        right.set_title(f"error {error:.3f}{relative}")
+        right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+    return figure

@@ -1,0 +1,57 @@
+"""One look for all figures, and saving them small."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from PIL import Image
+
+from crar_model.checkpoints import write_atomically
+
+TERM_COLORS = {
+    "transition": "#0072B2",
+    "reward": "#999999",
+    "discount": "#56B4E9",
+    "ball": "#D55E00",
+    "random_pairs": "#009E73",
+    "consecutive": "#CC79A7",
+    "value": "#F0E442",
+    "interpret": "#BBBBBB",
+    "total": "#000000",
+}
+ACTION_COLORS = ("#0072B2", "#E69F00", "#D55E00", "#009E73")
+LEFT_ROOM, DOOR, RIGHT_ROOM = "#4477AA", "#222222", "#CC6677"
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Settings that every figure is drawn under."""
+    with mpl.rc_context(
+        {
+            "font.size": 9,
+            "axes.titlesize": 10,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.color": "#e6e6e6",
+            "grid.linewidth": 0.6,
+            "legend.frameon": False,
+            "legend.fontsize": 8,
+        }
+    ):
+        yield
+
+
+def save_png(figure: Figure, path: Path, *, dpi: int = 120) -> Path:
+    """Write a figure as a PNG with an 8-bit palette, atomically; returns the path."""
+    raw = io.BytesIO()
+    figure.savefig(raw, format="png", dpi=dpi)
+    raw.seek(0)
+    image = Image.open(raw).convert("RGB").quantize(colors=192, dither=Image.Dither.NONE)
+    write_atomically(path, lambda stream: image.save(stream, format="PNG", optimize=True))
+    return path

@@ -1,0 +1,40 @@
+"""Rendering of report pages from the templates beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from crar_model.checkpoints import write_text
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; floats are shown with three significant digits."""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(number(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def number(value: object) -> str:
+    """A cell: floats short, NaN as a dash, everything else as it is."""
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.3g}"
+    return str(value)
+
+
+def render(template: str, path: Path, **values: Any) -> Path:
+    """Fill a template of `reports/templates` and write it atomically; returns the path.
+
+    Raises:
+        jinja2.UndefinedError: when the template names a value that is not given.
+    """
+    environment = Environment(
+        loader=PackageLoader("reports", "templates"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["number"] = number
+    write_text(path, environment.get_template(template).render(table=table, **values))
+    return path
