@@ -67,7 +67,7 @@ class TrainSettings:
     learning_rate: float = option(5e-4, "RMSprop learning rate at update 0")
     learning_rate_decay: float = option(0.9, "factor applied every `decay_interval` updates")
     decay_interval: int = option(5_000, "updates per learning-rate epoch")
-    update_rule: str = option("sequential", "sequential (one RMSprop step per term) or joint (one step on the sum)")
+    update_rule: str = option("joint", "joint (one RMSprop step on the sum) or sequential (one step per term)")
     batch_size: int = option(32, "transitions per update")
     data_size: int = option(5_000, "transitions gathered once by a uniformly random policy")
     rms_decay: float = option(0.9, "RMSprop decay rho of the squared gradient")
@@ -99,7 +99,7 @@ class TrainSettings:
             if getattr(self, name) < 0:
                 raise UserError(f"--{name.replace('_', '-')} is {getattr(self, name)}; give a whole number of at least 0")
         _choice("maze", self.maze, ("simple",))
-        _choice("update-rule", self.update_rule, ("sequential", "joint"))
+        _choice("update-rule", self.update_rule, ("joint", "sequential"))
         _choice("clip-scope", self.clip_scope, ("step", "tensor"))
         for item in dataclasses.fields(self.loss):
             value = getattr(self.loss, item.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -11,21 +12,48 @@ from rich.table import Table
 
 from reports.models import Judged
 
+LOG_EVERY = 60.0
+"""Seconds between two lines of progress where standard error is a file."""
+
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with elapsed and remaining time on standard error; yields a function of (done, in all)."""
+    """A bar with elapsed and remaining time on standard error, or a line a minute where that is no terminal.
+
+    Yields a function of (done, in all).
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _logger(what, console)
+        return
     columns = (
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("ETA"), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=2) as progress:
+    with Progress(*columns, console=console, refresh_per_second=2) as progress:
         task = progress.add_task(what, total=None)
 
         def tick(done: int, everything: int) -> None:
             progress.update(task, completed=done, total=everything)
 
         yield tick
+
+
+def _logger(what: str, console: Console) -> Callable[[int, int], None]:
+    started = told = time.monotonic()
+    first: int | None = None
+
+    def tick(done: int, everything: int) -> None:
+        nonlocal told, first
+        now = time.monotonic()
+        first = done if first is None else first
+        if now - told < LOG_EVERY and done < everything:
+            return
+        told = now
+        left = (now - started) * (everything - done) / (done - first) if done > first else float("nan")
+        console.print(f"{what}: {done} of {everything} updates, ETA {left / 60:.1f} min", soft_wrap=True)
+
+    return tick
 
 
 def print_evaluation(judged: Sequence[Judged]) -> None:
@@ -48,11 +76,11 @@ def print_evaluation(judged: Sequence[Judged]) -> None:
         "residual",
     )
     for name in names:
-        table.add_column(name, justify="left" if name in ("model", "maze", "verdict") else "right", overflow="fold")
+        table.add_column(name, justify="left" if name in ("model", "maze", "verdict") else "right", no_wrap=True)
     for model in judged:
         terms, match = model.evaluation.terms, model.evaluation.match
         table.add_row(
-            str(model.path),
+            "/".join(model.path.parts[-2:]),
             model.checkpoint.maze + (" inverse" if model.checkpoint.inverse else ""),
             *(f"{terms[name]:.2g}" for name in names[2:10]),
             f"{100 * model.evaluation.nearest_state_accuracy:.0f} %",

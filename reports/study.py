@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crar_model.errors import UserError
+from crar_model.training.runner import read_run
 from reports.figures.embedding import embeddings_figure
 from reports.figures.inputs import inputs_figure, transition_error_figure
 from reports.figures.losses import losses_figure
@@ -33,6 +34,8 @@ def write_study(base: Path, transfers: Sequence[Path], folder: Path, *, command:
         UserError: for folders that hold no run, or no transfers.
     """
     bases, runs = Run(base), [Run(path) for path in transfers]
+    for run in (bases, *runs):
+        read_run(run.folder)  # name an unusable folder before any work
     if not runs:
         raise UserError("--transfer names no run folder; give at least one")
     shown = pick_failed(runs)

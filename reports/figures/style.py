@@ -50,7 +50,7 @@ def house_style() -> Iterator[None]:
 def save_png(figure: Figure, path: Path, *, dpi: int = 120) -> Path:
     """Write a figure as a PNG with an 8-bit palette, atomically; returns the path."""
     raw = io.BytesIO()
-    figure.savefig(raw, format="png", dpi=dpi)
+    figure.savefig(raw, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.05)
     raw.seek(0)
     image = Image.open(raw).convert("RGB").quantize(colors=192, dither=Image.Dither.NONE)
     write_atomically(path, lambda stream: image.save(stream, format="PNG", optimize=True))

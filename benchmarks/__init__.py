@@ -1,0 +1,1 @@
+"""Side-by-side timings, run on request: ratios against named baselines in the same run."""

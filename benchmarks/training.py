@@ -1,0 +1,214 @@
+"""Agent-updates per second of the batched trainer, against a plain loop and the machine's matrix-multiply rate.
+
+    python -m benchmarks.training [--seconds 4] [--out benchmarks/results]
+
+Baselines, measured in the same run and in turn with the trainer:
+(a) a plain one-model PyTorch loop of the same rule: nn.Sequential networks, the batch's 32 + 32 rows encoded as
+    they come, torch.optim.RMSprop and clip_grad_norm_; one step on the sum, or one per term;
+(b) float32 products of 1024 x 1024 matrices on all cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from crar_model.agents import DenseAgent
+from crar_model.batches import gather_random_walk
+from crar_model.checkpoints import write_text
+from crar_model.mazes.simple import simple_maze
+from crar_model.settings import LossSettings, TrainSettings
+from crar_model.training.members import base_plan
+from crar_model.training.trainer import Trainer
+from crar_model.training.update_rules import SEQUENCE
+
+MEMBERS = (1, 6, 36)
+RULES = ("joint", "sequential")
+
+
+def best_rate(work: Callable[[], None], seconds: float, per_call: float) -> float:
+    """Calls' worth of `per_call` per second: the median of repetitions that fill the time, after a warm-up."""
+    work()
+    rates, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end or len(rates) < 3:
+        start = time.perf_counter()
+        work()
+        rates.append(per_call / (time.perf_counter() - start))
+    return statistics.median(rates)
+
+
+def matmul_rate(seconds: float) -> float:
+    """GFLOP/s of float32 1024 x 1024 products with as many threads as cores."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
+    return best_rate(lambda: [a @ b for _ in range(5)] and None, seconds, 5 * 2 * 1024**3 / 1e9)
+
+
+def update_gflop(rule: str) -> float:
+    """GFLOP that one update of one base agent needs with the 31 distinct states encoded once per step.
+
+    2 per multiply-add; a network costs its products forward, for the weights, and (but for the first layer of the
+    encoder) for the inputs. Activations, the optimiser and reductions are not counted.
+    """
+    agent = DenseAgent()
+
+    def macs(widths: tuple[int, ...]) -> int:
+        return sum(a * b for a, b in itertools.pairwise(widths))
+
+    encoder, states, batch = macs(agent.encoder), simple_maze().n_states, 32
+    encoder_pass = states * (3 * encoder - agent.encoder[0] * agent.encoder[1])
+    heads = 3 * batch * (macs(agent.transition_net) + 2 * macs(agent.reward_net) + macs(agent.value_net))
+    target = states * (encoder + macs(agent.value_net))
+    passes = 1 if rule == "joint" else len(SEQUENCE)
+    return 2 * (passes * encoder_pass + heads + target) / 1e9
+
+
+def plain_loop(rule: str, seconds: float) -> float:
+    """Updates per second of the plain one-model loop, the better of one thread and all cores."""
+    rates = []
+    for threads in sorted({1, os.cpu_count() or 1}):
+        torch.set_num_threads(threads)
+        rates.append(best_rate(_plain_updates(rule, 20), seconds / 2, 20))
+    return max(rates)
+
+
+def _mlp(*widths: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for a, b in itertools.pairwise(widths):
+        layers += [nn.Linear(a, b), nn.Tanh()]
+    return nn.Sequential(*layers[:-1])
+
+
+def _plain_updates(rule: str, updates: int) -> Callable[[], None]:
+    agent, settings = DenseAgent(), LossSettings()
+    nets = {"encoder": _mlp(*agent.encoder), "transition": _mlp(*agent.transition_net), "reward": _mlp(*agent.reward_net)}
+    nets |= {"discount": _mlp(*agent.reward_net), "value": _mlp(*agent.value_net)}
+    targets = {"encoder": _mlp(*agent.encoder), "value": _mlp(*agent.value_net)}
+    params = [p for net in nets.values() for p in net.parameters()]
+    observations = simple_maze().observations().flatten(1)
+    walk = {k: torch.from_numpy(v) for k, v in gather_random_walk(0, 5000).items()}
+    weights = settings.weights()
+
+    def optimiser() -> torch.optim.RMSprop:
+        return torch.optim.RMSprop(params, lr=5e-4, alpha=0.9, eps=1e-4)
+
+    optimisers = {term: optimiser() for term in SEQUENCE} if rule == "sequential" else {"sum": optimiser()}
+
+    def term(name: str, s: Tensor, s_next: Tensor, action: Tensor) -> Tensor:
+        x = nets["encoder"](s)
+        joined = torch.cat((x, torch.nn.functional.one_hot(action, 4).float()), 1)
+        if name == "transition":
+            return ((x + nets["transition"](joined) - nets["encoder"](s_next)) ** 2).mean()
+        if name == "reward":
+            return (nets["reward"](joined) ** 2).mean()
+        if name == "discount":
+            return ((nets["discount"](joined) - 0.9) ** 2).mean()
+        if name == "ball":
+            return (x.square().amax(1) - 1).clamp(0, 100).mean()
+        if name == "value":
+            with torch.no_grad():
+                wanted = 0.9 * targets["value"](targets["encoder"](s_next)).amax(1)
+            return (nets["value"](x).gather(1, action[:, None])[:, 0] - wanted).square().mean() / 4
+        other = x.roll(1, 0) if name == "random_pairs" else nets["encoder"](s_next)
+        return torch.exp(-5 * (x - other).square().sum(1).clamp(1e-6, 10).sqrt()).mean()
+
+    def step(loss: Tensor, optimiser: torch.optim.RMSprop) -> None:
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(params, 1.0)
+        optimiser.step()
+
+    def run() -> None:
+        for _ in range(updates):
+            picks = torch.randint(0, 5000, (32,))
+            s, s_next, action = observations[walk["current"][picks]], observations[walk["following"][picks]], walk["action"][picks]
+            if rule == "joint":
+                step(torch.stack([weights[n] * term(n, s, s_next, action) for n in SEQUENCE]).sum(), optimisers["sum"])
+            else:
+                for name in SEQUENCE:
+                    step(term(name, s, s_next, action), optimisers[name])
+
+    return run
+
+
+def _shard(rule: str, members: int, seconds: float, start: Any, rates: Any) -> None:
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    trainer = Trainer(base_plan(TrainSettings(update_rule=rule, updates=10**9, log_interval=10**9), members))
+    trainer.advance(20)
+    start.wait()
+    rates.put(best_rate(lambda: trainer.advance(10), seconds, 10 * members))
+
+
+def trainer_rate(rule: str, members: int, seconds: float) -> float:
+    """Agent-updates per second with the members split among one single-threaded process per core."""
+    workers = min(os.cpu_count() or 1, members)
+    context = multiprocessing.get_context("spawn")
+    start, rates = context.Barrier(workers), context.Queue()
+    counts = [members // workers + (k < members % workers) for k in range(workers)]
+    processes = [context.Process(target=_shard, args=(rule, count, seconds, start, rates)) for count in counts]
+    for process in processes:
+        process.start()
+    total = sum(rates.get() for _ in processes)
+    for process in processes:
+        process.join()
+    return float(total)
+
+
+def main() -> None:
+    """Measure, print a table, write it as JSON and Markdown."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=4.0, help="time per figure (default 4)")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder of the results")
+    options = parser.parse_args()
+    results: dict[str, Any] = {
+        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+        "torch": torch.__version__,
+    }
+    lines = ["| rule | members | agent-updates/s | x plain loop | GFLOP/s needed | of matmul rate |", "|---|---|---|---|---|---|"]
+    for rule in RULES:
+        plain = plain_loop(rule, options.seconds)
+        results[f"plain {rule}"] = plain
+        lines.append(f"| {rule} | plain loop | {plain:.0f} | 1.0 | | |")
+        for members in MEMBERS:
+            before = matmul_rate(1.0)
+            rate = trainer_rate(rule, members, options.seconds)
+            matmul = (before + matmul_rate(1.0)) / 2  # around the measurement: the machine's speed drifts
+            needed = rate * update_gflop(rule)
+            results[f"{rule} {members}"] = {
+                "agent_updates_per_s": rate,
+                "times_plain": rate / plain,
+                "gflops": needed,
+                "of_matmul": needed / matmul,
+                "matmul_gflops": matmul,
+            }
+            lines.append(
+                f"| {rule} | {members} | {rate:.0f} | {rate / plain:.1f} | {needed:.1f} | {100 * needed / matmul:.0f} % of {matmul:.0f} |"
+            )
+            print(lines[-1], flush=True)
+    table = "\n".join(lines)
+    print(table)
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_text(options.out / "training.json", json.dumps(results, indent=1, default=np.asarray) + "\n")
+    command = f"python -m benchmarks.training --seconds {options.seconds:g}"
+    write_text(
+        options.out / "training.md",
+        f"# Training, simple maze\n\n`{command}` on {results['machine']}, PyTorch {torch.__version__}.\n\n{table}\n",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from crar_model.checkpoints import load_checkpoint, save_checkpoint, write_atomically
+from crar_model.errors import UserError
+
+
+def test_round_trip(base_run: Path, tmp_path: Path) -> None:
+    model = load_checkpoint(base_run / "member-0.pt")
+    save_checkpoint(tmp_path / "copy.pt", model)
+    copy = load_checkpoint(tmp_path / "copy.pt")
+    assert copy.digest == model.digest
+    assert (copy.maze, copy.inverse, copy.updates, copy.info) == (model.maze, model.inverse, model.updates, model.info)
+
+
+class Bomb:
+    """Pickles to a call that would leave a file behind."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_pickle_that_would_run_code_does_not_run(tmp_path: Path) -> None:
+    planted = tmp_path / "it-ran"
+    torch.save({"format": "crar-checkpoint", "version": 1, "x": Bomb(planted)}, tmp_path / "bomb.pt")
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Bomb(planted)))
+    with pytest.raises(UserError, match=r"bomb\.pt: holds objects other than plain tensors"):
+        load_checkpoint(tmp_path / "bomb.pt")
+    with pytest.raises(UserError, match=r"plain\.pt: not a PyTorch checkpoint"):
+        load_checkpoint(tmp_path / "plain.pt")
+    assert not planted.exists()
+
+
+def test_unusable_files_are_named(base_run: Path, tmp_path: Path) -> None:
+    whole = (base_run / "member-0.pt").read_bytes()
+    (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.pt").write_bytes(b"")
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "foreign.pt")
+    for name, hint in (
+        ("cut.pt", "truncated"),
+        ("empty.pt", "not a PyTorch"),
+        ("foreign.pt", "not a crar checkpoint"),
+        ("none.pt", "cannot read"),
+    ):
+        with pytest.raises(UserError, match=f"{name}: .*{hint}"):
+            load_checkpoint(tmp_path / name)
+    with pytest.raises(UserError, match="is a folder"):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ({"version": 99}, "version 99"),
+        ({"maze": "moon"}, "unknown maze 'moon'"),
+        ({"parameters": {}}, "parameter"),
+        ({"parameters": [1]}, "not a table of tensors"),
+        ({"parameters": None, "drop": "parameters"}, "lacks parameters"),
+    ],
+)
+def test_wrong_contents_are_explained(change: dict[str, object], hint: str, base_run: Path, tmp_path: Path) -> None:
+    content = torch.load(base_run / "member-0.pt", weights_only=True) | change
+    if "drop" in change:
+        del content["parameters"]
+    torch.save(content, tmp_path / "wrong.pt")
+    with pytest.raises(UserError, match=hint):
+        load_checkpoint(tmp_path / "wrong.pt")
+
+
+def test_values_must_be_finite(base_run: Path, tmp_path: Path) -> None:
+    content = torch.load(base_run / "member-0.pt", weights_only=True)
+    content["parameters"]["value.0.bias"][0] = float("nan")
+    torch.save(content, tmp_path / "nan.pt")
+    with pytest.raises(UserError, match=r"value\.0\.bias holds values that are not finite"):
+        load_checkpoint(tmp_path / "nan.pt")
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"old")
+
+    def full_disk(stream: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match="No space left"):
+        write_atomically(path, full_disk)
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crar_model import kernels
+from crar_model.agents import DenseAgent
+from crar_model.kernels import dense_forward
+from crar_model.networks import _BatchedDense, _NativeDense, dense, fast_tanh
+from crar_model.training.rmsprop import RMSpropSettings, rmsprop_step, step_tensor_ops
+
+
+def weights_of(block: str, members: int) -> list[torch.Tensor]:
+    models = [DenseAgent().init(np.random.default_rng(k)) for k in range(members)]
+    return [torch.stack([m[name] for m in models]) + 0.05 for name in models[0] if name.startswith(block)]
+
+
+@pytest.mark.parametrize(("block", "inputs"), [("encoder", 64), ("transition", 6), ("value", 2)])
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("node", [_NativeDense, _BatchedDense])
+def test_nodes_equal_the_plain_network(block: str, inputs: int, shared: bool, node: type[torch.autograd.Function]) -> None:
+    """Values and all gradients against the double-precision plain path."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(*(() if shared else (3,)), 7, inputs, generator=generator)
+    weights = weights_of(block, 3)
+    ours = [w.clone().requires_grad_() for w in (x, *weights)]
+    exact = [w.double().clone().requires_grad_() for w in (x, *weights)]
+    names = [f"{block}.{k // 2}.{'bias' if k % 2 else 'weight'}" for k in range(len(weights))]
+    value, wanted = node.apply(*ours), dense(dict(zip(names, exact[1:], strict=True)), block, exact[0])
+    assert torch.allclose(value.double(), wanted, atol=5e-6)
+    direction = torch.randn(wanted.shape, generator=generator)
+    found = torch.autograd.grad((value * direction).sum(), ours)
+    true = torch.autograd.grad((wanted * direction).sum(), exact)
+    for a, b in zip(found, true, strict=True):
+        assert torch.allclose(a.double(), b, rtol=1e-4, atol=2e-5)
+
+
+def test_scipy_blas_serves_where_torch_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, x = weights_of("encoder", 2), torch.randn(5, 64, generator=torch.Generator().manual_seed(1))
+    ours = dense_forward(x, weights)[-1]
+    address = int(kernels.get_cython_function_address("scipy.linalg.cython_blas", "sgemm"))
+    monkeypatch.setattr(kernels, "sgemm_address", lambda: address)
+    assert torch.allclose(dense_forward(x, weights)[-1], ours, atol=1e-6)
+
+
+@given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=20))
+def test_kernel_tanh_is_tanh_and_odd(values: list[float]) -> None:
+    h = np.array([values, [-v for v in values]], dtype=np.float32)
+    kernels._bias_tanh(h, np.zeros(len(values), dtype=np.float32), False)
+    assert np.array_equal(h[0], -h[1])
+    exact = np.tanh(np.array(values, dtype=np.float64))
+    assert np.all(np.abs(h[0] - exact) <= 1e-6 * np.maximum(np.abs(exact), 1e-30) + 1e-30)
+
+
+@given(st.floats(-20, 20, width=32))
+def test_fast_tanh(value: float) -> None:
+    x = torch.tensor([value])
+    assert abs(float(fast_tanh(x)) - float(torch.tanh(x.double()))) <= 2e-7
+    assert torch.equal(fast_tanh(x.double()), torch.tanh(x.double()))
+
+
+@pytest.mark.parametrize("settings", [RMSpropSettings(), RMSpropSettings(per_tensor=True), RMSpropSettings(clip_norm=0.0)])
+def test_cpu_step_equals_tensor_operations(settings: RMSpropSettings) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(4, 20, 7), (4, 20), (4, 3, 20)]
+    params, grads = ([torch.randn(*s, generator=generator) for s in shapes] for _ in range(2))
+    squares = [torch.rand(*s, generator=generator) for s in shapes]
+    grads[1][2, 0] = float("nan")
+    results = []
+    for step in (rmsprop_step, step_tensor_ops):
+        p, v, alive = [x.clone() for x in params], [x.clone() for x in squares], torch.tensor([True, True, True, False])
+        step(p, grads, v, torch.linspace(1e-3, 1e-2, 4), alive, settings)
+        results.append((p, v, alive))
+    for one, other in zip(results[0][:2], results[1][:2], strict=True):
+        for a, b in zip(one, other, strict=True):
+            assert torch.allclose(a, b, rtol=1e-5, atol=1e-6)
+    for p, v, alive in results:
+        assert alive.tolist() == [True, True, False, False]  # member 2's gradient is not finite; 3 was frozen before
+        assert all(torch.equal(a[2:], b[2:]) for a, b in zip(p + v, params + squares, strict=True))
+        assert not torch.equal(p[0][0], params[0][0])

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.utils.env_checker import check_env
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse.csgraph import shortest_path
+
+from crar_model.mazes.gym import SIMPLE_MAZE
+from crar_model.mazes.simple import ACTION_STEPS, AGENT_SPRITE, DOOR, SimpleMazeBatch, graph_distances, simple_maze
+
+
+def test_table_facts() -> None:
+    maze = simple_maze()
+    assert (maze.n_states, maze.n_actions) == (31, 4)
+    assert int((maze.successor == torch.arange(31).unsqueeze(1)).sum()) == 34  # no-ops
+    assert tuple(maze.positions[maze.start].tolist()) == DOOR
+    columns = maze.positions[:, 1]
+    assert (int((columns < 4).sum()), int((columns == 4).sum()), int((columns > 4).sum())) == (18, 1, 12)
+    assert len(maze.edges()) == (124 - 34) // 2
+
+
+def test_successors_follow_the_grid() -> None:
+    maze = simple_maze()
+    for state, position in enumerate(maze.positions.tolist()):
+        for action, (down, right) in enumerate(ACTION_STEPS):
+            row, column = position[0] + down, position[1] + right
+            expected = position if bool(maze.walls[row, column]) else [row, column]
+            assert maze.positions[maze.successor[state, action]].tolist() == expected
+
+
+def test_observations() -> None:
+    maze = simple_maze()
+    grid = maze.observations()
+    assert grid.shape == (31, 1, 8, 8)
+    assert sorted(set(grid.unique().tolist())) == [0.0, 0.5, 1.0]
+    assert torch.equal((grid == 0.5).flatten(1).sum(1), torch.ones(31, dtype=torch.int64))
+    assert torch.equal(maze.observations(inverse=True), -grid)
+    pixels = maze.observations(pixels=True)
+    row, column = maze.positions[7].tolist()
+    assert pixels.shape == (31, 1, 48, 48)
+    cell = pixels[7, 0, 6 * row : 6 * row + 6, 6 * column : 6 * column + 6]
+    assert torch.equal(cell, torch.tensor(AGENT_SPRITE))
+
+
+def test_distances_match_scipy() -> None:
+    maze = simple_maze()
+    adjacency = np.zeros((31, 31))
+    adjacency[np.arange(31)[:, None], maze.successor.numpy()] = 1
+    assert np.array_equal(maze.shortest_paths().numpy(), shortest_path(adjacency, unweighted=True))
+
+
+def test_unreachable_states_are_n_away() -> None:
+    assert graph_distances(torch.tensor([[0], [0]])).tolist() == [[0, 2], [1, 0]]
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.booleans())
+def test_batch_steps_like_gymnasium(actions: list[int], inverse: bool) -> None:
+    env = gymnasium.make(SIMPLE_MAZE, inverse=inverse)
+    seen, _ = env.reset(seed=0)
+    batch = SimpleMazeBatch(3, inverse=inverse)
+    rows = batch.reset()
+    assert np.array_equal(rows[1].numpy(), seen)
+    for action in actions:
+        seen, reward, terminated, truncated, _ = env.step(np.int64(action))
+        rows, rewards, terminal = batch.step(torch.full((3,), action))
+        assert all(np.array_equal(row.numpy(), seen) for row in rows)
+        assert (reward, terminated, truncated) == (0.0, False, False)
+        assert not bool(rewards.any())
+        assert not bool(terminal.any())
+
+
+def test_partial_reset() -> None:
+    batch = SimpleMazeBatch(2)
+    batch.step(torch.tensor([2, 2]))
+    batch.reset(torch.tensor([True, False]))
+    assert batch.state.tolist() == [simple_maze().start, int(simple_maze().successor[simple_maze().start, 2])]
+    with pytest.raises(ValueError, match="at least 1"):
+        SimpleMazeBatch(0)
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("observation", ["grid", "pixels"])
+def test_gymnasium_contract(inverse: bool, observation: str) -> None:
+    env = gymnasium.make(SIMPLE_MAZE, inverse=inverse, observation=observation, render_mode="rgb_array")
+    check_env(env.unwrapped)
+
+
+def test_gymnasium_inverting_twice_is_the_identity() -> None:
+    normal, inverse = (gymnasium.make(SIMPLE_MAZE, inverse=flag) for flag in (False, True))
+    a, _ = normal.reset()
+    b, _ = inverse.reset()
+    for action in (2, 2, 0, 1, 3, 3, 3):
+        assert np.array_equal(-b, a)
+        a, b = normal.step(np.int64(action))[0], inverse.step(np.int64(action))[0]
+
+
+def test_rendered_frame_shows_the_agent() -> None:
+    env = gymnasium.make(SIMPLE_MAZE, render_mode="rgb_array")
+    env.reset()
+    before = env.render()
+    env.step(np.int64(2))
+    after = env.render()
+    assert isinstance(before, np.ndarray)
+    assert isinstance(after, np.ndarray)
+    assert before.shape == (256, 256, 3)
+    moved = np.argwhere((before != after).any(-1))
+    assert moved[:, 0].min() >= 4 * 32  # only the two cells of row 4, columns 3 and 4, change
+    assert moved[:, 0].max() < 5 * 32
+    assert 3 * 32 <= moved[:, 1].min() < 4 * 32 <= moved[:, 1].max() < 5 * 32
+
+
+def test_gymnasium_rejects_bad_arguments() -> None:
+    env = gymnasium.make(SIMPLE_MAZE).unwrapped
+    env.reset()
+    with pytest.raises(ValueError, match="0 to 3"):
+        env.step(7)
+    with pytest.raises(ValueError, match="grid or pixels"):
+        gymnasium.make(SIMPLE_MAZE, observation="sound")

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from crar_model.checkpoints import load_checkpoint
+from crar_model.errors import UserError
+from crar_model.settings import TrainSettings, from_plain, to_plain
+from crar_model.training.log import COLUMNS, read_losses
+from crar_model.training.members import Member, Plan, base_plan
+from crar_model.training.runner import plan_of, run_plan, with_updates
+from crar_model.training.trainer import LOGGED, Trainer
+
+QUICK = TrainSettings(updates=60, log_interval=20, checkpoint_interval=20, workers=1)
+RULES = ("joint", "sequential")
+
+
+def same(a: Path, b: Path) -> bool:
+    one, other = load_checkpoint(a).parameters, load_checkpoint(b).parameters
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("place", [0, 3, 5])
+def test_a_member_alone_equals_the_same_member_among_six(rule: str, place: int) -> None:
+    settings = dataclasses.replace(QUICK, update_rule=rule, updates=40)
+    six, alone = Trainer(base_plan(settings, 6)), Trainer(base_plan(dataclasses.replace(settings, seed=place), 1))
+    six.advance(40)
+    alone.advance(40)
+    for name, value in alone.params.items():
+        assert torch.equal(six.params[name][place], value[0]), name
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("variant", ["base", "freeze", "paired"])
+def test_one_update_runs_on_the_meta_device(rule: str, variant: str, base_run: Path) -> None:
+    """The meta device fails on mixed devices and on anything that asks for a value."""
+    members = tuple(Member(k, 1e-4, str(base_run / "member-0.pt")) for k in range(3))
+    trainer = Trainer(Plan(dataclasses.replace(QUICK, update_rule=rule), members, variant), device="meta")
+    trainer.one_update()
+    assert trainer.update == 1
+    assert trainer.params["encoder.0.weight"].device.type == "meta"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_updates_on_a_gpu_follow_the_cpu() -> None:
+    trainers = [Trainer(base_plan(QUICK, 3), device=device) for device in ("cpu", "cuda")]
+    for trainer in trainers:
+        trainer.advance(5)
+    for name, value in trainers[0].params.items():
+        assert torch.allclose(value, trainers[1].params[name].cpu(), atol=1e-3), name
+
+
+def test_training_lowers_every_term_that_it_follows() -> None:
+    trainer = Trainer(base_plan(dataclasses.replace(QUICK, updates=400, log_interval=400), 2))
+    trainer.advance(400)
+    first, last = trainer.log_values[0], trainer.log_values[-1]
+    for name in ("reward", "discount", "random_pairs", "consecutive", "total"):
+        assert (last[:, LOGGED.index(name)] < 0.8 * first[:, LOGGED.index(name)]).all(), name
+
+
+def test_log_is_one_labelled_table(base_run: Path) -> None:
+    with (base_run / "losses.csv").open() as stream:
+        rows = list(csv.reader(stream))
+    assert tuple(rows[0]) == COLUMNS
+    columns = read_losses(base_run)
+    assert sorted(set(columns["update"])) == [0, 20, 40, 60]
+    assert sorted(set(columns["member"])) == [0, 1]
+    assert np.isfinite(columns["total"]).all()
+    assert any((base_run / "tensorboard" / "member-1").iterdir())
+
+
+def test_learning_rate_schedule_and_target_refresh() -> None:
+    settings = dataclasses.replace(QUICK, decay_interval=10, learning_rate_decay=0.0, target_interval=5)
+    trainer = Trainer(base_plan(settings, 1))
+    before = trainer.target["value.0.weight"].clone()
+    trainer.advance(10)
+    assert not torch.equal(trainer.target["value.0.weight"], before)
+    frozen = trainer.member_parameters(0)
+    trainer.advance(10)  # the rate is 0 from update 10 on
+    assert all(torch.equal(value, trainer.params[name][0]) for name, value in frozen.items())
+
+
+def test_delay_of_the_structure_terms(base_run: Path) -> None:
+    """Until the delay is over the run equals one without the three terms; afterwards it does not."""
+    member = (Member(0, 1e-3, str(base_run / "member-0.pt")),)
+    free = dataclasses.replace(QUICK.loss, ball_weight=0.0, random_pairs_weight=0.0, beta=0.0)
+    delayed = Trainer(Plan(dataclasses.replace(QUICK, structure_delay=10), member, "delay-structure"))
+    without = Trainer(Plan(dataclasses.replace(QUICK, loss=free), member, "freeze"))
+    for trainer in (delayed, without):
+        trainer.advance(10)
+    assert torch.equal(delayed.params["encoder.0.weight"], without.params["encoder.0.weight"])
+    for trainer in (delayed, without):
+        trainer.advance(1)
+    assert not torch.equal(delayed.params["encoder.0.weight"], without.params["encoder.0.weight"])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_run_resumes_and_ends_bit_identical(workers: int, tmp_path: Path) -> None:
+    """SIGKILL at an arbitrary moment, twice, with and without worker processes."""
+    settings = ["--updates", "400", "--members", "3", "--checkpoint-interval", "40", "--log-interval", "40", "--workers", str(workers)]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    command = [sys.executable, "-m", "cli", "train", *settings, "--out"]
+    subprocess.run([*command, str(whole)], check=True, capture_output=True)
+    resume: list[str] = []
+    for _ in range(2):
+        process = subprocess.Popen([*command, str(broken), *resume], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        seen = {path: path.stat().st_mtime_ns for path in broken.glob("state/*.pt")}
+        while process.poll() is None and time.monotonic() < deadline:
+            now = {path: path.stat().st_mtime_ns for path in broken.glob("state/*.pt")}
+            if len(now) == workers and any(seen.get(path) != at for path, at in now.items()):
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        resume = ["--resume"]
+    assert any(load_checkpoint(path).updates < 400 for path in broken.glob("member-*.pt"))
+    subprocess.run([*command, str(broken), "--resume"], check=True, capture_output=True)
+    for k in range(3):
+        assert load_checkpoint(broken / f"member-{k}.pt").updates == 400
+        assert same(whole / f"member-{k}.pt", broken / f"member-{k}.pt")
+    assert (whole / "losses.csv").read_text() == (broken / "losses.csv").read_text()
+
+
+def test_ctrl_c_saves_and_exits_130(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [
+        sys.executable,
+        "-m",
+        "cli",
+        "train",
+        "--updates",
+        "200000",
+        "--members",
+        "2",
+        "--checkpoint-interval",
+        "20",
+        "--out",
+        str(out),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (out / "losses.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "--resume" in output
+    assert "Traceback" not in errors
+    assert load_checkpoint(out / "member-1.pt").updates > 0
+
+
+def test_runs_can_be_extended_but_not_changed(base_run: Path, tmp_path: Path) -> None:
+    plan = plan_of(base_run)
+    short, long = tmp_path / "short", tmp_path / "long"
+    run_plan(with_updates(plan, 20), short, tensorboard=False)
+    with pytest.raises(UserError, match="--resume"):
+        run_plan(with_updates(plan, 60), short)
+    run_plan(with_updates(plan, 60), short, resume=True, tensorboard=False)
+    run_plan(with_updates(plan, 60), long, tensorboard=False)
+    assert same(short / "member-1.pt", long / "member-1.pt")
+    assert same(long / "member-1.pt", base_run / "member-1.pt")
+    other = dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, batch_size=16))
+    with pytest.raises(UserError, match="batch_size"):
+        run_plan(other, short, resume=True)
+    with pytest.raises(UserError, match=r"run\.json is missing"):
+        run_plan(plan, tmp_path / "new", resume=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    with pytest.raises(UserError, match="not a run folder"):
+        run_plan(plan, tmp_path / "mine")
+
+
+def test_two_workers_equal_one(tmp_path: Path, base_run: Path) -> None:
+    plan = plan_of(base_run)
+    run_plan(dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, workers=2)), tmp_path / "two", tensorboard=False)
+    assert same(tmp_path / "two" / "member-1.pt", base_run / "member-1.pt")
+
+
+def test_a_diverging_member_is_frozen_and_named_while_the_others_go_on(tmp_path: Path, base_run: Path) -> None:
+    settings = dataclasses.replace(QUICK, updates=40, clip_norm=0.0)
+    base = str(base_run / "member-0.pt")
+    plan = Plan(settings, (Member(0, 1e-4, base), Member(0, 1e38, base), Member(0, 1e-4, base)), "unfreeze")
+    result = run_plan(plan, tmp_path / "run", tensorboard=False)
+    assert list(result.diverged) == [1]
+    assert load_checkpoint(tmp_path / "run" / "member-0.pt").updates == 40
+    assert same(tmp_path / "run" / "member-0.pt", tmp_path / "run" / "member-2.pt")
+    alone = Plan(settings, (Member(0, 1e-4, base),), "unfreeze")
+    run_plan(alone, tmp_path / "alone", tensorboard=False)
+    assert same(tmp_path / "run" / "member-0.pt", tmp_path / "alone" / "member-0.pt")
+
+
+def test_settings_round_trip_and_name_what_is_wrong() -> None:
+    assert from_plain(to_plain(QUICK), where="x") == QUICK
+    with pytest.raises(UserError, match="unknown setting 'learnrate'"):
+        from_plain({"learnrate": 1.0}, where="x.toml")
+    with pytest.raises(UserError, match="must be a int"):
+        from_plain({"updates": "many"}, where="x.toml")
+    for bad in ({"updates": -1}, {"learning_rate": float("nan")}, {"update_rule": "both"}, {"batch_size": 0}):
+        with pytest.raises(UserError, match="--"):
+            from_plain(bad, where="x").validate()
+
+
+def test_quirk_terminal_last() -> None:
+    trainer = Trainer(base_plan(dataclasses.replace(QUICK, terminal_last=True, data_size=40), 1))
+    assert trainer.observations.shape[0] == 32
+    assert not bool(trainer.observations[31].any())
+    assert float(trainer.data["terminal"][0, -1]) == 1.0
+    assert int(trainer.data["following"][0, -1]) == 31
+    trainer.advance(20)
+    assert bool(trainer.alive.all())
+
+
+def test_worker_processes_end_with_their_parent(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [
+        sys.executable,
+        "-m",
+        "cli",
+        "train",
+        "--updates",
+        "200000",
+        "--members",
+        "2",
+        "--workers",
+        "2",
+        "--checkpoint-interval",
+        "20",
+        "--out",
+        str(out),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not (out / "losses.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("workers outlived their parent")

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from crar_model.agents import block_of
+from crar_model.checkpoints import load_checkpoint, save_checkpoint
+from crar_model.errors import UserError
+from crar_model.evaluation import embed
+from crar_model.settings import TrainSettings
+from crar_model.training.members import STRUCTURE_DELAY, VARIANTS, start_parameters, transfer_plan
+from crar_model.training.runner import run_plan
+from crar_model.training.trainer import LOGGED, Trainer
+from reports.models import judge
+
+QUICK = TrainSettings(updates=12, log_interval=6, learning_rate=1e-3, update_rule="sequential", workers=1)
+
+
+def changed_blocks(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
+    return {block_of(name) for name in before if not torch.equal(before[name], after[name])}
+
+
+@pytest.mark.parametrize("variant", list(VARIANTS))
+def test_variants_change_what_they_say(variant: str, base_run: Path, tmp_path: Path) -> None:
+    base = load_checkpoint(base_run / "member-0.pt")
+    plan = transfer_plan(QUICK, [base_run / "member-0.pt"], variant, 1)
+    result = run_plan(plan, tmp_path / variant, tensorboard=False)
+    model = load_checkpoint(result.members[0])
+    assert model.inverse
+    assert model.info["variant"] == variant
+    changed = changed_blocks(base.parameters, model.parameters)
+    if variant in ("unfreeze", "scratch"):
+        assert changed == {"encoder", "transition", "reward", "discount", "value"}
+    else:
+        assert changed == {"encoder"}
+    assert model.updates == (0 if variant == "negate-input" else 12)
+
+
+def test_variant_settings(base_run: Path) -> None:
+    base = [base_run / "member-0.pt"]
+    assert transfer_plan(QUICK, base, "omit-ball", 1).settings.loss.ball_weight == 0
+    assert transfer_plan(QUICK, base, "delay-structure", 1).settings.structure_delay == STRUCTURE_DELAY
+    own = dataclasses.replace(QUICK, structure_delay=5)
+    assert transfer_plan(own, base, "delay-structure", 1).settings.structure_delay == 5
+    assert transfer_plan(QUICK, base, "freeze", 1).settings.structure_delay == 0
+    assert transfer_plan(QUICK, base, "paired", 1, paired=7).settings.data_size == 7
+
+
+def test_several_bases_rates_and_seeds_are_one_program(base_run: Path) -> None:
+    bases = [base_run / "member-0.pt", base_run / "member-1.pt"]
+    plan = transfer_plan(QUICK, bases, "freeze", 3, learning_rates=[1e-4, 1e-3])
+    assert len(plan.members) == 12
+    assert [m.seed for m in plan.members[:4]] == [0, 1, 2, 0]
+    together = Trainer(plan)
+    together.advance(5)
+    single = transfer_plan(dataclasses.replace(QUICK, seed=2), bases[1:], "freeze", 1, learning_rates=[1e-3])
+    alone = Trainer(single)
+    alone.advance(5)
+    for name, value in alone.params.items():
+        assert torch.equal(together.params[name][11], value[0]), name
+
+
+def test_reset_encoder_draws_anew_or_permutes(base_run: Path) -> None:
+    base = load_checkpoint(base_run / "member-0.pt").parameters
+    for how in ("glorot", "permute"):
+        plan = transfer_plan(QUICK, [base_run / "member-0.pt"], "reset-encoder", 2, reset=how)
+        first, second = (start_parameters(plan, member)[0] for member in plan.members)
+        name = "encoder.1.weight"
+        assert not torch.equal(first[name], second[name])
+        assert changed_blocks(base, first) == {"encoder"}
+        same_entries = torch.equal(first[name].flatten().sort().values, base[name].flatten().sort().values)
+        assert same_entries == (how == "permute")
+
+
+def test_negate_input_has_the_losses_of_the_base(base_run: Path, tmp_path: Path) -> None:
+    plan = transfer_plan(QUICK, [base_run / "member-1.pt"], "negate-input", 1)
+    run_plan(plan, tmp_path / "run", tensorboard=False)
+    base, copy = judge([base_run / "member-1.pt", tmp_path / "run"], base_run / "member-1.pt")
+    for name, value in base.evaluation.terms.items():
+        assert abs(value - copy.evaluation.terms[name]) <= 1e-6, name
+    assert copy.evaluation.match is not None
+    assert (copy.evaluation.match.verdict, copy.evaluation.match.residual_edges) == ("matched", pytest.approx(0, abs=1e-9))
+
+
+def test_paired_fits_the_base_embedding(base_run: Path) -> None:
+    settings = dataclasses.replace(QUICK, updates=300, learning_rate=5e-4)
+    plan = transfer_plan(settings, [base_run / "member-0.pt"], "paired", 1, paired=500)
+    trainer = Trainer(plan)
+    base = load_checkpoint(base_run / "member-0.pt")
+    wanted = embed(base.agent, base.parameters, inverse=False)
+
+    def distance() -> float:
+        return float((embed(base.agent, trainer.member_parameters(0), inverse=True) - wanted).norm())
+
+    before = distance()
+    trainer.advance(300)
+    assert distance() < 0.3 * before
+
+
+def test_freeze_starts_in_the_base_encoder(base_run: Path) -> None:
+    trainer = Trainer(transfer_plan(QUICK, [base_run / "member-0.pt"], "freeze", 2))
+    trainer.record()
+    base = judge([base_run / "member-0.pt"])[0]
+    assert base.checkpoint.inverse is False
+    assert trainer.log_values[0][0, LOGGED.index("discount")] == trainer.log_values[0][1, LOGGED.index("discount")]
+    assert trainer.settings.inverse is True
+
+
+def test_bad_transfers(base_run: Path, freeze_run: Path) -> None:
+    base = base_run / "member-0.pt"
+    with pytest.raises(UserError, match="--variant is 'freezer'; choose one of freeze"):
+        transfer_plan(QUICK, [base], "freezer", 1)
+    with pytest.raises(UserError, match="--members is 0"):
+        transfer_plan(QUICK, [base], "freeze", 0)
+    with pytest.raises(UserError, match="--learning-rate is nan"):
+        transfer_plan(QUICK, [base], "freeze", 1, learning_rates=[float("nan")])
+    with pytest.raises(UserError, match="names no checkpoint"):
+        transfer_plan(QUICK, [], "freeze", 1)
+    with pytest.raises(UserError, match="run them apart"):
+        transfer_plan(QUICK, [base, freeze_run / "member-0.pt"], "freeze", 1)
+    with pytest.raises(UserError, match="--paired is 0"):
+        transfer_plan(QUICK, [base], "paired", 1, paired=0)
+    with pytest.raises(UserError, match="--reset is"):
+        transfer_plan(QUICK, [base], "reset-encoder", 1, reset="zero")
+
+
+def test_a_base_of_another_maze(base_run: Path, tmp_path: Path) -> None:
+    content = torch.load(base_run / "member-0.pt", weights_only=True)
+    content["maze"] = "labyrinth"
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(UserError, match=r"other\.pt: unknown maze 'labyrinth'"):
+        transfer_plan(QUICK, [tmp_path / "other.pt"], "freeze", 1)
+
+
+def test_transfer_of_a_transfer_returns_to_the_normal_maze(freeze_run: Path, tmp_path: Path) -> None:
+    plan = transfer_plan(QUICK, [freeze_run / "member-0.pt"], "negate-input", 1)
+    assert plan.settings.inverse is False
+    save_checkpoint(tmp_path / "copy.pt", load_checkpoint(freeze_run / "member-0.pt"))
+    assert load_checkpoint(tmp_path / "copy.pt").inverse

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from PIL import Image
+
+from crar_model.evaluation import evaluate
+from crar_model.settings import LossSettings
+from reports.landscape import SHOWN, load_pair, write_landscape
+from reports.markdown import table
+from reports.runs import Run, repeat_command
+from reports.samples import BASE, FAILED
+from reports.study import RELEASED, write_study
+
+SHARED = Path(__file__).parents[3] / "shared" / "reference" / "original_scores.csv"
+
+
+def test_landscape_report(tmp_path: Path) -> None:
+    report = write_landscape(FAILED, BASE, tmp_path, points=21, command="crar landscape --out x")
+    text = report.read_text()
+    assert "crar landscape --out x" in text
+    for picture in tmp_path.glob("*.png"):
+        assert picture.name in text
+        assert picture.stat().st_size < 200_000
+        assert Image.open(picture).width > 600
+    results = json.loads((tmp_path / "results.json").read_text())
+    failed, _, pair = load_pair(FAILED, BASE)
+    with xr.open_dataset(tmp_path / "lines.nc", engine="h5netcdf") as lines:
+        assert set(lines.sizes.items()) == {("space", 2), ("t", 21)}
+        for end, params in ((0, pair.failed), (-1, pair.optimum)):
+            own = evaluate(failed.agent, params, inverse=pair.inverse, settings=LossSettings()).terms
+            for term in SHOWN:
+                if term in ("value", "total"):
+                    continue  # bootstrap values are frozen at the optimum's
+                for space in ("weight", "embedding"):
+                    value = float(lines[term].sel(space=space).isel(t=end))
+                    assert value == pytest.approx(own[term], rel=1e-9, abs=1e-12), (term, space, end)
+    assert results["barriers"]["embedding"]["random_pairs"]["climb"] > 0
+
+
+def test_study_report(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
+    report = write_study(base_run, [freeze_run], tmp_path, command="crar report")
+    text = report.read_text()
+    assert Run(freeze_run).command in text
+    for picture in ("embeddings.png", "losses.png", "inputs.png", "transition_error.png"):
+        assert f"({picture})" in text
+        assert (tmp_path / picture).stat().st_size < 200_000
+    assert "| freeze | member-0 |" in text
+
+
+def test_the_command_in_a_report_repeats_the_run(base_run: Path, freeze_run: Path) -> None:
+    words = shlex.split(Run(freeze_run).command)
+    assert words[:2] == ["crar", "transfer"]
+    assert words[words.index("--updates") + 1] == "40"
+    assert "--update-rule" not in words  # the command's own default
+    assert "--learning-rate" not in words
+    assert words[words.index("--members") + 1] == "2"
+    trained = shlex.split(repeat_command(Run(base_run).plan, base_run))
+    assert trained[:4] == ["crar", "train", "--members", "2"]
+
+
+def test_markdown_table() -> None:
+    assert table(("a", "b"), [(1.23456, float("nan"))]).splitlines() == ["| a | b |", "|---|---|", "| 1.23 | - |"]
+
+
+def test_shipped_models_are_small_and_failed_is_failed() -> None:
+    assert sum(path.stat().st_size for path in BASE.parent.glob("*.pt")) < 3_000_000
+    failed, base, _ = load_pair(FAILED, BASE)
+    assert failed.inverse
+    assert not base.inverse
+    assert failed.info["variant"] == "freeze"
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the released scores are not part of the project")
+def test_the_released_runs_are_random_maze_runs_only() -> None:
+    """The simple maze's released outcomes are the counts in `RELEASED`; the scores file has none of its bases."""
+    with SHARED.open() as stream:
+        bases = {row["base_model"] for row in csv.DictReader(stream)}
+    assert not bases & {name.removeprefix("base ") for name, _, _ in RELEASED}
+    assert np.sum([good + bad for _, good, bad in RELEASED]) == 44

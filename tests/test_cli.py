@@ -1,0 +1,147 @@
+"""The command line: what it prints, and that bad input ends in one line and exit code 2."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from reports import samples
+
+
+def crar(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "cli", *map(str, words)], capture_output=True, text=True, check=False)
+
+
+def test_evaluate_prints_one_json_object(base_run: Path, freeze_run: Path) -> None:
+    done = crar("evaluate", freeze_run, base_run / "member-1.pt", "--base", base_run / "member-0.pt", "--json")
+    assert done.returncode == 0, done.stderr
+    models = json.loads(done.stdout)["models"]
+    assert [Path(m["path"]).name for m in models] == ["member-0.pt", "member-1.pt", "member-1.pt"]
+    first = models[0]
+    assert (first["maze"], first["inverse"]) == ("simple", True)
+    assert {"transition", "ball", "consecutive", "total"} <= set(first["terms"])
+    assert 0 <= first["nearest_state_accuracy"] <= 1
+    assert 0 <= first["navigation_success"] <= 1
+    assert first["match"]["verdict"] in ("matched", "swapped", "neither")
+    assert len(first["match"]["axes"]) == 2
+    assert first["match"]["residual_edges"] >= 0
+
+
+def test_evaluate_prints_a_table(base_run: Path) -> None:
+    done = crar("evaluate", base_run)
+    assert done.returncode == 0, done.stderr
+    assert "member-1.pt" in done.stdout
+    assert "transition" in done.stdout
+
+
+def test_train_and_transfer_from_a_config_file(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("updates = 8\nlog_interval = 4\nworkers = 1\n[loss]\nbeta = 0.3\n")
+    done = crar("train", "--config", tmp_path / "s.toml", "--members", 2, "--out", tmp_path / "base", "--batch-size", 16)
+    assert done.returncode == 0, done.stderr
+    settings = json.loads((tmp_path / "base" / "run.json").read_text())["settings"]
+    assert (settings["updates"], settings["batch_size"], settings["loss"]["beta"]) == (8, 16, 0.3)
+    again = crar("train", "--resume", "--updates", 12, "--out", tmp_path / "base")
+    assert again.returncode == 0, again.stderr
+    bases = [word for k in range(2) for word in ("--from", tmp_path / "base" / f"member-{k}.pt")]
+    done = crar("transfer", *bases, "--rate", 1e-4, "--rate", 1e-3, "--members", 1, "--updates", 4, "--out", tmp_path / "t")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "t").glob("member-*.pt"))) == 4
+
+
+def test_landscape_of_the_shipped_pair(tmp_path: Path) -> None:
+    done = crar("landscape", "--points", 11, "--out", tmp_path / "ls")
+    assert done.returncode == 0, done.stderr
+    report = (tmp_path / "ls" / "report.md").read_text()
+    assert str(samples.FAILED) in report or "failed.pt" in report
+    for name in ("lines.png", "embeddings.png", "lines.nc", "results.json"):
+        assert 0 < (tmp_path / "ls" / name).stat().st_size < 200_000
+
+
+def bad_cases(folder: Path, base: Path, run: Path) -> dict[str, tuple[list[object], str]]:
+    whole = base.read_bytes()
+    (folder / "cut.pt").write_bytes(whole[:1000])
+    torch.save({"a": torch.zeros(1)}, folder / "foreign.pt")
+    (folder / "note.pt").write_text("hello")
+    (folder / "bad.toml").write_text("updates = = 3")
+    (folder / "odd.toml").write_text("colour = 3")
+    content = torch.load(base, weights_only=True)
+    torch.save(content | {"maze": "random"}, folder / "other.pt")
+    out = ["--out", folder / "out"]
+    return {
+        "missing checkpoint": (["evaluate", folder / "none.pt"], "none.pt"),
+        "truncated checkpoint": (["evaluate", folder / "cut.pt"], "cut.pt"),
+        "foreign checkpoint": (["transfer", "--from", folder / "foreign.pt", *out], "foreign.pt"),
+        "wrong format": (["landscape", "--from", folder / "note.pt", "--to", base, *out], "note.pt"),
+        "unknown variant": (["transfer", "--from", base, "--variant", "freezer", *out], "--variant"),
+        "base of another maze": (["transfer", "--from", folder / "other.pt", *out], "other.pt"),
+        "base of another maze in evaluate": (["evaluate", base, "--base", folder / "other.pt"], "other.pt"),
+        "no members": (["train", "--members", 0, *out], "--members"),
+        "nan learning rate": (["train", "--learning-rate", "nan", *out], "--learning-rate"),
+        "nan rate": (["transfer", "--from", base, "--rate", "nan", *out], "nan"),
+        "not a number": (["train", "--members", "many", *out], "--members"),
+        "unknown flag": (["train", "--memberz", 3, *out], "--memberz"),
+        "unknown command": (["trian"], "trian"),
+        "missing flag": (["train"], "--out"),
+        "folder of another run": (["train", "--out", run], "--resume"),
+        "another run to resume": (["transfer", "--from", base, "--resume", "--out", run], "differs in"),
+        "nothing to resume": (["train", "--resume", *out], "run.json"),
+        "empty folder": (["evaluate", folder], "no member"),
+        "no such device": (["train", "--device", "tpu", *out], "--device"),
+        "no gpu": (["train", "--device", "cuda", *out], "--device"),
+        "damaged settings": (["train", "--config", folder / "bad.toml", *out], "bad.toml"),
+        "unknown setting": (["train", "--config", folder / "odd.toml", *out], "colour"),
+        "missing settings": (["train", "--config", folder / "no.toml", *out], "no.toml"),
+        "same model twice": (["landscape", "--from", base, "--to", base, *out], "already"),
+        "too few points": (["landscape", "--points", 1, *out], "--points"),
+        "report without runs": (["report", "--base", folder / "nowhere", "--transfer", run, *out], "nowhere"),
+        "unwritable output": (["train", "--updates", 1, "--out", folder / "note.pt" / "run"], "note.pt"),
+    }
+
+
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, base_run: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("the case of a missing GPU needs a machine without one")
+    cases = bad_cases(tmp_path, base_run / "member-0.pt", base_run)
+    script = (
+        "import io, contextlib, json, sys, cli\n"
+        "results = {}\n"
+        "for name, words in json.load(sys.stdin).items():\n"
+        "    errors, output = io.StringIO(), io.StringIO()\n"
+        "    sys.argv = ['crar', *words]\n"
+        "    with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(output):\n"
+        "        try:\n"
+        "            cli.main()\n"
+        "        except SystemExit as stop:\n"
+        "            results[name] = (stop.code, errors.getvalue())\n"
+        "print(json.dumps(results))\n"
+    )
+    plain = {name: [str(word) for word in words] for name, (words, _) in cases.items()}
+    done = subprocess.run([sys.executable, "-c", script], input=json.dumps(plain), capture_output=True, text=True, check=True)
+    results = json.loads(done.stdout.splitlines()[-1])
+    for name, (_, hint) in cases.items():
+        code, errors = results[name]
+        assert code == 2, (name, errors)
+        assert errors.startswith("crar: error: "), (name, errors)
+        assert len(errors.strip().splitlines()) == 1, (name, errors)
+        assert hint in errors, (name, errors)
+
+
+@pytest.mark.parametrize("command", ["train", "transfer", "evaluate", "landscape", "report", "demo"])
+def test_help_gives_defaults(command: str) -> None:
+    done = crar(command, "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+    assert "default" in done.stdout or "required" in done.stdout
+
+
+def test_no_arguments_shows_help() -> None:
+    assert "Commands" in crar().stdout + crar().stderr
+
+
+def test_version() -> None:
+    assert crar("version").stdout.startswith("crar ")
