@@ -59,7 +59,10 @@ class DenseAgent:
         return dense(params, "encoder", observations.flatten(-3))
 
     def transition(self, params: Params, x: Tensor, action: Tensor) -> Tensor:
-        """T(x, a) = x + tau(x, a): (*members, rows, 2), integer (*members, rows) -> (*members, rows, 2)."""
+        """T(x, a) = x + tau(x, a): (*members, rows, 2), action (*members, rows) -> (*members, rows, 2).
+
+        Actions are integers, or already one-hot (*members, rows, 4) where several networks see the same ones.
+        """
         return x + dense(params, "transition", self._with_action(x, action))
 
     def reward(self, params: Params, x: Tensor, action: Tensor) -> Tensor:
@@ -70,12 +73,16 @@ class DenseAgent:
         """g(x, a), the learned discount: -> (*members, rows)."""
         return dense(params, "discount", self._with_action(x, action)).squeeze(-1)
 
+    def one_hot(self, action: Tensor, dtype: torch.dtype) -> Tensor:
+        """Integer actions (*members, rows) -> (*members, rows, 4)."""
+        return (action.unsqueeze(-1) == torch.arange(self.n_actions, device=action.device)).to(dtype)
+
     def value(self, params: Params, x: Tensor) -> Tensor:
         """Q(x): -> (*members, rows, 4)."""
         return dense(params, "value", x)
 
     def _with_action(self, x: Tensor, action: Tensor) -> Tensor:
-        onehot = (action.unsqueeze(-1) == torch.arange(self.n_actions, device=x.device)).to(x.dtype)
+        onehot = action if action.is_floating_point() else self.one_hot(action, x.dtype)
         return torch.cat((x, onehot.expand(*x.shape[:-1], self.n_actions)), dim=-1)  # (*members, rows, 2 + 4)
 
 

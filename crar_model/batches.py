@@ -26,6 +26,7 @@ class Batch:
         reward, terminal: (*members, B) floating; terminal is 1 where the episode ended.
         pairs: (2, K) int64 rows for `random_pairs`; None pairs each s with the one before it in the batch.
         value_target: (*members, B) regression target of Q(e(s))[a]; None lets the loss compute it.
+        onehot: (*members, B, 4) the actions one-hot, where they are at hand already.
         anchor: (*members, B, d) wanted abstract state of s, for the `paired` procedure only.
     """
 
@@ -38,6 +39,7 @@ class Batch:
     pairs: Tensor | None = None
     value_target: Tensor | None = None
     anchor: Tensor | None = None
+    onehot: Tensor | None = None
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Batch:
         """The same batch on another device, its floating tensors as `dtype`."""

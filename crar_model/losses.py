@@ -67,6 +67,7 @@ def loss_terms(
     if embedding is None:
         embedding = agent.encode(params, batch.observations)  # (*members, rows, d)
     wanted = tuple(terms)
+    action = batch.action if batch.onehot is None else batch.onehot
     size = batch.current.shape[-1]
     if "transition" in wanted or "consecutive" in wanted:  # one gather for s and s'
         both = _rows(embedding, torch.cat((batch.current, batch.following), dim=-1))
@@ -76,13 +77,13 @@ def loss_terms(
     values: dict[str, Tensor] = {}
     for term in wanted:
         if term == "transition":
-            error = agent.transition(params, x, batch.action) - x_next  # gradients reach e at s and at s'
+            error = agent.transition(params, x, action) - x_next  # gradients reach e at s and at s'
             values[term] = ((1 - batch.terminal) * error.square().mean(-1)).mean(-1)
         elif term == "reward":
-            values[term] = (agent.reward(params, x, batch.action) - batch.reward).square().mean(-1)
+            values[term] = (agent.reward(params, x, action) - batch.reward).square().mean(-1)
         elif term == "discount":
             wanted_discount = (1 - batch.terminal) * settings.discount
-            values[term] = (agent.discount(params, x, batch.action) - wanted_discount).square().mean(-1)
+            values[term] = (agent.discount(params, x, action) - wanted_discount).square().mean(-1)
         elif term == "ball":
             excess = x.square().amax(-1) - settings.ball_radius**2
             values[term] = excess.clamp(0.0, settings.ball_max).mean(-1)
@@ -106,7 +107,7 @@ def loss_terms(
 def total(terms: dict[str, Tensor], settings: LossSettings) -> Tensor:
     """Weighted sum of terms, (*members): what the paper minimises. `pairing` counts with weight 1."""
     weights = settings.weights() | {"pairing": 1.0}
-    parts = [weights[name] * value for name, value in terms.items() if weights[name] != 0]
+    parts = [value if weights[name] == 1 else weights[name] * value for name, value in terms.items() if weights[name] != 0]
     return torch.stack(parts).sum(0)
 
 

@@ -18,7 +18,8 @@ from crar_model.evaluation import embed, evaluate, match_embeddings
 from crar_model.losses import TERMS, loss_terms, total, value_targets
 from crar_model.networks import Params
 from crar_model.symmetry import in_maze
-from landscape_tools.lines import Loss, barrier, sample_line
+from landscape_tools.lines import barrier, sample_line
+from landscape_tools.sampling import Loss
 from reports.figures.embedding import embeddings_figure
 from reports.figures.lines import lines_figure
 from reports.figures.style import save_png

@@ -64,6 +64,7 @@ class Trainer:
         self.rates = torch.tensor([member.learning_rate for member in plan.members], device=self.device)
         self._gather_data()
         self.anchors = self._anchor_table() if paired else None
+        self._bootstrap()
         self._drawn: tuple[int, dict[str, Tensor]] = (-1, {})
 
     def _gather_data(self) -> None:
@@ -103,28 +104,45 @@ class Trainer:
                 name: values.gather(1, picks).view(len(self.plan.members), DRAWS, size).transpose(0, 1).contiguous().to(self.device)
                 for name, values in self.data.items()
             }
+            drawn["onehot"] = self.agent.one_hot(drawn["action"], torch.float32)
             self._drawn = (block, drawn)
         picked = {name: values[row] for name, values in self._drawn[1].items()}
+        if self.bootstrap is not None:
+            following = (1 - picked["terminal"]) * self.bootstrap.gather(1, picked["following"])
         anchor = None
         if self.anchors is not None:
             anchor = torch.take_along_dim(self.anchors, picked["current"].unsqueeze(-1), dim=1)
         return Batch(
             self.observations, picked["current"], picked["following"], picked["action"], self.no_reward,
-            picked["terminal"], anchor=anchor,
+            picked["terminal"], anchor=anchor, onehot=picked["onehot"],
+            value_target=None if self.bootstrap is None else following,
         )  # fmt: skip
 
     def one_update(self) -> None:
         """One update of every member, without a host sync."""
         settings = self.settings
         if self.update % settings.target_interval == 0:
-            for name, value in self.target.items():
-                value.copy_(self.params[name].detach())
+            self._refresh_target()
         decay = settings.learning_rate_decay ** (self.update // settings.decay_interval)
         apply_update(
             self.agent, self.params, self.target, self.slots, self._batch(),
             self.early_steps if self.update < settings.structure_delay else self.steps, self.rates * decay, self.alive, settings.loss, self.rmsprop,
         )  # fmt: skip
         self.update += 1
+
+    def _refresh_target(self) -> None:
+        for name, value in self.target.items():
+            value.copy_(self.params[name].detach())
+        self._bootstrap()
+
+    def _bootstrap(self) -> None:
+        """Discounted values of all states by the target copy, which stay the same until its next refresh; with double
+        Q they depend on the online network and the loss computes them."""
+        self.bootstrap: Tensor | None = None
+        if not self.settings.loss.double_q:
+            with torch.no_grad():
+                values = self.agent.value(self.target, self.agent.encode(self.target, self.observations))
+                self.bootstrap = self.settings.loss.discount * values.amax(-1)  # (members, rows)
 
     def advance(self, updates: int) -> None:
         """Take up to `updates` further updates, logging on the way, never beyond the settings' number."""
@@ -182,6 +200,7 @@ class Trainer:
                 for name, value in values.items():
                     self.slots[slot][name].copy_(value)
             self.alive.copy_(state["alive"])
+        self._bootstrap()
         self.update = int(state["update"])
         self.diverged_at = [int(update) for update in state["diverged_at"]]
         self.log_updates = [int(update) for update in state["log_updates"]]

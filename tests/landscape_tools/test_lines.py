@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from landscape_tools.lines import barrier, between, sample_line
+from landscape_tools.lines import barrier, sample_line
 
 
 def double_well(point: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -33,10 +33,10 @@ def test_line_over_a_known_barrier() -> None:
 @given(st.integers(0, 1000))
 def test_ends_are_exact(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    start, end = ({"w": torch.randn(3, 4, generator=generator)} for _ in range(2))
-    stacked = between(start, end, torch.tensor([0.0, 0.3, 1.0]))
-    assert torch.equal(stacked["w"][0], start["w"])
-    assert torch.equal(stacked["w"][2], end["w"])
+    start, end = ({"w": torch.randn(3, generator=generator, dtype=torch.float64)} for _ in range(2))
+    line = sample_line(lambda p: {"first": p["w"][0]}, start, end, points=4)
+    assert float(line["first"][0]) == float(start["w"][0])
+    assert float(line["first"][-1]) == float(end["w"][0])
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 100])

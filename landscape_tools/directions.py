@@ -1,0 +1,94 @@
+"""Directions to look along: random ones, filter-normalised ones, and those of a training trajectory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from landscape_tools.points import Point, flatten, unflatten
+
+
+def gaussian_direction(like: Point, generator: torch.Generator) -> dict[str, Tensor]:
+    """Independent standard normal entries, drawn on the CPU so that a seed gives the same direction on any device."""
+    return {n: torch.randn(v.shape, generator=generator, dtype=torch.float64).to(v) for n, v in like.items()}
+
+
+def filter_normalised(direction: Point, point: Point, *, biases: str = "zero") -> dict[str, Tensor]:
+    """Scale each filter of a direction to the norm of the same filter of the point (Li et al. 2018, section 4).
+
+    A filter is one slice along the first axis of a tensor with at least two axes: the incoming weights of a unit,
+    the kernel of an output channel.
+
+    Args:
+        direction, point: of the same names and shapes.
+        biases: what becomes of tensors with fewer than two axes: "zero" leaves them out (the paper's choice),
+            "norm" scales each as a whole to the norm of the point's, "keep" does not touch them.
+
+    Raises:
+        ValueError: for another word in `biases`.
+    """
+    if biases not in ("zero", "norm", "keep"):
+        raise ValueError(f"biases is {biases!r}; choose zero, norm or keep")
+    scaled = {}
+    for name, value in direction.items():
+        if value.dim() >= 2:
+            axes = tuple(range(1, value.dim()))
+            size = value.square().sum(axes, keepdim=True).sqrt()
+            wanted = point[name].square().sum(axes, keepdim=True).sqrt()
+            scaled[name] = torch.where(size > 0, value * (wanted / size.clamp_min(torch.finfo(value.dtype).tiny)), value)
+        elif biases == "zero":
+            scaled[name] = torch.zeros_like(value)
+        elif biases == "norm":
+            size = value.norm()
+            scaled[name] = value * (point[name].norm() / size) if float(size) > 0 else value.clone()
+        else:
+            scaled[name] = value.clone()
+    return scaled
+
+
+@dataclass(frozen=True)
+class TrajectoryPlane:
+    """The plane that holds most of a trajectory's movement.
+
+    Attributes:
+        origin: the point that the directions start from (the last snapshot).
+        directions: two orthonormal directions, largest variance first.
+        explained: share of the movement's variance along each.
+        coordinates: (snapshots, 2) of each snapshot in the plane.
+        distances: (snapshots,) Euclidean distance of each snapshot from the plane.
+    """
+
+    origin: dict[str, Tensor]
+    directions: tuple[dict[str, Tensor], dict[str, Tensor]]
+    explained: tuple[float, float]
+    coordinates: Tensor
+    distances: Tensor
+
+
+def trajectory_plane(snapshots: Sequence[Point]) -> TrajectoryPlane:
+    """Principal plane through the last snapshot of a trajectory (Li et al. 2018, section 7).
+
+    Args:
+        snapshots: at least 3 points in order of time.
+
+    Raises:
+        ValueError: for fewer than 3 snapshots or a trajectory that does not span a plane.
+    """
+    if len(snapshots) < 3:
+        raise ValueError(f"{len(snapshots)} snapshots; a trajectory's plane needs at least 3")
+    rows = torch.stack([flatten(s).double() for s in snapshots])
+    moves = rows - rows[-1]
+    # Singular vectors from the small Gram matrix: snapshots are few, parameters many.
+    values, vectors = torch.linalg.eigh(moves @ moves.T)
+    values, vectors = values.flip(0), vectors.flip(1)
+    if float(values[1]) <= 1e-12 * float(values[0]) or float(values[0]) == 0:
+        raise ValueError("the trajectory is a point or a straight line; it spans no plane")
+    basis = (vectors[:, :2].T @ moves) / values[:2].sqrt().unsqueeze(1)  # (2, parameters), orthonormal
+    coordinates = moves @ basis.T
+    distances = (moves.square().sum(1) - coordinates.square().sum(1)).clamp_min(0).sqrt()
+    share = (values[:2] / values.clamp_min(0).sum()).tolist()
+    first, second = ({n: v.to(snapshots[-1][n]) for n, v in unflatten(row, snapshots[-1]).items()} for row in basis)
+    return TrajectoryPlane(dict(snapshots[-1]), (first, second), (share[0], share[1]), coordinates, distances)

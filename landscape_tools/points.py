@@ -1,0 +1,80 @@
+"""Parameter points as dicts of tensors: the vector-space operations that landscapes need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+Point = Mapping[str, Tensor]
+
+
+def check_alike(first: Point, second: Point) -> None:
+    """Raise ValueError unless both points have the same names and shapes."""
+    if set(first) != set(second):
+        raise ValueError(f"the two points differ in their parameters: {', '.join(sorted(set(first) ^ set(second)))}")
+    for name in first:
+        if first[name].shape != second[name].shape:
+            raise ValueError(f"parameter {name} is {tuple(first[name].shape)} in one point and {tuple(second[name].shape)} in the other")
+
+
+def difference(end: Point, start: Point) -> dict[str, Tensor]:
+    """end - start.
+
+    Raises:
+        ValueError: when the points do not fit, or are identical.
+    """
+    check_alike(start, end)
+    direction = {name: end[name] - value for name, value in start.items()}
+    if all(not bool(value.any()) for value in direction.values()):
+        raise ValueError("the two points are identical, so there is no direction between them")
+    return direction
+
+
+def dot(a: Point, b: Point) -> float:
+    """Inner product over the names of `a`, in float64."""
+    return sum(float((value.double() * b[name].double()).sum()) for name, value in a.items())
+
+
+def norm(a: Point) -> float:
+    """Euclidean length."""
+    return math.sqrt(dot(a, a))
+
+
+def moved(origin: Point, directions: Sequence[Point], steps: Sequence[float]) -> dict[str, Tensor]:
+    """origin + sum_k steps[k] directions[k]; names that a direction lacks stay where they are."""
+    point = dict(origin)
+    for direction, step in zip(directions, steps, strict=True):
+        for name, value in direction.items():
+            point[name] = point[name] + step * value
+    return point
+
+
+def flatten(point: Point) -> Tensor:
+    """All entries as one vector, in the order of the names."""
+    return torch.cat([value.reshape(-1) for value in point.values()])
+
+
+def unflatten(vector: Tensor, like: Point) -> dict[str, Tensor]:
+    """The inverse of :func:`flatten`; leading axes of `vector` are kept: (*batch, n) -> name -> (*batch, *shape)."""
+    point, at = {}, 0
+    for name, value in like.items():
+        size = value.numel()
+        point[name] = vector[..., at : at + size].reshape(*vector.shape[:-1], *value.shape)
+        at += size
+    return point
+
+
+def restrict(point: Point, prefixes: Sequence[str]) -> dict[str, Tensor]:
+    """The parameters whose dotted name begins with one of the prefixes ("encoder" takes "encoder.0.weight").
+
+    Raises:
+        ValueError: for a prefix that no name begins with.
+    """
+    for prefix in prefixes:
+        if not any(name == prefix or name.startswith(prefix + ".") for name in point):
+            known = sorted({name.partition(".")[0] for name in point})
+            raise ValueError(f"no parameters of block {prefix!r}; known blocks are {', '.join(known)}")
+    return {n: v for n, v in point.items() if any(n == p or n.startswith(p + ".") for p in prefixes)}
