@@ -203,7 +203,7 @@ def landscape(
 
 @app.command()
 def report(
-    base: Annotated[Path, typer.Option("--base", help="Run folder of the base models.", show_default=False)],
+    bases: Annotated[list[Path], typer.Option("--base", help="Run folder of base models; repeat it for several.", show_default=False)],
     transfers: Annotated[
         list[Path], typer.Option("--transfer", help="Run folder of transfers; repeat it for several.", show_default=False)
     ],
@@ -212,7 +212,7 @@ def report(
     """Write the report of a study: outcomes per base and variant, and the figures of the appendix."""
     from reports.study import write_study
 
-    print(f"report: {write_study(base, transfers, out, command=command_line())}")
+    print(f"report: {write_study(bases, transfers, out, command=command_line())}")
 
 
 @app.command()

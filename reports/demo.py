@@ -55,7 +55,7 @@ def run_demo(folder: Path, *, seed: int = 0, resume: bool = False, command: str 
         line_command = f"crar landscape --from {failed.path} --to {base.path} --out {folder / 'landscape'}"
         write_landscape(failed.path, base.path, folder / "landscape", command=line_command)
         landscape = Path("landscape/report.md")
-    return write_study(folder / "base", runs, folder, command=command, landscape=landscape)
+    return write_study([folder / "base"], runs, folder, command=command, landscape=landscape)
 
 
 def _settings(schedule: dict[str, float | int | str], seed: int) -> TrainSettings:

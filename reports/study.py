@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 from crar_model.errors import UserError
 from crar_model.training.runner import read_run
@@ -12,7 +13,7 @@ from reports.figures.inputs import inputs_figure, transition_error_figure
 from reports.figures.losses import losses_figure
 from reports.figures.style import save_png
 from reports.markdown import render
-from reports.models import Judged
+from reports.models import Judged, judge
 from reports.runs import Run, outcomes
 
 RELEASED = (("base 0002", 3, 19), ("base 0003", 21, 1))
@@ -20,11 +21,13 @@ RELEASED = (("base 0002", 3, 19), ("base 0003", 21, 1))
 TERM_COLUMNS = ("transition", "ball", "random_pairs", "consecutive", "reward", "discount", "value", "total")
 
 
-def write_study(base: Path, transfers: Sequence[Path], folder: Path, *, command: str = "", landscape: Path | None = None) -> Path:
+def write_study(
+    base_runs: Sequence[Path], transfers: Sequence[Path], folder: Path, *, command: str = "", landscape: Path | None = None
+) -> Path:
     """Write `report.md` and its figures to `folder`; returns the report's path.
 
     Args:
-        base: run folder of the base models.
+        base_runs: run folders of the base models.
         transfers: run folders of transfers; the figures show a failed `freeze` member of the first that has one.
         folder: made if missing.
         command: shown in the report as what made it.
@@ -33,11 +36,11 @@ def write_study(base: Path, transfers: Sequence[Path], folder: Path, *, command:
     Raises:
         UserError: for folders that hold no run, or no transfers.
     """
-    bases, runs = Run(base), [Run(path) for path in transfers]
-    for run in (bases, *runs):
+    bases, runs = [Run(path) for path in base_runs], [Run(path) for path in transfers]
+    for run in (*bases, *runs):
         read_run(run.folder)  # name an unusable folder before any work
-    if not runs:
-        raise UserError("--transfer names no run folder; give at least one")
+    if not runs or not bases:
+        raise UserError("--base and --transfer must each name at least one run folder")
     shown = pick_failed(runs)
     if shown is None:
         raise UserError("none of the transfers names a base that can still be read; keep the base's run folder where it was")
@@ -45,31 +48,26 @@ def write_study(base: Path, transfers: Sequence[Path], folder: Path, *, command:
     agent = model.checkpoint.agent
     match = model.evaluation.match
     assert match is not None
-    base_model = (origin.path.parent.name + "/" + origin.path.stem, agent, origin.checkpoint.parameters, origin.checkpoint.inverse)
-    title = f"{run.plan.variant} {model.path.stem}: {match.verdict}"
-    panels = [base_model, (title, agent, model.checkpoint.parameters, model.checkpoint.inverse)]
+    panels = [(short_name(origin.path), agent, origin.checkpoint.parameters, origin.checkpoint.inverse)]
+    title = f"{short_name(model.path)}: {match.verdict}"
+    panels.append((title, agent, model.checkpoint.parameters, model.checkpoint.inverse))
     save_png(embeddings_figure(panels), folder / "embeddings.png")
-    save_png(losses_figure([("base models", bases.losses), (f"{run.plan.variant} transfers", run.losses)]), folder / "losses.png")
+    home = next((b for b in bases if b.folder.resolve() == origin.path.parent.resolve()), bases[0])
+    curves = [(f"base models, {home.folder.name}", home.losses), (f"{run.plan.variant} transfers, {run.folder.name}", run.losses)]
+    save_png(losses_figure(curves), folder / "losses.png")
     save_png(inputs_figure(agent, origin.checkpoint.parameters, base_inverse=origin.checkpoint.inverse), folder / "inputs.png")
     figure = transition_error_figure(agent, model.checkpoint.parameters, inverse=model.checkpoint.inverse)
     save_png(figure, folder / "transition_error.png")
-    rows = []
-    for transfer in runs:
-        for name in transfer.bases:
-            counts = outcomes(transfer.of_base(name))
-            residuals = [m.evaluation.match.residual_edges for m in transfer.of_base(name) if m.evaluation.match]
-            spread = f"{min(residuals):.2f} to {max(residuals):.2f}" if residuals else "-"
-            rows.append((transfer.plan.variant, Path(name).stem if name else "none", *counts.values(), spread))
     return render(
         "study.md",
         folder / "report.md",
         command=command,
         bases=bases,
         runs=runs,
-        rows=rows,
+        rows=[row for transfer in runs for row in outcome_rows(transfer)],
         released=RELEASED,
         columns=TERM_COLUMNS,
-        model_rows=[_row(m) for r in (bases, *runs) for m in r.judged],
+        model_rows=[_row(m) for r in (*bases, *runs) for m in r.judged],
         shown=model,
         origin=origin,
         match=match,
@@ -77,10 +75,40 @@ def write_study(base: Path, transfers: Sequence[Path], folder: Path, *, command:
     )
 
 
+def short_name(path: Path) -> str:
+    """The run folder and the member, e.g. "freeze/member-3"."""
+    return f"{path.parent.name}/{path.stem}"
+
+
+def outcome_rows(run: Run) -> list[tuple[object, ...]]:
+    """One row per base: variant, rule, updates, base, its transition term and accuracy, outcomes, medians."""
+    rows: list[tuple[object, ...]] = []
+    for name in run.bases:
+        models = run.of_base(name)
+        counts = outcomes(models)
+        base = judge([Path(name)])[0].evaluation if name and Path(name).exists() else None
+        residuals = [m.evaluation.match.residual_edges for m in models if m.evaluation.match]
+        rows.append(
+            (
+                run.plan.variant,
+                run.plan.settings.update_rule,
+                run.plan.settings.updates,
+                short_name(Path(name)) if name else "none",
+                base.terms["transition"] if base else float("nan"),
+                f"{100 * base.nearest_state_accuracy:.0f} %" if base else "-",
+                *counts.values(),
+                median(residuals) if residuals else float("nan"),
+                median(m.evaluation.terms["transition"] for m in models),
+                f"{100 * median(m.evaluation.navigation_success for m in models):.0f} %",
+            )
+        )
+    return rows
+
+
 def _row(model: Judged) -> tuple[object, ...]:
     figures, match = model.evaluation, model.evaluation.match
     return (
-        f"{model.path.parent.name}/{model.path.stem}",
+        short_name(model.path),
         *(figures.terms[name] for name in TERM_COLUMNS),
         f"{100 * figures.nearest_state_accuracy:.0f} %",
         f"{100 * figures.navigation_success:.0f} %",
@@ -99,6 +127,4 @@ def pick_failed(runs: Sequence[Run]) -> tuple[Run, Judged, Judged] | None:
     if not candidates:
         return None
     run, model = candidates[0]
-    from reports.models import judge
-
     return run, model, judge([Path(model.checkpoint.info["base"])])[0]

@@ -45,13 +45,13 @@ def test_landscape_report(tmp_path: Path) -> None:
 
 
 def test_study_report(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
-    report = write_study(base_run, [freeze_run], tmp_path, command="crar report")
+    report = write_study([base_run], [freeze_run], tmp_path, command="crar report")
     text = report.read_text()
     assert Run(freeze_run).command in text
     for picture in ("embeddings.png", "losses.png", "inputs.png", "transition_error.png"):
         assert f"({picture})" in text
         assert (tmp_path / picture).stat().st_size < 200_000
-    assert "| freeze | member-0 |" in text
+    assert "| freeze | sequential | 40 | run/member-0 |" in text
 
 
 def test_the_command_in_a_report_repeats_the_run(base_run: Path, freeze_run: Path) -> None:

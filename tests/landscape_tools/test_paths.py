@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from landscape_tools.paths import bezier_path, elastic_band
+
+# Mueller & Brown (1979): parameters, minima and saddles as published.
+A = torch.tensor([-200.0, -100.0, -170.0, 15.0], dtype=torch.float64)
+P = torch.tensor([-1.0, -1.0, -6.5, 0.7], dtype=torch.float64)
+Q = torch.tensor([0.0, 0.0, 11.0, 0.6], dtype=torch.float64)
+R = torch.tensor([-10.0, -10.0, -6.5, 0.7], dtype=torch.float64)
+X0 = torch.tensor([1.0, 0.0, -0.5, -1.0], dtype=torch.float64)
+Y0 = torch.tensor([0.0, 0.5, 1.5, 1.0], dtype=torch.float64)
+
+
+def mueller_brown(point: dict[str, Tensor]) -> Tensor:
+    """Scaled by 1/100, so that energies are of order one."""
+    x, y = point["x"][0] - X0, point["x"][1] - Y0
+    return (A * torch.exp(P * x**2 + Q * x * y + R * y**2)).sum() / 100
+
+
+def at(x: float, y: float) -> dict[str, Tensor]:
+    return {"x": torch.tensor([x, y], dtype=torch.float64)}
+
+
+def test_mueller_brown_saddle() -> None:
+    """From the deepest minimum over the highest saddle, (-0.822, 0.624) at -40.665, to the shallow minimum."""
+    path = elastic_band(mueller_brown, at(-0.558, 1.442), at(0.623, 0.028), images=21, iterations=3000, tolerance=1e-3, spring=0.5)
+    assert path.converged
+    assert float(path.losses[path.peak]) == pytest.approx(-0.40665, abs=1e-4)
+    assert path.points["x"][path.peak].tolist() == pytest.approx([-0.822, 0.624], abs=2e-3)
+    assert path.barrier == pytest.approx(1.46700 - 0.40665, abs=1e-3)
+    assert torch.equal(path.points["x"][0], at(-0.558, 1.442)["x"])
+    assert float(path.position[-1]) == 1.0
+
+
+def ring(point: dict[str, Tensor]) -> Tensor:
+    """A circular valley: a barrier of 1 on the straight line between opposite sides, none around."""
+    return (point["x"].square().sum() - 1) ** 2
+
+
+def test_a_barrier_that_a_path_avoids_vanishes() -> None:
+    straight = float(ring(at(0.0, 0.0)))
+    assert straight == 1.0
+    bent = elastic_band(ring, at(-1, 0), at(1, 0), images=15, iterations=3000, tolerance=1e-4, middle=at(0.0, 0.4))
+    assert bent.barrier < 1e-3
+    assert bent.converged
+
+
+def test_bezier_goes_around_as_far_as_a_parabola_can() -> None:
+    tilted = bezier_path(lambda p: ring(p) - 0.05 * p["x"][1], at(-1, 0), at(1, 0), points=31, iterations=800, rate=0.02)
+    assert tilted.barrier < 0.1
+    assert float(tilted.points["x"][15, 1]) > 0.7
+    assert tilted.converged
+
+
+def test_a_chain_that_stops_early_says_so() -> None:
+    path = elastic_band(mueller_brown, at(-0.558, 1.442), at(0.623, 0.028), images=9, iterations=5)
+    assert not path.converged
+    assert path.iterations == 5
+    assert path.force > 1e-3
+
+
+def test_unusable_paths() -> None:
+    with pytest.raises(ValueError, match="at least 3"):
+        elastic_band(ring, at(0, 0), at(1, 0), images=2)
+    with pytest.raises(ValueError, match="at least 3"):
+        bezier_path(ring, at(0, 0), at(1, 0), points=2)
+    with pytest.raises(ValueError, match="differ in their parameters"):
+        elastic_band(ring, at(0, 0), {"y": torch.zeros(2)})
