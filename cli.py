@@ -195,7 +195,7 @@ def landscape(
     ] = samples.BASE,
     points: Annotated[int, typer.Option(help="Points per line, ends included.")] = 101,
 ) -> None:
-    """Write a report of every loss term on the straight way from a failed encoder to the global optimum."""
+    """Write a report of every loss term on the straight ways from a failed encoder to the global optimum."""
     from reports.landscape import write_landscape
 
     print(f"report: {write_landscape(failed, base, out, points=points, command=command_line())}")

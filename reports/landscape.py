@@ -18,8 +18,8 @@ from crar_model.evaluation import embed, evaluate, match_embeddings
 from crar_model.losses import TERMS, loss_terms, total, value_targets
 from crar_model.networks import Params
 from crar_model.symmetry import in_maze
+from landscape_tools.alignment import align, dense_chain
 from landscape_tools.lines import barrier, sample_line
-from landscape_tools.sampling import Loss
 from reports.figures.embedding import embeddings_figure
 from reports.figures.lines import lines_figure
 from reports.figures.style import save_png
@@ -62,7 +62,8 @@ def load_pair(failed_path: Path, base_path: Path) -> tuple[Checkpoint, Checkpoin
 
 
 def lines(pair: Pair, checkpoint: Checkpoint, points: int) -> dict[str, xr.Dataset]:
-    """Losses along the straight line between the encoders, in weight space and in embedding space.
+    """Losses along the straight line between the encoders, in embedding space, in weight space, and in
+    weight space to the nearest copy of the optimum under permutations and signs of hidden units.
 
     The dynamics are those of the failed model, which a `freeze` transfer shares with its base; the bootstrap
     values of `value` are frozen at the optimum's, so that the whole line sees one loss.
@@ -81,11 +82,13 @@ def lines(pair: Pair, checkpoint: Checkpoint, points: int) -> dict[str, xr.Datas
     def in_embedding(point: Params) -> dict[str, Tensor]:
         return with_total(loss_terms(agent, dynamics, batch, settings, embedding=point["embedding"]))
 
+    failed, optimum = select(pair.failed, ("encoder",)), select(pair.optimum, ("encoder",))
+    nearest = align(optimum, failed, dense_chain("encoder", len(agent.encoder) - 1))
     ends = [{"embedding": embed(agent, params, inverse=pair.inverse)} for params in (pair.failed, pair.optimum)]
-    weights: tuple[Loss, Params, Params] = (in_weights, select(pair.failed, ("encoder",)), select(pair.optimum, ("encoder",)))
     return {
-        "weight": sample_line(*weights, points=points),
         "embedding": sample_line(in_embedding, ends[0], ends[1], points=points),
+        "weight": sample_line(in_weights, failed, optimum, points=points),
+        "aligned": sample_line(in_weights, failed, nearest, points=points),
     }
 
 
@@ -114,7 +117,7 @@ def write_landscape(failed_path: Path, base_path: Path, folder: Path, *, points:
     ends = [embed(agent, params, inverse=pair.inverse) for params in (pair.optimum, pair.failed)]
     match = match_embeddings(ends[0], ends[1])
 
-    titles = {"weight": "straight in weight space", "embedding": "straight in embedding space"}
+    titles = {"embedding": "embedding space", "weight": "weight space", "aligned": "weight space, nearest copy"}
     save_png(lines_figure([(titles[space], line) for space, line in sampled.items()], SHOWN), folder / "lines.png")
     panels = [
         ("global optimum", agent, pair.optimum, pair.inverse),

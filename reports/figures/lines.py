@@ -19,13 +19,13 @@ def lines_figure(panels: Sequence[tuple[str, xr.Dataset]], terms: Sequence[str])
     """
     floor = 1e-6  # a logarithmic axis cannot show 0
     with house_style():
-        figure = Figure(figsize=(4.6 * len(panels), 4.0), layout="constrained")
+        figure = Figure(figsize=(3.7 * len(panels), 3.9), layout="constrained")
         grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (title, line) in zip(grid, panels, strict=True):
             for term in terms:
                 values = line[term].values.clip(min=floor)
                 axes.plot(line["t"], values, color=TERM_COLORS[term], label=term, linewidth=2.2 if term == "total" else 1.4)
-            axes.set(title=title, xlabel="t: 0 failed encoder, 1 global optimum", yscale="log", ylim=(floor, None))
+            axes.set(title=title, xlabel="t: 0 failed, 1 global optimum", yscale="log", ylim=(floor, None))
         grid[0].set_ylabel("loss on all 124 transitions")
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(terms))

@@ -32,13 +32,13 @@ def test_landscape_report(tmp_path: Path) -> None:
     results = json.loads((tmp_path / "results.json").read_text())
     failed, _, pair = load_pair(FAILED, BASE)
     with xr.open_dataset(tmp_path / "lines.nc", engine="h5netcdf") as lines:
-        assert set(lines.sizes.items()) == {("space", 2), ("t", 21)}
+        assert set(lines.sizes.items()) == {("space", 3), ("t", 21)}
         for end, params in ((0, pair.failed), (-1, pair.optimum)):
             own = evaluate(failed.agent, params, inverse=pair.inverse, settings=LossSettings()).terms
             for term in SHOWN:
                 if term in ("value", "total"):
                     continue  # bootstrap values are frozen at the optimum's
-                for space in ("weight", "embedding"):
+                for space in ("weight", "embedding", "aligned"):
                     value = float(lines[term].sel(space=space).isel(t=end))
                     assert value == pytest.approx(own[term], rel=1e-9, abs=1e-12), (term, space, end)
     assert results["barriers"]["embedding"]["random_pairs"]["climb"] > 0
