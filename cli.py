@@ -112,17 +112,19 @@ def settle(result: RunResult) -> None:
 def train(
     given: dict[str, Any],
     out: OutOption,
-    members: Annotated[int, typer.Option(help="Models to train as one program; member k uses seed + k.")] = 6,
+    members: Annotated[int | None, typer.Option(help="Models to train as one program; member k uses seed + k.", show_default="6")] = None,
     resume: ResumeOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Train CRAR agents from random weights, many seeds as one program."""
     if resume and (out / "run.json").exists():
         old = plan_of(out)
+        if members is not None and members != len(old.members):
+            raise UserError(f"--members is {members}, but the run in {out} has {len(old.members)}; leave it out or choose another --out")
         settings = merged(given, config, to_plain(old.settings))
         plan = dataclasses.replace(old, settings=settings)
     else:
-        plan = base_plan(merged(given, config, {}), members)
+        plan = base_plan(merged(given, config, {}), 6 if members is None else members)
     train_with_progress(plan, out, resume)
 
 

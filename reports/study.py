@@ -95,6 +95,7 @@ def outcome_rows(run: Run) -> list[tuple[object, ...]]:
                 run.plan.settings.updates,
                 short_name(Path(name)) if name else "none",
                 base.terms["transition"] if base else float("nan"),
+                start_transition(run, name),
                 f"{100 * base.nearest_state_accuracy:.0f} %" if base else "-",
                 *counts.values(),
                 median(residuals) if residuals else float("nan"),
@@ -103,6 +104,12 @@ def outcome_rows(run: Run) -> list[tuple[object, ...]]:
             )
         )
     return rows
+
+
+def start_transition(run: Run, base: str) -> float:
+    """Median transition term of a base's transfers before their first update, on the complete set."""
+    at_start = (run.losses["base"] == base) & (run.losses["update"] == 0)
+    return float(median(run.losses["transition"][at_start])) if at_start.any() else float("nan")
 
 
 def _row(model: Judged) -> tuple[object, ...]:
@@ -121,9 +128,13 @@ def pick_failed(runs: Sequence[Run]) -> tuple[Run, Judged, Judged] | None:
     """A failed transfer to look at, with its run and its base: swapped if there is one, else the first at hand."""
     candidates = [(run, model) for run in runs for model in run.judged if model.evaluation.match is not None]
     order = {"swapped": 0, "neither": 1, "matched": 2}
-    candidates.sort(
-        key=lambda pair: (pair[0].plan.variant != "freeze", order[pair[1].evaluation.match.verdict] if pair[1].evaluation.match else 3)
-    )
+
+    def rank(pair: tuple[Run, Judged]) -> tuple[bool, int, float]:
+        match = pair[1].evaluation.match
+        assert match is not None
+        return pair[0].plan.variant != "freeze", order[match.verdict], match.residual_edges
+
+    candidates.sort(key=rank)  # the clearest of its kind first
     if not candidates:
         return None
     run, model = candidates[0]

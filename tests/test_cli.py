@@ -89,6 +89,7 @@ def bad_cases(folder: Path, base: Path, run: Path) -> dict[str, tuple[list[objec
         "missing flag": (["train"], "--out"),
         "folder of another run": (["train", "--out", run], "--resume"),
         "another run to resume": (["transfer", "--from", base, "--resume", "--out", run], "differs in"),
+        "other members to resume": (["train", "--resume", "--members", 5, "--out", run], "--members"),
         "nothing to resume": (["train", "--resume", *out], "run.json"),
         "empty folder": (["evaluate", folder], "no member"),
         "no such device": (["train", "--device", "tpu", *out], "--device"),

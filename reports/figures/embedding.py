@@ -30,7 +30,7 @@ def draw_embedding(axes: Axes, agent: DenseAgent, params: Params, *, inverse: bo
     colors = [
         DOOR_COLOR if (row, column) == DOOR else LEFT_ROOM if column < DOOR[1] else RIGHT_ROOM for row, column in maze.positions.tolist()
     ]
-    axes.scatter(x[:, 0], x[:, 1], c=colors, s=120, zorder=2, edgecolors="white", linewidths=0.8)
+    axes.scatter(x[:, 0].numpy(), x[:, 1].numpy(), c=colors, s=120, zorder=2, edgecolors="white", linewidths=0.8)
     for (row, column), (u, v) in zip(maze.positions.tolist(), x.tolist(), strict=True):
         axes.text(u, v, f"{row}{column}", color="white", fontsize=5.5, ha="center", va="center", zorder=3)
     axes.set(title=title, xlabel="abstract feature $x_1$", ylabel="abstract feature $x_2$", aspect="equal")

@@ -24,7 +24,7 @@ def state_at(position: tuple[int, int]) -> int:
 
 def draw_matrix(axes: Axes, observation: Tensor, title: str) -> None:
     """Draw one (8, 8) observation with its numbers, on a scale from -1 to 1."""
-    axes.imshow(observation, cmap="RdBu_r", vmin=-1.6, vmax=1.6)
+    axes.imshow(observation.numpy(), cmap="RdBu_r", vmin=-1.6, vmax=1.6)
     for row, values in enumerate(observation.tolist()):
         for column, value in enumerate(values):
             axes.text(
@@ -35,7 +35,7 @@ def draw_matrix(axes: Axes, observation: Tensor, title: str) -> None:
 
 
 def _background(axes: Axes, x: Tensor) -> None:
-    axes.scatter(x[:, 0], x[:, 1], s=14, color="#cccccc", zorder=1, label="all 31 states")
+    axes.scatter(x[:, 0].numpy(), x[:, 1].numpy(), s=14, color="#cccccc", zorder=1, label="all 31 states")
     axes.set(xlabel="abstract feature $x_1$", ylabel="abstract feature $x_2$", aspect="equal")
 
 

@@ -28,7 +28,8 @@ def test_landscape_report(tmp_path: Path) -> None:
     for picture in tmp_path.glob("*.png"):
         assert picture.name in text
         assert picture.stat().st_size < 200_000
-        assert Image.open(picture).width > 600
+        with Image.open(picture) as image:
+            assert image.width > 600
     results = json.loads((tmp_path / "results.json").read_text())
     failed, _, pair = load_pair(FAILED, BASE)
     with xr.open_dataset(tmp_path / "lines.nc", engine="h5netcdf") as lines:
