@@ -47,7 +47,7 @@ def _logger(what: str, console: Console) -> Callable[[int, int], None]:
         nonlocal told, first
         now = time.monotonic()
         first = done if first is None else first
-        if now - told < LOG_EVERY and done < everything:
+        if everything == 0 or (now - told < LOG_EVERY and done < everything):
             return
         told = now
         left = (now - started) * (everything - done) / (done - first) if done > first else float("nan")
@@ -89,5 +89,5 @@ def print_evaluation(judged: Sequence[Judged]) -> None:
             f"{match.residual_edges:.2f}" if match else "-",
         )
     console = Console()
-    console.width = max(console.width, 170)
+    console.width = max(console.width, 220)  # a wrapped table of 14 columns cannot be read
     console.print(table)
