@@ -26,11 +26,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from crar_model import networks
 from crar_model.agents import DenseAgent
 from crar_model.batches import gather_random_walk
 from crar_model.checkpoints import write_text
 from crar_model.mazes.simple import simple_maze
 from crar_model.settings import LossSettings, TrainSettings
+from crar_model.training import update_rules
 from crar_model.training.members import base_plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.update_rules import SEQUENCE
@@ -170,6 +172,42 @@ def trainer_rate(rule: str, members: int, seconds: float) -> float:
     return float(total)
 
 
+def time_shares(rule: str, members: int, updates: int = 60) -> dict[str, float]:
+    """Share of an update's time in the compiled networks, the optimiser and everything else, in one thread."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    trainer = Trainer(base_plan(TrainSettings(update_rule=rule, updates=10**9, log_interval=10**9), members))
+    trainer.advance(20)
+    spent = {"networks forward": 0.0, "networks backward": 0.0, "optimiser": 0.0}
+    patches = (
+        (networks, "dense_forward", "networks forward"),
+        (networks, "dense_backward", "networks backward"),
+        (update_rules, "rmsprop_step", "optimiser"),
+    )
+    originals = [getattr(module, name) for module, name, _ in patches]
+
+    def timed(function: Callable[..., Any], key: str) -> Callable[..., Any]:
+        def wrapper(*args: Any, **options: Any) -> Any:
+            start = time.perf_counter()
+            result = function(*args, **options)
+            spent[key] += time.perf_counter() - start
+            return result
+
+        return wrapper
+
+    for (module, name, key), original in zip(patches, originals, strict=True):
+        setattr(module, name, timed(original, key))
+    try:
+        start = time.perf_counter()
+        trainer.advance(updates)
+        whole = time.perf_counter() - start
+    finally:
+        for (module, name, _), original in zip(patches, originals, strict=True):
+            setattr(module, name, original)
+    shares = {key: value / whole for key, value in spent.items()}
+    return shares | {"small operations": 1 - sum(shares.values()), "ms per update": 1000 * whole / updates}
+
+
 def main() -> None:
     """Measure, print a table, write it as JSON and Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -201,6 +239,15 @@ def main() -> None:
                 f"| {rule} | {members} | {rate:.0f} | {rate / plain:.1f} | {needed:.1f} | {100 * needed / matmul:.0f} % of {matmul:.0f} |"
             )
             print(lines[-1], flush=True)
+    lines += ["", "Where the time goes, 18 members in one thread (what one of two workers does for 36):", ""]
+    lines += [
+        "| rule | ms per update | networks forward | networks backward | optimiser | small operations of loss and autograd |",
+        "|---|---|---|---|---|---|",
+    ]
+    for rule in RULES:
+        shares = results[f"time {rule}"] = time_shares(rule, 18)
+        cells = [f"{100 * shares[k]:.0f} %" for k in ("networks forward", "networks backward", "optimiser", "small operations")]
+        lines.append(f"| {rule} | {shares['ms per update']:.1f} | " + " | ".join(cells) + " |")
     table = "\n".join(lines)
     print(table)
     options.out.mkdir(parents=True, exist_ok=True)

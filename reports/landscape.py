@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from crar_model.agents import select
+from crar_model.agents import DYNAMICS, select
 from crar_model.batches import complete_batch
 from crar_model.checkpoints import Checkpoint, load_checkpoint, write_atomically, write_text
 from crar_model.errors import UserError
@@ -148,6 +148,7 @@ def write_landscape(failed_path: Path, base_path: Path, folder: Path, *, points:
         base_path=base_path,
         maze="inverse" if pair.inverse else "normal",
         closed_form=base.inverse != pair.inverse,
+        same_dynamics=all(torch.equal(pair.failed[n], v) for n, v in select(pair.optimum, DYNAMICS).items()),
         judged=judged,
         match=match,
         barriers=barriers,

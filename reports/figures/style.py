@@ -24,7 +24,7 @@ TERM_COLORS = {
     "interpret": "#BBBBBB",
     "total": "#000000",
 }
-ACTION_COLORS = ("#0072B2", "#E69F00", "#D55E00", "#009E73")
+ACTION_COLORS = ("#0072B2", "#E69F00", "#AA3377", "#009E73")
 LEFT_ROOM, DOOR, RIGHT_ROOM = "#4477AA", "#222222", "#CC6677"
 
 
@@ -52,6 +52,6 @@ def save_png(figure: Figure, path: Path, *, dpi: int = 120) -> Path:
     raw = io.BytesIO()
     figure.savefig(raw, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.05)
     raw.seek(0)
-    image = Image.open(raw).convert("RGB").quantize(colors=192, dither=Image.Dither.NONE)
+    image = Image.open(raw).convert("RGB").quantize(colors=224, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     write_atomically(path, lambda stream: image.save(stream, format="PNG", optimize=True))
     return path

@@ -11,7 +11,9 @@ import xarray as xr
 from PIL import Image
 
 from crar_model.evaluation import evaluate
-from crar_model.settings import LossSettings
+from crar_model.settings import LossSettings, TrainSettings
+from crar_model.training.members import transfer_plan
+from crar_model.training.runner import run_plan
 from reports.landscape import SHOWN, load_pair, write_landscape
 from reports.markdown import table
 from reports.runs import Run, repeat_command
@@ -43,6 +45,15 @@ def test_landscape_report(tmp_path: Path) -> None:
                     value = float(lines[term].sel(space=space).isel(t=end))
                     assert value == pytest.approx(own[term], rel=1e-9, abs=1e-12), (term, space, end)
     assert results["barriers"]["embedding"]["random_pairs"]["climb"] > 0
+
+
+def test_landscape_says_when_the_dynamics_differ(base_run: Path, tmp_path: Path) -> None:
+    settings = TrainSettings(updates=5, workers=1)
+    base = base_run / "member-0.pt"
+    for variant in ("unfreeze", "freeze"):
+        run_plan(transfer_plan(settings, [base], variant, 1), tmp_path / variant, tensorboard=False)
+        report = write_landscape(tmp_path / variant / "member-0.pt", base, tmp_path / f"{variant}-report", points=5)
+        assert ("has changed its dynamics" in report.read_text()) == (variant == "unfreeze")
 
 
 def test_study_report(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
