@@ -1,4 +1,4 @@
-"""Gymnasium environments of the mazes; importing this module registers them."""
+"""Gymnasium environments of the mazes; importing `crar_model` registers them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from gymnasium import spaces
 
 from crar_model.mazes.render import draw_cells
 from crar_model.mazes.simple import ACTION_NAMES, SIZE, simple_maze
-
-SIMPLE_MAZE = "crar/SimpleMaze-v0"
 
 
 class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
@@ -71,12 +69,3 @@ class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
             return None
         agent = tuple(self._maze.positions[self._state].tolist())
         return draw_cells(self._maze.walls.numpy(), agent, inverse=self.inverse, cell=256 // SIZE)
-
-
-def register() -> None:
-    """Register the environments with Gymnasium, once."""
-    if SIMPLE_MAZE not in gymnasium.registry:
-        gymnasium.register(SIMPLE_MAZE, entry_point="crar_model.mazes.gym:SimpleMazeEnv")
-
-
-register()

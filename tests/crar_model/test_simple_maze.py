@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import shortest_path
 
-from crar_model.mazes.gym import SIMPLE_MAZE
+from crar_model.mazes.registration import SIMPLE_MAZE
 from crar_model.mazes.simple import ACTION_STEPS, AGENT_SPRITE, DOOR, SimpleMazeBatch, graph_distances, simple_maze
 
 
@@ -111,6 +114,12 @@ def test_rendered_frame_shows_the_agent() -> None:
     assert moved[:, 0].min() >= 4 * 32  # only the two cells of row 4, columns 3 and 4, change
     assert moved[:, 0].max() < 5 * 32
     assert 3 * 32 <= moved[:, 1].min() < 4 * 32 <= moved[:, 1].max() < 5 * 32
+
+
+def test_importing_the_package_registers_the_environment() -> None:
+    script = "import gymnasium, crar_model; print(gymnasium.make('crar/SimpleMaze-v0', inverse=True).reset()[0].min())"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "-1.0", done.stderr
 
 
 def test_gymnasium_rejects_bad_arguments() -> None:

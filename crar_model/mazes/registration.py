@@ -1,0 +1,13 @@
+"""Registers the environments with Gymnasium by name; their module is imported when one is made."""
+
+from __future__ import annotations
+
+SIMPLE_MAZE = "crar/SimpleMaze-v0"
+
+
+def register() -> None:
+    """Register the environments, once."""
+    from gymnasium.envs import registration
+
+    if SIMPLE_MAZE not in registration.registry:
+        registration.register(SIMPLE_MAZE, entry_point="crar_model.mazes.gym:SimpleMazeEnv")
