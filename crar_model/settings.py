@@ -62,7 +62,7 @@ class TrainSettings:
 
     maze: str = option("simple", "maze to learn: simple")
     inverse: bool = option(False, "learn in the inverse maze (negated observations)")
-    updates: int = option(50_000, "updates per member")
+    updates: int = option(75_000, "updates per member")
     seed: int = option(0, "seed of the first member; member k uses seed + k")
     learning_rate: float = option(5e-4, "RMSprop learning rate at update 0")
     learning_rate_decay: float = option(0.9, "factor applied every `decay_interval` updates")
