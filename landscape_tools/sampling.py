@@ -163,7 +163,7 @@ class _Store:
         assert self.path is not None
         content = io.BytesIO()
         arrays = {f"{at}/{name}": values for at, part in self.parts.items() for name, values in part.items()}
-        np.savez_compressed(content, fingerprint=np.array(self.fingerprint), **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(content, allow_pickle=False, **arrays, fingerprint=np.array(self.fingerprint))
         self.path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=self.path.parent)
         with os.fdopen(handle, "wb") as stream:

@@ -105,9 +105,9 @@ def bad_cases(folder: Path, base: Path, run: Path) -> dict[str, tuple[list[objec
 
 
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, base_run: Path) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("the case of a missing GPU needs a machine without one")
     cases = bad_cases(tmp_path, base_run / "member-0.pt", base_run)
+    if torch.cuda.is_available():
+        del cases["no gpu"]  # not an error there
     script = (
         "import io, contextlib, json, sys, cli\n"
         "results = {}\n"
