@@ -196,11 +196,19 @@ def landscape(
         ),
     ] = samples.BASE,
     points: Annotated[int, typer.Option(help="Points per line, ends included.")] = 101,
+    certificate: Annotated[bool, typer.Option(help="Also certify whether the failed encoder is a local minimum (about 20 s).")] = True,
+    from_maze: Annotated[
+        str | None, typer.Option(help="Maze of a --from checkpoint that does not say: simple or simple-inverse.", show_default="its own")
+    ] = None,
+    to_maze: Annotated[str | None, typer.Option(help="The same for --to.", show_default="its own")] = None,
 ) -> None:
-    """Write a report of every loss term on the straight ways from a failed encoder to the global optimum."""
+    """Write a report of every loss term on the straight ways from a failed encoder to the global optimum, and of
+    whether the failed encoder sits in a local minimum while the dynamics are frozen."""
     from reports.landscape import write_landscape
 
-    print(f"report: {write_landscape(failed, base, out, points=points, command=command_line())}")
+    print(
+        f"report: {write_landscape(failed, base, out, points=points, certificate=certificate, failed_maze=from_maze, base_maze=to_maze, command=command_line())}"
+    )
 
 
 @app.command()

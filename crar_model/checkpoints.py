@@ -125,20 +125,32 @@ def load_plain(path: Path) -> Any:
         raise UserError(f"{path}: damaged or not a PyTorch checkpoint; give a .pt file that `crar` wrote") from error
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, *, maze: str | None = None, flag: str = "") -> Checkpoint:
     """Read and check a checkpoint.
 
+    Args:
+        path: the file.
+        maze: maze of a checkpoint that does not say, such as "simple" or "simple-inverse"; one that does keeps its own.
+        flag: named in the error as what supplies it.
+
     Raises:
-        UserError: as :func:`load_plain`, and when the content is not a crar checkpoint, is of another version,
-            or its tensors do not fit the maze's networks or are not finite.
+        UserError: as :func:`load_plain`, and when the content is not a crar checkpoint, is of another version, does not
+            say its maze, or its tensors do not fit the maze's networks or are not finite.
     """
     content = load_plain(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path}: a PyTorch file, but not a crar checkpoint; give one that `crar train` or `crar transfer` wrote")
     if content.get("version") != VERSION:
         raise UserError(f"{path}: checkpoint version {content.get('version')!r}, this program reads version {VERSION}; write it again")
+    if maze is not None and ("maze" not in content or "inverse" not in content):
+        name, _, side = maze.partition("-")
+        if side not in ("", "inverse"):
+            raise UserError(f"{flag} is {maze!r}; give the maze's name, such as simple, or simple-inverse for its inverse")
+        content = content | {"maze": name, "inverse": side == "inverse"}
     missing = [key for key in ("maze", "inverse", "parameters") if key not in content]
     if missing:
+        if flag and "parameters" not in missing:
+            raise UserError(f"{path}: the checkpoint does not say which maze it belongs to; add {flag} simple or {flag} simple-inverse")
         raise UserError(f"{path}: the checkpoint lacks {', '.join(missing)}; write it again with this program")
     try:
         shapes = agent_for(content["maze"]).shapes()

@@ -85,8 +85,7 @@ def loss_terms(
             wanted_discount = (1 - batch.terminal) * settings.discount
             values[term] = (agent.discount(params, x, action) - wanted_discount).square().mean(-1)
         elif term == "ball":
-            excess = x.square().amax(-1) - settings.ball_radius**2
-            values[term] = excess.clamp(0.0, settings.ball_max).mean(-1)
+            values[term] = ball_pieces(x, settings).amax(-1).clamp_max(settings.ball_max).mean(-1)
         elif term == "random_pairs":
             values[term] = _pairwise(_pair_difference(embedding, x, batch), settings).mean(-1)
         elif term == "consecutive":
@@ -108,7 +107,23 @@ def total(terms: dict[str, Tensor], settings: LossSettings) -> Tensor:
     """Weighted sum of terms, (*members): what the paper minimises. `pairing` counts with weight 1."""
     weights = settings.weights() | {"pairing": 1.0}
     parts = [value if weights[name] == 1 else weights[name] * value for name, value in terms.items() if weights[name] != 0]
-    return torch.stack(parts).sum(0)
+    result = parts[0]
+    for part in parts[1:]:  # not stacked: on a surface, terms of the encoder alone lack the dynamics' axis
+        result = result + part
+    return result
+
+
+def ball_pieces(x: Tensor, settings: LossSettings) -> Tensor:
+    """The alternatives whose maximum is `ball` of each abstract state: 0, and x_k^2 - radius^2 for every feature k.
+
+    Args:
+        x: (*members, rows, d) abstract states.
+
+    Returns:
+        (*members, rows, 1 + d); where two of them tie for the maximum, the loss has a kink.
+    """
+    excess = x.square() - settings.ball_radius**2
+    return torch.cat((torch.zeros_like(excess[..., :1]), excess), dim=-1)
 
 
 def value_targets(agent: DenseAgent, params: Params, batch: Batch, settings: LossSettings, target: Params | None = None) -> Tensor:

@@ -48,16 +48,21 @@ def dense(params: Params, block: str, x: Tensor) -> Tensor:
 
     Args:
         params: parameters; leading member axes are allowed and must be the same for all of the block.
-        x: (*members, rows, in) or (rows, in), shared by all members.
+        x: (*members, rows, in) or (rows, in), shared by all members. Parameters (n, 1, ...) and x (m, rows, in) mean
+            every network on every x.
 
     Returns:
-        (*members, rows, out).
+        (*members, rows, out); (n, m, rows, out) for every network on every x.
     """
     weights: list[Tensor] = []
     while (name := f"{block}.{len(weights) // 2}.weight") in params:
         weights += (params[name], params[name[:-6] + "bias"])
     if not weights:
         raise KeyError(f"no parameters of block {block!r}")
+    if weights[0].dim() == 4 and weights[0].shape[1] == 1 and x.dim() == 3:
+        alone = {name: value.squeeze(1) for name, value in params.items() if name.startswith(block + ".")}
+        rows = dense(alone, block, x.flatten(0, 1))  # (n, m rows, out)
+        return rows.view(len(rows), *x.shape[:2], -1)
     if weights[0].dim() == 3 and weights[0].dtype == torch.float32 and x.dim() <= 3:
         fused = _NativeDense if weights[0].device.type == "cpu" else _BatchedDense
         return cast(Tensor, fused.apply(x, *weights))

@@ -24,6 +24,7 @@ from landscape_tools.points import Point
 
 Loss = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 Progress = Callable[[int, int], None]
+Values = np.ndarray[Any, Any]
 CHUNK_LIMIT = 64
 """Most points per pass: beyond this a pass leaves the cache and becomes slower."""
 SAVE_EVERY = 5.0
@@ -42,7 +43,7 @@ def sample_points(
     threads: int = 1,
     store: Path | None = None,
     progress: Progress | None = None,
-) -> dict[str, np.ndarray[Any, Any]]:
+) -> dict[str, Values]:
     """Evaluate every named loss at origin + sum_k coordinates[:, k] directions[k].
 
     Args:
@@ -69,21 +70,49 @@ def sample_points(
     evaluate = _evaluator(loss, origin, directions, batched)
     size = chunk or _fitting_chunk(directions, memory, threads)
     pieces = [(at, coordinates[at : at + size]) for at in range(0, len(coordinates), size)]
-    memo = _Store(store, _fingerprint(origin, directions, coordinates, size))
-    todo = [piece for piece in pieces if piece[0] not in memo.parts]
-    done = len(coordinates) - sum(len(piece) for _, piece in todo)
+    sizes = [len(piece) for _, piece in pieces]
+    mark = fingerprint([origin, *directions, {"coordinates": coordinates}], size)
+    parts = run_passes(lambda k: evaluate(pieces[k][1]), sizes, mark, threads=threads, store=store, progress=progress)
+    return {name: clean(np.concatenate([part[name] for part in parts])) for name in parts[0]}
+
+
+def clean(values: Values) -> Values:
+    """Values that are not finite as NaN."""
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def run_passes(
+    evaluate: Callable[[int], dict[str, Values]],
+    sizes: Sequence[int],
+    mark: str,
+    *,
+    threads: int = 1,
+    store: Path | None = None,
+    progress: Progress | None = None,
+) -> list[dict[str, Values]]:
+    """Evaluate passes 0, 1, ... in order, some at once, going on from `store` where it has the same mark.
+
+    Args:
+        evaluate: number of a pass -> its named values.
+        sizes: points of every pass, for `progress`.
+        mark: changes with anything that changes the values.
+        threads: passes at work at once.
+        store, progress: as in :func:`sample_points`.
+    """
+    memo = _Store(store, mark)
+    todo = [k for k in range(len(sizes)) if k not in memo.parts]
+    done = sum(sizes) - sum(sizes[k] for k in todo)
     with ThreadPoolExecutor(max_workers=threads) as pool:
         # Results are taken in order, so at most `threads` passes are ever at work or waiting.
         for begin in range(0, len(todo), threads):
             group = todo[begin : begin + threads]
-            for (at, piece), values in zip(group, pool.map(lambda item: evaluate(item[1]), group), strict=True):
-                memo.add(at, values)
-                done += len(piece)
+            for k, values in zip(group, pool.map(evaluate, group), strict=True):
+                memo.add(k, values)
+                done += sizes[k]
             if progress is not None:
-                progress(done, len(coordinates))
-    result = {name: np.concatenate([memo.parts[at][name] for at, _ in pieces]) for name in memo.parts[0]}
+                progress(done, sum(sizes))
     memo.finish()
-    return {name: np.where(np.isfinite(values), values, np.nan) for name, values in result.items()}
+    return [memo.parts[k] for k in range(len(sizes))]
 
 
 def _check(origin: Point, directions: Sequence[Point], coordinates: Tensor) -> None:
@@ -101,9 +130,7 @@ def _fitting_chunk(directions: Sequence[Point], memory: int, threads: int) -> in
     return int(max(1, min(CHUNK_LIMIT, memory // max(1, each * threads))))
 
 
-def _evaluator(
-    loss: Loss, origin: Point, directions: Sequence[Point], batched: bool
-) -> Callable[[Tensor], dict[str, np.ndarray[Any, Any]]]:
+def _evaluator(loss: Loss, origin: Point, directions: Sequence[Point], batched: bool) -> Callable[[Tensor], dict[str, Values]]:
     names = list(dict.fromkeys(name for direction in directions for name in direction))
     fixed = {name: value for name, value in origin.items() if name not in names}
 
@@ -113,7 +140,7 @@ def _evaluator(
 
     mapped = named if batched else torch.func.vmap(named)
 
-    def evaluate(piece: Tensor) -> dict[str, np.ndarray[Any, Any]]:
+    def evaluate(piece: Tensor) -> dict[str, Values]:
         with torch.no_grad():
             points = {}
             for name in names:
@@ -129,9 +156,10 @@ def _evaluator(
     return evaluate
 
 
-def _fingerprint(origin: Point, directions: Sequence[Point], coordinates: Tensor, size: int) -> str:
-    hasher = hashlib.sha256(f"{size}".encode())
-    for part in (origin, *directions, {"coordinates": coordinates}):
+def fingerprint(parts: Sequence[Point], *numbers: int) -> str:
+    """SHA-256 over names, values and numbers."""
+    hasher = hashlib.sha256(f"{numbers}".encode())
+    for part in parts:
         for name, value in part.items():
             hasher.update(name.encode())
             hasher.update(value.detach().cpu().contiguous().numpy().tobytes())
@@ -139,11 +167,11 @@ def _fingerprint(origin: Point, directions: Sequence[Point], coordinates: Tensor
 
 
 class _Store:
-    """Finished passes, by their first point; kept on disk when there is a path."""
+    """Finished passes, by number; kept on disk when there is a path."""
 
     def __init__(self, path: Path | None, fingerprint: str) -> None:
         self.path, self.fingerprint = path, fingerprint
-        self.parts: dict[int, dict[str, np.ndarray[Any, Any]]] = {}
+        self.parts: dict[int, dict[str, Values]] = {}
         self._saved = time.monotonic()
         if path is not None and path.exists():
             with np.load(path, allow_pickle=False) as content:
@@ -153,7 +181,7 @@ class _Store:
                         if name:
                             self.parts.setdefault(int(at), {})[name] = content[key]
 
-    def add(self, at: int, values: dict[str, np.ndarray[Any, Any]]) -> None:
+    def add(self, at: int, values: dict[str, Values]) -> None:
         self.parts[at] = values
         if self.path is not None and time.monotonic() - self._saved > SAVE_EVERY:
             self.save()

@@ -3,102 +3,127 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import xarray as xr
 from torch import Tensor
 
 from crar_model.agents import DYNAMICS, select
-from crar_model.batches import complete_batch
-from crar_model.checkpoints import Checkpoint, load_checkpoint, write_atomically, write_text
+from crar_model.checkpoints import write_atomically, write_text
 from crar_model.errors import UserError
-from crar_model.evaluation import embed, evaluate, match_embeddings
-from crar_model.losses import TERMS, loss_terms, total, value_targets
+from crar_model.evaluation import Match, evaluate, match_embeddings
 from crar_model.networks import Params
-from crar_model.symmetry import in_maze
-from landscape_tools.alignment import align, dense_chain
+from landscape_tools.certificates import Certificate, certify
+from landscape_tools.composite import Composite
+from landscape_tools.convergence import Converged, converge
 from landscape_tools.lines import barrier, sample_line
 from reports.figures.embedding import embeddings_figure
 from reports.figures.lines import lines_figure
 from reports.figures.style import save_png
 from reports.markdown import render
-from reports.models import loss_settings
-
-SHOWN = (*(term for term in TERMS if term != "interpret"), "total")
+from reports.subject import SHOWN, Subject, load_subject
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A failed model and the global optimum of its maze, in float64, with the frozen dynamics between them.
-
-    Attributes:
-        failed, optimum: parameters in the failed model's maze.
-        inverse: that maze.
-    """
-
-    failed: Params
-    optimum: Params
-    inverse: bool
-
-
-def load_pair(failed_path: Path, base_path: Path) -> tuple[Checkpoint, Checkpoint, Pair]:
-    """Read both ends; a base of the other maze stands for its closed-form copy in the failed model's maze.
-
-    Raises:
-        UserError: for unusable, incompatible or identical models.
-    """
-    failed, base = load_checkpoint(failed_path), load_checkpoint(base_path)
-    if failed.maze != base.maze:
-        raise UserError(
-            f"{base_path}: a model of the {base.maze} maze, but {failed_path} is of the {failed.maze} maze; give two of one maze"
-        )
-    optimum = in_maze(base, inverse=failed.inverse)
-    double = [{name: value.double() for name, value in params.items()} for params in (failed.parameters, optimum)]
-    if all(torch.equal(double[0][name], double[1][name]) for name in select(double[0], ("encoder",))):
-        raise UserError(f"{failed_path}: its encoder is the optimum of {base_path} already; give a transfer that ended elsewhere")
-    return failed, base, Pair(double[0], double[1], failed.inverse)
-
-
-def lines(pair: Pair, checkpoint: Checkpoint, points: int) -> dict[str, xr.Dataset]:
+def lines(subject: Subject, points: int) -> dict[str, xr.Dataset]:
     """Losses along the straight line between the encoders, in embedding space, in weight space, and in
     weight space to the nearest copy of the optimum under permutations and signs of hidden units.
 
     The dynamics are those of the failed model, which a `freeze` transfer shares with its base; the bootstrap
     values of `value` are frozen at the optimum's, so that the whole line sees one loss.
     """
-    agent, settings = checkpoint.agent, loss_settings(checkpoint)
-    batch = complete_batch(inverse=pair.inverse, dtype=torch.float64)
-    batch = replace(batch, value_target=value_targets(agent, pair.optimum, batch, settings))
-    dynamics = {name: value for name, value in pair.failed.items() if not name.startswith("encoder.")}
-
-    def with_total(terms: dict[str, Tensor]) -> dict[str, Tensor]:
-        return terms | {"total": total(terms, settings)}
 
     def in_weights(encoder: Params) -> dict[str, Tensor]:
-        return with_total(loss_terms(agent, dynamics | encoder, batch, settings))
+        return subject.terms(subject.dynamics | encoder)
 
     def in_embedding(point: Params) -> dict[str, Tensor]:
-        return with_total(loss_terms(agent, dynamics, batch, settings, embedding=point["embedding"]))
+        return subject.terms(subject.dynamics, point["embedding"])
 
-    failed, optimum = select(pair.failed, ("encoder",)), select(pair.optimum, ("encoder",))
-    nearest = align(optimum, failed, dense_chain("encoder", len(agent.encoder) - 1))
-    ends = [{"embedding": embed(agent, params, inverse=pair.inverse)} for params in (pair.failed, pair.optimum)]
+    failed, optimum = select(subject.failed, ("encoder",)), select(subject.optimum, ("encoder",))
+    ends = [{"embedding": subject.embedding(params)} for params in (subject.failed, subject.optimum)]
     return {
         "embedding": sample_line(in_embedding, ends[0], ends[1], points=points),
         "weight": sample_line(in_weights, failed, optimum, points=points),
-        "aligned": sample_line(in_weights, failed, nearest, points=points),
+        "aligned": sample_line(in_weights, failed, subject.nearest, points=points),
     }
 
 
-def write_landscape(failed_path: Path, base_path: Path, folder: Path, *, points: int = 101, command: str = "") -> Path:
+@dataclass(frozen=True)
+class Verdict:
+    """Claim S7: what the failed encoder is under the frozen dynamics, and S8's first half: its own best dynamics.
+
+    Attributes:
+        converged: descent of the encoder alone from the failed model, on all transitions and pairs.
+        certificate: of where it ended.
+        still: how the embedding there relates to the optimum's.
+        adapted: transition term of the failed embedding after training the transition model alone on it.
+    """
+
+    converged: Converged
+    certificate: Certificate
+    still: Match
+    adapted: float
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data."""
+        c, s, spectrum = self.certificate, self.certificate.signature, self.certificate.spectrum
+        return {
+            "verdict": c.verdict, "start": self.converged.start, "loss": c.loss, "subgradient_norm": c.subgradient.norm,
+            "one_sided_gradient_norm": c.subgradient.one_sided, "kinks": c.subgradient.kinks, "multiplier_slack": c.slack,
+            "iterations": self.converged.iterations, "match": self.still.plain(), "adapted_transition": self.adapted,
+            "signature": None if s is None else {
+                "negative": s.negative, "flat": s.flat, "positive": s.positive, "unseen": s.unseen,
+                "lowest": float(s.eigenvalues[0]), "highest": float(s.eigenvalues[-1]), "smallest_singular": s.smallest_singular,
+            },
+            "spectrum": None if spectrum is None else {
+                "lowest": float(spectrum.lowest[0]), "lowest_residual": float(spectrum.lowest_residuals[0]),
+                "highest": float(spectrum.highest[-1]), "highest_residual": float(spectrum.highest_residuals[-1]),
+            },
+            "escape_loss": None if c.escape is None else c.escape.loss,
+        }  # fmt: skip
+
+
+def examine(subject: Subject) -> Verdict:
+    """Converge the failed encoder with the dynamics frozen, certify the end, and fit the transition model to the
+    failed embedding alone."""
+    encoder = select(subject.failed, ("encoder",))
+    composite = subject.composite(encoder, subject.dynamics)
+    converged = converge(composite, encoder)
+    certificate = certify(composite, converged.point)
+    still = match_embeddings(subject.embedding(subject.optimum), subject.embedding(converged.point))
+    x = subject.embedding(subject.failed)
+    transition = select(subject.failed, ("transition",))
+    before, after = x[subject.batch.current], x[subject.batch.following].flatten()
+    action = subject.batch.action
+    fit = Composite(
+        lambda z: (z - after).square().mean(), lambda p: subject.agent.transition(p, before, action).flatten()
+    )  # the transition term as its 248 predictions, which Newton's method needs as outputs
+    point = converge(fit, transition, tolerance=1e-7).point
+    adapted = subject.terms(subject.dynamics | point, x, ("transition",))["transition"]
+    return Verdict(converged, certificate, still, float(adapted))
+
+
+def write_landscape(
+    failed_path: Path,
+    base_path: Path,
+    folder: Path,
+    *,
+    points: int = 101,
+    certificate: bool = True,
+    failed_maze: str | None = None,
+    base_maze: str | None = None,
+    command: str = "",
+) -> Path:
     """Write `report.md`, its figures, `lines.nc` and `results.json` to `folder`; returns the report's path.
 
     Args:
         failed_path, base_path: the two models.
         folder: made if missing; files of an earlier report are replaced.
         points: points per line, at least 2.
+        certificate: also certify what the failed encoder is, which takes most of the time.
+        failed_maze, base_maze: mazes of checkpoints that do not say.
         command: shown in the report as what made it.
 
     Raises:
@@ -106,16 +131,16 @@ def write_landscape(failed_path: Path, base_path: Path, folder: Path, *, points:
     """
     if points < 2:
         raise UserError(f"--points is {points}; give at least 2")
-    failed, base, pair = load_pair(failed_path, base_path)
-    agent, settings = failed.agent, loss_settings(failed)
-    sampled = lines(pair, failed, points)
+    pair = load_subject(failed_path, base_path, failed_maze=failed_maze, base_maze=base_maze)
+    failed, base, agent, settings = pair.failed_file, pair.optimum_file, pair.agent, pair.settings
+    sampled = lines(pair, points)
+    found = examine(pair).plain() if certificate else None
     barriers = {space: {term: barrier(line, term) for term in SHOWN} for space, line in sampled.items()}
     judged = {
         "failed": evaluate(agent, pair.failed, inverse=pair.inverse, settings=settings),
         "optimum": evaluate(agent, pair.optimum, inverse=pair.inverse, settings=settings),
     }
-    ends = [embed(agent, params, inverse=pair.inverse) for params in (pair.optimum, pair.failed)]
-    match = match_embeddings(ends[0], ends[1])
+    match = match_embeddings(pair.embedding(pair.optimum), pair.embedding(pair.failed))
 
     titles = {"embedding": "embedding space", "weight": "weight space", "aligned": "weight space, nearest copy"}
     save_png(lines_figure([(titles[space], line) for space, line in sampled.items()], SHOWN), folder / "lines.png")
@@ -135,6 +160,7 @@ def write_landscape(failed_path: Path, base_path: Path, folder: Path, *, points:
         "failed": {"path": str(failed_path), "digest": failed.digest, "terms": judged["failed"].terms},
         "optimum": {"path": str(base_path), "digest": base.digest, "terms": judged["optimum"].terms},
         "match": match.plain(),
+        "certificate": found,
         "barriers": {space: {term: asdict(b) for term, b in table.items()} for space, table in barriers.items()},
     }
     write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
@@ -152,6 +178,7 @@ def write_landscape(failed_path: Path, base_path: Path, folder: Path, *, points:
         judged=judged,
         match=match,
         barriers=barriers,
+        found=found,
         shown=SHOWN,
         points=points,
     )

@@ -57,6 +57,14 @@ def test_landscape_of_the_shipped_pair(tmp_path: Path) -> None:
     done = crar("landscape", "--points", 11, "--out", tmp_path / "ls")
     assert done.returncode == 0, done.stderr
     report = (tmp_path / "ls" / "report.md").read_text()
+    found = json.loads((tmp_path / "ls" / "results.json").read_text())["certificate"]
+    # The shipped failure converges to a strict local minimum that is still swapped, and its embedding has dynamics of its own.
+    assert found["verdict"] == "minimum"
+    assert found["match"]["verdict"] == "swapped"
+    assert found["subgradient_norm"] < 1e-6
+    assert found["signature"]["negative"] == 0
+    assert found["signature"]["positive"] + found["kinks"] + found["signature"]["flat"] == 62
+    assert found["adapted_transition"] < 1e-4
     assert str(samples.FAILED) in report or "failed.pt" in report
     for name in ("lines.png", "embeddings.png", "lines.nc", "results.json"):
         assert 0 < (tmp_path / "ls" / name).stat().st_size < 200_000
@@ -71,6 +79,7 @@ def bad_cases(folder: Path, base: Path, run: Path) -> dict[str, tuple[list[objec
     (folder / "odd.toml").write_text("colour = 3")
     content = torch.load(base, weights_only=True)
     torch.save(content | {"maze": "random"}, folder / "other.pt")
+    torch.save({k: v for k, v in content.items() if k not in ("maze", "inverse")}, folder / "mazeless.pt")
     out = ["--out", folder / "out"]
     return {
         "missing checkpoint": (["evaluate", folder / "none.pt"], "none.pt"),
@@ -98,6 +107,8 @@ def bad_cases(folder: Path, base: Path, run: Path) -> dict[str, tuple[list[objec
         "unknown setting": (["train", "--config", folder / "odd.toml", *out], "colour"),
         "missing settings": (["train", "--config", folder / "no.toml", *out], "no.toml"),
         "same model twice": (["landscape", "--from", base, "--to", base, *out], "already"),
+        "checkpoint without maze": (["landscape", "--from", folder / "mazeless.pt", *out], "--from-maze"),
+        "unknown side of a maze": (["landscape", "--from", folder / "mazeless.pt", "--from-maze", "simple-odd", *out], "--from-maze"),
         "too few points": (["landscape", "--points", 1, *out], "--points"),
         "report without runs": (["report", "--base", folder / "nowhere", "--transfer", run, *out], "nowhere"),
         "unwritable output": (["train", "--updates", 1, "--out", folder / "note.pt" / "run"], "note.pt"),

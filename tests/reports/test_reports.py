@@ -14,17 +14,18 @@ from crar_model.evaluation import evaluate
 from crar_model.settings import LossSettings, TrainSettings
 from crar_model.training.members import transfer_plan
 from crar_model.training.runner import run_plan
-from reports.landscape import SHOWN, load_pair, write_landscape
+from reports.landscape import write_landscape
 from reports.markdown import table
 from reports.runs import Run, repeat_command
 from reports.samples import BASE, FAILED
 from reports.study import RELEASED, write_study
+from reports.subject import SHOWN, load_subject
 
 SHARED = Path(__file__).parents[3] / "shared" / "reference" / "original_scores.csv"
 
 
 def test_landscape_report(tmp_path: Path) -> None:
-    report = write_landscape(FAILED, BASE, tmp_path, points=21, command="crar landscape --out x")
+    report = write_landscape(FAILED, BASE, tmp_path, points=21, certificate=False, command="crar landscape --out x")
     text = report.read_text()
     assert "crar landscape --out x" in text
     for picture in tmp_path.glob("*.png"):
@@ -33,17 +34,19 @@ def test_landscape_report(tmp_path: Path) -> None:
         with Image.open(picture) as image:
             assert image.width > 600
     results = json.loads((tmp_path / "results.json").read_text())
-    failed, _, pair = load_pair(FAILED, BASE)
+    pair = load_subject(FAILED, BASE)
     with xr.open_dataset(tmp_path / "lines.nc", engine="h5netcdf") as lines:
         assert set(lines.sizes.items()) == {("space", 3), ("t", 21)}
         for end, params in ((0, pair.failed), (-1, pair.optimum)):
-            own = evaluate(failed.agent, params, inverse=pair.inverse, settings=LossSettings()).terms
+            own = evaluate(pair.agent, params, inverse=pair.inverse, settings=LossSettings()).terms
             for term in SHOWN:
                 if term in ("value", "total"):
                     continue  # bootstrap values are frozen at the optimum's
                 for space in ("weight", "embedding", "aligned"):
                     value = float(lines[term].sel(space=space).isel(t=end))
                     assert value == pytest.approx(own[term], rel=1e-9, abs=1e-12), (term, space, end)
+    assert results["certificate"] is None
+    assert "Is the failed encoder" not in text
     assert results["barriers"]["embedding"]["random_pairs"]["climb"] > 0
 
 
@@ -52,7 +55,7 @@ def test_landscape_says_when_the_dynamics_differ(base_run: Path, tmp_path: Path)
     base = base_run / "member-0.pt"
     for variant in ("unfreeze", "freeze"):
         run_plan(transfer_plan(settings, [base], variant, 1), tmp_path / variant, tensorboard=False)
-        report = write_landscape(tmp_path / variant / "member-0.pt", base, tmp_path / f"{variant}-report", points=5)
+        report = write_landscape(tmp_path / variant / "member-0.pt", base, tmp_path / f"{variant}-report", points=5, certificate=False)
         assert ("has changed its dynamics" in report.read_text()) == (variant == "unfreeze")
 
 
@@ -83,7 +86,8 @@ def test_markdown_table() -> None:
 
 def test_shipped_models_are_small_and_failed_is_failed() -> None:
     assert sum(path.stat().st_size for path in BASE.parent.glob("*.pt")) < 3_000_000
-    failed, base, _ = load_pair(FAILED, BASE)
+    pair = load_subject(FAILED, BASE)
+    failed, base = pair.failed_file, pair.optimum_file
     assert failed.inverse
     assert not base.inverse
     assert failed.info["variant"] == "freeze"

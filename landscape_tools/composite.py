@@ -1,0 +1,86 @@
+"""Losses with kinks, as compositions f(p) = smooth(z) + sum_i w_i max_j c_ij(z) with z = outputs(p).
+
+The outputs are what the loss sees of the parameters: a network's outputs on the frozen batch. They are often far fewer
+than the parameters, and then Newton's method and exact curvature are cheap in them. Each group i of `pieces` is a
+maximum of smooth alternatives c_ij, such as a hinge max(0, c); the places where two alternatives tie are the kinks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from landscape_tools.points import Point, flatten, unflatten
+
+ScalarLoss = Callable[[dict[str, Tensor]], Tensor]
+
+
+@dataclass(frozen=True)
+class Composite:
+    """A loss as a composition; everything is computed in the dtype of the point.
+
+    Attributes:
+        smooth: z (n,) -> scalar, twice differentiable.
+        outputs: point -> z (n,), twice differentiable; None takes the flattened point itself.
+        pieces: z (n,) -> (groups, alternatives), each twice differentiable; None for a smooth loss.
+        weights: (groups,) positive weights of the maxima.
+    """
+
+    smooth: Callable[[Tensor], Tensor]
+    outputs: Callable[[dict[str, Tensor]], Tensor] | None = None
+    pieces: Callable[[Tensor], Tensor] | None = None
+    weights: Tensor | None = None
+
+    def output(self, vector: Tensor, like: Point) -> Tensor:
+        """z at a flattened point."""
+        return vector if self.outputs is None else self.outputs(unflatten(vector, like))
+
+    def exact(self, z: Tensor) -> Tensor:
+        """The loss itself."""
+        value = self.smooth(z)
+        if self.pieces is not None:
+            assert self.weights is not None
+            value = value + (self.weights * self.pieces(z).amax(-1)).sum()
+        return value
+
+    def smoothed(self, z: Tensor, smoothing: float) -> Tensor:
+        """The loss with each maximum replaced by smoothing * logsumexp(c / smoothing): above it by at most
+        smoothing * log(alternatives) per unit of weight, and smooth."""
+        value = self.smooth(z)
+        if self.pieces is not None:
+            assert self.weights is not None
+            soft = smoothing * torch.logsumexp(self.pieces(z) / smoothing, -1)
+            value = value + (self.weights * soft).sum()
+        return value
+
+    def lagrangian(self, z: Tensor, multipliers: Tensor | None) -> Tensor:
+        """smooth(z) + sum_i w_i sum_j multipliers_ij c_ij(z): smooth, and equal to the loss in value and gradient where
+        the multipliers are those of a subgradient."""
+        value = self.smooth(z)
+        if self.pieces is not None:
+            assert self.weights is not None
+            assert multipliers is not None
+            value = value + (self.weights.unsqueeze(-1) * multipliers * self.pieces(z)).sum()
+        return value
+
+    def loss(self, point: Point) -> Tensor:
+        """The exact loss at a point: what lines, planes and paths sample."""
+        z = flatten(point) if self.outputs is None else self.outputs(dict(point))
+        return self.exact(z)
+
+    def jacobian(self, vector: Tensor, like: Point) -> Tensor | None:
+        """(n, parameters) of the outputs; None stands for the identity."""
+        if self.outputs is None:
+            return None
+        derivative: Any = torch.func.jacrev(lambda v: self.output(v, like))
+        result: Tensor = derivative(vector).detach()
+        return result
+
+
+def composite_of(loss: ScalarLoss, like: Point) -> Composite:
+    """A smooth loss of a point as a composite without outputs of its own."""
+    return Composite(lambda z: loss(unflatten(z, like)))

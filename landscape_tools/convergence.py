@@ -1,0 +1,243 @@
+"""Converges a point to a stationary point of a loss that may have kinks.
+
+Maxima are smoothed and the smoothing is driven down. At each level a Levenberg-Marquardt step uses the exact
+Hessian A of the loss in its outputs, made positive: (J^T |A| J + damping) step = -J^T gradient. With n outputs and many
+more parameters this costs an n x n system, since (J^T A J + d)^-1 J^T = J^T (A J J^T + d)^-1. Where the smoothing has told
+which alternatives tie, Newton's method on the conditions of the kinked problem itself ends it to rounding. A loss of
+more outputs than `NEWTON_LIMIT` falls back to L-BFGS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+
+from landscape_tools.composite import Composite
+from landscape_tools.points import Point, flatten, unflatten
+from landscape_tools.subgradients import Subgradient, smallest_subgradient
+
+NEWTON_LIMIT = 1500
+"""Most outputs for which Newton's method with a dense Hessian is used."""
+REFRESH = 4
+"""Steps for which one Jacobian of the outputs serves; it is the dearest part of a step and changes slowly."""
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Converged:
+    """Where a descent ended.
+
+    Attributes:
+        point: parameters.
+        loss: the exact loss there; `start` the loss where the descent began.
+        subgradient: smallest subgradient there; its `norm` is 0 at a stationary point.
+        iterations: steps taken over all levels of smoothing.
+        smoothing: last level of smoothing; 0 when the kinked problem itself was solved.
+    """
+
+    point: dict[str, Tensor]
+    loss: float
+    start: float
+    subgradient: Subgradient
+    iterations: int
+    smoothing: float
+
+
+def converge(
+    composite: Composite,
+    point: Point,
+    *,
+    iterations: int = 300,
+    tolerance: float = 1e-8,
+    smoothings: tuple[float, ...] = (1e-2, 1e-3, 1e-4, 1e-6),
+    progress: Progress | None = None,
+) -> Converged:
+    """Descend from `point` to a nearby stationary point.
+
+    Args:
+        composite: the loss.
+        point: where to start; only its parameters move. Use float64.
+        iterations: most steps over all levels of smoothing; the early levels take at most an equal share each.
+        tolerance: gradient norm of the smoothed loss at which a level is done.
+        smoothings: levels, in units of the pieces; one pass without smoothing when the loss has no kinks.
+        progress: called with (steps taken, steps at most).
+
+    Raises:
+        ValueError: when the loss or its gradient is not finite where the descent starts.
+    """
+    like = dict(point)
+    vector = flatten(point).detach()
+    z = composite.output(vector, like)
+    start = float(composite.exact(z))
+    if not np.isfinite(start):
+        raise ValueError("the loss is not finite where the descent starts")
+    levels = smoothings if composite.pieces is not None else (0.0,)
+    step = _newton if len(z) <= NEWTON_LIMIT else _quasi_newton
+    taken, reached = 0, levels[0]
+    for level, smoothing in enumerate(levels):
+        allowed = max(1, (iterations - taken) // (len(levels) - level))
+        before = taken
+
+        def tick(count: int, before: int = before) -> None:
+            if progress is not None:
+                progress(before + count, iterations)
+
+        vector, used = step(composite, vector, like, smoothing, allowed, max(tolerance, smoothing * 1e-2), tick)
+        taken, reached = taken + used, smoothing
+        if 0 < smoothing <= 1e-4 and step is _newton:
+            polished = polish(composite, vector, like, within=50 * smoothing, tolerance=tolerance)
+            if polished is not None:
+                vector, reached = polished, 0.0
+                break
+    if progress is not None:
+        progress(iterations, iterations)
+    final = unflatten(vector, like)
+    loss = float(composite.exact(composite.output(vector, like)))
+    return Converged(final, loss, start, smallest_subgradient(composite, final, within=max(reached * 50, 1e-7)), taken, reached)
+
+
+def _derivatives(composite: Composite, z: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """Gradient (n,) and Hessian (n, n) of the smoothed loss in its outputs."""
+
+    def loss(outputs: Tensor) -> Tensor:
+        return composite.smoothed(outputs, smoothing)
+
+    gradient: Any = torch.func.grad(loss)
+    hessian: Any = torch.func.jacrev(torch.func.grad(loss))  # twice as fast here as forward over reverse
+    return gradient(z).detach(), hessian(z).detach()
+
+
+def _newton(
+    composite: Composite, vector: Tensor, like: Point, smoothing: float, iterations: int, tolerance: float, tick: Callable[[int], Any]
+) -> tuple[Tensor, int]:
+    """Levenberg-Marquardt steps with the positive part-and-mirror of the output Hessian; returns (vector, steps)."""
+    with torch.no_grad():
+        z = composite.output(vector, like)
+        value = float(composite.smoothed(z, smoothing))
+    damping, taken, age = 1e-4, 0, REFRESH
+    jacobian, gram = None, torch.eye(len(z), dtype=z.dtype)
+    for taken in range(1, iterations + 1):
+        if age >= REFRESH:
+            jacobian, gram, age = *_gram(composite, vector, like, len(z)), 0
+        gradient, hessian = _derivatives(composite, z, smoothing)
+        if float(gradient @ gram @ gradient) ** 0.5 <= tolerance:
+            return vector, taken - 1
+        values, basis = torch.linalg.eigh(0.5 * (hessian + hessian.T))
+        positive = (basis * values.abs()) @ basis.T
+        improved = False
+        for _ in range(30):
+            inner = torch.linalg.solve(positive @ gram + damping * torch.eye(len(z), dtype=z.dtype), -gradient)
+            step = inner if jacobian is None else jacobian.T @ inner
+            expected = -float(gradient @ gram @ inner)  # decrease to first order
+            with torch.no_grad():
+                tried = composite.output(vector + step, like)
+                reached = float(composite.smoothed(tried, smoothing))
+            if np.isfinite(reached) and value - reached > 1e-4 * expected:
+                damping, improved = max(1e-10, damping * (0.1 if value - reached > 0.25 * expected else 1.0)), True
+                break
+            damping *= 10
+        if not improved:
+            if age == 0 or jacobian is None:  # rounding is all that is left
+                return vector, taken
+            age, damping = REFRESH, 1e-4
+            continue
+        vector, z, value, age = vector + step, tried, reached, age + 1
+        tick(taken)
+    return vector, taken
+
+
+def _gram(composite: Composite, vector: Tensor, like: Point, size: int) -> tuple[Tensor | None, Tensor]:
+    """Jacobian J of the outputs (None: the identity) and J J^T."""
+    jacobian = composite.jacobian(vector, like)
+    return jacobian, torch.eye(size, dtype=vector.dtype) if jacobian is None else jacobian @ jacobian.T
+
+
+def polish(composite: Composite, vector: Tensor, like: Point, *, within: float, tolerance: float, iterations: int = 12) -> Tensor | None:
+    """Newton's method on the kinked problem, with the ties of `vector` kept: where a maximum has several alternatives
+    within `within` of it, they are held equal, and the multipliers of that are unknowns beside the parameters.
+
+    Returns:
+        the stationary point, or None when Newton's method does not get there, a multiplier leaves [0, 1], or the
+        loss is above where it began by more than `within`: then the ties were not the right ones.
+    """
+    assert composite.pieces is not None
+    assert composite.weights is not None
+    pieces, weights = composite.pieces, composite.weights
+    with torch.no_grad():
+        z = composite.output(vector, like)
+        values = pieces(z)
+        began = float(composite.exact(z))
+    top = values.argmax(-1)
+    near = values >= values.amax(-1, keepdim=True) - within
+    near[torch.arange(len(near)), top] = False
+    rows, columns = near.nonzero(as_tuple=True)  # ties: alternative `columns` of group `rows` equals alternative `top`
+
+    def ties(outputs: Tensor) -> Tensor:
+        found = pieces(outputs)
+        return weights[rows] * (found[rows, columns] - found[rows, top[rows]])
+
+    def lagrangian(outputs: Tensor, share: Tensor) -> Tensor:
+        chosen = pieces(outputs)[torch.arange(len(top)), top]
+        return composite.smooth(outputs) + (weights * chosen).sum() + (share * ties(outputs)).sum()
+
+    grad: Any = torch.func.grad(lagrangian)
+    hessian: Any = torch.func.jacrev(torch.func.grad(lagrangian))
+    slope: Any = torch.func.jacrev(ties)
+    start = torch.exp(values / max(within / 50, 1e-300) - torch.logsumexp(values / max(within / 50, 1e-300), -1, keepdim=True))
+    share = start[rows, columns]
+    jacobian, gram = _gram(composite, vector, like, len(z))
+    error = float("inf")
+    for taken in range(iterations):
+        gradient, gap, across = grad(z, share).detach(), ties(z).detach(), slope(z).detach()
+        missed = float((gap / weights[rows]).abs().max()) if len(gap) else 0.0
+        previous, error = error, max(float(gradient @ gram @ gradient) ** 0.5, missed)
+        if error <= tolerance:
+            fair = bool(((share > -1e-6) & (share < 1 + 1e-6)).all())
+            return vector if fair and float(composite.exact(z)) <= began + within else None
+        if taken > 3 and error > 10 * previous:
+            return None
+        damping = 1e-10 * float(gram.diagonal().mean())
+        size, more = len(z), len(share)
+        system = torch.zeros(size + more, size + more, dtype=z.dtype)
+        system[:size, :size] = hessian(z, share).detach() @ gram + damping * torch.eye(size, dtype=z.dtype)
+        system[:size, size:] = across.T
+        system[size:, :size] = across @ gram
+        try:
+            solved = torch.linalg.solve(system, -torch.cat((gradient, gap)))
+        except RuntimeError:  # singular: the ties depend on each other
+            return None
+        inner = solved[:size]
+        vector = vector + (inner if jacobian is None else jacobian.T @ inner)
+        share = share + solved[size:]
+        with torch.no_grad():
+            z = composite.output(vector, like)
+    return None
+
+
+def _quasi_newton(
+    composite: Composite, vector: Tensor, like: Point, smoothing: float, iterations: int, tolerance: float, tick: Callable[[int], Any]
+) -> tuple[Tensor, int]:
+    """L-BFGS in the parameters."""
+
+    def evaluate(x: np.ndarray[Any, Any]) -> tuple[float, np.ndarray[Any, Any]]:
+        at = torch.from_numpy(x).to(vector).requires_grad_()
+        value = composite.smoothed(composite.output(at, like), smoothing)
+        (gradient,) = torch.autograd.grad(value, at)
+        return float(value.detach()), gradient.double().cpu().numpy()
+
+    count = 0
+
+    def called(_: object) -> None:
+        nonlocal count
+        count += 1
+        tick(count)
+
+    options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 30, "ftol": 1e-16, "gtol": tolerance / len(vector) ** 0.5}
+    result = minimize(evaluate, vector.double().cpu().numpy(), jac=True, method="L-BFGS-B", callback=called, options=options)
+    return torch.from_numpy(result.x).to(vector), int(result.nit)

@@ -1,0 +1,142 @@
+"""What a landscape is drawn of: a failed model, the optimum it should have found, one frozen batch, and the CRAR loss
+on it in the forms that `landscape_tools` takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from crar_model.agents import DYNAMICS, DenseAgent, select
+from crar_model.batches import Batch, complete_batch
+from crar_model.checkpoints import Checkpoint, load_checkpoint
+from crar_model.errors import UserError
+from crar_model.losses import TERMS, ball_pieces, loss_terms, total, value_targets
+from crar_model.networks import Params
+from crar_model.settings import LossSettings
+from crar_model.symmetry import in_maze
+from landscape_tools.alignment import align, dense_chain
+from landscape_tools.composite import Composite
+from landscape_tools.points import unflatten
+from reports.models import loss_settings
+
+SHOWN = (*(term for term in TERMS if term != "interpret"), "total")
+"""Terms that reports draw."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A failed model and the global optimum of its maze, in float64, on one frozen batch.
+
+    Attributes:
+        failed_file, optimum_file: the checkpoints as read.
+        failed, optimum: parameters as they stand in the failed model's maze.
+        inverse: that maze.
+        batch: all transitions and pairs; its bootstrap values are the optimum's, so that all points see one loss.
+        settings: coefficients of the failed model's loss.
+    """
+
+    failed_file: Checkpoint
+    optimum_file: Checkpoint
+    failed: Params
+    optimum: Params
+    inverse: bool
+    batch: Batch
+    settings: LossSettings
+
+    @property
+    def agent(self) -> DenseAgent:
+        """The networks of both models."""
+        return self.failed_file.agent
+
+    @cached_property
+    def nearest(self) -> Params:
+        """The optimum's encoder with hidden units permuted and negated to lie near the failed model's."""
+        encoder = select(self.optimum, ("encoder",))
+        return align(encoder, select(self.failed, ("encoder",)), dense_chain("encoder", len(self.agent.encoder) - 1))
+
+    @property
+    def dynamics(self) -> Params:
+        """The failed model's dynamics, which a `freeze` transfer shares with its base."""
+        return select(self.failed, DYNAMICS)
+
+    def embedding(self, params: Params) -> Tensor:
+        """(*members, 31, 2) abstract states in the failed model's maze."""
+        with torch.no_grad():
+            return self.agent.encode(params, self.batch.observations)
+
+    def terms(self, params: Params, embedding: Tensor | None = None, names: tuple[str, ...] = TERMS) -> dict[str, Tensor]:
+        """Loss terms and their `total` where all of its terms are asked for."""
+        values = loss_terms(self.agent, params, self.batch, self.settings, terms=names, embedding=embedding)
+        weights = self.settings.weights()
+        whole = all(name in names for name, weight in weights.items() if weight != 0)
+        return values | {"total": total(values, self.settings)} if whole else values
+
+    def composite(self, free: Params, fixed: Params) -> Composite:
+        """The total loss of the parameters `free`, the others as in `fixed`, with the kinks of `ball` as pieces.
+
+        With only the encoder free, the outputs are the 62 numbers of its embedding: `free` may also be
+        {"embedding": (31, 2)} itself.
+        """
+        size = self.agent.abstract_size
+        rows = torch.bincount(self.batch.current, minlength=len(self.batch.observations)).double()
+        smooth_terms = tuple(name for name, weight in self.settings.weights().items() if name != "ball" and weight != 0)
+        weights = self.settings.ball_weight * rows / rows.sum()
+
+        def smooth(params: Params, embedding: Tensor) -> Tensor:
+            return total(loss_terms(self.agent, params, self.batch, self.settings, terms=smooth_terms, embedding=embedding), self.settings)
+
+        def kinks(embedding: Tensor) -> Tensor:
+            return ball_pieces(embedding, self.settings)
+
+        if set(free) == {"embedding"}:
+            return Composite(
+                lambda z: smooth(fixed, z.view(-1, size)), lambda p: p["embedding"].flatten(), lambda z: kinks(z.view(-1, size)), weights
+            )
+        if all(name.startswith("encoder.") for name in free):
+            return Composite(
+                lambda z: smooth(fixed, z.view(-1, size)),
+                lambda p: self.agent.encode(p, self.batch.observations).flatten(),
+                lambda z: kinks(z.view(-1, size)),
+                weights,
+            )
+
+        def joined(z: Tensor) -> Params:
+            return fixed | unflatten(z, free)
+
+        def encoded(z: Tensor) -> Tensor:
+            return self.agent.encode(joined(z), self.batch.observations)
+
+        return Composite(lambda z: smooth(joined(z), encoded(z)), None, lambda z: kinks(encoded(z)), weights)
+
+
+def load_subject(failed_path: Path, base_path: Path, *, failed_maze: str | None = None, base_maze: str | None = None) -> Subject:
+    """Read both ends; a base of the other maze stands for its closed-form copy in the failed model's maze.
+
+    Args:
+        failed_path, base_path: checkpoints.
+        failed_maze, base_maze: mazes of checkpoints that do not say, such as "simple" or "simple-inverse".
+
+    Raises:
+        UserError: for unusable, incompatible or identical models.
+    """
+    failed, base = (
+        load_checkpoint(failed_path, maze=failed_maze, flag="--from-maze"),
+        load_checkpoint(base_path, maze=base_maze, flag="--to-maze"),
+    )
+    if failed.maze != base.maze:
+        raise UserError(
+            f"{base_path}: a model of the {base.maze} maze, but {failed_path} is of the {failed.maze} maze; give two of one maze"
+        )
+    here = failed.parameters, in_maze(base, inverse=failed.inverse)
+    start, optimum = ({name: value.double() for name, value in params.items()} for params in here)
+    if all(torch.equal(start[name], optimum[name]) for name in select(start, ("encoder",))):
+        raise UserError(f"{failed_path}: its encoder is the optimum of {base_path} already; give a transfer that ended elsewhere")
+    settings = loss_settings(failed)
+    batch = complete_batch(inverse=failed.inverse, dtype=torch.float64)
+    targets = value_targets(failed.agent, optimum, batch, settings)
+    batch = replace(batch, value_target=targets, onehot=failed.agent.one_hot(batch.action, torch.float64))
+    return Subject(failed, base, start, optimum, failed.inverse, batch, settings)
