@@ -111,7 +111,9 @@ def network(seed: int) -> tuple[Composite, dict[str, Tensor]]:
     def outputs(p: dict[str, Tensor]) -> Tensor:
         return (torch.tanh(rows @ p["0.weight"].T) @ p["1.weight"].T).flatten()
 
-    pieces = lambda z: torch.stack((torch.zeros_like(z), z - 1), -1)  # noqa: E731
+    def pieces(z: Tensor) -> Tensor:
+        return torch.stack((torch.zeros_like(z), z - 1), -1)
+
     return Composite(lambda z: (z - goal).square().sum(), outputs, pieces, 3 * torch.ones(3, dtype=torch.float64)), point
 
 
