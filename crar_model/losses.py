@@ -85,7 +85,8 @@ def loss_terms(
             wanted_discount = (1 - batch.terminal) * settings.discount
             values[term] = (agent.discount(params, x, action) - wanted_discount).square().mean(-1)
         elif term == "ball":
-            values[term] = ball_pieces(x, settings).amax(-1).clamp_max(settings.ball_max).mean(-1)
+            excess = x.square().amax(-1) - settings.ball_radius**2  # `ball_pieces` spelt without its copy: the trainer runs this
+            values[term] = excess.clamp(0.0, settings.ball_max).mean(-1)
         elif term == "random_pairs":
             values[term] = _pairwise(_pair_difference(embedding, x, batch), settings).mean(-1)
         elif term == "consecutive":

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from landscape_tools.composite import ScalarLoss
 from landscape_tools.points import Point, check_alike, flatten, unflatten
 
-ScalarLoss = Callable[[dict[str, Tensor]], Tensor]
 Progress = Callable[[int, int], None]
 
 

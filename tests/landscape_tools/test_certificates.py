@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from landscape_tools.certificates import certify
-from landscape_tools.composite import Composite, composite_of
+from landscape_tools.composite import Composite, ScalarLoss, composite_of
 from landscape_tools.convergence import NEWTON_LIMIT, converge
 from landscape_tools.curvature import extreme_eigenvalues, hessian_product
 from landscape_tools.subgradients import smallest_subgradient
@@ -60,7 +60,7 @@ def test_a_point_off_its_minimum_is_not_converged() -> None:
 
 
 def test_curvature_along_a_kink_decides() -> None:
-    # Convex across the tie |x| <= y^2-like pieces, concave along it: the tie z0 = 0 hides nothing of -z1^2.
+    # |z0| holds z0 at 0; along that tie the loss is -z1^2 + z1^4, lowest at z1^2 = 1/2.
     loss = Composite(lambda z: z[0].square() - z[1].square() + z[1] ** 4, None, lambda z: torch.stack((z[0], -z[0])).unsqueeze(0), ONE)
     result = certify(loss, at(0.0, 0.0))
     assert result.verdict == "saddle"
@@ -79,8 +79,8 @@ def test_curvature_along_a_kink_decides() -> None:
         (lambda p: -p["p"].square().sum() + p["p"].pow(4).sum(), "saddle"),
     ],
 )
-def test_smooth_verdicts(function: object, verdict: str) -> None:
-    assert certify(composite_of(function, at(0.0, 0.0)), at(0.0, 0.0)).verdict == verdict  # type: ignore[arg-type]
+def test_smooth_verdicts(function: ScalarLoss, verdict: str) -> None:
+    assert certify(composite_of(function, at(0.0, 0.0)), at(0.0, 0.0)).verdict == verdict
 
 
 @pytest.mark.parametrize("size", [12, 600])
