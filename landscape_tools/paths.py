@@ -1,14 +1,15 @@
-"""Minimum-energy paths between two parameter points.
+"""Minimum-energy paths between two parameter points by the nudged elastic band.
 
-`elastic_band`: nudged elastic band with improved tangents and a climbing image (Henkelman & Jonsson 2000; Henkelman,
-Uberuaga & Jonsson 2000), moved by FIRE (Bitzek et al. 2006). `bezier_path`: a quadratic curve whose control point
-minimises the mean loss (Garipov et al. 2018), as a second opinion. A barrier that vanishes on either was none.
+Improved tangents and a climbing image (Henkelman & Jonsson 2000; Henkelman, Uberuaga & Jonsson 2000), moved by FIRE
+(Bitzek et al. 2006) with its time step held below what the curvature met so far allows. A chain of images can step over
+a narrow ridge between two of them, so the barrier is read off the straight pieces between the images, sampled densely;
+`zooms` relax the stretch around the highest sample again with as many images. A barrier that vanishes here was none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from landscape_tools.composite import ScalarLoss
 from landscape_tools.points import Point, check_alike, flatten, unflatten
 
 Progress = Callable[[int, int], None]
+Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -27,36 +29,152 @@ class Path:
     Attributes:
         points: name -> (images, ...), the ends included.
         losses: (images,) float64.
-        position: (images,) share of the path's length walked, 0 to 1.
-        barrier: highest loss minus the loss at the start, never below 0; `peak` its image.
+        position: (images,) share of the path's length walked, 0 to 1; `length` that length.
+        walk, heights: (samples,) positions and losses sampled on the straight pieces between the images, images included.
+        barrier: highest sample minus the loss at the start, never below 0: no lower than the barrier of the best path;
+            `where` its position.
+        peak: the image of highest loss.
         force: largest norm over the interior images of what should vanish on a minimum-energy path: the gradient
-            across the path, and at the climbing image the whole gradient. NaN for a curve.
+            across the path, and at the climbing image the whole gradient; of the last zoom. NaN for a curve.
         iterations: iterations taken; `converged` whether `force` fell below the tolerance.
     """
 
     points: dict[str, Tensor]
     losses: Tensor
     position: Tensor
+    length: float
+    walk: Tensor
+    heights: Tensor
     barrier: float
+    where: float
     peak: int
     force: float
     iterations: int
     converged: bool
 
 
-def _evaluator(loss: ScalarLoss, like: Point) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """(images, n) -> losses (images,) and gradients (images, n)."""
+def evaluator(loss: ScalarLoss, like: Point, batched: bool) -> Evaluate:
+    """(images, n) -> losses (images,) and gradients (images, n); `batched` as in :func:`elastic_band`."""
+    if batched:
+
+        def direct(images: Tensor) -> tuple[Tensor, Tensor]:
+            at = images.detach().requires_grad_()
+            values = loss(unflatten(at, like))
+            (gradients,) = torch.autograd.grad(values.sum(), at)
+            return values.detach(), gradients
+
+        return direct
 
     def single(vector: Tensor) -> Tensor:
         return loss(unflatten(vector, like))
 
-    batched: Any = torch.func.vmap(torch.func.grad_and_value(single))
+    mapped: Any = torch.func.vmap(torch.func.grad_and_value(single))
 
     def evaluate(images: Tensor) -> tuple[Tensor, Tensor]:
-        gradients, values = batched(images)
+        gradients, values = mapped(images)
         return values.detach(), gradients.detach()
 
     return evaluate
+
+
+def elastic_band(
+    loss: ScalarLoss,
+    start: Point,
+    end: Point,
+    *,
+    exact: ScalarLoss | None = None,
+    batched: bool = False,
+    images: int = 15,
+    iterations: int = 500,
+    tolerance: float = 1e-3,
+    spring: float = 1.0,
+    time_step: float = 0.01,
+    climb_after: int = 50,
+    middle: Point | None = None,
+    zooms: int = 0,
+    samples: int = 16,
+    progress: Progress | None = None,
+) -> Path:
+    """Relax a chain of points between `start` and `end` to a minimum-energy path.
+
+    Args:
+        loss: pure function of one point to a scalar; freeze blocks by leaving them out of the points. Where the loss has
+            kinks, give a smoothed one.
+        start, end: the fixed ends, best minima of the loss.
+        exact: the loss that barriers are read off; `loss` by default.
+        batched: True when both take points with a leading axis, (m, ...) -> (m,), by themselves; False vmaps them.
+        images: points of the chain, ends included, at least 3.
+        iterations: most FIRE iterations of the chain and of each zoom.
+        tolerance: of :attr:`Path.force`.
+        spring: spring constant that spreads the images along the path.
+        time_step: FIRE's first time step; it adapts up to ten times that.
+        climb_after: iteration from which the highest image climbs along the path, of every zoom or, without zooms, of
+            the chain.
+        middle: bend the first guess through this point; straight by default.
+        zooms: times that the stretch around the highest sample is relaxed again, as long as that lowers the barrier.
+        samples: points sampled per straight piece.
+        progress: called with (iterations taken, iterations in all).
+
+    Raises:
+        ValueError: for fewer than 3 images or ends that do not fit.
+    """
+    if images < 3:
+        raise ValueError(f"a path of {images} images; it needs at least 3")
+    check_alike(start, end)
+    like = dict(start)
+    evaluate = evaluator(loss, like, batched)
+    values_of = exact_values(exact or loss, like, batched)
+    a, b = flatten(start).double(), flatten(end).double()
+    chain = straight(a, b, images)
+    if middle is not None:
+        centre = flatten(middle).double()
+        half = images // 2
+        chain = torch.cat((straight(a, centre, half + 1)[:-1], straight(centre, b, images - half)))
+
+    def tick(stage: int) -> Callable[[int], None]:
+        return lambda count: progress(stage * iterations + count, (zooms + 1) * iterations) if progress is not None else None
+
+    # On rough ground an image that climbs before the chain lies in the valley climbs away, so with zooms only they climb.
+    first_climb = climb_after if zooms == 0 else iterations
+    chain, residual, taken = _relax(evaluate, chain, iterations, tolerance, spring, time_step, first_climb, tick(0))
+    walk, heights = sample_polygon(values_of, chain, samples)
+    reach = 1
+    for zoom in range(zooms):
+        top = int(heights.argmax())
+        if heights[top] <= max(heights[0], heights[-1]) + 1e-12:
+            break  # nothing stands above the ends
+        piece = min(top // samples, len(chain) - 2)
+        first, last = max(0, piece - reach), min(len(chain) - 1, piece + 1 + reach)
+        part = resampled(chain[first : last + 1], images)
+        finer, force, more = _relax(evaluate, part, iterations, tolerance, spring, time_step, climb_after, tick(zoom + 1))
+        tried = torch.cat((chain[:first], finer, chain[last + 1 :]))
+        tried_walk, tried_heights = sample_polygon(values_of, tried, samples)
+        taken += more
+        if tried_heights.max() < heights.max():
+            chain, walk, heights, residual, reach = tried, tried_walk, tried_heights, force, 1
+        elif reach == 1:
+            reach = 4  # the ends of a short stretch may lie on the wrong side of the ridge
+        else:
+            break
+    return summarise(chain, walk, heights, like, samples, residual, taken, residual < tolerance)
+
+
+def straight(a: Tensor, b: Tensor, images: int) -> Tensor:
+    """(images, n) evenly spaced points from `a` to `b`, both exactly."""
+    t = torch.linspace(0, 1, images, dtype=torch.float64).unsqueeze(1)
+    chain = (1 - t) * a + t * b
+    chain[0], chain[-1] = a, b
+    return chain
+
+
+def resampled(chain: Tensor, images: int) -> Tensor:
+    """`images` points spread evenly over the length of a polygon; its ends stay."""
+    gaps = (chain[1:] - chain[:-1]).norm(dim=1)
+    walked = torch.cat((gaps.new_zeros(1), gaps.cumsum(0)))
+    wanted = torch.linspace(0, float(walked[-1]), images, dtype=chain.dtype)
+    at = torch.searchsorted(walked, wanted[1:-1], right=True).clamp(1, len(gaps)) - 1
+    share = ((wanted[1:-1] - walked[at]) / gaps[at].clamp_min(1e-300)).unsqueeze(1)
+    return torch.cat((chain[:1], (1 - share) * chain[at] + share * chain[at + 1], chain[-1:]))
 
 
 def _tangents(images: Tensor, losses: Tensor) -> Tensor:
@@ -72,49 +190,23 @@ def _tangents(images: Tensor, losses: Tensor) -> Tensor:
     return tangent / length.clamp_min(1e-300)
 
 
-def elastic_band(
-    loss: ScalarLoss,
-    start: Point,
-    end: Point,
-    *,
-    images: int = 15,
-    iterations: int = 500,
-    tolerance: float = 1e-3,
-    spring: float = 1.0,
-    time_step: float = 0.01,
-    climb_after: int = 50,
-    middle: Point | None = None,
-    progress: Progress | None = None,
-) -> Path:
-    """Relax a chain of points between `start` and `end` to a minimum-energy path.
+MOVE_LIMIT = 0.1
+"""Most that an image moves per iteration, in mean gaps between images."""
 
-    Args:
-        loss: pure function of one point to a scalar; freeze blocks by leaving them out of the points.
-        start, end: the fixed ends, best minima of the loss.
-        images: points of the chain, ends included, at least 3.
-        iterations: most FIRE iterations.
-        tolerance: of :attr:`Path.force`.
-        spring: spring constant that spreads the images along the path.
-        time_step: FIRE's first time step; it adapts up to ten times that.
-        climb_after: iteration from which the highest image climbs along the path.
-        middle: bend the first guess through this point; straight by default.
-        progress: called with (iterations taken, iterations in all).
 
-    Raises:
-        ValueError: for fewer than 3 images or ends that do not fit.
-    """
-    if images < 3:
-        raise ValueError(f"a path of {images} images; it needs at least 3")
-    check_alike(start, end)
-    evaluate = _evaluator(loss, start)
-    a, b = flatten(start).double(), flatten(end).double()
-    t = torch.linspace(0, 1, images, dtype=torch.float64).unsqueeze(1)
-    chain = (1 - t) * a + t * b
-    if middle is not None:
-        centre = flatten(middle).double()
-        chain = torch.where(t <= 0.5, (1 - 2 * t) * a + 2 * t * centre, (2 - 2 * t) * centre + (2 * t - 1) * b)
+def _relax(
+    evaluate: Evaluate,
+    chain: Tensor,
+    iterations: int,
+    tolerance: float,
+    spring: float,
+    time_step: float,
+    climb_after: int,
+    tick: Callable[[int], None],
+) -> tuple[Tensor, float, int]:
+    """FIRE on the band's forces; returns (chain, residual force, iterations)."""
     velocity = torch.zeros_like(chain[1:-1])
-    step, mixing, downhill, residual, taken = time_step, 0.1, 0, float("inf"), 0
+    step, mixing, downhill, residual, taken, curvature = time_step, 0.1, 0, float("inf"), 0, 0.0
     losses, gradients = evaluate(chain)
     for taken in range(1, iterations + 1):
         tangent = _tangents(chain, losses)
@@ -129,7 +221,7 @@ def elastic_band(
             force[top] = -inner[top] + 2 * along[top] * tangent[top]
             across[top] = inner[top].norm()
         residual = float(across.max())
-        if residual < tolerance and taken > climb_after:
+        if residual < tolerance and taken > min(climb_after, iterations // 2):
             break
         # FIRE: steer the velocity along the force, speed up downhill, stop dead when the force points back.
         power = float((force * velocity).sum())
@@ -141,67 +233,53 @@ def elastic_band(
         else:
             velocity, step, mixing, downhill = torch.zeros_like(velocity), step * 0.5, 0.1, 0
         velocity = velocity + step * force
-        chain = torch.cat((chain[:1], chain[1:-1] + step * velocity, chain[-1:]))
+        # A step beyond 1 / sqrt(curvature) oscillates; one beyond the gap between images tangles the chain.
+        move = (step if curvature == 0 else min(step, curvature**-0.5)) * velocity
+        move = move * (MOVE_LIMIT * float(gaps.mean()) / move.norm(dim=1, keepdim=True).clamp_min(1e-300)).clamp_max(1.0)
+        before = gradients[1:-1]
+        chain = torch.cat((chain[:1], chain[1:-1] + move, chain[-1:]))
         losses, gradients = evaluate(chain)
-        if progress is not None:
-            progress(taken, iterations)
-    return replace(_path(chain, losses, start), force=residual, iterations=taken, converged=residual < tolerance)
+        met = (gradients[1:-1] - before).norm(dim=1) / move.norm(dim=1).clamp_min(1e-12)
+        curvature = max(0.97 * curvature, float(met.max()))
+        tick(taken)
+    return chain, residual, taken
 
 
-def _path(chain: Tensor, losses: Tensor, like: Point) -> Path:
-    walked = torch.cat((torch.zeros(1, dtype=torch.float64), (chain[1:] - chain[:-1]).norm(dim=1).cumsum(0)))
-    peak = int(losses.argmax())
-    climb = max(0.0, float(losses[peak] - losses[0]))
-    return Path(unflatten(chain, like), losses, walked / walked[-1], climb, peak, float("nan"), 0, False)
+def exact_values(loss: ScalarLoss, like: Point, batched: bool) -> Callable[[Tensor], Tensor]:
+    """(m, n) -> losses (m,), in passes of 256 points."""
 
+    def single(vector: Tensor) -> Tensor:
+        return loss(unflatten(vector, like))
 
-def bezier_path(
-    loss: ScalarLoss,
-    start: Point,
-    end: Point,
-    *,
-    points: int = 25,
-    iterations: int = 500,
-    rate: float = 0.01,
-    progress: Progress | None = None,
-) -> Path:
-    """A quadratic Bezier curve (1-t)^2 start + 2t(1-t) c + t^2 end whose control point c lowers the mean loss.
+    mapped: Any = single if batched else torch.func.vmap(single)
 
-    Args:
-        loss, start, end: as in :func:`elastic_band`.
-        points: evenly spaced values of t, ends included, that the mean and the result are taken over, at least 3.
-        iterations: Adam steps on c.
-        rate: Adam's learning rate.
-        progress: called with (iterations taken, iterations in all).
-
-    Returns:
-        the best curve seen; its `force` is NaN and `converged` tells whether the last tenth of the steps lowered the
-        mean loss by less than one percent.
-
-    Raises:
-        ValueError: for fewer than 3 points or ends that do not fit.
-    """
-    if points < 3:
-        raise ValueError(f"a curve of {points} points; it needs at least 3")
-    check_alike(start, end)
-    evaluate = _evaluator(loss, start)
-    a, b = flatten(start).double(), flatten(end).double()
-    t = torch.linspace(0, 1, points, dtype=torch.float64).unsqueeze(1)
-    control = (0.5 * (a + b)).requires_grad_()
-    optimiser = torch.optim.Adam([control], lr=rate)
-    best, best_curve, history = float("inf"), None, []
-    for taken in range(1, iterations + 1):
+    def evaluate(rows: Tensor) -> Tensor:
         with torch.no_grad():
-            curve = (1 - t) ** 2 * a + 2 * t * (1 - t) * control + t**2 * b
-            losses, gradients = evaluate(curve)
-            control.grad = (2 * t * (1 - t) * gradients).mean(0)
-        mean = float(losses.mean())
-        history.append(mean)
-        if mean < best:
-            best, best_curve = mean, (curve, losses)
-        optimiser.step()
-        if progress is not None:
-            progress(taken, iterations)
-    assert best_curve is not None
-    tail = history[-max(2, iterations // 10) :]
-    return replace(_path(*best_curve, start), iterations=iterations, converged=tail[0] - min(tail) < 0.01 * abs(tail[0]))
+            return torch.cat([mapped(rows[at : at + 256]).double() for at in range(0, len(rows), 256)])
+
+    return evaluate
+
+
+def sample_polygon(values_of: Callable[[Tensor], Tensor], chain: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+    """Positions in [0, 1] and losses of `samples` points per piece and the last end."""
+    t = (torch.arange(samples, dtype=torch.float64) / samples).view(1, -1, 1)
+    rows = ((1 - t) * chain[:-1].unsqueeze(1) + t * chain[1:].unsqueeze(1)).flatten(0, 1)
+    rows = torch.cat((rows, chain[-1:]))
+    gaps = (chain[1:] - chain[:-1]).norm(dim=1)
+    walked = torch.cat((gaps.new_zeros(1), gaps.cumsum(0)))
+    walk = torch.cat((((1 - t[..., 0]) * walked[:-1].unsqueeze(1) + t[..., 0] * walked[1:].unsqueeze(1)).flatten(), walked[-1:]))
+    return walk / walked[-1], values_of(rows)
+
+
+def summarise(
+    chain: Tensor, walk: Tensor, heights: Tensor, like: Point, samples: int, force: float, iterations: int, converged: bool
+) -> Path:
+    """A chain and its samples as a Path."""
+    losses, position = heights[::samples], walk[::samples]
+    top = int(heights.argmax())
+    climb = max(0.0, float(heights[top] - heights[0]))
+    length = float((chain[1:] - chain[:-1]).norm(dim=1).sum())
+    return Path(
+        unflatten(chain, like), losses, position, length, walk, heights, climb, float(walk[top]), int(losses.argmax()),
+        force, iterations, converged,
+    )  # fmt: skip

@@ -3,6 +3,7 @@ on it in the forms that `landscape_tools` takes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -75,6 +76,36 @@ class Subject:
         whole = all(name in names for name, weight in weights.items() if weight != 0)
         return values | {"total": total(values, self.settings)} if whole else values
 
+    def heights(self, fixed: Params, smoothing: float = 0.0) -> Callable[[Params], Tensor]:
+        """The total loss of many points at once: parameters (m, ...) that with `fixed` make whole models, or, in place of
+        the encoder, "embedding" (m, 31, 2) -> (m,). `smoothing` above 0 replaces the maxima in `ball` by smooth ones and
+        computes in float32, several times faster: for the forces on a path, not for its heights."""
+        dtype = torch.float32 if smoothing > 0 else torch.float64
+        smooth_terms, weights, batch = self._smooth_terms(), self._ball_weights().to(dtype), self.batch.to("cpu", dtype)
+        # Two axes of 1: one network on every point's abstract states, the form that the compiled kernels take.
+        still = {name: tensor.to(dtype)[None, None] for name, tensor in fixed.items()}
+
+        def value(points: Params) -> Tensor:
+            params = still | {name: tensor.to(dtype) for name, tensor in points.items()}
+            embedding = params.pop("embedding", None)
+            if embedding is None:
+                embedding = self.agent.encode(params, batch.observations)
+            smooth = total(loss_terms(self.agent, params, batch, self.settings, smooth_terms, embedding=embedding), self.settings)
+            pieces = ball_pieces(embedding, self.settings)
+            tops = smoothing * torch.logsumexp(pieces / smoothing, -1) if smoothing > 0 else pieces.amax(-1)
+            heights = (smooth + (weights * tops).sum(-1)).double()
+            return heights.squeeze(0) if heights.dim() == 2 else heights
+
+        return value
+
+    def _smooth_terms(self) -> tuple[str, ...]:
+        return tuple(name for name, weight in self.settings.weights().items() if name != "ball" and weight != 0)
+
+    def _ball_weights(self) -> Tensor:
+        """(31,) what the maximum of each state weighs in the total."""
+        rows = torch.bincount(self.batch.current, minlength=len(self.batch.observations)).double()
+        return self.settings.ball_weight * rows / rows.sum()
+
     def composite(self, free: Params, fixed: Params) -> Composite:
         """The total loss of the parameters `free`, the others as in `fixed`, with the kinks of `ball` as pieces.
 
@@ -82,9 +113,7 @@ class Subject:
         {"embedding": (31, 2)} itself.
         """
         size = self.agent.abstract_size
-        rows = torch.bincount(self.batch.current, minlength=len(self.batch.observations)).double()
-        smooth_terms = tuple(name for name, weight in self.settings.weights().items() if name != "ball" and weight != 0)
-        weights = self.settings.ball_weight * rows / rows.sum()
+        smooth_terms, weights = self._smooth_terms(), self._ball_weights()
 
         def smooth(params: Params, embedding: Tensor) -> Tensor:
             return total(loss_terms(self.agent, params, self.batch, self.settings, terms=smooth_terms, embedding=embedding), self.settings)

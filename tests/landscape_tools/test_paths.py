@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from landscape_tools.paths import bezier_path, elastic_band
+from landscape_tools.curves import bezier_path
+from landscape_tools.paths import elastic_band
 
 # Mueller & Brown (1979): parameters, minima and saddles as published.
 A = torch.tensor([-200.0, -100.0, -170.0, 15.0], dtype=torch.float64)
