@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -55,3 +56,19 @@ def save_png(figure: Figure, path: Path, *, dpi: int = 120) -> Path:
     image = Image.open(raw).convert("RGB").quantize(colors=224, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     write_atomically(path, lambda stream: image.save(stream, format="PNG", optimize=True))
     return path
+
+
+def save_figure(figure: Figure, stem: Path, image: str) -> Path:
+    """Write a figure as "png" or "svg" beside a report; returns the path with its ending."""
+    path = stem.with_name(f"{stem.name}.{image}")
+    if image == "png":
+        return save_png(figure, path)
+    raw = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "crar"}):
+        figure.savefig(raw, format="svg", bbox_inches="tight", pad_inches=0.05, metadata={"Date": None})
+    write_atomically(path, lambda stream: _write(stream, raw.getvalue()))
+    return path
+
+
+def _write(stream: BinaryIO, content: bytes) -> None:
+    stream.write(content)

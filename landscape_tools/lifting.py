@@ -1,0 +1,79 @@
+"""Lifts a path of outputs to a path of parameters.
+
+A path in embedding space says something about the weights only where weights exist that give its embeddings. With more
+parameters than outputs and a Jacobian of full rank they do: each step of the path is followed by the shortest step of
+the parameters that makes it, corrected by Newton's method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from landscape_tools.points import Point, flatten, unflatten
+
+Outputs = Callable[[dict[str, Tensor]], Tensor]
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """A path of parameters.
+
+    Attributes:
+        end: the parameters at its end.
+        missed: largest distance, over the path, of the outputs from those asked for.
+        smallest_singular: smallest singular value of the outputs' Jacobian met.
+        length: way walked in the parameters.
+        reached: share of the targets that were met before a step failed; 1 when all were.
+    """
+
+    end: dict[str, Tensor]
+    missed: float
+    smallest_singular: float
+    length: float
+    reached: float
+
+
+def lift(outputs: Outputs, start: Point, targets: Tensor, *, tolerance: float = 1e-6, corrections: int = 8, halvings: int = 3) -> Lifted:
+    """Follow a polygon of outputs from a point.
+
+    Args:
+        outputs: point -> (n,), n at most the number of parameters.
+        start: parameters, best of float64.
+        targets: (m, n) corners of the polygon, the first one next to where `start` is.
+        tolerance: distance from a target at which it counts as met.
+        corrections: most Newton steps per target, all with one Jacobian.
+        halvings: times a step may be cut in half when its corrections do not converge.
+    """
+    like = dict(start)
+    vector = flatten(start).detach()
+    derivative: Any = torch.func.jacrev(lambda v: outputs(unflatten(v, like)))
+    missed, singular, length = 0.0, float("inf"), 0.0
+    here = outputs(unflatten(vector, like)).detach()
+    for number, target in enumerate(targets):
+        todo = [target]
+        while todo:
+            jacobian = derivative(vector).detach()
+            gram = jacobian @ jacobian.T
+            singular = min(singular, float(torch.linalg.eigvalsh(gram)[0].clamp_min(0).sqrt()))
+            factor, failed = torch.linalg.cholesky_ex(gram)
+            tried, gap = vector, float("inf")
+            for _ in range(corrections if int(failed) == 0 else 0):
+                rest = (todo[-1] - outputs(unflatten(tried, like))).detach()
+                gap = float(rest.norm())
+                if not gap > tolerance:
+                    break
+                tried = tried + jacobian.T @ torch.cholesky_solve(rest.unsqueeze(1), factor).squeeze(1)
+            if gap <= tolerance:
+                length += float((tried - vector).norm())
+                missed = max(missed, gap)
+                vector, here = tried, todo.pop()
+            elif len(todo) <= halvings:
+                todo.append(0.5 * (here + todo[-1]))
+            else:
+                return Lifted(unflatten(vector, like), missed, singular, length, number / len(targets))
+    return Lifted(unflatten(vector, like), missed, singular, length, 1.0)

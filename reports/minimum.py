@@ -1,0 +1,54 @@
+"""Claim S7: is the failed encoder in a local minimum while the dynamics are frozen?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from crar_model.agents import select
+from crar_model.evaluation import Match, match_embeddings
+from landscape_tools.certificates import Certificate, certify
+from landscape_tools.convergence import Converged, converge
+from reports.subject import Subject
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """What the failed encoder is under the frozen dynamics.
+
+    Attributes:
+        converged: descent of the encoder alone from the failed model, on all transitions and pairs.
+        certificate: of where it ended.
+        still: how the embedding there relates to the optimum's.
+    """
+
+    converged: Converged
+    certificate: Certificate
+    still: Match
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data."""
+        c, s, spectrum = self.certificate, self.certificate.signature, self.certificate.spectrum
+        return {
+            "verdict": c.verdict, "start": self.converged.start, "loss": c.loss, "subgradient_norm": c.subgradient.norm,
+            "one_sided_gradient_norm": c.subgradient.one_sided, "kinks": c.subgradient.kinks, "multiplier_slack": c.slack,
+            "iterations": self.converged.iterations, "match": self.still.plain(),
+            "signature": None if s is None else {
+                "negative": s.negative, "flat": s.flat, "positive": s.positive, "unseen": s.unseen,
+                "lowest": float(s.eigenvalues[0]), "highest": float(s.eigenvalues[-1]), "smallest_singular": s.smallest_singular,
+            },
+            "spectrum": None if spectrum is None else {
+                "lowest": float(spectrum.lowest[0]), "lowest_residual": float(spectrum.lowest_residuals[0]),
+                "highest": float(spectrum.highest[-1]), "highest_residual": float(spectrum.highest_residuals[-1]),
+            },
+            "escape_loss": None if c.escape is None else c.escape.loss,
+        }  # fmt: skip
+
+
+def examine(subject: Subject, iterations: int = 300) -> Minimum:
+    """Converge the failed encoder with the dynamics frozen, and certify the end."""
+    encoder = select(subject.failed, ("encoder",))
+    composite = subject.composite(encoder, subject.dynamics)
+    converged = converge(composite, encoder, iterations=iterations)
+    still = match_embeddings(subject.embedding(subject.optimum), subject.embedding(converged.point))
+    return Minimum(converged, certify(composite, converged.point), still)

@@ -1,0 +1,134 @@
+"""Claims S6 and S8: the way out, with the dynamics frozen and free.
+
+Paths run in embedding space by default: what the loss sees of the encoder is its 62 numbers, and `lift` shows that weights
+exist for every embedding on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from crar_model.agents import DYNAMICS, select
+from crar_model.networks import Params
+from landscape_tools.curves import bezier_path
+from landscape_tools.lifting import Lifted, lift
+from landscape_tools.paths import Path, elastic_band
+from reports.subject import Subject
+
+SMOOTHING = 1e-3
+"""Of the maxima in `ball`, for the forces; barriers are read off the exact loss."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to look for a path: images of the band, iterations of the chain and of each zoom, and zooms."""
+
+    images: int = 15
+    iterations: int = 300
+    zooms: int = 8
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Paths from the failed model to the global optimum.
+
+    Attributes:
+        frozen: from the failed encoder's stationary point, only the encoder moves.
+        curve: a second opinion on it, a Bezier curve.
+        free: from the same start, the dynamics move too.
+        valleys: from the released model (swapped embedding, dynamics of its own) to the optimum, everything moves; None
+            when nothing was released.
+        lifted: the frozen path as a path of encoder weights; None in weight space.
+    """
+
+    frozen: Path
+    curve: Path
+    free: Path
+    valleys: Path | None
+    lifted: Lifted | None
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data."""
+
+        def numbers(path: Path) -> dict[str, Any]:
+            return {
+                "barrier": path.barrier, "where": path.where, "start": float(path.heights[0]), "end": float(path.heights[-1]),
+                "force": path.force, "converged": path.converged, "iterations": path.iterations, "length": path.length,
+            }  # fmt: skip
+
+        l = self.lifted
+        return {
+            "frozen": numbers(self.frozen), "curve": numbers(self.curve), "free": numbers(self.free),
+            "valleys": None if self.valleys is None else numbers(self.valleys),
+            "lifted": None if l is None else {
+                "reached": l.reached, "missed": l.missed, "smallest_singular": l.smallest_singular, "length": l.length,
+            },
+        }  # fmt: skip
+
+
+def find_passage(
+    subject: Subject, start: Params, blocks: tuple[str, ...], released: Params | None, *, space: str, align: bool, effort: Effort
+) -> Passage:
+    """Look for all paths.
+
+    Args:
+        start: encoder parameters that the paths begin at.
+        blocks: dynamics that may move on the free paths.
+        released: parameters that the path between the valleys begins at.
+        space: "embedding" or "weight".
+        align: in weight space, go to the nearest copy of the optimum.
+    """
+    beginning = subject.failed | start
+    goal = subject.optimum | (subject.nearest if align else {})
+    ends = [_encoder(subject, params, space) for params in (beginning, goal)]
+    options: dict[str, Any] = {
+        "batched": True, "images": effort.images, "iterations": effort.iterations, "climb_after": effort.iterations // 3,
+    }  # fmt: skip
+    frozen_loss = subject.heights(subject.dynamics, SMOOTHING), subject.heights(subject.dynamics)
+    frozen = elastic_band(frozen_loss[0], *ends, exact=frozen_loss[1], zooms=effort.zooms, **options)
+    curve = bezier_path(frozen_loss[0], *ends, exact=frozen_loss[1], batched=True, points=15, iterations=effort.iterations, rate=0.02)
+    moving = select(subject.failed, blocks)
+    still = {name: value for name, value in subject.dynamics.items() if name not in moving}
+    free_loss = subject.heights(still, SMOOTHING), subject.heights(still)
+    free_ends = [end | select(params, blocks) for end, params in zip(ends, (beginning, goal), strict=True)]
+    free = elastic_band(free_loss[0], *free_ends, exact=free_loss[1], zooms=min(2, effort.zooms), **options)
+    valleys = None
+    if released is not None:
+        first = _encoder(subject, released, space) | select(released, blocks)
+        tries = []
+        for turn in (1, -1):
+            middle = _encoder(subject, turned(goal, turn), space) | select(turned(goal, turn), blocks)
+            tries.append(elastic_band(free_loss[0], first, free_ends[1], exact=free_loss[1], zooms=0, middle=middle, **options))
+        valleys = min(tries, key=lambda path: path.barrier)
+    lifted = None
+    if space == "embedding" and effort.zooms > 0:
+        way = frozen.points["embedding"].flatten(1)
+        encoder = select(beginning, ("encoder",))
+        lifted = lift(lambda p: subject.agent.encode(p, subject.batch.observations).flatten(), encoder, way)
+    return Passage(frozen, curve, free, valleys, lifted)
+
+
+def _encoder(subject: Subject, params: Params, space: str) -> Params:
+    return {"embedding": subject.embedding(params)} if space == "embedding" else select(params, ("encoder",))
+
+
+def turned(params: Params, quarters: int) -> Params:
+    """The same agent with its abstract plane turned by quarter turns: the encoder's last layer turns the states, the
+    dynamics' first layers turn them back and the transition's last layer turns its step. All loss terms stay the same but
+    `ball`, whose square returns to itself; in between, the turn joins the swapped and the base embedding, because
+    two quarter turns are -1."""
+    quarter = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
+    turn = torch.matrix_power(quarter, quarters % 4)
+    result = dict(params)
+    for block in ("encoder", "transition"):
+        last = max(int(name.split(".")[1]) for name in select(params, (block,)))
+        for part in ("weight", "bias"):
+            result[f"{block}.{last}.{part}"] = turn.to(params[f"{block}.{last}.{part}"]) @ params[f"{block}.{last}.{part}"]
+    for block in DYNAMICS:
+        weight = result[f"{block}.0.weight"].clone()
+        weight[:, :2] = weight[:, :2] @ turn.T.to(weight)
+        result[f"{block}.0.weight"] = weight
+    return result

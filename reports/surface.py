@@ -1,0 +1,65 @@
+"""Claim S10, Figure 15: the loss over encoder x dynamics of a real model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import xarray as xr
+from torch import Tensor
+
+from crar_model.agents import select
+from crar_model.networks import Params
+from landscape_tools.points import difference, norm
+from landscape_tools.products import sample_product
+from landscape_tools.sampling import Progress
+from reports.subject import SHOWN, Subject
+
+SPAN = (-0.25, 1.25)
+"""Both axes: 0 is the failed model, 1 the global optimum's encoder and the dynamics adapted to the failed embedding."""
+
+
+def encoder_dynamics(
+    subject: Subject,
+    adapted: Params,
+    blocks: tuple[str, ...],
+    *,
+    resolution: int,
+    space: str,
+    align: bool,
+    terms: tuple[str, ...] = SHOWN,
+    store: Path | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Loss terms over x (encoder: failed to optimum) and y (dynamics: the failed model's own to the adapted ones).
+
+    Args:
+        adapted: parameters whose `blocks` of the dynamics are y = 1.
+        resolution: points per axis, at least 2; the ends of `SPAN` included, 0 and 1 added as lines of their own.
+        space: "embedding" moves the embedding along a straight line, "weight" the encoder's weights.
+        align: in weight space, go to the nearest copy of the optimum.
+    """
+    moving, still = select(subject.failed, blocks), {n: v for n, v in subject.dynamics.items() if n not in select(subject.failed, blocks)}
+    goal = subject.nearest if align else select(subject.optimum, ("encoder",))
+    if space == "embedding":
+        ends = [{"embedding": subject.embedding(params)} for params in (subject.failed, subject.optimum)]
+    else:
+        ends = [select(subject.failed, ("encoder",)), goal]
+
+    def inner(encoder: Params) -> Tensor:
+        return encoder["embedding"] if space == "embedding" else subject.agent.encode(encoder, subject.batch.observations)
+
+    def outer(embeddings: Tensor, dynamics: Params) -> dict[str, Tensor]:
+        each = {name: value.unsqueeze(1) for name, value in dynamics.items()}
+        # Blocks that do not move have one axis of 1 each: one network on every embedding.
+        values = subject.terms({name: value[None, None] for name, value in still.items()} | each, embeddings)
+        return {name: values[name] for name in terms}
+
+    axis = torch.linspace(*SPAN, resolution, dtype=torch.float64)
+    axis = torch.unique(torch.cat((axis, torch.tensor([0.0, 1.0], dtype=torch.float64)))) if resolution > 2 else axis
+    second = difference(select(adapted, blocks), moving)
+    first = difference(ends[1], ends[0])
+    surface = sample_product(
+        inner, outer, (ends[0], first), (moving, second), axis, axis, batched=True, store=store, progress=progress
+    )  # fmt: skip
+    return surface.assign_attrs(space=space, aligned=int(align and space == "weight"), blocks=",".join(blocks), encoder_length=norm(first))
