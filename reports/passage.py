@@ -6,6 +6,7 @@ exist for every embedding on the way.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +25,13 @@ SMOOTHING = 1e-3
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard to look for a path: images of the band, iterations of the chain and of each zoom, and zooms."""
+    """How hard to look for a path: images of the band, iterations of the chain and of each zoom, zooms, and whether to
+    lift the path to weights."""
 
     images: int = 15
     iterations: int = 300
     zooms: int = 8
+    lift: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,26 +91,33 @@ def find_passage(
         "batched": True, "images": effort.images, "iterations": effort.iterations, "climb_after": effort.iterations // 3,
     }  # fmt: skip
     frozen_loss = subject.heights(subject.dynamics, SMOOTHING), subject.heights(subject.dynamics)
-    frozen = elastic_band(frozen_loss[0], *ends, exact=frozen_loss[1], zooms=effort.zooms, **options)
-    curve = bezier_path(frozen_loss[0], *ends, exact=frozen_loss[1], batched=True, points=15, iterations=effort.iterations, rate=0.02)
     moving = select(subject.failed, blocks)
     still = {name: value for name, value in subject.dynamics.items() if name not in moving}
     free_loss = subject.heights(still, SMOOTHING), subject.heights(still)
     free_ends = [end | select(params, blocks) for end, params in zip(ends, (beginning, goal), strict=True)]
-    free = elastic_band(free_loss[0], *free_ends, exact=free_loss[1], zooms=min(2, effort.zooms), **options)
-    valleys = None
-    if released is not None:
+
+    def with_frozen() -> tuple[Path, Path, Lifted | None]:
+        frozen = elastic_band(frozen_loss[0], *ends, exact=frozen_loss[1], zooms=effort.zooms, **options)
+        curve = bezier_path(frozen_loss[0], *ends, exact=frozen_loss[1], batched=True, points=15, iterations=effort.iterations, rate=0.02)
+        if space == "weight" or not effort.lift:
+            return frozen, curve, None
+        encoder = select(beginning, ("encoder",))
+        return frozen, curve, lift(subject.outputs, encoder, frozen.points["embedding"].flatten(1))
+
+    def with_free() -> tuple[Path, Path | None]:
+        free = elastic_band(free_loss[0], *free_ends, exact=free_loss[1], zooms=min(2, effort.zooms), **options)
+        if released is None:
+            return free, None
         first = _encoder(subject, released, space) | select(released, blocks)
         tries = []
         for turn in (1, -1):
             middle = _encoder(subject, turned(goal, turn), space) | select(turned(goal, turn), blocks)
-            tries.append(elastic_band(free_loss[0], first, free_ends[1], exact=free_loss[1], zooms=0, middle=middle, **options))
-        valleys = min(tries, key=lambda path: path.barrier)
-    lifted = None
-    if space == "embedding" and effort.zooms > 0:
-        way = frozen.points["embedding"].flatten(1)
-        encoder = select(beginning, ("encoder",))
-        lifted = lift(lambda p: subject.agent.encode(p, subject.batch.observations).flatten(), encoder, way)
+            tries.append(elastic_band(free_loss[0], first, free_ends[1], exact=free_loss[1], middle=middle, **options))
+        return free, min(tries, key=lambda path: path.barrier)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:  # each is a chain of small steps, so the two share the cores
+        first_lane, second_lane = pool.submit(with_frozen), pool.submit(with_free)
+        (frozen, curve, lifted), (free, valleys) = first_lane.result(), second_lane.result()
     return Passage(frozen, curve, free, valleys, lifted)
 
 

@@ -106,6 +106,10 @@ class Subject:
         rows = torch.bincount(self.batch.current, minlength=len(self.batch.observations)).double()
         return self.settings.ball_weight * rows / rows.sum()
 
+    def outputs(self, encoder: Params) -> Tensor:
+        """(62,) what the loss sees of an encoder: its embedding, flat."""
+        return self.agent.encode(encoder, self.batch.observations).flatten()
+
     def composite(self, free: Params, fixed: Params) -> Composite:
         """The total loss of the parameters `free`, the others as in `fixed`, with the kinks of `ball` as pieces.
 
@@ -128,7 +132,7 @@ class Subject:
         if all(name.startswith("encoder.") for name in free):
             return Composite(
                 lambda z: smooth(fixed, z.view(-1, size)),
-                lambda p: self.agent.encode(p, self.batch.observations).flatten(),
+                self.outputs,
                 lambda z: kinks(z.view(-1, size)),
                 weights,
             )
