@@ -16,6 +16,7 @@ from torch import Tensor
 from crar_model.agents import DYNAMICS, select
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, Match, embed, evaluate, match_embeddings, mean_edge
+from crar_model.mazes.simple import simple_maze
 from crar_model.networks import Params
 from landscape_tools.lines import barrier, sample_line
 from reports.minimum import Minimum, examine
@@ -78,9 +79,11 @@ class Dissection:
         failed, optimum: evaluations in the failed model's maze. match: the failed embedding against the optimum's.
         oddness: claim S1 on the base: mean over states of |e(-s) + e(s)| and |e(-s) - e(s)|, in mean edges.
         midpoint: claim S5: mean over states of |(x_failed + x_base) / 2|, in mean edges.
+        errors: claim S4, see :func:`transition_errors`.
         lines: name -> line; surface: encoder x dynamics.
         minimum: None without a certificate. adapted: dynamics alone; released: everything.
         passage: paths; shifts: of the encoder's landscape.
+        quick: whether iterations were cut short.
     """
 
     failed: Evaluation
@@ -88,6 +91,7 @@ class Dissection:
     match: Match
     oddness: tuple[float, float]
     midpoint: float
+    errors: dict[str, float]
     lines: dict[str, xr.Dataset]
     surface: xr.Dataset
     minimum: Minimum | None
@@ -95,6 +99,7 @@ class Dissection:
     released: Released
     passage: Passage
     shifts: list[Shift]
+    quick: bool
 
     def plain(self) -> dict[str, Any]:
         """As plain data."""
@@ -102,7 +107,7 @@ class Dissection:
             "failed_terms": self.failed.terms, "optimum_terms": self.optimum.terms, "match": self.match.plain(),
             "accuracy": [self.failed.nearest_state_accuracy, self.optimum.nearest_state_accuracy],
             "navigation": [self.failed.navigation_success, self.optimum.navigation_success],
-            "oddness": list(self.oddness), "midpoint": self.midpoint,
+            "quick": self.quick, "oddness": list(self.oddness), "midpoint": self.midpoint, "errors": self.errors,
             "barriers": {
                 space: {str(term): asdict(barrier(line, str(term))) for term in line.data_vars} for space, line in self.lines.items()
             },
@@ -146,6 +151,22 @@ def sample_lines(subject: Subject, points: int, terms: tuple[str, ...], align: b
         "weight": sample_line(in_weights, failed, optimum, points=points),
     }
     return lines | ({"aligned": sample_line(in_weights, failed, subject.nearest, points=points)} if align else {})
+
+
+def transition_errors(subject: Subject) -> dict[str, float]:
+    """Claim S4: |T(x, a) - x'| of all 124 transitions of the failed model, in units of its mean edge length: largest, mean, share
+    above 2, and means over the states beside an outer wall ("near") and the others ("far")."""
+    x, batch = subject.embedding(subject.failed), subject.batch
+    with torch.no_grad():
+        predicted = subject.agent.transition(subject.failed, x[batch.current], batch.action)
+    error = (predicted - x[batch.following]).norm(dim=1) / mean_edge(x)
+    positions = simple_maze().positions
+    side = ((positions == positions.amin(0)) | (positions == positions.amax(0))).any(1)
+    near = side[batch.current]
+    return {
+        "largest": float(error.max()), "mean": float(error.mean()), "above_two": float((error > 2).double().mean()),
+        "near": float(error[near].mean()), "far": float(error[~near].mean()), "near_states": int(side.sum()),
+    }  # fmt: skip
 
 
 def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None = None, stage: Stage | None = None) -> Dissection:
@@ -199,5 +220,5 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
     oddness = [float((with_sign[1] + sign * with_sign[0]).norm(dim=1).mean()) / edge for sign in (1.0, -1.0)]
     return Dissection(
         judged[0], judged[1], match_embeddings(x_optimum, x_failed), (oddness[0], oddness[1]),
-        float((0.5 * (x_failed + x_optimum)).norm(dim=1).mean()) / edge, lines, surface, minimum, adapted, released, passage, shifts,
+        float((0.5 * (x_failed + x_optimum)).norm(dim=1).mean()) / edge, transition_errors(subject), lines, surface, minimum, adapted, released, passage, shifts, quick,
     )  # fmt: skip

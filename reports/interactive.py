@@ -1,0 +1,42 @@
+"""The encoder x dynamics surface as a page to turn and zoom; everything is inside the file, so it opens offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from crar_model.checkpoints import write_text
+from reports.figures.landscape import MARKS, at_mark
+
+
+def write_surface_page(surface: xr.Dataset, path: Path) -> Path:
+    """Write the page, about 5 MB, with a button per loss term; returns the path."""
+    terms = sorted((str(name) for name in surface.data_vars), key=lambda name: name != "total")
+    figure = go.Figure()
+    for term in terms:
+        values = np.log10(np.clip(surface[term].transpose("y", "x").values, 1e-9, None))
+        shown = term == terms[0]
+        figure.add_surface(x=surface["x"].values, y=surface["y"].values, z=values, colorscale="Viridis", name=term, visible=shown)
+        line = np.log10(np.clip(surface[term].sel(y=0.0, method="nearest").values, 1e-9, None)) + 0.01
+        figure.add_scatter3d(
+            x=surface["x"].values, y=np.zeros(len(line)), z=line, mode="lines", line={"color": "black", "width": 6},
+            name="frozen slice", visible=shown,
+        )  # fmt: skip
+        heights = [np.log10(max(1e-9, at_mark(surface, term, x, y))) + 0.02 for _, x, y, _, _ in MARKS]
+        figure.add_scatter3d(
+            x=[m[1] for m in MARKS], y=[m[2] for m in MARKS], z=heights, mode="markers+text", text=[m[0] for m in MARKS],
+            marker={"size": 6, "color": [m[4] for m in MARKS]}, name="models", visible=shown,
+        )  # fmt: skip
+    buttons = [
+        {"label": term, "method": "update", "args": [{"visible": [k // 3 == number for k in range(3 * len(terms))]}]}
+        for number, term in enumerate(terms)
+    ]
+    figure.update_layout(
+        title="Loss over encoder x dynamics (log10)", updatemenus=[{"buttons": buttons}],
+        scene={"xaxis_title": "encoder: 0 failed, 1 optimum", "yaxis_title": "dynamics: 0 the base's, 1 adapted", "zaxis_title": "log10 loss"},
+    )  # fmt: skip
+    write_text(path, figure.to_html(include_plotlyjs=True, full_html=True))
+    return path

@@ -1,0 +1,71 @@
+"""Our lines and planes beside those of the `loss-landscapes` package, on the same points.
+
+Version 3.0 evaluates a line at t = 1/steps ... 1 (never at 0); on a plane, even rows lie at (k + 1)/steps and odd rows at k/steps
+along the second axis. Ours is sampled at exactly those coordinates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from crar_model.agents import DYNAMICS, select
+from crar_model.networks import Params
+from landscape_tools.points import difference
+from landscape_tools.sampling import sample_points
+from reports.subject import Subject
+
+
+@dataclass(frozen=True)
+class SecondOpinion:
+    """Largest relative differences of the total loss, and the number of points of each."""
+
+    line: float
+    plane: float
+    line_points: int
+    plane_points: int
+
+
+class PointModel(nn.Module):
+    """A parameter point as a module, for packages that take modules."""
+
+    def __init__(self, point: Params) -> None:
+        super().__init__()
+        self.names = list(point)
+        self.values = nn.ParameterList([nn.Parameter(point[name].clone()) for name in self.names])
+
+    def point(self) -> Params:
+        """The parameters by name."""
+        return dict(zip(self.names, self.values, strict=True))
+
+
+def second_opinion(subject: Subject, adapted: Params, steps: int = 6) -> SecondOpinion | None:
+    """Compare on the aligned line of encoders and on encoder x dynamics; None when the package is not installed."""
+    try:
+        import loss_landscapes
+    except ImportError:  # an optional check
+        return None
+    failed = select(subject.failed, ("encoder", *DYNAMICS))
+    one, two = failed | subject.nearest, failed | select(adapted, DYNAMICS)
+
+    def loss(point: Params) -> dict[str, Tensor]:
+        return {"total": subject.terms(point)["total"]}
+
+    def metric(wrapper: Any) -> float:
+        with torch.no_grad():
+            return float(loss(wrapper.modules[0].point())["total"])
+
+    models = [PointModel(point) for point in (failed, one, two)]
+    theirs = torch.from_numpy(loss_landscapes.linear_interpolation(models[0], models[1], metric, steps, deepcopy_model=True))
+    plane = torch.from_numpy(loss_landscapes.planar_interpolation(*models, metric, steps, deepcopy_model=True))
+    first, second = difference(one, failed), difference(two, failed)
+    t = torch.arange(1, steps + 1, dtype=torch.float64) / steps
+    ours = torch.from_numpy(sample_points(loss, failed, [first], t.unsqueeze(1))["total"])
+    rows = [(i / steps, (k + (i % 2 == 0)) / steps) for i in range(steps) for k in range(steps)]
+    grid = torch.tensor(rows, dtype=torch.float64)
+    flat = torch.from_numpy(sample_points(loss, failed, [first, second], grid)["total"])
+    off = [float(((a - b).abs() / b.abs()).max()) for a, b in ((ours, theirs), (flat, plane.flatten()))]
+    return SecondOpinion(off[0], off[1], steps, steps * steps)
