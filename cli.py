@@ -196,19 +196,65 @@ def landscape(
         ),
     ] = samples.BASE,
     points: Annotated[int, typer.Option(help="Points per line, ends included.")] = 101,
-    certificate: Annotated[bool, typer.Option(help="Also certify whether the failed encoder is a local minimum (about 20 s).")] = True,
+    resolution: Annotated[int, typer.Option(help="Points per axis of the surface encoder x dynamics.")] = 51,
+    blocks: Annotated[
+        str, typer.Option(help="Dynamics that the second axis and the free paths move: transition, reward, discount, value; with commas.")
+    ] = "dynamics",
+    terms: Annotated[str, typer.Option(help="Loss terms to show, with commas; the total is always there.")] = "all",
+    space: Annotated[str, typer.Option(help="Where surface and paths run: embedding or weight.")] = "embedding",
+    align: Annotated[bool, typer.Option(help="Match hidden units first, so that ways in weight space go to the nearest copy.")] = True,
+    certificate: Annotated[bool, typer.Option(help="Also certify whether the failed encoder is a local minimum.")] = True,
+    quick: Annotated[bool, typer.Option("--quick", help="Cut paths and descents short: a first look in a quarter of the time.")] = False,
+    image: Annotated[str, typer.Option("--format", help="Format of the figures: png or svg.")] = "png",
     from_maze: Annotated[
         str | None, typer.Option(help="Maze of a --from checkpoint that does not say: simple or simple-inverse.", show_default="its own")
     ] = None,
     to_maze: Annotated[str | None, typer.Option(help="The same for --to.", show_default="its own")] = None,
 ) -> None:
-    """Write a report of every loss term on the straight ways from a failed encoder to the global optimum, and of
-    whether the failed encoder sits in a local minimum while the dynamics are frozen."""
+    """Dissect a failed transfer: lines, surface encoder x dynamics, certificate, paths out, and the appendix's claims."""
+    from reports.dissection import LandscapeOptions
     from reports.landscape import write_landscape
 
-    print(
-        f"report: {write_landscape(failed, base, out, points=points, certificate=certificate, failed_maze=from_maze, base_maze=to_maze, command=command_line())}"
-    )
+    options = LandscapeOptions(
+        points=points, resolution=resolution, blocks=words(blocks, "dynamics", LandscapeOptions().blocks),
+        terms=words(terms, "all", LandscapeOptions().terms), space=space, align=align, quick=quick, certificate=certificate, image=image,
+    )  # fmt: skip
+    report = write_landscape(failed, base, out, options=options, failed_maze=from_maze, base_maze=to_maze, command=command_line())
+    print(f"report: {report}")
+
+
+def words(given: str, everything: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """A list with commas; `everything` stands for all that are known."""
+    return known if given == everything else tuple(word.strip() for word in given.split(",") if word.strip())
+
+
+@app.command()
+def theorem(
+    out: OutOption,
+    failed: Annotated[Path, typer.Option("--from", help="A transfer.", show_default="the shipped sample")] = samples.FAILED,
+    base: Annotated[Path, typer.Option("--to", help="Its base.", show_default="the shipped sample")] = samples.BASE,
+    image: Annotated[str, typer.Option("--format", help="Format of the figure: png or svg.")] = "png",
+) -> None:
+    """Write the report of the frozen-dynamics theorem: the linear case proven with its exceptions, then a trained model."""
+    from reports.theorem import write_theorem
+
+    print(f"report: {write_theorem(failed, base, out, image=image, command=command_line())}")
+
+
+@app.command()
+def claims(
+    transfers: Annotated[
+        list[Path], typer.Option("--transfer", help="Run folder of transfers, or one of them; repeat it for several.", show_default=False)
+    ],
+    out: OutOption,
+    limit: Annotated[int, typer.Option(help="Most transfers per base.")] = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="Cut paths and descents short.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the transfers that --out has dissected already.")] = False,
+) -> None:
+    """Dissect many transfers against their own bases and decide the appendix's claims S1 to S10 over all of them."""
+    from reports.many import write_claims
+
+    print(f"report: {write_claims(transfers, out, limit=limit, quick=quick, resume=resume, command=command_line())}")
 
 
 @app.command()

@@ -34,7 +34,7 @@ def decide(d: Plain) -> list[Decision]:
 
 def _s1(d: Plain) -> tuple[str, str]:
     odd, even = d["oddness"]
-    return f"|e(-s)+e(s)| {odd:.2g}, |e(-s)-e(s)| {even:.2g} edges", HOLDS if odd < 0.25 * even else FAILS
+    return f"norm of e(-s)+e(s) {odd:.2g}, of e(-s)-e(s) {even:.2g} edges", HOLDS if odd < 0.25 * even else FAILS
 
 
 def _s2(d: Plain) -> tuple[str, str]:
@@ -82,7 +82,9 @@ def _s7(d: Plain) -> tuple[str, str]:
     c = d["certificate"]
     if c is None:
         return "not asked for", UNDECIDED
-    text = f"{c['verdict']} at {c['loss']:.3g} (optimum {d['optimum_terms']['total']:.3g}), basin {d['paths']['frozen']['barrier']:.1g} deep"
+    text = (
+        f"{c['verdict']} at {c['loss']:.3g} (optimum {d['optimum_terms']['total']:.3g}), basin {d['paths']['frozen']['barrier']:.1g} deep"
+    )
     verdict = {"minimum": HOLDS, "saddle": FAILS, "flat": UNDECIDED, "not converged": UNDECIDED}[c["verdict"]]
     return text, verdict
 
@@ -111,13 +113,15 @@ def _s10(d: Plain) -> tuple[str, str]:
     text = f"valleys at {base:.3g} (base) and {adapted:.3g} (failed, adapted); straight climb on the slice {on:.2g}"
     if between is not None:
         text += f", path between the released valley and the base's {between['barrier']:.2g}"
-    return text, HOLDS if adapted <= 1.25 * base and d["failed_terms"]["total"] > 1.25 * base else EXCEPTIONS if adapted <= 1.25 * base else FAILS
+    return text, HOLDS if adapted <= 1.25 * base and d["failed_terms"][
+        "total"
+    ] > 1.25 * base else EXCEPTIONS if adapted <= 1.25 * base else FAILS
 
 
 RULES: tuple[tuple[str, str, str, Callable[[Plain], tuple[str, str]]], ...] = (
-    ("S1", "the inverse observation turns an embedding x into -x", "|e(-s)+e(s)| below a quarter of |e(-s)-e(s)|, base encoder", _s1),
+    ("S1", "the inverse observation turns an embedding x into -x", "norm of e(-s)+e(s) below a quarter of that of e(-s)-e(s), base encoder", _s1),
     ("S2", "a failing transfer ends in the swapped embedding", "a signed permutation other than the identity fits within one edge", _s2),
-    ("S3", "the failed losses are nearly the base's", "transition, random_pairs, consecutive within a factor 2; exceptions: transition up to 10", _s3),
+    ("S3", "the failed losses are nearly the base's", "transition, random_pairs, consecutive within a factor 2; exceptions: transition below 10", _s3),
     ("S4", "transition error at most two edges, one near a side", "largest error 2, mean near a side 1, in edges; exceptions: under 10 % above 2", _s4),
     ("S5", "midpoints are 0, and random_pairs and consecutive peak there", "peaks within 0.4 to 0.6 of the embedding line, midpoint under 0.5 edges", _s5),
     ("S6", "a steep barrier separates failed and global optimum", "path's barrier above a tenth of the straight climb; a bound from above", _s6),

@@ -91,3 +91,24 @@ def print_evaluation(judged: Sequence[Judged]) -> None:
     console = Console()
     console.width = max(console.width, 220)  # a wrapped table of 14 columns cannot be read
     console.print(table)
+
+
+@contextmanager
+def stages(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Progress of work in named stages. Yields a function of (stage, done, in all)."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+
+        def say(name: str, done: int, everything: int) -> None:
+            console.print(f"{what}: {name} ({done} of {everything})", highlight=False)
+
+        yield say
+        return
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, refresh_per_second=2) as progress:
+        task = progress.add_task(what, total=None)
+
+        def tick(name: str, done: int, everything: int) -> None:
+            progress.update(task, description=f"{what}: {name}", completed=done, total=everything)
+
+        yield tick

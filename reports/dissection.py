@@ -197,7 +197,7 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
 
         with ThreadPoolExecutor(max_workers=2) as pool:
             second = pool.submit(of_dynamics)
-            minimum = examine(subject, 40 if quick else 300) if options.certificate else None
+            minimum = examine(subject, "embedding" if quick and options.space == "embedding" else "weight") if options.certificate else None
             at(2)
             adapted, released = second.result()
         at(3)

@@ -1,108 +1,31 @@
-"""`crar landscape`: every loss term on the straight way from a failed encoder to the global optimum."""
+"""`crar landscape`: one page on why a transfer failed, with its data beside it."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 import xarray as xr
-from torch import Tensor
 
 from crar_model.agents import DYNAMICS, select
 from crar_model.checkpoints import write_atomically, write_text
-from crar_model.errors import UserError
-from crar_model.evaluation import Match, evaluate, match_embeddings
-from crar_model.networks import Params
-from landscape_tools.certificates import Certificate, certify
-from landscape_tools.composite import Composite
-from landscape_tools.convergence import Converged, converge
-from landscape_tools.lines import barrier, sample_line
+from landscape_tools.lines import barrier
+from reports import console
+from reports.claims import decide
+from reports.dissection import Dissection, LandscapeOptions, dissect
 from reports.figures.embedding import embeddings_figure
+from reports.figures.landscape import paths_figure, surface_figure
 from reports.figures.lines import lines_figure
-from reports.figures.style import save_png
+from reports.figures.style import save_figure
+from reports.interactive import write_surface_page
 from reports.markdown import render
-from reports.subject import SHOWN, Subject, load_subject
+from reports.second_opinion import second_opinion
+from reports.subject import Subject, load_subject
 
-
-def lines(subject: Subject, points: int) -> dict[str, xr.Dataset]:
-    """Losses along the straight line between the encoders, in embedding space, in weight space, and in
-    weight space to the nearest copy of the optimum under permutations and signs of hidden units.
-
-    The dynamics are those of the failed model, which a `freeze` transfer shares with its base; the bootstrap
-    values of `value` are frozen at the optimum's, so that the whole line sees one loss.
-    """
-
-    def in_weights(encoder: Params) -> dict[str, Tensor]:
-        return subject.terms(subject.dynamics | encoder)
-
-    def in_embedding(point: Params) -> dict[str, Tensor]:
-        return subject.terms(subject.dynamics, point["embedding"])
-
-    failed, optimum = select(subject.failed, ("encoder",)), select(subject.optimum, ("encoder",))
-    ends = [{"embedding": subject.embedding(params)} for params in (subject.failed, subject.optimum)]
-    return {
-        "embedding": sample_line(in_embedding, ends[0], ends[1], points=points),
-        "weight": sample_line(in_weights, failed, optimum, points=points),
-        "aligned": sample_line(in_weights, failed, subject.nearest, points=points),
-    }
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Claim S7: what the failed encoder is under the frozen dynamics, and S8's first half: its own best dynamics.
-
-    Attributes:
-        converged: descent of the encoder alone from the failed model, on all transitions and pairs.
-        certificate: of where it ended.
-        still: how the embedding there relates to the optimum's.
-        adapted: transition term of the failed embedding after training the transition model alone on it.
-    """
-
-    converged: Converged
-    certificate: Certificate
-    still: Match
-    adapted: float
-
-    def plain(self) -> dict[str, Any]:
-        """As plain data."""
-        c, s, spectrum = self.certificate, self.certificate.signature, self.certificate.spectrum
-        return {
-            "verdict": c.verdict, "start": self.converged.start, "loss": c.loss, "subgradient_norm": c.subgradient.norm,
-            "one_sided_gradient_norm": c.subgradient.one_sided, "kinks": c.subgradient.kinks, "multiplier_slack": c.slack,
-            "iterations": self.converged.iterations, "match": self.still.plain(), "adapted_transition": self.adapted,
-            "signature": None if s is None else {
-                "negative": s.negative, "flat": s.flat, "positive": s.positive, "unseen": s.unseen,
-                "lowest": float(s.eigenvalues[0]), "highest": float(s.eigenvalues[-1]), "smallest_singular": s.smallest_singular,
-            },
-            "spectrum": None if spectrum is None else {
-                "lowest": float(spectrum.lowest[0]), "lowest_residual": float(spectrum.lowest_residuals[0]),
-                "highest": float(spectrum.highest[-1]), "highest_residual": float(spectrum.highest_residuals[-1]),
-            },
-            "escape_loss": None if c.escape is None else c.escape.loss,
-        }  # fmt: skip
-
-
-def examine(subject: Subject) -> Verdict:
-    """Converge the failed encoder with the dynamics frozen, certify the end, and fit the transition model to the
-    failed embedding alone."""
-    encoder = select(subject.failed, ("encoder",))
-    composite = subject.composite(encoder, subject.dynamics)
-    converged = converge(composite, encoder)
-    certificate = certify(composite, converged.point)
-    still = match_embeddings(subject.embedding(subject.optimum), subject.embedding(converged.point))
-    x = subject.embedding(subject.failed)
-    transition = select(subject.failed, ("transition",))
-    before, after = x[subject.batch.current], x[subject.batch.following].flatten()
-    action = subject.batch.action
-    fit = Composite(
-        lambda z: (z - after).square().mean(), lambda p: subject.agent.transition(p, before, action).flatten()
-    )  # the transition term as its 248 predictions, which Newton's method needs as outputs
-    point = converge(fit, transition, tolerance=1e-7).point
-    adapted = subject.terms(subject.dynamics | point, x, ("transition",))["transition"]
-    return Verdict(converged, certificate, still, float(adapted))
+TITLES = {"embedding": "embedding space", "weight": "weight space", "aligned": "weight space, nearest copy"}
 
 
 def write_landscape(
@@ -110,79 +33,108 @@ def write_landscape(
     base_path: Path,
     folder: Path,
     *,
-    points: int = 101,
-    certificate: bool = True,
+    options: LandscapeOptions | None = None,
     failed_maze: str | None = None,
     base_maze: str | None = None,
     command: str = "",
 ) -> Path:
-    """Write `report.md`, its figures, `lines.nc` and `results.json` to `folder`; returns the report's path.
+    """Write `report.md`, its figures, `surface.html`, `lines.nc`, `surface.nc`, `paths.nc` and `results.json`.
 
     Args:
         failed_path, base_path: the two models.
-        folder: made if missing; files of an earlier report are replaced.
-        points: points per line, at least 2.
-        certificate: also certify what the failed encoder is, which takes most of the time.
+        folder: made if missing; files of an earlier report are replaced. An interrupted surface goes on from its store there.
+        options: what to measure.
         failed_maze, base_maze: mazes of checkpoints that do not say.
         command: shown in the report as what made it.
 
-    Raises:
-        UserError: for unusable models, fewer than 2 points, or a folder that cannot be written.
-    """
-    if points < 2:
-        raise UserError(f"--points is {points}; give at least 2")
-    pair = load_subject(failed_path, base_path, failed_maze=failed_maze, base_maze=base_maze)
-    failed, base, agent, settings = pair.failed_file, pair.optimum_file, pair.agent, pair.settings
-    sampled = lines(pair, points)
-    found = examine(pair).plain() if certificate else None
-    barriers = {space: {term: barrier(line, term) for term in SHOWN} for space, line in sampled.items()}
-    judged = {
-        "failed": evaluate(agent, pair.failed, inverse=pair.inverse, settings=settings),
-        "optimum": evaluate(agent, pair.optimum, inverse=pair.inverse, settings=settings),
-    }
-    match = match_embeddings(pair.embedding(pair.optimum), pair.embedding(pair.failed))
+    Returns:
+        the report's path.
 
-    titles = {"embedding": "embedding space", "weight": "weight space", "aligned": "weight space, nearest copy"}
-    save_png(lines_figure([(titles[space], line) for space, line in sampled.items()], SHOWN), folder / "lines.png")
-    panels = [
-        ("global optimum", agent, pair.optimum, pair.inverse),
-        (f"failed encoder ({match.verdict})", agent, pair.failed, pair.inverse),
-    ]
-    save_png(embeddings_figure(panels), folder / "embeddings.png")
-    data = xr.concat(list(sampled.values()), dim="space", combine_attrs="drop").assign_coords(space=list(sampled))
-    data.attrs = {"failed": failed.digest, "base": base.digest, "inverse": int(pair.inverse), "command": command}
-    encoding = {name: {"zlib": True} for name in data.data_vars}
-    content = data.to_netcdf(engine="h5netcdf", encoding=encoding)
-    assert content is not None
-    write_atomically(folder / "lines.nc", lambda stream: _write_all(stream, bytes(content)))
+    Raises:
+        UserError: for unusable models or options, or a folder that cannot be written.
+    """
+    options = options or LandscapeOptions()
+    options.validate()
+    pair = load_subject(failed_path, base_path, failed_maze=failed_maze, base_maze=base_maze)
+    with console.stages("landscape") as stage:
+        found = dissect(pair, options, store=folder / "surface.part.npz", stage=stage)
+    opinion = second_opinion(pair, found.adapted.params)
+    shown = tuple(str(name) for name in found.surface.data_vars)
+    _figures(pair, found, folder, shown, options.image)
+    write_surface_page(found.surface, folder / "surface.html")
+    origin = {"failed": pair.failed_file.digest, "base": pair.optimum_file.digest, "inverse": int(pair.inverse), "command": command}
+    data = xr.concat(list(found.lines.values()), dim="space", combine_attrs="drop").assign_coords(space=list(found.lines))
+    save_netcdf(data.assign_attrs(origin), folder / "lines.nc")
+    save_netcdf(found.surface.assign_attrs(origin), folder / "surface.nc")
+    save_netcdf(_path_data(found).assign_attrs(origin), folder / "paths.nc")
+    plain = found.plain()
+    decisions = decide(plain)
     results = {
         "command": command,
-        "failed": {"path": str(failed_path), "digest": failed.digest, "terms": judged["failed"].terms},
-        "optimum": {"path": str(base_path), "digest": base.digest, "terms": judged["optimum"].terms},
-        "match": match.plain(),
-        "certificate": found,
-        "barriers": {space: {term: asdict(b) for term, b in table.items()} for space, table in barriers.items()},
+        "options": asdict(options),
+        "failed": {"path": str(failed_path), "digest": pair.failed_file.digest},
+        "optimum": {"path": str(base_path), "digest": pair.optimum_file.digest},
+        **plain,
+        "second_opinion": None if opinion is None else asdict(opinion),
+        "claims": [asdict(d) for d in decisions],
     }
     write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
     return render(
         "landscape.md",
         folder / "report.md",
         command=command,
-        failed=failed,
-        base=base,
+        failed=pair.failed_file,
+        base=pair.optimum_file,
         failed_path=failed_path,
         base_path=base_path,
         maze="inverse" if pair.inverse else "normal",
-        closed_form=base.inverse != pair.inverse,
+        closed_form=pair.optimum_file.inverse != pair.inverse,
         same_dynamics=all(torch.equal(pair.failed[n], v) for n, v in select(pair.optimum, DYNAMICS).items()),
-        judged=judged,
-        match=match,
-        barriers=barriers,
         found=found,
-        shown=SHOWN,
-        points=points,
+        certificate=plain["certificate"],
+        paths=plain["paths"],
+        match=found.match,
+        barriers={space: {term: barrier(line, term) for term in shown} for space, line in found.lines.items()},
+        titles=TITLES,
+        decisions=decisions,
+        opinion=opinion,
+        shown=shown,
+        options=options,
     )
 
 
-def _write_all(stream: object, content: bytes) -> None:
-    stream.write(content)  # type: ignore[attr-defined]
+def _figures(pair: Subject, found: Dissection, folder: Path, shown: tuple[str, ...], image: str) -> None:
+    panels = [
+        ("global optimum", pair.agent, pair.optimum, pair.inverse),
+        (f"failed encoder ({found.match.verdict})", pair.agent, pair.failed, pair.inverse),
+    ]
+    save_figure(embeddings_figure(panels), folder / "embeddings", image)
+    save_figure(lines_figure([(TITLES[space], line) for space, line in found.lines.items()], shown), folder / "lines", image)
+    save_figure(surface_figure(found.surface), folder / "surface", image)
+    passage, line = found.passage, found.lines["embedding"]
+    paths = [("dynamics frozen", passage.frozen, "#0072B2"), ("dynamics free", passage.free, "#009E73")]
+    if passage.valleys is not None:
+        paths.append(("dynamics free, from the released model", passage.valleys, "#CC79A7"))
+    save_figure(paths_figure(paths, (line["t"].values, line["total"].values)), folder / "paths", image)
+
+
+def _path_data(found: Dissection) -> xr.Dataset:
+    """Positions and total losses of the paths, each over its own samples."""
+    paths = {"frozen": found.passage.frozen, "curve": found.passage.curve, "free": found.passage.free, "valleys": found.passage.valleys}
+    data: dict[str, Any] = {}
+    for name, path in paths.items():
+        if path is not None:
+            data[f"{name}_position"] = (f"{name}_sample", path.walk.numpy())
+            data[f"{name}_total"] = (f"{name}_sample", path.heights.numpy())
+    return xr.Dataset(data)
+
+
+def save_netcdf(data: xr.Dataset, path: Path) -> None:
+    """Write a dataset as compressed netCDF, atomically."""
+    content = data.to_netcdf(engine="h5netcdf", encoding={name: {"zlib": True} for name in data.data_vars})
+    assert content is not None
+    write_atomically(path, lambda stream: _write_all(stream, bytes(content)))
+
+
+def _write_all(stream: Any, content: bytes) -> None:
+    stream.write(content)

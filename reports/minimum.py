@@ -20,11 +20,13 @@ class Minimum:
         converged: descent of the encoder alone from the failed model, on all transitions and pairs.
         certificate: of where it ended.
         still: how the embedding there relates to the optimum's.
+        space: what moved: "weight" or "embedding".
     """
 
     converged: Converged
     certificate: Certificate
     still: Match
+    space: str
 
     def plain(self) -> dict[str, Any]:
         """As plain data."""
@@ -32,7 +34,7 @@ class Minimum:
         return {
             "verdict": c.verdict, "start": self.converged.start, "loss": c.loss, "subgradient_norm": c.subgradient.norm,
             "one_sided_gradient_norm": c.subgradient.one_sided, "kinks": c.subgradient.kinks, "multiplier_slack": c.slack,
-            "iterations": self.converged.iterations, "match": self.still.plain(),
+            "space": self.space, "iterations": self.converged.iterations, "match": self.still.plain(),
             "signature": None if s is None else {
                 "negative": s.negative, "flat": s.flat, "positive": s.positive, "unseen": s.unseen,
                 "lowest": float(s.eigenvalues[0]), "highest": float(s.eigenvalues[-1]), "smallest_singular": s.smallest_singular,
@@ -45,10 +47,15 @@ class Minimum:
         }  # fmt: skip
 
 
-def examine(subject: Subject, iterations: int = 300) -> Minimum:
-    """Converge the failed encoder with the dynamics frozen, and certify the end."""
-    encoder = select(subject.failed, ("encoder",))
-    composite = subject.composite(encoder, subject.dynamics)
-    converged = converge(composite, encoder, iterations=iterations)
-    still = match_embeddings(subject.embedding(subject.optimum), subject.embedding(converged.point))
-    return Minimum(converged, certify(composite, converged.point), still)
+def examine(subject: Subject, space: str = "weight") -> Minimum:
+    """Converge the failed encoder with the dynamics frozen, and certify the end.
+
+    Args:
+        space: "weight" moves the encoder's weights; "embedding" the 62 numbers that the loss sees of them, several times faster.
+            Where the embedding's Jacobian has full rank the verdicts agree, but the two descents may end elsewhere.
+    """
+    free = select(subject.failed, ("encoder",)) if space == "weight" else {"embedding": subject.embedding(subject.failed)}
+    composite = subject.composite(free, subject.dynamics)
+    converged = converge(composite, free)
+    end = converged.point["embedding"] if space == "embedding" else subject.embedding(converged.point)
+    return Minimum(converged, certify(composite, converged.point), match_embeddings(subject.embedding(subject.optimum), end), space)

@@ -62,12 +62,12 @@ class Passage:
                 "force": path.force, "converged": path.converged, "iterations": path.iterations, "length": path.length,
             }  # fmt: skip
 
-        l = self.lifted
+        lifted = self.lifted
         return {
             "frozen": numbers(self.frozen), "curve": numbers(self.curve), "free": numbers(self.free),
             "valleys": None if self.valleys is None else numbers(self.valleys),
-            "lifted": None if l is None else {
-                "reached": l.reached, "missed": l.missed, "smallest_singular": l.smallest_singular, "length": l.length,
+            "lifted": None if lifted is None else {
+                "reached": lifted.reached, "missed": lifted.missed, "smallest_singular": lifted.smallest_singular, "length": lifted.length,
             },
         }  # fmt: skip
 
@@ -78,7 +78,7 @@ def find_passage(
     """Look for all paths.
 
     Args:
-        start: encoder parameters that the paths begin at.
+        start: encoder parameters, or in embedding space an "embedding", that the paths begin at.
         blocks: dynamics that may move on the free paths.
         released: parameters that the path between the valleys begins at.
         space: "embedding" or "weight".
@@ -122,7 +122,9 @@ def find_passage(
 
 
 def _encoder(subject: Subject, params: Params, space: str) -> Params:
-    return {"embedding": subject.embedding(params)} if space == "embedding" else select(params, ("encoder",))
+    if space == "weight":
+        return select(params, ("encoder",))
+    return {"embedding": params["embedding"] if "embedding" in params else subject.embedding(params)}
 
 
 def turned(params: Params, quarters: int) -> Params:

@@ -41,7 +41,7 @@ class Released:
 
 
 def adapt(subject: Subject, blocks: tuple[str, ...], iterations: int = 400) -> Released:
-    """Train blocks of the dynamics alone on the failed embedding as it is (issue: the second axis of the surface)."""
+    """Train blocks of the dynamics alone on the failed embedding as it is: the second axis of the surface."""
     free = select(subject.failed, blocks)
     still = {name: value for name, value in subject.failed.items() if name not in free}
     embedding = subject.embedding(subject.failed)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from crar_model.agents import DYNAMICS, select
 from crar_model.checkpoints import write_text
+from crar_model.errors import UserError
 from crar_model.networks import Params
 from landscape_tools.alignment import apply_symmetry, dense_chain
 from landscape_tools.directions import filter_normalised, gaussian_direction
@@ -88,7 +89,9 @@ def landscape_shifts(subject: Subject, adapted: Params, seed: int = 0) -> list[S
     shifts.append(_shift("mirrored, T'(x) = -T(-x)", own, select(mirrored, DYNAMICS), before, here))
     reflected = {name: -v if name.startswith(f"encoder.{len(points) // 2 - 1}.") else v for name, v in points.items()}
     there = _landscape(subject, reflected, select(mirrored, DYNAMICS))
-    sign = torch.cat([torch.full((v[0].numel(),), -1.0 if name.startswith(f"encoder.{len(points) // 2 - 1}.") else 1.0) for name, v in points.items()])
+    sign = torch.cat(
+        [torch.full((v[0].numel(),), -1.0 if name.startswith(f"encoder.{len(points) // 2 - 1}.") else 1.0) for name, v in points.items()]
+    )
     shifts.append(_shift("mirrored, seen from the mirrored encoders", own, select(mirrored, DYNAMICS), before, (there[0], there[1] * sign)))
     return shifts
 
@@ -121,6 +124,8 @@ def write_theorem(failed: Path, base: Path, folder: Path, *, image: str = "png",
         image: "png" or "svg".
         command: shown in the report.
     """
+    if image not in ("png", "svg"):
+        raise UserError(f"--format is {image!r}; choose png or svg")
     subject = load_subject(failed, base)
     adapted = adapt(subject, DYNAMICS)
     shifts = landscape_shifts(subject, adapted.params)

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from landscape_tools.paths import Path
 from reports.figures.style import house_style
@@ -46,7 +47,7 @@ def surface_figure(surface: xr.Dataset, term: str = "total") -> Figure:
         flat.set(xlabel="encoder: 0 failed, 1 global optimum", ylabel="dynamics: 0 the base's, 1 adapted to the failed embedding")
         flat.grid(visible=False)
         bar = figure.colorbar(drawn, ax=flat, label=f"{term} loss", format="%.2g")
-        bar.set_ticks([level for level in levels[::6]])
+        bar.set_ticks(list(levels[::6]))
         heights = np.log10(np.clip(values, floor, None))
         solid.plot_surface(x, y, heights, cmap="viridis", linewidth=0, antialiased=True, alpha=0.85, rcount=60, ccount=60)
         slice_ = np.log10(np.clip(surface[term].sel(y=0.0, method="nearest").values, floor, None))
@@ -57,7 +58,7 @@ def surface_figure(surface: xr.Dataset, term: str = "total") -> Figure:
         solid.set(xlabel="encoder", ylabel="dynamics", zlabel=f"log10 {term} loss")
         solid.view_init(elev=35, azim=-60)
         handles, labels = flat.get_legend_handles_labels()
-        handles[0].set_color("black")
+        handles[0] = Line2D([], [], color="black", linestyle="--")
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return figure
 
