@@ -242,6 +242,20 @@ def theorem(
 
 
 @app.command()
+def trajectory(
+    run: Annotated[Path, typer.Argument(help="Run folder trained with --snapshots.")],
+    out: OutOption,
+    member: Annotated[int, typer.Option(help="Member of the run.")] = 0,
+    resolution: Annotated[int, typer.Option(help="Points per axis.")] = 25,
+    image: Annotated[str, typer.Option("--format", help="Format of the figure: png or svg.")] = "png",
+) -> None:
+    """Write the loss on the principal plane of a member's training, with what the plane leaves out."""
+    from reports.trajectory import write_trajectory
+
+    print(f"report: {write_trajectory(run, out, member=member, resolution=resolution, image=image, command=command_line())}")
+
+
+@app.command()
 def claims(
     transfers: Annotated[
         list[Path], typer.Option("--transfer", help="Run folder of transfers, or one of them; repeat it for several.", show_default=False)

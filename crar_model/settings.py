@@ -79,6 +79,7 @@ class TrainSettings:
     terminal_last: bool = option(False, "quirk: flag the last gathered tuple as terminal, its next observation zero")
     log_interval: int = option(500, "updates between rows of losses.csv")
     checkpoint_interval: int = option(5_000, "updates between checkpoints")
+    snapshots: bool = option(False, "keep every member's parameters at every checkpoint, for `crar trajectory`")
     device: str = option("cpu", "torch device: cpu, cuda, cuda:1 ...")
     workers: int = option(0, "processes that share the members, one thread each; 0 chooses (1 on a GPU)")
     loss: LossSettings = field(default_factory=LossSettings)

@@ -27,7 +27,7 @@ from crar_model.training.log import LossLog
 from crar_model.training.members import Member, Plan
 from crar_model.training.shard import ShardJob, shard_process, train_shard
 
-MAY_CHANGE = ("updates", "workers", "checkpoint_interval", "device")
+MAY_CHANGE = ("updates", "workers", "checkpoint_interval", "snapshots", "device")
 """Settings that a resumed run may have otherwise: they do not touch the trajectory."""
 
 

@@ -68,6 +68,7 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
             raise UserError(f"{job.state_path}: does not fit this run ({error}); start it anew in another folder") from error
     told_rows, told_diverged = len(trainer.log_updates), {k for k, at in enumerate(trainer.diverged_at) if at >= 0}
     interval = job.plan.settings.checkpoint_interval
+    _keep_snapshots(job, trainer)
     while True:
         target = min((trainer.update // interval + 1) * interval, job.plan.settings.updates)
         halted = False
@@ -83,6 +84,8 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
                 told_diverged.add(k)
                 emit("diverged", {"member": job.first + k, "update": at})
         _save(job, trainer)
+        if not halted:
+            _keep_snapshots(job, trainer)
         emit("saved", {"update": trainer.update})
         if trainer.finished or halted:
             return trainer.finished
@@ -105,6 +108,21 @@ def _save(job: ShardJob, trainer: Trainer) -> None:
         save_checkpoint(job.folder / f"member-{job.first + k}.pt", checkpoint)
     # The state last: a kill in between repeats updates, which gives the same members again.
     write_atomically(job.state_path, lambda stream: torch.save(state, stream))
+
+
+def _keep_snapshots(job: ShardJob, trainer: Trainer) -> None:
+    """With the setting on, one file per member and moment: a later plane through a trajectory needs them."""
+    if not job.plan.settings.snapshots:
+        return
+    for k in range(len(trainer.plan.members)):
+        params = trainer.member_parameters(k)
+        path = snapshot_folder(job.folder, job.first + k) / f"{trainer.update:09d}.pt"
+        write_atomically(path, lambda stream, params=params: torch.save(params, stream))  # type: ignore[misc]
+
+
+def snapshot_folder(run: Path, member: int) -> Path:
+    """Where the snapshots of a member of a run lie, one file per update number."""
+    return run / "snapshots" / f"member-{member}"
 
 
 def shard_process(job: ShardJob, connection: Any, stop: Any) -> None:

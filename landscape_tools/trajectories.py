@@ -1,0 +1,53 @@
+"""The loss on the principal plane of a training trajectory (Li et al. 2018, section 7), with what the plane leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import xarray as xr
+
+from landscape_tools.directions import trajectory_plane
+from landscape_tools.planes import sample_plane
+from landscape_tools.points import Point
+from landscape_tools.sampling import Loss, sample_points
+
+
+def sample_trajectory(loss: Loss, snapshots: Sequence[Point], *, resolution: int = 25, margin: float = 0.25, **options: Any) -> xr.Dataset:
+    """Sample the plane that holds most of a trajectory's movement.
+
+    Args:
+        loss: pure function of one point to named scalars.
+        snapshots: at least 3 points in order of time.
+        resolution: points per axis, at least 2.
+        margin: how far the plane reaches beyond the trajectory, in its extent along each axis.
+        options: of :func:`landscape_tools.sampling.sample_points`.
+
+    Returns:
+        one variable per loss over (y, x), and over `snapshot`: `snapshot_x`, `snapshot_y`, `distance` (Euclidean, from
+        the plane), `NAME_true` (loss of the snapshot itself) and `NAME_projected` (loss of its foot on the plane). Attributes
+        `explained_x` and `explained_y` are the shares of the movement's variance.
+
+    Raises:
+        ValueError: for fewer than 3 snapshots, a trajectory without a plane, or a resolution below 2.
+    """
+    if resolution < 2:
+        raise ValueError(f"a plane of {resolution} points per axis; it needs at least 2")
+    plane = trajectory_plane(snapshots)
+    low, high = plane.coordinates.amin(0), plane.coordinates.amax(0)
+    reach = (high - low) * margin
+    x, y = (torch.linspace(float(low[k] - reach[k]), float(high[k] + reach[k]), resolution, dtype=torch.float64) for k in range(2))
+    data = sample_plane(loss, plane.origin, *plane.directions, x, y, **options)
+    projected = sample_points(loss, plane.origin, list(plane.directions), plane.coordinates, **options)
+    own: dict[str, list[float]] = {}
+    for snapshot in snapshots:  # one by one: a snapshot off the plane is no point of it
+        alone = sample_points(loss, snapshot, [snapshot], torch.zeros(1, 1, dtype=torch.float64), **options)
+        for name, values in alone.items():
+            own.setdefault(name, []).append(float(values[0]))
+    along = {
+        "snapshot_x": plane.coordinates[:, 0].numpy(), "snapshot_y": plane.coordinates[:, 1].numpy(), "distance": plane.distances.numpy(),
+        **{f"{name}_true": values for name, values in own.items()}, **{f"{name}_projected": values for name, values in projected.items()},
+    }  # fmt: skip
+    result = data.assign({name: ("snapshot", values) for name, values in along.items()})
+    return result.assign_attrs(explained_x=plane.explained[0], explained_y=plane.explained[1])

@@ -1,0 +1,92 @@
+"""`crar trajectory`: the loss on the principal plane of one member's training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from crar_model.agents import BLOCKS, select
+from crar_model.batches import complete_batch
+from crar_model.checkpoints import load_checkpoint, load_plain
+from crar_model.errors import UserError
+from crar_model.losses import loss_terms, total, value_targets
+from crar_model.networks import Params
+from crar_model.training.shard import snapshot_folder
+from landscape_tools.trajectories import sample_trajectory
+from reports.figures.style import house_style, save_figure
+from reports.landscape import save_netcdf
+from reports.markdown import render
+from reports.models import loss_settings
+
+
+def write_trajectory(run: Path, folder: Path, *, member: int = 0, resolution: int = 25, image: str = "png", command: str = "") -> Path:
+    """Write `report.md`, a figure and `trajectory.nc`; returns the report's path.
+
+    The batch is the complete one and its bootstrap values are the final model's, so all points see one loss. Blocks that did
+    not train (a frozen transfer's dynamics) are no part of the plane.
+
+    Args:
+        run: run folder trained with `--snapshots`.
+        member: which of its members.
+        resolution: points per axis.
+
+    Raises:
+        UserError: without at least 3 snapshots, for a resolution below 2 or an unknown format.
+    """
+    if resolution < 2:
+        raise UserError(f"--resolution is {resolution}; give at least 2")
+    if image not in ("png", "svg"):
+        raise UserError(f"--format is {image!r}; choose png or svg")
+    files = sorted(snapshot_folder(run, member).glob("*.pt"))
+    if len(files) < 3:
+        raise UserError(
+            f"{run}: {len(files)} snapshots of member {member}; a plane needs 3: train with --snapshots and a --checkpoint-interval"
+        )
+    model = load_checkpoint(run / f"member-{member}.pt")
+    points: list[Params] = [{name: value.double() for name, value in load_plain(file).items()} for file in files]
+    settings, final = loss_settings(model), points[-1]
+    batch = complete_batch(inverse=model.inverse, dtype=torch.float64)
+    batch = replace(batch, value_target=value_targets(model.agent, final, batch, settings))
+    still = tuple(b for b in BLOCKS if all(torch.equal(points[0][n], v) for n, v in select(final, (b,)).items()))
+    fixed = select(final, still)
+    moving = [{name: value for name, value in point.items() if name not in fixed} for point in points]
+
+    def loss(params: Params) -> dict[str, Tensor]:
+        values = loss_terms(model.agent, fixed | params, batch, settings)
+        return values | {"total": total(values, settings)}
+
+    data = sample_trajectory(loss, moving, resolution=resolution)
+    updates = [int(file.stem) for file in files]
+    data = data.assign_coords(snapshot=updates).assign_attrs(member=member, digest=model.digest, command=command, frozen=",".join(still))
+    save_netcdf(data, folder / "trajectory.nc")
+    with house_style():
+        figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+        axes = figure.subplots()
+        values = data["total"].values
+        levels = np.geomspace(np.nanmin(values), np.nanmax(values), 25)
+        drawn = axes.contourf(data["x"], data["y"], values, levels=levels, norm=LogNorm(), cmap="viridis")
+        axes.plot(data["snapshot_x"], data["snapshot_y"], "o-", color="white", markeredgecolor="black", markersize=4)
+        axes.set(
+            xlabel=f"first axis ({100 * data.attrs['explained_x']:.0f} % of the variance)",
+            ylabel=f"second axis ({100 * data.attrs['explained_y']:.0f} %)", title="total loss on the plane of the trajectory",
+        )  # fmt: skip
+        axes.grid(visible=False)
+        figure.colorbar(drawn, ax=axes, label="total loss", format="%.2g").set_ticks(list(levels[::6]))
+    name = save_figure(figure, folder / "trajectory", image).name
+    return render(
+        "trajectory.md",
+        folder / "report.md",
+        command=command,
+        run=run,
+        member=member,
+        data=data,
+        figure=name,
+        updates=updates,
+        frozen=still,
+    )
