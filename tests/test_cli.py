@@ -54,19 +54,28 @@ def test_train_and_transfer_from_a_config_file(tmp_path: Path) -> None:
 
 
 def test_landscape_of_the_shipped_pair(tmp_path: Path) -> None:
-    done = crar("landscape", "--points", 11, "--out", tmp_path / "ls")
+    done = crar("landscape", "--points", 11, "--resolution", 5, "--out", tmp_path / "ls")
     assert done.returncode == 0, done.stderr
     report = (tmp_path / "ls" / "report.md").read_text()
-    found = json.loads((tmp_path / "ls" / "results.json").read_text())["certificate"]
-    # The shipped failure converges to a strict local minimum that is still swapped, and its embedding has dynamics of its own.
+    results = json.loads((tmp_path / "ls" / "results.json").read_text())
+    found, paths = results["certificate"], results["paths"]
+    # The shipped failure converges to a strict local minimum that is still swapped ...
     assert found["verdict"] == "minimum"
     assert found["match"]["verdict"] == "swapped"
     assert found["subgradient_norm"] < 1e-6
     assert found["signature"]["negative"] == 0
     assert found["signature"]["positive"] + found["kinks"] + found["signature"]["flat"] == 62
-    assert found["adapted_transition"] < 1e-4
+    # ... out of which a path leads over next to nothing, in embedding space and, lifted, in the weights ...
+    assert 0 <= paths["frozen"]["barrier"] < 0.05 * results["barriers"]["embedding"]["total"]["climb"]
+    assert paths["lifted"]["reached"] == 1.0
+    # ... its embedding has dynamics of its own, and released it stays swapped at the base's level.
+    assert results["adapted"]["terms"]["transition"] < 1e-3
+    assert results["released"]["match"]["verdict"] == "swapped"
+    assert results["released"]["terms"]["total"] < 1.1 * results["optimum_terms"]["total"]
+    assert paths["free"]["barrier"] <= paths["frozen"]["barrier"]
+    assert paths["valleys"]["barrier"] < 0.2
     assert str(samples.FAILED) in report or "failed.pt" in report
-    for name in ("lines.png", "embeddings.png", "lines.nc", "results.json"):
+    for name in ("lines.png", "embeddings.png", "surface.png", "paths.png", "lines.nc", "surface.nc", "paths.nc", "results.json"):
         assert 0 < (tmp_path / "ls" / name).stat().st_size < 200_000
 
 
@@ -110,6 +119,16 @@ def bad_cases(folder: Path, base: Path, run: Path) -> dict[str, tuple[list[objec
         "checkpoint without maze": (["landscape", "--from", folder / "mazeless.pt", *out], "--from-maze"),
         "unknown side of a maze": (["landscape", "--from", folder / "mazeless.pt", "--from-maze", "simple-odd", *out], "--from-maze"),
         "too few points": (["landscape", "--points", 1, *out], "--points"),
+        "a surface of one point": (["landscape", "--resolution", 1, *out], "--resolution"),
+        "unknown block": (["landscape", "--blocks", "transition,rewards", *out], "rewards"),
+        "the encoder as a block of the dynamics": (["landscape", "--blocks", "encoder", *out], "--blocks"),
+        "unknown term": (["landscape", "--terms", "balls", *out], "balls"),
+        "no term": (["landscape", "--terms", ",", *out], "--terms"),
+        "unknown space": (["landscape", "--space", "image", *out], "--space"),
+        "unknown format": (["landscape", "--format", "pdf", *out], "--format"),
+        "unknown format of the theorem": (["theorem", "--format", "pdf", *out], "--format"),
+        "a base is no transfer": (["claims", "--transfer", run, *out], "names no base"),
+        "a run without snapshots": (["trajectory", run, *out], "--snapshots"),
         "report without runs": (["report", "--base", folder / "nowhere", "--transfer", run, *out], "nowhere"),
         "unwritable output": (["train", "--updates", 1, "--out", folder / "note.pt" / "run"], "note.pt"),
     }
@@ -143,7 +162,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, base_run: Path) -
         assert hint in errors, (name, errors)
 
 
-@pytest.mark.parametrize("command", ["train", "transfer", "evaluate", "landscape", "report", "demo"])
+@pytest.mark.parametrize("command", ["train", "transfer", "evaluate", "landscape", "theorem", "claims", "trajectory", "report", "demo"])
 def test_help_gives_defaults(command: str) -> None:
     done = crar(command, "--help")
     assert done.returncode == 0

@@ -71,3 +71,33 @@ def test_unusable_paths() -> None:
         bezier_path(ring, at(0, 0), at(1, 0), points=2)
     with pytest.raises(ValueError, match="differ in their parameters"):
         elastic_band(ring, at(0, 0), {"y": torch.zeros(2)})
+
+
+def ridge(point: dict[str, Tensor]) -> Tensor:
+    """Two wells and a ridge between them that is far narrower than the gap between two images."""
+    x, y = point["x"][..., 0], point["x"][..., 1]
+    return 0.1 * (x**2 - 1) ** 2 + y**2 + 0.5 * torch.exp(-(((x - 0.51) / 0.02) ** 2))
+
+
+def test_a_ridge_between_two_images_is_seen() -> None:
+    path = elastic_band(ridge, at(-1, 0), at(1, 0), images=6, iterations=40, batched=True, samples=64)
+    assert float(path.losses.max()) < 0.2  # no image stands on it
+    assert path.barrier > 0.45
+    assert path.where == pytest.approx(0.755, abs=0.02)
+
+
+def test_zooms_lower_the_bound_to_the_saddle() -> None:
+    """A coarse chain cuts the corner of the curved valley; zooms follow it."""
+    coarse = elastic_band(mueller_brown, at(-0.558, 1.442), at(0.623, 0.028), images=7, iterations=300, spring=0.5)
+    fine = elastic_band(mueller_brown, at(-0.558, 1.442), at(0.623, 0.028), images=7, iterations=600, spring=0.5, zooms=4)
+    assert coarse.barrier > fine.barrier + 0.05
+    assert fine.barrier == pytest.approx(1.46700 - 0.40665, abs=2e-3)
+    assert fine.barrier >= 1.46700 - 0.40665 - 1e-4  # a bound from above
+
+
+def test_batched_and_mapped_losses_give_the_same_path() -> None:
+    options = {"images": 9, "iterations": 30}
+    one = elastic_band(ridge, at(-1, 0.1), at(1, 0), **options)  # type: ignore[arg-type]
+    two = elastic_band(ridge, at(-1, 0.1), at(1, 0), batched=True, **options)  # type: ignore[arg-type]
+    assert torch.allclose(one.points["x"], two.points["x"], atol=1e-10)
+    assert one.barrier == pytest.approx(two.barrier)

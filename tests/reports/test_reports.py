@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,22 +12,31 @@ import pytest
 import xarray as xr
 from PIL import Image
 
+from crar_model.checkpoints import load_checkpoint
+from crar_model.errors import UserError
 from crar_model.evaluation import evaluate
 from crar_model.settings import LossSettings, TrainSettings
-from crar_model.training.members import transfer_plan
+from crar_model.training.members import base_plan, transfer_plan
 from crar_model.training.runner import run_plan
+from reports.dissection import LandscapeOptions
 from reports.landscape import write_landscape
+from reports.many import write_claims
 from reports.markdown import table
 from reports.runs import Run, repeat_command
 from reports.samples import BASE, FAILED
 from reports.study import RELEASED, write_study
 from reports.subject import SHOWN, load_subject
+from reports.trajectory import write_trajectory
 
 SHARED = Path(__file__).parents[3] / "shared" / "reference" / "original_scores.csv"
 
 
+QUICK = LandscapeOptions(points=21, resolution=5, quick=True)
+
+
 def test_landscape_report(tmp_path: Path) -> None:
-    report = write_landscape(FAILED, BASE, tmp_path, points=21, certificate=False, command="crar landscape --out x")
+    options = replace(QUICK, certificate=False)
+    report = write_landscape(FAILED, BASE, tmp_path, options=options, command="crar landscape --out x")
     text = report.read_text()
     assert "crar landscape --out x" in text
     for picture in tmp_path.glob("*.png"):
@@ -35,19 +46,46 @@ def test_landscape_report(tmp_path: Path) -> None:
             assert image.width > 600
     results = json.loads((tmp_path / "results.json").read_text())
     pair = load_subject(FAILED, BASE)
+    own = {
+        end: evaluate(pair.agent, params, inverse=pair.inverse, settings=LossSettings()).terms
+        for end, params in ((0, pair.failed), (-1, pair.optimum))
+    }
+    same = [term for term in SHOWN if term not in ("value", "total")]  # bootstrap values are frozen at the optimum's
     with xr.open_dataset(tmp_path / "lines.nc", engine="h5netcdf") as lines:
         assert set(lines.sizes.items()) == {("space", 3), ("t", 21)}
-        for end, params in ((0, pair.failed), (-1, pair.optimum)):
-            own = evaluate(pair.agent, params, inverse=pair.inverse, settings=LossSettings()).terms
-            for term in SHOWN:
-                if term in ("value", "total"):
-                    continue  # bootstrap values are frozen at the optimum's
-                for space in ("weight", "embedding", "aligned"):
-                    value = float(lines[term].sel(space=space).isel(t=end))
-                    assert value == pytest.approx(own[term], rel=1e-9, abs=1e-12), (term, space, end)
+        for end, term in itertools.product(own, same):
+            for space in ("weight", "embedding", "aligned"):
+                value = float(lines[term].sel(space=space).isel(t=end))
+                assert value == pytest.approx(own[end][term], rel=1e-9, abs=1e-12), (term, space, end)
+    with xr.open_dataset(tmp_path / "surface.nc", engine="h5netcdf") as surface:
+        assert surface.attrs["failed"] == pair.failed_file.digest
+        for end, x in ((0, 0.0), (-1, 1.0)):
+            for term in same:
+                assert float(surface[term].sel(x=x, y=0.0)) == pytest.approx(own[end][term], rel=1e-9, abs=1e-12)
+        assert float(surface["total"].sel(x=0.0, y=1.0)) == pytest.approx(results["adapted"]["terms"]["total"], rel=1e-9)
+    assert "Plotly.newPlot" in (tmp_path / "surface.html").read_text()
+    assert 'src="http' not in (tmp_path / "surface.html").read_text()
     assert results["certificate"] is None
     assert "Is the failed encoder" not in text
     assert results["barriers"]["embedding"]["random_pairs"]["climb"] > 0
+    assert results["second_opinion"]["line"] < 1e-5
+    assert results["second_opinion"]["plane"] < 1e-5
+    assert [c["id"] for c in results["claims"]] == [f"S{k}" for k in range(1, 11)]
+
+
+def test_landscape_in_weight_space_of_chosen_terms_and_blocks(tmp_path: Path) -> None:
+    options = replace(
+        QUICK, certificate=False, space="weight", align=False, blocks=("transition",), terms=("ball", "transition"), image="svg"
+    )  # fmt: skip
+    text = write_landscape(FAILED, BASE, tmp_path, options=options).read_text()
+    assert "surface.svg" in text
+    assert (tmp_path / "surface.svg").exists()
+    assert not list(tmp_path.glob("*.png"))
+    with xr.open_dataset(tmp_path / "surface.nc", engine="h5netcdf") as surface:
+        assert set(surface.data_vars) == {"ball", "transition", "total"}
+        assert surface.attrs["blocks"] == "transition"
+    with xr.open_dataset(tmp_path / "lines.nc", engine="h5netcdf") as lines:
+        assert list(lines["space"].values) == ["embedding", "weight"]
 
 
 def test_landscape_says_when_the_dynamics_differ(base_run: Path, tmp_path: Path) -> None:
@@ -55,8 +93,35 @@ def test_landscape_says_when_the_dynamics_differ(base_run: Path, tmp_path: Path)
     base = base_run / "member-0.pt"
     for variant in ("unfreeze", "freeze"):
         run_plan(transfer_plan(settings, [base], variant, 1), tmp_path / variant, tensorboard=False)
-        report = write_landscape(tmp_path / variant / "member-0.pt", base, tmp_path / f"{variant}-report", points=5, certificate=False)
+        options = replace(QUICK, certificate=False)
+        report = write_landscape(tmp_path / variant / "member-0.pt", base, tmp_path / f"{variant}-report", options=options)
         assert ("has changed its dynamics" in report.read_text()) == (variant == "unfreeze")
+
+
+def test_claims_over_runs_go_on_where_they_stopped(freeze_run: Path, tmp_path: Path) -> None:
+    first = write_claims([freeze_run / "member-0.pt"], tmp_path / "c", quick=True, limit=2)
+    assert "over 1 transfers" in first.read_text()
+    (kept,) = (tmp_path / "c" / "pairs").iterdir()
+    written = kept.stat().st_mtime_ns
+    with pytest.raises(UserError, match="--resume"):
+        write_claims([freeze_run], tmp_path / "c", quick=True, limit=2)
+    again = write_claims([freeze_run], tmp_path / "c", quick=True, limit=2, resume=True)
+    assert "over 2 transfers" in again.read_text()
+    assert kept.stat().st_mtime_ns == written
+    assert len(json.loads((tmp_path / "c" / "results.json").read_text())["pairs"]) == 2
+
+
+def test_trajectory_report(tmp_path: Path) -> None:
+    settings = TrainSettings(updates=40, checkpoint_interval=10, snapshots=True, workers=1)
+    run_plan(base_plan(settings, 2), tmp_path / "run", tensorboard=False)
+    text = write_trajectory(tmp_path / "run", tmp_path / "out", member=1, resolution=5).read_text()
+    assert "5 snapshots" in text
+    with xr.open_dataset(tmp_path / "out" / "trajectory.nc", engine="h5netcdf") as data:
+        assert list(data["snapshot"].values) == [0, 10, 20, 30, 40]
+        assert float(data["distance"][-1]) == pytest.approx(0, abs=1e-9)
+        last = load_checkpoint(tmp_path / "run" / "member-1.pt")
+        own = evaluate(last.agent, last.parameters, inverse=False, settings=LossSettings()).terms
+        assert float(data["transition_true"][-1]) == pytest.approx(own["transition"], rel=1e-6)
 
 
 def test_study_report(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
