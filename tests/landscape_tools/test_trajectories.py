@@ -34,7 +34,7 @@ def test_a_flat_trajectory_lies_on_its_plane() -> None:
 def test_what_a_plane_leaves_out_is_said() -> None:
     data = sample_trajectory(bowl, spiral(0.8), resolution=3)
     assert int(data["distance"].values.argmax()) == 4
-    assert float(data["distance"][4]) == pytest.approx(0.8, abs=0.1)
+    assert 0.4 < float(data["distance"][4]) <= 0.8  # the plane leans towards it
     assert abs(float(data["bowl_true"][4] - data["bowl_projected"][4])) > 1e-3
 
 
