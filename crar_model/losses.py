@@ -92,7 +92,7 @@ def loss_terms(
         elif term == "consecutive":
             values[term] = _pairwise(x - x_next, settings).mean(-1)
         elif term == "value":
-            values[term] = _value_term(agent, params, batch, settings, x, target)
+            values[term] = _value_term(agent, params, batch, settings, embedding, x, target)
         elif term == "interpret":
             values[term] = _interpret(agent, params, x)
         elif term == "pairing":
@@ -160,11 +160,16 @@ def _pair_difference(embedding: Tensor, x: Tensor, batch: Batch) -> Tensor:
     return embedding[..., batch.pairs[0], :] - embedding[..., batch.pairs[1], :]
 
 
-def _value_term(agent: DenseAgent, params: Params, batch: Batch, settings: LossSettings, x: Tensor, target: Params | None) -> Tensor:
+def _value_term(
+    agent: DenseAgent, params: Params, batch: Batch, settings: LossSettings, embedding: Tensor, x: Tensor, target: Params | None
+) -> Tensor:
     wanted = batch.value_target
     if wanted is None:
         wanted = value_targets(agent, params, batch, settings, target)
-    values = agent.value(params, x)  # (*members, B, 4)
+    if batch.current.dim() == 1 and embedding.shape[-2] < batch.current.shape[0]:
+        values = agent.value(params, embedding).index_select(-2, batch.current)  # each state once: it does not depend on the action
+    else:
+        values = agent.value(params, x)  # (*members, B, 4)
     action = batch.action.expand(values.shape[:-1]).unsqueeze(-1)
     taken = values.gather(-1, action).squeeze(-1)
     error = (taken - wanted).square().mean(-1)

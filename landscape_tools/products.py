@@ -68,7 +68,7 @@ def sample_product(
     map_outer: Any = outer if batched else torch.func.vmap(torch.func.vmap(outer, in_dims=(0, None)), in_dims=(None, 0))
     with torch.no_grad():
         features = torch.cat([map_inner(_along(*first, xs[at : at + CHUNK_LIMIT])) for at in range(0, len(xs), CHUNK_LIMIT)])
-    columns, rows = _block(features, second[0], memory // threads, len(ys), chunk)
+    columns, rows = _block(features, second[0], memory // threads, -(-len(ys) // threads), chunk)  # work for every thread
     passes = [(i, j) for i in range(0, len(ys), rows) for j in range(0, len(xs), columns)]
 
     def evaluate(number: int) -> dict[str, np.ndarray[Any, Any]]:

@@ -74,7 +74,7 @@ def _s6(d: Plain) -> tuple[str, str]:
     barrier = d["paths"]["frozen"]["barrier"]
     text = "straight " + ", ".join(f"{c:.2g} ({s})" for s, c in climbs.items()) + f"; path {barrier:.2g}"
     if barrier > 0.1 * climbs["embedding"] and barrier > 1e-3:
-        return text, UNDECIDED if d["quick"] else HOLDS  # a short search bounds nothing from below
+        return text, HOLDS if d["paths"]["frozen"]["converged"] else UNDECIDED  # an unfinished search bounds nothing from below
     return text, FAILS
 
 
@@ -124,7 +124,7 @@ RULES: tuple[tuple[str, str, str, Callable[[Plain], tuple[str, str]]], ...] = (
     ("S3", "the failed losses are nearly the base's", "transition, random_pairs, consecutive within a factor 2; exceptions: transition below 10", _s3),
     ("S4", "transition error at most two edges, one near a side", "largest error 2, mean near a side 1, in edges; exceptions: under 10 % above 2", _s4),
     ("S5", "midpoints are 0, and random_pairs and consecutive peak there", "peaks within 0.4 to 0.6 of the embedding line, midpoint under 0.5 edges", _s5),
-    ("S6", "a steep barrier separates failed and global optimum", "path's barrier above a tenth of the straight climb; a bound from above", _s6),
+    ("S6", "a steep barrier separates failed and global optimum", "barrier of a converged path above a tenth of the straight climb", _s6),
     ("S7", "the failed encoder is in a local minimum while the dynamics are frozen", "certificate on the full batch", _s7),
     ("S8", "training the dynamics turns it into a global minimum or opens a way", "joint descent from the failed model within 10 % of the base's total", _s8),
     ("S9", "a change of the dynamics changes the encoder's landscape", "0 unmoved, above 0 moved; exceptions: symmetries, see `crar theorem`", _s9),

@@ -14,7 +14,7 @@ import numpy as np
 from crar_model.checkpoints import load_checkpoint, write_text
 from crar_model.errors import UserError
 from reports import console
-from reports.claims import HOLDS, RULES, decide
+from reports.claims import RULES, decide
 from reports.dissection import LandscapeOptions, dissect
 from reports.markdown import number, render
 from reports.models import expand
@@ -110,7 +110,7 @@ def verdicts(group: Sequence[Plain]) -> dict[str, tuple[str, str]]:
         counts = Counter(decide(d)[number_].verdict for d in group)
         most, size = counts.most_common(1)[0]
         text = ", ".join(f"{verdict} {count}" for verdict, count in counts.most_common())
-        result[name] = (most if size >= 0.8 * len(group) else f"mixed, {HOLDS} in {counts[HOLDS]} of {len(group)}", text)
+        result[name] = (most if size >= 0.8 * len(group) else "mixed", text)
     return result
 
 

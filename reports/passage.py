@@ -7,7 +7,7 @@ exist for every embedding on the way.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -118,6 +118,10 @@ def find_passage(
     with ThreadPoolExecutor(max_workers=2) as pool:  # each is a chain of small steps, so the two share the cores
         first_lane, second_lane = pool.submit(with_frozen), pool.submit(with_free)
         (frozen, curve, lifted), (free, valleys) = first_lane.result(), second_lane.result()
+    if free.barrier > frozen.barrier:  # frozen dynamics are one way of moving them
+        count = len(frozen.losses)
+        still_there = {name: value.expand(count, *value.shape) for name, value in select(beginning, blocks).items()}
+        free = replace(frozen, points=frozen.points | still_there)
     return Passage(frozen, curve, free, valleys, lifted)
 
 

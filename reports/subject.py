@@ -24,7 +24,9 @@ from landscape_tools.composite import Composite
 from landscape_tools.points import unflatten
 from reports.models import loss_settings
 
-SHOWN = (*(term for term in TERMS if term != "interpret"), "total")
+FOLLOWED = tuple(term for term in TERMS if term != "interpret")
+"""Terms that training follows."""
+SHOWN = (*FOLLOWED, "total")
 """Terms that reports draw."""
 
 

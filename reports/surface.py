@@ -13,7 +13,7 @@ from crar_model.networks import Params
 from landscape_tools.points import difference, norm
 from landscape_tools.products import sample_product
 from landscape_tools.sampling import Progress
-from reports.subject import SHOWN, Subject
+from reports.subject import FOLLOWED, SHOWN, Subject
 
 SPAN = (-0.25, 1.25)
 """Both axes: 0 is the failed model, 1 the global optimum's encoder and the dynamics adapted to the failed embedding."""
@@ -52,7 +52,7 @@ def encoder_dynamics(
     def outer(embeddings: Tensor, dynamics: Params) -> dict[str, Tensor]:
         each = {name: value.unsqueeze(1) for name, value in dynamics.items()}
         # Blocks that do not move have one axis of 1 each: one network on every embedding.
-        values = subject.terms({name: value[None, None] for name, value in still.items()} | each, embeddings)
+        values = subject.terms({name: value[None, None] for name, value in still.items()} | each, embeddings, FOLLOWED)
         return {name: values[name] for name in terms}
 
     axis = torch.linspace(*SPAN, resolution, dtype=torch.float64)
