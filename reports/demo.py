@@ -10,6 +10,7 @@ from crar_model.training.members import Plan, base_plan, transfer_plan
 from crar_model.training.runner import RunResult, run_plan
 from reports.console import print_evaluation, progress_bar
 from reports.defaults import TRANSFER_DEFAULTS
+from reports.dissection import LandscapeOptions
 from reports.landscape import write_landscape
 from reports.models import judge
 from reports.runs import Run
@@ -52,8 +53,8 @@ def run_demo(folder: Path, *, seed: int = 0, resume: bool = False, command: str 
     verdict = failed.evaluation.match.verdict if failed.evaluation.match else ""
     landscape = None
     if verdict != "matched":
-        line_command = f"crar landscape --from {failed.path} --to {base.path} --out {folder / 'landscape'}"
-        write_landscape(failed.path, base.path, folder / "landscape", command=line_command)
+        line_command = f"crar landscape --quick --from {failed.path} --to {base.path} --out {folder / 'landscape'}"
+        write_landscape(failed.path, base.path, folder / "landscape", options=LandscapeOptions(quick=True), command=line_command)
         landscape = Path("landscape/report.md")
     return write_study([folder / "base"], runs, folder, command=command, landscape=landscape)
 

@@ -9,6 +9,7 @@ import xarray as xr
 from torch import Tensor
 
 from crar_model.agents import select
+from crar_model.errors import UserError
 from crar_model.networks import Params
 from landscape_tools.points import difference, norm
 from landscape_tools.products import sample_product
@@ -57,6 +58,10 @@ def encoder_dynamics(
 
     axis = torch.linspace(*SPAN, resolution, dtype=torch.float64)
     axis = torch.unique(torch.cat((axis, torch.tensor([0.0, 1.0], dtype=torch.float64)))) if resolution > 2 else axis
+    if all(torch.equal(adapted[name], value) for name, value in moving.items()):
+        raise UserError(
+            f"--blocks {','.join(blocks)}: training them on the failed embedding changes nothing, so there is no second axis; name others"
+        )
     second = difference(select(adapted, blocks), moving)
     first = difference(ends[1], ends[0])
     surface = sample_product(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+import xarray as xr
 
 from crar_model.agents import DYNAMICS, select
+from crar_model.errors import UserError
 from reports.samples import BASE, FAILED
 from reports.subject import load_subject
+from reports.surface import encoder_dynamics
 
 
 @pytest.mark.parametrize("end", ["failed", "optimum"])
@@ -35,3 +40,44 @@ def test_dynamics_with_an_axis_of_their_own_meet_every_embedding() -> None:
             alone = subject.terms({name: k * value for name, value in subject.dynamics.items()}, embeddings[j])
             for term in ("transition", "reward", "value", "total"):
                 assert float(table[term][i, j]) == pytest.approx(float(alone[term]), rel=1e-10)
+
+
+def test_heights_of_many_points_are_the_total() -> None:
+    subject = load_subject(FAILED, BASE)
+    whole = {name: torch.stack([value, 0.9 * value]) for name, value in subject.failed.items()}
+    wanted = [float(subject.terms({name: value[k] for name, value in whole.items()})["total"]) for k in range(2)]
+    assert subject.heights({})(whole).tolist() == pytest.approx(wanted, rel=1e-12)
+    encoders = select(whole, ("encoder",))
+    own = [float(subject.terms(subject.dynamics | {n: v[k] for n, v in encoders.items()})["total"]) for k in range(2)]
+    assert subject.heights(subject.dynamics)(encoders).tolist() == pytest.approx(own, rel=1e-12)
+    embeddings = {"embedding": torch.stack([subject.embedding({n: v[k] for n, v in encoders.items()}) for k in range(2)])}
+    assert subject.heights(subject.dynamics)(embeddings).tolist() == pytest.approx(own, rel=1e-12)
+    smooth = subject.heights(subject.dynamics, 1e-3)(embeddings)  # above the exact one by at most smoothing * log(3)
+    assert all(0 <= float(a) - b < 1.2e-3 for a, b in zip(smooth, own, strict=True))
+
+
+def test_a_surface_needs_a_second_axis() -> None:
+    subject = load_subject(FAILED, BASE)
+    with pytest.raises(UserError, match="--blocks transition"):
+        encoder_dynamics(subject, subject.failed, ("transition",), resolution=3, space="embedding", align=True)
+
+
+def test_an_interrupted_surface_equals_an_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = load_subject(FAILED, BASE)
+    adapted = {name: 1.1 * value for name, value in subject.failed.items()}
+    monkeypatch.setattr("landscape_tools.sampling.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("landscape_tools.products.CHUNK_LIMIT", 2)
+
+    def draw(store: Path | None, stop: int) -> xr.Dataset:
+        def tick(done: int, _: int) -> None:
+            if done >= stop:
+                raise KeyboardInterrupt
+
+        return encoder_dynamics(subject, adapted, DYNAMICS, resolution=5, space="embedding", align=True, store=store, progress=tick)
+
+    with pytest.raises(KeyboardInterrupt):
+        draw(tmp_path / "part.npz", 9)
+    assert (tmp_path / "part.npz").exists()
+    resumed, whole = draw(tmp_path / "part.npz", 1000), draw(None, 1000)
+    assert resumed.identical(whole)
+    assert not (tmp_path / "part.npz").exists()
