@@ -78,9 +78,14 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
             os.unlink(temporary)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes atomically; see :func:`write_atomically`."""
+    write_atomically(path, lambda stream: void(stream.write(content)))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, UTF-8."""
-    write_atomically(path, lambda stream: void(stream.write(text.encode("utf-8"))))
+    write_bytes(path, text.encode("utf-8"))
 
 
 def void(_: object) -> None:

@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 
 from crar_model.agents import DYNAMICS, select
-from crar_model.checkpoints import write_atomically, write_text
+from crar_model.checkpoints import write_bytes, write_text
 from landscape_tools.lines import barrier
 from reports import console
 from reports.claims import decide
@@ -133,8 +133,4 @@ def save_netcdf(data: xr.Dataset, path: Path) -> None:
     """Write a dataset as compressed netCDF, atomically."""
     content = data.to_netcdf(engine="h5netcdf", encoding={name: {"zlib": True} for name in data.data_vars})
     assert content is not None
-    write_atomically(path, lambda stream: _write_all(stream, bytes(content)))
-
-
-def _write_all(stream: Any, content: bytes) -> None:
-    stream.write(content)
+    write_bytes(path, bytes(content))

@@ -6,13 +6,12 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image
 
-from crar_model.checkpoints import write_atomically
+from crar_model.checkpoints import write_atomically, write_bytes
 
 TERM_COLORS = {
     "transition": "#0072B2",
@@ -66,9 +65,5 @@ def save_figure(figure: Figure, stem: Path, image: str) -> Path:
     raw = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "crar"}):
         figure.savefig(raw, format="svg", bbox_inches="tight", pad_inches=0.05, metadata={"Date": None})
-    write_atomically(path, lambda stream: _write(stream, raw.getvalue()))
+    write_bytes(path, raw.getvalue())
     return path
-
-
-def _write(stream: BinaryIO, content: bytes) -> None:
-    stream.write(content)
