@@ -24,14 +24,14 @@ class Lifted:
     """A path of parameters.
 
     Attributes:
-        end: the parameters at its end.
+        points: name -> (corners, ...), from the start to the end.
         missed: largest distance, over the path, of the outputs from those asked for.
         smallest_singular: smallest singular value of the outputs' Jacobian met.
         length: way walked in the parameters.
         reached: share of the targets that were met before a step failed; 1 when all were.
     """
 
-    end: dict[str, Tensor]
+    points: dict[str, Tensor]
     missed: float
     smallest_singular: float
     length: float
@@ -52,7 +52,7 @@ def lift(outputs: Outputs, start: Point, targets: Tensor, *, tolerance: float = 
     like = dict(start)
     vector = flatten(start).detach()
     derivative: Any = torch.func.jacrev(lambda v: outputs(unflatten(v, like)))
-    missed, singular, length = 0.0, float("inf"), 0.0
+    missed, singular, length, corners = 0.0, float("inf"), 0.0, [vector]
     here = outputs(unflatten(vector, like)).detach()
     for number, target in enumerate(targets):
         todo = [target]
@@ -72,8 +72,9 @@ def lift(outputs: Outputs, start: Point, targets: Tensor, *, tolerance: float = 
                 length += float((tried - vector).norm())
                 missed = max(missed, gap)
                 vector, here = tried, todo.pop()
+                corners.append(vector)
             elif len(todo) <= halvings:
                 todo.append(0.5 * (here + todo[-1]))
             else:
-                return Lifted(unflatten(vector, like), missed, singular, length, number / len(targets))
-    return Lifted(unflatten(vector, like), missed, singular, length, 1.0)
+                return Lifted(unflatten(torch.stack(corners), like), missed, singular, length, number / len(targets))
+    return Lifted(unflatten(torch.stack(corners), like), missed, singular, length, 1.0)

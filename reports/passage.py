@@ -16,7 +16,7 @@ from crar_model.agents import DYNAMICS, select
 from crar_model.networks import Params
 from landscape_tools.curves import bezier_path
 from landscape_tools.lifting import Lifted, lift
-from landscape_tools.paths import Path, elastic_band
+from landscape_tools.paths import Path, elastic_band, exact_values, sample_polygon
 from reports.subject import Subject
 
 SMOOTHING = 1e-3
@@ -44,14 +44,15 @@ class Passage:
         free: from the same start, the dynamics move too.
         valleys: from the released model (swapped embedding, dynamics of its own) to the optimum, everything moves; None
             when nothing was released.
-        lifted: the frozen path as a path of encoder weights; None in weight space.
+        lifted: the frozen path as a path of encoder weights, and the barrier of its polygon in weight space; None in
+            weight space.
     """
 
     frozen: Path
     curve: Path
     free: Path
     valleys: Path | None
-    lifted: Lifted | None
+    lifted: tuple[Lifted, float] | None
 
     def plain(self) -> dict[str, Any]:
         """As plain data."""
@@ -62,12 +63,12 @@ class Passage:
                 "force": path.force, "converged": path.converged, "iterations": path.iterations, "length": path.length,
             }  # fmt: skip
 
-        lifted = self.lifted
+        lifted, barrier = self.lifted or (None, float("nan"))
         return {
             "frozen": numbers(self.frozen), "curve": numbers(self.curve), "free": numbers(self.free),
             "valleys": None if self.valleys is None else numbers(self.valleys),
             "lifted": None if lifted is None else {
-                "reached": lifted.reached, "missed": lifted.missed, "smallest_singular": lifted.smallest_singular, "length": lifted.length,
+                "barrier": barrier, "reached": lifted.reached, "missed": lifted.missed, "smallest_singular": lifted.smallest_singular, "length": lifted.length,
             },
         }  # fmt: skip
 
@@ -96,13 +97,16 @@ def find_passage(
     free_loss = subject.heights(still, SMOOTHING), subject.heights(still)
     free_ends = [end | select(params, blocks) for end, params in zip(ends, (beginning, goal), strict=True)]
 
-    def with_frozen() -> tuple[Path, Path, Lifted | None]:
+    def with_frozen() -> tuple[Path, Path, tuple[Lifted, float] | None]:
         frozen = elastic_band(frozen_loss[0], *ends, exact=frozen_loss[1], zooms=effort.zooms, **options)
         curve = bezier_path(frozen_loss[0], *ends, exact=frozen_loss[1], batched=True, points=15, iterations=effort.iterations, rate=0.02)
         if space == "weight" or not effort.lift:
             return frozen, curve, None
         encoder = select(beginning, ("encoder",))
-        return frozen, curve, lift(subject.outputs, encoder, frozen.points["embedding"].flatten(1))
+        lifted = lift(subject.outputs, encoder, frozen.points["embedding"].flatten(1))
+        corners = torch.cat([value.flatten(1) for value in lifted.points.values()], dim=1)
+        _, heights = sample_polygon(exact_values(frozen_loss[1], encoder, batched=True), corners, samples=8)
+        return frozen, curve, (lifted, max(0.0, float(heights.max() - heights[0])))
 
     def with_free() -> tuple[Path, Path | None]:
         free = elastic_band(free_loss[0], *free_ends, exact=free_loss[1], zooms=min(2, effort.zooms), **options)

@@ -68,6 +68,7 @@ def test_landscape_of_the_shipped_pair(tmp_path: Path) -> None:
     # ... out of which a path leads over next to nothing, in embedding space and, lifted, in the weights ...
     assert 0 <= paths["frozen"]["barrier"] < 0.05 * results["barriers"]["embedding"]["total"]["climb"]
     assert paths["lifted"]["reached"] == 1.0
+    assert paths["lifted"]["barrier"] < 0.05 * results["barriers"]["weight"]["total"]["climb"]
     # ... its embedding has dynamics of its own, and released it stays swapped at the base's level.
     assert results["adapted"]["terms"]["transition"] < 1e-3
     assert results["released"]["match"]["verdict"] == "swapped"

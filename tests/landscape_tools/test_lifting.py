@@ -21,7 +21,9 @@ def test_a_lifted_path_has_the_outputs_asked_for() -> None:
     way = here + torch.linspace(0, 1, 12, dtype=torch.float64).unsqueeze(1) * torch.tensor([1.5, -0.4], dtype=torch.float64)
     lifted = lift(bent, START, way)
     assert lifted.reached == 1.0
-    assert bent(lifted.end).tolist() == pytest.approx(way[-1].tolist(), abs=1e-6)
+    end = {name: value[-1] for name, value in lifted.points.items()}
+    assert torch.equal(lifted.points["a"][0], START["a"])
+    assert bent(end).tolist() == pytest.approx(way[-1].tolist(), abs=1e-6)
     assert lifted.missed <= 1e-6
     assert lifted.length >= float((way[-1] - here).norm()) / 3
     assert lifted.smallest_singular > 0.1
