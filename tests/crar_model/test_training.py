@@ -150,7 +150,9 @@ def test_ctrl_c_saves_and_exits_130(tmp_path: Path) -> None:
         "--out",
         str(out),
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell starts background jobs with SIGINT ignored, and children inherit that: the test must not depend on how it was started.
+    listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listen)  # noqa: PLW1509
     deadline = time.monotonic() + 60
     while not (out / "losses.csv").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
