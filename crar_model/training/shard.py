@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import traceback
@@ -117,7 +118,7 @@ def _keep_snapshots(job: ShardJob, trainer: Trainer) -> None:
     for k in range(len(trainer.plan.members)):
         params = trainer.member_parameters(k)
         path = snapshot_folder(job.folder, job.first + k) / f"{trainer.update:09d}.pt"
-        write_atomically(path, lambda stream, params=params: torch.save(params, stream))  # type: ignore[misc]
+        write_atomically(path, functools.partial(torch.save, params))
 
 
 def snapshot_folder(run: Path, member: int) -> Path:

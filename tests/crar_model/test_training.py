@@ -136,10 +136,12 @@ def test_a_killed_run_resumes_and_ends_bit_identical(workers: int, tmp_path: Pat
 
 def test_ctrl_c_saves_and_exits_130(tmp_path: Path) -> None:
     out = tmp_path / "run"
+    # A shell starts background jobs with SIGINT ignored, and children inherit that: the test must not depend on how it was started.
+    listening = "import signal, cli; signal.signal(signal.SIGINT, signal.default_int_handler); cli.main()"
     command = [
         sys.executable,
-        "-m",
-        "cli",
+        "-c",
+        listening,
         "train",
         "--updates",
         "200000",
@@ -150,12 +152,10 @@ def test_ctrl_c_saves_and_exits_130(tmp_path: Path) -> None:
         "--out",
         str(out),
     ]
-    # A shell starts background jobs with SIGINT ignored, and children inherit that: the test must not depend on how it was started.
-    listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listen)  # noqa: PLW1509
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not (out / "losses.csv").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    while not all((out / f"member-{k}.pt").exists() for k in range(2)) and time.monotonic() < deadline:
+        time.sleep(0.05)  # each worker has saved once
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors

@@ -96,8 +96,7 @@ def test_zooms_lower_the_bound_to_the_saddle() -> None:
 
 
 def test_batched_and_mapped_losses_give_the_same_path() -> None:
-    options = {"images": 9, "iterations": 30}
-    one = elastic_band(ridge, at(-1, 0.1), at(1, 0), **options)  # type: ignore[arg-type]
-    two = elastic_band(ridge, at(-1, 0.1), at(1, 0), batched=True, **options)  # type: ignore[arg-type]
+    one = elastic_band(ridge, at(-1, 0.1), at(1, 0), images=9, iterations=30)
+    two = elastic_band(ridge, at(-1, 0.1), at(1, 0), batched=True, images=9, iterations=30)
     assert torch.allclose(one.points["x"], two.points["x"], atol=1e-10)
     assert one.barrier == pytest.approx(two.barrier)
