@@ -31,7 +31,7 @@ class Path:
         losses: (images,) float64.
         position: (images,) share of the path's length walked, 0 to 1; `length` that length.
         walk, heights: (samples,) positions and losses sampled on the straight pieces between the images, images included.
-        barrier: highest sample minus the loss at the start, never below 0: no lower than the barrier of the best path;
+        barrier: highest sample minus the loss at the start, never below 0: but for what lies between two samples, no lower than the best path's;
             `where` its position.
         peak: the image of highest loss.
         force: largest norm over the interior images of what should vanish on a minimum-energy path: the gradient
