@@ -15,8 +15,9 @@ import typer
 from typer.exceptions import TyperException
 
 from crar_model import __version__
+from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
-from crar_model.settings import LossSettings, TrainSettings, from_plain, load_toml, to_plain
+from crar_model.settings import LossSettings, TrainSettings, default_settings, from_plain, load_toml, to_plain
 from crar_model.training.members import VARIANTS, Plan, base_plan, transfer_plan
 from crar_model.training.runner import RunResult, plan_of, run_plan
 from reports import console, samples
@@ -84,8 +85,10 @@ def with_settings(skip: tuple[str, ...] = (), **defaults: Any) -> Callable[[Call
 
 
 def merged(given: dict[str, Any], config: Path | None, start: dict[str, Any]) -> TrainSettings:
-    """Settings from `start`, overridden by the TOML file, overridden by the flags."""
+    """The maze's settings, overridden by `start`, by the TOML file, and by the flags."""
     layers = [start, load_toml(config) if config else {}, given]
+    maze = next((layer["maze"] for layer in reversed(layers) if "maze" in layer), TrainSettings().maze)
+    layers.insert(0, to_plain(default_settings(str(maze))))
     values: dict[str, Any] = {}
     for layer in layers:
         loss = layer.get("loss", {})
@@ -129,7 +132,7 @@ def train(
 
 
 @app.command()
-@with_settings(skip=("inverse", "maze"), **TRANSFER_DEFAULTS)
+@with_settings(skip=("inverse",), maze="the bases'", **TRANSFER_DEFAULTS["simple"])
 def transfer(
     given: dict[str, Any],
     bases: Annotated[
@@ -153,7 +156,8 @@ def transfer(
     omit-ball and delay-structure change the loss; scratch ignores the base; negate-input is the closed form and
     takes no updates; paired fits the encoder to the base's abstract states of paired observations.
     """
-    settings = merged(given, config, dict(TRANSFER_DEFAULTS))
+    given = {"maze": load_checkpoint(bases[0]).maze} | given
+    settings = merged(given, config, dict(TRANSFER_DEFAULTS.get(given["maze"], {})))
     plan = transfer_plan(settings, bases, variant, members, learning_rates=rates or (), reset=reset, paired=paired)
     train_with_progress(plan, out, resume)
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crar_model.conv_agent import ConvAgent
 from crar_model.errors import UserError
 from crar_model.networks import Params, dense, glorot_dense
 
@@ -36,6 +37,7 @@ class DenseAgent:
 
     maze: str = "simple"
     n_actions: int = 4
+    abstract_shape: tuple[int, ...] = (2,)
     abstract_size: int = 2
     encoder: tuple[int, ...] = (64, 200, 100, 50, 10, 2)
     transition_net: tuple[int, ...] = (6, 10, 30, 30, 10, 2)
@@ -86,7 +88,12 @@ class DenseAgent:
         return torch.cat((x, onehot.expand(*x.shape[:-1], self.n_actions)), dim=-1)  # (*members, rows, 2 + 4)
 
 
-def agent_for(maze: str) -> DenseAgent:
+Agent = DenseAgent | ConvAgent
+"""What the loss, the trainer and the evaluation take."""
+MAZES = ("simple", "random")
+
+
+def agent_for(maze: str) -> Agent:
     """The agent of a maze.
 
     Raises:
@@ -94,4 +101,6 @@ def agent_for(maze: str) -> DenseAgent:
     """
     if maze == "simple":
         return DenseAgent()
-    raise UserError(f"unknown maze {maze!r}; this version knows: simple")
+    if maze == "random":
+        return ConvAgent()
+    raise UserError(f"unknown maze {maze!r}; this version knows: {', '.join(MAZES)}")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from crar_model.mazes.simple import SimpleMaze, simple_maze
+from crar_model.mazes.tiles import SIZE
+from crar_model.mazes.walks import Walk
 
 
 @dataclass(frozen=True)
@@ -19,9 +22,12 @@ class Batch:
     A maze of 31 states has 31 distinct observations, so a batch encodes those once and picks rows: exact,
     and several times cheaper than encoding 2 x 32 images.
 
+    In the random mazes every row is used once and members have rows of their own: first s, then s'.
+
     Attributes:
-        observations: (rows, *observation), shared by all members.
-        current, following: (*members, B) int64, rows of s and s'.
+        observations: (rows, 1, 8, 8), shared by all members, or (*members, rows, 1, 8, 8): images of the simple maze,
+            tile maps of the random ones.
+        current, following: (*members, B) int64, rows of s and s'; (B,) where all members use the same.
         action: (*members, B) int64.
         reward, terminal: (*members, B) floating; terminal is 1 where the episode ended.
         pairs: (2, K) int64 rows for `random_pairs`; None pairs each s with the one before it in the batch.
@@ -93,3 +99,19 @@ def gather_random_walk(seed: int, size: int, *, terminal_last: bool = False) -> 
     if terminal_last:
         terminal[-1], states[-1] = 1.0, maze.n_states
     return {"current": states[:-1].copy(), "following": states[1:].copy(), "action": action, "terminal": terminal}
+
+
+def walk_batch(walk: Walk, picks: np.ndarray[Any, Any], dtype: torch.dtype = torch.float32) -> Batch:
+    """Some transitions of a walk of the random mazes as a batch shared by all members.
+
+    Args:
+        walk: from `gather_walk`.
+        picks: (B,) transitions.
+        dtype: of reward and terminal.
+    """
+    rows = np.concatenate((walk.current[picks], walk.following[picks]))
+    current, following = torch.arange(len(rows)).chunk(2)
+    return Batch(
+        torch.from_numpy(walk.tiles[rows]).view(-1, 1, SIZE, SIZE), current, following, torch.from_numpy(walk.action[picks].astype(np.int64)),
+        torch.from_numpy(walk.reward[picks]).to(dtype), torch.from_numpy(walk.terminal[picks]).to(dtype),
+    )  # fmt: skip

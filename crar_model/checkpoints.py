@@ -14,7 +14,7 @@ from zipfile import BadZipFile, is_zipfile
 
 import torch
 
-from crar_model.agents import DenseAgent, agent_for
+from crar_model.agents import Agent, agent_for
 from crar_model.errors import UserError
 from crar_model.networks import Params
 
@@ -41,7 +41,7 @@ class Checkpoint:
     info: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def agent(self) -> DenseAgent:
+    def agent(self) -> Agent:
         """The networks that the parameters belong to."""
         return agent_for(self.maze)
 

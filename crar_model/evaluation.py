@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crar_model.agents import DenseAgent
+from crar_model.agents import Agent
 from crar_model.batches import complete_batch
 from crar_model.losses import loss_terms, total
 from crar_model.mazes.simple import SimpleMaze, graph_distances, simple_maze
@@ -62,7 +62,7 @@ class Evaluation:
     match: Match | None = None
 
 
-def embed(agent: DenseAgent, params: Params, *, inverse: bool, dtype: torch.dtype = torch.float64) -> Tensor:
+def embed(agent: Agent, params: Params, *, inverse: bool, dtype: torch.dtype = torch.float64) -> Tensor:
     """Abstract states of all 31 states, (*members, 31, 2)."""
     with torch.no_grad():
         return agent.encode(_cast(params, dtype), simple_maze().observations(inverse=inverse, dtype=dtype))
@@ -73,7 +73,7 @@ def _cast(params: Params, dtype: torch.dtype) -> Params:
 
 
 def evaluate(
-    agent: DenseAgent,
+    agent: Agent,
     params: Params,
     *,
     inverse: bool,
@@ -105,7 +105,7 @@ def evaluate(
     return Evaluation({name: float(value) for name, value in terms.items()}, float(accuracy), navigation_success(predicted, maze), match)
 
 
-def predicted_successor(agent: DenseAgent, params: Params, *, inverse: bool) -> Tensor:
+def predicted_successor(agent: Agent, params: Params, *, inverse: bool) -> Tensor:
     """State whose abstract state is nearest to T(e(s), a), (31, 4) int64, for one model."""
     maze = simple_maze()
     dtype = next(iter(params.values())).dtype

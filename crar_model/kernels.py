@@ -67,7 +67,7 @@ def _call_sgemm(typing_context: Any, function: Any, ta: Any, tb: Any, m: Any, n:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _product(
+def product(
     sgemm: Any, scratch: Any, flags: Any, kind: int, rows: int, inner: int, outer: int, a: int, b: int, c: int
 ) -> None:  # pragma: no cover
     """C = A B for row-major float32 at addresses: kind 0: A (rows, inner) B^T (outer, inner); 1: A (rows, inner)
@@ -83,30 +83,39 @@ def _product(
     )  # fmt: skip
 
 
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"}, inline="always")
+def tanh_of(x: Any) -> Any:  # pragma: no cover - compiled
+    """tanh of one float32, within 3 units in the last place."""
+    x = min(max(x, -_LIMIT), _LIMIT)
+    s = x * x
+    p = s * (s * (s * (s * (s * (s * _P13 + _P11) + _P9) + _P7) + _P5) + _P3) + _P1
+    q = s * (s * (s * _Q6 + _Q4) + _Q2) + _Q0
+    return x * p / q
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _bias_tanh(h: Any, bias: Any, linear: bool) -> None:  # pragma: no cover - compiled
+def bias_tanh(h: Any, bias: Any, linear: bool) -> None:  # pragma: no cover - compiled
+    """h = tanh(h + bias) in place for h (rows, width), or h + bias where `linear`."""
     for row in range(h.shape[0]):
         if linear:
             for k in range(h.shape[1]):
                 h[row, k] += bias[k]
         else:
             for k in range(h.shape[1]):
-                x = min(max(h[row, k] + bias[k], -_LIMIT), _LIMIT)
-                s = x * x
-                p = s * (s * (s * (s * (s * (s * _P13 + _P11) + _P9) + _P7) + _P5) + _P3) + _P1
-                q = s * (s * (s * _Q6 + _Q4) + _Q2) + _Q0
-                h[row, k] = x * p / q
+                h[row, k] = tanh_of(h[row, k] + bias[k])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _through_tanh(grad: Any, y: Any) -> None:  # pragma: no cover - compiled
+def through_tanh(grad: Any, y: Any) -> None:  # pragma: no cover - compiled
+    """Turn the gradient of y = tanh(x) into that of x, in place; both flat."""
     one = np.float32(1)
     for k in range(grad.shape[0]):
         grad[k] *= one - y[k] * y[k]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _sum_rows(grad: Any, out: Any) -> None:  # pragma: no cover - compiled
+def sum_rows(grad: Any, out: Any) -> None:  # pragma: no cover - compiled
+    """Sum (rows, width) over its rows."""
     for k in range(out.shape[0]):
         out[k] = 0
     for row in range(grad.shape[0]):
@@ -125,9 +134,9 @@ def _forward(
             n, m = widths[layer], widths[layer + 1]
             source = activations[layer] + (0 if shared and layer == 0 else 4 * member * rows * n)
             target = activations[layer + 1] + 4 * member * rows * m
-            _product(sgemm, scratch, flags, 0, rows, n, m, source, weights[2 * layer] + 4 * member * m * n, target)
+            product(sgemm, scratch, flags, 0, rows, n, m, source, weights[2 * layer] + 4 * member * m * n, target)
             bias = numba.carray(pointer(weights[2 * layer + 1] + 4 * member * m), (m,))
-            _bias_tanh(numba.carray(pointer(target), (rows, m)), bias, layer == layers - 1)
+            bias_tanh(numba.carray(pointer(target), (rows, m)), bias, layer == layers - 1)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -144,29 +153,30 @@ def _backward(
             n, m = widths[layer], widths[layer + 1]
             if grads[2 * layer] != 0:
                 source = activations[layer] + (0 if shared and layer == 0 else 4 * member * rows * n)
-                _product(sgemm, scratch, flags, 2, m, rows, n, grad, source, grads[2 * layer] + 4 * member * m * n)
-                _sum_rows(
+                product(sgemm, scratch, flags, 2, m, rows, n, grad, source, grads[2 * layer] + 4 * member * m * n)
+                sum_rows(
                     numba.carray(pointer(grad), (rows, m)),
                     numba.carray(pointer(grads[2 * layer + 1] + 4 * member * m), (m,)),
                 )
             if layer == 0 and grad_in == 0:
                 continue
             into = grad_in + 4 * member * rows * n if layer == 0 else buffers[layer % 2].ctypes.data
-            _product(sgemm, scratch, flags, 1, rows, m, n, grad, weights[2 * layer] + 4 * member * m * n, into)
+            product(sgemm, scratch, flags, 1, rows, m, n, grad, weights[2 * layer] + 4 * member * m * n, into)
             if layer > 0:
                 size = rows * n
                 y = numba.carray(pointer(activations[layer] + 4 * member * size), (size,))
-                _through_tanh(numba.carray(pointer(into), (size,)), y)
+                through_tanh(numba.carray(pointer(into), (size,)), y)
             grad = into
 
 
 # The constants an sgemm call points at: alpha = 1, beta = 0, and the letters "N" and "T".
-_FLAGS = np.frombuffer(
+FLAGS = np.frombuffer(
     np.array([1.0, 0.0], dtype=np.float32).tobytes() + b"N\0\0\0" + b"T\0\0\0", dtype=np.int32
 ).copy()  # fmt: skip
 
 
-def _addresses(tensors: Sequence[Tensor | None]) -> np.ndarray[Any, Any]:
+def addresses(tensors: Sequence[Tensor | None]) -> np.ndarray[Any, Any]:
+    """Where tensors lie, as int64; 0 for None."""
     return np.array([0 if t is None else t.data_ptr() for t in tensors], dtype=np.int64)
 
 
@@ -183,7 +193,7 @@ def dense_forward(x: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
     members, rows = weights[0].shape[0], x.shape[-2]
     activations = [x.contiguous()] + [x.new_empty(members, rows, bias.shape[-1]) for bias in weights[1::2]]
     widths = np.array([a.shape[-1] for a in activations], dtype=np.int64)
-    _forward(sgemm_address(), members, rows, x.dim() == 2, widths, _FLAGS, _addresses(weights), _addresses(activations))
+    _forward(sgemm_address(), members, rows, x.dim() == 2, widths, FLAGS, addresses(weights), addresses(activations))
     return activations
 
 
@@ -208,8 +218,8 @@ def dense_backward(
     grad_in = grad.new_empty(shape) if for_input else None
     widths = np.array([a.shape[-1] for a in activations], dtype=np.int64)
     _backward(
-        sgemm_address(), members, rows, activations[0].dim() == 2, widths, _FLAGS, _addresses(weights),
-        _addresses(activations), grad.data_ptr(), _addresses(grads or [None] * len(weights)),
+        sgemm_address(), members, rows, activations[0].dim() == 2, widths, FLAGS, addresses(weights),
+        addresses(activations), grad.data_ptr(), addresses(grads or [None] * len(weights)),
         0 if grad_in is None else grad_in.data_ptr(),
     )  # fmt: skip
     return grads, grad_in

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from crar_model.agents import DenseAgent
+from crar_model.agents import Agent
 from crar_model.batches import Batch
 from crar_model.networks import Params
 from crar_model.settings import LossSettings
@@ -37,7 +37,7 @@ Loss = Callable[[Params, Batch], dict[str, Tensor]]
 
 
 def loss_terms(
-    agent: DenseAgent,
+    agent: Agent,
     params: Params,
     batch: Batch,
     settings: LossSettings,
@@ -85,7 +85,8 @@ def loss_terms(
             wanted_discount = (1 - batch.terminal) * settings.discount
             values[term] = (agent.discount(params, x, action) - wanted_discount).square().mean(-1)
         elif term == "ball":
-            excess = x.square().amax(-1) - settings.ball_radius**2  # `ball_pieces` spelt without its copy: the trainer runs this
+            largest = x.square().amax(-1) if len(agent.abstract_shape) == 1 else _channel_max(agent, x)
+            excess = largest - settings.ball_radius**2  # `ball_pieces` spelt without its copy: the trainer runs this
             values[term] = excess.clamp(0.0, settings.ball_max).mean(-1)
         elif term == "random_pairs":
             values[term] = _pairwise(_pair_difference(embedding, x, batch), settings).mean(-1)
@@ -127,18 +128,37 @@ def ball_pieces(x: Tensor, settings: LossSettings) -> Tensor:
     return torch.cat((torch.zeros_like(excess[..., :1]), excess), dim=-1)
 
 
-def value_targets(agent: DenseAgent, params: Params, batch: Batch, settings: LossSettings, target: Params | None = None) -> Tensor:
+def _channel_max(agent: Agent, x: Tensor) -> Tensor:
+    """Largest squared channel at every position of (*members, rows, d): (*members, rows positions)."""
+    return torch.unflatten(x, -1, (agent.abstract_shape[0], -1)).square().amax(-2).flatten(-2)
+
+
+def value_targets(
+    agent: Agent, params: Params, batch: Batch, settings: LossSettings, target: Params | None = None, embedding: Tensor | None = None
+) -> Tensor:
     """Bootstrap values y = r + (1 - terminal) discount Q_target(e_target(s'))[a*], (*members, B), without gradient.
 
-    a* maximises the target's own Q, or the online Q of `params` with `settings.double_q`.
+    a* maximises the target's own Q, or the online Q of `params` with `settings.double_q`, which sees the abstract
+    states `embedding` (*members, rows, d), the encoder's by default.
     """
     frozen = params if target is None else target
     with torch.no_grad():
-        values = agent.value(frozen, agent.encode(frozen, batch.observations))  # (*members, rows, 4)
-        chooser = agent.value(params, agent.encode(params, batch.observations)) if settings.double_q else values
+        observations, following = batch.observations, batch.following
+        each_once = following.dim() == 1 and 2 * len(following) == observations.shape[-4]
+        if each_once:  # half of the rows are s, whose values nobody asks for
+            observations = observations.index_select(-4, following)
+        values = agent.value(frozen, agent.encode(frozen, observations))  # (*members, rows, 4)
+        chooser = values
+        if settings.double_q:
+            if embedding is None:
+                embedding = agent.encode(params, observations)
+            elif each_once:
+                embedding = embedding.index_select(-2, following)
+            chooser = agent.value(params, embedding)
         best = torch.take_along_dim(values, chooser.argmax(-1, keepdim=True), -1).squeeze(-1)  # (*members, rows)
-        following = batch.following.expand(*best.shape[:-1], batch.following.shape[-1])
-        return batch.reward + (1 - batch.terminal) * settings.discount * best.gather(-1, following)
+        if not each_once:
+            best = best.gather(-1, following.expand(*best.shape[:-1], following.shape[-1]))
+        return batch.reward + (1 - batch.terminal) * settings.discount * best
 
 
 def _rows(embedding: Tensor, index: Tensor) -> Tensor:
@@ -161,11 +181,11 @@ def _pair_difference(embedding: Tensor, x: Tensor, batch: Batch) -> Tensor:
 
 
 def _value_term(
-    agent: DenseAgent, params: Params, batch: Batch, settings: LossSettings, embedding: Tensor, x: Tensor, target: Params | None
+    agent: Agent, params: Params, batch: Batch, settings: LossSettings, embedding: Tensor, x: Tensor, target: Params | None
 ) -> Tensor:
     wanted = batch.value_target
     if wanted is None:
-        wanted = value_targets(agent, params, batch, settings, target)
+        wanted = value_targets(agent, params, batch, settings, target, embedding.detach())
     if batch.current.dim() == 1 and embedding.shape[-2] < batch.current.shape[0]:
         values = agent.value(params, embedding).index_select(-2, batch.current)  # each state once: it does not depend on the action
     else:
@@ -176,7 +196,7 @@ def _value_term(
     return error / agent.n_actions if settings.value_over_actions else error
 
 
-def _interpret(agent: DenseAgent, params: Params, x: Tensor) -> Tensor:
+def _interpret(agent: Agent, params: Params, x: Tensor) -> Tensor:
     """-cos between T(x, 0) - x and the first axis, averaged over all actions, of which only action 0 has a
     direction (the released code's choice); its learning rate there is 0, so it is logged and never followed."""
     first = torch.zeros(x.shape[:-1], dtype=torch.int64, device=x.device)

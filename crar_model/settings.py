@@ -60,7 +60,7 @@ class LossSettings:
 class TrainSettings:
     """What a training or a transfer does with its members, apart from where they start."""
 
-    maze: str = option("simple", "maze to learn: simple")
+    maze: str = option("simple", "maze to learn: simple or random")
     inverse: bool = option(False, "learn in the inverse maze (negated observations)")
     updates: int = option(75_000, "updates per member")
     seed: int = option(0, "seed of the first member; member k uses seed + k")
@@ -77,6 +77,12 @@ class TrainSettings:
     target_interval: int = option(1_000, "updates between refreshes of the target encoder and value network")
     structure_delay: int = option(0, "updates before ball, random_pairs and consecutive are switched on")
     terminal_last: bool = option(False, "quirk: flag the last gathered tuple as terminal, its next observation zero")
+    legacy_astar: bool = option(False, "quirk: draw random mazes as the released code does, whose path finder rejects most solvable maps")
+    blank_terminal: bool = option(False, "quirk: in the random mazes the observation after a terminal step is all zeros")
+    planning_depth: int = option(3, "random mazes: steps of lookahead when the agent is scored")
+    epsilon: float = option(0.1, "random mazes: share of random actions when the agent is scored")
+    score_steps: int = option(200, "random mazes: steps of a validation run")
+    score_copies: int = option(2, "random mazes: validation runs that are averaged; the paper has 1")
     log_interval: int = option(500, "updates between rows of losses.csv")
     checkpoint_interval: int = option(5_000, "updates between checkpoints")
     snapshots: bool = option(False, "keep every member's parameters at every checkpoint, for `crar trajectory`")
@@ -86,7 +92,17 @@ class TrainSettings:
 
     def validate(self) -> None:
         """Raise :class:`UserError` that names the first setting out of range."""
-        for name in ("updates", "batch_size", "data_size", "decay_interval", "target_interval", "log_interval", "checkpoint_interval"):
+        for name in (
+            "updates",
+            "batch_size",
+            "data_size",
+            "decay_interval",
+            "target_interval",
+            "log_interval",
+            "checkpoint_interval",
+            "score_steps",
+            "score_copies",
+        ):
             low = 0 if name == "updates" else 1
             if getattr(self, name) < low:
                 raise UserError(f"--{name.replace('_', '-')} is {getattr(self, name)}; give a whole number of at least {low}")
@@ -96,16 +112,38 @@ class TrainSettings:
                 raise UserError(f"--{name.replace('_', '-')} is {value}; give a finite number of at least 0")
         if self.learning_rate == 0 or self.rms_epsilon == 0:
             raise UserError("--learning-rate and --rms-epsilon must be above 0")
-        for name in ("seed", "workers", "structure_delay"):
+        if not 0 <= self.epsilon <= 1:
+            raise UserError(f"--epsilon is {self.epsilon}; give a share from 0 to 1")
+        for name in ("seed", "workers", "structure_delay", "planning_depth"):
             if getattr(self, name) < 0:
                 raise UserError(f"--{name.replace('_', '-')} is {getattr(self, name)}; give a whole number of at least 0")
-        _choice("maze", self.maze, ("simple",))
+        _choice("maze", self.maze, tuple(MAZE_SETTINGS))
         _choice("update-rule", self.update_rule, ("joint", "sequential"))
         _choice("clip-scope", self.clip_scope, ("step", "tensor"))
         for item in dataclasses.fields(self.loss):
             value = getattr(self.loss, item.name)
             if not isinstance(value, bool) and not (math.isfinite(value) and value >= 0):
                 raise UserError(f"loss setting {item.name} is {value}; give a finite number of at least 0")
+
+
+MAZE_SETTINGS: dict[str, dict[str, Any]] = {
+    "simple": {},
+    "random": {
+        "updates": 400_000, "learning_rate_decay": 1.0, "decay_interval": 2_000, "data_size": 200_000, "log_interval": 2_000,
+        "checkpoint_interval": 2_000, "loss": {"beta": 1.0, "double_q": True},
+    },
+}  # fmt: skip
+"""Where a maze's defaults differ from those of :class:`TrainSettings` (sections 4 to 6 of the original's facts)."""
+
+
+def default_settings(maze: str) -> TrainSettings:
+    """The study's settings of base training in a maze.
+
+    Raises:
+        UserError: for an unknown maze.
+    """
+    _choice("maze", maze, tuple(MAZE_SETTINGS))
+    return from_plain(MAZE_SETTINGS[maze] | {"maze": maze}, where="maze settings")
 
 
 def _choice(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ import itertools
 import torch
 from torch import Tensor
 
-from crar_model.agents import DenseAgent
+from crar_model.agents import Agent
 from crar_model.checkpoints import Checkpoint
 from crar_model.networks import Params
 
@@ -34,7 +34,7 @@ def in_maze(checkpoint: Checkpoint, *, inverse: bool) -> Params:
     return checkpoint.parameters if checkpoint.inverse == inverse else negate_first_layer(checkpoint.parameters)
 
 
-def mirrored_transition(agent: DenseAgent, params: Params, x: Tensor, action: Tensor) -> Tensor:
+def mirrored_transition(agent: Agent, params: Params, x: Tensor, action: Tensor) -> Tensor:
     """The mirrored dynamics -T(-x, a): what an embedding reflected through the origin needs in T's place.
 
     Args:

@@ -41,7 +41,7 @@ def run_demo(folder: Path, *, seed: int = 0, resume: bool = False, command: str 
     settings = _settings(BASE_SCHEDULE, seed)
     _run(base_plan(settings, BASES), folder / "base")
     bases = [folder / "base" / f"member-{k}.pt" for k in range(BASES)]
-    transfer_settings = _settings(TRANSFER_DEFAULTS | TRANSFER_SCHEDULE, seed)
+    transfer_settings = _settings(TRANSFER_DEFAULTS["simple"] | TRANSFER_SCHEDULE, seed)
     runs = []
     for variant, members in (("freeze", SEEDS), ("negate-input", 1)):
         runs.append(folder / variant)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.settings import LossSettings, TrainSettings, to_plain
+from crar_model.settings import default_settings, to_plain
 from crar_model.training.log import read_losses
 from crar_model.training.members import Plan
 from crar_model.training.runner import plan_of
@@ -59,7 +58,8 @@ class Run:
 def repeat_command(plan: Plan, folder: Path) -> str:
     """The `crar` command that makes this run, with every setting that is not the command's default."""
     training = plan.variant == "base"
-    defaults: dict[str, Any] = to_plain(TrainSettings()) | ({} if training else TRANSFER_DEFAULTS)
+    usual = to_plain(default_settings(plan.settings.maze))
+    defaults: dict[str, Any] = usual | ({"maze": "simple"} if training else TRANSFER_DEFAULTS[plan.settings.maze])
     settings = to_plain(plan.settings)
     words = ["crar", "train" if training else "transfer"]
     bases = list(dict.fromkeys(member.base for member in plan.members if member.base))
@@ -77,7 +77,7 @@ def repeat_command(plan: Plan, folder: Path) -> str:
     words += ["--members", str(len(plan.members) // max(1, len(bases) * len(rates) if not training else 1))]
     implied = {"inverse", "learning_rate", "data_size"} if plan.variant == "paired" else {"inverse", "learning_rate"}
     words += _flags(settings, defaults, set() if training else implied)
-    words += _flags(settings["loss"], dataclasses.asdict(LossSettings()), {"ball_weight"} if plan.variant == "omit-ball" else set())
+    words += _flags(settings["loss"], usual["loss"], {"ball_weight"} if plan.variant == "omit-ball" else set())
     return shlex.join([*words, "--out", str(folder)])
 
 

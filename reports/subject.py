@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from crar_model.agents import DYNAMICS, DenseAgent, select
+from crar_model.agents import DYNAMICS, Agent, select
 from crar_model.batches import Batch, complete_batch
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
@@ -51,7 +51,7 @@ class Subject:
     settings: LossSettings
 
     @property
-    def agent(self) -> DenseAgent:
+    def agent(self) -> Agent:
         """The networks of both models."""
         return self.failed_file.agent
 

@@ -9,7 +9,8 @@ import numpy as np
 from gymnasium import spaces
 
 from crar_model.mazes.render import draw_cells
-from crar_model.mazes.simple import ACTION_NAMES, SIZE, simple_maze
+from crar_model.mazes.simple import ACTION_NAMES, simple_maze
+from crar_model.mazes.tiles import SIZE
 
 
 class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):

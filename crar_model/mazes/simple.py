@@ -13,22 +13,13 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-SIZE = 8
+from crar_model.mazes.tiles import AGENT_SPRITE, CELL_PIXELS, SIZE
+
 DOOR = (4, 4)
 ACTION_NAMES = ("up", "down", "left", "right")
 """Action k moves by ACTION_STEPS[k]; the random mazes use another order."""
 ACTION_STEPS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 WALL, FREE, AGENT = 1.0, 0.0, 0.5
-
-CELL_PIXELS = 6
-AGENT_SPRITE = (
-    (0.0, 0.0, 0.8, 0.0, 0.0, 0.0),
-    (0.9, 0.9, 0.9, 0.9, 0.9, 0.0),
-    (0.0, 0.9, 0.9, 0.9, 0.0, 0.0),
-    (0.0, 0.9, 0.9, 0.9, 0.0, 0.0),
-    (0.0, 0.9, 0.0, 0.9, 0.0, 0.0),
-    (0.9, 0.9, 0.0, 0.9, 0.9, 0.0),
-)
 
 
 @dataclass(frozen=True)

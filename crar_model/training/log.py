@@ -11,10 +11,20 @@ from typing import Any
 import numpy as np
 
 from crar_model.checkpoints import write_text
+from crar_model.losses import TERMS
 from crar_model.training.members import Member
-from crar_model.training.trainer import LOGGED
 
-COLUMNS = ("member", "seed", "base", "learning_rate", "update", *LOGGED)
+ABOUT = ("member", "seed", "base", "learning_rate", "update")
+
+
+def scored(maze: str) -> bool:
+    """Whether agents of a maze have a score: the simple maze has nothing to win."""
+    return maze != "simple"
+
+
+def logged(maze: str) -> tuple[str, ...]:
+    """Columns of the log: every term on the evaluation batch, their weighted sum, and the score where there is one."""
+    return (*TERMS, "total", "score") if scored(maze) else (*TERMS, "total")
 
 
 class LossLog:
@@ -23,11 +33,12 @@ class LossLog:
     Args:
         folder: the run folder.
         members: all members of the run.
+        columns: from :func:`logged`.
         tensorboard: also write scalars below `tensorboard/member-K`.
     """
 
-    def __init__(self, folder: Path, members: Sequence[Member], *, tensorboard: bool = True) -> None:
-        self.folder, self.members = folder, members
+    def __init__(self, folder: Path, members: Sequence[Member], columns: Sequence[str], *, tensorboard: bool = True) -> None:
+        self.folder, self.members, self.columns = folder, members, columns
         self.rows: dict[tuple[int, int], np.ndarray[Any, Any]] = {}
         self.tensorboard = tensorboard
         self._writers: dict[int, Any] = {}
@@ -45,8 +56,8 @@ class LossLog:
             self.rows[member, update] = row
             if self.tensorboard:
                 writer = self._writer(member, update)
-                for name, value in zip(LOGGED, row, strict=True):
-                    writer.add_scalar(f"loss/{name}", float(value), update)
+                for name, value in zip(self.columns, row, strict=True):
+                    writer.add_scalar(name if name == "score" else f"loss/{name}", float(value), update)
 
     def _writer(self, member: int, update: int) -> Any:
         if member not in self._writers:
@@ -60,7 +71,7 @@ class LossLog:
         """Write `losses.csv` anew and flush TensorBoard."""
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
-        table.writerow(COLUMNS)
+        table.writerow((*ABOUT, *self.columns))
         for member, update in sorted(self.rows):
             about = self.members[member]
             values = [f"{value:.8g}" for value in self.rows[member, update]]
@@ -83,7 +94,6 @@ def read_losses(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
         FileNotFoundError: when the run has not written one yet.
     """
     with (folder / "losses.csv").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    return {
-        name: np.array([row[name] for row in rows]) if name == "base" else np.array([float(row[name]) for row in rows]) for name in COLUMNS
-    }
+        table = csv.DictReader(stream)
+        rows, names = list(table), table.fieldnames or ()
+    return {name: np.array([row[name] if name == "base" else float(row[name]) for row in rows]) for name in names}

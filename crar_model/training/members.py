@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from crar_model.agents import BLOCKS, DenseAgent, agent_for, select
+from crar_model.agents import BLOCKS, Agent, agent_for, select
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
 from crar_model.networks import Params
@@ -157,7 +157,7 @@ def start_parameters(plan: Plan, member: Member) -> tuple[Params, Checkpoint | N
     return params, base
 
 
-def _new_encoder(agent: DenseAgent, params: Params, seed: int, how: str) -> Params:
+def _new_encoder(agent: Agent, params: Params, seed: int, how: str) -> Params:
     rng = np.random.default_rng([seed, 0])
     if how == "glorot":
         return select(agent.init(rng), ("encoder",))

@@ -23,7 +23,7 @@ from crar_model import __version__
 from crar_model.checkpoints import load_checkpoint, load_plain, write_text
 from crar_model.errors import UserError
 from crar_model.settings import from_plain, to_plain
-from crar_model.training.log import LossLog
+from crar_model.training.log import LossLog, logged
 from crar_model.training.members import Member, Plan
 from crar_model.training.shard import ShardJob, shard_process, train_shard
 
@@ -60,7 +60,7 @@ def run_plan(plan: Plan, folder: Path, *, resume: bool = False, progress: Progre
     """
     _check_device(plan.settings.device)
     shards = _prepare(plan, folder, resume)
-    log = LossLog(folder, plan.members, tensorboard=tensorboard)
+    log = LossLog(folder, plan.members, logged(plan.settings.maze), tensorboard=tensorboard)
     updates = [0] * len(shards)
     for job in shards:
         if job.state_path.exists():
@@ -150,8 +150,8 @@ def _describe(plan: Plan) -> dict[str, Any]:
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     changed = [key for key in ("variant", "reset", "paired", "members", "bases") if before.get(key) != now[key]]
-    old, new = before["settings"], now["settings"]
-    return changed + [key for key in new if key not in MAY_CHANGE and old.get(key) != new[key]]
+    old, new = to_plain(from_plain(before["settings"], where="run.json")), now["settings"]  # a setting newer than the run has its default
+    return changed + [key for key in new if key not in MAY_CHANGE and old[key] != new[key]]
 
 
 def read_run(folder: Path) -> dict[str, Any]:

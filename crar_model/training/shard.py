@@ -107,6 +107,10 @@ def _save(job: ShardJob, trainer: Trainer) -> None:
         settings = job.plan.settings
         checkpoint = Checkpoint(settings.maze, settings.inverse, trainer.member_parameters(k), trainer.update, info)
         save_checkpoint(job.folder / f"member-{job.first + k}.pt", checkpoint)
+        if trainer.best:  # what the study goes on with: the network of the best validation, not the last one
+            info = info | {"score": trainer.best_score[k]}
+            best = Checkpoint(settings.maze, settings.inverse, trainer.best_parameters(k), trainer.best_update[k], info)
+            save_checkpoint(job.folder / f"best-{job.first + k}.pt", best)
     # The state last: a kill in between repeats updates, which gives the same members again.
     write_atomically(job.state_path, lambda stream: torch.save(state, stream))
 

@@ -6,25 +6,21 @@ trajectory whoever shares the batch, and a resumed run draws the batches that it
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from crar_model.agents import agent_for, block_of, select
-from crar_model.batches import Batch, complete_batch, gather_random_walk
-from crar_model.losses import TERMS, loss_terms, total
-from crar_model.mazes.simple import simple_maze
+from crar_model.losses import loss_terms, total
 from crar_model.networks import Params
+from crar_model.scoring import PlaySettings, paper_scores
+from crar_model.training.data import make_data
+from crar_model.training.log import scored
 from crar_model.training.members import Plan, start_parameters
 from crar_model.training.rmsprop import RMSpropSettings
 from crar_model.training.update_rules import apply_update, empty_slots, plan_steps, touched
-
-LOGGED = (*TERMS, "total")
-"""Columns of the loss log: every term on the complete transition set, and their weighted sum."""
-DRAWS = 1_000
-"""Updates whose batches are drawn at once, from a generator of their own."""
 
 
 class Trainer:
@@ -35,7 +31,8 @@ class Trainer:
         update: updates taken so far.
         alive: (members,) bool on the device; False froze the member because its gradient was not finite.
         diverged_at: update at which each member's divergence was noticed, -1 for none.
-        log_updates, log_values: updates and (members, terms) arrays of the loss log.
+        log_updates, log_values: updates and (members, columns) arrays of the log.
+        best: parameters of every member at its best score, empty where the maze has none; best_score, best_update: when.
     """
 
     def __init__(self, plan: Plan, device: torch.device | str | None = None) -> None:
@@ -62,61 +59,15 @@ class Trainer:
         self.log_updates: list[int] = []
         self.log_values: list[np.ndarray[Any, Any]] = []
         self.rates = torch.tensor([member.learning_rate for member in plan.members], device=self.device)
-        self._gather_data()
-        self.anchors = self._anchor_table() if paired else None
-        self._bootstrap()
-        self._drawn: tuple[int, dict[str, Tensor]] = (-1, {})
-
-    def _gather_data(self) -> None:
-        settings = self.settings
-        walks = [gather_random_walk(member.seed, settings.data_size, terminal_last=settings.terminal_last) for member in self.plan.members]
-        self.data = {name: torch.from_numpy(np.stack([walk[name] for walk in walks])) for name in walks[0]}
-        self.complete = complete_batch(inverse=settings.inverse).to(self.device, torch.float32)
-        observations = simple_maze().observations(inverse=settings.inverse)
-        if settings.terminal_last:  # the all-zero observation that follows the terminal tuple
-            observations = torch.cat((observations, torch.zeros_like(observations[:1])))
-        self.observations = observations.to(self.device)
-        self.no_reward = torch.zeros(len(self.plan.members), settings.batch_size, device=self.device)
-
-    def _anchor_table(self) -> Tensor:
-        """(members, rows, d): what each base's encoder says of the paired observation in the base's maze."""
-        others = simple_maze().observations(inverse=not self.settings.inverse)
-        tables = []
-        for member in self.plan.members:
-            _, base = start_parameters(self.plan, member)
-            assert base is not None
-            tables.append(self.agent.encode(base.parameters, others))
-        return torch.stack(tables).to(self.device)
+        self.best: Params = {}
+        self.best_score, self.best_update = [-math.inf] * len(plan.members), [-1] * len(plan.members)
+        if scored(settings.maze):
+            self.best = {name: self.params[name].detach().clone() for name in self.trained}
+        self.data = make_data(plan, self.agent, self.device)
+        self.data.new_target(self.target)
 
     def _target_copy(self) -> Params:
         return {name: value.detach().clone() for name, value in select(self.params, ("encoder", "value")).items()}
-
-    def _batch(self) -> Batch:
-        """This update's batch of every member; indices are drawn and moved to the device DRAWS updates at a time."""
-        block, row = divmod(self.update, DRAWS)
-        if self._drawn[0] != block:
-            size = self.settings.batch_size
-            draws = np.stack(
-                [np.random.default_rng([m.seed, 2, block]).integers(0, self.settings.data_size, (DRAWS, size)) for m in self.plan.members]
-            )  # (members, DRAWS, batch)
-            picks = torch.from_numpy(draws).flatten(1)
-            drawn = {
-                name: values.gather(1, picks).view(len(self.plan.members), DRAWS, size).transpose(0, 1).contiguous().to(self.device)
-                for name, values in self.data.items()
-            }
-            drawn["onehot"] = self.agent.one_hot(drawn["action"], torch.float32)
-            self._drawn = (block, drawn)
-        picked = {name: values[row] for name, values in self._drawn[1].items()}
-        if self.bootstrap is not None:
-            following = (1 - picked["terminal"]) * self.bootstrap.gather(1, picked["following"])
-        anchor = None
-        if self.anchors is not None:
-            anchor = torch.take_along_dim(self.anchors, picked["current"].unsqueeze(-1), dim=1)
-        return Batch(
-            self.observations, picked["current"], picked["following"], picked["action"], self.no_reward,
-            picked["terminal"], anchor=anchor, onehot=picked["onehot"],
-            value_target=None if self.bootstrap is None else following,
-        )  # fmt: skip
 
     def one_update(self) -> None:
         """One update of every member, without a host sync."""
@@ -125,7 +76,7 @@ class Trainer:
             self._refresh_target()
         decay = settings.learning_rate_decay ** (self.update // settings.decay_interval)
         apply_update(
-            self.agent, self.params, self.target, self.slots, self._batch(),
+            self.agent, self.params, self.target, self.slots, self.data.batch(self.update),
             self.early_steps if self.update < settings.structure_delay else self.steps, self.rates * decay, self.alive, settings.loss, self.rmsprop,
         )  # fmt: skip
         self.update += 1
@@ -133,16 +84,7 @@ class Trainer:
     def _refresh_target(self) -> None:
         for name, value in self.target.items():
             value.copy_(self.params[name].detach())
-        self._bootstrap()
-
-    def _bootstrap(self) -> None:
-        """Discounted values of all states by the target copy, which stay the same until its next refresh; with double
-        Q they depend on the online network and the loss computes them."""
-        self.bootstrap: Tensor | None = None
-        if not self.settings.loss.double_q:
-            with torch.no_grad():
-                values = self.agent.value(self.target, self.agent.encode(self.target, self.observations))
-                self.bootstrap = self.settings.loss.discount * values.amax(-1)  # (members, rows)
+        self.data.new_target(self.target)
 
     def advance(self, updates: int) -> None:
         """Take up to `updates` further updates, logging on the way, never beyond the settings' number."""
@@ -159,22 +101,44 @@ class Trainer:
         return self.update >= self.settings.updates
 
     def record(self) -> None:
-        """Log every term on the complete set, once per update number, and note members that have diverged."""
+        """Log every term on the evaluation batch, and the score where the maze has one, once per update number; keep
+        the best-scoring parameters, and note members that have diverged."""
         if self.log_updates and self.log_updates[-1] >= self.update:
             return
         with torch.no_grad():
-            terms = loss_terms(self.agent, self.params, self.complete, self.settings.loss)
+            terms = loss_terms(self.agent, self.params, self.data.evaluation, self.settings.loss)
             columns = [*terms.values(), total(terms, self.settings.loss)]
             values = torch.stack(columns, dim=-1).cpu().numpy()  # (members, terms)
+        if scored(self.settings.maze):
+            values = np.concatenate((values, self._score()[:, None]), axis=1)
         self.log_updates.append(self.update)
         self.log_values.append(values)
         for k, alive in enumerate(self.alive.tolist()):
             if not alive and self.diverged_at[k] < 0:
                 self.diverged_at[k] = self.update
 
+    def _score(self) -> np.ndarray[Any, Any]:
+        """Validation score of every member, (members,) float32, by the paper's protocol."""
+        settings = self.settings
+        play = PlaySettings(settings.inverse, settings.epsilon, settings.planning_depth, settings.legacy_astar)
+        seeds = [[member.seed, self.update] for member in self.plan.members]
+        with torch.no_grad():
+            runs = paper_scores(self.agent, self.params, seeds, play, copies=settings.score_copies, steps=settings.score_steps)
+        scores = runs.mean(1).numpy().astype(np.float32)
+        for k, score in enumerate(scores.tolist()):
+            if score > self.best_score[k]:
+                self.best_score[k], self.best_update[k] = score, self.update
+                for name, value in self.best.items():
+                    value[k].copy_(self.params[name][k].detach())
+        return np.asarray(scores)
+
     def member_parameters(self, k: int) -> Params:
         """Parameters of member k alone, on the CPU."""
         return {name: value.detach()[k].cpu().clone() for name, value in self.params.items()}
+
+    def best_parameters(self, k: int) -> Params:
+        """Parameters of member k at its best validation score, on the CPU."""
+        return self.member_parameters(k) | {name: value[k].cpu().clone() for name, value in self.best.items()}
 
     def state(self) -> dict[str, Any]:
         """Everything a resumed run needs, as plain tensors and plain data."""
@@ -186,6 +150,9 @@ class Trainer:
             "alive": self.alive.cpu().clone(),
             "diverged_at": list(self.diverged_at),
             "log_updates": list(self.log_updates),
+            "best": {name: value.cpu().clone() for name, value in self.best.items()},
+            "best_score": list(self.best_score),
+            "best_update": list(self.best_update),
             "log_values": torch.from_numpy(np.stack(self.log_values)) if self.log_values else torch.zeros(0),
         }
 
@@ -199,8 +166,12 @@ class Trainer:
             for slot, values in state["slots"].items():
                 for name, value in values.items():
                     self.slots[slot][name].copy_(value)
+            for name, value in state.get("best", {}).items():
+                self.best[name].copy_(value)
             self.alive.copy_(state["alive"])
-        self._bootstrap()
+        self.data.new_target(self.target)
+        self.best_score = [float(score) for score in state.get("best_score", self.best_score)]
+        self.best_update = [int(update) for update in state.get("best_update", self.best_update)]
         self.update = int(state["update"])
         self.diverged_at = [int(update) for update in state["diverged_at"]]
         self.log_updates = [int(update) for update in state["log_updates"]]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crar_model.agents import DenseAgent, block_of
+from crar_model.agents import Agent, block_of
 from crar_model.batches import Batch
 from crar_model.losses import STRUCTURE_TERMS, TERM_BLOCKS, loss_terms, total
 from crar_model.networks import Params
@@ -67,7 +67,7 @@ def empty_slots(steps: Sequence[Step], params: Params, trained: Sequence[str]) -
 
 
 def apply_update(
-    agent: DenseAgent,
+    agent: Agent,
     params: Params,
     target: Params,
     slots: Slots,

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from crar_model.agents import DenseAgent
+from crar_model.agents import Agent
 from crar_model.evaluation import embed
 from crar_model.mazes.simple import ACTION_NAMES, DOOR, simple_maze
 from crar_model.networks import Params
@@ -17,7 +17,7 @@ from reports.figures.style import ACTION_COLORS, LEFT_ROOM, RIGHT_ROOM, house_st
 from reports.figures.style import DOOR as DOOR_COLOR
 
 
-def draw_embedding(axes: Axes, agent: DenseAgent, params: Params, *, inverse: bool, title: str) -> None:
+def draw_embedding(axes: Axes, agent: Agent, params: Params, *, inverse: bool, title: str) -> None:
     """Draw one embedding: states coloured by room and numbered by (row, column), arrows e(s) -> T(e(s), a)."""
     maze = simple_maze()
     x = embed(agent, params, inverse=inverse)  # (31, 2)
@@ -36,7 +36,7 @@ def draw_embedding(axes: Axes, agent: DenseAgent, params: Params, *, inverse: bo
     axes.set(title=title, xlabel="abstract feature $x_1$", ylabel="abstract feature $x_2$", aspect="equal")
 
 
-def embeddings_figure(panels: Sequence[tuple[str, DenseAgent, Params, bool]]) -> Figure:
+def embeddings_figure(panels: Sequence[tuple[str, Agent, Params, bool]]) -> Figure:
     """Embeddings side by side on shared axes.
 
     Args:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from crar_model.agents import DenseAgent
+from crar_model.agents import Agent
 from crar_model.evaluation import embed
 from crar_model.mazes.simple import ACTION_NAMES, simple_maze
 from crar_model.networks import Params
@@ -39,7 +39,7 @@ def _background(axes: Axes, x: Tensor) -> None:
     axes.set(xlabel="abstract feature $x_1$", ylabel="abstract feature $x_2$", aspect="equal")
 
 
-def inputs_figure(agent: DenseAgent, base: Params, *, base_inverse: bool, position: tuple[int, int] = EXAMPLE) -> Figure:
+def inputs_figure(agent: Agent, base: Params, *, base_inverse: bool, position: tuple[int, int] = EXAMPLE) -> Figure:
     """Figure 12: the same state in both mazes, through the *same* base encoder.
 
     Args:
@@ -68,9 +68,7 @@ def inputs_figure(agent: DenseAgent, base: Params, *, base_inverse: bool, positi
     return figure
 
 
-def transition_error_figure(
-    agent: DenseAgent, params: Params, *, inverse: bool, position: tuple[int, int] = EXAMPLE, action: int = 0
-) -> Figure:
+def transition_error_figure(agent: Agent, params: Params, *, inverse: bool, position: tuple[int, int] = EXAMPLE, action: int = 0) -> Figure:
     """Figure 14: one move; the distance between the last two crosses is its transition error.
 
     Args:

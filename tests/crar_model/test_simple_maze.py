@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy.sparse.csgraph import shortest_path
 
 from crar_model.mazes.registration import SIMPLE_MAZE
-from crar_model.mazes.simple import ACTION_STEPS, AGENT_SPRITE, DOOR, SimpleMazeBatch, graph_distances, simple_maze
+from crar_model.mazes.simple import ACTION_STEPS, DOOR, SimpleMazeBatch, graph_distances, simple_maze
+from crar_model.mazes.tiles import AGENT_SPRITE
 
 
 def test_table_facts() -> None:

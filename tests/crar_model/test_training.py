@@ -16,12 +16,13 @@ import torch
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.settings import TrainSettings, from_plain, to_plain
-from crar_model.training.log import COLUMNS, read_losses
+from crar_model.training.log import ABOUT, logged, read_losses
 from crar_model.training.members import Member, Plan, base_plan
 from crar_model.training.runner import plan_of, run_plan, with_updates
-from crar_model.training.trainer import LOGGED, Trainer
+from crar_model.training.trainer import Trainer
 
 QUICK = TrainSettings(updates=60, log_interval=20, checkpoint_interval=20, workers=1)
+LOGGED = logged("simple")
 RULES = ("joint", "sequential")
 
 
@@ -73,7 +74,7 @@ def test_training_lowers_every_term_that_it_follows() -> None:
 def test_log_is_one_labelled_table(base_run: Path) -> None:
     with (base_run / "losses.csv").open() as stream:
         rows = list(csv.reader(stream))
-    assert tuple(rows[0]) == COLUMNS
+    assert tuple(rows[0]) == (*ABOUT, *LOGGED)
     columns = read_losses(base_run)
     assert sorted(set(columns["update"])) == [0, 20, 40, 60]
     assert sorted(set(columns["member"])) == [0, 1]
@@ -217,7 +218,7 @@ def test_settings_round_trip_and_name_what_is_wrong() -> None:
 
 def test_quirk_terminal_last() -> None:
     trainer = Trainer(base_plan(dataclasses.replace(QUICK, terminal_last=True, data_size=40), 1))
-    assert trainer.observations.shape[0] == 32
+    assert trainer.data.observations.shape[0] == 32
     assert not bool(trainer.observations[31].any())
     assert float(trainer.data["terminal"][0, -1]) == 1.0
     assert int(trainer.data["following"][0, -1]) == 31

@@ -11,9 +11,10 @@ from crar_model.checkpoints import load_checkpoint, save_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import embed
 from crar_model.settings import TrainSettings
+from crar_model.training.log import logged
 from crar_model.training.members import STRUCTURE_DELAY, VARIANTS, start_parameters, transfer_plan
 from crar_model.training.runner import run_plan
-from crar_model.training.trainer import LOGGED, Trainer
+from crar_model.training.trainer import Trainer
 from reports.models import judge
 
 QUICK = TrainSettings(updates=12, log_interval=6, learning_rate=1e-3, update_rule="sequential", workers=1)
@@ -105,7 +106,7 @@ def test_freeze_starts_in_the_base_encoder(base_run: Path) -> None:
     trainer.record()
     base = judge([base_run / "member-0.pt"])[0]
     assert base.checkpoint.inverse is False
-    assert trainer.log_values[0][0, LOGGED.index("discount")] == trainer.log_values[0][1, LOGGED.index("discount")]
+    assert trainer.log_values[0][0, logged("simple").index("discount")] == trainer.log_values[0][1, logged("simple").index("discount")]
     assert trainer.settings.inverse is True
 
 

@@ -1,0 +1,81 @@
+"""Tile maps: an 8x8 board as one small integer a cell, and the images they stand for.
+
+A 48x48 observation is 64 tiles of 6x6 pixels, so a board is kept as 64 bytes instead of 9,216 and drawn where
+the pixels are needed. The kind of a tile tells its sign too: kind + NEGATIVE is the same tile negated, as the
+inverse maze shows it. Sprites: `maze_env` of the released code (section 2 of the original's facts).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+SIZE = 8
+CELL_PIXELS = 6
+FREE, WALL, AGENT, KEY = range(4)
+NEGATIVE = 4
+"""Added to a kind: the tile negated."""
+BLANK = 8
+"""All pixels 0, whatever the maze: the observation after a terminal step in the released code."""
+OUTSIDE = 15
+"""Beyond the border, where convolutions see padding; never in a stored map."""
+
+AGENT_SPRITE = (
+    (0.0, 0.0, 0.8, 0.0, 0.0, 0.0),
+    (0.9, 0.9, 0.9, 0.9, 0.9, 0.0),
+    (0.0, 0.9, 0.9, 0.9, 0.0, 0.0),
+    (0.0, 0.9, 0.9, 0.9, 0.0, 0.0),
+    (0.0, 0.9, 0.0, 0.9, 0.0, 0.0),
+    (0.9, 0.9, 0.0, 0.9, 0.9, 0.0),
+)
+KEY_SPRITE = (
+    (0.0, 0.6, 0.6, 0.6, 0.0, 0.0),
+    (0.0, 0.7, 0.0, 0.7, 0.0, 0.0),
+    (0.0, 0.6, 0.6, 0.6, 0.0, 0.0),
+    (0.0, 0.7, 0.0, 0.0, 0.0, 0.0),
+    (0.0, 0.7, 0.7, 0.0, 0.0, 0.0),
+    (0.0, 0.7, 0.7, 0.7, 0.0, 0.0),
+)
+GRID_VALUES = (0.0, 0.99, 0.25, 0.5)
+"""The 8x8 observation's value of FREE, WALL, AGENT, KEY: what the released code's rescaling leaves."""
+
+
+@lru_cache(maxsize=8)
+def tile_pixels(dtype: torch.dtype = torch.float32, device: str = "cpu") -> Tensor:
+    """Pixels of every kind of tile, (16, 6, 6) in [-1, 1]: 2 p - 1 of the drawing p, its negative, and zeros."""
+    drawn = torch.zeros(4, CELL_PIXELS, CELL_PIXELS, dtype=torch.float64)
+    drawn[WALL] = 1.0
+    drawn[AGENT] = torch.tensor(AGENT_SPRITE, dtype=torch.float64)
+    drawn[KEY] = torch.tensor(KEY_SPRITE, dtype=torch.float64)
+    table = torch.zeros(16, CELL_PIXELS, CELL_PIXELS, dtype=torch.float64)
+    table[:4] = 2 * drawn - 1
+    table[4:8] = -table[:4]
+    return table.to(device, dtype)
+
+
+def draw_pixels(tiles: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Images of tile maps.
+
+    Args:
+        tiles: (..., 1, 8, 8) integer kinds.
+        dtype: floating type of the result.
+
+    Returns:
+        (..., 1, 48, 48), on the device of the map.
+    """
+    pixels = tile_pixels(dtype, str(tiles.device))[tiles.to(torch.int64)]  # (..., 1, 8, 8, 6, 6)
+    rows, columns = tiles.shape[-2] * CELL_PIXELS, tiles.shape[-1] * CELL_PIXELS
+    return pixels.transpose(-3, -2).reshape(*tiles.shape[:-2], rows, columns)
+
+
+def draw_grid(tiles: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The 8x8 observation of tile maps (..., 1, 8, 8): one number a cell, negated in the inverse maze."""
+    values = torch.tensor([*GRID_VALUES, *(-v for v in GRID_VALUES), *[0.0] * 8], dtype=dtype, device=tiles.device)
+    return values[tiles.to(torch.int64)]
+
+
+def negated(tiles: Tensor) -> Tensor:
+    """The same maps as the other maze shows them: every observation negated."""
+    return torch.where(tiles < BLANK, tiles ^ NEGATIVE, tiles)

@@ -1,0 +1,123 @@
+"""Random-policy data of the random mazes: one long walk, kept as tile maps.
+
+200,000 transitions are 200,000 boards of 64 bytes (13 MB) where their images would be 3.7 GB; a batch's images
+are drawn on the device when it is sampled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from crar_model.kernels import numba
+from crar_model.mazes.random_mazes import ACTION_STEPS, KEY_REWARD, START, STEP_REWARD, compact, map_blocks
+from crar_model.mazes.tiles import AGENT, BLANK, FREE, KEY, NEGATIVE, SIZE, WALL
+
+_MOVES = np.array([row * SIZE + column for row, column in ACTION_STEPS], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Transitions (s, a, r, s', terminal) of one walk.
+
+    Attributes:
+        tiles: (frames, 64) uint8 tile maps, every observation once.
+        current, following: (size,) int32 rows of s and s'.
+        action: (size,) uint8; reward: (size,) float32; terminal: (size,) bool.
+    """
+
+    tiles: np.ndarray[Any, Any]
+    current: np.ndarray[Any, Any]
+    following: np.ndarray[Any, Any]
+    action: np.ndarray[Any, Any]
+    reward: np.ndarray[Any, Any]
+    terminal: np.ndarray[Any, Any]
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of all arrays."""
+        return sum(int(value.nbytes) for value in vars(self).values())
+
+
+@numba.njit(cache=True)
+def _walk(
+    maps: Any, actions: Any, moves: Any, frames: Any, current: Any, following: Any, reward: Any, terminal: Any, blank: bool,
+    step: int, frame: int,
+) -> Any:  # fmt: skip # pragma: no cover - compiled
+    """Walk through the maps until they or the actions are used up; returns (steps, frames, maps) used.
+
+    A map that is not finished when the actions end is used all the same.
+    """
+    used = 0
+    while used < maps.shape[0] and step < actions.shape[0]:
+        board = maps[used].copy()
+        used += 1
+        keys = 0
+        for cell in range(board.shape[0]):
+            keys += board[cell] == KEY
+        at = START
+        frames[frame] = board
+        frames[frame, at] = AGENT
+        while keys > 0 and step < actions.shape[0]:
+            target = at + moves[actions[step]]
+            if board[target] != WALL:
+                at = target
+            found = board[at] == KEY
+            if found:
+                keys -= 1
+                board[at] = FREE
+            current[step], following[step] = frame, frame + 1
+            frame += 1
+            frames[frame] = board
+            frames[frame, at] = AGENT
+            reward[step] = KEY_REWARD if found else STEP_REWARD
+            terminal[step] = keys == 0
+            if keys == 0 and blank:
+                frames[frame] = BLANK
+            step += 1
+        frame += 1
+    return step, frame, used
+
+
+def gather_walk(
+    seed: int,
+    size: int,
+    *,
+    inverse: bool = False,
+    legacy_astar: bool = False,
+    blank_terminal: bool = False,
+    terminal_last: bool = False,
+) -> Walk:
+    """Walk a uniformly random policy through one map after the other; an episode ends with its last key only.
+
+    Args:
+        seed: seed of policy and maps; the same seed gives the same walk.
+        size: number of transitions, at least 1.
+        inverse: observe the inverse maze.
+        legacy_astar: quirk: draw maps as the released code does.
+        blank_terminal: quirk: the observation after a terminal step is all zeros.
+        terminal_last: quirk: the last tuple is flagged terminal and its next observation is all zeros.
+    """
+    actions = np.random.default_rng([seed, 1]).integers(0, 4, size=size, dtype=np.uint8)
+    current, following = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
+    reward, terminal = np.empty(size, dtype=np.float32), np.empty(size, dtype=np.bool_)
+    frames = np.empty((size + 2, SIZE * SIZE), dtype=np.uint8)
+    step = frame = 0
+    for block in map_blocks(seed, legacy_astar=legacy_astar):
+        maps = compact(block)
+        frames = np.concatenate((frames, np.empty((len(maps), SIZE * SIZE), dtype=np.uint8)))  # one more frame an episode
+        step, frame, _ = _walk(maps, actions, _MOVES, frames, current, following, reward, terminal, blank_terminal, step, frame)
+        if step == size:
+            break
+    tiles = frames[:frame].copy()
+    if terminal_last:
+        terminal[-1] = True
+        tiles[following[-1]] = BLANK
+    if inverse:
+        tiles[tiles != BLANK] += NEGATIVE
+    return Walk(tiles, current, following, actions, reward, terminal)

@@ -1,0 +1,181 @@
+"""Where a trainer's batches come from: each maze's random-policy data, on the device that trains.
+
+What a member sees depends on its own seed and on the update number alone. Indices are drawn and moved to the
+device DRAWS updates at a time; an update itself waits for nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crar_model.agents import Agent, select
+from crar_model.batches import Batch, complete_batch, gather_random_walk, walk_batch
+from crar_model.mazes.simple import simple_maze
+from crar_model.mazes.tiles import negated
+from crar_model.mazes.walks import Walk, gather_walk
+from crar_model.networks import Params
+from crar_model.training.members import Member, Plan, start_parameters
+
+DRAWS = 1_000
+"""Updates whose batches are drawn at once, from a generator of their own."""
+EVALUATION_SIZE = 512
+"""Transitions of the random mazes on which the loss log is evaluated."""
+EVALUATION_SEED = 1_000_003
+"""Their seed; no member has it."""
+
+
+class Data(Protocol):
+    """What a trainer asks of its data."""
+
+    evaluation: Batch
+    """The batch of the loss log, shared by all members."""
+
+    def batch(self, update: int) -> Batch:
+        """One batch per member."""
+
+    def new_target(self, target: Params) -> None:
+        """Note that the target copy has changed."""
+
+
+class _Draws:
+    """Rows of a data set for every member and update."""
+
+    def __init__(self, members: tuple[Member, ...], data_size: int, batch_size: int) -> None:
+        self.members, self.data_size, self.batch_size = members, data_size, batch_size
+
+    def block(self, block: int) -> Tensor:
+        """(members, DRAWS * batch) int64."""
+        shape = (DRAWS, self.batch_size)
+        draws = np.stack([np.random.default_rng([m.seed, 2, block]).integers(0, self.data_size, shape) for m in self.members])
+        return torch.from_numpy(draws).flatten(1)
+
+
+def make_data(plan: Plan, agent: Agent, device: torch.device) -> Data:
+    """The data of a plan's maze."""
+    return RandomMazeData(plan, agent, device) if plan.settings.maze == "random" else SimpleMazeData(plan, agent, device)
+
+
+class SimpleMazeData:
+    """Walks of the simple maze as state indices: a batch encodes the 31 states once and picks rows."""
+
+    def __init__(self, plan: Plan, agent: Agent, device: torch.device) -> None:
+        settings = plan.settings
+        self.settings, self.agent, self.device = settings, agent, device
+        walks = [gather_random_walk(member.seed, settings.data_size, terminal_last=settings.terminal_last) for member in plan.members]
+        self.data = {name: torch.from_numpy(np.stack([walk[name] for walk in walks])) for name in walks[0]}
+        self.evaluation = complete_batch(inverse=settings.inverse).to(device, torch.float32)
+        observations = simple_maze().observations(inverse=settings.inverse)
+        if settings.terminal_last:  # the all-zero observation that follows the terminal tuple
+            observations = torch.cat((observations, torch.zeros_like(observations[:1])))
+        self.observations = observations.to(device)
+        self.no_reward = torch.zeros(len(plan.members), settings.batch_size, device=device)
+        self.draws = _Draws(plan.members, settings.data_size, settings.batch_size)
+        self.drawn: tuple[int, dict[str, Tensor]] = (-1, {})
+        self.bootstrap: Tensor | None = None
+        self.anchors = _anchor_table(plan, agent).to(device) if plan.variant == "paired" else None
+
+    def new_target(self, target: Params) -> None:
+        """Compute the discounted values of all states by the target copy, which stay the same until its next refresh;
+        with double Q they depend on the online network and the loss computes them."""
+        if not self.settings.loss.double_q:
+            with torch.no_grad():
+                values = self.agent.value(target, self.agent.encode(target, self.observations))
+                self.bootstrap = self.settings.loss.discount * values.amax(-1)  # (members, rows)
+
+    def batch(self, update: int) -> Batch:
+        """One batch per member."""
+        block, row = divmod(update, DRAWS)
+        if self.drawn[0] != block:
+            picks, shape = self.draws.block(block), (-1, DRAWS, self.settings.batch_size)
+            drawn = {
+                name: values.gather(1, picks).view(shape).transpose(0, 1).contiguous().to(self.device) for name, values in self.data.items()
+            }
+            drawn["onehot"] = self.agent.one_hot(drawn["action"], torch.float32)
+            self.drawn = (block, drawn)
+        picked = {name: values[row] for name, values in self.drawn[1].items()}
+        following = None
+        if self.bootstrap is not None:
+            following = (1 - picked["terminal"]) * self.bootstrap.gather(1, picked["following"])
+        anchor = None
+        if self.anchors is not None:
+            anchor = torch.take_along_dim(self.anchors, picked["current"].unsqueeze(-1), dim=1)
+        return Batch(
+            self.observations, picked["current"], picked["following"], picked["action"], self.no_reward,
+            picked["terminal"], anchor=anchor, onehot=picked["onehot"], value_target=following,
+        )  # fmt: skip
+
+
+def _anchor_table(plan: Plan, agent: Agent) -> Tensor:
+    """(members, rows, d): what each base's encoder says of the paired observation in the base's maze."""
+    others = simple_maze().observations(inverse=not plan.settings.inverse)
+    return torch.stack([agent.encode(base, others) for base in _base_parameters(plan)])
+
+
+def _base_parameters(plan: Plan) -> list[Params]:
+    bases = [start_parameters(plan, member)[1] for member in plan.members]
+    return [base.parameters for base in bases if base is not None]
+
+
+class RandomMazeData:
+    """Walks of the random mazes as tile maps: a batch picks its boards, whose images are drawn by the encoder."""
+
+    def __init__(self, plan: Plan, agent: Agent, device: torch.device) -> None:
+        settings = plan.settings
+        self.settings, self.agent, self.device = settings, agent, device
+        quirks = {name: getattr(settings, name) for name in ("legacy_astar", "blank_terminal", "terminal_last", "inverse")}
+        walks = [gather_walk(member.seed, settings.data_size, **quirks) for member in plan.members]
+        frames = max(len(walk.tiles) for walk in walks)
+        padded = [np.pad(walk.tiles, ((0, frames - len(walk.tiles)), (0, 0))) for walk in walks]
+        self.tiles = torch.from_numpy(np.concatenate(padded)).to(device)  # (members frames, 64)
+        offset = torch.arange(len(walks)).unsqueeze(1) * frames
+        self.rows = {name: torch.from_numpy(np.stack([getattr(w, name) for w in walks])) + offset for name in ("current", "following")}
+        self.data = {name: torch.from_numpy(np.stack([getattr(w, name) for w in walks])) for name in ("action", "reward", "terminal")}
+        fixed = gather_walk(EVALUATION_SEED, 50 * EVALUATION_SIZE, **(quirks | {"terminal_last": False}))
+        self.evaluation = evaluation_batch(fixed, EVALUATION_SIZE).to(device, torch.float32)
+        size = settings.batch_size
+        self.places = torch.arange(2 * size, device=device).chunk(2)
+        self.draws = _Draws(plan.members, settings.data_size, size)
+        self.drawn: tuple[int, dict[str, Tensor]] = (-1, {})
+        self.bases: Params | None = None
+        if plan.variant == "paired":
+            encoders = [select(base, ("encoder",)) for base in _base_parameters(plan)]
+            self.bases = {name: torch.stack([e[name] for e in encoders]).to(device) for name in encoders[0]}
+
+    def new_target(self, target: Params) -> None:
+        """Nothing to note: the observations are too many to keep their values."""
+
+    def batch(self, update: int) -> Batch:
+        """One batch per member; its observations are those of s, then those of s'."""
+        block, row = divmod(update, DRAWS)
+        if self.drawn[0] != block:
+            picks, shape = self.draws.block(block), (-1, DRAWS, self.settings.batch_size)
+
+            def pick(values: Tensor) -> Tensor:
+                return values.gather(1, picks).view(shape).transpose(0, 1).contiguous()
+
+            drawn = {name: pick(values) for name, values in self.data.items()}
+            drawn["rows"] = torch.cat([pick(self.rows[name]) for name in ("current", "following")], dim=-1).to(torch.int64)
+            drawn["terminal"] = drawn["terminal"].to(torch.float32)
+            drawn["action"] = drawn["action"].to(torch.int64)
+            drawn = {name: values.to(self.device) for name, values in drawn.items()}
+            drawn["onehot"] = self.agent.one_hot(drawn["action"], torch.float32)
+            self.drawn = (block, drawn)
+        picked = {name: values[row] for name, values in self.drawn[1].items()}
+        tiles = torch.unflatten(self.tiles[picked["rows"]], -1, (1, 8, 8))  # (members, 2 batch, 1, 8, 8)
+        current, following = self.places
+        anchor = None
+        if self.bases is not None:
+            with torch.no_grad():
+                anchor = self.agent.encode(self.bases, negated(tiles[:, : len(current)]))
+        return Batch(
+            tiles, current, following, picked["action"], picked["reward"], picked["terminal"], anchor=anchor, onehot=picked["onehot"]
+        )
+
+
+def evaluation_batch(walk: Walk, size: int, seed: int = 0) -> Batch:
+    """`size` transitions of a walk in random order, so that neighbours, which `random_pairs` compares, are unrelated."""
+    return walk_batch(walk, np.random.default_rng([seed, 8]).permutation(len(walk))[:size])
