@@ -1,18 +1,21 @@
 """The random mazes' encoder on tile maps: 1 -> Conv8 2x2 -> Conv16 2x2, pool 2 -> Conv32 3x3, pool 3 -> Conv3 1x1.
 
-On the CPU each distinct piece of a batch is computed once (`tile_index`), elsewhere the images are drawn and
-convolved. Both are the same function, differentiable to any order.
+On the CPU each distinct piece of a batch is computed once (`tile_index`): in float32 by compiled kernels, in float64
+by tensor operations, differentiable to any order. Elsewhere the images are drawn and convolved.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from crar_model.networks import fast_tanh
 from crar_model.tile_index import TileIndex
+from crar_model.tile_kernels import tiles_backward, tiles_forward
 
 
 def encode_pieces(weights: Sequence[Tensor], index: TileIndex) -> Tensor:
@@ -27,6 +30,8 @@ def encode_pieces(weights: Sequence[Tensor], index: TileIndex) -> Tensor:
         (N, 192): 3 channels of 8x8, flattened channel by channel.
     """
     dtype = weights[0].dtype
+    if dtype == torch.float32:
+        return cast(Tensor, _NativeEncoder.apply(index, *weights))
     patches, inside = index.patches.to(dtype), index.inside.to(dtype)
     count = patches.shape[0]
     first = torch.stack([patches[:, i : i + 3, j : j + 3] for i in (0, 1) for j in (0, 1)], dim=-1)  # (M, 3, 3, 4)
@@ -41,3 +46,22 @@ def encode_pieces(weights: Sequence[Tensor], index: TileIndex) -> Tensor:
     pooled = fast_tanh(third.index_select(0, index.windows.view(-1)).view(-1, 9, 32).amax(1))  # (W, 32)
     position = torch.addmm(weights[7], pooled, weights[6].flatten(1).mT)  # (W, 3)
     return position.index_select(0, index.places).view(-1, 64, 3).transpose(1, 2).flatten(1)
+
+
+class _NativeEncoder(torch.autograd.Function):
+    """The encoder of one model as one node of the graph; first derivatives only."""
+
+    @staticmethod
+    def forward(ctx: Any, index: TileIndex, *weights: Tensor) -> Tensor:
+        arranged = [w.permute(0, 2, 3, 1).contiguous() if w.dim() == 4 else w.contiguous() for w in weights]
+        out, kept = tiles_forward(arranged, index)
+        if any(ctx.needs_input_grad):
+            ctx.kept = kept
+            ctx.save_for_backward(*arranged)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        grads = tiles_backward(ctx.saved_tensors, ctx.kept, grad)
+        return (None, *(g.permute(0, 3, 1, 2) if g.dim() == 4 else g for g in grads))
