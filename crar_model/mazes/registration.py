@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 SIMPLE_MAZE = "crar/SimpleMaze-v0"
+RANDOM_MAZE = "crar/RandomMaze-v0"
 
 
 def register() -> None:
@@ -11,3 +12,9 @@ def register() -> None:
 
     if SIMPLE_MAZE not in registration.registry:
         registration.register(SIMPLE_MAZE, entry_point="crar_model.mazes.gym:SimpleMazeEnv")
+    if RANDOM_MAZE not in registration.registry:
+        registration.register(
+            RANDOM_MAZE,
+            entry_point="crar_model.mazes.gym_random:RandomMazeEnv",
+            vector_entry_point="crar_model.mazes.gym_random:RandomMazeVectorEnv",
+        )

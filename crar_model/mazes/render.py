@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 WALL_COLOR, FREE_COLOR, GRID_COLOR = (52, 58, 72), (246, 244, 238), (222, 218, 208)
+KEY_COLOR = (214, 158, 32)
 AGENT_COLOR, EYE_COLOR = (214, 69, 65), (255, 255, 255)
 
 
-def draw_cells(walls: np.ndarray[Any, Any], agent: tuple[int, int], *, inverse: bool = False, cell: int = 32) -> np.ndarray[Any, Any]:
-    """Draw walls, floor and the agent, a round figure with two eyes.
+def draw_cells(
+    walls: np.ndarray[Any, Any], agent: tuple[int, int], *, keys: Sequence[tuple[int, int]] = (), inverse: bool = False, cell: int = 32
+) -> np.ndarray[Any, Any]:
+    """Draw walls, floor, keys, and the agent, a round figure with two eyes.
 
     Args:
         walls: (rows, columns) bool.
         agent: (row, column).
+        keys: (row, column) of each.
         inverse: draw the photographic negative, as the inverse maze is.
         cell: pixels per cell.
 
@@ -27,6 +32,12 @@ def draw_cells(walls: np.ndarray[Any, Any], agent: tuple[int, int], *, inverse: 
     floor = ~walls.repeat(cell, axis=0).repeat(cell, axis=1)
     y, x = np.indices(image.shape[:2])
     image[floor & ((y % cell == 0) | (x % cell == 0))] = GRID_COLOR
+    for row, column in keys:
+        dy, dx = y - (row + 0.5) * cell, x - (column + 0.5) * cell
+        ring = np.abs(np.hypot(dy + 0.16 * cell, dx) - 0.12 * cell) <= 0.05 * cell
+        shaft = (np.abs(dx) <= 0.045 * cell) & (dy >= -0.04 * cell) & (dy <= 0.32 * cell)
+        teeth = (dx >= 0) & (dx <= 0.15 * cell) & ((np.abs(dy - 0.18 * cell) <= 0.035 * cell) | (np.abs(dy - 0.29 * cell) <= 0.035 * cell))
+        image[ring | shaft | teeth] = KEY_COLOR
     middle_y, middle_x = ((index + 0.5) * cell - 0.5 for index in agent)
     image[np.hypot(y - middle_y, x - middle_x) <= 0.36 * cell] = AGENT_COLOR
     for side in (-1, 1):

@@ -1,0 +1,157 @@
+"""Gymnasium environments of the random mazes: one maze, and many that step as one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from crar_model.mazes.random_mazes import ACTION_NAMES, EPISODE_STEPS, RandomMazeBatch
+from crar_model.mazes.render import draw_cells
+from crar_model.mazes.tiles import CELL_PIXELS, SIZE, draw_grid, draw_pixels
+
+_SIDES = {"pixels": SIZE * CELL_PIXELS, "grid": SIZE}
+_SEEDS = 2**31
+Array = np.ndarray[Any, Any]
+
+
+class _Mazes:
+    """What both environments share: copies of the maze and how they are seen."""
+
+    def __init__(self, copies: int, inverse: bool, observation: str, legacy_astar: bool, max_steps: int) -> None:
+        if observation not in _SIDES:
+            raise ValueError(f"observation is {observation!r}; choose pixels or grid")
+        if max_steps < 0:
+            raise ValueError(f"max_steps is {max_steps}; give at least 0 (no limit)")
+        self.copies, self.draw = copies, draw_pixels if observation == "pixels" else draw_grid
+        self.options: dict[str, Any] = {"inverse": inverse, "legacy_astar": legacy_astar, "step_limit": max_steps}
+        self.space = spaces.Box(-1.0, 1.0, shape=(1, _SIDES[observation], _SIDES[observation]), dtype=np.float32)
+        self.batch = RandomMazeBatch(copies, seed=0, **self.options)
+
+    def start(self, rng: np.random.Generator) -> None:
+        self.batch = RandomMazeBatch(self.copies, seed=int(rng.integers(_SEEDS)), **self.options)
+
+    def see(self, tiles: torch.Tensor) -> Array:
+        seen: Array = self.draw(tiles).numpy()
+        return seen
+
+    def info(self) -> dict[str, Array]:
+        position = self.batch.position.numpy()
+        return {"position": np.stack((position // SIZE, position % SIZE), axis=1), "keys": self.batch.keys.sum(1).numpy()}
+
+    def picture(self, copy: int) -> Array:
+        board = self.batch.walls[copy].view(SIZE, SIZE).numpy(), divmod(int(self.batch.position[copy]), SIZE)
+        keys = [divmod(int(cell), SIZE) for cell in self.batch.keys[copy].nonzero()]
+        return draw_cells(*board, keys=keys, inverse=bool(self.options["inverse"]))
+
+
+class RandomMazeEnv(gymnasium.Env[Array, np.int64]):
+    """The random mazes of the study: a new 8x8 map every episode, three keys to fetch.
+
+    Actions: Discrete(4): 0 down, 1 right, 2 up, 3 left (not the simple maze's order); a move into a wall leaves the agent
+    where it is.
+    Observations: Box(-1, 1, (1, 48, 48), float32): 6x6 pixels a cell, wall 1, free -1, sprites for agent and keys; with
+    `observation="grid"` (1, 8, 8): free 0, agent 0.25, key 0.5, wall 0.99. With `inverse=True` every value is negated.
+    Rewards: 1 for a step that reaches a key, -0.1 for any other. An episode terminates with the last key and is truncated
+    after `max_steps` steps. Info: `position` (row, column), `keys` left.
+
+    Args:
+        inverse: serve the negated observations.
+        observation: "pixels" or "grid".
+        legacy_astar: quirk: draw maps as the released code does.
+        max_steps: steps of an episode, 0 for no limit, as in the gathering of training data.
+        render_mode: "rgb_array" or None.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 8}
+
+    def __init__(
+        self, *, inverse: bool = False, observation: str = "pixels", legacy_astar: bool = False, max_steps: int = EPISODE_STEPS,
+        render_mode: str | None = None,
+    ) -> None:  # fmt: skip
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(f"render_mode is {render_mode!r}; choose rgb_array or None")
+        self.render_mode = render_mode
+        self._mazes = _Mazes(1, inverse, observation, legacy_astar, max_steps)
+        self.observation_space = self._mazes.space
+        self.action_space = spaces.Discrete(len(ACTION_NAMES))
+
+    def _info(self) -> dict[str, Any]:
+        info = self._mazes.info()
+        return {"position": tuple(info["position"][0].tolist()), "keys": int(info["keys"][0])}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        """Draw a new map; the same seed gives the same sequence of maps."""
+        super().reset(seed=seed)
+        self._mazes.start(self.np_random)
+        return self._mazes.see(self._mazes.batch.observe())[0], self._info()
+
+    def step(self, action: np.int64 | int) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        """Move the agent.
+
+        Raises:
+            ValueError: for an action outside 0..3.
+        """
+        if not self.action_space.contains(np.int64(action)):
+            raise ValueError(f"action is {action!r}; give an integer from 0 to {len(ACTION_NAMES) - 1}")
+        tiles, reward, terminal, late = self._mazes.batch.step(torch.tensor([int(action)]))
+        return self._mazes.see(tiles)[0], round(float(reward[0]), 6), bool(terminal[0]), bool(late[0]), self._info()
+
+    def render(self) -> Array | None:
+        """The maze as a (256, 256, 3) uint8 picture, in inverse colours in the inverse maze."""
+        return None if self.render_mode is None else self._mazes.picture(0)
+
+
+class RandomMazeVectorEnv(VectorEnv[Array, Array, Array]):
+    """Many random mazes stepping as one tensor program; `gymnasium.make_vec` makes it.
+
+    Spaces, rewards and arguments as in :class:`RandomMazeEnv`. A copy whose episode has ended begins the next one at its
+    following step, whose action and reward do not count (Gymnasium's NEXT_STEP mode).
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 8, "autoreset_mode": AutoresetMode.NEXT_STEP}
+
+    def __init__(
+        self, num_envs: int = 1, *, inverse: bool = False, observation: str = "pixels", legacy_astar: bool = False,
+        max_steps: int = EPISODE_STEPS, render_mode: str | None = None,
+    ) -> None:  # fmt: skip
+        if render_mode not in (None, "rgb_array"):
+            raise ValueError(f"render_mode is {render_mode!r}; choose rgb_array or None")
+        self.num_envs, self.render_mode = num_envs, render_mode
+        self._mazes = _Mazes(num_envs, inverse, observation, legacy_astar, max_steps)
+        self._ended = torch.zeros(num_envs, dtype=torch.bool)
+        self.single_observation_space, self.single_action_space = self._mazes.space, spaces.Discrete(len(ACTION_NAMES))
+        self.observation_space = spaces.Box(-1.0, 1.0, shape=(num_envs, *self._mazes.space.shape), dtype=np.float32)
+        self.action_space = spaces.MultiDiscrete([len(ACTION_NAMES)] * num_envs)
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        """Draw new maps for all copies; the same seed gives the same maps."""
+        super().reset(seed=seed)
+        self._mazes.start(self.np_random)
+        self._ended = torch.zeros(self.num_envs, dtype=torch.bool)
+        return self._mazes.see(self._mazes.batch.observe()), self._mazes.info()
+
+    def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
+        """Move every agent, or begin its next episode.
+
+        Raises:
+            ValueError: for actions that are not one of 0..3 a copy.
+        """
+        chosen = torch.as_tensor(np.asarray(actions), dtype=torch.int64)
+        if chosen.shape != (self.num_envs,) or not bool(((chosen >= 0) & (chosen < len(ACTION_NAMES))).all()):
+            raise ValueError(f"actions must be {self.num_envs} integers from 0 to {len(ACTION_NAMES) - 1}")
+        tiles, reward, terminal, late = self._mazes.batch.step(chosen)
+        fresh = self._ended
+        if bool(fresh.any()):
+            tiles = self._mazes.batch.reset(fresh)
+        reward, terminal, late = reward.masked_fill(fresh, 0.0), terminal & ~fresh, late & ~fresh
+        self._ended = terminal | late
+        return self._mazes.see(tiles), reward.numpy(), terminal.numpy(), late.numpy(), self._mazes.info()
+
+    def render(self) -> tuple[Array, ...] | None:
+        """A (256, 256, 3) uint8 picture of every maze."""
+        return None if self.render_mode is None else tuple(self._mazes.picture(copy) for copy in range(self.num_envs))

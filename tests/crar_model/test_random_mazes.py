@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import heapq
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.utils.env_checker import check_env
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crar_model.mazes.gym_random import RandomMazeEnv
+from crar_model.mazes.legacy import legacy_accepts
+from crar_model.mazes.random_mazes import ACTION_STEPS, START, Maps, RandomMazeBatch, draw_candidates, draw_maps, reachable
+from crar_model.mazes.registration import RANDOM_MAZE
+from crar_model.mazes.tiles import AGENT, AGENT_SPRITE, BLANK, FREE, KEY, KEY_SPRITE, NEGATIVE, WALL, draw_grid, draw_pixels, negated
+from crar_model.mazes.walks import gather_walk
+
+
+def flood(walls: np.ndarray) -> set[int]:
+    """Cells within reach of (1, 1), one by one."""
+    reached, waiting = {START}, [START]
+    while waiting:
+        cell = waiting.pop()
+        for row, column in ACTION_STEPS:
+            other = cell + 8 * row + column
+            if not walls[other] and other not in reached:
+                reached.add(other)
+                waiting.append(other)
+    return reached
+
+
+class Node:
+    def __init__(self, cell: int) -> None:
+        self.cell, self.g, self.f = cell, 0, 0
+
+    def __lt__(self, other: Node) -> bool:
+        return self.f < other.f
+
+
+def uncleared_search(walls: np.ndarray, keys: list[int]) -> bool:
+    """A* for key after key with the open list and the closed set of the searches before, on Python's own heap."""
+    nodes = [Node(cell) for cell in range(64)]
+    waiting: list[tuple[int, Node]] = []
+    closed: set[int] = set()
+    for key in keys:
+        heapq.heappush(waiting, (nodes[START].f, nodes[START]))
+        while waiting:
+            node = heapq.heappop(waiting)[1]
+            closed.add(node.cell)
+            if node.cell == key:
+                break
+            row, column = divmod(node.cell, 8)
+            for r, c in ((row + 1, column), (row, column - 1), (row - 1, column), (row, column + 1)):
+                if not (0 <= r < 8 and 0 <= c < 8) or walls[8 * r + c] or 8 * r + c in closed:
+                    continue
+                other = nodes[8 * r + c]
+                known = (other.f, other) in waiting
+                if not known or other.g > node.g + 10:
+                    other.g = node.g + 10
+                    other.f = other.g + 10 * (abs(r - key // 8) + abs(c - key % 8))
+                if not known:
+                    heapq.heappush(waiting, (other.f, other))
+        else:
+            return False
+    return True
+
+
+def test_candidates_follow_the_rules() -> None:
+    maps = draw_candidates(np.random.default_rng(0), 500)
+    walls = maps.walls.view(-1, 8, 8)
+    assert bool(walls[:, [0, 7]].all() and walls[:, :, [0, 7]].all())
+    assert torch.equal(walls[:, 1:6, 1:6].sum((1, 2)), torch.full((500,), 12))
+    assert not bool(walls[:, 6, 1:7].any() or walls[:, 1:7, 6].any() or walls[:, 1, 1].any())
+    assert not bool(maps.walls.gather(1, maps.keys).any())
+    assert bool((maps.keys != START).all())
+    assert all(len(set(keys)) == 3 for keys in maps.keys.tolist())
+    assert len(set(maps.keys.flatten().tolist())) == 35  # every free cell of rows and columns 1..6 but the start
+
+
+def test_walls_are_uniform() -> None:
+    walls = draw_candidates(np.random.default_rng(1), 20_000).walls.view(-1, 8, 8)[:, 1:6, 1:6].double().mean(0).flatten()[1:]
+    assert float((walls - 0.5).abs().max()) < 0.02  # 12 of 24 cells; 5 standard errors
+
+
+def test_reachability_is_a_flood_fill() -> None:
+    maps = draw_candidates(np.random.default_rng(2), 60)
+    for walls, reached in zip(maps.walls.numpy(), reachable(maps.walls), strict=True):
+        assert set(reached.nonzero().squeeze(1).tolist()) == flood(walls)
+
+
+def test_drawn_maps_are_solvable_and_depend_on_the_seed_alone() -> None:
+    maps = draw_maps(3, 300)
+    assert bool(reachable(maps.walls).gather(1, maps.keys).all())
+    assert torch.equal(draw_maps(3, 100).walls, maps.walls[:100])
+    assert not torch.equal(draw_maps(4, 100).walls, maps.walls[:100])
+
+
+def test_legacy_path_finder_is_the_uncleared_one() -> None:
+    maps = draw_candidates(np.random.default_rng(5), 1500)
+    accepted = legacy_accepts(maps.walls.numpy(), maps.keys.numpy(), START)
+    for walls, keys, answer in zip(maps.walls.numpy(), maps.keys.tolist(), accepted, strict=True):
+        assert bool(answer) == uncleared_search(walls, keys)
+
+
+def test_legacy_path_finder_accepts_few_of_the_solvable_maps() -> None:
+    maps = draw_candidates(np.random.default_rng(6), 100_000)
+    solvable = reachable(maps.walls).gather(1, maps.keys).all(1).numpy()
+    accepted = legacy_accepts(maps.walls.numpy(), maps.keys.numpy(), START)
+    assert not (accepted & ~solvable).any()
+    assert 0.058 < accepted.sum() / solvable.sum() < 0.070
+    drawn = draw_maps(7, 50, legacy_astar=True)
+    assert legacy_accepts(drawn.walls.numpy(), drawn.keys.numpy(), START).all()
+
+
+def test_sprites_and_scaling() -> None:
+    tiles = torch.full((1, 8, 8), FREE, dtype=torch.uint8)
+    tiles[0, 0, 0], tiles[0, 2, 3], tiles[0, 4, 5] = WALL, AGENT, KEY
+    image = draw_pixels(tiles, torch.float64)
+    assert image.shape == (1, 48, 48)
+    assert torch.equal(image[0, 12:18, 18:24], 2 * torch.tensor(AGENT_SPRITE, dtype=torch.float64) - 1)
+    assert torch.equal(image[0, 24:30, 30:36], 2 * torch.tensor(KEY_SPRITE, dtype=torch.float64) - 1)
+    assert bool((image[0, :6, :6] == 1).all())
+    assert bool((image[0, 40:, :] == -1).all())
+    assert float(torch.tensor(AGENT_SPRITE).sum()) == pytest.approx(0.8 + 0.9 * (5 + 3 + 3 + 2 + 4))
+    assert float(torch.tensor(KEY_SPRITE).sum()) == pytest.approx(6 * 0.6 + 0.7 * (2 + 1 + 2 + 3))
+    grid = draw_grid(tiles)
+    assert [round(float(grid[0, r, c]), 2) for r, c in ((0, 0), (2, 3), (4, 5), (7, 7))] == [0.99, 0.25, 0.5, 0.0]
+
+
+def test_inverse_is_the_negative() -> None:
+    plain, inverse = (RandomMazeBatch(5, seed=1, inverse=side) for side in (False, True))
+    assert torch.equal(draw_pixels(inverse.observe()), -draw_pixels(plain.observe()))
+    assert torch.equal(draw_grid(inverse.observe()), -draw_grid(plain.observe()))
+    assert torch.equal(negated(plain.observe()), inverse.observe())
+    blank = torch.full((1, 8, 8), BLANK, dtype=torch.uint8)
+    assert torch.equal(negated(blank), blank)
+    assert not bool(draw_pixels(blank).any())
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=120), st.integers(0, 5))
+def test_batch_moves_like_one_agent(actions: list[int], seed: int) -> None:
+    maps = draw_maps(seed, 3)
+    batch = RandomMazeBatch(3, maps=maps, step_limit=50)
+    cell, keys = START, set(maps.keys[1].tolist())
+    for steps, action in enumerate(actions, 1):
+        row, column = ACTION_STEPS[action]
+        target = cell + 8 * row + column
+        cell = cell if bool(maps.walls[1, target]) else target
+        expected = 1.0 if cell in keys else -0.1
+        keys.discard(cell)
+        tiles, reward, terminal, late = batch.step(torch.full((3,), action))
+        assert float(reward[1]) == pytest.approx(expected)
+        assert (bool(terminal[1]), bool(late[1])) == (not keys, bool(keys) and steps >= 50)
+        board = tiles[1].flatten()
+        assert int(board[cell]) == AGENT
+        assert set((board == KEY).nonzero().squeeze(1).tolist()) == keys
+        if not keys or steps >= 50:
+            break
+
+
+def test_copies_reset_on_their_own_to_their_next_map() -> None:
+    maps = draw_maps(0, 6)
+    batch = RandomMazeBatch(2, maps=maps)
+    before = batch.walls.clone()
+    batch.step(torch.tensor([0, 0]))
+    batch.reset(torch.tensor([True, False]))
+    assert torch.equal(batch.walls[0], maps.walls[1])
+    assert torch.equal(batch.walls[1], before[1])
+    assert batch.steps.tolist() == [0, 1]
+    for _ in range(2):
+        batch.reset(torch.tensor([True, False]))
+    assert torch.equal(batch.walls[0], maps.walls[0])
+    with pytest.raises(ValueError, match="multiple"):
+        RandomMazeBatch(4, maps=maps)
+    with pytest.raises(ValueError, match="copies"):
+        RandomMazeBatch(0)
+
+
+def test_thousands_of_copies_run_on_the_meta_device() -> None:
+    """The meta device fails on anything that asks for a value."""
+    maps = Maps(*(tensor.to("meta") for tensor in (draw_maps(0, 4).walls.repeat(1024, 1), draw_maps(0, 4).keys.repeat(1024, 1))))
+    batch = RandomMazeBatch(4096, maps=maps, device="meta")
+    tiles, reward, terminal, late = batch.step(torch.zeros(4096, dtype=torch.int64, device="meta"))
+    assert draw_pixels(batch.reset(terminal | late)).shape == (4096, 1, 48, 48)
+    assert (tiles.shape, reward.shape) == ((4096, 1, 8, 8), (4096,))
+
+
+def test_walk_is_one_random_policy_episode_after_the_other() -> None:
+    walk = gather_walk(1, 6000)
+    maps = draw_maps(1, 64)
+    batch = RandomMazeBatch(1, maps=maps, step_limit=0)
+    for step in range(len(walk)):
+        assert np.array_equal(walk.tiles[walk.current[step]], batch.observe().flatten().numpy())
+        tiles, reward, terminal, _ = batch.step(torch.tensor([int(walk.action[step])]))
+        assert np.array_equal(walk.tiles[walk.following[step]], tiles.flatten().numpy())
+        assert (float(reward[0]), bool(terminal[0])) == (walk.reward[step], walk.terminal[step])
+        if bool(terminal[0]):
+            batch.reset()
+    assert walk.terminal.sum() >= 3
+    counts = np.bincount(walk.action, minlength=4)
+    assert counts.min() > 0.22 * len(walk)
+
+
+def test_walk_quirks() -> None:
+    plain, inverse = gather_walk(2, 3000), gather_walk(2, 3000, inverse=True)
+    assert np.array_equal(plain.tiles + NEGATIVE, inverse.tiles)
+    assert np.array_equal(gather_walk(2, 3000).tiles, plain.tiles)
+    blank = gather_walk(2, 3000, blank_terminal=True)
+    ends = blank.following[blank.terminal]
+    assert len(ends)
+    assert (blank.tiles[ends] == BLANK).all()
+    assert (gather_walk(2, 3000, inverse=True, blank_terminal=True).tiles[ends] == BLANK).all()
+    last = gather_walk(2, 100, terminal_last=True)
+    assert last.terminal[-1]
+    assert (last.tiles[last.following[-1]] == BLANK).all()
+    assert not np.array_equal(gather_walk(2, 500, legacy_astar=True).tiles[0], plain.tiles[0])
+
+
+def test_data_are_kept_as_tile_maps() -> None:
+    walk = gather_walk(0, 200_000)
+    assert walk.tiles.dtype == np.uint8
+    assert walk.n_bytes < 16e6  # as 48x48 floats: 200,000 x 2 x 9,216 bytes = 3.7e9
+
+
+@pytest.mark.parametrize("observation", ["pixels", "grid"])
+@pytest.mark.parametrize("inverse", [False, True])
+def test_gymnasium_accepts_the_environment(observation: str, inverse: bool) -> None:
+    env = gymnasium.make(RANDOM_MAZE, observation=observation, inverse=inverse, render_mode="rgb_array")
+    check_env(env.unwrapped)
+    env.reset(seed=3)
+    picture = env.render()
+    assert isinstance(picture, np.ndarray)
+    assert picture.shape == (256, 256, 3)
+
+
+def test_gymnasium_episode() -> None:
+    env = gymnasium.make(RANDOM_MAZE, max_steps=7)
+    first, info = env.reset(seed=1)
+    assert info == {"position": (1, 1), "keys": 3}
+    assert not np.array_equal(env.reset()[0], first)
+    assert np.array_equal(env.reset(seed=1)[0], first)
+    outcomes = [env.step(np.int64(0))[1:4] for _ in range(7)]
+    assert [truncated for _, _, truncated in outcomes] == [False] * 6 + [True]
+    with pytest.raises(ValueError, match="action"):
+        env.unwrapped.step(4)
+    for bad in ({"observation": "text"}, {"render_mode": "human"}, {"max_steps": -1}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            RandomMazeEnv(**bad)
+
+
+def test_vector_environment_steps_like_single_ones_and_resets_at_the_next_step() -> None:
+    many = gymnasium.make_vec(RANDOM_MAZE, num_envs=5, vectorization_mode="vector_entry_point", max_steps=4, render_mode="rgb_array")
+    seen, info = many.reset(seed=2)
+    assert seen.shape == (5, 1, 48, 48)
+    assert info["keys"].tolist() == [3] * 5
+    for step in range(1, 12):
+        seen, rewards, terminated, truncated, info = many.step(np.full(5, step % 4))
+        assert many.observation_space.contains(seen)
+        if step % 5 == 0:  # the step after the truncated one
+            assert not rewards.any()
+            assert not truncated.any()
+            assert (info["position"] == 1).all()
+        else:
+            assert (rewards != 0).all()
+            assert (truncated | terminated).all() == (step % 5 == 4)
+    assert len(many.render() or ()) == 5
+    with pytest.raises(ValueError, match="integers"):
+        many.step(np.full(5, 9))
