@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 from crar_model import __version__
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
+from crar_model.random_evaluation import ScoreSettings
 from crar_model.settings import LossSettings, TrainSettings, default_settings, from_plain, load_toml, to_plain
 from crar_model.training.members import VARIANTS, Plan, base_plan, transfer_plan
 from crar_model.training.runner import RunResult, plan_of, run_plan
@@ -169,22 +170,57 @@ def train_with_progress(plan: Plan, out: Path, resume: bool) -> None:
     settle(result)
 
 
+DepthOption = Annotated[int, typer.Option("--planning-depth", help="Random mazes: steps of lookahead.")]
+
+
 @app.command()
 def evaluate(
     paths: PathsArgument,
     base: Annotated[
         Path | None, typer.Option(help="Compare every embedding with this model's.", show_default="the base that a transfer names")
     ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="Random mazes: episodes (one in each of --episodes mazes) or paper (200 steps, 10 times).")
+    ] = "episodes",
+    episodes: Annotated[int, typer.Option(help="Random mazes: episodes to play.")] = 200,
+    depth: DepthOption = 3,
+    epsilon: Annotated[float, typer.Option(help="Random mazes: share of random actions.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Random mazes: seed of mazes and luck, the same for all models.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
-    """Judge models on the complete maze: loss terms, predictions, navigation, matched or swapped."""
-    from reports.models import judge
+    """Judge models: loss terms, matched or swapped; predictions and navigation in the simple maze, the score in the random ones."""
+    from reports.models import check_score_settings, expand, judge, judge_random
 
+    how = ScoreSettings(protocol, episodes, seed, depth, epsilon)
+    check_score_settings(how)
+    if load_checkpoint(expand(paths)[0]).maze == "random":
+        with console.progress_bar("evaluate", "models") as tick:
+            scored = judge_random(paths, how, base, use_own_base=base is None, progress=tick)
+        if as_json:
+            print(json.dumps({"protocol": dataclasses.asdict(how), "models": [model.plain() for model in scored]}, indent=1))
+        else:
+            console.print_random_evaluation(scored, protocol)
+        return
     judged = judge(paths, base, use_own_base=base is None)
     if as_json:
         print(json.dumps({"models": [model.plain() for model in judged]}, indent=1))
     else:
         console.print_evaluation(judged)
+
+
+@app.command()
+def play(
+    checkpoint: Annotated[Path, typer.Argument(help="A model of the random mazes.")],
+    out: Annotated[Path, typer.Option("--out", help="The animated picture, *.gif.", show_default=False)],
+    depth: DepthOption = 3,
+    epsilon: Annotated[float, typer.Option(help="Share of random actions.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of the map and of the random actions.")] = 0,
+) -> None:
+    """Play one episode of the random mazes and save it as a GIF with the planned path."""
+    from reports.play import save_episode
+
+    episode = save_episode(checkpoint, out, seed=seed, depth=depth, epsilon=epsilon)
+    print(f"{episode.path}: reward {episode.reward:.1f}, {episode.keys} of 3 keys in {episode.steps} steps")
 
 
 @app.command()

@@ -104,16 +104,6 @@ class Scores:
     keys: Tensor
 
     @property
-    def mean(self) -> float:
-        """The score: mean total reward of an episode."""
-        return float(self.rewards.mean())
-
-    @property
-    def half_width(self) -> float:
-        """Half of the 95 % confidence interval of the mean, from the normal distribution."""
-        return float(1.96 * self.rewards.std(correction=1) / len(self.rewards) ** 0.5) if len(self.rewards) > 1 else float("inf")
-
-    @property
     def solved(self) -> float:
         """Share of episodes in which all three keys were found."""
         return float((self.keys == 3).double().mean())

@@ -10,21 +10,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from reports.models import Judged
+from reports.models import Judged, JudgedRandom
 
 LOG_EVERY = 60.0
 """Seconds between two lines of progress where standard error is a file."""
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(what: str, units: str = "updates") -> Iterator[Callable[[int, int], None]]:
     """A bar with elapsed and remaining time on standard error, or a line a minute where that is no terminal.
 
     Yields a function of (done, in all).
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _logger(what, console)
+        yield _logger(what, console, units)
         return
     columns = (
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -39,7 +39,7 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         yield tick
 
 
-def _logger(what: str, console: Console) -> Callable[[int, int], None]:
+def _logger(what: str, console: Console, units: str) -> Callable[[int, int], None]:
     started = told = time.monotonic()
     first: int | None = None
 
@@ -51,7 +51,7 @@ def _logger(what: str, console: Console) -> Callable[[int, int], None]:
             return
         told = now
         left = (now - started) * (everything - done) / (done - first) if done > first else float("nan")
-        console.print(f"{what}: {done} of {everything} updates, ETA {left / 60:.1f} min", soft_wrap=True)
+        console.print(f"{what}: {done} of {everything} {units}, ETA {left / 60:.1f} min", soft_wrap=True)
 
     return tick
 
@@ -90,6 +90,33 @@ def print_evaluation(judged: Sequence[Judged]) -> None:
         )
     console = Console()
     console.width = max(console.width, 220)  # a wrapped table of 14 columns cannot be read
+    console.print(table)
+
+
+def print_random_evaluation(judged: Sequence[JudgedRandom], protocol: str) -> None:
+    """The table of `crar evaluate` for the random mazes on standard output."""
+    samples = judged[0].evaluation.score.samples
+    what = f"{samples} runs of 200 steps" if protocol == "paper" else f"{samples} episodes"
+    table = Table(title=f"random mazes: losses on 512 held-out transitions, score over {what} (95 % interval)")
+    terms = ("transition", "ball", "random_pairs", "consecutive", "reward", "discount", "value", "total")
+    for name in ("model", "maze", "updates", *terms, "score", "interval", "solved", "verdict", "residual", "distance"):
+        table.add_column(name, justify="left" if name in ("model", "maze", "verdict") else "right", no_wrap=True)
+    for model in judged:
+        found, match = model.evaluation, model.evaluation.match
+        table.add_row(
+            "/".join(model.path.parts[-2:]),
+            model.checkpoint.maze + (" inverse" if model.checkpoint.inverse else ""),
+            str(model.checkpoint.updates),
+            *(f"{found.terms[name]:.2g}" for name in terms),
+            f"{found.score.mean:.2f}",
+            f"{found.score.low:.2f} .. {found.score.high:.2f}",
+            "-" if found.score.solved is None else f"{100 * found.score.solved:.0f} %",
+            match.verdict if match else "-",
+            f"{match.residual_edges:.2f}" if match else "-",
+            f"{found.distance:.2f}" if match else "-",
+        )
+    console = Console()
+    console.width = max(console.width, 240)
     console.print(table)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,10 @@ from typing import Any
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, embed, evaluate
+from crar_model.random_evaluation import RandomEvaluation, ScoreSettings, evaluate_random
 from crar_model.settings import LossSettings, from_plain
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,16 @@ def loss_settings(checkpoint: Checkpoint) -> LossSettings:
     return from_plain(stored, where="checkpoint settings").loss if stored else LossSettings()
 
 
+def own_base(model: Checkpoint, given: Checkpoint | None, use_own: bool) -> Checkpoint | None:
+    """The base to compare a model with: the one given, else with `use_own` the one it names, where it still exists."""
+    named = model.info.get("base")
+    if given is None and use_own and named and Path(named).exists():
+        return load_checkpoint(Path(named))
+    return given
+
+
 def judge(paths: Sequence[Path], base: Path | None = None, *, use_own_base: bool = False) -> list[Judged]:
-    """Evaluate checkpoints and run folders.
+    """Evaluate checkpoints and run folders of the simple maze.
 
     Args:
         paths: files and run folders.
@@ -69,20 +80,84 @@ def judge(paths: Sequence[Path], base: Path | None = None, *, use_own_base: bool
         use_own_base: compare with the base that each checkpoint names, where it still exists.
 
     Raises:
-        UserError: for an unusable checkpoint, or a base of another maze.
+        UserError: for an unusable checkpoint, one of another maze, or a base of another maze.
     """
     given = load_checkpoint(base) if base is not None else None
     judged = []
     for path in expand(paths):
         model = load_checkpoint(path)
-        reference, named = given, model.info.get("base")
-        if reference is None and use_own_base and named and Path(named).exists():
-            reference = load_checkpoint(Path(named))
-        if reference is not None and reference.maze != model.maze:
-            raise UserError(
-                f"{base}: a base of the {reference.maze} maze, but {path} is of the {model.maze} maze; give a base of that maze"
-            )
+        if model.maze != "simple":
+            raise UserError(f"{path}: a model of the {model.maze} maze; give one of the simple maze")
+        reference = own_base(model, given, use_own_base)
+        _same_maze(reference, base, model, path)
         compared = None if reference is None else embed(reference.agent, reference.parameters, inverse=reference.inverse)
         figures = evaluate(model.agent, model.parameters, inverse=model.inverse, settings=loss_settings(model), base_embedding=compared)
         judged.append(Judged(path, model, figures))
     return judged
+
+
+def _same_maze(reference: Checkpoint | None, base: Path | None, model: Checkpoint, path: Path) -> None:
+    if reference is not None and reference.maze != model.maze:
+        raise UserError(f"{base}: a base of the {reference.maze} maze, but {path} is of the {model.maze} maze; give a base of that maze")
+
+
+@dataclass(frozen=True)
+class JudgedRandom:
+    """A checkpoint of the random mazes, where it lies, and its figures."""
+
+    path: Path
+    checkpoint: Checkpoint
+    evaluation: RandomEvaluation
+
+    def plain(self) -> dict[str, Any]:
+        """The object that `crar evaluate --json` prints for a model."""
+        about = {
+            "path": str(self.path),
+            "maze": self.checkpoint.maze,
+            "inverse": self.checkpoint.inverse,
+            "updates": self.checkpoint.updates,
+        }
+        return about | self.evaluation.plain()
+
+
+def judge_random(
+    paths: Sequence[Path], how: ScoreSettings, base: Path | None = None, *, use_own_base: bool = False, progress: Progress | None = None
+) -> list[JudgedRandom]:
+    """Evaluate checkpoints and run folders of the random mazes; arguments as of :func:`judge`.
+
+    Raises:
+        UserError: as :func:`judge`, and for score settings out of range.
+    """
+    check_score_settings(how)
+    given = load_checkpoint(base) if base is not None else None
+    files, judged = expand(paths), []
+    for number, path in enumerate(files):
+        if progress is not None:
+            progress(number, len(files))
+        model = load_checkpoint(path)
+        if model.maze != "random":
+            raise UserError(f"{path}: a model of the {model.maze} maze, which has no score; judge it apart from those of the random mazes")
+        reference = own_base(model, given, use_own_base)
+        _same_maze(reference, base, model, path)
+        compared = None if reference is None else (reference.parameters, reference.inverse)
+        figures = evaluate_random(
+            model.agent, model.parameters, inverse=model.inverse, settings=loss_settings(model), how=how, base=compared
+        )  # fmt: skip
+        judged.append(JudgedRandom(path, model, figures))
+    if progress is not None:
+        progress(len(files), len(files))
+    return judged
+
+
+def check_score_settings(how: ScoreSettings) -> None:
+    """Raise UserError for the first setting out of range."""
+    if how.depth < 0:
+        raise UserError(f"--planning-depth is {how.depth}; give a whole number of at least 0")
+    if not 0 <= how.epsilon <= 1:
+        raise UserError(f"--epsilon is {how.epsilon}; give a share from 0 to 1")
+    if how.episodes < 1:
+        raise UserError(f"--episodes is {how.episodes}; give at least 1")
+    if how.seed < 0:
+        raise UserError(f"--seed is {how.seed}; give a whole number of at least 0")
+    if how.protocol not in ("episodes", "paper"):
+        raise UserError(f"--protocol is {how.protocol!r}; choose episodes or paper")

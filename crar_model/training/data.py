@@ -13,19 +13,16 @@ import torch
 from torch import Tensor
 
 from crar_model.agents import Agent, select
-from crar_model.batches import Batch, complete_batch, gather_random_walk, walk_batch
+from crar_model.batches import Batch, complete_batch, gather_random_walk
 from crar_model.mazes.simple import simple_maze
 from crar_model.mazes.tiles import negated
-from crar_model.mazes.walks import Walk, gather_walk
+from crar_model.mazes.walks import gather_walk
 from crar_model.networks import Params
+from crar_model.random_evaluation import held_out_batch
 from crar_model.training.members import Member, Plan, start_parameters
 
 DRAWS = 1_000
 """Updates whose batches are drawn at once, from a generator of their own."""
-EVALUATION_SIZE = 512
-"""Transitions of the random mazes on which the loss log is evaluated."""
-EVALUATION_SEED = 1_000_003
-"""Their seed; no member has it."""
 
 
 class Data(Protocol):
@@ -134,8 +131,7 @@ class RandomMazeData:
         offset = torch.arange(len(walks)).unsqueeze(1) * frames
         self.rows = {name: torch.from_numpy(np.stack([getattr(w, name) for w in walks])) + offset for name in ("current", "following")}
         self.data = {name: torch.from_numpy(np.stack([getattr(w, name) for w in walks])) for name in ("action", "reward", "terminal")}
-        fixed = gather_walk(EVALUATION_SEED, 50 * EVALUATION_SIZE, **(quirks | {"terminal_last": False}))
-        self.evaluation = evaluation_batch(fixed, EVALUATION_SIZE).to(device, torch.float32)
+        self.evaluation = held_out_batch(settings.inverse).to(device, torch.float32)
         size = settings.batch_size
         self.places = torch.arange(2 * size, device=device).chunk(2)
         self.draws = _Draws(plan.members, settings.data_size, size)
@@ -174,8 +170,3 @@ class RandomMazeData:
         return Batch(
             tiles, current, following, picked["action"], picked["reward"], picked["terminal"], anchor=anchor, onehot=picked["onehot"]
         )
-
-
-def evaluation_batch(walk: Walk, size: int, seed: int = 0) -> Batch:
-    """`size` transitions of a walk in random order, so that neighbours, which `random_pairs` compares, are unrelated."""
-    return walk_batch(walk, np.random.default_rng([seed, 8]).permutation(len(walk))[:size])

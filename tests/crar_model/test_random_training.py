@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from crar_model.agents import block_of
+from crar_model.checkpoints import load_checkpoint
+from crar_model.mazes.random_mazes import RandomMazeBatch, draw_maps
+from crar_model.planning import plan_values
+from crar_model.random_evaluation import ScoreSettings, compare_embeddings, interval, score
+from crar_model.scoring import MAPS_PER_RUN, PlaySettings, episode_scores, paper_scores
+from crar_model.settings import TrainSettings, default_settings
+from crar_model.training.log import logged, read_losses
+from crar_model.training.members import VARIANTS, Member, Plan, base_plan, transfer_plan
+from crar_model.training.runner import plan_of, run_plan, with_updates
+from crar_model.training.trainer import Trainer
+
+QUICK = dataclasses.replace(
+    default_settings("random"), updates=6, data_size=2_000, batch_size=8, log_interval=3, checkpoint_interval=3, workers=1,
+    score_steps=6, score_copies=2, planning_depth=1,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder of two bases after six updates."""
+    folder = tmp_path_factory.mktemp("random") / "run"
+    run_plan(base_plan(QUICK, 2), folder, tensorboard=False)
+    return folder
+
+
+def test_settings_of_the_random_mazes() -> None:
+    settings = default_settings("random")
+    assert (settings.updates, settings.data_size, settings.learning_rate, settings.learning_rate_decay) == (400_000, 200_000, 5e-4, 1.0)
+    assert (settings.loss.beta, settings.loss.double_q, settings.log_interval, settings.planning_depth) == (1.0, True, 2_000, 3)
+    assert default_settings("simple") == TrainSettings()
+
+
+@pytest.mark.parametrize("rule", ["joint", "sequential"])
+def test_a_member_alone_equals_the_same_member_among_two(rule: str) -> None:
+    settings = dataclasses.replace(QUICK, update_rule=rule)
+    two, alone = Trainer(base_plan(settings, 2)), Trainer(base_plan(dataclasses.replace(settings, seed=1), 1))
+    two.advance(4)
+    alone.advance(4)
+    for name, value in alone.params.items():
+        assert torch.equal(two.params[name][1], value[0]), name
+    assert np.array_equal(two.log_values[-1][1], alone.log_values[-1][0])
+
+
+@pytest.mark.parametrize("rule", ["joint", "sequential"])
+@pytest.mark.parametrize("variant", ["base", "freeze", "paired"])
+def test_one_update_runs_on_the_meta_device(rule: str, variant: str, base: Path) -> None:
+    """The meta device fails on mixed devices and on anything that asks for a value; members are groups of channels there."""
+    members = tuple(Member(k, 1e-4, str(base / "member-0.pt")) for k in range(3))
+    trainer = Trainer(Plan(dataclasses.replace(QUICK, update_rule=rule), members, variant), device="meta")
+    for _ in range(2):
+        trainer.one_update()
+    assert trainer.params["encoder.0.weight"].shape == (3, 8, 1, 2, 2)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_updates_on_a_gpu_follow_the_cpu() -> None:
+    trainers = [Trainer(base_plan(QUICK, 2), device=device) for device in ("cpu", "cuda")]
+    for trainer in trainers:
+        trainer.advance(3)
+    for name, value in trainers[0].params.items():
+        assert torch.allclose(value, trainers[1].params[name].cpu(), atol=1e-3), name
+
+
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(base: Path, tmp_path: Path) -> None:
+    plan = base_plan(dataclasses.replace(QUICK, updates=3), 2)
+    run_plan(plan, tmp_path / "run", tensorboard=False)
+    run_plan(with_updates(plan, 6), tmp_path / "run", resume=True, tensorboard=False)
+    for name in ("member-0.pt", "member-1.pt", "best-0.pt", "best-1.pt"):
+        one, other = load_checkpoint(base / name), load_checkpoint(tmp_path / "run" / name)
+        assert one.digest == other.digest
+        assert one.updates == other.updates
+    assert (base / "losses.csv").read_text() == (tmp_path / "run" / "losses.csv").read_text()
+
+
+def test_the_best_validation_is_kept_beside_the_last(base: Path) -> None:
+    table = read_losses(base)
+    assert tuple(table)[-1] == "score"
+    assert logged("random") == (*logged("simple"), "score")
+    for k in range(2):
+        own = table["member"] == k
+        top = int(np.argmax(table["score"][own]))
+        best = load_checkpoint(base / f"best-{k}.pt")
+        assert best.updates == table["update"][own][top]
+        assert best.info["score"] == pytest.approx(table["score"][own][top], rel=1e-6)
+        assert load_checkpoint(base / f"member-{k}.pt").updates == 6
+
+
+@pytest.mark.parametrize("variant", list(VARIANTS))
+def test_variants_change_what_they_say(variant: str, base: Path, tmp_path: Path) -> None:
+    before = load_checkpoint(base / "member-0.pt")
+    plan = transfer_plan(QUICK, [base / "member-0.pt"], variant, 1, paired=20)
+    model = load_checkpoint(run_plan(plan, tmp_path / "run", tensorboard=False).members[0])
+    assert (model.maze, model.inverse, model.updates) == ("random", True, 0 if variant == "negate-input" else 6)
+    changed = {block_of(name) for name in before.parameters if not torch.equal(before.parameters[name], model.parameters[name])}
+    assert changed == ({"encoder", "transition", "reward", "discount", "value"} if variant in ("unfreeze", "scratch") else {"encoder"})
+
+
+def test_negate_input_scores_like_its_base_and_has_its_embedding(base: Path, tmp_path: Path) -> None:
+    plan = transfer_plan(QUICK, [base / "member-1.pt"], "negate-input", 1)
+    model = load_checkpoint(run_plan(plan, tmp_path / "run", tensorboard=False).members[0])
+    start = load_checkpoint(base / "member-1.pt")
+    how = ScoreSettings(episodes=3, depth=1)
+    assert score(model.agent, model.parameters, inverse=True, how=how) == score(start.agent, start.parameters, inverse=False, how=how)
+    match, distance, edge = compare_embeddings(
+        model.agent, model.parameters, inverse=True, base=start.parameters, base_inverse=False, size=20
+    )
+    assert (match.verdict, match.residual_edges, distance) == ("matched", 0.0, 0.0)
+    assert edge > 0
+
+
+def test_run_folder_of_the_random_mazes(base: Path) -> None:
+    assert plan_of(base).settings == QUICK
+
+
+def slow_paper_score(params: dict[str, torch.Tensor], seed: list[int], play: PlaySettings, copy: int, copies: int, steps: int) -> float:
+    """The paper's protocol for one copy, step by step."""
+    agent = Trainer(base_plan(QUICK, 1)).agent
+    maps = draw_maps([*seed, 6], copies * MAPS_PER_RUN)
+    game = RandomMazeBatch(1, maps=maps.take(torch.arange(copy * MAPS_PER_RUN, (copy + 1) * MAPS_PER_RUN)), inverse=play.inverse)
+    luck = np.random.default_rng([*seed, 7]).random((steps, copies, 2), dtype=np.float32)
+    total, started = 0.0, 1
+    for step in range(steps):
+        x = agent.encode(params, game.observe().unsqueeze(0))
+        action = plan_values(agent, params, x, play.depth).argmax(-1)[0]
+        if luck[step, copy, 0] < play.epsilon:
+            action = torch.tensor([int(luck[step, copy, 1] * 4)])
+        _, reward, terminal, late = game.step(action)
+        total += float(reward[0])
+        if bool(terminal[0] | late[0]):
+            game.reset()
+            started += step < steps - 1
+    return total / started
+
+
+def test_paper_protocol_is_total_reward_over_episodes_started(base: Path) -> None:
+    model = load_checkpoint(base / "member-0.pt")
+    params = {name: value.unsqueeze(0) for name, value in model.parameters.items()}
+    play = PlaySettings(epsilon=1.0, depth=0)  # random actions finish some episodes
+    found = paper_scores(model.agent, params, [[5]], play, copies=2, steps=200)
+    assert found.shape == (1, 2)
+    for copy in range(2):
+        assert float(found[0, copy]) == pytest.approx(slow_paper_score(params, [5], play, copy, 2, 200))
+    assert float(found.mean()) == pytest.approx(-4.5, abs=1.0)
+
+
+def test_episode_scores_count_keys_and_steps(base: Path) -> None:
+    model = load_checkpoint(base / "member-0.pt")
+    params = {name: value.unsqueeze(0) for name, value in model.parameters.items()}
+    found = episode_scores(model.agent, params, PlaySettings(epsilon=1.0, depth=0), episodes=60, seed=1)
+    expected = found.keys * 1.1 - 0.1 * found.lengths  # 1 instead of -0.1 for a step that finds a key
+    assert torch.allclose(found.rewards, expected.double(), atol=1e-5)
+    assert bool((found.lengths[found.keys < 3] == 50).all())
+    assert int(found.keys.sum()) > 0
+    assert found.solved == pytest.approx(float((found.keys == 3).double().mean()))
+
+
+def test_interval_is_students() -> None:
+    mean, low, high = interval(torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    assert mean == 2.5
+    assert high - mean == pytest.approx(mean - low) == pytest.approx(3.182446 * 1.290994 / 2, rel=1e-5)
+    assert interval(torch.tensor([1.0]))[1:] == (-float("inf"), float("inf"))
+
+
+def test_anchors_of_paired_are_the_bases_states(base: Path) -> None:
+    plan = transfer_plan(QUICK, [base / "member-0.pt"], "paired", 1, paired=20)
+    trainer = Trainer(plan)
+    batch = trainer.data.batch(0)
+    start = load_checkpoint(base / "member-0.pt")
+    from crar_model.mazes.tiles import negated
+
+    wanted = start.agent.encode(start.parameters, negated(batch.observations[0, :8]))
+    assert batch.anchor is not None
+    assert torch.allclose(batch.anchor[0], wanted, atol=1e-5)
