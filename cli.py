@@ -241,17 +241,27 @@ def landscape(
         str, typer.Option(help="Dynamics that the second axis and the free paths move: transition, reward, discount, value; with commas.")
     ] = "dynamics",
     terms: Annotated[str, typer.Option(help="Loss terms to show, with commas; the total is always there.")] = "all",
-    space: Annotated[str, typer.Option(help="Where surface and paths run: embedding or weight.")] = "embedding",
+    space: Annotated[
+        str,
+        typer.Option(
+            help="Where surface and paths run: embedding, weight, or auto (embedding in the simple maze, weight in the random ones)."
+        ),
+    ] = "auto",
     align: Annotated[bool, typer.Option(help="Match hidden units first, so that ways in weight space go to the nearest copy.")] = True,
     certificate: Annotated[bool, typer.Option(help="Also certify whether the failed encoder is a local minimum.")] = True,
     quick: Annotated[bool, typer.Option("--quick", help="Cut paths and descents short: a first look in a quarter of the time.")] = False,
     image: Annotated[str, typer.Option("--format", help="Format of the figures: png or svg.")] = "png",
     from_maze: Annotated[
-        str | None, typer.Option(help="Maze of a --from checkpoint that does not say: simple or simple-inverse.", show_default="its own")
+        str | None,
+        typer.Option(help="Maze of a --from checkpoint that does not say: simple, simple-inverse, random ...", show_default="its own"),
     ] = None,
     to_maze: Annotated[str | None, typer.Option(help="The same for --to.", show_default="its own")] = None,
 ) -> None:
-    """Dissect a failed transfer: lines, surface encoder x dynamics, certificate, paths out, and the appendix's claims."""
+    """Dissect a failed transfer: lines, surface encoder x dynamics, certificate, paths out, and the appendix's claims.
+
+    Models of the random mazes are dissected on 512 held-out transitions, with their scores; certificate and paths are for
+    the simple maze.
+    """
     from reports.dissection import LandscapeOptions
     from reports.landscape import write_landscape
 
@@ -318,11 +328,20 @@ def report(
         list[Path], typer.Option("--transfer", help="Run folder of transfers; repeat it for several.", show_default=False)
     ],
     out: OutOption,
+    episodes: Annotated[int, typer.Option(help="Random mazes: episodes that every model is scored on.")] = 200,
+    depth: DepthOption = 3,
 ) -> None:
-    """Write the report of a study: outcomes per base and variant, and the figures of the appendix."""
+    """Write the report of a study: outcomes per base and variant, curves, scores, and the figures of the appendix."""
+    from reports.models import check_score_settings
+    from reports.random_study import write_random_study
     from reports.study import write_study
 
-    print(f"report: {write_study(bases, transfers, out, command=command_line())}")
+    how = ScoreSettings(episodes=episodes, depth=depth)
+    check_score_settings(how)
+    if plan_of(bases[0]).settings.maze == "random":
+        print(f"report: {write_random_study(bases, transfers, out, how=how, command=command_line())}")
+    else:
+        print(f"report: {write_study(bases, transfers, out, command=command_line())}")
 
 
 @app.command()

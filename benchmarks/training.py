@@ -1,6 +1,6 @@
 """Agent-updates per second of the batched trainer, against a plain loop and the machine's matrix-multiply rate.
 
-    python -m benchmarks.training [--seconds 4] [--out benchmarks/results]
+    python -m benchmarks.training [--maze simple|random] [--seconds 4] [--out benchmarks/results]
 
 Baselines, measured in the same run and in turn with the trainer:
 (a) a plain one-model PyTorch loop of the same rule: nn.Sequential networks, the batch's 32 + 32 rows encoded as
@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks import random_training
 from crar_model import networks
 from crar_model.agents import DenseAgent
 from crar_model.batches import gather_random_walk
@@ -148,22 +149,30 @@ def _plain_updates(rule: str, updates: int) -> Callable[[], None]:
     return run
 
 
-def _shard(rule: str, members: int, seconds: float, start: Any, rates: Any) -> None:
+def _shard(maze: str, rule: str, members: int, seconds: float, start: Any, rates: Any) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    trainer = Trainer(base_plan(TrainSettings(update_rule=rule, updates=10**9, log_interval=10**9), members))
-    trainer.advance(20)
+    if maze == "random":
+        work = random_training.trainer_updates(rule, members, 10)
+    else:
+        trainer = Trainer(base_plan(TrainSettings(update_rule=rule, updates=10**9, log_interval=10**9), members))
+
+        def work() -> None:
+            trainer.advance(10)
+
+    work()
+    work()
     start.wait()
-    rates.put(best_rate(lambda: trainer.advance(10), seconds, 10 * members))
+    rates.put(best_rate(work, seconds, 10 * members))
 
 
-def trainer_rate(rule: str, members: int, seconds: float) -> float:
+def trainer_rate(rule: str, members: int, seconds: float, maze: str = "simple") -> float:
     """Agent-updates per second with the members split among one single-threaded process per core."""
     workers = min(os.cpu_count() or 1, members)
     context = multiprocessing.get_context("spawn")
     start, rates = context.Barrier(workers), context.Queue()
     counts = [members // workers + (k < members % workers) for k in range(workers)]
-    processes = [context.Process(target=_shard, args=(rule, count, seconds, start, rates)) for count in counts]
+    processes = [context.Process(target=_shard, args=(maze, rule, count, seconds, start, rates)) for count in counts]
     for process in processes:
         process.start()
     total = sum(rates.get() for _ in processes)
@@ -208,12 +217,60 @@ def time_shares(rule: str, members: int, updates: int = 60) -> dict[str, float]:
     return shares | {"small operations": 1 - sum(shares.values()), "ms per update": 1000 * whole / updates}
 
 
+def random_mazes(seconds: float, out: Path) -> None:
+    """The table of the random mazes."""
+    results: dict[str, Any] = {
+        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+        "torch": torch.__version__,
+    }
+    lines = ["| rule | agents | updates/s | x plain loop | GFLOP/s needed | of matmul rate |", "|---|---|---|---|---|---|"]
+    for rule in RULES:
+        plain = 0.0
+        for threads in sorted({1, os.cpu_count() or 1}):
+            torch.set_num_threads(threads)
+            plain = max(plain, best_rate(random_training.plain_updates(rule, 3), seconds / 2, 3))
+        results[f"plain {rule}"] = plain
+        lines.append(f"| {rule} | plain loop, 1 | {plain:.1f} | 1.0 | | |")
+        for members in (1, 2, 6):
+            before = matmul_rate(1.0)
+            rate = trainer_rate(rule, members, seconds, "random")
+            matmul = (before + matmul_rate(1.0)) / 2
+            shown = {"updates_per_s": rate, "times_plain": rate / plain, "matmul_gflops": matmul}
+            cells = " | "
+            if rule == "joint":
+                needed = rate * random_training.update_gflop(images=False)
+                shown |= {"gflops": needed, "of_matmul": needed / matmul}
+                cells = f" {needed:.0f} | {100 * needed / matmul:.0f} % of {matmul:.0f} "
+            results[f"{rule} {members}"] = shown
+            lines.append(f"| {rule} | {members} | {rate:.1f} | {rate / plain:.1f} |{cells}|")
+            print(lines[-1], flush=True)
+    whole, pieces = (random_training.update_gflop(images=images) for images in (True, False))
+    results["gflop"] = {"whole images": whole, "distinct pieces": pieces}
+    table = "\n".join(lines)
+    text = (
+        f"{table}\n\nOne joint update of one agent needs {whole:.2f} GFLOP with the encoder on whole images and {pieces:.2f} with it on the distinct "
+        "pieces of the batch, which is what the trainer computes and what the rate counts. An agent runs in one thread; one agent alone "
+        "leaves the other core idle.\n"
+    )
+    print(text)
+    write_text(out / "random_training.json", json.dumps(results, indent=1) + "\n")
+    command = f"python -m benchmarks.training --maze random --seconds {seconds:g}"
+    write_text(
+        out / "random_training.md",
+        f"# Training, random mazes\n\n`{command}` on {results['machine']}, PyTorch {torch.__version__}.\n\n{text}",
+    )
+
+
 def main() -> None:
     """Measure, print a table, write it as JSON and Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=4.0, help="time per figure (default 4)")
+    parser.add_argument("--maze", choices=("simple", "random"), default="simple", help="maze to train on (default simple)")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder of the results")
     options = parser.parse_args()
+    if options.maze == "random":
+        random_mazes(options.seconds, options.out)
+        return
     results: dict[str, Any] = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
         "torch": torch.__version__,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ class LandscapeOptions:
         points: points per line. resolution: points per axis of the surface.
         blocks: blocks of the dynamics that the second axis and the free paths move.
         terms: loss terms to sample and show.
-        space: where surface and paths run, "embedding" or "weight".
+        space: where surface and paths run, "embedding" or "weight"; "auto" is the embedding in the simple maze, where the
+            encoder can set every state freely, and the weights in the random ones, where it cannot.
         align: match hidden units before going to the optimum in weight space.
         quick: fewer iterations everywhere. certificate: converge and certify the failed encoder.
         image: "png" or "svg".
@@ -48,7 +49,7 @@ class LandscapeOptions:
     resolution: int = 51
     blocks: tuple[str, ...] = DYNAMICS
     terms: tuple[str, ...] = SHOWN
-    space: str = "embedding"
+    space: str = "auto"
     align: bool = True
     quick: bool = False
     certificate: bool = True
@@ -66,9 +67,14 @@ class LandscapeOptions:
                     raise UserError(f"{flag}: unknown {word!r}; choose from {', '.join(known)}")
             if not given:
                 raise UserError(f"{flag} names nothing; choose from {', '.join(known)}")
-        for flag, word, choices in (("--space", self.space, ("embedding", "weight")), ("--format", self.image, ("png", "svg"))):
+        for flag, word, choices in (("--space", self.space, ("auto", "embedding", "weight")), ("--format", self.image, ("png", "svg"))):
             if word not in choices:
                 raise UserError(f"{flag} is {word!r}; choose {' or '.join(choices)}")
+
+    def settled(self, maze: str) -> LandscapeOptions:
+        """The options with "auto" settled for a maze."""
+        space = "embedding" if maze == "simple" else "weight"
+        return replace(self, space=space) if self.space == "auto" else self
 
 
 @dataclass(frozen=True)
@@ -147,10 +153,10 @@ def sample_lines(subject: Subject, points: int, terms: tuple[str, ...], align: b
     failed, optimum = select(subject.failed, ("encoder",)), select(subject.optimum, ("encoder",))
     ends = [{"embedding": subject.embedding(params)} for params in (subject.failed, subject.optimum)]
     lines = {
-        "embedding": sample_line(in_embedding, ends[0], ends[1], points=points),
-        "weight": sample_line(in_weights, failed, optimum, points=points),
+        "embedding": sample_line(in_embedding, ends[0], ends[1], points=points, **subject.sampling),
+        "weight": sample_line(in_weights, failed, optimum, points=points, **subject.sampling),
     }
-    return lines | ({"aligned": sample_line(in_weights, failed, subject.nearest, points=points)} if align else {})
+    return lines | ({"aligned": sample_line(in_weights, failed, subject.nearest, points=points, **subject.sampling)} if align else {})
 
 
 def transition_errors(subject: Subject) -> dict[str, float]:
@@ -183,6 +189,7 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
         if stage is not None:
             stage(names[number] if number < len(names) else "done", number, len(names))
 
+    options = options.settled("simple")
     quick = options.quick
     terms = options.terms if "total" in options.terms else (*options.terms, "total")
     with torch_threads(1):

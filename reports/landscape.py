@@ -10,8 +10,8 @@ from typing import Any
 import torch
 import xarray as xr
 
-from crar_model.agents import DYNAMICS, select
-from crar_model.checkpoints import write_bytes, write_text
+from crar_model.agents import DYNAMICS, MAZES, select
+from crar_model.checkpoints import write_text
 from landscape_tools.lines import barrier
 from reports import console
 from reports.claims import decide
@@ -21,11 +21,11 @@ from reports.figures.landscape import paths_figure, surface_figure
 from reports.figures.lines import lines_figure
 from reports.figures.style import save_figure
 from reports.interactive import write_surface_page
+from reports.landscape_files import TITLES, origin_of, save_netcdf
 from reports.markdown import render
+from reports.random_landscape import write_random_landscape
 from reports.second_opinion import second_opinion
 from reports.subject import Subject, load_subject
-
-TITLES = {"embedding": "embedding space", "weight": "weight space", "aligned": "weight space, nearest copy"}
 
 
 def write_landscape(
@@ -55,14 +55,17 @@ def write_landscape(
     """
     options = options or LandscapeOptions()
     options.validate()
-    pair = load_subject(failed_path, base_path, failed_maze=failed_maze, base_maze=base_maze)
+    pair = load_subject(failed_path, base_path, failed_maze=failed_maze, base_maze=base_maze, mazes=MAZES)
+    options = options.settled(pair.agent.maze)
+    if pair.agent.maze == "random":
+        return write_random_landscape(pair, failed_path, base_path, folder, options=options, command=command)
     with console.stages("landscape") as stage:
         found = dissect(pair, options, store=folder / "surface.part.npz", stage=stage)
     opinion = second_opinion(pair, found.adapted.params)
     shown = tuple(str(name) for name in found.surface.data_vars)
     _figures(pair, found, folder, shown, options.image)
     write_surface_page(found.surface, folder / "surface.html")
-    origin = {"failed": pair.failed_file.digest, "base": pair.optimum_file.digest, "inverse": int(pair.inverse), "command": command}
+    origin = origin_of(pair, command)
     data = xr.concat(list(found.lines.values()), dim="space", combine_attrs="drop").assign_coords(space=list(found.lines))
     save_netcdf(data.assign_attrs(origin), folder / "lines.nc")
     save_netcdf(found.surface.assign_attrs(origin), folder / "surface.nc")
@@ -127,10 +130,3 @@ def _path_data(found: Dissection) -> xr.Dataset:
             data[f"{name}_position"] = (f"{name}_sample", path.walk.numpy())
             data[f"{name}_total"] = (f"{name}_sample", path.heights.numpy())
     return xr.Dataset(data)
-
-
-def save_netcdf(data: xr.Dataset, path: Path) -> None:
-    """Write a dataset as compressed netCDF, atomically."""
-    content = data.to_netcdf(engine="h5netcdf", encoding={name: {"zlib": True} for name in data.data_vars})
-    assert content is not None
-    write_bytes(path, bytes(content))

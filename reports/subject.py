@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,12 +15,14 @@ from torch import Tensor
 from crar_model.agents import DYNAMICS, Agent, select
 from crar_model.batches import Batch, complete_batch
 from crar_model.checkpoints import Checkpoint, load_checkpoint
+from crar_model.convolutions import Conv
 from crar_model.errors import UserError
 from crar_model.losses import TERMS, ball_pieces, loss_terms, total, value_targets
 from crar_model.networks import Params
+from crar_model.random_evaluation import held_out_batch
 from crar_model.settings import LossSettings
 from crar_model.symmetry import in_maze
-from landscape_tools.alignment import align, dense_chain
+from landscape_tools.alignment import HiddenLayer, align, dense_chain
 from landscape_tools.composite import Composite
 from landscape_tools.points import unflatten
 from reports.models import loss_settings
@@ -32,13 +35,13 @@ SHOWN = (*FOLLOWED, "total")
 
 @dataclass(frozen=True)
 class Subject:
-    """A failed model and the global optimum of its maze, in float64, on one frozen batch.
+    """A failed model and the global optimum of its maze on one frozen batch, in float64 (random mazes: float32).
 
     Attributes:
         failed_file, optimum_file: the checkpoints as read.
         failed, optimum: parameters as they stand in the failed model's maze.
         inverse: that maze.
-        batch: all transitions and pairs; its bootstrap values are the optimum's, so that all points see one loss.
+        batch: all transitions and pairs of the simple maze, 512 held-out transitions of the random ones; its bootstrap values are the optimum's, so that all points see one loss.
         settings: coefficients of the failed model's loss.
     """
 
@@ -59,7 +62,13 @@ class Subject:
     def nearest(self) -> Params:
         """The optimum's encoder with hidden units permuted and negated to lie near the failed model's."""
         encoder = select(self.optimum, ("encoder",))
-        return align(encoder, select(self.failed, ("encoder",)), dense_chain("encoder", len(self.agent.encoder) - 1))
+        return align(encoder, select(self.failed, ("encoder",)), hidden_layers(self.agent))
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """How `landscape_tools` samples the loss: the simple maze's is vmapped, the random mazes' takes points as members,
+        few at a time, because 512 transitions fill the cache."""
+        return {} if self.agent.maze == "simple" else {"batched": True, "chunk": 2}
 
     @property
     def dynamics(self) -> Params:
@@ -67,7 +76,7 @@ class Subject:
         return select(self.failed, DYNAMICS)
 
     def embedding(self, params: Params) -> Tensor:
-        """(*members, 31, 2) abstract states in the failed model's maze."""
+        """(*members, rows, d) abstract states in the failed model's maze, (31, 2) in the simple one."""
         with torch.no_grad():
             return self.agent.encode(params, self.batch.observations)
 
@@ -148,12 +157,29 @@ class Subject:
         return Composite(lambda z: smooth(joined(z), encoded(z)), None, lambda z: kinks(encoded(z)), weights)
 
 
-def load_subject(failed_path: Path, base_path: Path, *, failed_maze: str | None = None, base_maze: str | None = None) -> Subject:
+def hidden_layers(agent: Agent) -> list[HiddenLayer]:
+    """The hidden layers of an agent's encoder. The largest of negated values is the negated smallest, so a layer whose
+    values are max-pooled has no sign symmetry."""
+    signs = [not isinstance(layer, Conv) or layer.pool == 1 for layer in agent.encoder]
+    if agent.maze == "simple":
+        return dense_chain("encoder", len(agent.encoder) - 1)
+    return [replace(layer, signs=sign) for layer, sign in zip(dense_chain("encoder", len(signs)), signs, strict=False)]
+
+
+def load_subject(
+    failed_path: Path,
+    base_path: Path,
+    *,
+    failed_maze: str | None = None,
+    base_maze: str | None = None,
+    mazes: tuple[str, ...] = ("simple",),
+) -> Subject:
     """Read both ends; a base of the other maze stands for its closed-form copy in the failed model's maze.
 
     Args:
         failed_path, base_path: checkpoints.
         failed_maze, base_maze: mazes of checkpoints that do not say, such as "simple" or "simple-inverse".
+        mazes: those that the caller can dissect.
 
     Raises:
         UserError: for unusable, incompatible or identical models.
@@ -166,12 +192,17 @@ def load_subject(failed_path: Path, base_path: Path, *, failed_maze: str | None 
         raise UserError(
             f"{base_path}: a model of the {base.maze} maze, but {failed_path} is of the {failed.maze} maze; give two of one maze"
         )
+    if failed.maze not in mazes:
+        raise UserError(f"{failed_path}: a model of the {failed.maze} maze; this command takes models of: {', '.join(mazes)}")
     here = failed.parameters, in_maze(base, inverse=failed.inverse)
-    start, optimum = ({name: value.double() for name, value in params.items()} for params in here)
+    # The compiled kernels of the convolutions are float32; on 512 transitions float64 would take ten times as long.
+    dtype = torch.float64 if failed.maze == "simple" else torch.float32
+    start, optimum = ({name: value.to(dtype) for name, value in params.items()} for params in here)
     if all(torch.equal(start[name], optimum[name]) for name in select(start, ("encoder",))):
         raise UserError(f"{failed_path}: its encoder is the optimum of {base_path} already; give a transfer that ended elsewhere")
     settings = loss_settings(failed)
-    batch = complete_batch(inverse=failed.inverse, dtype=torch.float64)
+    simple = failed.maze == "simple"
+    batch = complete_batch(inverse=failed.inverse, dtype=dtype) if simple else held_out_batch(failed.inverse)
     targets = value_targets(failed.agent, optimum, batch, settings)
-    batch = replace(batch, value_target=targets, onehot=failed.agent.one_hot(batch.action, torch.float64))
+    batch = replace(batch, value_target=targets, onehot=failed.agent.one_hot(batch.action, dtype))
     return Subject(failed, base, start, optimum, failed.inverse, batch, settings)

@@ -30,6 +30,7 @@ def encoder_dynamics(
     align: bool,
     terms: tuple[str, ...] = SHOWN,
     store: Path | None = None,
+    threads: int = 1,
     progress: Progress | None = None,
 ) -> xr.Dataset:
     """Loss terms over x (encoder: failed to optimum) and y (dynamics: the failed model's own to the adapted ones).
@@ -65,6 +66,6 @@ def encoder_dynamics(
     second = difference(select(adapted, blocks), moving)
     first = difference(ends[1], ends[0])
     surface = sample_product(
-        inner, outer, (ends[0], first), (moving, second), axis, axis, batched=True, store=store, progress=progress
+        inner, outer, (ends[0], first), (moving, second), axis, axis, batched=True, store=store, threads=threads, progress=progress
     )  # fmt: skip
     return surface.assign_attrs(space=space, aligned=int(align and space == "weight"), blocks=",".join(blocks), encoder_length=norm(first))

@@ -20,7 +20,7 @@ from crar_model.networks import Params
 from crar_model.training.shard import snapshot_folder
 from landscape_tools.trajectories import sample_trajectory
 from reports.figures.style import house_style, save_figure
-from reports.landscape import save_netcdf
+from reports.landscape_files import save_netcdf
 from reports.markdown import render
 from reports.models import loss_settings
 
@@ -49,6 +49,8 @@ def write_trajectory(run: Path, folder: Path, *, member: int = 0, resolution: in
             f"{run}: {len(files)} snapshots of member {member}; a plane needs 3: train with --snapshots and a --checkpoint-interval"
         )
     model = load_checkpoint(run / f"member-{member}.pt")
+    if model.maze != "simple":
+        raise UserError(f"{run}: a run of the {model.maze} maze; trajectories are drawn of runs of the simple maze")
     points: list[Params] = [{name: value.double() for name, value in load_plain(file).items()} for file in files]
     settings, final = loss_settings(model), points[-1]
     batch = complete_batch(inverse=model.inverse, dtype=torch.float64)

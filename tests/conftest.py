@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from crar_model.settings import TrainSettings
+from crar_model.settings import TrainSettings, default_settings
 from crar_model.training.members import base_plan, transfer_plan
 from crar_model.training.runner import run_plan
 
@@ -31,4 +32,29 @@ def freeze_run(base_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("freeze") / "run"
     settings_ = TrainSettings(updates=40, log_interval=20, learning_rate=8e-5, update_rule="sequential", workers=1)
     run_plan(transfer_plan(settings_, [base_run / "member-0.pt"], "freeze", 2), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def random_settings() -> TrainSettings:
+    """Settings of runs of the random mazes that take seconds."""
+    return dataclasses.replace(
+        default_settings("random"), updates=6, data_size=2_000, batch_size=8, log_interval=3, checkpoint_interval=3, workers=1,
+        score_steps=6, score_copies=2, planning_depth=1,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def random_base(random_settings: TrainSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder of two bases of the random mazes after six updates."""
+    folder = tmp_path_factory.mktemp("random") / "run"
+    run_plan(base_plan(random_settings, 2), folder, tensorboard=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def random_freeze(random_settings: TrainSettings, random_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder of one `freeze` transfer of the first of them."""
+    folder = tmp_path_factory.mktemp("random-freeze") / "run"
+    run_plan(transfer_plan(random_settings, [random_base / "member-0.pt"], "freeze", 1), folder, tensorboard=False)
     return folder

@@ -55,6 +55,7 @@ class Plan:
         reset: how `reset-encoder` draws new weights: "glorot" (the paper) or "permute" (the code's quirk:
             shuffle the entries of each base weight tensor).
         paired: number of paired observations of the `paired` variant.
+        trained: blocks whose parameters change; empty for the variant's own.
     """
 
     settings: TrainSettings
@@ -62,10 +63,15 @@ class Plan:
     variant: str = "base"
     reset: str = "glorot"
     paired: int = 0
+    trained: tuple[str, ...] = ()
 
     @property
     def trained_blocks(self) -> tuple[str, ...]:
         """Blocks whose parameters change."""
+        return self.trained or self._own_blocks
+
+    @property
+    def _own_blocks(self) -> tuple[str, ...]:
         return BLOCKS if self.variant in ("base", "unfreeze", "scratch") else ("encoder",)
 
 

@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from reports.figures.style import TERM_COLORS, house_style
 
 
-def lines_figure(panels: Sequence[tuple[str, xr.Dataset]], terms: Sequence[str]) -> Figure:
+def lines_figure(panels: Sequence[tuple[str, xr.Dataset]], terms: Sequence[str], what: str = "all 124 transitions") -> Figure:
     """One panel per line, one curve per loss term, shared logarithmic axis.
 
     Args:
         panels: (title, line over `t`) pairs.
         terms: variables to draw.
+        what: the batch, for the axis.
     """
     floor = 1e-6  # a logarithmic axis cannot show 0
     with house_style():
@@ -26,7 +27,7 @@ def lines_figure(panels: Sequence[tuple[str, xr.Dataset]], terms: Sequence[str])
                 values = line[term].values.clip(min=floor)
                 axes.plot(line["t"], values, color=TERM_COLORS[term], label=term, linewidth=2.2 if term == "total" else 1.4)
             axes.set(title=title, xlabel="t: 0 failed, 1 global optimum", yscale="log", ylim=(floor, None))
-        grid[0].set_ylabel("loss on all 124 transitions")
+        grid[0].set_ylabel(f"loss on {what}")
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(terms))
     return figure

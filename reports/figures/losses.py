@@ -13,11 +13,12 @@ from reports.figures.style import TERM_COLORS, house_style
 SHOWN = ("transition", "reward", "discount", "ball", "random_pairs", "consecutive", "value")
 
 
-def losses_figure(panels: Sequence[tuple[str, dict[str, np.ndarray[Any, Any]]]]) -> Figure:
-    """Loss terms on the complete transition set: the median member as a line, all members as a band.
+def losses_figure(panels: Sequence[tuple[str, dict[str, np.ndarray[Any, Any]]]], what: str = "all 124 transitions") -> Figure:
+    """Loss terms on the batch of the log: the median member as a line, all members as a band.
 
     Args:
         panels: (title, columns of `losses.csv`) of each run.
+        what: the batch, for the axis.
     """
     with house_style():
         figure = Figure(figsize=(4.4 * len(panels), 3.8), layout="constrained")
@@ -32,7 +33,7 @@ def losses_figure(panels: Sequence[tuple[str, dict[str, np.ndarray[Any, Any]]]])
                 axes.plot(updates / 1000, np.maximum(middle, floor), color=color, label=term, linewidth=1.5)
                 axes.fill_between(updates / 1000, np.maximum(low, floor), np.maximum(high, floor), color=color, alpha=0.15, linewidth=0)
             axes.set(title=title, xlabel="updates (thousands)", yscale="log", ylim=(floor, 10))
-        grid[0].set_ylabel("loss on all 124 transitions")
+        grid[0].set_ylabel(f"loss on {what}")
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=7)
     return figure

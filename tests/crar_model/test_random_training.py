@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from crar_model.agents import block_of
+from crar_model.agents import agent_for, block_of
 from crar_model.checkpoints import load_checkpoint
 from crar_model.mazes.random_mazes import RandomMazeBatch, draw_maps
 from crar_model.planning import plan_values
@@ -19,19 +19,6 @@ from crar_model.training.members import VARIANTS, Member, Plan, base_plan, trans
 from crar_model.training.runner import plan_of, run_plan, with_updates
 from crar_model.training.trainer import Trainer
 
-QUICK = dataclasses.replace(
-    default_settings("random"), updates=6, data_size=2_000, batch_size=8, log_interval=3, checkpoint_interval=3, workers=1,
-    score_steps=6, score_copies=2, planning_depth=1,
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder of two bases after six updates."""
-    folder = tmp_path_factory.mktemp("random") / "run"
-    run_plan(base_plan(QUICK, 2), folder, tensorboard=False)
-    return folder
-
 
 def test_settings_of_the_random_mazes() -> None:
     settings = default_settings("random")
@@ -41,8 +28,8 @@ def test_settings_of_the_random_mazes() -> None:
 
 
 @pytest.mark.parametrize("rule", ["joint", "sequential"])
-def test_a_member_alone_equals_the_same_member_among_two(rule: str) -> None:
-    settings = dataclasses.replace(QUICK, update_rule=rule)
+def test_a_member_alone_equals_the_same_member_among_two(rule: str, random_settings: TrainSettings) -> None:
+    settings = dataclasses.replace(random_settings, update_rule=rule)
     two, alone = Trainer(base_plan(settings, 2)), Trainer(base_plan(dataclasses.replace(settings, seed=1), 1))
     two.advance(4)
     alone.advance(4)
@@ -53,10 +40,10 @@ def test_a_member_alone_equals_the_same_member_among_two(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", ["joint", "sequential"])
 @pytest.mark.parametrize("variant", ["base", "freeze", "paired"])
-def test_one_update_runs_on_the_meta_device(rule: str, variant: str, base: Path) -> None:
+def test_one_update_runs_on_the_meta_device(rule: str, variant: str, random_base: Path, random_settings: TrainSettings) -> None:
     """The meta device fails on mixed devices and on anything that asks for a value; members are groups of channels there."""
-    members = tuple(Member(k, 1e-4, str(base / "member-0.pt")) for k in range(3))
-    trainer = Trainer(Plan(dataclasses.replace(QUICK, update_rule=rule), members, variant), device="meta")
+    members = tuple(Member(k, 1e-4, str(random_base / "member-0.pt")) for k in range(3))
+    trainer = Trainer(Plan(dataclasses.replace(random_settings, update_rule=rule), members, variant), device="meta")
     for _ in range(2):
         trainer.one_update()
     assert trainer.params["encoder.0.weight"].shape == (3, 8, 1, 2, 2)
@@ -64,52 +51,52 @@ def test_one_update_runs_on_the_meta_device(rule: str, variant: str, base: Path)
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_updates_on_a_gpu_follow_the_cpu() -> None:
-    trainers = [Trainer(base_plan(QUICK, 2), device=device) for device in ("cpu", "cuda")]
+def test_updates_on_a_gpu_follow_the_cpu(random_settings: TrainSettings) -> None:
+    trainers = [Trainer(base_plan(random_settings, 2), device=device) for device in ("cpu", "cuda")]
     for trainer in trainers:
         trainer.advance(3)
     for name, value in trainers[0].params.items():
         assert torch.allclose(value, trainers[1].params[name].cpu(), atol=1e-3), name
 
 
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(base: Path, tmp_path: Path) -> None:
-    plan = base_plan(dataclasses.replace(QUICK, updates=3), 2)
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(random_base: Path, tmp_path: Path, random_settings: TrainSettings) -> None:
+    plan = base_plan(dataclasses.replace(random_settings, updates=3), 2)
     run_plan(plan, tmp_path / "run", tensorboard=False)
     run_plan(with_updates(plan, 6), tmp_path / "run", resume=True, tensorboard=False)
     for name in ("member-0.pt", "member-1.pt", "best-0.pt", "best-1.pt"):
-        one, other = load_checkpoint(base / name), load_checkpoint(tmp_path / "run" / name)
+        one, other = load_checkpoint(random_base / name), load_checkpoint(tmp_path / "run" / name)
         assert one.digest == other.digest
         assert one.updates == other.updates
-    assert (base / "losses.csv").read_text() == (tmp_path / "run" / "losses.csv").read_text()
+    assert (random_base / "losses.csv").read_text() == (tmp_path / "run" / "losses.csv").read_text()
 
 
-def test_the_best_validation_is_kept_beside_the_last(base: Path) -> None:
-    table = read_losses(base)
+def test_the_best_validation_is_kept_beside_the_last(random_base: Path) -> None:
+    table = read_losses(random_base)
     assert tuple(table)[-1] == "score"
     assert logged("random") == (*logged("simple"), "score")
     for k in range(2):
         own = table["member"] == k
         top = int(np.argmax(table["score"][own]))
-        best = load_checkpoint(base / f"best-{k}.pt")
+        best = load_checkpoint(random_base / f"best-{k}.pt")
         assert best.updates == table["update"][own][top]
         assert best.info["score"] == pytest.approx(table["score"][own][top], rel=1e-6)
-        assert load_checkpoint(base / f"member-{k}.pt").updates == 6
+        assert load_checkpoint(random_base / f"member-{k}.pt").updates == 6
 
 
 @pytest.mark.parametrize("variant", list(VARIANTS))
-def test_variants_change_what_they_say(variant: str, base: Path, tmp_path: Path) -> None:
-    before = load_checkpoint(base / "member-0.pt")
-    plan = transfer_plan(QUICK, [base / "member-0.pt"], variant, 1, paired=20)
+def test_variants_change_what_they_say(variant: str, random_base: Path, tmp_path: Path, random_settings: TrainSettings) -> None:
+    before = load_checkpoint(random_base / "member-0.pt")
+    plan = transfer_plan(random_settings, [random_base / "member-0.pt"], variant, 1, paired=20)
     model = load_checkpoint(run_plan(plan, tmp_path / "run", tensorboard=False).members[0])
     assert (model.maze, model.inverse, model.updates) == ("random", True, 0 if variant == "negate-input" else 6)
     changed = {block_of(name) for name in before.parameters if not torch.equal(before.parameters[name], model.parameters[name])}
     assert changed == ({"encoder", "transition", "reward", "discount", "value"} if variant in ("unfreeze", "scratch") else {"encoder"})
 
 
-def test_negate_input_scores_like_its_base_and_has_its_embedding(base: Path, tmp_path: Path) -> None:
-    plan = transfer_plan(QUICK, [base / "member-1.pt"], "negate-input", 1)
+def test_negate_input_scores_like_its_base_and_has_its_embedding(random_base: Path, tmp_path: Path, random_settings: TrainSettings) -> None:
+    plan = transfer_plan(random_settings, [random_base / "member-1.pt"], "negate-input", 1)
     model = load_checkpoint(run_plan(plan, tmp_path / "run", tensorboard=False).members[0])
-    start = load_checkpoint(base / "member-1.pt")
+    start = load_checkpoint(random_base / "member-1.pt")
     how = ScoreSettings(episodes=3, depth=1)
     assert score(model.agent, model.parameters, inverse=True, how=how) == score(start.agent, start.parameters, inverse=False, how=how)
     match, distance, edge = compare_embeddings(
@@ -119,13 +106,13 @@ def test_negate_input_scores_like_its_base_and_has_its_embedding(base: Path, tmp
     assert edge > 0
 
 
-def test_run_folder_of_the_random_mazes(base: Path) -> None:
-    assert plan_of(base).settings == QUICK
+def test_run_folder_of_the_random_mazes(random_base: Path, random_settings: TrainSettings) -> None:
+    assert plan_of(random_base).settings == random_settings
 
 
 def slow_paper_score(params: dict[str, torch.Tensor], seed: list[int], play: PlaySettings, copy: int, copies: int, steps: int) -> float:
     """The paper's protocol for one copy, step by step."""
-    agent = Trainer(base_plan(QUICK, 1)).agent
+    agent = agent_for("random")
     maps = draw_maps([*seed, 6], copies * MAPS_PER_RUN)
     game = RandomMazeBatch(1, maps=maps.take(torch.arange(copy * MAPS_PER_RUN, (copy + 1) * MAPS_PER_RUN)), inverse=play.inverse)
     luck = np.random.default_rng([*seed, 7]).random((steps, copies, 2), dtype=np.float32)
@@ -143,8 +130,8 @@ def slow_paper_score(params: dict[str, torch.Tensor], seed: list[int], play: Pla
     return total / started
 
 
-def test_paper_protocol_is_total_reward_over_episodes_started(base: Path) -> None:
-    model = load_checkpoint(base / "member-0.pt")
+def test_paper_protocol_is_total_reward_over_episodes_started(random_base: Path) -> None:
+    model = load_checkpoint(random_base / "member-0.pt")
     params = {name: value.unsqueeze(0) for name, value in model.parameters.items()}
     play = PlaySettings(epsilon=1.0, depth=0)  # random actions finish some episodes
     found = paper_scores(model.agent, params, [[5]], play, copies=2, steps=200)
@@ -154,8 +141,8 @@ def test_paper_protocol_is_total_reward_over_episodes_started(base: Path) -> Non
     assert float(found.mean()) == pytest.approx(-4.5, abs=1.0)
 
 
-def test_episode_scores_count_keys_and_steps(base: Path) -> None:
-    model = load_checkpoint(base / "member-0.pt")
+def test_episode_scores_count_keys_and_steps(random_base: Path) -> None:
+    model = load_checkpoint(random_base / "member-0.pt")
     params = {name: value.unsqueeze(0) for name, value in model.parameters.items()}
     found = episode_scores(model.agent, params, PlaySettings(epsilon=1.0, depth=0), episodes=60, seed=1)
     expected = found.keys * 1.1 - 0.1 * found.lengths  # 1 instead of -0.1 for a step that finds a key
@@ -172,11 +159,11 @@ def test_interval_is_students() -> None:
     assert interval(torch.tensor([1.0]))[1:] == (-float("inf"), float("inf"))
 
 
-def test_anchors_of_paired_are_the_bases_states(base: Path) -> None:
-    plan = transfer_plan(QUICK, [base / "member-0.pt"], "paired", 1, paired=20)
+def test_anchors_of_paired_are_the_bases_states(random_base: Path, random_settings: TrainSettings) -> None:
+    plan = transfer_plan(random_settings, [random_base / "member-0.pt"], "paired", 1, paired=20)
     trainer = Trainer(plan)
     batch = trainer.data.batch(0)
-    start = load_checkpoint(base / "member-0.pt")
+    start = load_checkpoint(random_base / "member-0.pt")
     from crar_model.mazes.tiles import negated
 
     wanted = start.agent.encode(start.parameters, negated(batch.observations[0, :8]))

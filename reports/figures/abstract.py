@@ -1,0 +1,41 @@
+"""Abstract states of the random mazes as pictures: 3 channels of 8x8, the optimum's beside the failed model's."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from crar_model.mazes.tiles import draw_pixels
+from reports.figures.style import house_style
+
+
+def abstract_states_figure(observations: Tensor, optimum: Tensor, failed: Tensor, titles: tuple[str, str]) -> Figure:
+    """One row an observation: the image, the three channels of the optimum, those of the failed model.
+
+    Args:
+        observations: (n, 1, 8, 8) tile maps.
+        optimum, failed: (n, 3, 8, 8) abstract states.
+        titles: of the two models.
+    """
+    count = len(observations)
+    images = draw_pixels(observations)
+    limit = float(max(optimum.abs().max(), failed.abs().max()))
+    with house_style():
+        figure = Figure(figsize=(10.0, 1.55 * count + 0.7), layout="constrained")
+        grid = figure.subplots(count, 7, squeeze=False)
+        drawn = None
+        for row, axes in enumerate(grid):
+            axes[0].imshow(images[row, 0].numpy(), cmap="gray", vmin=-1, vmax=1)
+            for k in range(3):
+                drawn = axes[1 + k].imshow(optimum[row, k].numpy(), cmap="RdBu_r", vmin=-limit, vmax=limit)
+                axes[4 + k].imshow(failed[row, k].numpy(), cmap="RdBu_r", vmin=-limit, vmax=limit)
+            for axis in axes:
+                axis.set(xticks=[], yticks=[])
+                axis.grid(visible=False)
+        grid[0, 0].set_title("observation")
+        for k in range(3):
+            grid[0, 1 + k].set_title(f"{titles[0]}\nchannel {k + 1}")
+            grid[0, 4 + k].set_title(f"{titles[1]}\nchannel {k + 1}")
+        if drawn is not None:
+            figure.colorbar(drawn, ax=grid, shrink=0.8, label="component of the abstract state")
+    return figure

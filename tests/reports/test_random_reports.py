@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from PIL import Image
+
+from crar_model.checkpoints import load_checkpoint
+from crar_model.errors import UserError
+from crar_model.losses import loss_terms
+from crar_model.mazes.tiles import draw_pixels
+from crar_model.random_evaluation import ScoreSettings, held_out_batch
+from crar_model.settings import TrainSettings
+from crar_model.training.members import transfer_plan
+from crar_model.training.runner import run_plan
+from landscape_tools.alignment import align, apply_symmetry
+from reports import random_dissection
+from reports.dissection import LandscapeOptions
+from reports.figures.scores import running_mean
+from reports.landscape import write_landscape
+from reports.models import judge, judge_random, loss_settings
+from reports.play import save_episode
+from reports.random_claims import decide_random
+from reports.random_study import write_random_study
+from reports.subject import hidden_layers, load_subject
+from reports.surface import encoder_dynamics
+from reports.theorem import write_theorem
+
+
+@pytest.fixture(scope="module")
+def page(random_freeze: Path, random_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A landscape report of the random mazes, everything cut short."""
+    folder = tmp_path_factory.mktemp("landscape")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(random_dissection, "QUICK_UPDATES", 3)
+        patch.setattr(random_dissection, "QUICK_EPISODES", 3)
+        options = LandscapeOptions(points=3, resolution=2, quick=True)
+        write_landscape(random_freeze / "member-0.pt", random_base / "member-0.pt", folder, options=options, command="crar landscape")
+    return folder
+
+
+def test_landscape_of_the_random_mazes_has_its_parts(page: Path) -> None:
+    names = {file.name for file in page.iterdir()}
+    assert {"report.md", "results.json", "lines.nc", "surface.nc", "surface.html", "states.png", "lines.png", "surface.png"} <= names
+    text = (page / "report.md").read_text()
+    assert "first layer negated" in text
+    assert "512 transitions" in text
+    for name in ("S2", "S3", "S6", "S8", "S10", "S11"):
+        assert f"| {name} |" in text
+
+
+def test_landscape_ends_are_the_models(page: Path, random_freeze: Path, random_base: Path) -> None:
+    """t = 0 is the transfer, t = 1 the base's losses in its own maze: the closed form is exact."""
+    results = json.loads((page / "results.json").read_text())
+    with xr.open_dataset(page / "lines.nc", engine="h5netcdf") as lines, xr.open_dataset(page / "surface.nc", engine="h5netcdf") as surface:
+        base = load_checkpoint(random_base / "member-0.pt")
+        terms = loss_terms(
+            base.agent, base.parameters, held_out_batch(False), loss_settings(load_checkpoint(random_freeze / "member-0.pt"))
+        )
+        for term in ("transition", "reward", "ball", "random_pairs", "consecutive"):
+            assert float(lines[term].sel(space="weight", t=1.0)) == pytest.approx(float(terms[term]), rel=1e-4, abs=1e-6)
+            assert results["optimum_terms"][term] == pytest.approx(float(terms[term]), rel=1e-4, abs=1e-6)
+            assert float(lines[term].sel(space="aligned", t=1.0)) == pytest.approx(float(terms[term]), rel=1e-3, abs=1e-6)
+            assert float(lines[term].sel(space="embedding", t=0.0)) == pytest.approx(results["failed_terms"][term], rel=1e-4, abs=1e-6)
+        assert np.isfinite(surface["total"].values).all()
+        assert surface.attrs["space"] == "weight"
+    assert results["how"]["episodes"] == 3
+
+
+def test_surface_is_the_loss_of_whole_models(random_freeze: Path, random_base: Path) -> None:
+    subject = load_subject(random_freeze / "member-0.pt", random_base / "member-0.pt", mazes=("random",))
+    rng = torch.Generator().manual_seed(0)
+    moved = {n: v + 0.01 * torch.randn(v.shape, generator=rng) for n, v in subject.failed.items()}
+    surface = encoder_dynamics(subject, moved, ("transition", "reward"), resolution=2, space="weight", align=False)
+    x, y = (float(surface[axis][1]) for axis in ("x", "y"))
+    point = dict(subject.failed)
+    for name in point:
+        if name.startswith("encoder."):
+            point[name] = (1 - x) * subject.failed[name] + x * subject.optimum[name]
+        elif name.startswith(("transition.", "reward.")):
+            point[name] = (1 - y) * subject.failed[name] + y * moved[name]
+    assert float(surface["total"][1, 1]) == pytest.approx(float(subject.terms(point)["total"]), rel=1e-3)
+
+
+def test_hidden_channels_can_be_exchanged_and_unpooled_ones_negated(random_base: Path) -> None:
+    model = load_checkpoint(random_base / "member-0.pt")
+    encoder = {n: v.double() for n, v in model.parameters.items() if n.startswith("encoder.")}
+    layers = hidden_layers(model.agent)
+    assert [layer.signs for layer in layers] == [True, False, False]
+    rng = torch.Generator().manual_seed(1)
+    changed = encoder
+    for layer in layers:
+        units = len(encoder[layer.bias])
+        sign = torch.where(torch.rand(units, generator=rng) < 0.5, -1.0, 1.0) if layer.signs else torch.ones(units)
+        changed = apply_symmetry(changed, layer, torch.randperm(units, generator=rng), sign)
+    tiles = held_out_batch(True).observations[:6]
+    assert draw_pixels(tiles).shape == (6, 1, 48, 48)
+    assert torch.allclose(model.agent.encode(changed, tiles), model.agent.encode(encoder, tiles), atol=1e-12)
+    back = align(changed, encoder, layers)
+    assert all(torch.allclose(back[name], encoder[name]) for name in encoder)
+
+
+def test_report_of_the_random_mazes(random_base: Path, random_freeze: Path, random_settings: TrainSettings, tmp_path: Path) -> None:
+    negated = tmp_path / "negated"
+    run_plan(transfer_plan(random_settings, [random_base / "member-0.pt"], "negate-input", 1), negated, tensorboard=False)
+    how = ScoreSettings(episodes=4, depth=1)
+    report = write_random_study([random_base], [random_freeze, negated], tmp_path / "report", how=how, command="crar report")
+    text = report.read_text()
+    assert "the largest difference in any of the 4 episodes is 0" in text
+    assert "crar transfer --from" in text
+    results = json.loads((report.parent / "results.json").read_text())
+    assert [m["variant"] for m in results["models"]].count("negate-input") == 2
+    own = next(m for m in results["models"] if m["variant"] == "negate-input")
+    assert own["match"]["verdict"] == "matched"
+    assert own["embedding_distance"] == 0.0
+    assert (report.parent / "scores.csv").read_text().count("\n") == 1 + 2 * 3 + 3 + 1
+    assert (report.parent / "scores.png").stat().st_size < 200_000
+
+
+def test_running_mean() -> None:
+    assert running_mean(np.array([1.0, 2.0, 3.0, 4.0]), 2).tolist() == [1.0, 1.5, 2.5, 3.5]
+
+
+def test_episode_is_saved_as_an_animation(random_base: Path, tmp_path: Path) -> None:
+    episode = save_episode(random_base / "member-0.pt", tmp_path / "episode.gif", seed=1, depth=1)
+    with Image.open(episode.path) as picture:
+        assert getattr(picture, "n_frames", 1) > 1
+        assert picture.size == (320, 344)
+    assert episode.reward == pytest.approx(1.1 * episode.keys - 0.1 * episode.steps, abs=1e-4)
+    for options, hint in (({"depth": -1}, "--planning-depth"), ({"epsilon": 2.0}, "--epsilon")):
+        with pytest.raises(UserError, match=hint):
+            save_episode(random_base / "member-0.pt", tmp_path / "episode.gif", **options)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="gif"):
+        save_episode(random_base / "member-0.pt", tmp_path / "episode.avi")
+
+
+def test_mazes_are_not_mixed(random_base: Path, random_freeze: Path, base_run: Path, tmp_path: Path) -> None:
+    random_model, simple_model = random_base / "member-0.pt", base_run / "member-0.pt"
+    with pytest.raises(UserError, match="random"):
+        judge([random_model])
+    with pytest.raises(UserError, match="simple"):
+        judge_random([simple_model], ScoreSettings(episodes=1))
+    with pytest.raises(UserError, match="two of one maze"):
+        write_landscape(random_freeze / "member-0.pt", simple_model, tmp_path / "out")
+    with pytest.raises(UserError, match="this command takes"):
+        write_theorem(random_freeze / "member-0.pt", random_model, tmp_path / "out")
+    with pytest.raises(UserError, match="apart"):
+        write_random_study([base_run], [random_freeze], tmp_path / "out")
+
+
+def test_claims_could_come_out_either_way() -> None:
+    same = {"transition": 1e-4, "reward": 1e-3, "discount": 1e-3, "ball": 0.0, "random_pairs": 2e-3, "consecutive": 0.47, "total": 0.5}
+    scores = [{"mean": mean, "low": mean - 0.1, "high": mean + 0.1} for mean in (-4.8, 0.9)]
+    match = {"verdict": "swapped", "axes": [], "residual_edges": 0.5, "identity_edges": 2.0}
+    climb = {"total": {"climb": 0.5}}
+    after = {"terms": same, "updates": 10, "match": match}
+    facts = {
+        "failed_terms": same, "optimum_terms": same, "failed_score": scores[0], "optimum_score": scores[1], "match": match,
+        "barriers": {"embedding": climb, "weight": climb, "aligned": climb}, "adapted": after, "released": after,
+    }  # fmt: skip
+    first = {d.id: d.verdict for d in decide_random(facts)}
+    assert first == {"S2": "holds", "S3": "holds", "S6": "undecided", "S8": "holds", "S10": "does not hold", "S11": "holds"}
+    worse = same | {"transition": 5e-3}
+    flat = {space: {"total": {"climb": 0.0}} for space in ("embedding", "weight", "aligned")}
+    other = facts | {"failed_terms": worse, "match": match | {"verdict": "matched"}, "barriers": flat, "released": after | {"terms": worse}}
+    second = {d.id: d.verdict for d in decide_random(other)}
+    assert second == {
+        "S2": "does not hold",
+        "S3": "does not hold",
+        "S6": "does not hold",
+        "S8": "undecided",
+        "S10": "holds",
+        "S11": "does not hold",
+    }
+    fine = {d.id: d.verdict for d in decide_random(facts | {"failed_score": scores[1]})}
+    assert fine["S11"] == "undecided"
