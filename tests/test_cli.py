@@ -80,7 +80,7 @@ def test_landscape_of_the_shipped_pair(tmp_path: Path) -> None:
         assert 0 < (tmp_path / "ls" / name).stat().st_size < 200_000
 
 
-def bad_cases(folder: Path, base: Path, run: Path) -> dict[str, tuple[list[object], str]]:
+def bad_cases(folder: Path, base: Path, run: Path, random: Path) -> dict[str, tuple[list[object], str]]:
     whole = base.read_bytes()
     (folder / "cut.pt").write_bytes(whole[:1000])
     torch.save({"a": torch.zeros(1)}, folder / "foreign.pt")
@@ -130,13 +130,32 @@ def bad_cases(folder: Path, base: Path, run: Path) -> dict[str, tuple[list[objec
         "unknown format of the theorem": (["theorem", "--format", "pdf", *out], "--format"),
         "a base is no transfer": (["claims", "--transfer", run, *out], "names no base"),
         "a run without snapshots": (["trajectory", run, *out], "--snapshots"),
+        "planning depth below 0": (["evaluate", random, "--planning-depth", -1], "--planning-depth"),
+        "planning depth below 0 in training": (["train", "--maze", "random", "--planning-depth", -2, *out], "--planning-depth"),
+        "planning depth below 0 in a report": (
+            ["report", "--base", run, "--transfer", run, "--planning-depth", -1, *out],
+            "--planning-depth",
+        ),
+        "planning depth below 0 in play": (["play", random, "--planning-depth", -1, "--out", folder / "e.gif"], "--planning-depth"),
+        "a film of another kind": (["play", random, "--out", folder / "e.mov"], ".gif"),
+        "a film of the simple maze": (["play", base, "--out", folder / "e.gif"], "nothing to win"),
+        "a simple base for the random mazes": (["transfer", "--maze", "random", "--from", base, *out], "member-0.pt"),
+        "a random base for the simple maze": (["transfer", "--maze", "simple", "--from", random, *out], "member-0.pt"),
+        "a random base in a landscape of the simple maze": (["landscape", "--from", base, "--to", random, *out], "two of one maze"),
+        "a random model in the theorem": (["theorem", "--from", random, "--to", random, *out], "this command takes"),
+        "two mazes judged at once": (["evaluate", random, base, "--episodes", 1], "no score"),
+        "unknown maze": (["train", "--maze", "round", *out], "--maze"),
+        "no episodes": (["evaluate", random, "--episodes", 0], "--episodes"),
+        "unknown protocol": (["evaluate", random, "--protocol", "mine"], "--protocol"),
+        "luck out of range": (["evaluate", random, "--epsilon", 1.5], "--epsilon"),
+        "luck out of range in training": (["train", "--maze", "random", "--epsilon", -0.5, *out], "--epsilon"),
         "report without runs": (["report", "--base", folder / "nowhere", "--transfer", run, *out], "nowhere"),
         "unwritable output": (["train", "--updates", 1, "--out", folder / "note.pt" / "run"], "note.pt"),
     }
 
 
-def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, base_run: Path) -> None:
-    cases = bad_cases(tmp_path, base_run / "member-0.pt", base_run)
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, base_run: Path, random_base: Path) -> None:
+    cases = bad_cases(tmp_path, base_run / "member-0.pt", base_run, random_base / "member-0.pt")
     if torch.cuda.is_available():
         del cases["no gpu"]  # not an error there
     script = (
@@ -163,7 +182,9 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, base_run: Path) -
         assert hint in errors, (name, errors)
 
 
-@pytest.mark.parametrize("command", ["train", "transfer", "evaluate", "landscape", "theorem", "claims", "trajectory", "report", "demo"])
+@pytest.mark.parametrize(
+    "command", ["train", "transfer", "evaluate", "landscape", "theorem", "claims", "trajectory", "report", "demo", "play"]
+)
 def test_help_gives_defaults(command: str) -> None:
     done = crar(command, "--help")
     assert done.returncode == 0
