@@ -209,6 +209,29 @@ def evaluate(
 
 
 @app.command()
+def gather(
+    out: Annotated[Path, typer.Option("--out", help="The file, *.npz.", show_default=False)],
+    size: Annotated[int, typer.Option(help="Transitions.")] = 200_000,
+    seed: Annotated[int, typer.Option(help="Seed of maps and policy; member k of `crar train` uses --seed + k.")] = 0,
+    inverse: Annotated[bool, typer.Option("--inverse", help="Observe the inverse maze.")] = False,
+    legacy_astar: Annotated[bool, typer.Option("--legacy-astar", help="Quirk: draw maps as the released code does.")] = False,
+) -> None:
+    """Gather a random policy's transitions in the random mazes, as `crar train` does, and save them as tile maps."""
+    from crar_model.mazes.walks import gather_walk, save_walk
+
+    if size < 1 or seed < 0:
+        raise UserError(f"--size is {size} and --seed is {seed}; give at least 1 and 0")
+    if out.suffix != ".npz":
+        raise UserError(f"--out is {out}; give a file that ends in .npz")
+    walk = gather_walk(seed, size, inverse=inverse, legacy_astar=legacy_astar)
+    save_walk(out, walk)
+    print(
+        f"{out}: {size} transitions, {int(walk.terminal.sum())} finished episodes; {walk.n_bytes / 1e6:.1f} MB in memory, "
+        f"{out.stat().st_size / 1e6:.2f} MB on disk"
+    )
+
+
+@app.command()
 def play(
     checkpoint: Annotated[Path, typer.Argument(help="A model of the random mazes.")],
     out: Annotated[Path, typer.Option("--out", help="The animated picture, *.gif.", show_default=False)],

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from benchmarks.training import best_rate, matmul_rate
 from crar_model.agents import DYNAMICS, DenseAgent, select
-from crar_model.checkpoints import write_text
+from crar_model.files import write_text
 from crar_model.losses import loss_terms, total
 from crar_model.networks import Params
 from landscape_tools.planes import sample_plane

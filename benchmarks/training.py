@@ -30,7 +30,7 @@ from benchmarks import random_training
 from crar_model import networks
 from crar_model.agents import DenseAgent
 from crar_model.batches import gather_random_walk
-from crar_model.checkpoints import write_text
+from crar_model.files import write_text
 from crar_model.mazes.simple import simple_maze
 from crar_model.settings import LossSettings, TrainSettings
 from crar_model.training import update_rules

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from zipfile import BadZipFile, is_zipfile
 
 import torch
 
 from crar_model.agents import Agent, agent_for
 from crar_model.errors import UserError
+from crar_model.files import write_atomically
 from crar_model.networks import Params
 
 FORMAT = "crar-checkpoint"
@@ -53,43 +51,6 @@ class Checkpoint:
             hasher.update(name.encode())
             hasher.update(self.parameters[name].detach().cpu().contiguous().numpy().tobytes())
         return hasher.hexdigest()[:12]
-
-
-def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Write a file so that a reader, or a kill at any moment, finds the old content or the new, never a part.
-
-    Raises:
-        UserError: when the disk is full or the folder cannot be written; the old file survives.
-    """
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as stream:
-            write(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write ({error.strerror or error}); free some space or choose another folder") from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write bytes atomically; see :func:`write_atomically`."""
-    write_atomically(path, lambda stream: void(stream.write(content)))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, UTF-8."""
-    write_bytes(path, text.encode("utf-8"))
-
-
-def void(_: object) -> None:
-    """Drop a value where a callback must return nothing."""
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from crar_model.checkpoints import write_text
+from crar_model.files import write_text
 from reports.figures.landscape import MARKS, at_mark
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from crar_model.checkpoints import write_bytes
+from crar_model.files import write_bytes
 from reports.subject import Subject
 
 TITLES = {"embedding": "embedding space", "weight": "weight space", "aligned": "weight space, nearest copy"}

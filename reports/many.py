@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.checkpoints import load_checkpoint, write_text
+from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
+from crar_model.files import write_text
 from reports import console
 from reports.claims import RULES, decide
 from reports.dissection import LandscapeOptions, dissect

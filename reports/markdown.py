@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from crar_model.checkpoints import write_text
+from crar_model.files import write_text
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

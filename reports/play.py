@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from crar_model.checkpoints import Checkpoint, load_checkpoint, write_bytes
+from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
+from crar_model.files import write_bytes
 from crar_model.mazes.random_mazes import EPISODE_STEPS, RandomMazeBatch, draw_maps
 from crar_model.mazes.render import draw_cells
 from crar_model.mazes.tiles import SIZE

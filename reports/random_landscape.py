@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 from crar_model.agents import DYNAMICS, select
-from crar_model.checkpoints import write_text
+from crar_model.files import write_text
 from landscape_tools.lines import barrier
 from reports import console
 from reports.dissection import LandscapeOptions

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from crar_model.checkpoints import Checkpoint, load_checkpoint, write_text
+from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
+from crar_model.files import write_text
 from crar_model.random_evaluation import Score, ScoreSettings, score
 from reports import console
 from reports.figures.losses import losses_figure

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from crar_model.agents import DYNAMICS, select
-from crar_model.checkpoints import write_text
 from crar_model.errors import UserError
+from crar_model.files import write_text
 from crar_model.networks import Params
 from landscape_tools.alignment import apply_symmetry, dense_chain
 from landscape_tools.directions import filter_normalised, gaussian_direction

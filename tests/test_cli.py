@@ -149,6 +149,8 @@ def bad_cases(folder: Path, base: Path, run: Path, random: Path) -> dict[str, tu
         "unknown protocol": (["evaluate", random, "--protocol", "mine"], "--protocol"),
         "luck out of range": (["evaluate", random, "--epsilon", 1.5], "--epsilon"),
         "luck out of range in training": (["train", "--maze", "random", "--epsilon", -0.5, *out], "--epsilon"),
+        "a walk of another kind": (["gather", "--out", folder / "walk.csv"], ".npz"),
+        "no transitions": (["gather", "--size", 0, "--out", folder / "walk.npz"], "--size"),
         "report without runs": (["report", "--base", folder / "nowhere", "--transfer", run, *out], "nowhere"),
         "unwritable output": (["train", "--updates", 1, "--out", folder / "note.pt" / "run"], "note.pt"),
     }
@@ -183,7 +185,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, base_run: Path, r
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "transfer", "evaluate", "landscape", "theorem", "claims", "trajectory", "report", "demo", "play"]
+    "command", ["train", "transfer", "evaluate", "landscape", "theorem", "claims", "trajectory", "report", "demo", "play", "gather"]
 )
 def test_help_gives_defaults(command: str) -> None:
     done = crar(command, "--help")

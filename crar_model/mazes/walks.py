@@ -6,11 +6,15 @@ are drawn on the device when it is sampled.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
+from crar_model.errors import UserError
+from crar_model.files import write_atomically
 from crar_model.kernels import numba
 from crar_model.mazes.random_mazes import ACTION_STEPS, KEY_REWARD, START, STEP_REWARD, compact, map_blocks
 from crar_model.mazes.tiles import AGENT, BLANK, FREE, KEY, NEGATIVE, SIZE, WALL
@@ -121,3 +125,28 @@ def gather_walk(
     if inverse:
         tiles[tiles != BLANK] += NEGATIVE
     return Walk(tiles, current, following, actions, reward, terminal)
+
+
+def save_walk(path: Path, walk: Walk) -> None:
+    """Write a walk as a compressed `.npz`, atomically: about 4 bytes a transition.
+
+    Raises:
+        UserError: when the file cannot be written.
+    """
+    arrays: dict[str, Any] = vars(walk)
+    write_atomically(path, lambda stream: np.savez_compressed(stream, **arrays))
+
+
+def load_walk(path: Path) -> Walk:
+    """Read what :func:`save_walk` wrote.
+
+    Raises:
+        UserError: when the file is missing or is no walk.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            return Walk(**{item.name: content[item.name] for item in fields(Walk)})
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the walk ({error.strerror or error})") from error
+    except (ValueError, KeyError, BadZipFile, EOFError) as error:
+        raise UserError(f"{path}: not a walk; give a file that `crar gather` wrote") from error

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.checkpoints import write_text
+from crar_model.files import write_text
 from crar_model.losses import TERMS
 from crar_model.training.members import Member
 

@@ -20,8 +20,9 @@ from typing import Any
 import torch
 
 from crar_model import __version__
-from crar_model.checkpoints import load_checkpoint, load_plain, write_text
+from crar_model.checkpoints import load_checkpoint, load_plain
 from crar_model.errors import UserError
+from crar_model.files import write_text
 from crar_model.settings import from_plain, to_plain
 from crar_model.training.log import LossLog, logged
 from crar_model.training.members import Member, Plan

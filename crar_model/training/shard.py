@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from crar_model import __version__
-from crar_model.checkpoints import Checkpoint, load_plain, save_checkpoint, write_atomically
+from crar_model.checkpoints import Checkpoint, load_plain, save_checkpoint
 from crar_model.errors import UserError
+from crar_model.files import write_atomically
 from crar_model.settings import to_plain
 from crar_model.training.members import Plan
 from crar_model.training.trainer import Trainer

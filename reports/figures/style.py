@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image
 
-from crar_model.checkpoints import write_atomically, write_bytes
+from crar_model.files import write_atomically, write_bytes
 
 TERM_COLORS = {
     "transition": "#0072B2",

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import pickle
+import tempfile
 from pathlib import Path
 
 import pytest
 import torch
 
-from crar_model.checkpoints import load_checkpoint, save_checkpoint, write_atomically
+from crar_model.checkpoints import load_checkpoint, save_checkpoint
 from crar_model.errors import UserError
+from crar_model.files import write_atomically
 
 
 def test_round_trip(base_run: Path, tmp_path: Path) -> None:
@@ -95,3 +98,23 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
         write_atomically(path, full_disk)
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the device that is always full")
+def test_a_full_disk_while_saving_keeps_the_old_checkpoint(base_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real writes that fail with ENOSPC, through PyTorch's own writer."""
+    path = tmp_path / "member-0.pt"
+    model = load_checkpoint(base_run / "member-0.pt")
+    save_checkpoint(path, model)
+    real = tempfile.mkstemp
+
+    def on_the_full_disk(prefix: str, dir: Path) -> tuple[int, str]:
+        handle, name = real(prefix=prefix, dir=dir)
+        os.close(handle)
+        return os.open("/dev/full", os.O_WRONLY), name
+
+    monkeypatch.setattr(tempfile, "mkstemp", on_the_full_disk)
+    with pytest.raises(UserError, match=r"member-0\.pt: cannot write .No space left"):
+        save_checkpoint(path, dataclasses.replace(model, updates=99))
+    assert load_checkpoint(path).updates == model.updates
+    assert [p.name for p in tmp_path.iterdir()] == ["member-0.pt"]

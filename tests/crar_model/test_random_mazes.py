@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import heapq
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -10,12 +11,13 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crar_model.errors import UserError
 from crar_model.mazes.gym_random import RandomMazeEnv
 from crar_model.mazes.legacy import legacy_accepts
 from crar_model.mazes.random_mazes import ACTION_STEPS, START, Maps, RandomMazeBatch, draw_candidates, draw_maps, reachable
 from crar_model.mazes.registration import RANDOM_MAZE
 from crar_model.mazes.tiles import AGENT, AGENT_SPRITE, BLANK, FREE, KEY, KEY_SPRITE, NEGATIVE, WALL, draw_grid, draw_pixels, negated
-from crar_model.mazes.walks import gather_walk
+from crar_model.mazes.walks import gather_walk, load_walk, save_walk
 
 
 def flood(walls: np.ndarray) -> set[int]:
@@ -218,10 +220,18 @@ def test_walk_quirks() -> None:
     assert not np.array_equal(gather_walk(2, 500, legacy_astar=True).tiles[0], plain.tiles[0])
 
 
-def test_data_are_kept_as_tile_maps() -> None:
+def test_data_are_kept_as_tile_maps(tmp_path: Path) -> None:
     walk = gather_walk(0, 200_000)
     assert walk.tiles.dtype == np.uint8
     assert walk.n_bytes < 16e6  # as 48x48 floats: 200,000 x 2 x 9,216 bytes = 3.7e9
+    save_walk(tmp_path / "walk.npz", walk)
+    assert (tmp_path / "walk.npz").stat().st_size < 1.5e6
+    again = load_walk(tmp_path / "walk.npz")
+    assert all(np.array_equal(value, getattr(again, name)) for name, value in vars(walk).items())
+    (tmp_path / "walk.npz").write_bytes(b"no walk")
+    for path in (tmp_path / "walk.npz", tmp_path / "none.npz"):
+        with pytest.raises(UserError, match=path.name):
+            load_walk(path)
 
 
 @pytest.mark.parametrize("observation", ["pixels", "grid"])
