@@ -129,8 +129,7 @@ def plain_updates(rule: str, updates: int) -> Callable[[], None]:
                 best = nets["value"](x_next).argmax(1, keepdim=True)
                 wanted = rewards[rows] + 0.9 * alive * targets["value"](targets["encoder"](s_next)).gather(1, best)[:, 0]
             return (nets["value"](x).gather(1, action[:, None])[:, 0] - wanted).square().mean() / 4
-        assert name == "random_pairs" or x_next is not None
-        return near(x, x.roll(1, 0) if name == "random_pairs" else x_next)  # type: ignore[arg-type]
+        return near(x, x.roll(1, 0) if name == "random_pairs" or x_next is None else x_next)
 
     def step(loss: Tensor, optimiser: torch.optim.RMSprop) -> None:
         optimiser.zero_grad(set_to_none=True)

@@ -18,9 +18,8 @@ _SIZE = 8
 
 
 @numba.njit(cache=True)
-def _push(heap: Any, priority: Any, length: int, cell: int, f: int) -> int:  # pragma: no cover - compiled
-    """Add to the heap and move up while the parent is larger: heapq's order among equals."""
-    at = length
+def _rise(heap: Any, priority: Any, at: int, cell: int, f: int) -> None:  # pragma: no cover - compiled
+    """Put an entry at a place of the heap and move it up while its parent is larger: heapq's order among equals."""
     while at > 0:
         parent = (at - 1) >> 1
         if f >= priority[parent]:
@@ -28,16 +27,13 @@ def _push(heap: Any, priority: Any, length: int, cell: int, f: int) -> int:  # p
         heap[at], priority[at] = heap[parent], priority[parent]
         at = parent
     heap[at], priority[at] = cell, f
-    return length + 1
 
 
 @numba.njit(cache=True)
 def _pop(heap: Any, priority: Any, length: int) -> int:  # pragma: no cover - compiled
-    """Take the top away: the last entry sinks to a leaf along the smaller children and then moves up."""
-    last, f = heap[length - 1], priority[length - 1]
+    """Take the top away: a hole sinks to a leaf along the smaller children, and the last entry rises from there."""
     end = length - 1
-    if end == 0:
-        return 0
+    last, f = heap[end], priority[end]
     at, child = 0, 1
     while child < end:
         right = child + 1
@@ -46,13 +42,7 @@ def _pop(heap: Any, priority: Any, length: int) -> int:  # pragma: no cover - co
         heap[at], priority[at] = heap[child], priority[child]
         at = child
         child = 2 * at + 1
-    while at > 0:
-        parent = (at - 1) >> 1
-        if f >= priority[parent]:
-            break
-        heap[at], priority[at] = heap[parent], priority[parent]
-        at = parent
-    heap[at], priority[at] = last, f
+    _rise(heap, priority, at, last, f)
     return end
 
 
@@ -66,7 +56,8 @@ def _accepts(walls: Any, keys: Any, start: int) -> bool:  # pragma: no cover - c
     length = 0
     for k in range(keys.shape[0]):
         end = keys[k]
-        length = _push(heap, priority, length, start, f[start])
+        _rise(heap, priority, length, start, f[start])
+        length += 1
         found = False
         while length > 0 and not found:
             cell = heap[0]
@@ -94,7 +85,8 @@ def _accepts(walls: Any, keys: Any, start: int) -> bool:  # pragma: no cover - c
                 g[other] = g[cell] + 10
                 f[other] = g[other] + 10 * (abs(r - end // _SIZE) + abs(c - end % _SIZE))
                 if not waiting:
-                    length = _push(heap, priority, length, other, f[other])
+                    _rise(heap, priority, length, other, f[other])
+                    length += 1
         if not found:
             return False
     return True

@@ -131,9 +131,10 @@ def test_episode_is_saved_as_an_animation(random_base: Path, tmp_path: Path) -> 
         assert getattr(picture, "n_frames", 1) > 1
         assert picture.size == (320, 344)
     assert episode.reward == pytest.approx(1.1 * episode.keys - 0.1 * episode.steps, abs=1e-4)
-    for options, hint in (({"depth": -1}, "--planning-depth"), ({"epsilon": 2.0}, "--epsilon")):
-        with pytest.raises(UserError, match=hint):
-            save_episode(random_base / "member-0.pt", tmp_path / "episode.gif", **options)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="--planning-depth"):
+        save_episode(random_base / "member-0.pt", tmp_path / "episode.gif", depth=-1)
+    with pytest.raises(UserError, match="--epsilon"):
+        save_episode(random_base / "member-0.pt", tmp_path / "episode.gif", epsilon=2.0)
     with pytest.raises(UserError, match="gif"):
         save_episode(random_base / "member-0.pt", tmp_path / "episode.avi")
 
