@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from crar_model.kernels import FLAGS, addresses, bias_tanh, numba, pointer, prod
 # Columns of the layer table.
 KIND, IN, OUT, SIZE, SIDE, POOL = range(6)
 CONV, LINEAR = 0, 1
+BLOCK = 8
+"""Rows that go through all layers together: their windows and activations stay in a core's cache."""
 _WORK = threading.local()
 
 
@@ -113,7 +116,7 @@ def _swap(x: Any, out: Any) -> None:  # pragma: no cover - compiled
 def _forward(
     sgemm: Any, rows: int, table: Any, flags: Any, x: int, weights: Any, acts: Any, best: Any, col: int, wide: int, swapped: int
 ) -> None:  # fmt: skip # pragma: no cover
-    """One member. acts: address of each layer's output; acts[0] of its channels-last input."""
+    """Some rows of one member. acts: address of each layer's output; acts[0] of its channels-last input."""
     scratch = np.empty(8, dtype=np.int32)
     layers = table.shape[0]
     pixels = table[0, SIDE] * table[0, SIDE]
@@ -153,9 +156,10 @@ def _forward(
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _backward(
     sgemm: Any, rows: int, table: Any, flags: Any, weights: Any, acts: Any, best: Any, col: int, wide: int, swapped: int,
-    grad_out: int, one: int, two: int, grads: Any, grad_x: int,
+    grad_out: int, one: int, two: int, grads: Any, grad_x: int, add: bool,
 ) -> None:  # fmt: skip # pragma: no cover
-    """One member. grad_out: gradient of the output, channels last; one, two: room for a layer's gradients."""
+    """Some rows of one member. grad_out: gradient of the output, channels last; one, two: room for a layer's gradients; add: add to
+    the gradients of the weights instead of setting them."""
     scratch = np.empty(8, dtype=np.int32)
     layers = table.shape[0]
     grad = grad_out
@@ -188,8 +192,8 @@ def _backward(
                     size,
                 )  # fmt: skip
                 source = col
-            product(sgemm, scratch, flags, 2, m, count, inner, grad, source, grads[2 * layer])
-            sum_rows(numba.carray(pointer(grad), (count, m)), numba.carray(pointer(grads[2 * layer + 1]), (m,)))
+            product(sgemm, scratch, flags, 3 if add else 2, m, count, inner, grad, source, grads[2 * layer])
+            sum_rows(numba.carray(pointer(grad), (count, m)), numba.carray(pointer(grads[2 * layer + 1]), (m,)), add)
         if layer == 0 and grad_x == 0:
             return
         into = two if grad == one else one
@@ -216,17 +220,28 @@ def _room(name: str, size: int) -> Tensor:
     return held
 
 
-def _sizes(rows: int, table: np.ndarray[Any, Any]) -> tuple[list[int], int, int, int]:
-    """Numbers in the input and every output, and the largest window copy, unpooled map and flattened map."""
-    first = table[0]
-    outputs, cols, wide = [int(rows * first[IN] * first[SIDE] ** 2)], 1, 1
+@dataclass(frozen=True)
+class _Plan:
+    """Sizes of a network's pieces, per row: numbers in the input and every output, in the largest window copy, unpooled map and
+    flattened map, and in the pooled output."""
+
+    acts: np.ndarray[Any, Any]
+    col: int
+    wide: int
+    flat: int
+    pooled: int
+
+
+def _plan(table: np.ndarray[Any, Any]) -> _Plan:
+    acts, col, wide, pooled = [int(table[0, IN] * table[0, SIDE] ** 2)], 1, 1, 1
     for kind, n, m, size, side, pool in table.tolist():
-        count = rows * side * side if kind == CONV else rows
-        outputs.append(m * count // pool**2)
+        count = side * side if kind == CONV else 1
+        acts.append(m * count // pool**2)
         if kind == CONV:
-            cols = max(cols, count * size * size * n)
-            wide = max(wide, count * m)
-    return outputs, cols, wide, max(rows * int(row[IN]) for row in table)
+            col, wide = max(col, count * size * size * n), max(wide, count * m)
+        if pool > 1:
+            pooled = acts[-1]
+    return _Plan(np.array(acts), col, wide, int(table[:, IN].max()), pooled)
 
 
 def conv_forward(x: Tensor, weights: Sequence[Tensor], table: np.ndarray[Any, Any]) -> tuple[list[Tensor], Tensor]:
@@ -236,23 +251,26 @@ def conv_forward(x: Tensor, weights: Sequence[Tensor], table: np.ndarray[Any, An
         x: (members, rows, channels, side, side), contiguous.
         weights: weight and bias of each layer in turn with a leading member axis; those of convolutions as
             (members, out, k, k, in).
-        table: (layers, 6) int64, the columns KIND, IN, OUT, SIZE, SIDE, POOL of each layer.
+        table: (layers, 6) int64, the columns KIND, IN, OUT, SIZE, SIDE, POOL of each layer; at most one layer pools.
 
     Returns:
         channels-last input and every layer's output, each (members, numbers), and the pooling's choices.
     """
     members, rows = x.shape[:2]
-    outputs, cols, wide, flat = _sizes(rows, table)
-    acts = [x.new_empty(members, size) for size in outputs]
-    pooled = max((size for size, row in zip(outputs[1:], table, strict=True) if row[POOL] == 2), default=1)
-    best = torch.empty(members, pooled, dtype=torch.int8)
-    rooms = [_room(name, size).data_ptr() for name, size in (("col", cols), ("wide", wide), ("flat", flat))]
-    sgemm, at = sgemm_address(), 4 * np.arange(members).reshape(-1, 1)
-    weight_at = addresses(weights) + at * np.array([w[0].numel() for w in weights])
-    act_at = addresses(acts) + at * np.array(outputs)
-    best_at = best.numpy()
+    plan = _plan(table)
+    acts = [x.new_empty(members, rows * int(size)) for size in plan.acts]
+    best = torch.empty(members, rows * plan.pooled, dtype=torch.int8)
+    rooms = [_room(name, BLOCK * size).data_ptr() for name, size in (("col", plan.col), ("wide", plan.wide), ("flat", plan.flat))]
+    sgemm = sgemm_address()
+    weight_at, weight_step = addresses(weights), 4 * np.array([w[0].numel() for w in weights])
+    act_at, choices = addresses(acts), best.numpy()
     for k in range(members):
-        _forward(sgemm, rows, table, FLAGS, x.data_ptr() + 4 * k * outputs[0], weight_at[k], act_at[k], best_at[k], *rooms)
+        for row in range(0, rows, BLOCK):
+            count, skip = min(BLOCK, rows - row), 4 * (k * rows + row)
+            _forward(
+                sgemm, count, table, FLAGS, x.data_ptr() + skip * int(plan.acts[0]), weight_at + k * weight_step,
+                act_at + skip * plan.acts, choices[k, row * plan.pooled : (row + count) * plan.pooled], *rooms,
+            )  # fmt: skip
     return acts, best
 
 
@@ -263,7 +281,7 @@ def conv_backward(
     """Gradients of :func:`conv_forward`.
 
     Args:
-        acts, best: what the forward pass returned.
+        acts, best: what the forward pass returned, without the last output.
         weights, table: as in the forward pass.
         grad: (members, numbers), gradient of the last output, channels last; overwritten.
         rows: rows of a member.
@@ -272,22 +290,23 @@ def conv_backward(
     Returns:
         gradients of the weights in their own layout, or None, and of the input (members, numbers), channels first.
     """
-    members = grad.shape[0]
-    outputs, cols, wide, flat = _sizes(rows, table)
+    members, plan = grad.shape[0], _plan(table)
     grads = [torch.empty_like(w) for w in weights] if for_weights else None
-    grad_x = grad.new_empty(members, outputs[0]) if for_input else None
-    names = (("col", cols), ("wide", wide), ("flat", flat))
-    col, unpooled, swapped = (_room(name, size).data_ptr() for name, size in names)
-    one, two = (_room(name, max(outputs)).data_ptr() for name in ("one", "two"))
-    sgemm, at = sgemm_address(), 4 * np.arange(members).reshape(-1, 1)
-    sizes = np.array([w[0].numel() for w in weights])
-    weight_at = addresses(weights) + at * sizes
-    act_at = addresses(acts) + at * np.array(outputs[:-1])
-    grad_at = addresses(grads) + at * sizes if grads is not None else np.zeros((members, len(weights)), dtype=np.int64)
-    best_at = best.numpy()
+    grad_x = grad.new_empty(members, rows * int(plan.acts[0])) if for_input else None
+    names = (("col", plan.col), ("wide", plan.wide), ("flat", plan.flat), ("one", int(plan.acts.max())), ("two", int(plan.acts.max())))
+    col, unpooled, swapped, one, two = (_room(name, BLOCK * size).data_ptr() for name, size in names)
+    sgemm = sgemm_address()
+    weight_at, weight_step = addresses(weights), 4 * np.array([w[0].numel() for w in weights])
+    grad_at = addresses(grads) if grads is not None else np.zeros(len(weights), dtype=np.int64)
+    grad_step = weight_step if grads is not None else np.zeros_like(weight_step)
+    act_at, choices = addresses(acts), best.numpy()
     for k in range(members):
-        _backward(
-            sgemm, rows, table, FLAGS, weight_at[k], act_at[k], best_at[k], col, unpooled, swapped,
-            grad.data_ptr() + 4 * k * outputs[-1], one, two, grad_at[k], 0 if grad_x is None else grad_x.data_ptr() + 4 * k * outputs[0],
-        )  # fmt: skip
+        for row in range(0, rows, BLOCK):
+            count, skip = min(BLOCK, rows - row), 4 * (k * rows + row)
+            _backward(
+                sgemm, count, table, FLAGS, weight_at + k * weight_step, act_at + skip * plan.acts[:-1],
+                choices[k, row * plan.pooled : (row + count) * plan.pooled], col, unpooled, swapped,
+                grad.data_ptr() + skip * int(plan.acts[-1]), one, two, grad_at + k * grad_step,
+                0 if grad_x is None else grad_x.data_ptr() + skip * int(plan.acts[0]), row > 0,
+            )  # fmt: skip
     return grads, grad_x

@@ -71,15 +71,15 @@ def product(
     sgemm: Any, scratch: Any, flags: Any, kind: int, rows: int, inner: int, outer: int, a: int, b: int, c: int
 ) -> None:  # pragma: no cover
     """C = A B for row-major float32 at addresses: kind 0: A (rows, inner) B^T (outer, inner); 1: A (rows, inner)
-    B (inner, outer); 2: A^T (inner, rows) B (inner, outer)."""
+    B (inner, outer); 2: A^T (inner, rows) B (inner, outer); 3: as 2, added to C."""
     scratch[0], scratch[1], scratch[2] = outer, rows, inner
     scratch[3] = inner if kind == 0 else outer
-    scratch[4] = rows if kind == 2 else inner
+    scratch[4] = rows if kind >= 2 else inner
     at, one = scratch.ctypes.data, flags.ctypes.data
     no, yes = one + 8, one + 12
     _call_sgemm(
-        sgemm, yes if kind == 0 else no, yes if kind == 2 else no, at, at + 4, at + 8, one, b, at + 12, a, at + 16,
-        one + 4, c, at,
+        sgemm, yes if kind == 0 else no, yes if kind >= 2 else no, at, at + 4, at + 8, one, b, at + 12, a, at + 16,
+        one if kind == 3 else one + 4, c, at,
     )  # fmt: skip
 
 
@@ -114,10 +114,11 @@ def through_tanh(grad: Any, y: Any) -> None:  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def sum_rows(grad: Any, out: Any) -> None:  # pragma: no cover - compiled
-    """Sum (rows, width) over its rows."""
-    for k in range(out.shape[0]):
-        out[k] = 0
+def sum_rows(grad: Any, out: Any, add: bool = False) -> None:  # pragma: no cover - compiled
+    """Sum (rows, width) over its rows, or add that to what `out` holds."""
+    if not add:
+        for k in range(out.shape[0]):
+            out[k] = 0
     for row in range(grad.shape[0]):
         for k in range(out.shape[0]):
             out[k] += grad[row, k]
