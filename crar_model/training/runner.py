@@ -11,7 +11,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -27,6 +28,12 @@ from crar_model.settings import from_plain, to_plain
 from crar_model.training.log import LossLog, logged
 from crar_model.training.members import Member, Plan
 from crar_model.training.shard import ShardJob, shard_process, train_shard
+
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # not a Unix
+    fcntl = None
 
 MAY_CHANGE = ("updates", "workers", "checkpoint_interval", "snapshots", "device")
 """Settings that a resumed run may have otherwise: they do not touch the trajectory."""
@@ -57,10 +64,32 @@ def run_plan(plan: Plan, folder: Path, *, resume: bool = False, progress: Progre
         tensorboard: also write TensorBoard events.
 
     Raises:
-        UserError: when the folder holds another run, cannot be written, or the device is not there.
+        UserError: when the folder holds another run, another process trains in it, it cannot be written, or the device is not there.
     """
     _check_device(plan.settings.device)
     shards = _prepare(plan, folder, resume)
+    with _only_writer(folder):
+        return _run(plan, folder, shards, progress, tensorboard)
+
+
+@contextmanager
+def _only_writer(folder: Path) -> Iterator[None]:
+    """Keep other processes from training in the folder; the system drops the lock when the process ends, however it ends."""
+    if fcntl is None:  # no such locks on this system
+        yield
+        return
+    (folder / "state").mkdir(exist_ok=True)
+    handle = os.open(folder / "state" / "lock", os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise UserError(f"{folder}: another process trains there; wait for it or choose another --out") from error
+    finally:
+        os.close(handle)
+
+
+def _run(plan: Plan, folder: Path, shards: list[ShardJob], progress: Progress | None, tensorboard: bool) -> RunResult:
     log = LossLog(folder, plan.members, logged(plan.settings.maze), tensorboard=tensorboard)
     updates = [0] * len(shards)
     for job in shards:

@@ -257,3 +257,14 @@ def test_worker_processes_end_with_their_parent(tmp_path: Path) -> None:
             return
         time.sleep(0.1)
     pytest.fail("workers outlived their parent")
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    plan = base_plan(dataclasses.replace(QUICK, updates=20), 1)
+    run_plan(plan, tmp_path / "run", tensorboard=False)
+    with (tmp_path / "run" / "state" / "lock").open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another process"):
+            run_plan(with_updates(plan, 40), tmp_path / "run", resume=True, tensorboard=False)
+    assert run_plan(with_updates(plan, 40), tmp_path / "run", resume=True, tensorboard=False).finished
