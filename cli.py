@@ -233,8 +233,8 @@ def gather(
 
 @app.command()
 def play(
-    checkpoint: Annotated[Path, typer.Argument(help="A model of the random mazes.")],
     out: Annotated[Path, typer.Option("--out", help="The animated picture, *.gif.", show_default=False)],
+    checkpoint: Annotated[Path, typer.Argument(help="A model of the random mazes.", show_default="the shipped base")] = samples.RANDOM_BASE,
     depth: DepthOption = 3,
     epsilon: Annotated[float, typer.Option(help="Share of random actions.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of the map and of the random actions.")] = 0,

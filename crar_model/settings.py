@@ -60,7 +60,10 @@ class LossSettings:
 class TrainSettings:
     """What a training or a transfer does with its members, apart from where they start."""
 
-    maze: str = option("simple", "maze to learn: simple or random")
+    maze: str = option(
+        "simple",
+        "maze to learn: simple, or random, whose own defaults are 400,000 updates, no decay, 200,000 transitions, a log row per 2,000 updates, beta 1 and double Q",
+    )
     inverse: bool = option(False, "learn in the inverse maze (negated observations)")
     updates: int = option(75_000, "updates per member")
     seed: int = option(0, "seed of the first member; member k uses seed + k")

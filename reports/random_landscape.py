@@ -43,7 +43,7 @@ def write_random_landscape(
     with console.stages("landscape") as stage:
         found = dissect_random(pair, failed_path, options, store=folder / "surface.part.npz", stage=stage)
     shown = tuple(str(name) for name in found.surface.data_vars)
-    titles = ("global optimum", f"failed ({found.match.verdict})")
+    titles = ("optimum", "transfer")
     save_figure(abstract_states_figure(*states_of(pair, SHOWN_STATES), titles), folder / "states", options.image)
     panels = [(TITLES[space], line) for space, line in found.lines.items()]
     save_figure(lines_figure(panels, shown, "512 held-out transitions"), folder / "lines", options.image)

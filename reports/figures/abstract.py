@@ -21,7 +21,7 @@ def abstract_states_figure(observations: Tensor, optimum: Tensor, failed: Tensor
     images = draw_pixels(observations)
     limit = float(max(optimum.abs().max(), failed.abs().max()))
     with house_style():
-        figure = Figure(figsize=(10.0, 1.55 * count + 0.7), layout="constrained")
+        figure = Figure(figsize=(9.4, 1.12 * count + 0.7), layout="constrained")
         grid = figure.subplots(count, 7, squeeze=False)
         drawn = None
         for row, axes in enumerate(grid):
@@ -37,5 +37,5 @@ def abstract_states_figure(observations: Tensor, optimum: Tensor, failed: Tensor
             grid[0, 1 + k].set_title(f"{titles[0]}\nchannel {k + 1}")
             grid[0, 4 + k].set_title(f"{titles[1]}\nchannel {k + 1}")
         if drawn is not None:
-            figure.colorbar(drawn, ax=grid, shrink=0.8, label="component of the abstract state")
+            figure.colorbar(drawn, ax=grid, shrink=0.8, pad=0.01, label="component of the abstract state")
     return figure

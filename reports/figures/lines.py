@@ -26,7 +26,8 @@ def lines_figure(panels: Sequence[tuple[str, xr.Dataset]], terms: Sequence[str],
             for term in terms:
                 values = line[term].values.clip(min=floor)
                 axes.plot(line["t"], values, color=TERM_COLORS[term], label=term, linewidth=2.2 if term == "total" else 1.4)
-            axes.set(title=title, xlabel="t: 0 failed, 1 global optimum", yscale="log", ylim=(floor, None))
+            axes.set(title=title, xlabel="t: 0 failed, 1 global optimum", yscale="log")
+        grid[0].set_ylim(bottom=floor)  # after the last panel, so that the shared axis reaches the highest of all
         grid[0].set_ylabel(f"loss on {what}")
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(terms))
