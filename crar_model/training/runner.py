@@ -221,19 +221,31 @@ def with_updates(plan: Plan, updates: int) -> Plan:
     return replace(plan, settings=replace(plan.settings, updates=updates))
 
 
-def _run_here(job: ShardJob, receive: Callable[[int, str, dict[str, Any]], None]) -> bool:
-    """Train the only shard in this process; Ctrl-C stops it between two updates."""
-    stop = threading.Event()
-    main = threading.current_thread() is threading.main_thread()
-    threads = torch.get_num_threads()
-    previous = signal.signal(signal.SIGINT, lambda *_: stop.set()) if main else None
+@contextmanager
+def _stopped_by_signals(stop: Any) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM set an event, after which a run saves and ends; also where a shell started us in the background
+    with Ctrl-C ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        return train_shard(job, lambda kind, content: receive(job.index, kind, content), stop.is_set)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run_here(job: ShardJob, receive: Callable[[int, str, dict[str, Any]], None]) -> bool:
+    """Train the only shard in this process."""
+    stop = threading.Event()
+    threads = torch.get_num_threads()
+    try:
+        with _stopped_by_signals(stop):
+            return train_shard(job, lambda kind, content: receive(job.index, kind, content), stop.is_set)
     finally:
         torch.set_num_threads(threads)
         torch.set_flush_denormal(False)
-        if main:
-            signal.signal(signal.SIGINT, previous)
 
 
 def _run_processes(shards: list[ShardJob], receive: Callable[[int, str, dict[str, Any]], None]) -> bool:
@@ -249,8 +261,8 @@ def _run_processes(shards: list[ShardJob], receive: Callable[[int, str, dict[str
         processes.append(process)
         pipes[ours] = job.index
     problem: UserError | None = None
-    while pipes:
-        try:
+    with _stopped_by_signals(stop):
+        while pipes:
             for ready in wait(list(pipes)):
                 pipe: Any = ready
                 try:
@@ -271,8 +283,6 @@ def _run_processes(shards: list[ShardJob], receive: Callable[[int, str, dict[str
                     stop.set()
                 else:
                     receive(index, kind, content)
-        except KeyboardInterrupt:
-            stop.set()
     if problem is not None:
         raise problem
     return all(finished)

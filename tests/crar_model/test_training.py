@@ -135,34 +135,23 @@ def test_a_killed_run_resumes_and_ends_bit_identical(workers: int, tmp_path: Pat
     assert (whole / "losses.csv").read_text() == (broken / "losses.csv").read_text()
 
 
-def test_ctrl_c_saves_and_exits_130(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("members", "number"), [(2, signal.SIGINT), (2, signal.SIGTERM), (1, signal.SIGTERM)])
+def test_ctrl_c_and_sigterm_save_and_exit_130(members: int, number: signal.Signals, tmp_path: Path) -> None:
+    """Also in a background job, which a shell starts with Ctrl-C ignored."""
     out = tmp_path / "run"
-    # A shell starts background jobs with SIGINT ignored, and children inherit that: the test must not depend on how it was started.
-    listening = "import signal, cli; signal.signal(signal.SIGINT, signal.default_int_handler); cli.main()"
-    command = [
-        sys.executable,
-        "-c",
-        listening,
-        "train",
-        "--updates",
-        "200000",
-        "--members",
-        "2",
-        "--checkpoint-interval",
-        "20",
-        "--out",
-        str(out),
-    ]
+    ignoring = "import signal, cli; signal.signal(signal.SIGINT, signal.SIG_IGN); cli.main()"
+    settings = ["--updates", "200000", "--members", str(members), "--checkpoint-interval", "20", "--out", str(out)]
+    command = [sys.executable, "-c", ignoring, "train", *settings]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not all((out / f"member-{k}.pt").exists() for k in range(2)) and time.monotonic() < deadline:
+    while not all((out / f"member-{k}.pt").exists() for k in range(members)) and time.monotonic() < deadline:
         time.sleep(0.05)  # each worker has saved once
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "--resume" in output
     assert "Traceback" not in errors
-    assert load_checkpoint(out / "member-1.pt").updates > 0
+    assert load_checkpoint(out / f"member-{members - 1}.pt").updates > 0
 
 
 def test_runs_can_be_extended_but_not_changed(base_run: Path, tmp_path: Path) -> None:
