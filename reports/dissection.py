@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from reports.released import Released, adapt, release
 from reports.subject import SHOWN, Subject
 from reports.surface import encoder_dynamics
 from reports.theorem import Shift, landscape_shifts
+from reports.threads import torch_threads
 
 Stage = Callable[[str, int, int], None]
 """Called with (what is at work, stages done, stages in all)."""
@@ -121,17 +121,6 @@ class Dissection:
             "adapted": self.adapted.plain(), "released": self.released.plain(),
             "paths": self.passage.plain(), "shifts": [asdict(s) for s in self.shifts],
         }  # fmt: skip
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """PyTorch's own threads for a while: more than one slows small tensors down."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def sample_lines(subject: Subject, points: int, terms: tuple[str, ...], align: bool) -> dict[str, xr.Dataset]:

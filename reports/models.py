@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, embed, evaluate
 from crar_model.random_evaluation import RandomEvaluation, ScoreSettings, evaluate_random
 from crar_model.settings import LossSettings, from_plain
+from reports.threads import cores, torch_threads
 
 Progress = Callable[[int, int], None]
 
@@ -130,23 +132,29 @@ def judge_random(
     """
     check_score_settings(how)
     given = load_checkpoint(base) if base is not None else None
-    files, judged = expand(paths), []
-    for number, path in enumerate(files):
-        if progress is not None:
-            progress(number, len(files))
+    pairs: list[tuple[Path, Checkpoint, Checkpoint | None]] = []
+    for path in expand(paths):
         model = load_checkpoint(path)
         if model.maze != "random":
             raise UserError(f"{path}: a model of the {model.maze} maze, which has no score; judge it apart from those of the random mazes")
         reference = own_base(model, given, use_own_base)
         _same_maze(reference, base, model, path)
+        pairs.append((path, model, reference))
+
+    def judged(path: Path, model: Checkpoint, reference: Checkpoint | None) -> JudgedRandom:
         compared = None if reference is None else (reference.parameters, reference.inverse)
-        figures = evaluate_random(
-            model.agent, model.parameters, inverse=model.inverse, settings=loss_settings(model), how=how, base=compared
-        )  # fmt: skip
-        judged.append(JudgedRandom(path, model, figures))
-    if progress is not None:
-        progress(len(files), len(files))
-    return judged
+        settings = loss_settings(model)
+        return JudgedRandom(
+            path, model, evaluate_random(model.agent, model.parameters, inverse=model.inverse, settings=settings, how=how, base=compared)
+        )
+
+    found: list[JudgedRandom] = []
+    with torch_threads(1), ThreadPoolExecutor(max_workers=cores()) as pool:  # a model a core: the compiled kernels free the interpreter
+        for result in pool.map(lambda pair: judged(*pair), pairs):
+            found.append(result)
+            if progress is not None:
+                progress(len(found), len(pairs))
+    return found
 
 
 def check_score_settings(how: ScoreSettings) -> None:

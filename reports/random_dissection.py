@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,13 @@ from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from landscape_tools.lines import barrier
 from landscape_tools.points import norm
-from reports.dissection import LandscapeOptions, Stage, sample_lines, torch_threads
+from reports.dissection import LandscapeOptions, Stage, sample_lines
 from reports.subject import Subject
 from reports.surface import encoder_dynamics
+from reports.threads import cores, torch_threads
 
 UPDATES, QUICK_UPDATES = 1_000, 100
 EPISODES, QUICK_EPISODES = 200, 20
-THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def dissect_random(
         store: file that keeps an unfinished surface, so that an interrupted one goes on.
         stage: told of the progress.
     """
-    names = ("lines", "dynamics adapted", "everything released", "surface", "scores")
+    names = ("lines", "dynamics adapted, everything released", "surface", "scores")
 
     def at(number: int) -> None:
         if stage is not None:
@@ -136,26 +137,25 @@ def dissect_random(
     quick = options.quick
     terms = options.terms if "total" in options.terms else (*options.terms, "total")
     updates = QUICK_UPDATES if quick else UPDATES
-    with torch_threads(THREADS):
+    how = ScoreSettings(episodes=QUICK_EPISODES if quick else EPISODES)
+    with torch_threads(cores()):
         at(0)
         lines = sample_lines(subject, options.points, terms, options.align)
+    with torch_threads(1), ThreadPoolExecutor(max_workers=2) as pool:
         at(1)
-        adapted = trained_further(subject, failed_path, options.blocks, updates)
+        blocks = (options.blocks, BLOCKS)
+        adapted, released = pool.map(lambda free: trained_further(subject, failed_path, free, updates), blocks)
         at(2)
-        released = trained_further(subject, failed_path, BLOCKS, updates)
-        at(3)
-    with torch_threads(1):
         surface = encoder_dynamics(
             subject, adapted.params, options.blocks, resolution=options.resolution, space=options.space, align=options.align, terms=terms,
-            store=store, threads=THREADS,
+            store=store, threads=cores(),
         )  # fmt: skip
+        at(3)
+        ends = (subject.failed, subject.optimum)
+        failed, optimum = pool.map(lambda params: score(subject.agent, params, inverse=subject.inverse, how=how), ends)
+    judged = [{name: float(value) for name, value in subject.terms(params).items()} for params in ends]
+    match, distance, edge = _compare(subject, subject.failed)
     at(4)
-    how = ScoreSettings(episodes=QUICK_EPISODES if quick else EPISODES)
-    with torch_threads(THREADS):
-        failed, optimum = (score(subject.agent, params, inverse=subject.inverse, how=how) for params in (subject.failed, subject.optimum))
-        judged = [{name: float(value) for name, value in subject.terms(p).items()} for p in (subject.failed, subject.optimum)]
-        match, distance, edge = _compare(subject, subject.failed)
-    at(5)
     return RandomDissection(judged[0], judged[1], failed, optimum, match, distance, edge, lines, surface, adapted, released, how)
 
 

@@ -144,9 +144,9 @@ def write_random_study(
     with console.progress_bar("report", "runs") as tick:
         for number, run in enumerate(runs):
             tick(number, len(runs))
-            last = judge_random([run.folder], how, use_own_base=True)
-            best = judge_random(_best_paths(run), how, use_own_base=True)
-            scored.append(ScoredRun(run, last, best))
+            count = len(run.plan.members)
+            both = judge_random([run.folder, *_best_paths(run)], how, use_own_base=True)
+            scored.append(ScoredRun(run, both[:count], both[count:]))
         tick(len(runs), len(runs))
     bases, moved = scored[: len(base_runs)], scored[len(base_runs) :]
     panels = [(f"{s.run.plan.variant}, {s.run.folder.name}", s.run.losses, s.labels) for s in scored]
