@@ -91,6 +91,11 @@ def _short(path: str) -> str:
     return f"{Path(path).parent.name}/{Path(path).stem}" if path else "none"
 
 
+def _title(scored: ScoredRun) -> str:
+    name, variant = scored.run.folder.name, scored.run.plan.variant
+    return name if name == variant else f"{name} ({variant})"
+
+
 def _best_paths(run: Run) -> list[Path]:
     return [run.folder / f"best-{k}.pt" for k in range(len(run.plan.members))]
 
@@ -149,12 +154,12 @@ def write_random_study(
             scored.append(ScoredRun(run, both[:count], both[count:]))
         tick(len(runs), len(runs))
     bases, moved = scored[: len(base_runs)], scored[len(base_runs) :]
-    panels = [(f"{s.run.plan.variant}, {s.run.folder.name}", s.run.losses, s.labels) for s in scored]
+    panels = [(_title(s), s.run.losses, s.labels) for s in scored]
     reference = bases[0].best[0].evaluation.score.mean
-    save_png(scores_figure(panels, reference), folder / "scores.png")
+    save_png(scores_figure(panels, reference, f"{bases[0].run.folder.name}, whole episodes"), folder / "scores.png")
     long = [s for s in scored if s.run.plan.settings.updates > 0]
     batch = "512 held-out transitions"
-    save_png(losses_figure([(f"{s.run.plan.variant}, {s.run.folder.name}", s.run.losses) for s in long], batch), folder / "losses.png")
+    save_png(losses_figure([(_title(s), s.run.losses) for s in long], batch), folder / "losses.png")
     negations = []
     for s in moved:
         if s.run.plan.variant == "negate-input":

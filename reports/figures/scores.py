@@ -24,12 +24,14 @@ def running_mean(values: np.ndarray[Any, Any], window: int = WINDOW) -> np.ndarr
     return result
 
 
-def scores_figure(panels: Sequence[tuple[str, dict[str, np.ndarray[Any, Any]], Sequence[str]]], reference: float | None = None) -> Figure:
+def scores_figure(
+    panels: Sequence[tuple[str, dict[str, np.ndarray[Any, Any]], Sequence[str]]], reference: float | None = None, reference_label: str = ""
+) -> Figure:
     """Scores of runs over updates.
 
     Args:
         panels: (title, columns of `losses.csv`, a label for every member) of each run.
-        reference: score of the base model, drawn as a dashed line; None leaves it out.
+        reference, reference_label: a score to compare with, drawn as a dashed line, and its name; None leaves it out.
     """
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
@@ -48,9 +50,11 @@ def scores_figure(panels: Sequence[tuple[str, dict[str, np.ndarray[Any, Any]], S
                 axes.plot(x, running_mean(y), color=color, linewidth=1.9, label=label, marker=mark)
             axes.axhline(0.0, color="#555555", linewidth=0.8)
             if reference is not None:
-                axes.axhline(reference, color="#555555", linewidth=0.9, linestyle="--", label="base, episodes")
-            axes.set(title=title, xlabel="updates (thousands)", ylim=(-5.2, 2.2))
-            axes.legend(loc="lower right")
+                axes.axhline(reference, color="#555555", linewidth=0.9, linestyle="--", label=reference_label)
+            axes.set(title=title, xlabel="updates (thousands)", ylim=(-5.2, 3.6))
+            axes.legend(loc="upper left")
+            if table["update"].max() == 0:  # a variant that takes no updates
+                axes.set_xlim(-1, 10)
         for row in grid:
             row[0].set_ylabel("score: total reward / episodes started")
     return figure
