@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from reports.figures.style import save_png
 from reports.markdown import render
 from reports.models import JudgedRandom, judge_random
 from reports.runs import Run
+from reports.threads import cores, torch_threads
 
 RELEASED: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("freeze, lr 5e-4", ("0.10 ± 1.35, 5/6", "0.82 ± 0.54, 5/6", "-2.32 ± 2.35, 1/6", "-4.63 ± 0.13, 0/6", "-4.73 ± 0.04, 0/6")),
@@ -110,9 +112,9 @@ def negation(base: Checkpoint, model: Checkpoint, how: ScoreSettings) -> dict[st
     from scipy.stats import t
 
     other = ScoreSettings(how.protocol, how.episodes, how.seed + 1, how.depth, how.epsilon)
-    first = score(base.agent, base.parameters, inverse=base.inverse, how=how)
-    same = score(model.agent, model.parameters, inverse=model.inverse, how=how)
-    apart = score(model.agent, model.parameters, inverse=model.inverse, how=other)
+    with torch_threads(1), ThreadPoolExecutor(max_workers=cores()) as pool:
+        played = ((base, how), (model, how), (model, other))
+        first, same, apart = pool.map(lambda one: score(one[0].agent, one[0].parameters, inverse=one[0].inverse, how=one[1]), played)
     a, b = (torch.tensor(s.values, dtype=torch.float64) for s in (apart, first))
     parts = [float(x.var(correction=1)) / len(x) for x in (a, b)]
     error = sum(parts) ** 0.5
