@@ -57,6 +57,11 @@ class ScoredRun:
         several = len(self.run.bases) > 1
         return [f"{_short(member.base)}, seed {member.seed}" if several else f"seed {member.seed}" for member in self.run.plan.members]
 
+    @property
+    def updates(self) -> int:
+        """Updates that the member furthest on has taken."""
+        return max(model.checkpoint.updates for model in self.last)
+
     def rows(self) -> list[tuple[object, ...]]:
         """One row per member: variant, base, seed, updates, final score, first update above 0, scores, embedding."""
         rows: list[tuple[object, ...]] = []
@@ -71,7 +76,7 @@ class ScoredRun:
                     self.run.plan.variant,
                     _short(member.base) if member.base else "",
                     member.seed,
-                    int(updates[-1]),
+                    self.last[k].checkpoint.updates,
                     float(scores[-LAST:].mean()),
                     f"{int(updates[1:][above[0]]):,}" if len(above) else "-",
                     span(last.score),
