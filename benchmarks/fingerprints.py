@@ -87,7 +87,20 @@ def trainings(maze: str) -> Iterator[tuple[str, Any]]:
             yield str(base), of_run(base)
             for variant in VARIANTS:
                 folder = Path(f"{base}-{variant}")
-                crar("transfer", "--from", str(base / "member-0.pt"), "--variant", variant, "--members", "2", "--paired", "64", *shared, "--out", str(folder))
+                crar(
+                    "transfer",
+                    "--from",
+                    str(base / "member-0.pt"),
+                    "--variant",
+                    variant,
+                    "--members",
+                    "2",
+                    "--paired",
+                    "64",
+                    *shared,
+                    "--out",
+                    str(folder),
+                )
                 yield str(folder), of_run(folder)
 
 
@@ -98,11 +111,41 @@ def everything(long: bool) -> Iterator[tuple[str, Any]]:
 
     shipped = [str(samples.FOLDER / name) for name in ("base.pt", "failed.pt")]
     yield "evaluate-simple", json.loads(crar("evaluate", *shipped, "--base", shipped[0], "--json"))["models"]
-    yield "evaluate-random", json.loads(crar("evaluate", str(samples.FOLDER / "random_base.pt"), "random-joint-1-freeze", "--episodes", "20", "--json"))["models"]
+    yield (
+        "evaluate-random",
+        json.loads(crar("evaluate", str(samples.FOLDER / "random_base.pt"), "random-joint-1-freeze", "--episodes", "20", "--json"))[
+            "models"
+        ],
+    )
     yield "evaluate-paper", json.loads(crar("evaluate", str(samples.FOLDER / "random_base.pt"), "--protocol", "paper", "--json"))["models"]
-    crar("landscape", "--quick", "--resolution", "9", "--from", "random-joint-1-freeze/member-0.pt", "--to", "random-joint-1/member-0.pt", "--out", "random-landscape")
+    crar(
+        "landscape",
+        "--quick",
+        "--resolution",
+        "9",
+        "--from",
+        "random-joint-1-freeze/member-0.pt",
+        "--to",
+        "random-joint-1/member-0.pt",
+        "--out",
+        "random-landscape",
+    )
     yield "landscape-random", results(Path("random-landscape"))
-    crar("report", "--base", "random-joint-1", "--transfer", "random-joint-1-freeze", "--transfer", "random-joint-1-negate-input", "--episodes", "10", "--planning-depth", "1", "--out", "random-report")
+    crar(
+        "report",
+        "--base",
+        "random-joint-1",
+        "--transfer",
+        "random-joint-1-freeze",
+        "--transfer",
+        "random-joint-1-negate-input",
+        "--episodes",
+        "10",
+        "--planning-depth",
+        "1",
+        "--out",
+        "random-report",
+    )
     yield "report-random", results(Path("random-report"))
     crar("report", "--base", "simple-joint-1", "--transfer", "simple-joint-1-freeze", "--out", "simple-report")
     yield "report-simple", of_bytes((Path("simple-report") / "report.md").read_bytes())
@@ -130,7 +173,7 @@ def differences(before: Any, after: Any, where: str = "") -> Iterator[str]:
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for number, pair in enumerate(zip(before, after, strict=True)):
             yield from differences(*pair, f"{where}/{number}")
-    elif before != after and not (before != before and after != after):  # NaN is like NaN
+    elif repr(before) != repr(after):  # NaN is like NaN
         yield f"{where}: {before!r} before, {after!r} after"
 
 

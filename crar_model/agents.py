@@ -14,21 +14,8 @@ from torch import Tensor
 
 from crar_model.conv_agent import ConvAgent
 from crar_model.errors import UserError
-from crar_model.networks import Params, dense, glorot_dense
-
-BLOCKS = ("encoder", "transition", "reward", "discount", "value")
-DYNAMICS = ("transition", "reward", "discount", "value")
-"""Blocks that a `freeze` transfer keeps as they are."""
-
-
-def block_of(name: str) -> str:
-    """The block a parameter belongs to, e.g. "encoder" for "encoder.0.weight"."""
-    return name.partition(".")[0]
-
-
-def select(params: Params, blocks: tuple[str, ...]) -> Params:
-    """The parameters of some blocks, in the order of `params`; no copy."""
-    return {name: value for name, value in params.items() if block_of(name) in blocks}
+from crar_model.nets.dense import dense, glorot_dense
+from crar_model.params import BLOCKS, Params
 
 
 @dataclass(frozen=True)

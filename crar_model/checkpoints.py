@@ -14,7 +14,7 @@ import torch
 from crar_model.agents import Agent, agent_for
 from crar_model.errors import UserError
 from crar_model.files import write_atomically
-from crar_model.networks import Params
+from crar_model.params import Params
 
 FORMAT = "crar-checkpoint"
 VERSION = 1

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.convolutions import Conv, Layers, Linear, convolve, glorot_conv
 from crar_model.mazes.tiles import CELL_PIXELS, SIZE, draw_pixels
-from crar_model.networks import Params
-from crar_model.tile_encoder import encode_pieces
-from crar_model.tile_index import index_tiles
+from crar_model.nets._tile_index import index_tiles
+from crar_model.nets.conv import Conv, Layers, Linear, convolve, glorot_conv
+from crar_model.nets.tiles import encode_pieces
+from crar_model.params import Params
 
 CHANNELS = 3
 _HEAD = (Conv(16, 2), Conv(32, 3, pool=2), Conv(16, 2), Conv(4, 1), Linear(200), Linear(50), Linear(20))

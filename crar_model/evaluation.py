@@ -16,7 +16,7 @@ from crar_model.agents import Agent
 from crar_model.batches import complete_batch
 from crar_model.losses import loss_terms, total
 from crar_model.mazes.simple import SimpleMaze, graph_distances, simple_maze
-from crar_model.networks import Params
+from crar_model.params import Params
 from crar_model.settings import LossSettings
 from crar_model.symmetry import signed_permutations
 

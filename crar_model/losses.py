@@ -14,7 +14,7 @@ from torch import Tensor
 
 from crar_model.agents import Agent
 from crar_model.batches import Batch
-from crar_model.networks import Params
+from crar_model.params import Params
 from crar_model.settings import LossSettings
 
 TERMS = ("transition", "reward", "discount", "ball", "random_pairs", "consecutive", "value", "interpret")

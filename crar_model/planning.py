@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from crar_model.agents import Agent
-from crar_model.networks import Params
+from crar_model.params import Params
 
 BRANCHING = 2
 """Actions that a node below the root expands."""

@@ -20,7 +20,7 @@ from crar_model.evaluation import MATCH_LIMIT, Match
 from crar_model.losses import loss_terms, total
 from crar_model.mazes.tiles import negated
 from crar_model.mazes.walks import gather_walk
-from crar_model.networks import Params
+from crar_model.params import Params
 from crar_model.scoring import EPSILON, PLANNING_DEPTH, PlaySettings, Scores, episode_scores, paper_scores
 from crar_model.settings import LossSettings
 from crar_model.symmetry import signed_permutations

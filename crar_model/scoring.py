@@ -15,7 +15,7 @@ from torch import Tensor
 
 from crar_model.agents import Agent
 from crar_model.mazes.random_mazes import EPISODE_STEPS, Maps, RandomMazeBatch, draw_maps
-from crar_model.networks import Params
+from crar_model.params import Params
 from crar_model.planning import plan_values
 
 PAPER_STEPS = 200

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from crar_model.agents import Agent
 from crar_model.checkpoints import Checkpoint
-from crar_model.networks import Params
+from crar_model.params import Params
 
 FIRST_LAYER = "encoder.0.weight"
 

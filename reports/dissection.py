@@ -12,11 +12,10 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from crar_model.agents import DYNAMICS, select
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, Match, embed, evaluate, match_embeddings, mean_edge
 from crar_model.mazes.simple import simple_maze
-from crar_model.networks import Params
+from crar_model.params import DYNAMICS, Params, select
 from landscape_tools.lines import barrier, sample_line
 from reports.minimum import Minimum, examine
 from reports.passage import Effort, Passage, find_passage

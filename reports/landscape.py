@@ -10,8 +10,9 @@ from typing import Any
 import torch
 import xarray as xr
 
-from crar_model.agents import DYNAMICS, MAZES, select
+from crar_model.agents import MAZES
 from crar_model.files import write_text
+from crar_model.params import DYNAMICS, select
 from landscape_tools.lines import barrier
 from reports import console
 from reports.claims import decide

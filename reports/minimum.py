@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from crar_model.agents import select
 from crar_model.evaluation import Match, match_embeddings
+from crar_model.params import select
 from landscape_tools.certificates import Certificate, certify
 from landscape_tools.convergence import Converged, converge
 from reports.subject import Subject

@@ -12,8 +12,7 @@ from typing import Any
 
 import torch
 
-from crar_model.agents import DYNAMICS, select
-from crar_model.networks import Params
+from crar_model.params import DYNAMICS, Params, select
 from landscape_tools.curves import bezier_path
 from landscape_tools.lifting import Lifted, lift
 from landscape_tools.paths import Path, elastic_band, exact_values, sample_polygon

@@ -10,9 +10,8 @@ from typing import Any
 import torch
 import xarray as xr
 
-from crar_model.agents import BLOCKS
 from crar_model.evaluation import Match
-from crar_model.networks import Params
+from crar_model.params import BLOCKS, Params
 from crar_model.random_evaluation import Score, ScoreSettings, compare_embeddings, score
 from crar_model.settings import from_plain
 from crar_model.training.members import Member, Plan

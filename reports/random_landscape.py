@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 import xarray as xr
 
-from crar_model.agents import DYNAMICS, select
 from crar_model.files import write_text
+from crar_model.params import DYNAMICS, select
 from landscape_tools.lines import barrier
 from reports import console
 from reports.dissection import LandscapeOptions

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from crar_model.agents import select
 from crar_model.evaluation import Match, match_embeddings
-from crar_model.networks import Params
+from crar_model.params import Params, select
 from landscape_tools.composite import composite_of
 from landscape_tools.convergence import converge
 from landscape_tools.points import norm

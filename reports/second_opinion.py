@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from crar_model.agents import DYNAMICS, select
-from crar_model.networks import Params
+from crar_model.params import DYNAMICS, Params, select
 from landscape_tools.points import difference
 from landscape_tools.sampling import sample_points
 from reports.subject import Subject

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crar_model.agents import DYNAMICS, Agent, select
+from crar_model.agents import Agent
 from crar_model.batches import Batch, complete_batch
 from crar_model.checkpoints import Checkpoint, load_checkpoint
-from crar_model.convolutions import Conv
 from crar_model.errors import UserError
 from crar_model.losses import TERMS, ball_pieces, loss_terms, total, value_targets
-from crar_model.networks import Params
+from crar_model.nets.conv import Conv
+from crar_model.params import DYNAMICS, Params, select
 from crar_model.random_evaluation import held_out_batch
 from crar_model.settings import LossSettings
 from crar_model.symmetry import in_maze

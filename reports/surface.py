@@ -8,9 +8,8 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from crar_model.agents import select
 from crar_model.errors import UserError
-from crar_model.networks import Params
+from crar_model.params import Params, select
 from landscape_tools.points import difference, norm
 from landscape_tools.products import sample_product
 from landscape_tools.sampling import Progress

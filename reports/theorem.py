@@ -10,10 +10,9 @@ import sympy as sp
 import torch
 from torch import Tensor
 
-from crar_model.agents import DYNAMICS, select
 from crar_model.errors import UserError
 from crar_model.files import write_text
-from crar_model.networks import Params
+from crar_model.params import DYNAMICS, Params, select
 from landscape_tools.alignment import apply_symmetry, dense_chain
 from landscape_tools.directions import filter_normalised, gaussian_direction
 from landscape_tools.points import flatten, norm, unflatten

@@ -11,12 +11,11 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from crar_model.agents import BLOCKS, select
 from crar_model.batches import complete_batch
 from crar_model.checkpoints import load_checkpoint, load_plain
 from crar_model.errors import UserError
 from crar_model.losses import loss_terms, total, value_targets
-from crar_model.networks import Params
+from crar_model.params import BLOCKS, Params, select
 from crar_model.training.shard import snapshot_folder
 from landscape_tools.trajectories import sample_trajectory
 from reports.figures.style import house_style, save_figure

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.kernels import numba
+from crar_model.compiled import numba
 
 _SIZE = 8
 

@@ -13,9 +13,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from crar_model.compiled import numba
 from crar_model.errors import UserError
 from crar_model.files import write_atomically
-from crar_model.kernels import numba
 from crar_model.mazes.random_mazes import ACTION_STEPS, KEY_REWARD, START, STEP_REWARD, compact, map_blocks
 from crar_model.mazes.tiles import AGENT, BLANK, FREE, KEY, NEGATIVE, SIZE, WALL
 

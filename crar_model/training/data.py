@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.agents import Agent, select
+from crar_model.agents import Agent
 from crar_model.batches import Batch, complete_batch, gather_random_walk
 from crar_model.mazes.simple import simple_maze
 from crar_model.mazes.tiles import negated
 from crar_model.mazes.walks import gather_walk
-from crar_model.networks import Params
+from crar_model.params import Params, select
 from crar_model.random_evaluation import held_out_batch
 from crar_model.training.members import Member, Plan, start_parameters
 

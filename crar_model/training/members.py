@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from crar_model.agents import BLOCKS, Agent, agent_for, select
+from crar_model.agents import Agent, agent_for
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
-from crar_model.networks import Params
+from crar_model.params import BLOCKS, Params, select
 from crar_model.settings import TrainSettings
 from crar_model.symmetry import negate_first_layer
 

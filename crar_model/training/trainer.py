@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from crar_model.agents import agent_for, block_of, select
+from crar_model.agents import agent_for
 from crar_model.losses import loss_terms, total
-from crar_model.networks import Params
+from crar_model.nets.rmsprop import RMSpropSettings
+from crar_model.params import Params, block_of, select
 from crar_model.scoring import PlaySettings, paper_scores
 from crar_model.training.data import make_data
 from crar_model.training.log import scored
 from crar_model.training.members import Plan, start_parameters
-from crar_model.training.rmsprop import RMSpropSettings
 from crar_model.training.update_rules import apply_update, empty_slots, plan_steps, touched
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crar_model.agents import Agent, block_of
+from crar_model.agents import Agent
 from crar_model.batches import Batch
 from crar_model.losses import STRUCTURE_TERMS, TERM_BLOCKS, loss_terms, total
-from crar_model.networks import Params
+from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step
+from crar_model.params import Params, block_of
 from crar_model.settings import LossSettings
-from crar_model.training.rmsprop import RMSpropSettings, rmsprop_step
 
 SEQUENCE = ("transition", "reward", "discount", "ball", "random_pairs", "consecutive", "value")
 """Order of the steps in the released code."""

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from crar_model.agents import Agent
 from crar_model.evaluation import embed
 from crar_model.mazes.simple import ACTION_NAMES, DOOR, simple_maze
-from crar_model.networks import Params
+from crar_model.params import Params
 from reports.figures.style import ACTION_COLORS, LEFT_ROOM, RIGHT_ROOM, house_style
 from reports.figures.style import DOOR as DOOR_COLOR
 

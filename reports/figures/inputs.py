@@ -10,7 +10,7 @@ from torch import Tensor
 from crar_model.agents import Agent
 from crar_model.evaluation import embed
 from crar_model.mazes.simple import ACTION_NAMES, simple_maze
-from crar_model.networks import Params
+from crar_model.params import Params
 from reports.figures.style import house_style
 
 EXAMPLE = (2, 3)

@@ -7,10 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from crar_model.agents import block_of
 from crar_model.batches import Batch
 from crar_model.losses import TERM_BLOCKS
-from crar_model.networks import Params
+from crar_model.params import Params, block_of
 from crar_model.settings import LossSettings
 
 

@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from crar_model.agents import agent_for, block_of
+from crar_model.agents import agent_for
 from crar_model.batches import Batch, walk_batch
 from crar_model.conv_agent import ConvAgent
-from crar_model.convolutions import Conv, Layers, convolve
 from crar_model.losses import loss_terms, value_targets
 from crar_model.mazes.tiles import draw_pixels, negated
 from crar_model.mazes.walks import gather_walk
-from crar_model.networks import Params
+from crar_model.nets._tile_index import index_tiles
+from crar_model.nets.conv import Conv, Layers, convolve
+from crar_model.params import Params, block_of
 from crar_model.planning import plan_values
 from crar_model.random_evaluation import held_out_batch, match_channels
 from crar_model.settings import default_settings
 from crar_model.symmetry import negate_first_layer, signed_permutations
-from crar_model.tile_index import index_tiles
 
 AGENT = ConvAgent()
 NETS = {
@@ -145,7 +145,7 @@ def test_networks_and_their_gradients(block: str) -> None:
 
 
 def test_grouped_convolutions_of_other_devices_are_the_same_function() -> None:
-    from crar_model.convolutions import _grouped
+    from crar_model.nets.conv import _grouped
 
     models = [make(seed) for seed in (8, 9, 10)]
     x = torch.randn(3, 4, 7, 8, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from crar_model import kernels
 from crar_model.agents import DenseAgent
-from crar_model.kernels import dense_forward
-from crar_model.networks import _BatchedDense, _NativeDense, dense, fast_tanh
-from crar_model.training.rmsprop import RMSpropSettings, rmsprop_step, step_tensor_ops
+from crar_model.nets._dense import dense_forward
+from crar_model.nets.dense import _BatchedDense, _NativeDense, dense, fast_tanh
+from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step, step_tensor_ops
 
 
 def weights_of(block: str, members: int) -> list[torch.Tensor]:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from crar_model.agents import DenseAgent, select
+from crar_model.agents import DenseAgent
 from crar_model.batches import Batch, complete_batch, gather_random_walk
 from crar_model.losses import TERMS, loss_terms, total, value_targets
 from crar_model.mazes.simple import simple_maze
-from crar_model.networks import Params
+from crar_model.nets.rmsprop import RMSpropSettings
+from crar_model.params import Params, select
 from crar_model.settings import LossSettings
-from crar_model.training.rmsprop import RMSpropSettings
 from crar_model.training.update_rules import apply_update, empty_slots, plan_steps, touched
 from tests.crar_model import reference
 

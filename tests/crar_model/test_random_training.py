@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from crar_model.agents import agent_for, block_of
+from crar_model.agents import agent_for
 from crar_model.checkpoints import load_checkpoint
 from crar_model.mazes.random_mazes import RandomMazeBatch, draw_maps
+from crar_model.params import block_of
 from crar_model.planning import plan_values
 from crar_model.random_evaluation import ScoreSettings, compare_embeddings, interval, score
 from crar_model.scoring import MAPS_PER_RUN, PlaySettings, episode_scores, paper_scores

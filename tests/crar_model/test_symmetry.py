@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from crar_model.agents import DenseAgent
 from crar_model.batches import complete_batch
 from crar_model.losses import TERMS, loss_terms
-from crar_model.networks import Params
+from crar_model.params import Params
 from crar_model.settings import LossSettings
 from crar_model.symmetry import mirrored_transition, negate_first_layer, signed_permutations
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from crar_model.agents import block_of
 from crar_model.checkpoints import load_checkpoint, save_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import embed
+from crar_model.params import block_of
 from crar_model.settings import TrainSettings
 from crar_model.training.log import logged
 from crar_model.training.members import STRUCTURE_DELAY, VARIANTS, start_parameters, transfer_plan

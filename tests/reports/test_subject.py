@@ -8,8 +8,8 @@ import pytest
 import torch
 import xarray as xr
 
-from crar_model.agents import DYNAMICS, select
 from crar_model.errors import UserError
+from crar_model.params import DYNAMICS, select
 from reports.samples import BASE, FAILED
 from reports.subject import load_subject
 from reports.surface import encoder_dynamics

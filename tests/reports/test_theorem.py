@@ -8,7 +8,7 @@ import pytest
 import sympy as sp
 import torch
 
-from crar_model.agents import DYNAMICS, select
+from crar_model.params import DYNAMICS, select
 from landscape_tools.points import difference
 from reports.linear_theorem import Statement, statements
 from reports.passage import turned

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.kernels import FLAGS, addresses, bias_tanh, numba, pointer, product, sgemm_address, sum_rows, tanh_of, through_tanh
+from crar_model.compiled import numba
+from crar_model.nets._blas import FLAGS, addresses, bias_tanh, pointer, product, sgemm_address, sum_rows, tanh_of, through_tanh
 
 # Columns of the layer table.
 KIND, IN, OUT, SIZE, SIDE, POOL = range(6)

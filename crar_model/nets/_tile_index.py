@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.kernels import numba
+from crar_model.compiled import numba
 from crar_model.mazes.tiles import OUTSIDE, SIZE, tile_pixels
 
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from crar_model.networks import fast_tanh
-from crar_model.tile_index import TileIndex
-from crar_model.tile_kernels import tiles_backward, tiles_forward
+from crar_model.nets._tile_index import TileIndex
+from crar_model.nets._tiles import tiles_backward, tiles_forward
+from crar_model.nets.dense import fast_tanh
 
 
 def encode_pieces(weights: Sequence[Tensor], index: TileIndex) -> Tensor:

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.kernels import FLAGS, addresses, bias_tanh, numba, pointer, product, sgemm_address, sum_rows, tanh_of, through_tanh
-from crar_model.tile_index import TileIndex
+from crar_model.compiled import numba
+from crar_model.nets._blas import FLAGS, addresses, bias_tanh, pointer, product, sgemm_address, sum_rows, tanh_of, through_tanh
+from crar_model.nets._tile_index import TileIndex
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})

@@ -19,8 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from crar_model.conv_kernels import CONV, LINEAR, conv_backward, conv_forward
-from crar_model.networks import Params, fast_tanh
+from crar_model.nets._conv import CONV, LINEAR, conv_backward, conv_forward
+from crar_model.nets.dense import fast_tanh
+from crar_model.params import Params
 
 
 @dataclass(frozen=True)

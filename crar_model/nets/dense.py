@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from crar_model.kernels import dense_backward, dense_forward
-
-Params = dict[str, Tensor]
+from crar_model.nets._dense import dense_backward, dense_forward
+from crar_model.params import Params
 
 
 def glorot_dense(block: str, sizes: Sequence[int], rng: np.random.Generator) -> Params:
