@@ -1,35 +1,121 @@
-"""What each maze's agent is made of: five blocks behind one interface.
+"""What an agent is made of: five blocks behind one interface.
 
-The loss, the trainer and the evaluation know an agent only through these methods, so another maze brings
-another class here and nothing else.
+The loss, the trainer and the evaluation know an agent only through :class:`Agent`. A subclass gives the encoder and the networks of the
+other blocks; what they mean is said once, here.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.conv_agent import ConvAgent
-from crar_model.errors import UserError
+from crar_model.mazes.tiles import CELL_PIXELS, SIZE, draw_pixels
+from crar_model.nets._tile_index import index_tiles
+from crar_model.nets.conv import Conv, Layers, Linear, convolve, glorot_conv
 from crar_model.nets.dense import dense, glorot_dense
+from crar_model.nets.tiles import encode_pieces
 from crar_model.params import BLOCKS, Params
 
 
 @dataclass(frozen=True)
-class DenseAgent:
-    """The simple maze's agent: 64 observed numbers, an abstract state of 2, dense networks (45,880 parameters)."""
+class Agent(ABC):
+    """Five networks over an abstract state of C channels at P positions, handed around flattened, channel by channel.
 
-    maze: str = "simple"
+    Attributes:
+        n_actions: number of actions A.
+        abstract_shape: (C,) with P = 1, or (C, rows, columns).
+    """
+
     n_actions: int = 4
     abstract_shape: tuple[int, ...] = (2,)
-    abstract_size: int = 2
+
+    @property
+    def channels(self) -> int:
+        """C, features of a position."""
+        return self.abstract_shape[0]
+
+    @property
+    def positions(self) -> int:
+        """P, positions that the channels repeat at."""
+        return self.abstract_size // self.channels
+
+    @property
+    def abstract_size(self) -> int:
+        """d = C P, numbers in an abstract state."""
+        return int(np.prod(self.abstract_shape))
+
+    @property
+    @abstractmethod
+    def encoder_signs(self) -> tuple[bool, ...]:
+        """Whether the units of each layer of the encoder may be negated together with what reads them, without changing the encoder:
+        tanh is odd, but the largest of negated values is the negated smallest, so not before a max-pooling."""
+
+    @abstractmethod
+    def init(self, rng: np.random.Generator) -> Params:
+        """Glorot-uniform parameters of all five blocks for one model, float32."""
+
+    @abstractmethod
+    def encode(self, params: Params, observations: Tensor) -> Tensor:
+        """Abstract states e(s): (rows, ...) or (*members, rows, ...) -> (*members, rows, d)."""
+
+    @abstractmethod
+    def network(self, params: Params, block: str, x: Tensor, onehot: Tensor | None = None) -> Tensor:
+        """A block of the dynamics on abstract states (*members, rows, d) and, but for `value`, one-hot actions
+        (*members, rows, A): -> (*members, rows, outputs)."""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every parameter of one model."""
+        return {name: tuple(value.shape) for name, value in self.init(np.random.default_rng(0)).items()}
+
+    def one_hot(self, action: Tensor, dtype: torch.dtype) -> Tensor:
+        """Integer actions (*members, rows) -> (*members, rows, A)."""
+        return (action.unsqueeze(-1) == torch.arange(self.n_actions, device=action.device)).to(dtype)
+
+    def by_position(self, x: Tensor) -> Tensor:
+        """Abstract states (..., d) as (..., C, P); no copy."""
+        return torch.unflatten(x, -1, (self.channels, self.positions))
+
+    def transition(self, params: Params, x: Tensor, action: Tensor) -> Tensor:
+        """T(x, a) = x + tau(x, a): (*members, rows, d), action (*members, rows) -> (*members, rows, d).
+
+        Actions are integers, or already one-hot (*members, rows, A) where several networks see the same ones.
+        """
+        return x + self.network(params, "transition", x, self._as_one_hot(action, x))
+
+    def reward(self, params: Params, x: Tensor, action: Tensor) -> Tensor:
+        """R(x, a): -> (*members, rows)."""
+        return self.network(params, "reward", x, self._as_one_hot(action, x)).squeeze(-1)
+
+    def discount(self, params: Params, x: Tensor, action: Tensor) -> Tensor:
+        """g(x, a), the learned discount: -> (*members, rows)."""
+        return self.network(params, "discount", x, self._as_one_hot(action, x)).squeeze(-1)
+
+    def value(self, params: Params, x: Tensor) -> Tensor:
+        """Q(x): -> (*members, rows, A)."""
+        return self.network(params, "value", x)
+
+    def _as_one_hot(self, action: Tensor, x: Tensor) -> Tensor:
+        onehot = action if action.is_floating_point() else self.one_hot(action, x.dtype)
+        return onehot.expand(*x.shape[:-1], self.n_actions)
+
+
+@dataclass(frozen=True)
+class DenseAgent(Agent):
+    """The simple maze's agent: 64 observed numbers, an abstract state of 2, dense networks (45,880 parameters)."""
+
     encoder: tuple[int, ...] = (64, 200, 100, 50, 10, 2)
     transition_net: tuple[int, ...] = (6, 10, 30, 30, 10, 2)
     reward_net: tuple[int, ...] = (6, 10, 50, 20, 1)
     value_net: tuple[int, ...] = (2, 20, 50, 20, 4)
+
+    @property
+    def encoder_signs(self) -> tuple[bool, ...]:
+        """All: there is no pooling."""
+        return (True,) * (len(self.encoder) - 1)
 
     def init(self, rng: np.random.Generator) -> Params:
         """Glorot-uniform parameters of all five blocks for one model, float32."""
@@ -39,55 +125,70 @@ class DenseAgent:
             params |= glorot_dense(block, widths, rng)
         return params
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of every parameter of one model."""
-        return {name: tuple(value.shape) for name, value in self.init(np.random.default_rng(0)).items()}
-
     def encode(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states e(s): (rows, 1, 8, 8) -> (*members, rows, 2)."""
         return dense(params, "encoder", observations.flatten(-3))
 
-    def transition(self, params: Params, x: Tensor, action: Tensor) -> Tensor:
-        """T(x, a) = x + tau(x, a): (*members, rows, 2), action (*members, rows) -> (*members, rows, 2).
-
-        Actions are integers, or already one-hot (*members, rows, 4) where several networks see the same ones.
-        """
-        return x + dense(params, "transition", self._with_action(x, action))
-
-    def reward(self, params: Params, x: Tensor, action: Tensor) -> Tensor:
-        """R(x, a): -> (*members, rows)."""
-        return dense(params, "reward", self._with_action(x, action)).squeeze(-1)
-
-    def discount(self, params: Params, x: Tensor, action: Tensor) -> Tensor:
-        """g(x, a), the learned discount: -> (*members, rows)."""
-        return dense(params, "discount", self._with_action(x, action)).squeeze(-1)
-
-    def one_hot(self, action: Tensor, dtype: torch.dtype) -> Tensor:
-        """Integer actions (*members, rows) -> (*members, rows, 4)."""
-        return (action.unsqueeze(-1) == torch.arange(self.n_actions, device=action.device)).to(dtype)
-
-    def value(self, params: Params, x: Tensor) -> Tensor:
-        """Q(x): -> (*members, rows, 4)."""
-        return dense(params, "value", x)
-
-    def _with_action(self, x: Tensor, action: Tensor) -> Tensor:
-        onehot = action if action.is_floating_point() else self.one_hot(action, x.dtype)
-        return torch.cat((x, onehot.expand(*x.shape[:-1], self.n_actions)), dim=-1)  # (*members, rows, 2 + 4)
+    def network(self, params: Params, block: str, x: Tensor, onehot: Tensor | None = None) -> Tensor:
+        """A dense network on the state and the action side by side."""
+        return dense(params, block, x if onehot is None else torch.cat((x, onehot), dim=-1))
 
 
-Agent = DenseAgent | ConvAgent
-"""What the loss, the trainer and the evaluation take."""
-MAZES = ("simple", "random")
+_HEAD = (Conv(16, 2), Conv(32, 3, pool=2), Conv(16, 2), Conv(4, 1), Linear(200), Linear(50), Linear(20))
 
 
-def agent_for(maze: str) -> Agent:
-    """The agent of a maze.
+@dataclass(frozen=True)
+class ConvAgent(Agent):
+    """The random mazes' agent: 48x48 images, an abstract state of 3x8x8, convolutional networks (128,602 parameters).
 
-    Raises:
-        UserError: for a maze that this version does not know.
+    Observations are tile maps (rows, 1, 8, 8) uint8 (`mazes.tiles`): what they show is drawn where it is needed.
     """
-    if maze == "simple":
-        return DenseAgent()
-    if maze == "random":
-        return ConvAgent()
-    raise UserError(f"unknown maze {maze!r}; this version knows: {', '.join(MAZES)}")
+
+    abstract_shape: tuple[int, ...] = (3, SIZE, SIZE)
+    encoder: Layers = (Conv(8, 2), Conv(16, 2, pool=2), Conv(32, 3, pool=3), Conv(3, 1))
+    transition_net: Layers = (Conv(16, 1), Conv(32, 2), Conv(64, 3), Conv(32, 2), Conv(16, 1), Conv(3, 1))
+    reward_net: Layers = (*_HEAD, Linear(1))
+    value_net: Layers = (*_HEAD, Linear(4))
+
+    @property
+    def encoder_signs(self) -> tuple[bool, ...]:
+        """Layers that no max-pooling follows."""
+        return tuple(layer.pool == 1 for layer in self.encoder)
+
+    @property
+    def networks(self) -> dict[str, Layers]:
+        """Layers of every block of the dynamics."""
+        return {"transition": self.transition_net, "reward": self.reward_net, "discount": self.reward_net, "value": self.value_net}
+
+    def init(self, rng: np.random.Generator) -> Params:
+        """Glorot-uniform parameters of all five blocks for one model, float32."""
+        params = glorot_conv("encoder", self.encoder, 1, SIZE * CELL_PIXELS, rng)
+        for block, layers in self.networks.items():
+            params |= glorot_conv(block, layers, self.channels + (0 if block == "value" else self.n_actions), SIZE, rng)
+        return params
+
+    def encode(self, params: Params, observations: Tensor) -> Tensor:
+        """Abstract states e(s): tile maps (*members, rows, 1, 8, 8) or (rows, 1, 8, 8) -> (*members, rows, 192)."""
+        weights = [params[f"encoder.{k}.{kind}"] for k in range(len(self.encoder)) for kind in ("weight", "bias")]
+        if observations.device.type != "cpu":
+            images = draw_pixels(observations, weights[0].dtype)
+            return convolve(params, "encoder", self.encoder, images).flatten(-3)
+        lead = weights[1].shape[:-1]
+        if not lead:
+            return torch.unflatten(encode_pieces(weights, index_tiles(observations)), 0, observations.shape[:-3])
+        flat = [weight.flatten(0, len(lead) - 1).unbind(0) for weight in weights]
+        if observations.dim() == 4:  # shared by all members
+            shared = index_tiles(observations)
+            states = [encode_pieces(own, shared) for own in zip(*flat, strict=True)]
+        else:
+            states = [encode_pieces(own, index_tiles(seen)) for *own, seen in zip(*flat, observations.unbind(0), strict=True)]
+        return torch.unflatten(torch.stack(states) if len(states) > 1 else states[0].unsqueeze(0), 0, lead)
+
+    def network(self, params: Params, block: str, x: Tensor, onehot: Tensor | None = None) -> Tensor:
+        """A convolutional network on the action's one-hot as constant maps, then the maps of the state."""
+        maps = torch.unflatten(x, -1, self.abstract_shape)  # (*members, rows, 3, 8, 8)
+        if onehot is not None:
+            planes = onehot[..., None, None].expand(*onehot.shape, *self.abstract_shape[1:])
+            maps = torch.cat((planes, maps), dim=-3)
+        out = convolve(params, block, self.networks[block], maps)
+        return out.flatten(-3) if block == "transition" else out

@@ -1,9 +1,10 @@
-"""What a loss is evaluated on: a table of observations and indices into it."""
+"""What a loss is evaluated on: a table of observations and indices into it; and the evaluation sets of the tasks."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,13 @@ from torch import Tensor
 
 from crar_model.mazes.simple import SimpleMaze, simple_maze
 from crar_model.mazes.tiles import SIZE
-from crar_model.mazes.walks import Walk
+from crar_model.mazes.walks import Walk, gather_walk
+
+HELD_OUT_SIZE = 512
+"""Transitions of the random mazes on which losses are compared."""
+HELD_OUT_SEED = 1_000_003
+"""Seed of the walk that they come from; no member of a run has it."""
+HELD_OUT_WALK = 25_600
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,9 @@ class Batch:
         value_target: (*members, B) regression target of Q(e(s))[a]; None lets the loss compute it.
         onehot: (*members, B, 4) the actions one-hot, where they are at hand already.
         anchor: (*members, B, d) wanted abstract state of s, for the `paired` procedure only.
+        states: (N,) rows of the distinct states that embeddings are compared on; evaluation sets only.
+        moves: (2, E) rows before and after each move that changes the state, whose mean length is the unit of distances;
+            evaluation sets only.
     """
 
     observations: Tensor
@@ -46,6 +56,8 @@ class Batch:
     value_target: Tensor | None = None
     anchor: Tensor | None = None
     onehot: Tensor | None = None
+    states: Tensor | None = None
+    moves: Tensor | None = None
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Batch:
         """The same batch on another device, its floating tensors as `dtype`."""
@@ -58,7 +70,7 @@ class Batch:
 
 
 def complete_batch(*, inverse: bool = False, dtype: torch.dtype = torch.float32, maze: SimpleMaze | None = None) -> Batch:
-    """All 124 transitions of the simple maze and all 465 pairs of distinct states.
+    """All transitions of a maze whose states can be listed, and all pairs of distinct states: 124 and 465 in the simple maze.
 
     Pairs of a state with itself are left out: no encoder can change them.
     """
@@ -73,32 +85,9 @@ def complete_batch(*, inverse: bool = False, dtype: torch.dtype = torch.float32,
         reward=zeros,
         terminal=zeros.clone(),
         pairs=torch.triu_indices(n, n, offset=1),
+        states=torch.arange(n),
+        moves=maze.edges().T,
     )
-
-
-def gather_random_walk(seed: int, size: int, *, terminal_last: bool = False) -> dict[str, np.ndarray]:
-    """One random-policy episode of the simple maze as state indices, from the door on.
-
-    Args:
-        seed: seed of the policy; the same seed gives the same walk.
-        size: number of transitions.
-        terminal_last: quirk of the original: the last tuple is flagged terminal and its next observation is
-            all zeros, which stands as row 31 of the observation table.
-
-    Returns:
-        current, following, action (size,) int64 and terminal (size,) float32.
-    """
-    maze = simple_maze()
-    table = maze.successor.numpy()
-    action = np.random.default_rng([seed, 1]).integers(0, maze.n_actions, size=size)
-    states = np.empty(size + 1, dtype=np.int64)
-    states[0] = maze.start
-    for step in range(size):
-        states[step + 1] = table[states[step], action[step]]
-    terminal = np.zeros(size, dtype=np.float32)
-    if terminal_last:
-        terminal[-1], states[-1] = 1.0, maze.n_states
-    return {"current": states[:-1].copy(), "following": states[1:].copy(), "action": action, "terminal": terminal}
 
 
 def walk_batch(walk: Walk, picks: np.ndarray[Any, Any], dtype: torch.dtype = torch.float32) -> Batch:
@@ -115,3 +104,14 @@ def walk_batch(walk: Walk, picks: np.ndarray[Any, Any], dtype: torch.dtype = tor
         torch.from_numpy(walk.tiles[rows]).view(-1, 1, SIZE, SIZE), current, following, torch.from_numpy(walk.action[picks].astype(np.int64)),
         torch.from_numpy(walk.reward[picks]).to(dtype), torch.from_numpy(walk.terminal[picks]).to(dtype),
     )  # fmt: skip
+
+
+@lru_cache(maxsize=8)
+def held_out_batch(inverse: bool, size: int = HELD_OUT_SIZE, seed: int = HELD_OUT_SEED) -> Batch:
+    """`size` transitions of a random walk in the random mazes that no training sees, in random order, so that neighbours, which
+    `random_pairs` compares, are unrelated. The same transitions in both mazes; float32."""
+    walk = gather_walk(seed, max(HELD_OUT_WALK, 2 * size), inverse=inverse)
+    batch = walk_batch(walk, np.random.default_rng([seed, 8]).permutation(len(walk))[:size])
+    before, after = batch.current, batch.following
+    moving = (batch.observations[before] != batch.observations[after]).flatten(1).any(1)
+    return dataclasses.replace(batch, states=before, moves=torch.stack((before[moving], after[moving])))

@@ -11,10 +11,11 @@ from zipfile import BadZipFile, is_zipfile
 
 import torch
 
-from crar_model.agents import Agent, agent_for
+from crar_model.agents import Agent
 from crar_model.errors import UserError
 from crar_model.files import write_atomically
 from crar_model.params import Params
+from crar_model.tasks import Task, task_named
 
 FORMAT = "crar-checkpoint"
 VERSION = 1
@@ -39,9 +40,14 @@ class Checkpoint:
     info: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def task(self) -> Task:
+        """The maze that the model belongs to, whichever side of it."""
+        return task_named(self.maze)
+
+    @property
     def agent(self) -> Agent:
         """The networks that the parameters belong to."""
-        return agent_for(self.maze)
+        return self.task.agent()
 
     @property
     def digest(self) -> str:
@@ -118,10 +124,7 @@ def load_checkpoint(path: Path, *, maze: str | None = None, flag: str = "") -> C
         if flag and "parameters" not in missing:
             raise UserError(f"{path}: the checkpoint does not say which maze it belongs to; add {flag} simple or {flag} simple-inverse")
         raise UserError(f"{path}: the checkpoint lacks {', '.join(missing)}; write it again with this program")
-    try:
-        shapes = agent_for(content["maze"]).shapes()
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+    shapes = task_named(content["maze"], what=f"{path}: its maze").agent().shapes()
     parameters = content["parameters"]
     if not isinstance(parameters, dict) or not all(isinstance(v, torch.Tensor) for v in parameters.values()):
         raise UserError(f"{path}: `parameters` is not a table of tensors; write the checkpoint again")

@@ -1,27 +1,32 @@
-"""Judges a model on the complete simple maze: loss terms, predictions, navigation, and the embedding's symmetry.
+"""Judges a model on its task's evaluation set: loss terms, figures of merit, and how its embedding relates to its base's.
 
-Source: section 7 of the original's facts ("judged by eye" there) and claims S2, S3 and S11, with numbers in
-place of the eye.
+Sources: section 7 of docs/original.md ("judged by eye" there) and claims S2, S3 and S11, with numbers in place of the eye; the
+distance follows the released comparison of normal and transferred abstract states.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import shortest_path
 from torch import Tensor
 
 from crar_model.agents import Agent
-from crar_model.batches import complete_batch
+from crar_model.batches import Batch
 from crar_model.losses import loss_terms, total
-from crar_model.mazes.simple import SimpleMaze, graph_distances, simple_maze
+from crar_model.mazes.simple import SimpleMaze
 from crar_model.params import Params
-from crar_model.settings import LossSettings
+from crar_model.settings import LossSettings, PlaySettings
 from crar_model.symmetry import signed_permutations
 
+if TYPE_CHECKING:
+    from crar_model.tasks import Task
+
 MATCH_LIMIT = 1.0
-"""Largest residual, in mean edge lengths, at which an embedding counts as a copy of the base's."""
+"""Largest residual, in mean moves of the base's embedding, at which an embedding counts as a copy of it."""
 
 
 @dataclass(frozen=True)
@@ -29,107 +34,205 @@ class Match:
     """How a transferred embedding relates to the base's.
 
     Attributes:
-        verdict: "matched" (the identity fits best), "swapped" (another of the 8 signed axis permutations does),
+        verdict: "matched" (the identity fits best), "swapped" (another signed permutation of the channels does),
             "neither" (none fits within `MATCH_LIMIT`).
-        axes: the best signed permutation P, row-major, as nested lists: e_transfer = P e_base.
-        residual_edges: root mean square of |e_transfer - P e_base| over the states, in mean edge lengths of the
-            base embedding.
+        axes: the best signed permutation P, row-major, as nested lists: e_transfer = P e_base at every position.
+        residual_edges: root mean square of |e_transfer - P e_base| over the states, in mean moves of the base embedding.
         identity_edges: the same for the identity.
+        distance: mean Euclidean distance of the two embeddings as they are.
+        mean_move: mean length of a move that changes the state, in the base's embedding: the unit above.
     """
 
     verdict: str
     axes: list[list[int]]
     residual_edges: float
     identity_edges: float
+    distance: float
+    mean_move: float
 
     def plain(self) -> dict[str, Any]:
         """As plain data."""
-        return {
-            "verdict": self.verdict,
-            "axes": self.axes,
-            "residual_edges": self.residual_edges,
-            "identity_edges": self.identity_edges,
-        }
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score with its 95 % interval.
+
+    Attributes:
+        mean: total reward per episode started. low, high: its interval, by Student's t over episodes or runs.
+        samples: episodes, or runs of the paper's protocol.
+        solved, keys: share of episodes with all keys, keys found per episode; None in the paper's protocol.
+        values: the single episodes' or runs' scores.
+    """
+
+    mean: float
+    low: float
+    high: float
+    samples: int
+    solved: float | None
+    keys: float | None
+    values: tuple[float, ...] = field(repr=False, default=())
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data, without the single values."""
+        return {name: value for name, value in asdict(self).items() if name != "values"}
+
+
+Metric = float | Score
+"""A figure of merit: a share in [0, 1], or a score."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of one model on the complete maze; see :func:`evaluate`."""
+    """Figures of one model; see :func:`evaluate`.
+
+    Attributes:
+        terms: every loss term and the `total`, on the task's evaluation set.
+        metrics: figures of merit by name, those of the task.
+        match: against a base's embedding, where one was given.
+    """
 
     terms: dict[str, float]
-    nearest_state_accuracy: float
-    navigation_success: float
+    metrics: dict[str, Metric]
     match: Match | None = None
 
+    def share(self, name: str) -> float:
+        """A figure of merit that is a plain number; NaN where the task has none of that name."""
+        value = self.metrics.get(name, float("nan"))
+        return value.mean if isinstance(value, Score) else value
 
-def embed(agent: Agent, params: Params, *, inverse: bool, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Abstract states of all 31 states, (*members, 31, 2)."""
-    with torch.no_grad():
-        return agent.encode(_cast(params, dtype), simple_maze().observations(inverse=inverse, dtype=dtype))
+    @property
+    def score(self) -> Score | None:
+        """The score, where the task has one."""
+        found = self.metrics.get("score")
+        return found if isinstance(found, Score) else None
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data."""
+        metrics = {name: value.plain() if isinstance(value, Score) else value for name, value in self.metrics.items()}
+        compared = {} if self.match is None else {"match": self.match.plain()}
+        return {"terms": self.terms, **metrics, **compared}
 
 
-def _cast(params: Params, dtype: torch.dtype) -> Params:
+def dtype_of(task: Task) -> torch.dtype:
+    """The precision that a task is evaluated in."""
+    return torch.float64 if task.sampling.dtype == "float64" else torch.float32
+
+
+def cast(params: Params, dtype: torch.dtype) -> Params:
+    """Parameters without history in another precision."""
     return {name: value.detach().to(dtype) for name, value in params.items()}
 
 
+def embed(task: Task, params: Params, *, inverse: bool) -> Tensor:
+    """Abstract states of every row of the task's evaluation set, (rows, d), in the task's precision."""
+    dtype = dtype_of(task)
+    with torch.no_grad():
+        return task.agent().encode(cast(params, dtype), task.batch(inverse=inverse, dtype=dtype).observations)
+
+
 def evaluate(
-    agent: Agent,
+    task: Task,
     params: Params,
     *,
     inverse: bool,
     settings: LossSettings,
-    base_embedding: Tensor | None = None,
-    dtype: torch.dtype = torch.float64,
+    how: PlaySettings | None = None,
+    base: tuple[Params, bool] | None = None,
 ) -> Evaluation:
     """Judge one model.
 
     Args:
-        agent: gives the networks.
+        task: the maze.
         params: parameters of one model.
         inverse: maze to judge it in.
-        settings: coefficients of the terms.
-        base_embedding: (31, 2) abstract states of the base in its own maze, to compare with.
-        dtype: precision of the computation.
+        settings: coefficients of the terms, whose weights make the total.
+        how: how to play, where the task has a score.
+        base: parameters of the base and whether it belongs to the inverse maze, to compare embeddings with.
     """
-    params = _cast(params, dtype)
-    batch = complete_batch(inverse=inverse, dtype=dtype)
-    with torch.no_grad():
-        terms = loss_terms(agent, params, batch, settings)
-        terms["total"] = total(terms, settings)
-        predicted = predicted_successor(agent, params, inverse=inverse)
-    maze = simple_maze()
-    accuracy = (predicted == maze.successor).double().mean()
+    agent, dtype = task.agent(), dtype_of(task)
+    params = cast(params, dtype)
+    batch = task.batch(inverse=inverse, dtype=dtype)
+    terms = judged_terms(agent, params, batch, settings)
+    metrics = task.metrics(agent, params, inverse=inverse, how=how or PlaySettings())
     match = None
-    if base_embedding is not None:
-        match = match_embeddings(base_embedding, embed(agent, params, inverse=inverse, dtype=dtype))
-    return Evaluation({name: float(value) for name, value in terms.items()}, float(accuracy), navigation_success(predicted, maze), match)
+    if base is not None:
+        match = match_embeddings(agent, batch, embed(task, base[0], inverse=base[1]), embed(task, params, inverse=inverse))
+    return Evaluation(terms, metrics, match)
 
 
-def predicted_successor(agent: Agent, params: Params, *, inverse: bool) -> Tensor:
-    """State whose abstract state is nearest to T(e(s), a), (31, 4) int64, for one model."""
-    maze = simple_maze()
+def judged_terms(agent: Agent, params: Params, batch: Batch, settings: LossSettings) -> dict[str, float]:
+    """Every loss term of one model and their total."""
+    members = {name: value.detach().unsqueeze(0) for name, value in params.items()}  # the form that the compiled kernels take
+    with torch.no_grad():
+        terms = loss_terms(agent, members, batch, settings)
+        terms["total"] = total(terms, settings)
+    return {name: float(value) for name, value in terms.items()}
+
+
+def match_embeddings(agent: Agent, batch: Batch, base: Tensor, transferred: Tensor) -> Match:
+    """Best of the signed permutations of the channels (8 of 2, 48 of 3) between two embeddings, claim S2.
+
+    Args:
+        agent: gives channels and positions.
+        batch: the evaluation set that both are of, with `states` and `moves`.
+        base, transferred: (rows, d) abstract states, each model seeing its own maze.
+    """
+    assert batch.states is not None
+    unit = mean_move(batch, base)
+    pair = [agent.by_position(x[batch.states].double()) for x in (base, transferred)]  # (N, C, P)
+    candidates = signed_permutations(agent.channels)  # (n, C, C), identity first
+    moved = torch.einsum("pij,njk->pnik", candidates, pair[0])
+    residuals = (pair[1] - moved).square().sum((-1, -2)).mean(-1).sqrt() / unit
+    best = int(residuals.argmin())
+    residual = float(residuals[best])
+    verdict = "neither" if residual > MATCH_LIMIT else ("matched" if best == 0 else "swapped")
+    axes = [[int(value) for value in row] for row in candidates[best].tolist()]
+    distance = float(torch.linalg.vector_norm((transferred - base)[batch.states].double(), dim=1).mean())
+    return Match(verdict, axes, residual, float(residuals[0]), distance, float(unit))
+
+
+def mean_move(batch: Batch, embedding: Tensor) -> Tensor:
+    """Mean Euclidean length of the moves that change the state, in an embedding (rows, d) of an evaluation set; float64."""
+    assert batch.moves is not None
+    before, after = batch.moves
+    lengths: Tensor = torch.linalg.vector_norm((embedding[after] - embedding[before]).double(), dim=-1)
+    return lengths.mean()
+
+
+def table_metrics(maze: SimpleMaze, agent: Agent, params: Params, *, inverse: bool) -> dict[str, Metric]:
+    """What can be asked where the states can be listed: the share of transitions whose predicted abstract state is nearest to the
+    right one, and the share of (start, goal) pairs that planning with the model's own predictions solves."""
+    predicted = predicted_successor(maze, agent, params, inverse=inverse)
+    accuracy = (predicted == maze.successor).double().mean()
+    return {"nearest_state_accuracy": float(accuracy), "navigation_success": navigation_success(predicted, maze)}
+
+
+def predicted_successor(maze: SimpleMaze, agent: Agent, params: Params, *, inverse: bool) -> Tensor:
+    """State whose abstract state is nearest to T(e(s), a), (N, A) int64, for one model."""
     dtype = next(iter(params.values())).dtype
     with torch.no_grad():
-        x = agent.encode(params, maze.observations(inverse=inverse, dtype=dtype))  # (31, 2)
+        x = agent.encode(params, maze.observations(inverse=inverse, dtype=dtype))  # (N, d)
         action = torch.arange(maze.n_actions).repeat(maze.n_states)
-        moved = agent.transition(params, x.repeat_interleave(maze.n_actions, 0), action)  # (124, 2)
+        moved = agent.transition(params, x.repeat_interleave(maze.n_actions, 0), action)  # (N A, d)
         return torch.cdist(moved, x).argmin(-1).view(maze.n_states, maze.n_actions)
 
 
 def navigation_success(predicted: Tensor, maze: SimpleMaze) -> float:
-    """Share of the 930 (start, goal) pairs that planning with the model's own predictions solves.
+    """Share of the (start, goal) pairs, 930 in the simple maze, that planning with the model's own predictions solves.
 
     At every step the agent encodes what it sees, finds the shortest route to the goal among its predicted
     successors (each snapped to the nearest abstract state), and takes the route's first action in the true
     maze. Twice as many moves as the truly shortest route are allowed, plus two.
 
     Args:
-        predicted: (31, 4) int64 from :func:`predicted_successor`.
+        predicted: (N, A) int64 from :func:`predicted_successor`.
         maze: the true maze.
     """
     n = maze.n_states
     distance = graph_distances(predicted)  # from row to column, in the model
-    truth = maze.shortest_paths()
+    truth = graph_distances(maze.successor)
     cost = distance[predicted]  # (state, action, goal): what is left after the action, by the model
     policy = cost.argmin(dim=1)  # (state, goal); ties go to the lowest action
     known = cost.amin(dim=1) < n
@@ -145,21 +248,17 @@ def navigation_success(predicted: Tensor, maze: SimpleMaze) -> float:
     return float(solved[others].double().mean())
 
 
-def mean_edge(embedding: Tensor) -> Tensor:
-    """Mean length of the maze's edges (moves that change the state) in an embedding (*members, 31, 2)."""
-    edges = simple_maze().edges()
-    difference = embedding[..., edges[:, 0], :] - embedding[..., edges[:, 1], :]
-    return difference.square().sum(-1).sqrt().mean(-1)
+def graph_distances(successor: Tensor) -> Tensor:
+    """Moves between every two states of a deterministic transition table.
 
+    Args:
+        successor: (N, A) int64, the state that each action leads to.
 
-def match_embeddings(base: Tensor, transferred: Tensor) -> Match:
-    """Best of the 8 signed axis permutations between two embeddings (31, 2), claim S2."""
-    base, transferred = base.double(), transferred.double()
-    candidates = signed_permutations(base.shape[-1])  # (8, 2, 2), identity first
-    moved = torch.einsum("pij,nj->pni", candidates, base)
-    residuals = (transferred - moved).square().sum(-1).mean(-1).sqrt() / mean_edge(base)
-    best = int(residuals.argmin())
-    residual = float(residuals[best])
-    verdict = "neither" if residual > MATCH_LIMIT else ("matched" if best == 0 else "swapped")
-    axes = [[int(value) for value in row] for row in candidates[best].tolist()]
-    return Match(verdict, axes, residual, float(residuals[0]))
+    Returns:
+        (N, N) int64, moves from row to column; N where the column cannot be reached.
+    """
+    n, actions = successor.shape
+    rows = torch.arange(n).repeat_interleave(actions)
+    graph = csr_array((torch.ones(n * actions).numpy(), (rows.numpy(), successor.reshape(-1).numpy())), shape=(n, n))
+    moves = torch.from_numpy(shortest_path(graph, unweighted=True))
+    return moves.clamp_max(n).to(torch.int64)

@@ -85,7 +85,7 @@ def loss_terms(
             wanted_discount = (1 - batch.terminal) * settings.discount
             values[term] = (agent.discount(params, x, action) - wanted_discount).square().mean(-1)
         elif term == "ball":
-            largest = x.square().amax(-1) if len(agent.abstract_shape) == 1 else _channel_max(agent, x)
+            largest = agent.by_position(x).square().amax(-2).flatten(-2)  # (*members, B P)
             excess = largest - settings.ball_radius**2  # `ball_pieces` spelt without its copy: the trainer runs this
             values[term] = excess.clamp(0.0, settings.ball_max).mean(-1)
         elif term == "random_pairs":
@@ -115,22 +115,24 @@ def total(terms: dict[str, Tensor], settings: LossSettings) -> Tensor:
     return result
 
 
-def ball_pieces(x: Tensor, settings: LossSettings) -> Tensor:
-    """The alternatives whose maximum is `ball` of each abstract state: 0, and x_k^2 - radius^2 for every feature k.
+def ball_pieces(agent: Agent, x: Tensor, settings: LossSettings) -> Tensor:
+    """The alternatives whose maximum is `ball` at each position: 0, and x_k^2 - radius^2 for every channel k.
 
     Args:
         x: (*members, rows, d) abstract states.
 
     Returns:
-        (*members, rows, 1 + d); where two of them tie for the maximum, the loss has a kink.
+        (*members, rows P, 1 + C); where two of them tie for the maximum, the loss has a kink.
     """
-    excess = x.square() - settings.ball_radius**2
-    return torch.cat((torch.zeros_like(excess[..., :1]), excess), dim=-1)
+    excess = agent.by_position(x).square() - settings.ball_radius**2  # (*members, rows, C, P)
+    pieces = torch.cat((torch.zeros_like(excess[..., :1, :]), excess), dim=-2)
+    return pieces.transpose(-1, -2).flatten(-3, -2)
 
 
-def _channel_max(agent: Agent, x: Tensor) -> Tensor:
-    """Largest squared channel at every position of (*members, rows, d): (*members, rows positions)."""
-    return torch.unflatten(x, -1, (agent.abstract_shape[0], -1)).square().amax(-2).flatten(-2)
+def ball_weights(agent: Agent, batch: Batch, settings: LossSettings) -> Tensor:
+    """(rows P,) what the maximum at each position of each row weighs in the total, float64; rows that no transition starts in weigh 0."""
+    counts = torch.bincount(batch.current, minlength=batch.observations.shape[-4]).double()
+    return (settings.ball_weight * counts / counts.sum() / agent.positions).repeat_interleave(agent.positions)
 
 
 def value_targets(

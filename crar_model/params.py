@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-Params = dict[str, Tensor]
+if TYPE_CHECKING:  # the names of blocks are for the command line too, which does not wait for PyTorch
+    from torch import Tensor
+
+    Params = dict[str, Tensor]
+else:
+    Params = dict
 BLOCKS = ("encoder", "transition", "reward", "discount", "value")
 DYNAMICS = ("transition", "reward", "discount", "value")
 """Blocks that a `freeze` transfer keeps as they are."""

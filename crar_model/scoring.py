@@ -1,4 +1,4 @@
-"""Plays the random mazes and scores agents: total reward per episode started.
+"""Plays the random mazes and scores agents: total reward per episode started, with intervals.
 
 Two protocols: the paper's own, 200 steps of one environment, whatever the number of episodes (section 6 of the
 original's facts), which is noisy; and whole episodes of many fresh mazes, from which an interval follows.
@@ -11,50 +11,51 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import stats
 from torch import Tensor
 
 from crar_model.agents import Agent
+from crar_model.evaluation import Score
 from crar_model.mazes.random_mazes import EPISODE_STEPS, Maps, RandomMazeBatch, draw_maps
 from crar_model.params import Params
 from crar_model.planning import plan_values
+from crar_model.settings import PlaySettings
 
 PAPER_STEPS = 200
-EPSILON = 0.1
-PLANNING_DEPTH = 3
+PAPER_RUNS = 10
+"""Runs of 200 steps that the paper's protocol is repeated for."""
 MAPS_PER_RUN = 72
 """More than 200 steps can finish: three keys take at least 3 steps."""
+CONFIDENCE = 0.95
 
 
-@dataclass(frozen=True)
-class PlaySettings:
-    """How an agent acts: share of random actions, planning depth, maze."""
-
-    inverse: bool = False
-    epsilon: float = EPSILON
-    depth: int = PLANNING_DEPTH
-    legacy_astar: bool = False
-
-
-def choose(agent: Agent, params: Params, tiles: Tensor, play: PlaySettings, luck: Tensor) -> Tensor:
+def choose(agent: Agent, params: Params, tiles: Tensor, how: PlaySettings, luck: Tensor) -> Tensor:
     """Epsilon-greedy actions by planning.
 
     Args:
         agent, params: the model or members.
         tiles: (*members, N, 1, 8, 8) what the agents see.
-        play: epsilon and depth.
+        how: epsilon and depth.
         luck: (*members, N, 2) uniform numbers in [0, 1): the first decides whether to act at random, the second how.
 
     Returns:
         (*members, N) int64.
     """
     with torch.no_grad():
-        greedy = plan_values(agent, params, agent.encode(params, tiles), play.depth).argmax(-1)
+        greedy = plan_values(agent, params, agent.encode(params, tiles), how.depth).argmax(-1)
     random = (luck[..., 1] * agent.n_actions).to(torch.int64)
-    return torch.where(luck[..., 0] < play.epsilon, random, greedy)
+    return torch.where(luck[..., 0] < how.epsilon, random, greedy)
 
 
 def paper_scores(
-    agent: Agent, params: Params, seeds: Sequence[Sequence[int]], play: PlaySettings, *, copies: int = 1, steps: int = PAPER_STEPS
+    agent: Agent,
+    params: Params,
+    seeds: Sequence[Sequence[int]],
+    how: PlaySettings,
+    *,
+    inverse: bool,
+    copies: int = PAPER_RUNS,
+    steps: int = PAPER_STEPS,
 ) -> Tensor:
     """The paper's protocol for every member: `copies` independent runs of `steps` steps each.
 
@@ -62,7 +63,8 @@ def paper_scores(
         agent: gives the networks.
         params: (members, ...) parameters.
         seeds: one list of integers a member; what a member sees depends on its own alone.
-        play: how to act.
+        how: how to act.
+        inverse: maze to play in.
         copies: independent runs a member.
         steps: steps of a run.
 
@@ -70,16 +72,16 @@ def paper_scores(
         (members, copies) total reward / episodes started, float64 on the CPU.
     """
     device = next(iter(params.values())).device
-    own = [draw_maps([*seed, 6], copies * MAPS_PER_RUN, legacy_astar=play.legacy_astar) for seed in seeds]
+    own = [draw_maps([*seed, 6], copies * MAPS_PER_RUN, legacy_astar=how.legacy_astar) for seed in seeds]
     maps = Maps(torch.cat([m.walls for m in own]), torch.cat([m.keys for m in own]))
     luck = np.stack([np.random.default_rng([*seed, 7]).random((steps, copies, 2), dtype=np.float32) for seed in seeds], axis=1)
     dice = torch.from_numpy(luck).to(device)  # (steps, members, copies, 2)
-    games = RandomMazeBatch(len(seeds) * copies, maps=maps, inverse=play.inverse, device=device)
+    games = RandomMazeBatch(len(seeds) * copies, maps=maps, inverse=inverse, device=device)
     total = torch.zeros(len(seeds) * copies, dtype=torch.float64, device=device)
     started = torch.ones_like(total)
     seen = games.observe()
     for step in range(steps):
-        action = choose(agent, params, torch.unflatten(seen, 0, (len(seeds), copies)), play, dice[step])
+        action = choose(agent, params, torch.unflatten(seen, 0, (len(seeds), copies)), how, dice[step])
         seen, reward, terminal, late = games.step(action.flatten())
         total += reward
         ended = terminal | late
@@ -109,15 +111,15 @@ class Scores:
         return float((self.keys == 3).double().mean())
 
 
-def episode_scores(agent: Agent, params: Params, play: PlaySettings, *, episodes: int, seed: int) -> Scores:
-    """Play one episode in each of `episodes` fresh mazes with one model.
+def episode_scores(agent: Agent, params: Params, how: PlaySettings, *, inverse: bool) -> Scores:
+    """Play one episode in each of `how.episodes` fresh mazes with one model.
 
-    The same seed gives the same mazes and the same luck, so that two models can be compared maze by maze.
+    The same `how.seed` gives the same mazes and the same luck, so that two models can be compared maze by maze.
     """
-    device = next(iter(params.values())).device
-    maps = draw_maps([seed, 6], episodes, legacy_astar=play.legacy_astar)
-    games = RandomMazeBatch(episodes, maps=maps, inverse=play.inverse, device=device)
-    rng = np.random.default_rng([seed, 7])
+    device, episodes = next(iter(params.values())).device, how.episodes
+    maps = draw_maps([how.seed, 6], episodes, legacy_astar=how.legacy_astar)
+    games = RandomMazeBatch(episodes, maps=maps, inverse=inverse, device=device)
+    rng = np.random.default_rng([how.seed, 7])
     totals = torch.zeros(episodes, dtype=torch.float64, device=device)
     lengths = torch.zeros(episodes, dtype=torch.int64, device=device)
     running = torch.ones(episodes, dtype=torch.bool, device=device)
@@ -128,10 +130,33 @@ def episode_scores(agent: Agent, params: Params, play: PlaySettings, *, episodes
         if not len(active):
             break
         action = torch.zeros(episodes, dtype=torch.int64, device=device)
-        action[active] = choose(agent, params, seen[active], play, luck[active])
+        action[active] = choose(agent, params, seen[active], how, luck[active])
         seen, reward, terminal, _ = games.step(action)
         totals[active] += reward[active].double()
         lengths[active] += 1
         running &= ~terminal
     left = games.keys.sum(1)
     return Scores(totals.cpu(), lengths.cpu(), (3 - left).cpu())
+
+
+def interval(values: Tensor) -> tuple[float, float, float]:
+    """Mean and 95 % confidence interval of a sample (n,) by Student's t; infinite for a single value, a point for equal values."""
+    sample = values.double().numpy()
+    mean = float(values.double().mean())
+    if len(sample) < 2:
+        return mean, -float("inf"), float("inf")
+    error = float(stats.sem(sample))
+    if error == 0:
+        return mean, mean, mean
+    low, high = stats.t.interval(CONFIDENCE, len(sample) - 1, loc=mean, scale=error)
+    return mean, float(low), float(high)
+
+
+def score(agent: Agent, params: Params, *, inverse: bool, how: PlaySettings) -> Score:
+    """Score one model; the same settings give the same mazes and the same luck, whatever the model."""
+    members = {name: value.detach().unsqueeze(0) for name, value in params.items()}
+    if how.protocol == "paper":
+        runs = paper_scores(agent, members, [[how.seed, 9]], how, inverse=inverse)[0]
+        return Score(*interval(runs), len(runs), None, None, tuple(runs.tolist()))
+    found = episode_scores(agent, members, how, inverse=inverse)
+    return Score(*interval(found.rewards), how.episodes, found.solved, float(found.keys.double().mean()), tuple(found.rewards.tolist()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,28 +18,37 @@ from typing import Any
 from crar_model.errors import UserError
 
 
-def option(default: Any, text: str) -> Any:
-    """A dataclass field with a line of help, which the command line shows."""
-    return field(default=default, metadata={"help": text})
+def option(
+    default: Any, text: str, *, low: float | None = None, above: float | None = None, high: float | None = None, choices: Sequence[str] = ()
+) -> Any:
+    """A dataclass field with a line of help, which the command line shows, and what values it takes.
+
+    Args:
+        default: its value when nothing is said; its type is the field's.
+        text: the line of help.
+        low, above, high: smallest value, value that it must exceed, largest value.
+        choices: the words that it may be.
+    """
+    return field(default=default, metadata={"help": text, "low": low, "above": above, "high": high, "choices": tuple(choices)})
 
 
 @dataclass(frozen=True)
 class LossSettings:
     """Weights and coefficients of the loss terms."""
 
-    discount: float = option(0.9, "discount factor of the value and discount terms, in [0, 1]")
-    pair_scale: float = option(5.0, "C_d: how fast the pairwise terms fall with distance")
-    pair_min: float = option(1e-6, "lower clip of a squared distance in the pairwise terms")
-    pair_max: float = option(10.0, "upper clip of a squared distance in the pairwise terms")
-    ball_radius: float = option(1.0, "largest |component| of an abstract state that `ball` leaves free")
-    ball_max: float = option(100.0, "upper clip of `ball`")
-    beta: float = option(0.2, "weight of `consecutive`")
-    transition_weight: float = option(1.0, "weight of `transition`")
-    reward_weight: float = option(1.0, "weight of `reward`")
-    discount_weight: float = option(1.0, "weight of `discount`")
-    ball_weight: float = option(1.0, "weight of `ball`")
-    random_pairs_weight: float = option(1.0, "weight of `random_pairs`")
-    value_weight: float = option(1.0, "weight of `value`")
+    discount: float = option(0.9, "discount factor of the value and discount terms, in [0, 1]", low=0)
+    pair_scale: float = option(5.0, "C_d: how fast the pairwise terms fall with distance", low=0)
+    pair_min: float = option(1e-6, "lower clip of a squared distance in the pairwise terms", low=0)
+    pair_max: float = option(10.0, "upper clip of a squared distance in the pairwise terms", low=0)
+    ball_radius: float = option(1.0, "largest |component| of an abstract state that `ball` leaves free", low=0)
+    ball_max: float = option(100.0, "upper clip of `ball`", low=0)
+    beta: float = option(0.2, "weight of `consecutive`", low=0)
+    transition_weight: float = option(1.0, "weight of `transition`", low=0)
+    reward_weight: float = option(1.0, "weight of `reward`", low=0)
+    discount_weight: float = option(1.0, "weight of `discount`", low=0)
+    ball_weight: float = option(1.0, "weight of `ball`", low=0)
+    random_pairs_weight: float = option(1.0, "weight of `random_pairs`", low=0)
+    value_weight: float = option(1.0, "weight of `value`", low=0)
     double_q: bool = option(False, "pick the bootstrap action with the online network (random mazes)")
     value_over_actions: bool = option(True, "quirk: average the squared value error over all 4 actions (1/4 of it)")
 
@@ -55,103 +65,100 @@ class LossSettings:
             "interpret": 0.0,
         }
 
+    def validate(self) -> None:
+        """Raise :class:`UserError` that names the first coefficient out of range."""
+        check_ranges(self)
+
 
 @dataclass(frozen=True)
 class TrainSettings:
     """What a training or a transfer does with its members, apart from where they start."""
 
-    maze: str = option(
-        "simple",
-        "maze to learn: simple, or random, whose own defaults are 400,000 updates, no decay, 200,000 transitions, a log row per 2,000 updates, beta 1 and double Q",
-    )
+    maze: str = option("simple", "maze to learn")
     inverse: bool = option(False, "learn in the inverse maze (negated observations)")
-    updates: int = option(75_000, "updates per member")
-    seed: int = option(0, "seed of the first member; member k uses seed + k")
-    learning_rate: float = option(5e-4, "RMSprop learning rate at update 0")
-    learning_rate_decay: float = option(0.9, "factor applied every `decay_interval` updates")
-    decay_interval: int = option(5_000, "updates per learning-rate epoch")
-    update_rule: str = option("joint", "joint (one RMSprop step on the sum) or sequential (one step per term)")
-    batch_size: int = option(32, "transitions per update")
-    data_size: int = option(5_000, "transitions gathered once by a uniformly random policy")
-    rms_decay: float = option(0.9, "RMSprop decay rho of the squared gradient")
-    rms_epsilon: float = option(1e-4, "RMSprop epsilon, added to the root")
-    clip_norm: float = option(1.0, "gradient norm limit; 0 turns clipping off")
-    clip_scope: str = option("step", "step: one norm over all tensors of a step; tensor: one norm each (tf.keras)")
-    target_interval: int = option(1_000, "updates between refreshes of the target encoder and value network")
-    structure_delay: int = option(0, "updates before ball, random_pairs and consecutive are switched on")
+    updates: int = option(75_000, "updates per member", low=0)
+    seed: int = option(0, "seed of the first member; member k uses seed + k", low=0)
+    learning_rate: float = option(5e-4, "RMSprop learning rate at update 0", above=0)
+    learning_rate_decay: float = option(0.9, "factor applied every `decay_interval` updates", low=0)
+    decay_interval: int = option(5_000, "updates per learning-rate epoch", low=1)
+    update_rule: str = option(
+        "joint", "joint (one RMSprop step on the sum) or sequential (one step per term)", choices=("joint", "sequential")
+    )
+    batch_size: int = option(32, "transitions per update", low=1)
+    data_size: int = option(5_000, "transitions gathered once by a uniformly random policy", low=1)
+    rms_decay: float = option(0.9, "RMSprop decay rho of the squared gradient", low=0)
+    rms_epsilon: float = option(1e-4, "RMSprop epsilon, added to the root", above=0)
+    clip_norm: float = option(1.0, "gradient norm limit; 0 turns clipping off", low=0)
+    clip_scope: str = option(
+        "step", "step: one norm over all tensors of a step; tensor: one norm each (tf.keras)", choices=("step", "tensor")
+    )
+    target_interval: int = option(1_000, "updates between refreshes of the target encoder and value network", low=1)
+    structure_delay: int = option(0, "updates before ball, random_pairs and consecutive are switched on", low=0)
     terminal_last: bool = option(False, "quirk: flag the last gathered tuple as terminal, its next observation zero")
     legacy_astar: bool = option(False, "quirk: draw random mazes as the released code does, whose path finder rejects most solvable maps")
     blank_terminal: bool = option(False, "quirk: in the random mazes the observation after a terminal step is all zeros")
-    planning_depth: int = option(3, "random mazes: steps of lookahead when the agent is scored")
-    epsilon: float = option(0.1, "random mazes: share of random actions when the agent is scored")
-    score_steps: int = option(200, "random mazes: steps of a validation run")
-    score_copies: int = option(2, "random mazes: validation runs that are averaged; the paper has 1")
-    log_interval: int = option(500, "updates between rows of losses.csv")
-    checkpoint_interval: int = option(5_000, "updates between checkpoints")
+    planning_depth: int = option(3, "random mazes: steps of lookahead when the agent is scored", low=0)
+    epsilon: float = option(0.1, "random mazes: share of random actions when the agent is scored", low=0, high=1)
+    score_steps: int = option(200, "random mazes: steps of a validation run", low=1)
+    score_copies: int = option(2, "random mazes: validation runs that are averaged; the paper has 1", low=1)
+    log_interval: int = option(500, "updates between rows of losses.csv", low=1)
+    checkpoint_interval: int = option(5_000, "updates between checkpoints", low=1)
     snapshots: bool = option(False, "keep every member's parameters at every checkpoint, for `crar trajectory`")
     device: str = option("cpu", "torch device: cpu, cuda, cuda:1 ...")
-    workers: int = option(0, "processes that share the members, one thread each; 0 chooses (1 on a GPU)")
+    workers: int = option(0, "processes that share the members, one thread each; 0 chooses (1 on a GPU)", low=0)
     loss: LossSettings = field(default_factory=LossSettings)
 
     def validate(self) -> None:
         """Raise :class:`UserError` that names the first setting out of range."""
-        for name in (
-            "updates",
-            "batch_size",
-            "data_size",
-            "decay_interval",
-            "target_interval",
-            "log_interval",
-            "checkpoint_interval",
-            "score_steps",
-            "score_copies",
-        ):
-            low = 0 if name == "updates" else 1
-            if getattr(self, name) < low:
-                raise UserError(f"--{name.replace('_', '-')} is {getattr(self, name)}; give a whole number of at least {low}")
-        for name in ("learning_rate", "learning_rate_decay", "rms_decay", "rms_epsilon", "clip_norm"):
-            value = getattr(self, name)
-            if not math.isfinite(value) or value < 0:
-                raise UserError(f"--{name.replace('_', '-')} is {value}; give a finite number of at least 0")
-        if self.learning_rate == 0 or self.rms_epsilon == 0:
-            raise UserError("--learning-rate and --rms-epsilon must be above 0")
-        if not 0 <= self.epsilon <= 1:
-            raise UserError(f"--epsilon is {self.epsilon}; give a share from 0 to 1")
-        for name in ("seed", "workers", "structure_delay", "planning_depth"):
-            if getattr(self, name) < 0:
-                raise UserError(f"--{name.replace('_', '-')} is {getattr(self, name)}; give a whole number of at least 0")
-        _choice("maze", self.maze, tuple(MAZE_SETTINGS))
-        _choice("update-rule", self.update_rule, ("joint", "sequential"))
-        _choice("clip-scope", self.clip_scope, ("step", "tensor"))
-        for item in dataclasses.fields(self.loss):
-            value = getattr(self.loss, item.name)
-            if not isinstance(value, bool) and not (math.isfinite(value) and value >= 0):
-                raise UserError(f"loss setting {item.name} is {value}; give a finite number of at least 0")
+        check_ranges(self)
+        self.loss.validate()
 
 
-MAZE_SETTINGS: dict[str, dict[str, Any]] = {
-    "simple": {},
-    "random": {
-        "updates": 400_000, "learning_rate_decay": 1.0, "decay_interval": 2_000, "data_size": 200_000, "log_interval": 2_000,
-        "checkpoint_interval": 2_000, "loss": {"beta": 1.0, "double_q": True},
-    },
-}  # fmt: skip
-"""Where a maze's defaults differ from those of :class:`TrainSettings` (sections 4 to 6 of the original's facts)."""
+@dataclass(frozen=True)
+class PlaySettings:
+    """How agents act and how they are scored (section 6 of docs/original.md)."""
+
+    protocol: str = option(
+        "episodes", "episodes (one in each of --episodes mazes) or paper (200 steps, 10 times)", choices=("episodes", "paper")
+    )
+    episodes: int = option(200, "episodes to play", low=1)
+    seed: int = option(0, "seed of mazes and luck, the same for all models", low=0)
+    depth: int = option(3, "steps of lookahead", low=0)
+    epsilon: float = option(0.1, "share of random actions", low=0, high=1)
+    legacy_astar: bool = option(False, "quirk: draw maps as the released code does")
+
+    def validate(self) -> None:
+        """Raise :class:`UserError` that names the first setting out of range."""
+        check_ranges(self, {"depth": "planning_depth"})
 
 
-def default_settings(maze: str) -> TrainSettings:
-    """The study's settings of base training in a maze.
+def check_ranges(settings: Any, flags: Mapping[str, str] | None = None) -> None:
+    """Hold every field of a settings dataclass against its :func:`option`.
+
+    Args:
+        settings: the dataclass.
+        flags: the field's name on the command line, where it is another.
 
     Raises:
-        UserError: for an unknown maze.
+        UserError: for the first value out of range.
     """
-    _choice("maze", maze, tuple(MAZE_SETTINGS))
-    return from_plain(MAZE_SETTINGS[maze] | {"maze": maze}, where="maze settings")
-
-
-def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise UserError(f"--{name} is {value!r}; choose one of {', '.join(known)}")
+    for item in dataclasses.fields(settings):
+        value, about = getattr(settings, item.name), item.metadata
+        if not about or isinstance(value, bool):
+            continue
+        flag = "--" + (flags or {}).get(item.name, item.name).replace("_", "-")
+        if about["choices"] and value not in about["choices"]:
+            raise UserError(f"{flag} is {value!r}; choose one of {', '.join(about['choices'])}")
+        low, above, high = about["low"], about["above"], about["high"]
+        if low is None and above is None:
+            continue
+        kind = "a whole" if isinstance(value, int) else "a finite"
+        if high is not None and not low <= value <= high:
+            raise UserError(f"{flag} is {value}; give a share from {low} to {high}")
+        if not math.isfinite(value) or (low is not None and value < low):
+            raise UserError(f"{flag} is {value}; give {kind} number of at least {above if low is None else low}")
+        if above is not None and value <= above:
+            raise UserError(f"{flag} is {value}; give a number above {above}")
 
 
 def to_plain(settings: TrainSettings) -> dict[str, Any]:

@@ -80,34 +80,6 @@ class SimpleMaze:
         grid = grid.unsqueeze(1)
         return -grid if inverse else grid
 
-    def shortest_paths(self) -> Tensor:
-        """Number of moves between every two states, (31, 31) int64."""
-        return graph_distances(self.successor)
-
-
-def graph_distances(successor: Tensor) -> Tensor:
-    """Breadth-first distances of a deterministic transition table.
-
-    Args:
-        successor: (N, A) int64, the state that each action leads to.
-
-    Returns:
-        (N, N) int64, moves from row to column; N where the column cannot be reached.
-    """
-    n = successor.shape[0]
-    adjacency = torch.zeros(n, n, dtype=torch.bool)
-    adjacency[torch.arange(n).unsqueeze(1), successor] = True
-    reached = torch.eye(n, dtype=torch.bool)
-    distance = torch.full((n, n), n, dtype=torch.int64)
-    distance[reached] = 0
-    for moves in range(1, n):
-        grown = (reached.float() @ adjacency.float() > 0) | reached
-        distance[grown & ~reached] = moves
-        if torch.equal(grown, reached):
-            break
-        reached = grown
-    return distance
-
 
 @lru_cache(maxsize=1)
 def simple_maze() -> SimpleMaze:
@@ -125,44 +97,3 @@ def simple_maze() -> SimpleMaze:
         reached = index[target[:, 0], target[:, 1]]
         columns.append(torch.where(reached >= 0, reached, torch.arange(len(positions))))
     return SimpleMaze(walls, positions, torch.stack(columns, dim=1), int(index[DOOR]))
-
-
-class SimpleMazeBatch:
-    """Any number of copies of the simple maze that step together.
-
-    Args:
-        copies: number of mazes, at least 1.
-        inverse: serve the negated observations.
-        pixels: serve (1, 48, 48) images instead of (1, 8, 8) grids.
-        device: where states and observations live.
-    """
-
-    def __init__(self, copies: int, *, inverse: bool = False, pixels: bool = False, device: torch.device | str = "cpu") -> None:
-        if copies < 1:
-            raise ValueError(f"copies is {copies}; give at least 1")
-        maze = simple_maze()
-        self.start = maze.start
-        self.successor = maze.successor.to(device)
-        self.table = maze.observations(inverse=inverse, pixels=pixels).to(device)
-        self.state = torch.full((copies,), maze.start, dtype=torch.int64, device=device)
-
-    def reset(self, where: Tensor | None = None) -> Tensor:
-        """Put every copy, or those where the (copies,) bool mask `where` is True, back at the door.
-
-        Returns the observations of all copies, (copies, 1, 8, 8) or (copies, 1, 48, 48).
-        """
-        at_door = torch.full_like(self.state, self.start)
-        self.state = at_door if where is None else torch.where(where, at_door, self.state)
-        return self.table[self.state]
-
-    def step(self, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Move every copy by its action.
-
-        Args:
-            action: (copies,) integers in 0..3.
-
-        Returns:
-            observations (copies, 1, ...), rewards (copies,) that are all 0, terminal flags (copies,) all False.
-        """
-        self.state = self.successor[self.state, action.to(torch.int64)]
-        return self.table[self.state], torch.zeros_like(self.state, dtype=torch.float32), torch.zeros_like(self.state, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""Random-policy data of the random mazes: one long walk, kept as tile maps.
+"""Random-policy data: one long walk, as state indices where the states can be listed, else as tile maps.
 
 200,000 transitions are 200,000 boards of 64 bytes (13 MB) where their images would be 3.7 GB; a batch's images
 are drawn on the device when it is sampled.
@@ -17,6 +17,7 @@ from crar_model.compiled import numba
 from crar_model.errors import UserError
 from crar_model.files import write_atomically
 from crar_model.mazes.random_mazes import ACTION_STEPS, KEY_REWARD, START, STEP_REWARD, compact, map_blocks
+from crar_model.mazes.simple import SimpleMaze
 from crar_model.mazes.tiles import AGENT, BLANK, FREE, KEY, NEGATIVE, SIZE, WALL
 
 _MOVES = np.array([row * SIZE + column for row, column in ACTION_STEPS], dtype=np.int64)
@@ -125,6 +126,31 @@ def gather_walk(
     if inverse:
         tiles[tiles != BLANK] += NEGATIVE
     return Walk(tiles, current, following, actions, reward, terminal)
+
+
+def gather_states(maze: SimpleMaze, seed: int, size: int, *, terminal_last: bool = False) -> dict[str, np.ndarray[Any, Any]]:
+    """One random-policy episode of a maze whose states can be listed, as state indices, from its start on.
+
+    Args:
+        maze: the maze.
+        seed: seed of the policy; the same seed gives the same walk.
+        size: number of transitions.
+        terminal_last: quirk of the original: the last tuple is flagged terminal and its next observation is
+            all zeros, which stands as one more row of the observation table.
+
+    Returns:
+        current, following, action (size,) int64 and terminal (size,) float32.
+    """
+    table = maze.successor.numpy()
+    action = np.random.default_rng([seed, 1]).integers(0, maze.n_actions, size=size)
+    states = np.empty(size + 1, dtype=np.int64)
+    states[0] = maze.start
+    for step in range(size):
+        states[step + 1] = table[states[step], action[step]]
+    terminal = np.zeros(size, dtype=np.float32)
+    if terminal_last:
+        terminal[-1], states[-1] = 1.0, maze.n_states
+    return {"current": states[:-1].copy(), "following": states[1:].copy(), "action": action, "terminal": terminal}
 
 
 def save_walk(path: Path, walk: Walk) -> None:

@@ -38,6 +38,7 @@ class Linear:
     """A dense layer on the flattened input."""
 
     out: int
+    pool: int = 1
 
 
 Layers = tuple[Conv | Linear, ...]

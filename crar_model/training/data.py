@@ -1,4 +1,4 @@
-"""Where a trainer's batches come from: each maze's random-policy data, on the device that trains.
+"""Where a trainer's batches come from: random-policy data on the device that trains.
 
 What a member sees depends on its own seed and on the update number alone. Indices are drawn and moved to the
 device DRAWS updates at a time; an update itself waits for nothing.
@@ -6,6 +6,7 @@ device DRAWS updates at a time; an update itself waits for nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -13,13 +14,12 @@ import torch
 from torch import Tensor
 
 from crar_model.agents import Agent
-from crar_model.batches import Batch, complete_batch, gather_random_walk
-from crar_model.mazes.simple import simple_maze
-from crar_model.mazes.tiles import negated
-from crar_model.mazes.walks import gather_walk
+from crar_model.batches import Batch
+from crar_model.mazes.simple import SimpleMaze
+from crar_model.mazes.tiles import SIZE, negated
+from crar_model.mazes.walks import gather_states, gather_walk
 from crar_model.params import Params, select
-from crar_model.random_evaluation import held_out_batch
-from crar_model.training.members import Member, Plan, start_parameters
+from crar_model.settings import TrainSettings
 
 DRAWS = 1_000
 """Updates whose batches are drawn at once, from a generator of their own."""
@@ -27,9 +27,6 @@ DRAWS = 1_000
 
 class Data(Protocol):
     """What a trainer asks of its data."""
-
-    evaluation: Batch
-    """The batch of the loss log, shared by all members."""
 
     def batch(self, update: int) -> Batch:
         """One batch per member."""
@@ -41,39 +38,43 @@ class Data(Protocol):
 class _Draws:
     """Rows of a data set for every member and update."""
 
-    def __init__(self, members: tuple[Member, ...], data_size: int, batch_size: int) -> None:
-        self.members, self.data_size, self.batch_size = members, data_size, batch_size
+    def __init__(self, seeds: Sequence[int], data_size: int, batch_size: int) -> None:
+        self.seeds, self.data_size, self.batch_size = tuple(seeds), data_size, batch_size
 
     def block(self, block: int) -> Tensor:
         """(members, DRAWS * batch) int64."""
         shape = (DRAWS, self.batch_size)
-        draws = np.stack([np.random.default_rng([m.seed, 2, block]).integers(0, self.data_size, shape) for m in self.members])
+        draws = np.stack([np.random.default_rng([seed, 2, block]).integers(0, self.data_size, shape) for seed in self.seeds])
         return torch.from_numpy(draws).flatten(1)
 
 
-def make_data(plan: Plan, agent: Agent, device: torch.device) -> Data:
-    """The data of a plan's maze."""
-    return RandomMazeData(plan, agent, device) if plan.settings.maze == "random" else SimpleMazeData(plan, agent, device)
+class TableData:
+    """Walks of a maze whose states can be listed, as state indices: a batch encodes every state once and picks rows."""
 
-
-class SimpleMazeData:
-    """Walks of the simple maze as state indices: a batch encodes the 31 states once and picks rows."""
-
-    def __init__(self, plan: Plan, agent: Agent, device: torch.device) -> None:
-        settings = plan.settings
+    def __init__(
+        self,
+        maze: SimpleMaze,
+        agent: Agent,
+        settings: TrainSettings,
+        seeds: Sequence[int],
+        device: torch.device,
+        bases: Sequence[Params] = (),
+    ) -> None:
         self.settings, self.agent, self.device = settings, agent, device
-        walks = [gather_random_walk(member.seed, settings.data_size, terminal_last=settings.terminal_last) for member in plan.members]
+        walks = [gather_states(maze, seed, settings.data_size, terminal_last=settings.terminal_last) for seed in seeds]
         self.data = {name: torch.from_numpy(np.stack([walk[name] for walk in walks])) for name in walks[0]}
-        self.evaluation = complete_batch(inverse=settings.inverse).to(device, torch.float32)
-        observations = simple_maze().observations(inverse=settings.inverse)
+        observations = maze.observations(inverse=settings.inverse)
         if settings.terminal_last:  # the all-zero observation that follows the terminal tuple
             observations = torch.cat((observations, torch.zeros_like(observations[:1])))
         self.observations = observations.to(device)
-        self.no_reward = torch.zeros(len(plan.members), settings.batch_size, device=device)
-        self.draws = _Draws(plan.members, settings.data_size, settings.batch_size)
+        self.no_reward = torch.zeros(len(seeds), settings.batch_size, device=device)
+        self.draws = _Draws(seeds, settings.data_size, settings.batch_size)
         self.drawn: tuple[int, dict[str, Tensor]] = (-1, {})
         self.bootstrap: Tensor | None = None
-        self.anchors = _anchor_table(plan, agent).to(device) if plan.variant == "paired" else None
+        self.anchors: Tensor | None = None
+        if bases:  # (members, states, d): what each base's encoder says of the paired observation in the base's maze
+            others = maze.observations(inverse=not settings.inverse)
+            self.anchors = torch.stack([agent.encode(base, others) for base in bases]).to(device)
 
     def new_target(self, target: Params) -> None:
         """Compute the discounted values of all states by the target copy, which stay the same until its next refresh;
@@ -106,39 +107,28 @@ class SimpleMazeData:
         )  # fmt: skip
 
 
-def _anchor_table(plan: Plan, agent: Agent) -> Tensor:
-    """(members, rows, d): what each base's encoder says of the paired observation in the base's maze."""
-    others = simple_maze().observations(inverse=not plan.settings.inverse)
-    return torch.stack([agent.encode(base, others) for base in _base_parameters(plan)])
-
-
-def _base_parameters(plan: Plan) -> list[Params]:
-    bases = [start_parameters(plan, member)[1] for member in plan.members]
-    return [base.parameters for base in bases if base is not None]
-
-
-class RandomMazeData:
+class TileData:
     """Walks of the random mazes as tile maps: a batch picks its boards, whose images are drawn by the encoder."""
 
-    def __init__(self, plan: Plan, agent: Agent, device: torch.device) -> None:
-        settings = plan.settings
+    def __init__(
+        self, agent: Agent, settings: TrainSettings, seeds: Sequence[int], device: torch.device, bases: Sequence[Params] = ()
+    ) -> None:
         self.settings, self.agent, self.device = settings, agent, device
         quirks = {name: getattr(settings, name) for name in ("legacy_astar", "blank_terminal", "terminal_last", "inverse")}
-        walks = [gather_walk(member.seed, settings.data_size, **quirks) for member in plan.members]
+        walks = [gather_walk(seed, settings.data_size, **quirks) for seed in seeds]
         frames = max(len(walk.tiles) for walk in walks)
         padded = [np.pad(walk.tiles, ((0, frames - len(walk.tiles)), (0, 0))) for walk in walks]
         self.tiles = torch.from_numpy(np.concatenate(padded)).to(device)  # (members frames, 64)
         offset = torch.arange(len(walks)).unsqueeze(1) * frames
         self.rows = {name: torch.from_numpy(np.stack([getattr(w, name) for w in walks])) + offset for name in ("current", "following")}
         self.data = {name: torch.from_numpy(np.stack([getattr(w, name) for w in walks])) for name in ("action", "reward", "terminal")}
-        self.evaluation = held_out_batch(settings.inverse).to(device, torch.float32)
         size = settings.batch_size
         self.places = torch.arange(2 * size, device=device).chunk(2)
-        self.draws = _Draws(plan.members, settings.data_size, size)
+        self.draws = _Draws(seeds, settings.data_size, size)
         self.drawn: tuple[int, dict[str, Tensor]] = (-1, {})
         self.bases: Params | None = None
-        if plan.variant == "paired":
-            encoders = [select(base, ("encoder",)) for base in _base_parameters(plan)]
+        if bases:
+            encoders = [select(base, ("encoder",)) for base in bases]
             self.bases = {name: torch.stack([e[name] for e in encoders]).to(device) for name in encoders[0]}
 
     def new_target(self, target: Params) -> None:
@@ -161,7 +151,7 @@ class RandomMazeData:
             drawn["onehot"] = self.agent.one_hot(drawn["action"], torch.float32)
             self.drawn = (block, drawn)
         picked = {name: values[row] for name, values in self.drawn[1].items()}
-        tiles = torch.unflatten(self.tiles[picked["rows"]], -1, (1, 8, 8))  # (members, 2 batch, 1, 8, 8)
+        tiles = torch.unflatten(self.tiles[picked["rows"]], -1, (1, SIZE, SIZE))  # (members, 2 batch, 1, 8, 8)
         current, following = self.places
         anchor = None
         if self.bases is not None:

@@ -12,19 +12,15 @@ import numpy as np
 
 from crar_model.files import write_text
 from crar_model.losses import TERMS
+from crar_model.tasks import Task
 from crar_model.training.members import Member
 
 ABOUT = ("member", "seed", "base", "learning_rate", "update")
 
 
-def scored(maze: str) -> bool:
-    """Whether agents of a maze have a score: the simple maze has nothing to win."""
-    return maze != "simple"
-
-
-def logged(maze: str) -> tuple[str, ...]:
+def logged(task: Task) -> tuple[str, ...]:
     """Columns of the log: every term on the evaluation batch, their weighted sum, and the score where there is one."""
-    return (*TERMS, "total", "score") if scored(maze) else (*TERMS, "total")
+    return (*TERMS, "total", "score") if task.scored else (*TERMS, "total")
 
 
 class LossLog:

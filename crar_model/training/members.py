@@ -11,24 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from crar_model.agents import Agent, agent_for
+from crar_model.agents import Agent
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
-from crar_model.params import BLOCKS, Params, select
-from crar_model.settings import TrainSettings
+from crar_model.params import Params, select
+from crar_model.settings import TrainSettings, from_plain, to_plain
 from crar_model.symmetry import negate_first_layer
-
-VARIANTS = {
-    "freeze": "the paper's approach: train only the encoder through the frozen dynamics",
-    "reset-encoder": "freeze, but the encoder is learned again from scratch (Variation 1, Fig. 17)",
-    "unfreeze": "fine-tune everything from the base weights",
-    "omit-ball": "freeze, without the `ball` term",
-    "delay-structure": "freeze, with the three structure terms off for the first 30,000 updates",
-    "scratch": "no transfer: train everything from random weights in the inverse maze",
-    "negate-input": "closed form: negate the first layer's weights; no updates",
-    "paired": "AAAI-19: fit the encoder, supervised, to the base's abstract states of N paired observations",
-}
-STRUCTURE_DELAY = 30_000
+from crar_model.tasks import Task, task_named
+from crar_model.training.variants import BASE, VARIANTS, Variant
 
 
 @dataclass(frozen=True)
@@ -51,28 +41,22 @@ class Plan:
     Attributes:
         settings: shared by all members; its `inverse` is the maze that is learned.
         members: one entry a model.
-        variant: "base" for training, else a key of `VARIANTS`.
-        reset: how `reset-encoder` draws new weights: "glorot" (the paper) or "permute" (the code's quirk:
+        variant: what starts where and what trains.
+        reset: how a "fresh-encoder" start draws new weights: "glorot" (the paper) or "permute" (the code's quirk:
             shuffle the entries of each base weight tensor).
-        paired: number of paired observations of the `paired` variant.
-        trained: blocks whose parameters change; empty for the variant's own.
+        paired: number of paired observations of a supervised variant.
     """
 
     settings: TrainSettings
     members: tuple[Member, ...]
-    variant: str = "base"
+    variant: Variant = BASE
     reset: str = "glorot"
     paired: int = 0
-    trained: tuple[str, ...] = ()
 
     @property
-    def trained_blocks(self) -> tuple[str, ...]:
-        """Blocks whose parameters change."""
-        return self.trained or self._own_blocks
-
-    @property
-    def _own_blocks(self) -> tuple[str, ...]:
-        return BLOCKS if self.variant in ("base", "unfreeze", "scratch") else ("encoder",)
+    def task(self) -> Task:
+        """The maze that is learned."""
+        return task_named(self.settings.maze)
 
 
 def base_plan(settings: TrainSettings, members: int) -> Plan:
@@ -81,6 +65,7 @@ def base_plan(settings: TrainSettings, members: int) -> Plan:
     Raises:
         UserError: for settings out of range or fewer than one member.
     """
+    task_named(settings.maze)
     settings.validate()
     _at_least_one(members)
     return Plan(settings, tuple(Member(settings.seed + k, settings.learning_rate) for k in range(members)))
@@ -111,12 +96,13 @@ def transfer_plan(
     """
     if variant not in VARIANTS:
         raise UserError(f"--variant is {variant!r}; choose one of {', '.join(VARIANTS)}")
+    recipe = VARIANTS[variant]
     if reset not in ("glorot", "permute"):
         raise UserError(f"--reset is {reset!r}; choose glorot or permute")
     if not bases:
         raise UserError("--from names no checkpoint; give at least one base")
     _at_least_one(members)
-    if variant == "paired" and paired < 1:
+    if recipe.supervised and paired < 1:
         raise UserError(f"--paired is {paired}; give at least 1 paired observation")
     loaded = [(path, load_checkpoint(path)) for path in bases]
     for path, base in loaded:
@@ -124,20 +110,23 @@ def transfer_plan(
             raise UserError(f"{path}: a base of the {base.maze} maze, but --maze is {settings.maze}; give a base of that maze")
         if base.inverse != loaded[0][1].inverse:
             raise UserError(f"{path}: its maze is {'inverse' if base.inverse else 'normal'}, unlike {loaded[0][0]}; run them apart")
-    if variant == "omit-ball":
-        settings = dataclasses.replace(settings, loss=dataclasses.replace(settings.loss, ball_weight=0.0))
-    if variant == "delay-structure" and settings.structure_delay == 0:
-        settings = dataclasses.replace(settings, structure_delay=STRUCTURE_DELAY)
-    if variant == "negate-input":
-        settings = dataclasses.replace(settings, updates=0)
-    if variant == "paired":
+    settings = varied(settings, recipe)
+    if recipe.supervised:
         settings = dataclasses.replace(settings, data_size=paired)
     settings = dataclasses.replace(settings, inverse=not loaded[0][1].inverse)
     rates = tuple(learning_rates) or (settings.learning_rate,)
     for rate in rates:
         dataclasses.replace(settings, learning_rate=rate).validate()
     plans = [Member(settings.seed + k, rate, str(path)) for path, _ in loaded for rate in rates for k in range(members)]
-    return Plan(settings, tuple(plans), variant, reset, paired if variant == "paired" else 0)
+    return Plan(settings, tuple(plans), recipe, reset, paired if recipe.supervised else 0)
+
+
+def varied(settings: TrainSettings, variant: Variant) -> TrainSettings:
+    """The settings with what a variant changes."""
+    values = to_plain(settings)
+    changes = {name: value for name, value in variant.unless_set.items() if not values[name]} | dict(variant.changes)
+    loss = values["loss"] | changes.pop("loss", {})
+    return from_plain(values | changes | {"loss": loss}, where=f"variant {variant.name}")
 
 
 def _at_least_one(members: int) -> None:
@@ -151,14 +140,14 @@ def start_parameters(plan: Plan, member: Member) -> tuple[Params, Checkpoint | N
     Raises:
         UserError: when the base can no longer be read.
     """
-    agent = agent_for(plan.settings.maze)
+    agent = plan.task.agent()
     base = load_checkpoint(Path(member.base)) if member.base else None
-    if base is None or plan.variant == "scratch":
+    if base is None or plan.variant.start == "fresh":
         return agent.init(np.random.default_rng([member.seed, 0])), base
     params = {name: value.clone() for name, value in base.parameters.items()}
-    if plan.variant == "negate-input":
+    if plan.variant.start == "negated":
         params = negate_first_layer(params)
-    if plan.variant == "reset-encoder":
+    if plan.variant.start == "fresh-encoder":
         params |= _new_encoder(agent, params, member.seed, plan.reset)
     return params, base
 

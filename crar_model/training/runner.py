@@ -28,6 +28,7 @@ from crar_model.settings import from_plain, to_plain
 from crar_model.training.log import LossLog, logged
 from crar_model.training.members import Member, Plan
 from crar_model.training.shard import ShardJob, shard_process, train_shard
+from crar_model.training.variants import variant_named
 
 fcntl: Any
 try:
@@ -90,7 +91,7 @@ def _only_writer(folder: Path) -> Iterator[None]:
 
 
 def _run(plan: Plan, folder: Path, shards: list[ShardJob], progress: Progress | None, tensorboard: bool) -> RunResult:
-    log = LossLog(folder, plan.members, logged(plan.settings.maze), tensorboard=tensorboard)
+    log = LossLog(folder, plan.members, logged(plan.task), tensorboard=tensorboard)
     updates = [0] * len(shards)
     for job in shards:
         if job.state_path.exists():
@@ -154,7 +155,7 @@ def _prepare(plan: Plan, folder: Path, resume: bool) -> list[ShardJob]:
     write_text(record, json.dumps(described, indent=1) + "\n")
     jobs, first = [], 0
     for index, count in enumerate(described["shards"]):
-        jobs.append(ShardJob(plan, folder, index, first, count))
+        jobs.append(ShardJob(plan, folder, index, first, count, plan.task))
         first += count
     return jobs
 
@@ -168,7 +169,7 @@ def _describe(plan: Plan) -> dict[str, Any]:
         "format": "crar-run",
         "version": 1,
         "crar": __version__,
-        "variant": plan.variant,
+        "variant": plan.variant.name,
         "reset": plan.reset,
         "paired": plan.paired,
         "settings": to_plain(settings),
@@ -213,7 +214,7 @@ def plan_of(folder: Path) -> Plan:
     content = read_run(folder)
     settings = from_plain(content["settings"], where=str(folder / "run.json"))
     members = tuple(Member(**member) for member in content["members"])
-    return Plan(settings, members, content["variant"], content["reset"], content["paired"])
+    return Plan(settings, members, variant_named(content["variant"]), content["reset"], content["paired"])
 
 
 def with_updates(plan: Plan, updates: int) -> Plan:

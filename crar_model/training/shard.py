@@ -18,6 +18,7 @@ from crar_model.checkpoints import Checkpoint, load_plain, save_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import write_atomically
 from crar_model.settings import to_plain
+from crar_model.tasks import Task, add_task
 from crar_model.training.members import Plan
 from crar_model.training.trainer import Trainer
 
@@ -28,13 +29,15 @@ CHUNK = 50
 
 @dataclass(frozen=True)
 class ShardJob:
-    """Which members of a plan a shard trains, and where it saves them."""
+    """Which members of a plan a shard trains, and where it saves them; `task` goes along because a worker process knows only the
+    tasks of this package until it is told of another."""
 
     plan: Plan
     folder: Path
     index: int
     first: int
     count: int
+    task: Task
 
     @property
     def state_path(self) -> Path:
@@ -97,7 +100,7 @@ def _save(job: ShardJob, trainer: Trainer) -> None:
     state = trainer.state()
     for k, member in enumerate(trainer.plan.members):
         info = {
-            "variant": job.plan.variant,
+            "variant": job.plan.variant.name,
             "seed": member.seed,
             "learning_rate": member.learning_rate,
             "base": member.base,
@@ -139,6 +142,7 @@ def shard_process(job: ShardJob, connection: Any, stop: Any) -> None:
     def emit(kind: str, content: dict[str, Any]) -> None:
         connection.send((job.index, kind, content))
 
+    add_task(job.task)
     try:
         finished = train_shard(job, emit, lambda: stop.is_set() or os.getppid() != parent)
         emit("done", {"finished": finished})

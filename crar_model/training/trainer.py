@@ -12,13 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from crar_model.agents import agent_for
 from crar_model.losses import loss_terms, total
 from crar_model.nets.rmsprop import RMSpropSettings
 from crar_model.params import Params, block_of, select
-from crar_model.scoring import PlaySettings, paper_scores
-from crar_model.training.data import make_data
-from crar_model.training.log import scored
 from crar_model.training.members import Plan, start_parameters
 from crar_model.training.update_rules import apply_update, empty_slots, plan_steps, touched
 
@@ -39,18 +35,19 @@ class Trainer:
         settings = plan.settings
         self.plan, self.settings = plan, settings
         self.device = torch.device(settings.device if device is None else device)
-        self.agent = agent_for(settings.maze)
+        self.task = plan.task
+        self.agent = self.task.agent()
         starts = [start_parameters(plan, member) for member in plan.members]
-        self.trained = [name for name in starts[0][0] if block_of(name) in plan.trained_blocks]
+        self.trained = [name for name in starts[0][0] if block_of(name) in plan.variant.trained]
         self.params: Params = {
             name: torch.stack([params[name] for params, _ in starts]).to(self.device).requires_grad_(name in self.trained)
             for name in starts[0][0]
         }
         self.target = self._target_copy()
         self.rmsprop = RMSpropSettings(settings.rms_decay, settings.rms_epsilon, settings.clip_norm, settings.clip_scope == "tensor")
-        paired = plan.variant == "paired"
-        steps = plan_steps(settings.update_rule, settings.loss, paired=paired)
-        early = plan_steps(settings.update_rule, settings.loss, structure=False, paired=paired)
+        supervised = plan.variant.supervised
+        steps = plan_steps(settings.update_rule, settings.loss, paired=supervised)
+        early = plan_steps(settings.update_rule, settings.loss, structure=False, paired=supervised)
         self.slots = empty_slots(steps, self.params, self.trained)
         self.steps, self.early_steps = ([(step, touched(step, self.trained)) for step in s] for s in (steps, early))
         self.update = 0
@@ -61,9 +58,11 @@ class Trainer:
         self.rates = torch.tensor([member.learning_rate for member in plan.members], device=self.device)
         self.best: Params = {}
         self.best_score, self.best_update = [-math.inf] * len(plan.members), [-1] * len(plan.members)
-        if scored(settings.maze):
+        if self.task.scored:
             self.best = {name: self.params[name].detach().clone() for name in self.trained}
-        self.data = make_data(plan, self.agent, self.device)
+        bases = [base.parameters for _, base in starts if base is not None] if supervised else []
+        self.data = self.task.data(settings, [member.seed for member in plan.members], self.device, bases)
+        self.evaluation = self.task.batch(inverse=settings.inverse, dtype=torch.float32).to(self.device, torch.float32)
         self.data.new_target(self.target)
 
     def _target_copy(self) -> Params:
@@ -106,10 +105,10 @@ class Trainer:
         if self.log_updates and self.log_updates[-1] >= self.update:
             return
         with torch.no_grad():
-            terms = loss_terms(self.agent, self.params, self.data.evaluation, self.settings.loss)
+            terms = loss_terms(self.agent, self.params, self.evaluation, self.settings.loss)
             columns = [*terms.values(), total(terms, self.settings.loss)]
             values = torch.stack(columns, dim=-1).cpu().numpy()  # (members, terms)
-        if scored(self.settings.maze):
+        if self.task.scored:
             values = np.concatenate((values, self._score()[:, None]), axis=1)
         self.log_updates.append(self.update)
         self.log_values.append(values)
@@ -118,13 +117,11 @@ class Trainer:
                 self.diverged_at[k] = self.update
 
     def _score(self) -> np.ndarray[Any, Any]:
-        """Validation score of every member, (members,) float32, by the paper's protocol."""
-        settings = self.settings
-        play = PlaySettings(settings.inverse, settings.epsilon, settings.planning_depth, settings.legacy_astar)
+        """Validation score of every member, (members,) float32; keeps the parameters of the best."""
         seeds = [[member.seed, self.update] for member in self.plan.members]
         with torch.no_grad():
-            runs = paper_scores(self.agent, self.params, seeds, play, copies=settings.score_copies, steps=settings.score_steps)
-        scores = runs.mean(1).numpy().astype(np.float32)
+            found = self.task.validate(self.agent, self.params, seeds=seeds, settings=self.settings)
+        scores = found.numpy().astype(np.float32)
         for k, score in enumerate(scores.tolist()):
             if score > self.best_score[k]:
                 self.best_score[k], self.best_update[k] = score, self.update

@@ -1,0 +1,232 @@
+"""The table of tasks: the only place where mazes have names, and all that the rest of the program asks of one.
+
+A task is small enough to write a new one in an hour (docs/your_own_task.md). The table is read before PyTorch is loaded,
+because the command line shows names and defaults, so what needs PyTorch is imported where it is used.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from crar_model.errors import UserError
+from crar_model.params import Params
+from crar_model.settings import PlaySettings, TrainSettings, from_plain
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from crar_model.agents import Agent
+    from crar_model.batches import Batch
+    from crar_model.evaluation import Metric
+    from crar_model.mazes.simple import SimpleMaze
+    from crar_model.training.data import Data
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the loss of a task is looked at, in landscapes and reports.
+
+    Attributes:
+        what: the evaluation set in words, such as "all 124 transitions".
+        complete: whether that set is all there is, so that "local minimum" has an exact meaning on it. On a sample nothing is
+            certified, and dynamics are adapted by training on fresh data instead of descent on the set.
+        dtype: "float64" or "float32" of evaluations and landscapes.
+        space: where surfaces and paths run: "embedding" where the encoder can set every state freely, else "weight".
+        batched: whether points go in as members of one call; False maps a loss of one point over them.
+        chunk: points per pass; None fits the memory.
+        unit: what distances between embeddings are counted in, plural.
+    """
+
+    what: str
+    complete: bool
+    dtype: str
+    space: str
+    batched: bool = False
+    chunk: int | None = None
+    unit: str = "edges"
+
+
+class Task(ABC):
+    """One maze: its agent, defaults, data, evaluation set and figures of merit.
+
+    Attributes:
+        name: on the command line and in checkpoints.
+        title: in the headings of reports.
+        defaults: settings of training where they are not those of :class:`TrainSettings`, nested as in a TOML file.
+        transfer_defaults: the same for `crar transfer`, on top of `defaults`.
+        scored: whether agents of the maze have a score, so that training keeps the best model.
+        sampling: how its loss is looked at.
+        maze: the table of states where they can be listed, else None.
+    """
+
+    name: str
+    title: str
+    defaults: Mapping[str, Any] = {}
+    transfer_defaults: Mapping[str, Any] = {}
+    scored: bool = False
+    sampling: Sampling
+
+    @property
+    def maze(self) -> SimpleMaze | None:
+        """The table of states, positions and moves, where the states can be listed."""
+        return None
+
+    @abstractmethod
+    def agent(self) -> Agent:
+        """The five networks."""
+
+    @abstractmethod
+    def data(self, settings: TrainSettings, seeds: Sequence[int], device: torch.device, bases: Sequence[Params] = ()) -> Data:
+        """Training data of the members with these seeds.
+
+        Args:
+            settings: of the run; `inverse` is the maze that is learned.
+            seeds: one a member; what a member sees depends on its own alone.
+            device: where batches are wanted.
+            bases: parameters of every member's base, for the supervised variant only.
+        """
+
+    @abstractmethod
+    def batch(self, *, inverse: bool, dtype: torch.dtype) -> Batch:
+        """The frozen evaluation set; the same states in both mazes, with `states` and `moves`."""
+
+    @abstractmethod
+    def metrics(self, agent: Agent, params: Params, *, inverse: bool, how: PlaySettings) -> dict[str, Metric]:
+        """Figures of merit of one model beside its losses, by name: plain numbers and scores."""
+
+    def validate(self, agent: Agent, params: Params, *, seeds: Sequence[Sequence[int]], settings: TrainSettings) -> Tensor:
+        """Validation scores (members,) of members in training; asked of a task that is `scored` only.
+
+        Args:
+            agent, params: the members.
+            seeds: of every member's mazes and luck.
+            settings: of the run.
+        """
+        raise NotImplementedError(f"the {self.name} maze has no score")
+
+
+class SimpleMazeTask(Task):
+    """Two rooms joined by a door, 31 states, no reward; every state and transition can be listed."""
+
+    name, title = "simple", "simple maze"
+    transfer_defaults = {"learning_rate": 8e-5, "updates": 60_000, "update_rule": "sequential"}
+    sampling = Sampling("all 124 transitions", complete=True, dtype="float64", space="embedding")
+
+    @property
+    def maze(self) -> SimpleMaze:
+        """The maze as tables."""
+        from crar_model.mazes.simple import simple_maze
+
+        return simple_maze()
+
+    def agent(self) -> Agent:
+        """Dense networks with an abstract state of two numbers."""
+        from crar_model.agents import DenseAgent
+
+        return DenseAgent()
+
+    def data(self, settings: TrainSettings, seeds: Sequence[int], device: torch.device, bases: Sequence[Params] = ()) -> Data:
+        """Walks as state indices."""
+        from crar_model.training.data import TableData
+
+        return TableData(self.maze, self.agent(), settings, seeds, device, bases)
+
+    def batch(self, *, inverse: bool, dtype: torch.dtype) -> Batch:
+        """All transitions and all pairs of distinct states."""
+        from crar_model.batches import complete_batch
+
+        return complete_batch(inverse=inverse, dtype=dtype, maze=self.maze)
+
+    def metrics(self, agent: Agent, params: Params, *, inverse: bool, how: PlaySettings) -> dict[str, Metric]:
+        """Share of transitions predicted to the right nearest state, and of (start, goal) pairs that planning solves."""
+        from crar_model.evaluation import table_metrics
+
+        return table_metrics(self.maze, agent, params, inverse=inverse)
+
+
+class RandomMazesTask(Task):
+    """48x48 images, a new map every episode, three keys to fetch."""
+
+    name, title = "random", "random mazes"
+    defaults = {
+        "updates": 400_000, "learning_rate_decay": 1.0, "decay_interval": 2_000, "data_size": 200_000, "log_interval": 2_000,
+        "checkpoint_interval": 2_000, "loss": {"beta": 1.0, "double_q": True},
+    }  # fmt: skip
+    transfer_defaults = {"updates": 200_000}
+    scored = True
+    # 512 transitions fill the cache, so few points go through at a time; the compiled convolutions are float32, float64 is ten times slower.
+    sampling = Sampling(
+        "512 held-out transitions", complete=False, dtype="float32", space="weight", batched=True, chunk=2, unit="moves"
+    )  # fmt: skip
+
+    def agent(self) -> Agent:
+        """Convolutional networks with an abstract state of 3 channels of 8x8."""
+        from crar_model.agents import ConvAgent
+
+        return ConvAgent()
+
+    def data(self, settings: TrainSettings, seeds: Sequence[int], device: torch.device, bases: Sequence[Params] = ()) -> Data:
+        """Walks as tile maps."""
+        from crar_model.training.data import TileData
+
+        return TileData(self.agent(), settings, seeds, device, bases)
+
+    def batch(self, *, inverse: bool, dtype: torch.dtype) -> Batch:
+        """Transitions of a random walk that no training sees."""
+        from crar_model.batches import held_out_batch
+
+        return held_out_batch(inverse).to("cpu", dtype)
+
+    def metrics(self, agent: Agent, params: Params, *, inverse: bool, how: PlaySettings) -> dict[str, Metric]:
+        """The score, with its interval."""
+        from crar_model.scoring import score
+
+        return {"score": score(agent, params, inverse=inverse, how=how)}
+
+    def validate(self, agent: Agent, params: Params, *, seeds: Sequence[Sequence[int]], settings: TrainSettings) -> Tensor:
+        """Scores by the paper's protocol, averaged over independent runs."""
+        from crar_model.scoring import paper_scores
+
+        how = PlaySettings(depth=settings.planning_depth, epsilon=settings.epsilon, legacy_astar=settings.legacy_astar)
+        runs = paper_scores(agent, params, seeds, how, inverse=settings.inverse, copies=settings.score_copies, steps=settings.score_steps)
+        return runs.mean(1)
+
+
+TASKS: dict[str, Task] = {}
+
+
+def add_task(task: Task) -> None:
+    """Put a task into the table; one of the same name is replaced."""
+    TASKS[task.name] = task
+
+
+def task_named(name: str, *, what: str = "--maze") -> Task:
+    """The task of a name.
+
+    Args:
+        name: a maze's name.
+        what: in the error, what has that name.
+
+    Raises:
+        UserError: for a maze that is not in the table.
+    """
+    if name not in TASKS:
+        raise UserError(f"{what} is {name!r}; choose one of {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+def default_settings(maze: str) -> TrainSettings:
+    """The study's settings of base training in a maze.
+
+    Raises:
+        UserError: for an unknown maze.
+    """
+    return from_plain({**task_named(maze).defaults, "maze": maze}, where="maze settings")
+
+
+add_task(SimpleMazeTask())
+add_task(RandomMazesTask())

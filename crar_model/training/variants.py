@@ -1,0 +1,61 @@
+"""The transfer variants, as a table: what starts where, what trains, which settings change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from crar_model.params import BLOCKS
+
+STRUCTURE_DELAY = 30_000
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How a run's members come about.
+
+    Attributes:
+        name: as on the command line and in run folders.
+        about: a line of help.
+        start: parameters before the first update: "fresh" (random), "base" (the base's), "negated" (the base's, first layer negated),
+            "fresh-encoder" (the base's, but for its encoder).
+        trained: blocks that updates change; the others are frozen.
+        changes: settings that the variant sets, nested as in a TOML file.
+        unless_set: settings that it sets where they are 0.
+        supervised: fit the encoder to the base's abstract states of paired observations, instead of the loss.
+    """
+
+    name: str
+    about: str = ""
+    start: str = "base"
+    trained: tuple[str, ...] = ("encoder",)
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    unless_set: Mapping[str, Any] = field(default_factory=dict)
+    supervised: bool = False
+
+
+BASE = Variant("base", "train from random weights", start="fresh", trained=BLOCKS)
+"""What `crar train` runs."""
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant("freeze", "the paper's approach: train only the encoder through the frozen dynamics"),
+        Variant("reset-encoder", "freeze, but the encoder is learned again from scratch (Variation 1, Fig. 17)", start="fresh-encoder"),
+        Variant("unfreeze", "fine-tune everything from the base weights", trained=BLOCKS),
+        Variant("omit-ball", "freeze, without the `ball` term", changes={"loss": {"ball_weight": 0.0}}),
+        Variant(
+            "delay-structure", "freeze, with the three structure terms off for the first 30,000 updates",
+            unless_set={"structure_delay": STRUCTURE_DELAY},
+        ),
+        Variant("scratch", "no transfer: train everything from random weights in the inverse maze", start="fresh", trained=BLOCKS),
+        Variant("negate-input", "closed form: negate the first layer's weights; no updates", start="negated", changes={"updates": 0}),
+        Variant("paired", "AAAI-19: fit the encoder, supervised, to the base's abstract states of N paired observations", supervised=True),
+    )
+}  # fmt: skip
+"""What `crar transfer` runs, by name."""
+
+
+def variant_named(name: str) -> Variant:
+    """The variant of a run folder; one that this version does not know trains nothing anew and raises KeyError."""
+    return BASE if name == BASE.name else VARIANTS[name]
