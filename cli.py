@@ -17,12 +17,12 @@ from typer.exceptions import TyperException
 from crar_model import __version__
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
-from crar_model.random_evaluation import ScoreSettings
-from crar_model.settings import LossSettings, TrainSettings, default_settings, from_plain, load_toml, to_plain
-from crar_model.training.members import VARIANTS, Plan, base_plan, transfer_plan
+from crar_model.settings import LossSettings, PlaySettings, TrainSettings, from_plain, load_toml, to_plain
+from crar_model.tasks import default_settings, task_named
+from crar_model.training.members import Plan, base_plan, transfer_plan
 from crar_model.training.runner import RunResult, plan_of, run_plan
+from crar_model.training.variants import VARIANTS
 from reports import console, samples
-from reports.defaults import TRANSFER_DEFAULTS
 
 app = typer.Typer(
     name="crar",
@@ -133,7 +133,7 @@ def train(
 
 
 @app.command()
-@with_settings(skip=("inverse",), maze="the bases'", **TRANSFER_DEFAULTS["simple"])
+@with_settings(skip=("inverse",), maze="the bases'", updates="the maze's", learning_rate="the maze's", update_rule="the maze's")
 def transfer(
     given: dict[str, Any],
     bases: Annotated[
@@ -158,14 +158,14 @@ def transfer(
     takes no updates; paired fits the encoder to the base's abstract states of paired observations.
     """
     given = {"maze": load_checkpoint(bases[0]).maze} | given
-    settings = merged(given, config, dict(TRANSFER_DEFAULTS.get(given["maze"], {})))
+    settings = merged(given, config, dict(task_named(given["maze"]).transfer_defaults))
     plan = transfer_plan(settings, bases, variant, members, learning_rates=rates or (), reset=reset, paired=paired)
     train_with_progress(plan, out, resume)
 
 
 def train_with_progress(plan: Plan, out: Path, resume: bool) -> None:
     """Run a plan under a progress bar and report how it ended."""
-    with console.progress_bar(f"{plan.variant}: {len(plan.members)} members x {plan.settings.updates} updates") as tick:
+    with console.progress_bar(f"{plan.variant.name}: {len(plan.members)} members x {plan.settings.updates} updates") as tick:
         result = run_plan(plan, out, resume=resume, progress=tick)
     settle(result)
 
@@ -189,21 +189,13 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
     """Judge models: loss terms, matched or swapped; predictions and navigation in the simple maze, the score in the random ones."""
-    from reports.models import check_score_settings, expand, judge, judge_random
+    from reports.models import judge
 
-    how = ScoreSettings(protocol, episodes, seed, depth, epsilon)
-    check_score_settings(how)
-    if load_checkpoint(expand(paths)[0]).maze == "random":
-        with console.progress_bar("evaluate", "models") as tick:
-            scored = judge_random(paths, how, base, use_own_base=base is None, progress=tick)
-        if as_json:
-            print(json.dumps({"protocol": dataclasses.asdict(how), "models": [model.plain() for model in scored]}, indent=1))
-        else:
-            console.print_random_evaluation(scored, protocol)
-        return
-    judged = judge(paths, base, use_own_base=base is None)
+    how = PlaySettings(protocol, episodes, seed, depth, epsilon)
+    with console.progress_bar("evaluate", "models") as tick:
+        judged = judge(paths, base, use_own_base=base is None, how=how, progress=tick)
     if as_json:
-        print(json.dumps({"models": [model.plain() for model in judged]}, indent=1))
+        print(json.dumps({"protocol": dataclasses.asdict(how), "models": [model.plain() for model in judged]}, indent=1))
     else:
         console.print_evaluation(judged)
 
@@ -285,8 +277,8 @@ def landscape(
     Models of the random mazes are dissected on 512 held-out transitions, with their scores; certificate and paths are for
     the simple maze.
     """
-    from reports.dissection import LandscapeOptions
     from reports.landscape import write_landscape
+    from reports.measure.dissection import LandscapeOptions
 
     options = LandscapeOptions(
         points=points, resolution=resolution, blocks=words(blocks, "dynamics", LandscapeOptions().blocks),
@@ -355,16 +347,10 @@ def report(
     depth: DepthOption = 3,
 ) -> None:
     """Write the report of a study: outcomes per base and variant, curves, scores, and the figures of the appendix."""
-    from reports.models import check_score_settings
-    from reports.random_study import write_random_study
     from reports.study import write_study
 
-    how = ScoreSettings(episodes=episodes, depth=depth)
-    check_score_settings(how)
-    if plan_of(bases[0]).settings.maze == "random":
-        print(f"report: {write_random_study(bases, transfers, out, how=how, command=command_line())}")
-    else:
-        print(f"report: {write_study(bases, transfers, out, command=command_line())}")
+    how = PlaySettings(episodes=episodes, depth=depth)
+    print(f"report: {write_study(bases, transfers, out, how=how, command=command_line())}")
 
 
 @app.command()

@@ -15,7 +15,8 @@ from crar_model.agents import Agent
 from crar_model.errors import UserError
 from crar_model.files import write_atomically
 from crar_model.params import Params
-from crar_model.tasks import Task, task_named
+from crar_model.settings import LossSettings, from_plain
+from crar_model.tasks import Task, default_settings, task_named
 
 FORMAT = "crar-checkpoint"
 VERSION = 1
@@ -48,6 +49,12 @@ class Checkpoint:
     def agent(self) -> Agent:
         """The networks that the parameters belong to."""
         return self.task.agent()
+
+    @property
+    def loss_settings(self) -> LossSettings:
+        """The coefficients that the model was trained with; the task's for a checkpoint that does not say."""
+        stored = self.info.get("settings")
+        return from_plain(stored, where="checkpoint settings").loss if stored else default_settings(self.maze).loss
 
     @property
     def digest(self) -> str:

@@ -130,8 +130,9 @@ def ball_pieces(agent: Agent, x: Tensor, settings: LossSettings) -> Tensor:
 
 
 def ball_weights(agent: Agent, batch: Batch, settings: LossSettings) -> Tensor:
-    """(rows P,) what the maximum at each position of each row weighs in the total, float64; rows that no transition starts in weigh 0."""
-    counts = torch.bincount(batch.current, minlength=batch.observations.shape[-4]).double()
+    """(N P,) what the maximum at each position of each of the evaluation set's `states` weighs in the total, float64."""
+    assert batch.states is not None
+    counts = torch.bincount(batch.current, minlength=batch.observations.shape[-4]).double()[batch.states]
     return (settings.ball_weight * counts / counts.sum() / agent.positions).repeat_interleave(agent.positions)
 
 

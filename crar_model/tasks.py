@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from crar_model.agents import Agent
     from crar_model.batches import Batch
     from crar_model.evaluation import Metric
+    from crar_model.mazes.random_mazes import RandomMazeBatch
     from crar_model.mazes.simple import SimpleMaze
     from crar_model.training.data import Data
 
@@ -61,6 +62,8 @@ class Task(ABC):
         scored: whether agents of the maze have a score, so that training keeps the best model.
         sampling: how its loss is looked at.
         maze: the table of states where they can be listed, else None.
+        judged_by_eye: (base, successes, failures) of the original's `freeze` transfers, where it judged them so.
+        released_scores: whether the original released scores of its runs.
     """
 
     name: str
@@ -69,6 +72,8 @@ class Task(ABC):
     transfer_defaults: Mapping[str, Any] = {}
     scored: bool = False
     sampling: Sampling
+    judged_by_eye: tuple[tuple[str, int, int], ...] = ()
+    released_scores: bool = False
 
     @property
     def maze(self) -> SimpleMaze | None:
@@ -108,6 +113,10 @@ class Task(ABC):
         """
         raise NotImplementedError(f"the {self.name} maze has no score")
 
+    def game(self, seed: int, *, inverse: bool) -> RandomMazeBatch | None:
+        """One episode to play and to watch; None where there is nothing to win."""
+        return None
+
 
 class SimpleMazeTask(Task):
     """Two rooms joined by a door, 31 states, no reward; every state and transition can be listed."""
@@ -115,6 +124,7 @@ class SimpleMazeTask(Task):
     name, title = "simple", "simple maze"
     transfer_defaults = {"learning_rate": 8e-5, "updates": 60_000, "update_rule": "sequential"}
     sampling = Sampling("all 124 transitions", complete=True, dtype="float64", space="embedding")
+    judged_by_eye = (("base 0002", 3, 19), ("base 0003", 21, 1))
 
     @property
     def maze(self) -> SimpleMaze:
@@ -158,6 +168,7 @@ class RandomMazesTask(Task):
     }  # fmt: skip
     transfer_defaults = {"updates": 200_000}
     scored = True
+    released_scores = True
     # 512 transitions fill the cache, so few points go through at a time; the compiled convolutions are float32, float64 is ten times slower.
     sampling = Sampling(
         "512 held-out transitions", complete=False, dtype="float32", space="weight", batched=True, chunk=2, unit="moves"
@@ -194,6 +205,12 @@ class RandomMazesTask(Task):
         how = PlaySettings(depth=settings.planning_depth, epsilon=settings.epsilon, legacy_astar=settings.legacy_astar)
         runs = paper_scores(agent, params, seeds, how, inverse=settings.inverse, copies=settings.score_copies, steps=settings.score_steps)
         return runs.mean(1)
+
+    def game(self, seed: int, *, inverse: bool) -> RandomMazeBatch:
+        """One maze with its keys."""
+        from crar_model.mazes.random_mazes import RandomMazeBatch, draw_maps
+
+        return RandomMazeBatch(1, maps=draw_maps([seed, 6], 1), inverse=inverse)
 
 
 TASKS: dict[str, Task] = {}

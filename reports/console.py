@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from reports.models import Judged, JudgedRandom
+from reports.models import Judged
 
 LOG_EVERY = 60.0
 """Seconds between two lines of progress where standard error is a file."""
@@ -58,49 +58,15 @@ def _logger(what: str, console: Console, units: str) -> Callable[[int, int], Non
 
 def print_evaluation(judged: Sequence[Judged]) -> None:
     """The table of `crar evaluate` on standard output."""
-    table = Table(title="complete maze: 124 transitions, 465 pairs of states")
-    names = (
-        "model",
-        "maze",
-        "transition",
-        "ball",
-        "random_pairs",
-        "consecutive",
-        "reward",
-        "discount",
-        "value",
-        "total",
-        "nearest",
-        "navigation",
-        "verdict",
-        "residual",
-    )
-    for name in names:
-        table.add_column(name, justify="left" if name in ("model", "maze", "verdict") else "right", no_wrap=True)
-    for model in judged:
-        terms, match = model.evaluation.terms, model.evaluation.match
-        table.add_row(
-            "/".join(model.path.parts[-2:]),
-            model.checkpoint.maze + (" inverse" if model.checkpoint.inverse else ""),
-            *(f"{terms[name]:.2g}" for name in names[2:10]),
-            f"{100 * model.evaluation.nearest_state_accuracy:.0f} %",
-            f"{100 * model.evaluation.navigation_success:.0f} %",
-            match.verdict if match else "-",
-            f"{match.residual_edges:.2f}" if match else "-",
-        )
-    console = Console()
-    console.width = max(console.width, 220)  # a wrapped table of 14 columns cannot be read
-    console.print(table)
+    from crar_model.evaluation import Score
 
-
-def print_random_evaluation(judged: Sequence[JudgedRandom], protocol: str) -> None:
-    """The table of `crar evaluate` for the random mazes on standard output."""
-    samples = judged[0].evaluation.score.samples
-    what = f"{samples} runs of 200 steps" if protocol == "paper" else f"{samples} episodes"
-    table = Table(title=f"random mazes: losses on 512 held-out transitions, score over {what} (95 % interval)")
+    first, task = judged[0].evaluation, judged[0].checkpoint.task
+    what = task.sampling.what + (f"; score over {first.score.samples} episodes or runs, 95 % interval" if first.score else "")
+    table = Table(title=f"{task.title}: {what}")
     terms = ("transition", "ball", "random_pairs", "consecutive", "reward", "discount", "value", "total")
-    for name in ("model", "maze", "updates", *terms, "score", "interval", "solved", "verdict", "residual", "distance"):
-        table.add_column(name, justify="left" if name in ("model", "maze", "verdict") else "right", no_wrap=True)
+    text = ("model", "maze", "verdict")
+    for name in ("model", "maze", "updates", *terms, *first.metrics, "verdict", "residual", "distance"):
+        table.add_column(name, justify="left" if name in text else "right", no_wrap=True)
     for model in judged:
         found, match = model.evaluation, model.evaluation.match
         table.add_row(
@@ -108,15 +74,16 @@ def print_random_evaluation(judged: Sequence[JudgedRandom], protocol: str) -> No
             model.checkpoint.maze + (" inverse" if model.checkpoint.inverse else ""),
             str(model.checkpoint.updates),
             *(f"{found.terms[name]:.2g}" for name in terms),
-            f"{found.score.mean:.2f}",
-            f"{found.score.low:.2f} .. {found.score.high:.2f}",
-            "-" if found.score.solved is None else f"{100 * found.score.solved:.0f} %",
+            *(
+                f"{value.mean:.2f} ({value.low:.2f} .. {value.high:.2f})" if isinstance(value, Score) else f"{100 * value:.0f} %"
+                for value in found.metrics.values()
+            ),
             match.verdict if match else "-",
             f"{match.residual_edges:.2f}" if match else "-",
-            f"{found.distance:.2f}" if match else "-",
+            f"{match.distance:.2f}" if match else "-",
         )
     console = Console()
-    console.width = max(console.width, 240)
+    console.width = max(console.width, 220)  # a wrapped table of so many columns cannot be read
     console.print(table)
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from crar_model.errors import UserError
 from crar_model.settings import TrainSettings, from_plain, to_plain
+from crar_model.tasks import task_named
 from crar_model.training.members import Plan, base_plan, transfer_plan
 from crar_model.training.runner import RunResult, run_plan
 from reports.console import print_evaluation, progress_bar
-from reports.defaults import TRANSFER_DEFAULTS
-from reports.dissection import LandscapeOptions
 from reports.landscape import write_landscape
+from reports.measure.dissection import LandscapeOptions
 from reports.models import judge
 from reports.runs import Run
 from reports.study import pick_failed, write_study
@@ -41,7 +41,7 @@ def run_demo(folder: Path, *, seed: int = 0, resume: bool = False, command: str 
     settings = _settings(BASE_SCHEDULE, seed)
     _run(base_plan(settings, BASES), folder / "base")
     bases = [folder / "base" / f"member-{k}.pt" for k in range(BASES)]
-    transfer_settings = _settings(TRANSFER_DEFAULTS["simple"] | TRANSFER_SCHEDULE, seed)
+    transfer_settings = _settings(dict(task_named(TrainSettings().maze).transfer_defaults) | TRANSFER_SCHEDULE, seed)
     runs = []
     for variant, members in (("freeze", SEEDS), ("negate-input", 1)):
         runs.append(folder / variant)
@@ -64,7 +64,7 @@ def _settings(schedule: dict[str, float | int | str], seed: int) -> TrainSetting
 
 
 def _run(plan: Plan, folder: Path) -> RunResult:
-    what = f"{plan.variant}: {len(plan.members)} members x {plan.settings.updates} updates"
+    what = f"{plan.variant.name}: {len(plan.members)} members x {plan.settings.updates} updates"
     with progress_bar(what) as tick:
         result = run_plan(plan, folder, resume=(folder / "run.json").exists(), progress=tick)
     if not result.finished:

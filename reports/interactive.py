@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from crar_model.files import write_text
-from reports.figures.landscape import MARKS, at_mark
+from reports.figures.surface import MARKS, at_mark
 
 
 def write_surface_page(surface: xr.Dataset, path: Path) -> Path:

@@ -10,23 +10,27 @@ from typing import Any
 import torch
 import xarray as xr
 
-from crar_model.agents import MAZES
 from crar_model.files import write_text
 from crar_model.params import DYNAMICS, select
 from landscape_tools.lines import barrier
 from reports import console
 from reports.claims import decide
-from reports.dissection import Dissection, LandscapeOptions, dissect
+from reports.data_files import TITLES, origin_of, save_netcdf
+from reports.figures.abstract import abstract_states_figure
 from reports.figures.embedding import embeddings_figure
-from reports.figures.landscape import paths_figure, surface_figure
 from reports.figures.lines import lines_figure
+from reports.figures.paths import paths_figure
 from reports.figures.style import save_figure
+from reports.figures.surface import surface_figure
 from reports.interactive import write_surface_page
-from reports.landscape_files import TITLES, origin_of, save_netcdf
 from reports.markdown import render
-from reports.random_landscape import write_random_landscape
-from reports.second_opinion import second_opinion
-from reports.subject import Subject, load_subject
+from reports.measure.dissection import Dissection, LandscapeOptions, dissect
+from reports.measure.paths import Passage
+from reports.measure.second_opinion import second_opinion
+from reports.measure.subject import Subject, load_subject
+
+SHOWN_STATES = 4
+"""Observations whose abstract states are drawn, where the states cannot be listed."""
 
 
 def write_landscape(
@@ -39,7 +43,7 @@ def write_landscape(
     base_maze: str | None = None,
     command: str = "",
 ) -> Path:
-    """Write `report.md`, its figures, `surface.html`, `lines.nc`, `surface.nc`, `paths.nc` and `results.json`.
+    """Write `report.md`, its figures, `surface.html`, `lines.nc`, `surface.nc`, `results.json` and, where there are paths, `paths.nc`.
 
     Args:
         failed_path, base_path: the two models.
@@ -56,30 +60,30 @@ def write_landscape(
     """
     options = options or LandscapeOptions()
     options.validate()
-    pair = load_subject(failed_path, base_path, failed_maze=failed_maze, base_maze=base_maze, mazes=MAZES)
-    options = options.settled(pair.agent.maze)
-    if pair.agent.maze == "random":
-        return write_random_landscape(pair, failed_path, base_path, folder, options=options, command=command)
+    pair = load_subject(failed_path, base_path, failed_maze=failed_maze, base_maze=base_maze)
+    options = options.settled(pair.task)
+    complete = pair.task.sampling.complete
     with console.stages("landscape") as stage:
         found = dissect(pair, options, store=folder / "surface.part.npz", stage=stage)
-    opinion = second_opinion(pair, found.adapted.params)
+    opinion = second_opinion(pair, found.adapted.params) if complete else None
     shown = tuple(str(name) for name in found.surface.data_vars)
-    _figures(pair, found, folder, shown, options.image)
+    embedding = _figures(pair, found, folder, shown, options.image)
     write_surface_page(found.surface, folder / "surface.html")
     origin = origin_of(pair, command)
     data = xr.concat(list(found.lines.values()), dim="space", combine_attrs="drop").assign_coords(space=list(found.lines))
     save_netcdf(data.assign_attrs(origin), folder / "lines.nc")
     save_netcdf(found.surface.assign_attrs(origin), folder / "surface.nc")
-    save_netcdf(_path_data(found).assign_attrs(origin), folder / "paths.nc")
+    if found.passage is not None:
+        save_netcdf(_path_data(found.passage).assign_attrs(origin), folder / "paths.nc")
     plain = found.plain()
-    decisions = decide(plain)
+    decisions = decide(plain, complete=complete)
     results = {
         "command": command,
         "options": asdict(options),
         "failed": {"path": str(failed_path), "digest": pair.failed_file.digest},
         "optimum": {"path": str(base_path), "digest": pair.optimum_file.digest},
         **plain,
-        "second_opinion": None if opinion is None else asdict(opinion),
+        **({"second_opinion": None if opinion is None else asdict(opinion)} if complete else {}),
         "claims": [asdict(d) for d in decisions],
     }
     write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
@@ -87,16 +91,15 @@ def write_landscape(
         "landscape.md",
         folder / "report.md",
         command=command,
-        failed=pair.failed_file,
-        base=pair.optimum_file,
-        failed_path=failed_path,
-        base_path=base_path,
+        pair=pair,
+        task=pair.task,
+        sampling=pair.task.sampling,
         maze="inverse" if pair.inverse else "normal",
         closed_form=pair.optimum_file.inverse != pair.inverse,
         same_dynamics=all(torch.equal(pair.failed[n], v) for n, v in select(pair.optimum, DYNAMICS).items()),
         found=found,
-        certificate=plain["certificate"],
-        paths=plain["paths"],
+        certificate=plain.get("certificate"),
+        paths=plain.get("paths"),
         match=found.match,
         barriers={space: {term: barrier(line, term) for term in shown} for space, line in found.lines.items()},
         titles=TITLES,
@@ -104,27 +107,42 @@ def write_landscape(
         opinion=opinion,
         shown=shown,
         options=options,
+        embedding=embedding,
     )
 
 
-def _figures(pair: Subject, found: Dissection, folder: Path, shown: tuple[str, ...], image: str) -> None:
-    panels = [
-        ("global optimum", pair.agent, pair.optimum, pair.inverse),
-        (f"failed encoder ({found.match.verdict})", pair.agent, pair.failed, pair.inverse),
-    ]
-    save_figure(embeddings_figure(panels), folder / "embeddings", image)
-    save_figure(lines_figure([(TITLES[space], line) for space, line in found.lines.items()], shown), folder / "lines", image)
+def _figures(pair: Subject, found: Dissection, folder: Path, shown: tuple[str, ...], image: str) -> str:
+    """Draw everything; returns the name of the embeddings' figure."""
+    task = pair.task
+    if task.maze is not None:
+        panels = [("global optimum", pair.optimum, pair.inverse), (f"failed encoder ({found.match.verdict})", pair.failed, pair.inverse)]
+        embedding = save_figure(embeddings_figure(task, panels), folder / "embeddings", image)
+    else:
+        embedding = save_figure(abstract_states_figure(*_states(pair), ("optimum", "transfer")), folder / "states", image)
+    lines = [(TITLES[space], line) for space, line in found.lines.items()]
+    save_figure(lines_figure(lines, shown, task.sampling.what), folder / "lines", image)
     save_figure(surface_figure(found.surface), folder / "surface", image)
+    if not task.sampling.complete and "transition" in shown:  # the structure terms of a sample hide the valley in the total
+        save_figure(surface_figure(found.surface, "transition"), folder / "surface_transition", image)
     passage, line = found.passage, found.lines["embedding"]
-    paths = [("dynamics frozen", passage.frozen, "#0072B2"), ("dynamics free", passage.free, "#009E73")]
-    if passage.valleys is not None:
-        paths.append(("dynamics free, from the released model", passage.valleys, "#CC79A7"))
-    save_figure(paths_figure(paths, (line["t"].values, line["total"].values)), folder / "paths", image)
+    if passage is not None:
+        paths = [("dynamics frozen", passage.frozen, "#0072B2"), ("dynamics free", passage.free, "#009E73")]
+        if passage.valleys is not None:
+            paths.append(("dynamics free, from the released model", passage.valleys, "#CC79A7"))
+        save_figure(paths_figure(paths, (line["t"].values, line["total"].values)), folder / "paths", image)
+    return embedding.name
 
 
-def _path_data(found: Dissection) -> xr.Dataset:
+def _states(pair: Subject) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Observations (n, ...) and both models' abstract states (n, channels, rows, columns) of the first transitions."""
+    rows = pair.batch.current[:SHOWN_STATES]
+    optimum, failed = (torch.unflatten(pair.embedding(p)[rows], 1, pair.agent.abstract_shape) for p in (pair.optimum, pair.failed))
+    return pair.batch.observations[rows], optimum, failed
+
+
+def _path_data(passage: Passage) -> xr.Dataset:
     """Positions and total losses of the paths, each over its own samples."""
-    paths = {"frozen": found.passage.frozen, "curve": found.passage.curve, "free": found.passage.free, "valleys": found.passage.valleys}
+    paths = {"frozen": passage.frozen, "curve": passage.curve, "free": passage.free, "valleys": passage.valleys}
     data: dict[str, Any] = {}
     for name, path in paths.items():
         if path is not None:

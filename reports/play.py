@@ -14,11 +14,13 @@ from PIL import Image, ImageDraw
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import write_bytes
-from crar_model.mazes.random_mazes import EPISODE_STEPS, RandomMazeBatch, draw_maps
+from crar_model.mazes.random_mazes import EPISODE_STEPS, RandomMazeBatch
 from crar_model.mazes.render import draw_cells
 from crar_model.mazes.tiles import SIZE
 from crar_model.planning import plan_values
-from crar_model.scoring import PlaySettings, choose
+from crar_model.scoring import choose
+from crar_model.settings import PlaySettings
+from crar_model.tasks import TASKS
 
 CELL = 40
 PATH_COLOR = (0, 114, 178)
@@ -81,24 +83,22 @@ def save_episode(checkpoint: Path, out: Path, *, seed: int = 0, depth: int = 3, 
     Raises:
         UserError: for a model of another maze, a depth below 0, a share outside 0..1, or another kind of file.
     """
-    if depth < 0:
-        raise UserError(f"--planning-depth is {depth}; give a whole number of at least 0")
-    if not 0 <= epsilon <= 1:
-        raise UserError(f"--epsilon is {epsilon}; give a share from 0 to 1")
+    how = PlaySettings(seed=seed, depth=depth, epsilon=epsilon)
+    how.validate()
     if out.suffix.lower() != ".gif":
         raise UserError(f"--out is {out}; give a file that ends in .gif")
     model = load_checkpoint(checkpoint)
-    if model.maze != "random":
-        raise UserError(f"{checkpoint}: a model of the {model.maze} maze, which has nothing to win; give one of the random mazes")
-    game = RandomMazeBatch(1, maps=draw_maps([seed, 6], 1), inverse=model.inverse)
-    play, rng = PlaySettings(model.inverse, epsilon, depth), np.random.default_rng([seed, 7])
+    game, rng = model.task.game(seed, inverse=model.inverse), np.random.default_rng([seed, 7])
+    if game is None:
+        known = ", ".join(name for name, task in TASKS.items() if task.scored)
+        raise UserError(f"{checkpoint}: a model of the {model.maze} maze, which has nothing to win; give one of: {known}")
     members = {name: value.unsqueeze(0) for name, value in model.parameters.items()}
     total, frames, steps = 0.0, [], 0
     for steps in range(1, EPISODE_STEPS + 1):
         caption = f"step {steps - 1}   reward {total:+.1f}   depth {depth}"
         frames.append(_frame(model, game, planned_cells(model, game, depth), caption))
         luck = torch.from_numpy(rng.random((1, 1, 2), dtype=np.float32))
-        action = choose(model.agent, members, game.observe().unsqueeze(0), play, luck)
+        action = choose(model.agent, members, game.observe().unsqueeze(0), how, luck)
         _, reward, terminal, _ = game.step(action[0])
         total += float(reward[0])
         if bool(terminal[0]):

@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crar_model.settings import default_settings, to_plain
+from crar_model.settings import PlaySettings, TrainSettings, to_plain
+from crar_model.tasks import Task, default_settings
 from crar_model.training.log import read_losses
 from crar_model.training.members import Plan
 from crar_model.training.runner import plan_of
-from reports.defaults import TRANSFER_DEFAULTS
+from crar_model.training.variants import BASE
 from reports.models import Judged, judge
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished or stopped run on disk."""
+    """A finished or stopped run on disk.
+
+    Attributes:
+        folder: where it lies.
+        how: of the scores of its models.
+    """
 
     folder: Path
+    how: PlaySettings = field(default_factory=PlaySettings)
 
     @cached_property
     def plan(self) -> Plan:
         """Its settings and members."""
         return plan_of(self.folder)
+
+    @property
+    def task(self) -> Task:
+        """Its maze."""
+        return self.plan.task
 
     @cached_property
     def losses(self) -> dict[str, np.ndarray[Any, Any]]:
@@ -37,8 +49,31 @@ class Run:
 
     @cached_property
     def judged(self) -> list[Judged]:
-        """Its members, evaluated against the bases they name."""
-        return judge([self.folder], use_own_base=True)
+        """Its members' last models, evaluated against the bases they name."""
+        return judge([self.folder], use_own_base=True, how=self.how)
+
+    @cached_property
+    def best(self) -> list[Judged]:
+        """Its members' models of the best validation, where the maze has a score."""
+        paths = [self.folder / f"best-{k}.pt" for k in range(len(self.plan.members))] if self.task.scored else []
+        return judge(paths, use_own_base=True, how=self.how)
+
+    @property
+    def updates(self) -> int:
+        """Updates that the member furthest on has taken."""
+        return max(model.checkpoint.updates for model in self.judged)
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """A label for every member: its base, if there are several, and its seed."""
+        several = len(self.bases) > 1
+        return [f"{short_name(Path(m.base))}, seed {m.seed}" if several else f"seed {m.seed}" for m in self.plan.members]
+
+    @property
+    def title(self) -> str:
+        """The folder's name, with the variant where that says something else."""
+        name, variant = self.folder.name, self.plan.variant.name
+        return name if name == variant else f"{name} ({variant})"
 
     @property
     def command(self) -> str:
@@ -55,11 +90,17 @@ class Run:
         return list(dict.fromkeys(member.base for member in self.plan.members))
 
 
+def short_name(path: Path) -> str:
+    """The run folder and the member, e.g. "freeze/member-3"."""
+    return f"{path.parent.name}/{path.stem}"
+
+
 def repeat_command(plan: Plan, folder: Path) -> str:
     """The `crar` command that makes this run, with every setting that is not the command's default."""
-    training = plan.variant == "base"
+    training, variant = plan.variant is BASE, plan.variant
     usual = to_plain(default_settings(plan.settings.maze))
-    defaults: dict[str, Any] = usual | ({"maze": "simple"} if training else TRANSFER_DEFAULTS[plan.settings.maze])
+    # `crar transfer` takes the maze from the bases; `crar train` has one maze as its default.
+    defaults: dict[str, Any] = usual | ({"maze": TrainSettings().maze} if training else dict(plan.task.transfer_defaults))
     settings = to_plain(plan.settings)
     words = ["crar", "train" if training else "transfer"]
     bases = list(dict.fromkeys(member.base for member in plan.members if member.base))
@@ -67,17 +108,17 @@ def repeat_command(plan: Plan, folder: Path) -> str:
     for base in bases:
         words += ["--from", base]
     if not training:
-        words += ["--variant", plan.variant]
-        if plan.variant == "reset-encoder":
+        words += ["--variant", variant.name]
+        if variant.start == "fresh-encoder":
             words += ["--reset", plan.reset]
-        if plan.variant == "paired":
+        if variant.supervised:
             words += ["--paired", str(plan.paired)]
         if len(rates) > 1 or rates[0] != defaults["learning_rate"]:
             words += [word for rate in rates for word in ("--rate", f"{rate:g}")]
     words += ["--members", str(len(plan.members) // max(1, len(bases) * len(rates) if not training else 1))]
-    implied = {"inverse", "learning_rate", "data_size"} if plan.variant == "paired" else {"inverse", "learning_rate"}
+    implied = {"inverse", "learning_rate", *variant.changes} | ({"data_size"} if variant.supervised else set())
     words += _flags(settings, defaults, set() if training else implied)
-    words += _flags(settings["loss"], usual["loss"], {"ball_weight"} if plan.variant == "omit-ball" else set())
+    words += _flags(settings["loss"], usual["loss"], set(variant.changes.get("loss", ())))
     return shlex.join([*words, "--out", str(folder)])
 
 

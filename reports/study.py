@@ -1,113 +1,183 @@
-"""The report of a study: bases, outcomes of transfers, and the appendix's figures for a failed one."""
+"""`crar report`: bases, outcomes of transfers, learning curves, scores, and the appendix's figures for a failed transfer."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
+from crar_model.evaluation import Metric, Score
+from crar_model.files import write_text
+from crar_model.mazes.simple import SimpleMaze
+from crar_model.settings import PlaySettings
 from crar_model.training.runner import read_run
+from reports import console
 from reports.figures.embedding import embeddings_figure
 from reports.figures.inputs import inputs_figure, transition_error_figure
 from reports.figures.losses import losses_figure
+from reports.figures.scores import scores_figure
 from reports.figures.style import save_png
 from reports.markdown import render
+from reports.measure.scores import COLUMNS, negation, score_rows, scores_csv, span
 from reports.models import Judged, judge
-from reports.runs import Run, outcomes
+from reports.runs import Run, outcomes, short_name
 
-RELEASED = (("base 0002", 3, 19), ("base 0003", 21, 1))
-"""Released simple-maze `freeze` transfers at 8e-5, judged by eye: (base, successes, failures)."""
 TERM_COLUMNS = ("transition", "ball", "random_pairs", "consecutive", "reward", "discount", "value", "total")
 
 
+RELEASED_SCORES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("freeze, lr 5e-4", ("0.10 ± 1.35, 5/6", "0.82 ± 0.54, 5/6", "-2.32 ± 2.35, 1/6", "-4.63 ± 0.13, 0/6", "-4.73 ± 0.04, 0/6")),
+    ("reset-encoder", ("", "0.93 ± 0.37, 6/6", "", "", "-4.74 ± 0.12, 0/6")),
+    ("unfreeze", ("", "0.98 ± 0.13, 6/6", "", "", "0.89 ± 0.11, 6/6")),
+    ("omit-ball", ("", "0.93 ± 0.13, 6/6", "", "", "-3.44 ± 1.56, 0/6")),
+    ("delay-structure", ("", "-0.61 ± 1.46, 3/6", "", "", "-2.22 ± 2.59, 2/6")),
+)
+"""Released runs of 100 epochs: mean and sd over 6 seeds of the mean score of the last 10 epochs; runs whose mean is above 0."""
+
+
+def released_rows() -> list[tuple[str, ...]]:
+    """The released scores: variant, a cell a base."""
+    return [(name, *cells) for name, cells in RELEASED_SCORES]
+
+
 def write_study(
-    base_runs: Sequence[Path], transfers: Sequence[Path], folder: Path, *, command: str = "", landscape: Path | None = None
+    base_runs: Sequence[Path],
+    transfers: Sequence[Path],
+    folder: Path,
+    *,
+    how: PlaySettings | None = None,
+    command: str = "",
+    landscape: Path | None = None,
 ) -> Path:
-    """Write `report.md` and its figures to `folder`; returns the report's path.
+    """Write `report.md`, figures, `results.json` and, where there are scores, `scores.csv` to `folder`; returns the report's path.
 
     Args:
         base_runs: run folders of the base models.
         transfers: run folders of transfers; the figures show a failed `freeze` member of the first that has one.
         folder: made if missing.
+        how: of the scores.
         command: shown in the report as what made it.
         landscape: a landscape report to point to.
 
     Raises:
-        UserError: for folders that hold no run, or no transfers.
+        UserError: for folders that hold no run, or none of transfers, or runs of two mazes.
     """
-    bases, runs = [Run(path) for path in base_runs], [Run(path) for path in transfers]
-    for run in (*bases, *runs):
-        read_run(run.folder)  # name an unusable folder before any work
+    how = how or PlaySettings()
+    how.validate()
+    bases, runs = [Run(path, how) for path in base_runs], [Run(path, how) for path in transfers]
     if not runs or not bases:
         raise UserError("--base and --transfer must each name at least one run folder")
+    everything = [*bases, *runs]
+    for run in everything:
+        read_run(run.folder)  # name an unusable folder before any work
+        if run.task is not bases[0].task:
+            raise UserError(
+                f"{run.folder}: a run of the {run.task.name} maze, but {bases[0].folder} is of the {bases[0].task.name} maze; "
+                "report them apart"
+            )
+    task = bases[0].task
+    with console.progress_bar("report", "runs") as tick:
+        for number, run in enumerate(everything):
+            tick(number, len(everything))
+            _ = run.judged, run.best
+        tick(len(everything), len(everything))
     shown = pick_failed(runs)
     if shown is None:
         raise UserError("none of the transfers names a base that can still be read; keep the base's run folder where it was")
-    run, model, origin = shown
-    agent = model.checkpoint.agent
-    match = model.evaluation.match
-    assert match is not None
-    panels = [(short_name(origin.path), agent, origin.checkpoint.parameters, origin.checkpoint.inverse)]
-    title = f"{short_name(model.path)}: {match.verdict}"
-    panels.append((title, agent, model.checkpoint.parameters, model.checkpoint.inverse))
-    save_png(embeddings_figure(panels), folder / "embeddings.png")
-    home = next((b for b in bases if b.folder.resolve() == origin.path.parent.resolve()), bases[0])
-    curves = [(f"base models, {home.folder.name}", home.losses), (f"{run.plan.variant} transfers, {run.folder.name}", run.losses)]
-    save_png(losses_figure(curves), folder / "losses.png")
-    save_png(inputs_figure(agent, origin.checkpoint.parameters, base_inverse=origin.checkpoint.inverse), folder / "inputs.png")
-    figure = transition_error_figure(agent, model.checkpoint.parameters, inverse=model.checkpoint.inverse)
-    save_png(figure, folder / "transition_error.png")
+    _, model, origin = shown
+    maze = task.maze
+    if maze is not None:
+        _embedding_figures(maze, model, origin, folder)
+    if task.scored:
+        panels = [(run.title, run.losses, run.labels) for run in everything]
+        reference = bases[0].best[0].evaluation.share("score")
+        save_png(scores_figure(panels, reference, f"{bases[0].folder.name}, whole episodes"), folder / "scores.png")
+        write_text(folder / "scores.csv", scores_csv(everything))
+    long = [run for run in everything if run.plan.settings.updates > 0]
+    save_png(losses_figure([(run.title, run.losses) for run in long], task.sampling.what), folder / "losses.png")
+    negations = [
+        {"base_name": short_name(Path(one.checkpoint.info["base"])), **_negated(one, how)}
+        for run in runs
+        for one in run.judged
+        if task.scored and run.plan.variant.start == "negated" and Path(one.checkpoint.info["base"]).exists()
+    ]
+    models = [(run, kind, one) for run in everything for kind, group in (("last", run.judged), ("best", run.best)) for one in group]
+    results: dict[str, Any] = {
+        "command": command,
+        "how": vars(how),
+        "models": [{"run": run.folder.name, "variant": run.plan.variant.name, "kind": kind, **one.plain()} for run, kind, one in models],
+        "negations": negations,
+    }
+    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    names = list(model.evaluation.metrics)
     return render(
-        "study.md",
-        folder / "report.md",
-        command=command,
-        bases=bases,
-        runs=runs,
-        rows=[row for transfer in runs for row in outcome_rows(transfer)],
-        released=RELEASED,
-        columns=TERM_COLUMNS,
-        model_rows=[_row(m) for r in (*bases, *runs) for m in r.judged],
-        shown=model,
-        origin=origin,
-        match=match,
-        landscape=landscape,
-    )
+        "study.md", folder / "report.md", command=command, task=task, sampling=task.sampling, how=how, bases=bases, runs=runs,
+        everything=everything, rows=[row for run in runs for row in outcome_rows(run)], names=[_words(name) for name in names], own_names=[f"its {_words(name)}" for name in names],
+        score_columns=COLUMNS, score_rows=[row for run in everything for row in score_rows(run)] if task.scored else [],
+        negations=negations, columns=list(TERM_COLUMNS), model_rows=[_row(one) for run, kind, one in models if kind == "last"], shown=model,
+        origin=origin, match=model.evaluation.match, landscape=landscape, maze=maze,
+        released=released_rows() if task.released_scores else [],
+    )  # fmt: skip
 
 
-def short_name(path: Path) -> str:
-    """The run folder and the member, e.g. "freeze/member-3"."""
-    return f"{path.parent.name}/{path.stem}"
+def _embedding_figures(maze: SimpleMaze, model: Judged, origin: Judged, folder: Path) -> None:
+    """Figures 11, 12 and 14 of a transfer and its base."""
+    task = model.checkpoint.task
+    own, other = model.checkpoint, origin.checkpoint
+    verdict = model.evaluation.match.verdict if model.evaluation.match else ""
+    panels = [
+        (short_name(origin.path), other.parameters, other.inverse),
+        (f"{short_name(model.path)}: {verdict}", own.parameters, own.inverse),
+    ]
+    save_png(embeddings_figure(task, panels), folder / "embeddings.png")
+    save_png(inputs_figure(task, maze, other.parameters, base_inverse=other.inverse), folder / "inputs.png")
+    save_png(transition_error_figure(task, maze, own.parameters, inverse=own.inverse), folder / "transition_error.png")
+
+
+def _negated(model: Judged, how: PlaySettings) -> dict[str, Any]:
+    return negation(load_checkpoint(Path(model.checkpoint.info["base"])), model.checkpoint, how)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def figure_of_merit(value: Metric | None) -> str:
+    """A figure of merit as a cell."""
+    if value is None:
+        return "-"
+    return span(value) if isinstance(value, Score) else f"{100 * value:.0f} %"
 
 
 def outcome_rows(run: Run) -> list[tuple[object, ...]]:
-    """One row per base: variant, rule, updates, base, its transition term and accuracy, outcomes, medians."""
+    """One row per base: variant, rule, updates, base, its transition term and figures of merit, outcomes, medians."""
     rows: list[tuple[object, ...]] = []
     for name in run.bases:
         models = run.of_base(name)
         counts = outcomes(models)
-        base = judge([Path(name)])[0].evaluation if name and Path(name).exists() else None
+        base = judge([Path(name)], how=run.how)[0].evaluation if name and Path(name).exists() else None
         residuals = [m.evaluation.match.residual_edges for m in models if m.evaluation.match]
+        names = list(models[0].evaluation.metrics)
+        middles = [median(m.evaluation.share(metric) for m in models) for metric in names]
+        scores = [isinstance(models[0].evaluation.metrics[metric], Score) for metric in names]
         rows.append(
             (
-                run.plan.variant,
-                run.plan.settings.update_rule,
-                run.plan.settings.updates,
-                short_name(Path(name)) if name else "none",
-                base.terms["transition"] if base else float("nan"),
-                start_transition(run, name),
-                f"{100 * base.nearest_state_accuracy:.0f} %" if base else "-",
-                *counts.values(),
-                median(residuals) if residuals else float("nan"),
-                median(m.evaluation.terms["transition"] for m in models),
-                f"{100 * median(m.evaluation.navigation_success for m in models):.0f} %",
+                run.plan.variant.name, run.plan.settings.update_rule, run.plan.settings.updates, short_name(Path(name)) if name else "none",
+                base.terms["transition"] if base else float("nan"), start_transition(run, name),
+                *(figure_of_merit(base.metrics[metric] if base else None) for metric in names), *counts.values(),
+                median(residuals) if residuals else float("nan"), median(m.evaluation.terms["transition"] for m in models),
+                *(f"{value:.2f}" if is_score else f"{100 * value:.0f} %" for value, is_score in zip(middles, scores, strict=True)),
             )
-        )
+        )  # fmt: skip
     return rows
 
 
 def start_transition(run: Run, base: str) -> float:
-    """Median transition term of a base's transfers before their first update, on the complete set."""
+    """Median transition term of a base's transfers before their first update, on the evaluation set."""
     at_start = (run.losses["base"] == base) & (run.losses["update"] == 0)
     return float(median(run.losses["transition"][at_start])) if at_start.any() else float("nan")
 
@@ -116,9 +186,9 @@ def _row(model: Judged) -> tuple[object, ...]:
     figures, match = model.evaluation, model.evaluation.match
     return (
         short_name(model.path),
+        model.checkpoint.info.get("variant", "?"),
         *(figures.terms[name] for name in TERM_COLUMNS),
-        f"{100 * figures.nearest_state_accuracy:.0f} %",
-        f"{100 * figures.navigation_success:.0f} %",
+        *(figure_of_merit(value) for value in figures.metrics.values()),
         match.verdict if match else "",
         match.residual_edges if match else "",
     )
@@ -132,10 +202,10 @@ def pick_failed(runs: Sequence[Run]) -> tuple[Run, Judged, Judged] | None:
     def rank(pair: tuple[Run, Judged]) -> tuple[bool, int, float]:
         match = pair[1].evaluation.match
         assert match is not None
-        return pair[0].plan.variant != "freeze", order[match.verdict], match.residual_edges
+        return pair[0].plan.variant.name != "freeze", order[match.verdict], match.residual_edges
 
     candidates.sort(key=rank)  # the clearest of its kind first
     if not candidates:
         return None
     run, model = candidates[0]
-    return run, model, judge([Path(model.checkpoint.info["base"])])[0]
+    return run, model, judge([Path(model.checkpoint.info["base"])], how=run.how)[0]

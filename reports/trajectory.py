@@ -5,23 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from crar_model.batches import complete_batch
 from crar_model.checkpoints import load_checkpoint, load_plain
 from crar_model.errors import UserError
 from crar_model.losses import loss_terms, total, value_targets
 from crar_model.params import BLOCKS, Params, select
+from crar_model.tasks import TASKS
 from crar_model.training.shard import snapshot_folder
 from landscape_tools.trajectories import sample_trajectory
-from reports.figures.style import house_style, save_figure
-from reports.landscape_files import save_netcdf
+from reports.data_files import save_netcdf
+from reports.figures.style import save_figure
+from reports.figures.trajectory import trajectory_figure
 from reports.markdown import render
-from reports.models import loss_settings
 
 
 def write_trajectory(run: Path, folder: Path, *, member: int = 0, resolution: int = 25, image: str = "png", command: str = "") -> Path:
@@ -48,11 +45,13 @@ def write_trajectory(run: Path, folder: Path, *, member: int = 0, resolution: in
             f"{run}: {len(files)} snapshots of member {member}; a plane needs 3: train with --snapshots and a --checkpoint-interval"
         )
     model = load_checkpoint(run / f"member-{member}.pt")
-    if model.maze != "simple":
-        raise UserError(f"{run}: a run of the {model.maze} maze; trajectories are drawn of runs of the simple maze")
+    task = model.task
+    if not task.sampling.complete:
+        known = ", ".join(name for name, other in TASKS.items() if other.sampling.complete)
+        raise UserError(f"{run}: a run of the {model.maze} maze; trajectories are drawn of runs of: {known}")
     points: list[Params] = [{name: value.double() for name, value in load_plain(file).items()} for file in files]
-    settings, final = loss_settings(model), points[-1]
-    batch = complete_batch(inverse=model.inverse, dtype=torch.float64)
+    settings, final = model.loss_settings, points[-1]
+    batch = task.batch(inverse=model.inverse, dtype=torch.float64)
     batch = replace(batch, value_target=value_targets(model.agent, final, batch, settings))
     still = tuple(b for b in BLOCKS if all(torch.equal(points[0][n], v) for n, v in select(final, (b,)).items()))
     fixed = select(final, still)
@@ -66,20 +65,7 @@ def write_trajectory(run: Path, folder: Path, *, member: int = 0, resolution: in
     updates = [int(file.stem) for file in files]
     data = data.assign_coords(snapshot=updates).assign_attrs(member=member, digest=model.digest, command=command, frozen=",".join(still))
     save_netcdf(data, folder / "trajectory.nc")
-    with house_style():
-        figure = Figure(figsize=(6.4, 4.8), layout="constrained")
-        axes = figure.subplots()
-        values = data["total"].values
-        levels = np.geomspace(np.nanmin(values), np.nanmax(values), 25)
-        drawn = axes.contourf(data["x"], data["y"], values, levels=levels, norm=LogNorm(), cmap="viridis")
-        axes.plot(data["snapshot_x"], data["snapshot_y"], "o-", color="white", markeredgecolor="black", markersize=4)
-        axes.set(
-            xlabel=f"first axis ({100 * data.attrs['explained_x']:.0f} % of the variance)",
-            ylabel=f"second axis ({100 * data.attrs['explained_y']:.0f} %)", title="total loss on the plane of the trajectory",
-        )  # fmt: skip
-        axes.grid(visible=False)
-        figure.colorbar(drawn, ax=axes, label="total loss", format="%.2g").set_ticks(list(levels[::6]))
-    name = save_figure(figure, folder / "trajectory", image).name
+    name = save_figure(trajectory_figure(data), folder / "trajectory", image).name
     return render(
         "trajectory.md",
         folder / "report.md",

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from crar_model.mazes.tiles import AGENT_SPRITE, CELL_PIXELS, SIZE
@@ -39,6 +41,11 @@ class SimpleMaze:
     start: int
 
     @property
+    def action_names(self) -> tuple[str, ...]:
+        """Name of every action."""
+        return ACTION_NAMES
+
+    @property
     def n_states(self) -> int:
         """Number of free cells, 31."""
         return int(self.positions.shape[0])
@@ -53,6 +60,21 @@ class SimpleMaze:
         source = torch.arange(self.n_states).repeat_interleave(self.n_actions)
         target = self.successor.reshape(-1)
         return torch.stack((source, target), dim=1)[source < target]
+
+    def rooms(self) -> Tensor:
+        """(N,) int64 room of every state, counted from 0 in reading order; -1 for a door, a cell with two free neighbours, opposite each
+        other. Rooms are what is left connected without the doors."""
+        moves = self.successor != torch.arange(self.n_states).unsqueeze(1)  # (N, A)
+        up, down, left, right = moves.unbind(1)
+        door = (up & down & ~left & ~right) | (left & right & ~up & ~down)
+        inside = ~door[self.successor] & ~door.unsqueeze(1) & moves
+        rows, actions = inside.nonzero(as_tuple=True)
+        graph = csr_array(
+            (torch.ones(len(rows)).numpy(), (rows.numpy(), self.successor[rows, actions].numpy())), shape=(self.n_states,) * 2
+        )
+        label = torch.from_numpy(connected_components(graph, directed=False)[1]).to(torch.int64)
+        order = list(dict.fromkeys(label[~door].tolist()))
+        return torch.tensor([-1 if is_door else order.index(room) for is_door, room in zip(door.tolist(), label.tolist(), strict=True)])
 
     def observations(self, *, inverse: bool = False, pixels: bool = False, dtype: torch.dtype = torch.float32) -> Tensor:
         """Observation of every state.

@@ -1,4 +1,4 @@
-"""Abstract states of the random mazes as pictures: 3 channels of 8x8, the optimum's beside the failed model's."""
+"""Figure 11 where the states cannot be listed: abstract states as pictures, the optimum's beside the failed model's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figure 11: the embedding of all 31 states with the four estimated transitions from each."""
+"""Figure 11: the embedding of all states with the estimated transitions from each."""
 
 from __future__ import annotations
 
@@ -9,48 +9,59 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from crar_model.agents import Agent
-from crar_model.evaluation import embed
-from crar_model.mazes.simple import ACTION_NAMES, DOOR, simple_maze
+from crar_model.evaluation import cast, dtype_of, embed
+from crar_model.mazes.simple import SimpleMaze
 from crar_model.params import Params
-from reports.figures.style import ACTION_COLORS, LEFT_ROOM, RIGHT_ROOM, house_style
-from reports.figures.style import DOOR as DOOR_COLOR
+from crar_model.tasks import Task
+from reports.figures.style import ACTION_COLORS, DOOR_COLOR, ROOM_COLORS, house_style
 
 
-def draw_embedding(axes: Axes, agent: Agent, params: Params, *, inverse: bool, title: str) -> None:
-    """Draw one embedding: states coloured by room and numbered by (row, column), arrows e(s) -> T(e(s), a)."""
-    maze = simple_maze()
-    x = embed(agent, params, inverse=inverse)  # (31, 2)
-    double = {name: value.double() for name, value in params.items()}
-    for action, color in enumerate(ACTION_COLORS):
+def draw_embedding(axes: Axes, task: Task, maze: SimpleMaze, params: Params, *, inverse: bool, title: str) -> None:
+    """Draw one embedding, its first two channels: states coloured by room and numbered by (row, column), arrows e(s) -> T(e(s), a)."""
+    x = embed(task, params, inverse=inverse)  # (N, d)
+    exact, agent = cast(params, dtype_of(task)), task.agent()
+    for action in range(maze.n_actions):
         with torch.no_grad():
-            moved = agent.transition(double, x, torch.full((maze.n_states,), action))
+            moved = agent.transition(exact, x, torch.full((maze.n_states,), action))
         for a, b in zip(x.tolist(), moved.tolist(), strict=True):
-            axes.plot([a[0], b[0]], [a[1], b[1]], color=color, linewidth=1.4, alpha=0.75, zorder=1)
-    colors = [
-        DOOR_COLOR if (row, column) == DOOR else LEFT_ROOM if column < DOOR[1] else RIGHT_ROOM for row, column in maze.positions.tolist()
-    ]
+            axes.plot([a[0], b[0]], [a[1], b[1]], color=ACTION_COLORS[action % 4], linewidth=1.4, alpha=0.75, zorder=1)
+    rooms = maze.rooms().tolist()
+    colors = [DOOR_COLOR if room < 0 else ROOM_COLORS[room % len(ROOM_COLORS)] for room in rooms]
     axes.scatter(x[:, 0].numpy(), x[:, 1].numpy(), c=colors, s=120, zorder=2, edgecolors="white", linewidths=0.8)
-    for (row, column), (u, v) in zip(maze.positions.tolist(), x.tolist(), strict=True):
+    for (row, column), (u, v, *_) in zip(maze.positions.tolist(), x.tolist(), strict=True):
         axes.text(u, v, f"{row}{column}", color="white", fontsize=5.5, ha="center", va="center", zorder=3)
     axes.set(title=title, xlabel="abstract feature $x_1$", ylabel="abstract feature $x_2$", aspect="equal")
 
 
-def embeddings_figure(panels: Sequence[tuple[str, Agent, Params, bool]]) -> Figure:
+def embeddings_figure(task: Task, panels: Sequence[tuple[str, Params, bool]]) -> Figure:
     """Embeddings side by side on shared axes.
 
     Args:
-        panels: (title, agent, parameters, inverse) of each model, base first.
+        task: a maze whose states can be listed.
+        panels: (title, parameters, inverse) of each model, base first.
     """
+    maze = task.maze
+    assert maze is not None
     with house_style():
         figure = Figure(figsize=(4.4 * len(panels), 4.9), layout="constrained")
         grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
-        for axes, (title, agent, params, inverse) in zip(grid, panels, strict=True):
-            draw_embedding(axes, agent, params, inverse=inverse, title=title)
+        for axes, (title, params, inverse) in zip(grid, panels, strict=True):
+            draw_embedding(axes, task, maze, params, inverse=inverse, title=title)
         handles = [
-            Line2D([], [], color=c, linewidth=2, label=f"estimated move {n}") for c, n in zip(ACTION_COLORS, ACTION_NAMES, strict=True)
+            Line2D([], [], color=color, linewidth=2, label=f"estimated move {name}")
+            for color, name in zip(ACTION_COLORS, maze.action_names, strict=False)
         ]
-        rooms = ((LEFT_ROOM, "left room"), (DOOR_COLOR, "door"), (RIGHT_ROOM, "right room"))
-        handles += [Line2D([], [], color=c, marker="o", linestyle="", label=label) for c, label in rooms]
+        labels = {
+            room: "door" if room < 0 else room_name(room, maze) for room in sorted(set(maze.rooms().tolist()), key=lambda r: (r < 0, r))
+        }
+        handles += [
+            Line2D([], [], color=DOOR_COLOR if room < 0 else ROOM_COLORS[room % len(ROOM_COLORS)], marker="o", linestyle="", label=label)
+            for room, label in labels.items()
+        ]
         figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
+
+
+def room_name(room: int, maze: SimpleMaze) -> str:
+    """What a room is called: left and right where there are two, else its number."""
+    return ("left room", "right room")[room] if int(maze.rooms().max()) == 1 else f"room {room + 1}"

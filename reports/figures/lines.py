@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from reports.figures.style import TERM_COLORS, house_style
 
 
-def lines_figure(panels: Sequence[tuple[str, xr.Dataset]], terms: Sequence[str], what: str = "all 124 transitions") -> Figure:
+def lines_figure(panels: Sequence[tuple[str, xr.Dataset]], terms: Sequence[str], what: str) -> Figure:
     """One panel per line, one curve per loss term, shared logarithmic axis.
 
     Args:

@@ -13,7 +13,7 @@ from reports.figures.style import TERM_COLORS, house_style
 SHOWN = ("transition", "reward", "discount", "ball", "random_pairs", "consecutive", "value")
 
 
-def losses_figure(panels: Sequence[tuple[str, dict[str, np.ndarray[Any, Any]]]], what: str = "all 124 transitions") -> Figure:
+def losses_figure(panels: Sequence[tuple[str, dict[str, np.ndarray[Any, Any]]]], what: str) -> Figure:
     """Loss terms on the batch of the log: the median member as a line, all members as a band.
 
     Args:

@@ -9,19 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from reports.figures.style import house_style
+from reports.measure.scores import running_mean
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
-WINDOW = 5
-"""Epochs of the running mean, as in the released figures."""
-
-
-def running_mean(values: np.ndarray[Any, Any], window: int = WINDOW) -> np.ndarray[Any, Any]:
-    """Mean of the last `window` values up to each one; of fewer at the start."""
-    total = np.cumsum(np.concatenate(([0.0], values)))
-    end = np.arange(1, len(values) + 1)
-    start = np.maximum(0, end - window)
-    result: np.ndarray[Any, Any] = (total[end] - total[start]) / (end - start)
-    return result
 
 
 def scores_figure(

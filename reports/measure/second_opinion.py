@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from crar_model.params import DYNAMICS, Params, select
 from landscape_tools.points import difference
 from landscape_tools.sampling import sample_points
-from reports.subject import Subject
+from reports.measure.subject import Subject
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,18 @@ import torch
 from torch import Tensor
 
 from crar_model.agents import Agent
-from crar_model.batches import Batch, complete_batch
+from crar_model.batches import Batch
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
-from crar_model.losses import TERMS, ball_pieces, loss_terms, total, value_targets
-from crar_model.nets.conv import Conv
+from crar_model.evaluation import Match, dtype_of, match_embeddings
+from crar_model.losses import TERMS, ball_pieces, ball_weights, loss_terms, total, value_targets
 from crar_model.params import DYNAMICS, Params, select
-from crar_model.random_evaluation import held_out_batch
 from crar_model.settings import LossSettings
 from crar_model.symmetry import in_maze
+from crar_model.tasks import TASKS, Task
 from landscape_tools.alignment import HiddenLayer, align, dense_chain
 from landscape_tools.composite import Composite
 from landscape_tools.points import unflatten
-from reports.models import loss_settings
 
 FOLLOWED = tuple(term for term in TERMS if term != "interpret")
 """Terms that training follows."""
@@ -35,14 +34,15 @@ SHOWN = (*FOLLOWED, "total")
 
 @dataclass(frozen=True)
 class Subject:
-    """A failed model and the global optimum of its maze on one frozen batch, in float64 (random mazes: float32).
+    """A failed model and the global optimum of its maze on one frozen batch, in the task's precision.
 
     Attributes:
         failed_file, optimum_file: the checkpoints as read.
         failed, optimum: parameters as they stand in the failed model's maze.
         inverse: that maze.
-        batch: all transitions and pairs of the simple maze, 512 held-out transitions of the random ones; its bootstrap values are the optimum's, so that all points see one loss.
+        batch: the task's evaluation set; its bootstrap values are the optimum's, so that all points see one loss.
         settings: coefficients of the failed model's loss.
+        failed_path, base_path: where the checkpoints lie.
     """
 
     failed_file: Checkpoint
@@ -52,11 +52,18 @@ class Subject:
     inverse: bool
     batch: Batch
     settings: LossSettings
+    failed_path: Path
+    base_path: Path
 
-    @property
+    @cached_property
+    def task(self) -> Task:
+        """The maze of both models."""
+        return self.failed_file.task
+
+    @cached_property
     def agent(self) -> Agent:
         """The networks of both models."""
-        return self.failed_file.agent
+        return self.task.agent()
 
     @cached_property
     def nearest(self) -> Params:
@@ -66,9 +73,8 @@ class Subject:
 
     @property
     def sampling(self) -> dict[str, Any]:
-        """How `landscape_tools` samples the loss: the simple maze's is vmapped, the random mazes' takes points as members,
-        few at a time, because 512 transitions fill the cache."""
-        return {} if self.agent.maze == "simple" else {"batched": True, "chunk": 2}
+        """How `landscape_tools` samples the loss."""
+        return {"batched": self.task.sampling.batched, "chunk": self.task.sampling.chunk}
 
     @property
     def dynamics(self) -> Params:
@@ -76,9 +82,13 @@ class Subject:
         return select(self.failed, DYNAMICS)
 
     def embedding(self, params: Params) -> Tensor:
-        """(*members, rows, d) abstract states in the failed model's maze, (31, 2) in the simple one."""
+        """(*members, rows, d) abstract states of every row of the batch, in the failed model's maze."""
         with torch.no_grad():
             return self.agent.encode(params, self.batch.observations)
+
+    def match(self, embedding: Tensor) -> Match:
+        """How an embedding (rows, d) relates to the optimum's."""
+        return match_embeddings(self.agent, self.batch, self.embedding(self.optimum), embedding)
 
     def terms(self, params: Params, embedding: Tensor | None = None, names: tuple[str, ...] = TERMS) -> dict[str, Tensor]:
         """Loss terms and their `total` where all of its terms are asked for."""
@@ -89,10 +99,10 @@ class Subject:
 
     def heights(self, fixed: Params, smoothing: float = 0.0) -> Callable[[Params], Tensor]:
         """The total loss of many points at once: parameters (m, ...) that with `fixed` make whole models, or, in place of
-        the encoder, "embedding" (m, 31, 2) -> (m,). `smoothing` above 0 replaces the maxima in `ball` by smooth ones and
+        the encoder, "embedding" (m, rows, d) -> (m,). `smoothing` above 0 replaces the maxima in `ball` by smooth ones and
         computes in float32, several times faster: for the forces on a path, not for its heights."""
         dtype = torch.float32 if smoothing > 0 else torch.float64
-        smooth_terms, weights, batch = self._smooth_terms(), self._ball_weights().to(dtype), self.batch.to("cpu", dtype)
+        smooth_terms, weights, batch = self._smooth_terms(), self._ball_weights.to(dtype), self.batch.to("cpu", dtype)
         # Two axes of 1: one network on every point's abstract states, the form that the compiled kernels take.
         still = {name: tensor.to(dtype)[None, None] for name, tensor in fixed.items()}
 
@@ -102,7 +112,7 @@ class Subject:
             if embedding is None:
                 embedding = self.agent.encode(params, batch.observations)
             smooth = total(loss_terms(self.agent, params, batch, self.settings, smooth_terms, embedding=embedding), self.settings)
-            pieces = ball_pieces(embedding, self.settings)
+            pieces = self._ball_pieces(embedding)
             tops = smoothing * torch.logsumexp(pieces / smoothing, -1) if smoothing > 0 else pieces.amax(-1)
             heights = (smooth + (weights * tops).sum(-1)).double()
             return heights.squeeze(0) if heights.dim() == 2 else heights
@@ -112,39 +122,44 @@ class Subject:
     def _smooth_terms(self) -> tuple[str, ...]:
         return tuple(name for name, weight in self.settings.weights().items() if name != "ball" and weight != 0)
 
+    @cached_property
     def _ball_weights(self) -> Tensor:
-        """(31,) what the maximum of each state weighs in the total."""
-        rows = torch.bincount(self.batch.current, minlength=len(self.batch.observations)).double()
-        return self.settings.ball_weight * rows / rows.sum()
+        """(N P,) what the maximum at each position of each state weighs in the total."""
+        return ball_weights(self.agent, self.batch, self.settings)
+
+    def _ball_pieces(self, embedding: Tensor) -> Tensor:
+        """(*members, N P, 1 + C) what `ball` takes the maximum of, of an embedding (*members, rows, d)."""
+        assert self.batch.states is not None
+        return ball_pieces(self.agent, embedding.index_select(-2, self.batch.states), self.settings)
 
     def outputs(self, encoder: Params) -> Tensor:
-        """(62,) what the loss sees of an encoder: its embedding, flat."""
+        """(rows d,) what the loss sees of an encoder: its embedding, flat; 62 numbers in the simple maze."""
         return self.agent.encode(encoder, self.batch.observations).flatten()
 
     def composite(self, free: Params, fixed: Params) -> Composite:
         """The total loss of the parameters `free`, the others as in `fixed`, with the kinks of `ball` as pieces.
 
-        With only the encoder free, the outputs are the 62 numbers of its embedding: `free` may also be
-        {"embedding": (31, 2)} itself.
+        With only the encoder free, the outputs are the numbers of its embedding: `free` may also be
+        {"embedding": (rows, d)} itself.
         """
         size = self.agent.abstract_size
-        smooth_terms, weights = self._smooth_terms(), self._ball_weights()
+        smooth_terms, weights = self._smooth_terms(), self._ball_weights
 
         def smooth(params: Params, embedding: Tensor) -> Tensor:
             return total(loss_terms(self.agent, params, self.batch, self.settings, terms=smooth_terms, embedding=embedding), self.settings)
 
-        def kinks(embedding: Tensor) -> Tensor:
-            return ball_pieces(embedding, self.settings)
-
         if set(free) == {"embedding"}:
             return Composite(
-                lambda z: smooth(fixed, z.view(-1, size)), lambda p: p["embedding"].flatten(), lambda z: kinks(z.view(-1, size)), weights
+                lambda z: smooth(fixed, z.view(-1, size)),
+                lambda p: p["embedding"].flatten(),
+                lambda z: self._ball_pieces(z.view(-1, size)),
+                weights,
             )
         if all(name.startswith("encoder.") for name in free):
             return Composite(
                 lambda z: smooth(fixed, z.view(-1, size)),
                 self.outputs,
-                lambda z: kinks(z.view(-1, size)),
+                lambda z: self._ball_pieces(z.view(-1, size)),
                 weights,
             )
 
@@ -154,16 +169,13 @@ class Subject:
         def encoded(z: Tensor) -> Tensor:
             return self.agent.encode(joined(z), self.batch.observations)
 
-        return Composite(lambda z: smooth(joined(z), encoded(z)), None, lambda z: kinks(encoded(z)), weights)
+        return Composite(lambda z: smooth(joined(z), encoded(z)), None, lambda z: self._ball_pieces(encoded(z)), weights)
 
 
 def hidden_layers(agent: Agent) -> list[HiddenLayer]:
-    """The hidden layers of an agent's encoder. The largest of negated values is the negated smallest, so a layer whose
-    values are max-pooled has no sign symmetry."""
-    signs = [not isinstance(layer, Conv) or layer.pool == 1 for layer in agent.encoder]
-    if agent.maze == "simple":
-        return dense_chain("encoder", len(agent.encoder) - 1)
-    return [replace(layer, signs=sign) for layer, sign in zip(dense_chain("encoder", len(signs)), signs, strict=False)]
+    """The hidden layers of an agent's encoder."""
+    chain = dense_chain("encoder", len(agent.encoder_signs))
+    return [replace(layer, signs=sign) for layer, sign in zip(chain, agent.encoder_signs, strict=False)]  # the last layer is not hidden
 
 
 def load_subject(
@@ -172,37 +184,37 @@ def load_subject(
     *,
     failed_maze: str | None = None,
     base_maze: str | None = None,
-    mazes: tuple[str, ...] = ("simple",),
+    complete_only: bool = False,
 ) -> Subject:
     """Read both ends; a base of the other maze stands for its closed-form copy in the failed model's maze.
 
     Args:
         failed_path, base_path: checkpoints.
         failed_maze, base_maze: mazes of checkpoints that do not say, such as "simple" or "simple-inverse".
-        mazes: those that the caller can dissect.
+        complete_only: refuse models of a maze whose transitions cannot all be listed.
 
     Raises:
         UserError: for unusable, incompatible or identical models.
     """
-    failed, base = (
-        load_checkpoint(failed_path, maze=failed_maze, flag="--from-maze"),
-        load_checkpoint(base_path, maze=base_maze, flag="--to-maze"),
-    )
+    failed = load_checkpoint(failed_path, maze=failed_maze, flag="--from-maze")
+    base = load_checkpoint(base_path, maze=base_maze, flag="--to-maze")
     if failed.maze != base.maze:
         raise UserError(
             f"{base_path}: a model of the {base.maze} maze, but {failed_path} is of the {failed.maze} maze; give two of one maze"
         )
-    if failed.maze not in mazes:
-        raise UserError(f"{failed_path}: a model of the {failed.maze} maze; this command takes models of: {', '.join(mazes)}")
+    task = failed.task
+    if complete_only and not task.sampling.complete:
+        known = ", ".join(name for name, other in TASKS.items() if other.sampling.complete)
+        raise UserError(
+            f"{failed_path}: a model of the {failed.maze} maze; this command takes models of mazes whose transitions can be listed: {known}"
+        )
+    dtype = dtype_of(task)
     here = failed.parameters, in_maze(base, inverse=failed.inverse)
-    # The compiled kernels of the convolutions are float32; on 512 transitions float64 would take ten times as long.
-    dtype = torch.float64 if failed.maze == "simple" else torch.float32
     start, optimum = ({name: value.to(dtype) for name, value in params.items()} for params in here)
     if all(torch.equal(start[name], optimum[name]) for name in select(start, ("encoder",))):
         raise UserError(f"{failed_path}: its encoder is the optimum of {base_path} already; give a transfer that ended elsewhere")
-    settings = loss_settings(failed)
-    simple = failed.maze == "simple"
-    batch = complete_batch(inverse=failed.inverse, dtype=dtype) if simple else held_out_batch(failed.inverse)
-    targets = value_targets(failed.agent, optimum, batch, settings)
-    batch = replace(batch, value_target=targets, onehot=failed.agent.one_hot(batch.action, dtype))
-    return Subject(failed, base, start, optimum, failed.inverse, batch, settings)
+    agent, settings = task.agent(), failed.loss_settings
+    batch = task.batch(inverse=failed.inverse, dtype=dtype)
+    targets = value_targets(agent, optimum, batch, settings)
+    batch = replace(batch, value_target=targets, onehot=agent.one_hot(batch.action, dtype))
+    return Subject(failed, base, start, optimum, failed.inverse, batch, settings, failed_path, base_path)

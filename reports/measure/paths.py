@@ -1,6 +1,6 @@
 """Claims S6 and S8: the way out, with the dynamics frozen and free.
 
-Paths run in embedding space by default: what the loss sees of the encoder is its 62 numbers, and `lift` shows that weights
+Paths run in embedding space by default: what the loss sees of the encoder is its embedding, and `lift` shows that weights
 exist for every embedding on the way.
 """
 
@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from crar_model.params import DYNAMICS, Params, select
 from landscape_tools.curves import bezier_path
 from landscape_tools.lifting import Lifted, lift
 from landscape_tools.paths import Path, elastic_band, exact_values, sample_polygon
-from reports.subject import Subject
+from reports.measure.subject import Subject
 
 SMOOTHING = 1e-3
 """Of the maxima in `ball`, for the forces; barriers are read off the exact loss."""
@@ -135,19 +136,35 @@ def _encoder(subject: Subject, params: Params, space: str) -> Params:
 
 
 def turned(params: Params, quarters: int) -> Params:
-    """The same agent with its abstract plane turned by quarter turns: the encoder's last layer turns the states, the
-    dynamics' first layers turn them back and the transition's last layer turns its step. All loss terms stay the same but
-    `ball`, whose square returns to itself; in between, the turn joins the swapped and the base embedding, because
-    two quarter turns are -1."""
-    quarter = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
-    turn = torch.matrix_power(quarter, quarters % 4)
+    """The same agent with the plane of its first two channels turned by quarter turns: a way from the swapped to the base embedding,
+    because two quarter turns of two channels are -1. All loss terms are the same after every quarter turn, see :func:`mixed`."""
+    channels = int(_last(params, "encoder").shape[0])
+    quarter = torch.eye(channels, dtype=torch.float64)
+    quarter[:2, :2] = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
+    return mixed(params, torch.matrix_power(quarter, quarters % 4))
+
+
+def mixed(params: Params, matrix: Tensor) -> Params:
+    """The same dense agent with its abstract space mapped by an orthogonal matrix: the encoder's last layer maps the states, the
+    dynamics' first layers map them back and the transition's last layer maps its step. All loss terms stay the same but `ball`,
+    which signed permutations keep.
+
+    Args:
+        params: one model of dense networks.
+        matrix: (d, d) orthogonal, float64.
+    """
     result = dict(params)
     for block in ("encoder", "transition"):
         last = max(int(name.split(".")[1]) for name in select(params, (block,)))
         for part in ("weight", "bias"):
-            result[f"{block}.{last}.{part}"] = turn.to(params[f"{block}.{last}.{part}"]) @ params[f"{block}.{last}.{part}"]
+            result[f"{block}.{last}.{part}"] = matrix.to(params[f"{block}.{last}.{part}"]) @ params[f"{block}.{last}.{part}"]
     for block in DYNAMICS:
         weight = result[f"{block}.0.weight"].clone()
-        weight[:, :2] = weight[:, :2] @ turn.T.to(weight)
+        weight[:, : len(matrix)] = weight[:, : len(matrix)] @ matrix.T.to(weight)
         result[f"{block}.0.weight"] = weight
     return result
+
+
+def _last(params: Params, block: str) -> Tensor:
+    layers = select(params, (block,))
+    return layers[f"{block}.{max(int(name.split('.')[1]) for name in layers)}.bias"]

@@ -13,7 +13,7 @@ from crar_model.params import Params, select
 from landscape_tools.points import difference, norm
 from landscape_tools.products import sample_product
 from landscape_tools.sampling import Progress
-from reports.subject import FOLLOWED, SHOWN, Subject
+from reports.measure.subject import FOLLOWED, SHOWN, Subject
 
 SPAN = (-0.25, 1.25)
 """Both axes: 0 is the failed model, 1 the global optimum's encoder and the dynamics adapted to the failed embedding."""

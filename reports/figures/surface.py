@@ -1,9 +1,6 @@
-"""The surface encoder x dynamics (Figure 15), the paths, and the moves of the encoder's landscape."""
+"""Figure 15: the loss over encoder x dynamics."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -11,11 +8,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from landscape_tools.paths import Path
 from reports.figures.style import house_style
-
-if TYPE_CHECKING:
-    from reports.theorem import Shift
 
 MARKS = (
     ("failed encoder, frozen dynamics", 0.0, 0.0, "o", "#D55E00"),
@@ -60,50 +53,4 @@ def surface_figure(surface: xr.Dataset, term: str = "total") -> Figure:
         handles, labels = flat.get_legend_handles_labels()
         handles[0] = Line2D([], [], color="black", linestyle="--")
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
-    return figure
-
-
-def paths_figure(paths: Sequence[tuple[str, Path, str]], straight: tuple[np.ndarray, np.ndarray]) -> Figure:
-    """Total loss along paths; the left panel has the straight line, the right one the first part of the frozen path.
-
-    Args:
-        paths: (label, path, colour), the frozen one first.
-        straight: t and total of the straight line.
-    """
-    with house_style():
-        figure = Figure(figsize=(9.0, 3.7), layout="constrained")
-        whole, near = figure.subplots(1, 2)
-        whole.plot(*straight, color="#999999", linestyle="--", label="straight line")
-        for label, path, color in paths:
-            whole.plot(path.walk.numpy(), path.heights.numpy(), color=color, label=label)
-        whole.set(xlabel="share of the way walked", ylabel="total loss", yscale="log", title="from the failed to the base's valley")
-        frozen = paths[0][1]
-        walk, heights = frozen.walk.numpy() * frozen.length, frozen.heights.numpy() - float(frozen.heights[0])
-        last = max(4 * frozen.where, 0.05) * frozen.length
-        kept = walk <= last
-        near.plot(walk[kept], heights[kept], color=paths[0][2])
-        near.axhline(0.0, color="#999999", linewidth=1)
-        top = int(np.argmax(heights))
-        near.plot(walk[top], heights[top], "o", color="#D55E00")
-        near.annotate(f"barrier {frozen.barrier:.2g}", (walk[top], heights[top]), textcoords="offset points", xytext=(8, 4))
-        near.set(xlabel="distance walked", ylabel="loss above the start", title="the start of the frozen path")
-        figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return figure
-
-
-def shifts_figure(shifts: Sequence[Shift], shares: Sequence[float]) -> Figure:
-    """Change of loss and gradient over the distance that the dynamics moved."""
-    with house_style():
-        figure = Figure(figsize=(8.2, 3.5), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        count = len(shares)
-        for label, part, color in (
-            ("towards the adapted dynamics", shifts[1:count], "#0072B2"), ("random direction", shifts[count + 1 : 2 * count], "#D55E00"),
-        ):  # fmt: skip
-            distance = [s.distance for s in part]
-            left.plot(distance, [s.values for s in part], "o-", color=color, label=label)
-            right.plot(distance, [s.gradients for s in part], "o-", color=color, label=label)
-        for axes, name in ((left, "change of the loss (rms)"), (right, "change of the gradient, relative")):
-            axes.set(xscale="log", yscale="log", xlabel="distance moved by the dynamics", ylabel=name)
-        left.legend()
     return figure

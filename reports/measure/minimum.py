@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from crar_model.evaluation import Match, match_embeddings
+from crar_model.evaluation import Match
 from crar_model.params import select
 from landscape_tools.certificates import Certificate, certify
 from landscape_tools.convergence import Converged, converge
-from reports.subject import Subject
+from reports.measure.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ def examine(subject: Subject, space: str = "weight") -> Minimum:
     """Converge the failed encoder with the dynamics frozen, and certify the end.
 
     Args:
-        space: "weight" moves the encoder's weights; "embedding" the 62 numbers that the loss sees of them, several times faster.
+        space: "weight" moves the encoder's weights; "embedding" the numbers that the loss sees of them (62 in the simple maze), several times faster.
             Where the embedding's Jacobian has full rank the verdicts agree, but the two descents may end elsewhere.
     """
     free = select(subject.failed, ("encoder",)) if space == "weight" else {"embedding": subject.embedding(subject.failed)}
     composite = subject.composite(free, subject.dynamics)
     converged = converge(composite, free)
     end = converged.point["embedding"] if space == "embedding" else subject.embedding(converged.point)
-    return Minimum(converged, certify(composite, converged.point), match_embeddings(subject.embedding(subject.optimum), end), space)
+    return Minimum(converged, certify(composite, converged.point), subject.match(end), space)

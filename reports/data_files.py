@@ -1,4 +1,4 @@
-"""What the landscape pages of both mazes share."""
+"""Data files beside the pages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import xarray as xr
 
 from crar_model.files import write_bytes
-from reports.subject import Subject
+from reports.measure.subject import Subject
 
 TITLES = {"embedding": "embedding space", "weight": "weight space", "aligned": "weight space, nearest copy"}
 

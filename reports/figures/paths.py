@@ -1,0 +1,39 @@
+"""Total loss along paths from the failed to the base's valley."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from landscape_tools.paths import Path
+from reports.figures.style import house_style
+
+
+def paths_figure(paths: Sequence[tuple[str, Path, str]], straight: tuple[np.ndarray, np.ndarray]) -> Figure:
+    """Total loss along paths; the left panel has the straight line, the right one the first part of the frozen path.
+
+    Args:
+        paths: (label, path, colour), the frozen one first.
+        straight: t and total of the straight line.
+    """
+    with house_style():
+        figure = Figure(figsize=(9.0, 3.7), layout="constrained")
+        whole, near = figure.subplots(1, 2)
+        whole.plot(*straight, color="#999999", linestyle="--", label="straight line")
+        for label, path, color in paths:
+            whole.plot(path.walk.numpy(), path.heights.numpy(), color=color, label=label)
+        whole.set(xlabel="share of the way walked", ylabel="total loss", yscale="log", title="from the failed to the base's valley")
+        frozen = paths[0][1]
+        walk, heights = frozen.walk.numpy() * frozen.length, frozen.heights.numpy() - float(frozen.heights[0])
+        last = max(4 * frozen.where, 0.05) * frozen.length
+        kept = walk <= last
+        near.plot(walk[kept], heights[kept], color=paths[0][2])
+        near.axhline(0.0, color="#999999", linewidth=1)
+        top = int(np.argmax(heights))
+        near.plot(walk[top], heights[top], "o", color="#D55E00")
+        near.annotate(f"barrier {frozen.barrier:.2g}", (walk[top], heights[top]), textcoords="offset points", xytext=(8, 4))
+        near.set(xlabel="distance walked", ylabel="loss above the start", title="the start of the frozen path")
+        figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure

@@ -1,0 +1,1 @@
+"""What a report measures on models: no page, no figure, no verdict."""

@@ -1,0 +1,120 @@
+"""Claim S8: what the failed model becomes when its dynamics may move, alone or together with the encoder.
+
+Where the evaluation set is all there is, by full-batch descent on it; on a sample, by training on fresh data of the same maze.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from crar_model.evaluation import Match
+from crar_model.params import BLOCKS, Params, select
+from crar_model.settings import from_plain
+from crar_model.tasks import default_settings
+from crar_model.training.members import Member, Plan
+from crar_model.training.trainer import Trainer
+from crar_model.training.variants import Variant
+from landscape_tools.composite import composite_of
+from landscape_tools.convergence import converge
+from landscape_tools.points import norm
+from reports.measure.subject import Subject
+
+SMOOTHINGS = (1e-2, 1e-3)
+"""Of the maxima in `ball`, while encoder and dynamics descend together."""
+UPDATES, QUICK_UPDATES = 1_000, 100
+"""Of training on fresh data."""
+TRAINING_DATA = 20_000
+RATE = 5e-4
+
+
+@dataclass(frozen=True)
+class Released:
+    """A failed model after more than its encoder, or other things than its encoder, were free.
+
+    Attributes:
+        params: all parameters.
+        terms: its loss terms on the subject's batch.
+        match: its embedding against the optimum's.
+        how: "descent" on the batch, L-BFGS iterations, or "training" on fresh data, updates.
+        steps: iterations or updates taken.
+        moved: distance that the dynamics moved, in norms of the dynamics.
+    """
+
+    params: Params
+    terms: dict[str, float]
+    match: Match
+    how: str
+    steps: int
+    moved: float
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data, without the parameters."""
+        count = {"descent": "iterations", "training": "updates"}[self.how]
+        return {"terms": self.terms, "match": self.match.plain(), count: self.steps, "moved": self.moved}
+
+
+def adapt(subject: Subject, blocks: tuple[str, ...], iterations: int = 400) -> Released:
+    """Train blocks of the dynamics alone on the failed embedding as it is: the second axis of the surface."""
+    free = select(subject.failed, blocks)
+    still = {name: value for name, value in subject.failed.items() if name not in free}
+    embedding = subject.embedding(subject.failed)
+    done = converge(composite_of(lambda p: subject.terms(still | p, embedding)["total"], free), free, iterations=iterations)
+    return _result(subject, subject.failed | done.point, "descent", done.iterations)
+
+
+def release(subject: Subject, blocks: tuple[str, ...], iterations: int = 800) -> Released:
+    """Descend from the failed model with the encoder and blocks of the dynamics free together."""
+    free = select(subject.failed, ("encoder", *blocks))
+    still = {name: value for name, value in subject.failed.items() if name not in free}
+    done = converge(subject.composite(free, still), free, iterations=iterations, smoothings=SMOOTHINGS)
+    return _result(subject, subject.failed | done.point, "descent", done.iterations)
+
+
+def train_further(subject: Subject, blocks: tuple[str, ...], updates: int) -> Released:
+    """Train blocks of the failed model in its own maze, on a random policy's data, with its own settings and the joint rule."""
+    stored = subject.failed_file.info.get("settings")
+    settings = replace(
+        from_plain(stored, where="checkpoint settings") if stored else default_settings(subject.task.name),
+        updates=updates, seed=0, update_rule="joint", structure_delay=0, device="cpu", data_size=TRAINING_DATA, inverse=subject.inverse,
+        loss=subject.settings,
+    )  # fmt: skip
+    plan = Plan(settings, (Member(0, RATE, str(subject.failed_path)),), Variant("further", trained=blocks))
+    trainer = Trainer(plan)
+    for _ in range(updates):  # without the log, whose validation runs would take as long
+        trainer.one_update()
+    return _result(subject, trainer.member_parameters(0), "training", updates)
+
+
+def adapted_and_released(
+    subject: Subject, blocks: tuple[str, ...], *, quick: bool, beside: Callable[[], Any]
+) -> tuple[Released, Released, Any]:
+    """The failed model with blocks of its dynamics trained alone, and with encoder and dynamics released, on two threads.
+
+    Args:
+        quick: cut both short.
+        beside: further work, done on the other thread beside descents.
+
+    Returns:
+        adapted, released, and what `beside` returned.
+    """
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        if subject.task.sampling.complete:
+
+            def descents() -> tuple[Released, Released]:
+                return adapt(subject, blocks, 100 if quick else 400), release(subject, blocks, 100 if quick else 600)
+
+            second = pool.submit(descents)
+            other = beside()
+            return *second.result(), other
+        updates = QUICK_UPDATES if quick else UPDATES
+        adapted, released = pool.map(lambda free: train_further(subject, free, updates), (blocks, BLOCKS))
+    return adapted, released, beside()
+
+
+def _result(subject: Subject, params: Params, how: str, steps: int) -> Released:
+    terms = {name: float(value) for name, value in subject.terms(params).items()}
+    moved = norm({name: params[name] - value for name, value in subject.dynamics.items()}) / norm(subject.dynamics)
+    return Released(params, terms, subject.match(subject.embedding(params)), how, steps, moved)
