@@ -35,9 +35,9 @@ from crar_model.params import DYNAMICS, Params, select
 from landscape_tools.planes import sample_plane
 from landscape_tools.points import difference
 from landscape_tools.products import sample_product
+from reports.measure.second_opinion import PointModel
+from reports.measure.subject import FOLLOWED, load_subject
 from reports.samples import BASE, FAILED
-from reports.second_opinion import PointModel
-from reports.subject import FOLLOWED, load_subject
 
 SIDE = 25
 

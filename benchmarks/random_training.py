@@ -17,12 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crar_model.conv_agent import ConvAgent
+from crar_model.agents import ConvAgent
 from crar_model.mazes.tiles import draw_pixels
 from crar_model.mazes.walks import gather_walk
 from crar_model.nets._tile_index import index_tiles
 from crar_model.nets.conv import Conv, Layers
-from crar_model.settings import default_settings
+from crar_model.tasks import default_settings
 from crar_model.training.members import base_plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.update_rules import SEQUENCE

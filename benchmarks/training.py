@@ -27,11 +27,11 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import random_training
-from crar_model import networks
 from crar_model.agents import DenseAgent
-from crar_model.batches import gather_random_walk
 from crar_model.files import write_text
 from crar_model.mazes.simple import simple_maze
+from crar_model.mazes.walks import gather_states
+from crar_model.nets import dense
 from crar_model.settings import LossSettings, TrainSettings
 from crar_model.training import update_rules
 from crar_model.training.members import base_plan
@@ -102,7 +102,7 @@ def _plain_updates(rule: str, updates: int) -> Callable[[], None]:
     targets = {"encoder": _mlp(*agent.encoder), "value": _mlp(*agent.value_net)}
     params = [p for net in nets.values() for p in net.parameters()]
     observations = simple_maze().observations().flatten(1)
-    walk = {k: torch.from_numpy(v) for k, v in gather_random_walk(0, 5000).items()}
+    walk = {k: torch.from_numpy(v) for k, v in gather_states(simple_maze(), 0, 5000).items()}
     weights = settings.weights()
 
     def optimiser() -> torch.optim.RMSprop:
@@ -189,8 +189,8 @@ def time_shares(rule: str, members: int, updates: int = 60) -> dict[str, float]:
     trainer.advance(20)
     spent = {"networks forward": 0.0, "networks backward": 0.0, "optimiser": 0.0}
     patches = (
-        (networks, "dense_forward", "networks forward"),
-        (networks, "dense_backward", "networks backward"),
+        (dense, "dense_forward", "networks forward"),
+        (dense, "dense_backward", "networks backward"),
         (update_rules, "rmsprop_step", "optimiser"),
     )
     originals = [getattr(module, name) for module, name, _ in patches]

@@ -131,7 +131,7 @@ def load_checkpoint(path: Path, *, maze: str | None = None, flag: str = "") -> C
         if flag and "parameters" not in missing:
             raise UserError(f"{path}: the checkpoint does not say which maze it belongs to; add {flag} simple or {flag} simple-inverse")
         raise UserError(f"{path}: the checkpoint lacks {', '.join(missing)}; write it again with this program")
-    shapes = task_named(content["maze"], what=f"{path}: its maze").agent().shapes()
+    shapes = task_named(content["maze"], what=f"{path}: unknown maze").agent().shapes()
     parameters = content["parameters"]
     if not isinstance(parameters, dict) or not all(isinstance(v, torch.Tensor) for v in parameters.values()):
         raise UserError(f"{path}: `parameters` is not a table of tensors; write the checkpoint again")

@@ -51,8 +51,8 @@ class Match:
     mean_move: float
 
     def plain(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
+        """The relation as plain data; the lengths stand beside it."""
+        return {name: value for name, value in asdict(self).items() if name not in ("distance", "mean_move")}
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,8 @@ class Evaluation:
     def plain(self) -> dict[str, Any]:
         """As plain data."""
         metrics = {name: value.plain() if isinstance(value, Score) else value for name, value in self.metrics.items()}
-        compared = {} if self.match is None else {"match": self.match.plain()}
+        match = self.match
+        compared = {} if match is None else {"match": match.plain(), "embedding_distance": match.distance, "mean_move": match.mean_move}
         return {"terms": self.terms, **metrics, **compared}
 
 

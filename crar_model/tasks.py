@@ -221,18 +221,18 @@ def add_task(task: Task) -> None:
     TASKS[task.name] = task
 
 
-def task_named(name: str, *, what: str = "--maze") -> Task:
+def task_named(name: str, *, what: str = "--maze is") -> Task:
     """The task of a name.
 
     Args:
         name: a maze's name.
-        what: in the error, what has that name.
+        what: how the error begins.
 
     Raises:
         UserError: for a maze that is not in the table.
     """
     if name not in TASKS:
-        raise UserError(f"{what} is {name!r}; choose one of {', '.join(TASKS)}")
+        raise UserError(f"{what} {name!r}; choose one of {', '.join(TASKS)}")
     return TASKS[name]
 
 

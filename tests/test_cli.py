@@ -143,7 +143,7 @@ def bad_cases(folder: Path, base: Path, run: Path, random: Path) -> dict[str, tu
         "a random base for the simple maze": (["transfer", "--maze", "simple", "--from", random, *out], "member-0.pt"),
         "a random base in a landscape of the simple maze": (["landscape", "--from", base, "--to", random, *out], "two of one maze"),
         "a random model in the theorem": (["theorem", "--from", random, "--to", random, *out], "this command takes"),
-        "two mazes judged at once": (["evaluate", random, base, "--episodes", 1], "no score"),
+        "two mazes judged at once": (["evaluate", random, base, "--episodes", 1], "judge them apart"),
         "unknown maze": (["train", "--maze", "round", *out], "--maze"),
         "no episodes": (["evaluate", random, "--episodes", 0], "--episodes"),
         "unknown protocol": (["evaluate", random, "--protocol", "mine"], "--protocol"),

@@ -115,7 +115,8 @@ class Dissection:
     def plain(self) -> dict[str, Any]:
         """As plain data; what was not measured is left out."""
         result: dict[str, Any] = {
-            "failed_terms": self.failed.terms, "optimum_terms": self.optimum.terms, "match": self.match.plain(),
+            "failed_terms": self.failed.terms, "optimum_terms": self.optimum.terms, "match": self.match.plain(), "distance": self.match.distance,
+            "edge": self.match.mean_move,
             "quick": self.quick, "oddness": list(self.oddness), "midpoint": self.midpoint,
             "barriers": {
                 space: {str(term): asdict(barrier(line, str(term))) for term in line.data_vars} for space, line in self.lines.items()

@@ -53,7 +53,7 @@ class Released:
     def plain(self) -> dict[str, Any]:
         """As plain data, without the parameters."""
         count = {"descent": "iterations", "training": "updates"}[self.how]
-        return {"terms": self.terms, "match": self.match.plain(), count: self.steps, "moved": self.moved}
+        return {"terms": self.terms, "match": self.match.plain(), "distance": self.match.distance, count: self.steps, "moved": self.moved}
 
 
 def adapt(subject: Subject, blocks: tuple[str, ...], iterations: int = 400) -> Released:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,6 +23,8 @@ LAST = 10
 """Epochs that a run's final score is the mean of, as in the released table."""
 WINDOW = 5
 """Epochs of the running mean, as in the released figures."""
+ROUNDING = 1e-6
+"""Scores that differ by less are equal: rewards of 0.1 are added up in float32."""
 COLUMNS = (
     "variant", "base", "seed", "updates", f"mean of the last {LAST} validations", f"{WINDOW}-validation mean first above 0",
     "score of the last model", "score of the best validation's model", "embedding", "residual", "distance",
@@ -74,8 +77,10 @@ def negation(base: Checkpoint, model: Checkpoint, how: PlaySettings) -> dict[str
         first, same, apart = pool.map(lambda one: score(one[0].agent, one[0].parameters, inverse=one[0].inverse, how=one[1]), played)
     difference = apart.mean - first.mean
     low = high = difference
-    if len(set(apart.values)) > 1 or len(set(first.values)) > 1:
-        found = stats.ttest_ind(apart.values, first.values, equal_var=False).confidence_interval(CONFIDENCE)
+    if max(np.ptp(apart.values), np.ptp(first.values)) > ROUNDING:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # SciPy distrusts a sample of equal scores; here they are equal
+            found = stats.ttest_ind(apart.values, first.values, equal_var=False).confidence_interval(CONFIDENCE)
         low, high = float(found.low), float(found.high)
     return {
         "base": span(first), "model": span(same), "apart": span(apart), "difference": difference, "low": low, "high": high,

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from crar_model.agents import agent_for
-from crar_model.batches import Batch, walk_batch
-from crar_model.conv_agent import ConvAgent
+from crar_model.agents import ConvAgent
+from crar_model.batches import Batch, held_out_batch, walk_batch
+from crar_model.evaluation import match_embeddings
 from crar_model.losses import loss_terms, value_targets
 from crar_model.mazes.tiles import draw_pixels, negated
 from crar_model.mazes.walks import gather_walk
@@ -20,9 +20,8 @@ from crar_model.nets._tile_index import index_tiles
 from crar_model.nets.conv import Conv, Layers, convolve
 from crar_model.params import Params, block_of
 from crar_model.planning import plan_values
-from crar_model.random_evaluation import held_out_batch, match_channels
-from crar_model.settings import default_settings
 from crar_model.symmetry import negate_first_layer, signed_permutations
+from crar_model.tasks import default_settings, task_named
 
 AGENT = ConvAgent()
 NETS = {
@@ -74,7 +73,7 @@ def test_sizes_are_those_of_the_study() -> None:
         count[block_of(name)] += int(np.prod(shape))
     assert count == {"encoder": 5_307, "transition": 29_507, "reward": 31_327, "discount": 31_327, "value": 31_134}
     assert sum(count.values()) == 128_602
-    assert agent_for("random") == AGENT
+    assert task_named("random").agent() == AGENT
 
 
 @pytest.mark.parametrize("inverse", [False, True])
@@ -248,11 +247,14 @@ def test_planted_signed_permutation_of_channels_is_found(which: int, noise: floa
     base = torch.randn(40, 192, generator=rng, dtype=torch.float64)
     matrix = signed_permutations(3)[which]
     moved = torch.einsum("ij,njk->nik", matrix, base.view(40, 3, 64)).flatten(1)
-    match, distance = match_channels(base, moved + noise * torch.randn(base.shape, generator=rng, dtype=torch.float64), torch.tensor(1.0))
+    batch = dataclasses.replace(held_out_batch(False), states=torch.arange(40), moves=torch.tensor([[0, 1], [2, 3]]))
+    match = match_embeddings(AGENT, batch, base, moved + noise * torch.randn(base.shape, generator=rng, dtype=torch.float64))
+    unit = float((base[[2, 3]] - base[[0, 1]]).norm(dim=1).mean())
+    assert match.mean_move == pytest.approx(unit)
     assert match.axes == matrix.int().tolist()
     assert match.verdict == ("matched" if which == 0 else "swapped")
-    assert match.residual_edges == pytest.approx(noise * 192**0.5, rel=0.1, abs=1e-12)
-    assert distance == pytest.approx(float((moved - base).norm(dim=1).mean()), rel=0.1, abs=1.0)
+    assert match.residual_edges == pytest.approx(noise * 192**0.5 / unit, rel=0.1, abs=1e-12)
+    assert match.distance == pytest.approx(float((moved - base).norm(dim=1).mean()), rel=0.1, abs=1.0)
 
 
 def test_held_out_batch_is_the_same_in_both_mazes() -> None:

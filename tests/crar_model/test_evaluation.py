@@ -7,11 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crar_model.agents import DenseAgent
+from crar_model.batches import complete_batch
 from crar_model.checkpoints import load_checkpoint
-from crar_model.evaluation import MATCH_LIMIT, embed, evaluate, match_embeddings, mean_edge, navigation_success
+from crar_model.evaluation import MATCH_LIMIT, evaluate, graph_distances, match_embeddings, mean_move, navigation_success
 from crar_model.mazes.simple import simple_maze
 from crar_model.settings import LossSettings
 from crar_model.symmetry import signed_permutations
+
+AGENT = DenseAgent()
 
 
 def grid_embedding() -> torch.Tensor:
@@ -23,7 +27,7 @@ def grid_embedding() -> torch.Tensor:
 def test_the_planted_permutation_is_found(which: int, noise: float) -> None:
     base, matrix = grid_embedding(), signed_permutations()[which]
     shift = noise * torch.randn(31, 2, generator=torch.Generator().manual_seed(which), dtype=torch.float64) * 0.3
-    match = match_embeddings(base, base @ matrix.T + shift)
+    match = match_embeddings(AGENT, complete_batch(), base, base @ matrix.T + shift)
     assert match.axes == [[int(v) for v in row] for row in matrix.tolist()]
     assert match.verdict == ("matched" if which == 0 else "swapped")
     assert match.residual_edges == pytest.approx(float(shift.square().sum(-1).mean().sqrt()) / 0.3)
@@ -31,13 +35,13 @@ def test_the_planted_permutation_is_found(which: int, noise: float) -> None:
 
 def test_a_foreign_embedding_matches_neither() -> None:
     scattered = torch.randn(31, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    match = match_embeddings(grid_embedding(), scattered)
+    match = match_embeddings(AGENT, complete_batch(), grid_embedding(), scattered)
     assert match.verdict == "neither"
     assert match.residual_edges > MATCH_LIMIT
 
 
-def test_mean_edge_of_a_grid() -> None:
-    assert float(mean_edge(grid_embedding())) == pytest.approx(0.3)
+def test_mean_move_of_a_grid() -> None:
+    assert float(mean_move(complete_batch(), grid_embedding())) == pytest.approx(0.3)
 
 
 def test_navigation_with_the_true_model_always_succeeds() -> None:
@@ -65,9 +69,18 @@ def test_one_blocked_prediction_costs_only_the_routes_that_need_it() -> None:
 
 def test_evaluate_names_every_term(base_run: Path) -> None:
     model = load_checkpoint(base_run / "member-0.pt")
-    own = embed(model.agent, model.parameters, inverse=False)
-    figures = evaluate(model.agent, model.parameters, inverse=False, settings=LossSettings(), base_embedding=own)
+    figures = evaluate(model.task, model.parameters, inverse=False, settings=LossSettings(), base=(model.parameters, False))
     assert set(figures.terms) == {"transition", "reward", "discount", "ball", "random_pairs", "consecutive", "value", "interpret", "total"}
-    assert 0 <= figures.nearest_state_accuracy <= 1
+    assert set(figures.metrics) == {"nearest_state_accuracy", "navigation_success"}
+    assert 0 <= figures.share("nearest_state_accuracy") <= 1
     assert figures.match is not None
     assert figures.match.verdict == "matched"
+
+
+def test_distances_follow_the_moves() -> None:
+    maze = simple_maze()
+    moves = graph_distances(maze.successor)
+    left, right = (int(i) for i in ((maze.positions == torch.tensor(cell)).all(1).nonzero() for cell in ([1, 1], [6, 6])))
+    assert int(moves[left, right]) == 3 + 3 + 2 + 2  # down to the door's row and on, through the door
+    assert torch.equal(moves, moves.T)
+    assert graph_distances(torch.tensor([[0], [0]])).tolist() == [[0, 2], [1, 0]]  # unreachable states are N away

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from crar_model.agents import DenseAgent
-from crar_model.batches import Batch, complete_batch, gather_random_walk
+from crar_model.batches import Batch, complete_batch
 from crar_model.losses import TERMS, loss_terms, total, value_targets
 from crar_model.mazes.simple import simple_maze
+from crar_model.mazes.walks import gather_states
 from crar_model.nets.rmsprop import RMSpropSettings
 from crar_model.params import Params, select
 from crar_model.settings import LossSettings
@@ -27,7 +28,7 @@ def random_model(seed: int, scale: float = 1.0) -> Params:
 
 
 def random_batch(seed: int, size: int = 9, *, terminal_last: bool = True) -> Batch:
-    walk = gather_random_walk(seed, 200, terminal_last=terminal_last)
+    walk = gather_states(simple_maze(), seed, 200, terminal_last=terminal_last)
     picks = np.random.default_rng(seed).integers(0, 200, size)
     picks[0] = 199
     rows = {name: torch.from_numpy(values[picks]) for name, values in walk.items()}

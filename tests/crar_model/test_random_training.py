@@ -7,18 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from crar_model.agents import agent_for
 from crar_model.checkpoints import load_checkpoint
+from crar_model.evaluation import evaluate
 from crar_model.mazes.random_mazes import RandomMazeBatch, draw_maps
 from crar_model.params import block_of
 from crar_model.planning import plan_values
-from crar_model.random_evaluation import ScoreSettings, compare_embeddings, interval, score
-from crar_model.scoring import MAPS_PER_RUN, PlaySettings, episode_scores, paper_scores
-from crar_model.settings import TrainSettings, default_settings
+from crar_model.scoring import MAPS_PER_RUN, episode_scores, interval, paper_scores, score
+from crar_model.settings import PlaySettings, TrainSettings
+from crar_model.tasks import default_settings, task_named
 from crar_model.training.log import logged, read_losses
-from crar_model.training.members import VARIANTS, Member, Plan, base_plan, transfer_plan
+from crar_model.training.members import Member, Plan, base_plan, transfer_plan
 from crar_model.training.runner import plan_of, run_plan, with_updates
 from crar_model.training.trainer import Trainer
+from crar_model.training.variants import VARIANTS, variant_named
 
 
 def test_settings_of_the_random_mazes() -> None:
@@ -44,7 +45,7 @@ def test_a_member_alone_equals_the_same_member_among_two(rule: str, random_setti
 def test_one_update_runs_on_the_meta_device(rule: str, variant: str, random_base: Path, random_settings: TrainSettings) -> None:
     """The meta device fails on mixed devices and on anything that asks for a value; members are groups of channels there."""
     members = tuple(Member(k, 1e-4, str(random_base / "member-0.pt")) for k in range(3))
-    trainer = Trainer(Plan(dataclasses.replace(random_settings, update_rule=rule), members, variant), device="meta")
+    trainer = Trainer(Plan(dataclasses.replace(random_settings, update_rule=rule), members, variant_named(variant)), device="meta")
     for _ in range(2):
         trainer.one_update()
     assert trainer.params["encoder.0.weight"].shape == (3, 8, 1, 2, 2)
@@ -74,7 +75,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(random_base: Path, tmp_
 def test_the_best_validation_is_kept_beside_the_last(random_base: Path) -> None:
     table = read_losses(random_base)
     assert tuple(table)[-1] == "score"
-    assert logged("random") == (*logged("simple"), "score")
+    assert logged(task_named("random")) == (*logged(task_named("simple")), "score")
     for k in range(2):
         own = table["member"] == k
         top = int(np.argmax(table["score"][own]))
@@ -98,13 +99,13 @@ def test_negate_input_scores_like_its_base_and_has_its_embedding(random_base: Pa
     plan = transfer_plan(random_settings, [random_base / "member-1.pt"], "negate-input", 1)
     model = load_checkpoint(run_plan(plan, tmp_path / "run", tensorboard=False).members[0])
     start = load_checkpoint(random_base / "member-1.pt")
-    how = ScoreSettings(episodes=3, depth=1)
+    how = PlaySettings(episodes=3, depth=1)
     assert score(model.agent, model.parameters, inverse=True, how=how) == score(start.agent, start.parameters, inverse=False, how=how)
-    match, distance, edge = compare_embeddings(
-        model.agent, model.parameters, inverse=True, base=start.parameters, base_inverse=False, size=20
-    )
-    assert (match.verdict, match.residual_edges, distance) == ("matched", 0.0, 0.0)
-    assert edge > 0
+    base = (start.parameters, False)
+    match = evaluate(model.task, model.parameters, inverse=True, settings=model.loss_settings, how=how, base=base).match
+    assert match is not None
+    assert (match.verdict, match.residual_edges, match.distance) == ("matched", 0.0, 0.0)
+    assert match.mean_move > 0
 
 
 def test_run_folder_of_the_random_mazes(random_base: Path, random_settings: TrainSettings) -> None:
@@ -113,9 +114,9 @@ def test_run_folder_of_the_random_mazes(random_base: Path, random_settings: Trai
 
 def slow_paper_score(params: dict[str, torch.Tensor], seed: list[int], play: PlaySettings, copy: int, copies: int, steps: int) -> float:
     """The paper's protocol for one copy, step by step."""
-    agent = agent_for("random")
+    agent = task_named("random").agent()
     maps = draw_maps([*seed, 6], copies * MAPS_PER_RUN)
-    game = RandomMazeBatch(1, maps=maps.take(torch.arange(copy * MAPS_PER_RUN, (copy + 1) * MAPS_PER_RUN)), inverse=play.inverse)
+    game = RandomMazeBatch(1, maps=maps.take(torch.arange(copy * MAPS_PER_RUN, (copy + 1) * MAPS_PER_RUN)), inverse=False)
     luck = np.random.default_rng([*seed, 7]).random((steps, copies, 2), dtype=np.float32)
     total, started = 0.0, 1
     for step in range(steps):
@@ -135,7 +136,7 @@ def test_paper_protocol_is_total_reward_over_episodes_started(random_base: Path)
     model = load_checkpoint(random_base / "member-0.pt")
     params = {name: value.unsqueeze(0) for name, value in model.parameters.items()}
     play = PlaySettings(epsilon=1.0, depth=0)  # random actions finish some episodes
-    found = paper_scores(model.agent, params, [[5]], play, copies=2, steps=200)
+    found = paper_scores(model.agent, params, [[5]], play, inverse=False, copies=2, steps=200)
     assert found.shape == (1, 2)
     for copy in range(2):
         assert float(found[0, copy]) == pytest.approx(slow_paper_score(params, [5], play, copy, 2, 200))
@@ -145,7 +146,7 @@ def test_paper_protocol_is_total_reward_over_episodes_started(random_base: Path)
 def test_episode_scores_count_keys_and_steps(random_base: Path) -> None:
     model = load_checkpoint(random_base / "member-0.pt")
     params = {name: value.unsqueeze(0) for name, value in model.parameters.items()}
-    found = episode_scores(model.agent, params, PlaySettings(epsilon=1.0, depth=0), episodes=60, seed=1)
+    found = episode_scores(model.agent, params, PlaySettings(epsilon=1.0, depth=0, episodes=60, seed=1), inverse=False)
     expected = found.keys * 1.1 - 0.1 * found.lengths  # 1 instead of -0.1 for a step that finds a key
     assert torch.allclose(found.rewards, expected.double(), atol=1e-5)
     assert bool((found.lengths[found.keys < 3] == 50).all())

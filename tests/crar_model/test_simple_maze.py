@@ -10,10 +10,9 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.sparse.csgraph import shortest_path
 
 from crar_model.mazes.registration import SIMPLE_MAZE
-from crar_model.mazes.simple import ACTION_STEPS, DOOR, SimpleMazeBatch, graph_distances, simple_maze
+from crar_model.mazes.simple import ACTION_STEPS, DOOR, simple_maze
 from crar_model.mazes.tiles import AGENT_SPRITE
 
 
@@ -50,40 +49,23 @@ def test_observations() -> None:
     assert torch.equal(cell, torch.tensor(AGENT_SPRITE))
 
 
-def test_distances_match_scipy() -> None:
+def test_rooms_are_what_the_door_joins() -> None:
     maze = simple_maze()
-    adjacency = np.zeros((31, 31))
-    adjacency[np.arange(31)[:, None], maze.successor.numpy()] = 1
-    assert np.array_equal(maze.shortest_paths().numpy(), shortest_path(adjacency, unweighted=True))
-
-
-def test_unreachable_states_are_n_away() -> None:
-    assert graph_distances(torch.tensor([[0], [0]])).tolist() == [[0, 2], [1, 0]]
+    columns = maze.positions[:, 1]
+    assert torch.equal(maze.rooms(), torch.where(columns < 4, 0, torch.where(columns == 4, -1, 1)))
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.booleans())
-def test_batch_steps_like_gymnasium(actions: list[int], inverse: bool) -> None:
-    env = gymnasium.make(SIMPLE_MAZE, inverse=inverse)
+def test_gymnasium_steps_by_the_table(actions: list[int], inverse: bool) -> None:
+    env, maze = gymnasium.make(SIMPLE_MAZE, inverse=inverse), simple_maze()
     seen, _ = env.reset(seed=0)
-    batch = SimpleMazeBatch(3, inverse=inverse)
-    rows = batch.reset()
-    assert np.array_equal(rows[1].numpy(), seen)
+    state, table = maze.start, maze.observations(inverse=inverse).numpy()
+    assert np.array_equal(table[state], seen)
     for action in actions:
-        seen, reward, terminated, truncated, _ = env.step(np.int64(action))
-        rows, rewards, terminal = batch.step(torch.full((3,), action))
-        assert all(np.array_equal(row.numpy(), seen) for row in rows)
-        assert (reward, terminated, truncated) == (0.0, False, False)
-        assert not bool(rewards.any())
-        assert not bool(terminal.any())
-
-
-def test_partial_reset() -> None:
-    batch = SimpleMazeBatch(2)
-    batch.step(torch.tensor([2, 2]))
-    batch.reset(torch.tensor([True, False]))
-    assert batch.state.tolist() == [simple_maze().start, int(simple_maze().successor[simple_maze().start, 2])]
-    with pytest.raises(ValueError, match="at least 1"):
-        SimpleMazeBatch(0)
+        seen, reward, terminated, truncated, info = env.step(np.int64(action))
+        state = int(maze.successor[state, action])
+        assert np.array_equal(table[state], seen)
+        assert (reward, terminated, truncated, info["state"]) == (0.0, False, False, state)
 
 
 @pytest.mark.parametrize("inverse", [False, True])

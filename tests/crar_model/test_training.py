@@ -16,13 +16,15 @@ import torch
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.settings import TrainSettings, from_plain, to_plain
+from crar_model.tasks import SimpleMazeTask
 from crar_model.training.log import ABOUT, logged, read_losses
 from crar_model.training.members import Member, Plan, base_plan
 from crar_model.training.runner import plan_of, run_plan, with_updates
 from crar_model.training.trainer import Trainer
+from crar_model.training.variants import variant_named
 
 QUICK = TrainSettings(updates=60, log_interval=20, checkpoint_interval=20, workers=1)
-LOGGED = logged("simple")
+LOGGED = logged(SimpleMazeTask())
 RULES = ("joint", "sequential")
 
 
@@ -47,7 +49,7 @@ def test_a_member_alone_equals_the_same_member_among_six(rule: str, place: int) 
 def test_one_update_runs_on_the_meta_device(rule: str, variant: str, base_run: Path) -> None:
     """The meta device fails on mixed devices and on anything that asks for a value."""
     members = tuple(Member(k, 1e-4, str(base_run / "member-0.pt")) for k in range(3))
-    trainer = Trainer(Plan(dataclasses.replace(QUICK, update_rule=rule), members, variant), device="meta")
+    trainer = Trainer(Plan(dataclasses.replace(QUICK, update_rule=rule), members, variant_named(variant)), device="meta")
     trainer.one_update()
     assert trainer.update == 1
     assert trainer.params["encoder.0.weight"].device.type == "meta"

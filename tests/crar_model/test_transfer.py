@@ -12,9 +12,10 @@ from crar_model.evaluation import embed
 from crar_model.params import block_of
 from crar_model.settings import TrainSettings
 from crar_model.training.log import logged
-from crar_model.training.members import STRUCTURE_DELAY, VARIANTS, start_parameters, transfer_plan
+from crar_model.training.members import start_parameters, transfer_plan
 from crar_model.training.runner import run_plan
 from crar_model.training.trainer import Trainer
+from crar_model.training.variants import STRUCTURE_DELAY, VARIANTS
 from reports.models import judge
 
 QUICK = TrainSettings(updates=12, log_interval=6, learning_rate=1e-3, update_rule="sequential", workers=1)
@@ -91,10 +92,10 @@ def test_paired_fits_the_base_embedding(base_run: Path) -> None:
     plan = transfer_plan(settings, [base_run / "member-0.pt"], "paired", 1, paired=500)
     trainer = Trainer(plan)
     base = load_checkpoint(base_run / "member-0.pt")
-    wanted = embed(base.agent, base.parameters, inverse=False)
+    wanted = embed(base.task, base.parameters, inverse=False)
 
     def distance() -> float:
-        return float((embed(base.agent, trainer.member_parameters(0), inverse=True) - wanted).norm())
+        return float((embed(base.task, trainer.member_parameters(0), inverse=True) - wanted).norm())
 
     before = distance()
     trainer.advance(300)
@@ -106,7 +107,10 @@ def test_freeze_starts_in_the_base_encoder(base_run: Path) -> None:
     trainer.record()
     base = judge([base_run / "member-0.pt"])[0]
     assert base.checkpoint.inverse is False
-    assert trainer.log_values[0][0, logged("simple").index("discount")] == trainer.log_values[0][1, logged("simple").index("discount")]
+    assert (
+        trainer.log_values[0][0, logged(base.checkpoint.task).index("discount")]
+        == trainer.log_values[0][1, logged(base.checkpoint.task).index("discount")]
+    )
     assert trainer.settings.inverse is True
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from reports.claims import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, decide
-from reports.dissection import LandscapeOptions, dissect
 from reports.many import spreads, verdicts
+from reports.measure.dissection import LandscapeOptions, dissect
+from reports.measure.subject import load_subject
 from reports.samples import BASE, FAILED
-from reports.subject import load_subject
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +51,14 @@ def test_verdict_follows_the_figures(plain: dict[str, Any], claim: str, where: s
     for step in way:
         inner = inner[step]
     inner[last] = value
-    assert {d.id: d.verdict for d in decide(changed)}[claim] == verdict
+    assert {d.id: d.verdict for d in decide(changed, complete=True)}[claim] == verdict
 
 
 def test_a_full_search_decides_what_a_quick_one_leaves_open(plain: dict[str, Any]) -> None:
     changed = copy.deepcopy(plain) | {"quick": False}
     changed["paths"]["frozen"] |= {"barrier": 0.3, "converged": True}
     changed["released"]["terms"]["total"] = 0.3
-    found = {d.id: d.verdict for d in decide(changed)}
+    found = {d.id: d.verdict for d in decide(changed, complete=True)}
     assert (found["S6"], found["S8"]) == (HOLDS, FAILS)
 
 

@@ -9,25 +9,25 @@ import torch
 import xarray as xr
 from PIL import Image
 
+from crar_model.batches import held_out_batch
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.losses import loss_terms
 from crar_model.mazes.tiles import draw_pixels
-from crar_model.random_evaluation import ScoreSettings, held_out_batch
-from crar_model.settings import TrainSettings
+from crar_model.settings import PlaySettings, TrainSettings
 from crar_model.training.members import transfer_plan
 from crar_model.training.runner import run_plan
 from landscape_tools.alignment import align, apply_symmetry
-from reports import random_dissection
-from reports.dissection import LandscapeOptions
-from reports.figures.scores import running_mean
+from reports.claims import decide
 from reports.landscape import write_landscape
-from reports.models import judge, judge_random, loss_settings
+from reports.measure import dissection, release
+from reports.measure.dissection import LandscapeOptions
+from reports.measure.scores import running_mean
+from reports.measure.subject import hidden_layers, load_subject
+from reports.measure.surface import encoder_dynamics
+from reports.models import judge
 from reports.play import save_episode
-from reports.random_claims import decide_random
-from reports.random_study import write_random_study
-from reports.subject import hidden_layers, load_subject
-from reports.surface import encoder_dynamics
+from reports.study import write_study
 from reports.theorem import write_theorem
 
 
@@ -36,8 +36,8 @@ def page(random_freeze: Path, random_base: Path, tmp_path_factory: pytest.TempPa
     """A landscape report of the random mazes, everything cut short."""
     folder = tmp_path_factory.mktemp("landscape")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(random_dissection, "QUICK_UPDATES", 3)
-        patch.setattr(random_dissection, "QUICK_EPISODES", 3)
+        patch.setattr(release, "QUICK_UPDATES", 3)
+        patch.setattr(dissection, "QUICK_EPISODES", 3)
         options = LandscapeOptions(points=3, resolution=2, quick=True)
         write_landscape(random_freeze / "member-0.pt", random_base / "member-0.pt", folder, options=options, command="crar landscape")
     return folder
@@ -48,7 +48,7 @@ def test_landscape_of_the_random_mazes_has_its_parts(page: Path) -> None:
     assert {"report.md", "results.json", "lines.nc", "surface.nc", "surface.html", "states.png", "lines.png", "surface.png"} <= names
     text = (page / "report.md").read_text()
     assert "first layer negated" in text
-    assert "512 transitions" in text
+    assert "512 held-out transitions" in text
     for name in ("S2", "S3", "S6", "S8", "S10", "S11"):
         assert f"| {name} |" in text
 
@@ -58,9 +58,7 @@ def test_landscape_ends_are_the_models(page: Path, random_freeze: Path, random_b
     results = json.loads((page / "results.json").read_text())
     with xr.open_dataset(page / "lines.nc", engine="h5netcdf") as lines, xr.open_dataset(page / "surface.nc", engine="h5netcdf") as surface:
         base = load_checkpoint(random_base / "member-0.pt")
-        terms = loss_terms(
-            base.agent, base.parameters, held_out_batch(False), loss_settings(load_checkpoint(random_freeze / "member-0.pt"))
-        )
+        terms = loss_terms(base.agent, base.parameters, held_out_batch(False), load_checkpoint(random_freeze / "member-0.pt").loss_settings)
         for term in ("transition", "reward", "ball", "random_pairs", "consecutive"):
             assert float(lines[term].sel(space="weight", t=1.0)) == pytest.approx(float(terms[term]), rel=1e-4, abs=1e-6)
             assert results["optimum_terms"][term] == pytest.approx(float(terms[term]), rel=1e-4, abs=1e-6)
@@ -72,7 +70,7 @@ def test_landscape_ends_are_the_models(page: Path, random_freeze: Path, random_b
 
 
 def test_surface_is_the_loss_of_whole_models(random_freeze: Path, random_base: Path) -> None:
-    subject = load_subject(random_freeze / "member-0.pt", random_base / "member-0.pt", mazes=("random",))
+    subject = load_subject(random_freeze / "member-0.pt", random_base / "member-0.pt")
     rng = torch.Generator().manual_seed(0)
     moved = {n: v + 0.01 * torch.randn(v.shape, generator=rng) for n, v in subject.failed.items()}
     surface = encoder_dynamics(subject, moved, ("transition", "reward"), resolution=2, space="weight", align=False)
@@ -107,8 +105,8 @@ def test_hidden_channels_can_be_exchanged_and_unpooled_ones_negated(random_base:
 def test_report_of_the_random_mazes(random_base: Path, random_freeze: Path, random_settings: TrainSettings, tmp_path: Path) -> None:
     negated = tmp_path / "negated"
     run_plan(transfer_plan(random_settings, [random_base / "member-0.pt"], "negate-input", 1), negated, tensorboard=False)
-    how = ScoreSettings(episodes=4, depth=1)
-    report = write_random_study([random_base], [random_freeze, negated], tmp_path / "report", how=how, command="crar report")
+    how = PlaySettings(episodes=4, depth=1)
+    report = write_study([random_base], [random_freeze, negated], tmp_path / "report", how=how, command="crar report")
     text = report.read_text()
     assert "the largest difference in any of the 4 episodes is 0" in text
     assert "crar transfer --from" in text
@@ -141,16 +139,16 @@ def test_episode_is_saved_as_an_animation(random_base: Path, tmp_path: Path) -> 
 
 def test_mazes_are_not_mixed(random_base: Path, random_freeze: Path, base_run: Path, tmp_path: Path) -> None:
     random_model, simple_model = random_base / "member-0.pt", base_run / "member-0.pt"
-    with pytest.raises(UserError, match="random"):
-        judge([random_model])
-    with pytest.raises(UserError, match="simple"):
-        judge_random([simple_model], ScoreSettings(episodes=1))
+    with pytest.raises(UserError, match="judge them apart"):
+        judge([random_model, simple_model])
+    with pytest.raises(UserError, match="a base of the simple maze"):
+        judge([random_model], simple_model)
     with pytest.raises(UserError, match="two of one maze"):
         write_landscape(random_freeze / "member-0.pt", simple_model, tmp_path / "out")
     with pytest.raises(UserError, match="this command takes"):
         write_theorem(random_freeze / "member-0.pt", random_model, tmp_path / "out")
     with pytest.raises(UserError, match="apart"):
-        write_random_study([base_run], [random_freeze], tmp_path / "out")
+        write_study([base_run], [random_freeze], tmp_path / "out")
 
 
 def test_claims_could_come_out_either_way() -> None:
@@ -163,12 +161,12 @@ def test_claims_could_come_out_either_way() -> None:
         "failed_terms": same, "optimum_terms": same, "failed_score": scores[0], "optimum_score": scores[1], "match": match,
         "barriers": {"embedding": climb, "weight": climb, "aligned": climb}, "adapted": after, "released": after,
     }  # fmt: skip
-    first = {d.id: d.verdict for d in decide_random(facts)}
+    first = {d.id: d.verdict for d in decide(facts, complete=False)}
     assert first == {"S2": "holds", "S3": "holds", "S6": "undecided", "S8": "holds", "S10": "does not hold", "S11": "holds"}
     worse = same | {"transition": 5e-3}
     flat = {space: {"total": {"climb": 0.0}} for space in ("embedding", "weight", "aligned")}
     other = facts | {"failed_terms": worse, "match": match | {"verdict": "matched"}, "barriers": flat, "released": after | {"terms": worse}}
-    second = {d.id: d.verdict for d in decide_random(other)}
+    second = {d.id: d.verdict for d in decide(other, complete=False)}
     assert second == {
         "S2": "does not hold",
         "S3": "does not hold",
@@ -177,5 +175,5 @@ def test_claims_could_come_out_either_way() -> None:
         "S10": "holds",
         "S11": "does not hold",
     }
-    fine = {d.id: d.verdict for d in decide_random(facts | {"failed_score": scores[1]})}
+    fine = {d.id: d.verdict for d in decide(facts | {"failed_score": scores[1]}, complete=False)}
     assert fine["S11"] == "undecided"

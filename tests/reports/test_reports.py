@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import xarray as xr
 from PIL import Image
@@ -18,18 +16,15 @@ from crar_model.evaluation import evaluate
 from crar_model.settings import LossSettings, TrainSettings
 from crar_model.training.members import base_plan, transfer_plan
 from crar_model.training.runner import run_plan
-from reports.dissection import LandscapeOptions
 from reports.landscape import write_landscape
 from reports.many import write_claims
 from reports.markdown import table
+from reports.measure.dissection import LandscapeOptions
+from reports.measure.subject import SHOWN, load_subject
 from reports.runs import Run, repeat_command
 from reports.samples import BASE, FAILED
-from reports.study import RELEASED, write_study
-from reports.subject import SHOWN, load_subject
+from reports.study import write_study
 from reports.trajectory import write_trajectory
-
-SHARED = Path(__file__).parents[3] / "shared" / "reference" / "original_scores.csv"
-
 
 QUICK = LandscapeOptions(points=21, resolution=5, quick=True)
 
@@ -47,7 +42,7 @@ def test_landscape_report(tmp_path: Path) -> None:
     results = json.loads((tmp_path / "results.json").read_text())
     pair = load_subject(FAILED, BASE)
     own = {
-        end: evaluate(pair.agent, params, inverse=pair.inverse, settings=LossSettings()).terms
+        end: evaluate(pair.task, params, inverse=pair.inverse, settings=LossSettings()).terms
         for end, params in ((0, pair.failed), (-1, pair.optimum))
     }
     same = [term for term in SHOWN if term not in ("value", "total")]  # bootstrap values are frozen at the optimum's
@@ -120,7 +115,7 @@ def test_trajectory_report(tmp_path: Path) -> None:
         assert list(data["snapshot"].values) == [0, 10, 20, 30, 40]
         assert float(data["distance"][-1]) == pytest.approx(0, abs=1e-9)
         last = load_checkpoint(tmp_path / "run" / "member-1.pt")
-        own = evaluate(last.agent, last.parameters, inverse=False, settings=LossSettings()).terms
+        own = evaluate(last.task, last.parameters, inverse=False, settings=LossSettings()).terms
         assert float(data["transition_true"][-1]) == pytest.approx(own["transition"], rel=1e-6)
 
 
@@ -156,12 +151,3 @@ def test_shipped_models_are_small_and_failed_is_failed() -> None:
     assert failed.inverse
     assert not base.inverse
     assert failed.info["variant"] == "freeze"
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="the released scores are not part of the project")
-def test_the_released_runs_are_random_maze_runs_only() -> None:
-    """The simple maze's released outcomes are the counts in `RELEASED`; the scores file has none of its bases."""
-    with SHARED.open() as stream:
-        bases = {row["base_model"] for row in csv.DictReader(stream)}
-    assert not bases & {name.removeprefix("base ") for name, _, _ in RELEASED}
-    assert np.sum([good + bad for _, good, bad in RELEASED]) == 44

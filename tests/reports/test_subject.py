@@ -10,9 +10,9 @@ import xarray as xr
 
 from crar_model.errors import UserError
 from crar_model.params import DYNAMICS, select
+from reports.measure.subject import load_subject
+from reports.measure.surface import encoder_dynamics
 from reports.samples import BASE, FAILED
-from reports.subject import load_subject
-from reports.surface import encoder_dynamics
 
 
 @pytest.mark.parametrize("end", ["failed", "optimum"])

@@ -10,11 +10,12 @@ import torch
 
 from crar_model.params import DYNAMICS, select
 from landscape_tools.points import difference
-from reports.linear_theorem import Statement, statements
-from reports.passage import turned
+from reports.measure.linear_theorem import Statement, statements
+from reports.measure.paths import turned
+from reports.measure.shifts import landscape_shifts
+from reports.measure.subject import load_subject
 from reports.samples import BASE, FAILED
-from reports.subject import load_subject
-from reports.theorem import landscape_shifts, write_theorem
+from reports.theorem import write_theorem
 
 CASES = [(s, name) for s in statements() for name, _ in s.exceptions]
 
