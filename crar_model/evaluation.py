@@ -165,9 +165,11 @@ def evaluate(
 
 def judged_terms(agent: Agent, params: Params, batch: Batch, settings: LossSettings) -> dict[str, float]:
     """Every loss term of one model and their total."""
-    members = {name: value.detach().unsqueeze(0) for name, value in params.items()}  # the form that the compiled kernels take
+    one = cast(params, batch.reward.dtype)
+    if batch.reward.dtype == torch.float32:  # the form that the compiled kernels take
+        one = {name: value.unsqueeze(0) for name, value in one.items()}
     with torch.no_grad():
-        terms = loss_terms(agent, members, batch, settings)
+        terms = loss_terms(agent, one, batch, settings)
         terms["total"] = total(terms, settings)
     return {name: float(value) for name, value in terms.items()}
 
@@ -198,8 +200,7 @@ def mean_move(batch: Batch, embedding: Tensor) -> Tensor:
     """Mean Euclidean length of the moves that change the state, in an embedding (rows, d) of an evaluation set; float64."""
     assert batch.moves is not None
     before, after = batch.moves
-    lengths: Tensor = torch.linalg.vector_norm((embedding[after] - embedding[before]).double(), dim=-1)
-    return lengths.mean()
+    return (embedding[after] - embedding[before]).double().square().sum(-1).sqrt().mean()
 
 
 def table_metrics(maze: SimpleMaze, agent: Agent, params: Params, *, inverse: bool) -> dict[str, Metric]:

@@ -19,7 +19,14 @@ from crar_model.errors import UserError
 
 
 def option(
-    default: Any, text: str, *, low: float | None = None, above: float | None = None, high: float | None = None, choices: Sequence[str] = ()
+    default: Any,
+    text: str,
+    *,
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    choices: Sequence[str] = (),
+    group: str = "",
 ) -> Any:
     """A dataclass field with a line of help, which the command line shows, and what values it takes.
 
@@ -28,8 +35,10 @@ def option(
         text: the line of help.
         low, above, high: smallest value, value that it must exceed, largest value.
         choices: the words that it may be.
+        group: the heading of the help that it stands under; empty takes the one of its dataclass.
     """
-    return field(default=default, metadata={"help": text, "low": low, "above": above, "high": high, "choices": tuple(choices)})
+    about = {"help": text, "low": low, "above": above, "high": high, "choices": tuple(choices), "group": group}
+    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)
@@ -78,34 +87,32 @@ class TrainSettings:
     inverse: bool = option(False, "learn in the inverse maze (negated observations)")
     updates: int = option(75_000, "updates per member", low=0)
     seed: int = option(0, "seed of the first member; member k uses seed + k", low=0)
-    learning_rate: float = option(5e-4, "RMSprop learning rate at update 0", above=0)
-    learning_rate_decay: float = option(0.9, "factor applied every `decay_interval` updates", low=0)
-    decay_interval: int = option(5_000, "updates per learning-rate epoch", low=1)
+    learning_rate: float = option(5e-4, "RMSprop learning rate at update 0", above=0, group="Optimiser")
+    learning_rate_decay: float = option(0.9, "factor applied every `decay_interval` updates", low=0, group="Optimiser")
+    decay_interval: int = option(5_000, "updates per learning-rate epoch", low=1, group="Optimiser")
     update_rule: str = option(
-        "joint", "joint (one RMSprop step on the sum) or sequential (one step per term)", choices=("joint", "sequential")
-    )
-    batch_size: int = option(32, "transitions per update", low=1)
-    data_size: int = option(5_000, "transitions gathered once by a uniformly random policy", low=1)
-    rms_decay: float = option(0.9, "RMSprop decay rho of the squared gradient", low=0)
-    rms_epsilon: float = option(1e-4, "RMSprop epsilon, added to the root", above=0)
-    clip_norm: float = option(1.0, "gradient norm limit; 0 turns clipping off", low=0)
+        "joint", "joint (one RMSprop step on the sum) or sequential (one step per term)", choices=("joint", "sequential"), group="Optimiser")
+    batch_size: int = option(32, "transitions per update", low=1, group="Optimiser")
+    data_size: int = option(5_000, "transitions gathered once by a uniformly random policy", low=1, group="Data and quirks")
+    rms_decay: float = option(0.9, "RMSprop decay rho of the squared gradient", low=0, group="Optimiser")
+    rms_epsilon: float = option(1e-4, "RMSprop epsilon, added to the root", above=0, group="Optimiser")
+    clip_norm: float = option(1.0, "gradient norm limit; 0 turns clipping off", low=0, group="Optimiser")
     clip_scope: str = option(
-        "step", "step: one norm over all tensors of a step; tensor: one norm each (tf.keras)", choices=("step", "tensor")
-    )
-    target_interval: int = option(1_000, "updates between refreshes of the target encoder and value network", low=1)
+        "step", "step: one norm over all tensors of a step; tensor: one norm each (tf.keras)", choices=("step", "tensor"), group="Optimiser")
+    target_interval: int = option(1_000, "updates between refreshes of the target encoder and value network", low=1, group="Optimiser")
     structure_delay: int = option(0, "updates before ball, random_pairs and consecutive are switched on", low=0)
-    terminal_last: bool = option(False, "quirk: flag the last gathered tuple as terminal, its next observation zero")
-    legacy_astar: bool = option(False, "quirk: draw random mazes as the released code does, whose path finder rejects most solvable maps")
-    blank_terminal: bool = option(False, "quirk: in the random mazes the observation after a terminal step is all zeros")
-    planning_depth: int = option(3, "random mazes: steps of lookahead when the agent is scored", low=0)
-    epsilon: float = option(0.1, "random mazes: share of random actions when the agent is scored", low=0, high=1)
-    score_steps: int = option(200, "random mazes: steps of a validation run", low=1)
-    score_copies: int = option(2, "random mazes: validation runs that are averaged; the paper has 1", low=1)
-    log_interval: int = option(500, "updates between rows of losses.csv", low=1)
-    checkpoint_interval: int = option(5_000, "updates between checkpoints", low=1)
-    snapshots: bool = option(False, "keep every member's parameters at every checkpoint, for `crar trajectory`")
-    device: str = option("cpu", "torch device: cpu, cuda, cuda:1 ...")
-    workers: int = option(0, "processes that share the members, one thread each; 0 chooses (1 on a GPU)", low=0)
+    terminal_last: bool = option(False, "quirk: flag the last gathered tuple as terminal, its next observation zero", group="Data and quirks")
+    legacy_astar: bool = option(False, "quirk: draw random mazes as the released code does, whose path finder rejects most solvable maps", group="Data and quirks")
+    blank_terminal: bool = option(False, "quirk: in the random mazes the observation after a terminal step is all zeros", group="Data and quirks")
+    planning_depth: int = option(3, "random mazes: steps of lookahead when the agent is scored", low=0, group="Scoring")
+    epsilon: float = option(0.1, "random mazes: share of random actions when the agent is scored", low=0, high=1, group="Scoring")
+    score_steps: int = option(200, "random mazes: steps of a validation run", low=1, group="Scoring")
+    score_copies: int = option(2, "random mazes: validation runs that are averaged; the paper has 1", low=1, group="Scoring")
+    log_interval: int = option(500, "updates between rows of losses.csv", low=1, group="Run")
+    checkpoint_interval: int = option(5_000, "updates between checkpoints", low=1, group="Run")
+    snapshots: bool = option(False, "keep every member's parameters at every checkpoint, for `crar trajectory`", group="Run")
+    device: str = option("cpu", "torch device: cpu, cuda, cuda:1 ...", group="Run")
+    workers: int = option(0, "processes that share the members, one thread each; 0 chooses (1 on a GPU)", low=0, group="Run")
     loss: LossSettings = field(default_factory=LossSettings)
 
     def validate(self) -> None:

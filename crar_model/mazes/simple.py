@@ -64,10 +64,11 @@ class SimpleMaze:
     def rooms(self) -> Tensor:
         """(N,) int64 room of every state, counted from 0 in reading order; -1 for a door, a cell with two free neighbours, opposite each
         other. Rooms are what is left connected without the doors."""
-        moves = self.successor != torch.arange(self.n_states).unsqueeze(1)  # (N, A)
-        up, down, left, right = moves.unbind(1)
+        free = torch.nn.functional.pad(~self.walls, (1, 1, 1, 1))
+        row, column = (self.positions + 1).unbind(1)
+        up, down, left, right = free[row - 1, column], free[row + 1, column], free[row, column - 1], free[row, column + 1]
         door = (up & down & ~left & ~right) | (left & right & ~up & ~down)
-        inside = ~door[self.successor] & ~door.unsqueeze(1) & moves
+        inside = ~door[self.successor] & ~door.unsqueeze(1)
         rows, actions = inside.nonzero(as_tuple=True)
         graph = csr_array(
             (torch.ones(len(rows)).numpy(), (rows.numpy(), self.successor[rows, actions].numpy())), shape=(self.n_states,) * 2

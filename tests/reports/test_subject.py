@@ -81,3 +81,25 @@ def test_an_interrupted_surface_equals_an_uninterrupted_one(tmp_path: Path, monk
     resumed, whole = draw(tmp_path / "part.npz", 1000), draw(None, 1000)
     assert resumed.identical(whole)
     assert not (tmp_path / "part.npz").exists()
+
+
+def test_forms_of_the_loss_hold_for_channels_at_many_positions(random_freeze: Path, random_base: Path) -> None:
+    """`ball` of the random mazes is a mean over 64 positions of a maximum over 3 channels, in every form of the loss."""
+    subject = load_subject(random_freeze / "member-0.pt", random_base / "member-0.pt")
+    wide = {name: 4 * value if name.startswith("encoder.3") else value for name, value in subject.failed.items()}  # leaves the ball
+    wanted = subject.terms(wide)
+    assert float(wanted["ball"]) > 1e-3
+    encoder, dynamics = select(wide, ("encoder",)), select(wide, DYNAMICS)
+    embedding = {"embedding": subject.embedding(wide)}
+    for free in (encoder, embedding):
+        assert float(subject.composite(free, dynamics).loss(free)) == pytest.approx(float(wanted["total"]), rel=1e-5)
+    points = {"embedding": torch.stack([subject.embedding(wide), subject.embedding(subject.failed)])}
+    own = [float(subject.terms(dynamics, embedding)["total"]) for embedding in points["embedding"]]
+    assert subject.heights(dynamics)(points).tolist() == pytest.approx(own, rel=1e-5)
+    smooth = subject.heights(dynamics, 1e-3)(points)
+    assert all(-1e-5 <= float(a) - b < 1.5e-3 for a, b in zip(smooth, own, strict=True))  # above by at most smoothing * log(4)
+    pieces = subject.composite(embedding, dynamics).pieces
+    assert pieces is not None
+    found = pieces(embedding["embedding"].flatten())
+    assert found.shape == (512 * 64, 4)
+    assert float(found.amax(-1).mean()) == pytest.approx(float(wanted["ball"]), rel=1e-5)
