@@ -11,7 +11,9 @@ import pytest
 
 from crar_model.tasks import TASKS
 from crar_model.training.variants import VARIANTS
+from reports.markdown import table
 from reports.released_scores import (
+    BASES,
     FILE,
     RATE,
     ReleasedRun,
@@ -102,3 +104,10 @@ def test_the_released_scores_have_none_of_the_simple_maze() -> None:
 def test_the_file_goes_into_the_wheel() -> None:
     patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["reports"]
     assert any(path == FILE for pattern in patterns for path in (ROOT / "reports").glob(pattern))
+
+
+def test_the_page_of_facts_has_the_same_tables() -> None:
+    page = (ROOT / "docs" / "original.md").read_text(encoding="utf-8")
+    assert table(("", *(f"base {name}" for name in BASES)), released_rows()) in page
+    assert table(("learning rate", "final score"), learning_rate_rows()) in page
+    assert table(("variant", "base", "epochs"), first_above_rows()) in page
