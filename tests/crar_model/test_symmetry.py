@@ -1,4 +1,4 @@
-"""Property tests of the inversion symmetry (claims, S1 and the two facts)."""
+"""Property tests of the inversion symmetry (claim S1; docs/original.md, section 9)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,216 @@
+"""The pages of findings, speed and facts say what the committed files and the code say.
+
+A page is prose without figures, with pieces between that are computed here from the JSON files, in their order on the page. So a
+figure that no file gives fails as much as one that differs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from crar_model.mazes.simple import simple_maze
+from crar_model.mazes.tiles import AGENT, FREE, KEY, draw_pixels
+from crar_model.params import BLOCKS, block_of
+from crar_model.settings import LossSettings, TrainSettings
+from crar_model.tasks import TASKS
+
+ROOT = Path(__file__).parent.parent
+NAMES = re.compile(r"S\d+|float32|95 %|\]\([^)]*\)|`[^`]*`")
+"""Digits on a page that are no figures: claims, types, the level of intervals, link targets, code."""
+Plain = dict[str, Any]
+
+
+def published(name: str) -> Plain:
+    content: Plain = json.loads((ROOT / "reports" / "published" / name / "results.json").read_text(encoding="utf-8"))
+    return content
+
+
+def measured(name: str) -> Plain:
+    content: Plain = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    return content
+
+
+def count(pairs: list[Plain], claim: str, verdict: str) -> int:
+    return sum(c["verdict"] == verdict for pair in pairs for c in pair["claims"] if c["id"] == claim)
+
+
+def score(model: Plain) -> str:
+    return "{mean:.2f} ({low:.2f} to {high:.2f})".format(**model["score"])
+
+
+def rate(per_second: float) -> str:
+    return f"{per_second:,.0f}" if per_second >= 100 else f"{per_second:.1f}"
+
+
+def ratio(pair: Plain, which: str, term: str) -> float:
+    terms = pair[which] if which.endswith("terms") else pair[which]["terms"]
+    return float(terms[term] / pair["optimum_terms"][term])
+
+
+def findings() -> list[str]:
+    pairs, one, sample = published("claims")["pairs"], published("landscape"), published("random_landscape")
+    failed = [pair for pair in pairs if pair["match"]["verdict"] != "matched"]
+    n = len(failed)
+    odd = [pair["oddness"][0] / pair["oddness"][1] for pair in failed]
+    off = [pair["match"]["residual_edges"] for pair in failed]
+    high = [ratio(pair, "failed_terms", "transition") for pair in failed]
+    largest = [pair["errors"]["largest"] for pair in failed]
+    peaks = [pair["barriers"]["embedding"]["random_pairs"]["where"] for pair in failed]
+    middles = [pair["midpoint"] for pair in failed]
+    climbs = [pair["barriers"]["embedding"]["total"]["climb"] for pair in failed]
+    frozen = [pair["paths"]["frozen"]["barrier"] for pair in failed]
+    free = [ratio(pair, "released", "total") for pair in failed]
+    adapted = [ratio(pair, "adapted", "total") for pair in failed]
+    certified = [pair["certificate"]["verdict"] for pair in failed]
+    shifts = {s["way"]: s["values"] for s in published("theorem")["shifts"]}
+    straight = {space: sample["barriers"][space]["total"]["climb"] for space in ("embedding", "weight")}
+    theorems = published("theorem")["linear"]
+    scores = {(m["run"], m["path"]): m for m in published("random_mazes")["models"] if m["kind"] == "last"}
+    base = scores["base-a", "base-a/member-0.pt"]
+    back, stays = (scores["freeze", f"freeze/member-{k}.pt"] for k in (0, 1))
+    swapped = sum(m["match"]["verdict"] == "swapped" for (run, _), m in scores.items() if run == "freeze")
+    loose = [scores["unfreeze", f"unfreeze/member-{k}.pt"] for k in (0, 1)]
+    copies = published("random_mazes")["negations"]
+    assert [one["match"]["verdict"], one["released"]["match"]["verdict"], sample["match"]["verdict"]] == ["swapped", "swapped", "matched"]
+    assert {count(failed, "S9", "holds with exceptions"), len({pair["base"] for pair in failed})} == {n}
+    assert all(statement["proven"] for statement in theorems)
+    assert shifts["0 of the way towards the adapted dynamics"] == shifts["mirrored, seen from the mirrored encoders"] == 0
+    assert swapped == 0
+    assert all(copy["same"] == 0 and copy["episodes"] == 200 for copy in copies)
+    assert (sample["failed"]["path"], sample["failed_score"]["mean"]) == (stays["path"], stays["score"]["mean"])
+    return [
+        f"{n} failed and {len(pairs) - n} successful transfers from {len(pairs)} bases",
+        f"{n} failures in the simple maze",
+        f"{count(failed, 'S1', 'holds')} of {n} hold: {median(odd):.2f} of the difference in the median, {max(odd):.2f} at most",
+        f"{one['oddness'][0] / one['oddness'][1]:.2f}",
+        f"{count(failed, 'S2', 'holds')} of {n}: {min(off):.2f} to {max(off):.2f} edges off the best axes",
+        f"swapped, {one['match']['residual_edges']:.2f} edges off",
+        f"not swapped, {sample['match']['residual_edges']:.2f} moves off the identity",
+        f"transition term {min(high):.1f} to {max(high):.1f} times the base's",
+        f"{ratio(one, 'failed_terms', 'transition'):.0f} times",
+        f"{ratio(sample, 'failed_terms', 'transition'):.0f} times",
+        f"largest error {min(largest):.1f} to {max(largest):.1f} edges; {count(failed, 'S4', 'holds')} of {n} hold",
+        f"{one['errors']['largest']:.1f} edges",
+        f"`random_pairs` peaks at {min(peaks):.2f} to {max(peaks):.2f} of the way, midpoints {min(middles):.1f} to {max(middles):.1f} edges from 0",
+        f"at {one['barriers']['embedding']['random_pairs']['where']:.2f}, {one['midpoint']:.1f} edges",
+        f"{count(failed, 'S6', 'does not hold')} of {n} refuted, {count(failed, 'S6', 'undecided')} undecided: "
+        f"a path climbs {median(frozen):.3f}, the straight line {median(climbs):.3f} (medians)",
+        f"refuted: {one['paths']['frozen']['barrier']:.4f} against {one['barriers']['embedding']['total']['climb']:.2f}",
+        f"undecided: the straight climb is {straight['embedding']:.0f} between embeddings, {straight['weight']:.2f} between weights",
+        f"{certified.count('minimum')} of {n} certified strict minima, {certified.count('not converged')} not converged",
+        f"certified, {one['certificate']['signature']['positive']} positive curvatures, {one['certificate']['kinks']} kinks, "
+        f"{one['certificate']['signature']['negative']} negative",
+        f"{count(failed, 'S8', 'holds')} of {n}: all free, the total ends at {min(free):.2f} to {max(free):.2f} times the base's",
+        f"{ratio(one, 'released', 'total'):.2f} times, still swapped",
+        f"undecided: {sample['failed_terms']['total']:.3f} to {sample['released']['terms']['total']:.3f}, "
+        f"base {sample['optimum_terms']['total']:.3f}",
+        f"{count(failed, 'S9', 'holds with exceptions')} of {n} with exceptions",
+        f"{len(theorems)} statements proven, each with its exceptions",
+        f"dynamics of its own bring the total to {min(adapted):.2f} to {max(adapted):.2f} times the base's",
+        f"{ratio(one, 'adapted', 'total'):.2f} times",
+        f"transition term {sample['failed_terms']['transition']:.4f} to {sample['adapted']['terms']['transition']:.4f}",
+        f"refuted: score {sample['failed_score']['mean']:.2f}, and a term is {ratio(sample, 'failed_terms', 'transition'):.0f} times the base's",
+        f"{certified.count('minimum')} of {n} failed encoders",
+        f"For {count(failed, 'S6', 'does not hold')} of {n}",
+        f"within {100 * (max(free) - 1):.0f} % of the base's level or below it",
+        f"{sum(pair['released']['match']['verdict'] == 'matched' for pair in failed)} of {n} embeddings",
+        f"base of {base['updates']:,} updates scores {score(base)}",
+        f"in each of {copies[0]['episodes']} episodes",
+        f"one comes back to {score(back)}",
+        f"one stays at {score(stays)}, after {stays['updates']:,} updates each",
+        f"reaches {score(loose[0])} and {score(loose[1])} in {loose[0]['updates']:,} updates",
+    ]
+
+
+def speed() -> list[str]:
+    simple, mazes, plane = measured("training"), measured("random_training"), measured("landscape")
+    rows = [f"{simple['machine'].split(', ')[1]}, PyTorch {simple['torch'].split('+')[0]}"]
+    assert (simple["machine"], simple["torch"]) == (mazes["machine"], mazes["torch"])
+    for title, table, members, unit in (
+        ("simple maze", simple, (1, 6, 36), "agent_updates_per_s"),
+        ("random mazes", mazes, (1, 2, 6), "updates_per_s"),
+    ):
+        for rule in ("joint", "sequential"):
+            rows.append(f"| {title}, {rule}, plain loop | {rate(table[f'plain {rule}'])} updates/s | 1.0 |")
+            for size in members:
+                found = table[f"{rule} {size}"]
+                share = f"{100 * found['of_matmul']:.0f} %" if "of_matmul" in found else ""
+                rows.append(
+                    f"| {title}, {rule}, {size} | {rate(found[unit])} updates/s | {found['times_plain']:.1f} | {share} |".replace(
+                        "|  |", "| |"
+                    )
+                )
+    rates = plane["rates"]
+    one = rates["loss-landscapes (a)"]
+    sides = [f"{grown['side']} x {grown['side']}" for grown in plane["growth"]]
+    rows += [
+        f"| surface of {sides[0]} points, encoder x dynamics | {rates['product']:,.0f} points/s | {rates['product'] / one:.1f} |",
+        f"| the same, every point by itself | {rates['plane']:,.0f} points/s | {rates['plane'] / one:.1f} | "
+        f"{100 * rates['plane'] * plane['point_gflop'] / plane['matmul_gflops']:.0f} % |",
+        f"| `loss-landscapes` as its users call it | {one:,.0f} points/s | 1.0 |",
+        f"| `loss-landscapes` on the {simple_maze().n_states} distinct states "
+        f"| {rates['loss-landscapes (b)']:,.0f} points/s | {rates['loss-landscapes (b)'] / one:.1f} |",
+        f"{1 / plane['growth'][-1]['per_point']:,.0f} points/s at {sides[-1]}",
+        f"{plane['growth'][-1]['peak_mib']:.0f} MiB",
+    ]
+    shares = [simple[f"time {rule}"] for rule in ("joint", "sequential")]
+    rows += [
+        "{} % and {} % in the networks".format(*(round(100 * (s["networks forward"] + s["networks backward"])) for s in shares)),
+        "{} % and {} % in the optimiser".format(*(round(100 * s["optimiser"]) for s in shares)),
+        "{} % and {} % in small operations".format(*(round(100 * s["small operations"]) for s in shares)),
+        f"{mazes['gflop']['distinct pieces']:.2f} GFLOP an update instead of {mazes['gflop']['whole images']:.2f}",
+    ]
+    return rows
+
+
+@pytest.mark.parametrize("page", ["findings", "speed"])
+def test_every_figure_of_a_page_is_a_file_s(page: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    flat, at = " ".join(line.strip() for line in text.splitlines() if not line.startswith("#")), 0
+    for piece in {"findings": findings, "speed": speed}[page]():
+        found = flat.find(piece, at)
+        assert found >= 0, f"docs/{page}.md: {piece!r} is what the files say; it is not there, or not after what stands before it"
+        between = NAMES.sub("", flat[at:found])
+        assert not re.search(r"\d", between), f"docs/{page}.md: no file is asked for the figures in {between!r}"
+        at = found + len(piece)
+    assert not re.search(r"\d", NAMES.sub("", flat[at:])), f"docs/{page}.md: no file is asked for the figures in {flat[at:]!r}"
+
+
+FACTS = (ROOT / "docs" / "original.md").read_text(encoding="utf-8")
+
+
+def test_the_facts_count_the_parameters_of_the_networks() -> None:
+    cells = {line.split("|")[1].split(" ")[1]: line for line in FACTS.splitlines() if line.startswith("| ") and line.count("|") == 6}
+    for column, task in ((3, TASKS["simple"]), (5, TASKS["random"])):
+        params = task.agent().init(np.random.default_rng(0))
+        sizes = {block: sum(p.numel() for name, p in params.items() if block_of(name) == block) for block in BLOCKS}
+        for name, size in {**sizes, "together": sum(sizes.values())}.items():
+            assert cells[name].split("|")[column].strip() == f"{size:,}", (task.name, name)
+
+
+def test_the_facts_draw_the_sprites() -> None:
+    lines = FACTS.split("```text\n")[1].split("```")[0].splitlines()
+    assert lines[0].split() == ["agent", "key"]
+    drawn = [[float(value) for value in line.split()] for line in lines[1:]]
+    agent, key = torch.tensor([row[:6] for row in drawn]), torch.tensor([row[6:] for row in drawn])
+    board = torch.full((1, 8, 8), FREE)
+    board[0, 0, 0], board[0, 0, 1] = AGENT, KEY
+    image = draw_pixels(board)[0]
+    assert torch.allclose(image[:6, :6], 2 * agent - 1)
+    assert torch.allclose(image[:6, 6:12], 2 * key - 1)
+
+
+def test_the_facts_name_real_flags() -> None:
+    known = {item.name for kind in (TrainSettings, LossSettings) for item in fields(kind)} | {"variant", "reset", "to"}
+    named = set(re.findall(r"--([a-z][a-z-]*)", FACTS))
+    assert len(named) > 15
+    assert {name.replace("-", "_") for name in named} <= known
