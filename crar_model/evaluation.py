@@ -1,6 +1,6 @@
 """Judges a model on its task's evaluation set: loss terms, figures of merit, and how its embedding relates to its base's.
 
-Sources: section 7 of docs/original.md ("judged by eye" there) and claims S2, S3 and S11, with numbers in place of the eye; the
+Sources: section 8 of docs/original.md ("judged by eye" there) and claims S2, S3 and S11, with numbers in place of the eye; the
 distance follows the released comparison of normal and transferred abstract states.
 """
 

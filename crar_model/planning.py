@@ -1,4 +1,4 @@
-"""Planning in the abstract space by looking a few steps ahead (CRAR paper section 3; section 6 of the original's facts).
+"""Planning in the abstract space by looking a few steps ahead (CRAR paper section 3; section 6 of docs/original.md).
 
 Q_plan = mean over i = 0..D of Q^i, where Q^0 = Q and Q^i(x, a) = R(x, a) + g(x, a) max_b Q^{i-1}(T(x, a), b). The
 root expands all actions, a deeper node only those with the largest Q. The learned discount is used as it is.

@@ -1,7 +1,7 @@
 """Plays the random mazes and scores agents: total reward per episode started, with intervals.
 
-Two protocols: the paper's own, 200 steps of one environment, whatever the number of episodes (section 6 of the
-original's facts), which is noisy; and whole episodes of many fresh mazes, from which an interval follows.
+Two protocols: the paper's own, 200 steps of one environment, whatever the number of episodes (section 6 of
+docs/original.md), which is noisy; and whole episodes of many fresh mazes, from which an interval follows.
 """
 
 from __future__ import annotations

@@ -91,19 +91,27 @@ class TrainSettings:
     learning_rate_decay: float = option(0.9, "factor applied every `decay_interval` updates", low=0, group="Optimiser")
     decay_interval: int = option(5_000, "updates per learning-rate epoch", low=1, group="Optimiser")
     update_rule: str = option(
-        "joint", "joint (one RMSprop step on the sum) or sequential (one step per term)", choices=("joint", "sequential"), group="Optimiser")
+        "joint", "joint (one RMSprop step on the sum) or sequential (one step per term)", choices=("joint", "sequential"), group="Optimiser"
+    )
     batch_size: int = option(32, "transitions per update", low=1, group="Optimiser")
     data_size: int = option(5_000, "transitions gathered once by a uniformly random policy", low=1, group="Data and quirks")
     rms_decay: float = option(0.9, "RMSprop decay rho of the squared gradient", low=0, group="Optimiser")
     rms_epsilon: float = option(1e-4, "RMSprop epsilon, added to the root", above=0, group="Optimiser")
     clip_norm: float = option(1.0, "gradient norm limit; 0 turns clipping off", low=0, group="Optimiser")
     clip_scope: str = option(
-        "step", "step: one norm over all tensors of a step; tensor: one norm each (tf.keras)", choices=("step", "tensor"), group="Optimiser")
+        "step", "step: one norm over all tensors of a step; tensor: one norm each (tf.keras)", choices=("step", "tensor"), group="Optimiser"
+    )
     target_interval: int = option(1_000, "updates between refreshes of the target encoder and value network", low=1, group="Optimiser")
     structure_delay: int = option(0, "updates before ball, random_pairs and consecutive are switched on", low=0)
-    terminal_last: bool = option(False, "quirk: flag the last gathered tuple as terminal, its next observation zero", group="Data and quirks")
-    legacy_astar: bool = option(False, "quirk: draw random mazes as the released code does, whose path finder rejects most solvable maps", group="Data and quirks")
-    blank_terminal: bool = option(False, "quirk: in the random mazes the observation after a terminal step is all zeros", group="Data and quirks")
+    terminal_last: bool = option(
+        False, "quirk: flag the last gathered tuple as terminal, its next observation zero", group="Data and quirks"
+    )
+    legacy_astar: bool = option(
+        False, "quirk: draw random mazes as the released code does, whose path finder rejects most solvable maps", group="Data and quirks"
+    )
+    blank_terminal: bool = option(
+        False, "quirk: in the random mazes the observation after a terminal step is all zeros", group="Data and quirks"
+    )
     planning_depth: int = option(3, "random mazes: steps of lookahead when the agent is scored", low=0, group="Scoring")
     epsilon: float = option(0.1, "random mazes: share of random actions when the agent is scored", low=0, high=1, group="Scoring")
     score_steps: int = option(200, "random mazes: steps of a validation run", low=1, group="Scoring")

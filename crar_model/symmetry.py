@@ -2,7 +2,7 @@
 
 The inverse maze negates every observation. Because the first layer is linear before its tanh, negating its
 weights (not its biases) undoes that exactly for every encoder, so the global optimum of a transfer to the
-inverse maze is known in closed form (claims, "two facts").
+inverse maze is known in closed form (docs/original.md, section 9).
 """
 
 from __future__ import annotations

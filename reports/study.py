@@ -24,24 +24,10 @@ from reports.figures.style import save_png
 from reports.markdown import render
 from reports.measure.scores import COLUMNS, negation, score_rows, scores_csv, span
 from reports.models import Judged, judge
+from reports.released_scores import released_rows
 from reports.runs import Run, outcomes, short_name
 
 TERM_COLUMNS = ("transition", "ball", "random_pairs", "consecutive", "reward", "discount", "value", "total")
-
-
-RELEASED_SCORES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("freeze, lr 5e-4", ("0.10 ± 1.35, 5/6", "0.82 ± 0.54, 5/6", "-2.32 ± 2.35, 1/6", "-4.63 ± 0.13, 0/6", "-4.73 ± 0.04, 0/6")),
-    ("reset-encoder", ("", "0.93 ± 0.37, 6/6", "", "", "-4.74 ± 0.12, 0/6")),
-    ("unfreeze", ("", "0.98 ± 0.13, 6/6", "", "", "0.89 ± 0.11, 6/6")),
-    ("omit-ball", ("", "0.93 ± 0.13, 6/6", "", "", "-3.44 ± 1.56, 0/6")),
-    ("delay-structure", ("", "-0.61 ± 1.46, 3/6", "", "", "-2.22 ± 2.59, 2/6")),
-)
-"""Released runs of 100 epochs: mean and sd over 6 seeds of the mean score of the last 10 epochs; runs whose mean is above 0."""
-
-
-def released_rows() -> list[tuple[str, ...]]:
-    """The released scores: variant, a cell a base."""
-    return [(name, *cells) for name, cells in RELEASED_SCORES]
 
 
 def write_study(

@@ -30,6 +30,7 @@ FLOORS = {
         ("runs",),
         ("measure",),
         ("claims", "data_files"),
+        ("released_scores",),
         ("figures",),
         ("interactive",),
         ("landscape", "theorem", "trajectory", "study", "many", "play"),

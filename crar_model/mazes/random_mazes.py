@@ -1,6 +1,6 @@
 """The random mazes of the study as tensors: a new 8x8 map every episode, three keys to fetch.
 
-Source: `maze_env` of the released code (section 2 of the original's facts). Maps are drawn in blocks from a
+Source: `maze_env` of the released code (section 2 of docs/original.md). Maps are drawn in blocks from a
 NumPy generator and checked by a flood fill, all at once; copies of the maze step together on any device.
 """
 

@@ -2,7 +2,7 @@
 
 A 48x48 observation is 64 tiles of 6x6 pixels, so a board is kept as 64 bytes instead of 9,216 and drawn where
 the pixels are needed. The kind of a tile tells its sign too: kind + NEGATIVE is the same tile negated, as the
-inverse maze shows it. Sprites: `maze_env` of the released code (section 2 of the original's facts).
+inverse maze shows it. Sprites: `maze_env` of the released code (section 2 of docs/original.md).
 """
 
 from __future__ import annotations

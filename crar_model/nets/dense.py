@@ -1,8 +1,8 @@
 """Dense networks as pure functions of `dict[str, Tensor]`, for one model or many members at once.
 
 Names are `block.layer.weight` with shape (*members, out, in) and `block.layer.bias` with (*members, out),
-PyTorch's own layout behind optional leading axes. Hidden layers are tanh, outputs linear (section 3 of the
-original's facts, CRAR paper appendix).
+PyTorch's own layout behind optional leading axes. Hidden layers are tanh, outputs linear (section 3 of
+docs/original.md, CRAR paper appendix).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """RMSprop with gradient clipping, per member.
 
 `p -= lr g / (sqrt(v) + eps)` with `v = rho v + (1 - rho) g^2`, gradients first scaled to norm <= clip
-(section 5 of the original's facts). On the CPU one compiled pass per tensor replaces eight; elsewhere the
+(section 5 of docs/original.md). On the CPU one compiled pass per tensor replaces eight; elsewhere the
 same arithmetic runs as tensor operations, without a host sync.
 """
 
