@@ -14,6 +14,7 @@ from torch import Tensor
 from crar_model.mazes.simple import SimpleMaze, simple_maze
 from crar_model.mazes.tiles import SIZE
 from crar_model.mazes.walks import Walk, gather_walk
+from crar_model.streams import Stream
 
 HELD_OUT_SIZE = 512
 """Transitions of the random mazes on which losses are compared."""
@@ -111,7 +112,7 @@ def held_out_batch(inverse: bool, size: int = HELD_OUT_SIZE, seed: int = HELD_OU
     """`size` transitions of a random walk in the random mazes that no training sees, in random order, so that neighbours, which
     `random_pairs` compares, are unrelated. The same transitions in both mazes; float32."""
     walk = gather_walk(seed, max(HELD_OUT_WALK, 2 * size), inverse=inverse)
-    batch = walk_batch(walk, np.random.default_rng([seed, 8]).permutation(len(walk))[:size])
+    batch = walk_batch(walk, np.random.default_rng([seed, Stream.HELD_OUT]).permutation(len(walk))[:size])
     before, after = batch.current, batch.following
     moving = (batch.observations[before] != batch.observations[after]).flatten(1).any(1)
     return dataclasses.replace(batch, states=before, moves=torch.stack((before[moving], after[moving])))

@@ -20,6 +20,7 @@ from crar_model.mazes.random_mazes import EPISODE_STEPS, Maps, RandomMazeBatch, 
 from crar_model.params import Params
 from crar_model.planning import plan_values
 from crar_model.settings import PlaySettings
+from crar_model.streams import Stream
 
 PAPER_STEPS = 200
 PAPER_RUNS = 10
@@ -72,9 +73,9 @@ def paper_scores(
         (members, copies) total reward / episodes started, float64 on the CPU.
     """
     device = next(iter(params.values())).device
-    own = [draw_maps([*seed, 6], copies * MAPS_PER_RUN, legacy_astar=how.legacy_astar) for seed in seeds]
+    own = [draw_maps([*seed, Stream.SCORE_MAPS], copies * MAPS_PER_RUN, legacy_astar=how.legacy_astar) for seed in seeds]
     maps = Maps(torch.cat([m.walls for m in own]), torch.cat([m.keys for m in own]))
-    luck = np.stack([np.random.default_rng([*seed, 7]).random((steps, copies, 2), dtype=np.float32) for seed in seeds], axis=1)
+    luck = np.stack([np.random.default_rng([*seed, Stream.LUCK]).random((steps, copies, 2), dtype=np.float32) for seed in seeds], axis=1)
     dice = torch.from_numpy(luck).to(device)  # (steps, members, copies, 2)
     games = RandomMazeBatch(len(seeds) * copies, maps=maps, inverse=inverse, device=device)
     total = torch.zeros(len(seeds) * copies, dtype=torch.float64, device=device)
@@ -117,9 +118,9 @@ def episode_scores(agent: Agent, params: Params, how: PlaySettings, *, inverse: 
     The same `how.seed` gives the same mazes and the same luck, so that two models can be compared maze by maze.
     """
     device, episodes = next(iter(params.values())).device, how.episodes
-    maps = draw_maps([how.seed, 6], episodes, legacy_astar=how.legacy_astar)
+    maps = draw_maps([how.seed, Stream.SCORE_MAPS], episodes, legacy_astar=how.legacy_astar)
     games = RandomMazeBatch(episodes, maps=maps, inverse=inverse, device=device)
-    rng = np.random.default_rng([how.seed, 7])
+    rng = np.random.default_rng([how.seed, Stream.LUCK])
     totals = torch.zeros(episodes, dtype=torch.float64, device=device)
     lengths = torch.zeros(episodes, dtype=torch.int64, device=device)
     running = torch.ones(episodes, dtype=torch.bool, device=device)
@@ -156,7 +157,7 @@ def score(agent: Agent, params: Params, *, inverse: bool, how: PlaySettings) -> 
     """Score one model; the same settings give the same mazes and the same luck, whatever the model."""
     members = {name: value.detach().unsqueeze(0) for name, value in params.items()}
     if how.protocol == "paper":
-        runs = paper_scores(agent, members, [[how.seed, 9]], how, inverse=inverse)[0]
+        runs = paper_scores(agent, members, [[how.seed, Stream.PAPER]], how, inverse=inverse)[0]
         return Score(*interval(runs), len(runs), None, None, tuple(runs.tolist()))
     found = episode_scores(agent, members, how, inverse=inverse)
     return Score(*interval(found.rewards), how.episodes, found.solved, float(found.keys.double().mean()), tuple(found.rewards.tolist()))

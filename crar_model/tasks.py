@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from crar_model.errors import UserError
 from crar_model.params import Params
 from crar_model.settings import PlaySettings, TrainSettings, from_plain
+from crar_model.streams import Stream
 
 if TYPE_CHECKING:
     import torch
@@ -210,7 +211,7 @@ class RandomMazesTask(Task):
         """One maze with its keys."""
         from crar_model.mazes.random_mazes import RandomMazeBatch, draw_maps
 
-        return RandomMazeBatch(1, maps=draw_maps([seed, 6], 1), inverse=inverse)
+        return RandomMazeBatch(1, maps=draw_maps([seed, Stream.SCORE_MAPS], 1), inverse=inverse)
 
 
 TASKS: dict[str, Task] = {}

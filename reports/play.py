@@ -20,6 +20,7 @@ from crar_model.mazes.tiles import SIZE
 from crar_model.planning import plan_values
 from crar_model.scoring import choose
 from crar_model.settings import PlaySettings
+from crar_model.streams import Stream
 from crar_model.tasks import TASKS
 
 CELL = 40
@@ -88,7 +89,7 @@ def save_episode(checkpoint: Path, out: Path, *, seed: int = 0, depth: int = 3, 
     if out.suffix.lower() != ".gif":
         raise UserError(f"--out is {out}; give a file that ends in .gif")
     model = load_checkpoint(checkpoint)
-    game, rng = model.task.game(seed, inverse=model.inverse), np.random.default_rng([seed, 7])
+    game, rng = model.task.game(seed, inverse=model.inverse), np.random.default_rng([seed, Stream.LUCK])
     if game is None:
         known = ", ".join(name for name, task in TASKS.items() if task.scored)
         raise UserError(f"{checkpoint}: a model of the {model.maze} maze, which has nothing to win; give one of: {known}")

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from crar_model.mazes.legacy import legacy_accepts
 from crar_model.mazes.tiles import AGENT, FREE, KEY, NEGATIVE, SIZE, WALL
+from crar_model.streams import Stream
 
 N_WALLS, N_KEYS = 12, 3
 ACTION_NAMES = ("down", "right", "up", "left")
@@ -97,7 +98,7 @@ def map_blocks(seed: int | Sequence[int], *, legacy_astar: bool = False) -> Iter
         seed: seed of the maps, or several integers.
         legacy_astar: quirk: accept only what the released code's uncleared path finder accepts.
     """
-    rng = np.random.default_rng([*([seed] if isinstance(seed, int) else seed), 3])
+    rng = np.random.default_rng([*([seed] if isinstance(seed, int) else seed), Stream.MAPS])
     while True:
         maps = draw_candidates(rng, BLOCK)
         if legacy_astar:

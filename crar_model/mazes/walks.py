@@ -19,6 +19,7 @@ from crar_model.files import write_atomically
 from crar_model.mazes.random_mazes import ACTION_STEPS, KEY_REWARD, START, STEP_REWARD, compact, map_blocks
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.mazes.tiles import AGENT, BLANK, FREE, KEY, NEGATIVE, SIZE, WALL
+from crar_model.streams import Stream
 
 _MOVES = np.array([row * SIZE + column for row, column in ACTION_STEPS], dtype=np.int64)
 
@@ -108,7 +109,7 @@ def gather_walk(
         blank_terminal: quirk: the observation after a terminal step is all zeros.
         terminal_last: quirk: the last tuple is flagged terminal and its next observation is all zeros.
     """
-    actions = np.random.default_rng([seed, 1]).integers(0, 4, size=size, dtype=np.uint8)
+    actions = np.random.default_rng([seed, Stream.POLICY]).integers(0, 4, size=size, dtype=np.uint8)
     current, following = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
     reward, terminal = np.empty(size, dtype=np.float32), np.empty(size, dtype=np.bool_)
     frames = np.empty((size + 2, SIZE * SIZE), dtype=np.uint8)
@@ -142,7 +143,7 @@ def gather_states(maze: SimpleMaze, seed: int, size: int, *, terminal_last: bool
         current, following, action (size,) int64 and terminal (size,) float32.
     """
     table = maze.successor.numpy()
-    action = np.random.default_rng([seed, 1]).integers(0, maze.n_actions, size=size)
+    action = np.random.default_rng([seed, Stream.POLICY]).integers(0, maze.n_actions, size=size)
     states = np.empty(size + 1, dtype=np.int64)
     states[0] = maze.start
     for step in range(size):

@@ -20,6 +20,7 @@ from crar_model.mazes.tiles import SIZE, negated
 from crar_model.mazes.walks import gather_states, gather_walk
 from crar_model.params import Params, select
 from crar_model.settings import TrainSettings
+from crar_model.streams import Stream
 
 DRAWS = 1_000
 """Updates whose batches are drawn at once, from a generator of their own."""
@@ -44,7 +45,7 @@ class _Draws:
     def block(self, block: int) -> Tensor:
         """(members, DRAWS * batch) int64."""
         shape = (DRAWS, self.batch_size)
-        draws = np.stack([np.random.default_rng([seed, 2, block]).integers(0, self.data_size, shape) for seed in self.seeds])
+        draws = np.stack([np.random.default_rng([seed, Stream.BATCHES, block]).integers(0, self.data_size, shape) for seed in self.seeds])
         return torch.from_numpy(draws).flatten(1)
 
 

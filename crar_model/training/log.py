@@ -38,12 +38,14 @@ class LossLog:
         self.rows: dict[tuple[int, int], np.ndarray[Any, Any]] = {}
         self.tensorboard = tensorboard
         self._writers: dict[int, Any] = {}
+        self._last: dict[int, int] = {}
 
     def restore(self, first_member: int, updates: Sequence[int], values: Sequence[np.ndarray[Any, Any]]) -> None:
         """Take over the rows of a saved shard, (members, terms) per update, whose events TensorBoard has."""
         for update, table in zip(updates, values, strict=True):
             for k, row in enumerate(table):
                 self.rows[first_member + k, update] = row
+                self._last[first_member + k] = update
 
     def add(self, first_member: int, update: int, table: np.ndarray[Any, Any]) -> None:
         """Add the (members, terms) values of one shard at one update."""
@@ -60,7 +62,7 @@ class LossLog:
             from torch.utils.tensorboard import SummaryWriter  # a second to import, so only where it is used
 
             folder = self.folder / "tensorboard" / f"member-{member}"
-            self._writers[member] = SummaryWriter(str(folder), purge_step=update)
+            self._writers[member] = SummaryWriter(str(folder), purge_step=self._last.get(member, update - 1) + 1)
         return self._writers[member]
 
     def write(self) -> None:

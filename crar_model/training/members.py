@@ -16,6 +16,7 @@ from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
 from crar_model.params import Params, select
 from crar_model.settings import TrainSettings, from_plain, to_plain
+from crar_model.streams import Stream
 from crar_model.symmetry import negate_first_layer
 from crar_model.tasks import Task, task_named
 from crar_model.training.variants import BASE, VARIANTS, Variant
@@ -143,7 +144,7 @@ def start_parameters(plan: Plan, member: Member) -> tuple[Params, Checkpoint | N
     agent = plan.task.agent()
     base = load_checkpoint(Path(member.base)) if member.base else None
     if base is None or plan.variant.start == "fresh":
-        return agent.init(np.random.default_rng([member.seed, 0])), base
+        return agent.init(np.random.default_rng([member.seed, Stream.WEIGHTS])), base
     params = {name: value.clone() for name, value in base.parameters.items()}
     if plan.variant.start == "negated":
         params = negate_first_layer(params)
@@ -153,7 +154,7 @@ def start_parameters(plan: Plan, member: Member) -> tuple[Params, Checkpoint | N
 
 
 def _new_encoder(agent: Agent, params: Params, seed: int, how: str) -> Params:
-    rng = np.random.default_rng([seed, 0])
+    rng = np.random.default_rng([seed, Stream.WEIGHTS])
     if how == "glorot":
         return select(agent.init(rng), ("encoder",))
     return {

@@ -11,14 +11,17 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from crar_model import __version__
 from crar_model.checkpoints import load_checkpoint, load_plain
@@ -28,13 +31,8 @@ from crar_model.settings import from_plain, to_plain
 from crar_model.training.log import LossLog, logged
 from crar_model.training.members import Member, Plan
 from crar_model.training.shard import ShardJob, shard_process, train_shard
+from crar_model.training.trainer import kept_rows
 from crar_model.training.variants import variant_named
-
-fcntl: Any
-try:
-    import fcntl
-except ImportError:  # not a Unix
-    fcntl = None
 
 MAY_CHANGE = ("updates", "workers", "checkpoint_interval", "snapshots", "device")
 """Settings that a resumed run may have otherwise: they do not touch the trajectory."""
@@ -68,26 +66,28 @@ def run_plan(plan: Plan, folder: Path, *, resume: bool = False, progress: Progre
         UserError: when the folder holds another run, another process trains in it, it cannot be written, or the device is not there.
     """
     _check_device(plan.settings.device)
-    shards = _prepare(plan, folder, resume)
+    described = _describe(plan)  # names an unusable base before anything is written
+    _check_folder(folder, resume)
     with _only_writer(folder):
-        return _run(plan, folder, shards, progress, tensorboard)
+        return _run(plan, folder, _prepare(plan, described, folder, resume), progress, tensorboard)
 
 
 @contextmanager
 def _only_writer(folder: Path) -> Iterator[None]:
     """Keep other processes from training in the folder; the system drops the lock when the process ends, however it ends."""
-    if fcntl is None:  # no such locks on this system
-        yield
-        return
-    (folder / "state").mkdir(exist_ok=True)
-    handle = os.open(folder / "state" / "lock", os.O_CREAT | os.O_RDWR)
+    path = folder / "state" / "lock"
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, timeout=0)
+        lock.acquire()
+    except Timeout as error:
         raise UserError(f"{folder}: another process trains there; wait for it or choose another --out") from error
+    except OSError as error:
+        raise UserError(f"{folder}: cannot write ({error.strerror or error}); free some space or choose another folder") from error
+    try:
+        yield
     finally:
-        os.close(handle)
+        lock.release()
 
 
 def _run(plan: Plan, folder: Path, shards: list[ShardJob], progress: Progress | None, tensorboard: bool) -> RunResult:
@@ -96,7 +96,8 @@ def _run(plan: Plan, folder: Path, shards: list[ShardJob], progress: Progress | 
     for job in shards:
         if job.state_path.exists():
             state = load_plain(job.state_path)
-            log.restore(job.first, state["log_updates"], list(state["log_values"].numpy()))
+            rows = kept_rows(state, plan.settings)
+            log.restore(job.first, state["log_updates"][:rows], list(state["log_values"].numpy()[:rows]))
             updates[job.index] = int(state["update"])
     diverged: dict[int, int] = {}
     everything = plan.settings.updates * len(plan.members)
@@ -119,7 +120,7 @@ def _run(plan: Plan, folder: Path, shards: list[ShardJob], progress: Progress | 
         log.close()
     paths = tuple(folder / f"member-{k}.pt" for k in range(len(plan.members)))
     for k, path in enumerate(paths):
-        at = load_checkpoint(path).info["diverged_at"]
+        at = load_plain(path)["info"]["diverged_at"]  # read as it is: what has diverged need not be a usable model
         if at >= 0:
             diverged[k] = at
     return RunResult(folder, paths, diverged, finished)
@@ -136,22 +137,27 @@ def _check_device(name: str) -> None:
         raise UserError(f"--device is {name!r}, but this PyTorch finds no CUDA GPU; use --device cpu")
 
 
-def _prepare(plan: Plan, folder: Path, resume: bool) -> list[ShardJob]:
-    """Write or check `run.json` and split the members; a resumed run keeps its split."""
-    record = folder / "run.json"
-    described = _describe(plan)
-    if record.exists():
+def _check_folder(folder: Path, resume: bool) -> None:
+    """Refuse a folder before anything is written to it."""
+    if (folder / "run.json").exists():
         if not resume:
             raise UserError(f"{folder}: holds a run already; add --resume to continue it or choose another --out")
+    elif resume:
+        raise UserError(f"{folder}: there is no run to resume (run.json is missing); leave --resume out to start one")
+    elif folder.exists() and (not folder.is_dir() or any(path.name != "state" for path in folder.iterdir())):
+        raise UserError(f"{folder}: exists and is not a run folder; choose an empty or new --out")
+
+
+def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) -> list[ShardJob]:
+    """Write or check `run.json` and split the members; a resumed run keeps its split. The folder is locked."""
+    _check_folder(folder, resume)  # again: another process may have begun a run since
+    record = folder / "run.json"
+    if record.exists():
         before = read_run(folder)
         changed = _differences(before, described)
         if changed:
             raise UserError(f"{folder}: the run there differs in {', '.join(changed)}; give the same settings or another --out")
         described["shards"] = before["shards"]
-    elif resume:
-        raise UserError(f"{folder}: there is no run to resume (run.json is missing); leave --resume out to start one")
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: exists and is not a run folder; choose an empty or new --out")
     write_text(record, json.dumps(described, indent=1) + "\n")
     jobs, first = [], 0
     for index, count in enumerate(described["shards"]):
@@ -249,41 +255,76 @@ def _run_here(job: ShardJob, receive: Callable[[int, str, dict[str, Any]], None]
         torch.set_flush_denormal(False)
 
 
+GRACE = 20.0
+"""Seconds that a worker has, once told to stop, to save what it has."""
+
+
 def _run_processes(shards: list[ShardJob], receive: Callable[[int, str, dict[str, Any]], None]) -> bool:
+    """Train every shard in a process of its own. Whatever happens here, no worker outlives the call."""
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    processes, finished = [], [False] * len(shards)
+    processes: list[BaseProcess] = []
     pipes: dict[Any, int] = {}
-    for job in shards:
-        ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=shard_process, args=(job, theirs, stop), daemon=True)
-        process.start()
-        theirs.close()
-        processes.append(process)
-        pipes[ours] = job.index
-    problem: UserError | None = None
-    with _stopped_by_signals(stop):
-        while pipes:
-            for ready in wait(list(pipes)):
-                pipe: Any = ready
-                try:
-                    index, kind, content = pipe.recv()
-                except EOFError:
-                    index = pipes.pop(pipe)
-                    processes[index].join()
-                    if processes[index].exitcode and problem is None:
-                        problem = UserError(f"worker {index} died (exit code {processes[index].exitcode}); go on with --resume")
-                        stop.set()
-                    continue
-                if kind == "done":
-                    finished[index] = content["finished"]
-                elif kind == "failed":
-                    if not content["user"]:
-                        raise RuntimeError(f"worker {index} failed:\n{content['text']}")
-                    problem = problem or UserError(content["text"])
+    try:
+        for job in shards:
+            ours, theirs = context.Pipe(duplex=False)
+            process = context.Process(target=shard_process, args=(job, theirs, stop), daemon=True)
+            process.start()
+            theirs.close()
+            processes.append(process)
+            pipes[ours] = job.index
+        with _stopped_by_signals(stop):
+            return _listen(processes, pipes, stop, receive)
+    finally:
+        stop.set()
+        _end(processes, pipes)
+
+
+def _listen(
+    processes: Sequence[BaseProcess], pipes: dict[Any, int], stop: Any, receive: Callable[[int, str, dict[str, Any]], None]
+) -> bool:
+    """Take the workers' reports until all have ended; True when all have finished."""
+    finished, problem = [False] * len(processes), None
+    while pipes:
+        for ready in wait(list(pipes)):
+            pipe: Any = ready
+            try:
+                index, kind, content = pipe.recv()
+            except EOFError:
+                index = pipes.pop(pipe)
+                processes[index].join()
+                if processes[index].exitcode and problem is None:
+                    problem = UserError(f"worker {index} died (exit code {processes[index].exitcode}); go on with --resume")
                     stop.set()
-                else:
-                    receive(index, kind, content)
+                continue
+            if kind == "done":
+                finished[index] = content["finished"]
+            elif kind == "failed":
+                if not content["user"]:
+                    raise RuntimeError(f"worker {index} failed:\n{content['text']}")
+                problem = problem or UserError(content["text"])
+                stop.set()
+            else:
+                receive(index, kind, content)
     if problem is not None:
         raise problem
     return all(finished)
+
+
+def _end(processes: Sequence[BaseProcess], pipes: dict[Any, int]) -> None:
+    """Wait for workers that were told to stop, reading what they still say so that none waits for a reader; then terminate, then kill."""
+    deadline = time.monotonic() + GRACE
+    while pipes and time.monotonic() < deadline:
+        for ready in wait(list(pipes), timeout=0.2):
+            pipe: Any = ready
+            try:
+                pipe.recv()
+            except (EOFError, OSError):
+                pipes.pop(pipe)
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+    for end in (BaseProcess.terminate, BaseProcess.kill):
+        for process in processes:
+            if process.is_alive():
+                end(process)
+                process.join(5.0)

@@ -15,6 +15,7 @@ import torch
 from crar_model.losses import loss_terms, total
 from crar_model.nets.rmsprop import RMSpropSettings
 from crar_model.params import Params, block_of, select
+from crar_model.settings import TrainSettings
 from crar_model.training.members import Plan, start_parameters
 from crar_model.training.update_rules import apply_update, empty_slots, plan_steps, touched
 
@@ -28,6 +29,7 @@ class Trainer:
         alive: (members,) bool on the device; False froze the member because its gradient was not finite.
         diverged_at: update at which each member's divergence was noticed, -1 for none.
         log_updates, log_values: updates and (members, columns) arrays of the log.
+        tail: what the last row of a run of no multiple of the log interval replaced, for when the run is extended beyond it.
         best: parameters of every member at its best score, empty where the maze has none; best_score, best_update: when.
     """
 
@@ -64,6 +66,7 @@ class Trainer:
         self.data = self.task.data(settings, [member.seed for member in plan.members], self.device, bases)
         self.evaluation = self.task.batch(inverse=settings.inverse, dtype=torch.float32).to(self.device, torch.float32)
         self.data.new_target(self.target)
+        self.tail: dict[str, Any] = {}
 
     def _target_copy(self) -> Params:
         return {name: value.detach().clone() for name, value in select(self.params, ("encoder", "value")).items()}
@@ -92,6 +95,8 @@ class Trainer:
                 self.record()
             self.one_update()
         if self.finished:
+            if self.update % self.settings.log_interval and not self.tail:
+                self.tail = self._best_state() | {"update": self.update, "diverged_at": list(self.diverged_at)}
             self.record()
 
     @property
@@ -147,14 +152,23 @@ class Trainer:
             "alive": self.alive.cpu().clone(),
             "diverged_at": list(self.diverged_at),
             "log_updates": list(self.log_updates),
-            "best": {name: value.cpu().clone() for name, value in self.best.items()},
-            "best_score": list(self.best_score),
-            "best_update": list(self.best_update),
+            **self._best_state(),
+            "tail": self.tail,
             "log_values": torch.from_numpy(np.stack(self.log_values)) if self.log_values else torch.zeros(0),
         }
 
+    def _best_state(self) -> dict[str, Any]:
+        return {
+            "best": {name: value.cpu().clone() for name, value in self.best.items()},
+            "best_score": list(self.best_score),
+            "best_update": list(self.best_update),
+        }
+
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state`, bit for bit."""
+        """Continue from :meth:`state`, bit for bit; a run that goes beyond where it ended, as if it had not ended there."""
+        rows = kept_rows(state, self.settings)
+        if rows < len(state["log_updates"]):
+            state = {**state, **state.get("tail", {}), "update": state["update"], "tail": {}}
         with torch.no_grad():
             for name, value in state["params"].items():
                 self.params[name].copy_(value)
@@ -171,5 +185,14 @@ class Trainer:
         self.best_update = [int(update) for update in state.get("best_update", self.best_update)]
         self.update = int(state["update"])
         self.diverged_at = [int(update) for update in state["diverged_at"]]
-        self.log_updates = [int(update) for update in state["log_updates"]]
-        self.log_values = list(state["log_values"].numpy()) if self.log_updates else []
+        self.log_updates = [int(update) for update in state["log_updates"][:rows]]
+        self.log_values = list(state["log_values"].numpy()[:rows]) if self.log_updates else []
+        self.tail = dict(state.get("tail", {}))
+
+
+def kept_rows(state: dict[str, Any], settings: TrainSettings) -> int:
+    """How many rows of a saved state's log belong to a run with these settings: the last one does not when it was written only because
+    the run ended there, and the run now goes on."""
+    updates = state["log_updates"]
+    ended_there = bool(updates) and updates[-1] % settings.log_interval != 0 and updates[-1] < settings.updates
+    return len(updates) - ended_there

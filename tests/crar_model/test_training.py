@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -12,16 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.settings import TrainSettings, from_plain, to_plain
 from crar_model.tasks import SimpleMazeTask
+from crar_model.training import runner
 from crar_model.training.log import ABOUT, logged, read_losses
 from crar_model.training.members import Member, Plan, base_plan
 from crar_model.training.runner import plan_of, run_plan, with_updates
 from crar_model.training.trainer import Trainer
-from crar_model.training.variants import variant_named
+from crar_model.training.variants import VARIANTS, variant_named
 
 QUICK = TrainSettings(updates=60, log_interval=20, checkpoint_interval=20, workers=1)
 LOGGED = logged(SimpleMazeTask())
@@ -99,8 +102,8 @@ def test_delay_of_the_structure_terms(base_run: Path) -> None:
     """Until the delay is over the run equals one without the three terms; afterwards it does not."""
     member = (Member(0, 1e-3, str(base_run / "member-0.pt")),)
     free = dataclasses.replace(QUICK.loss, ball_weight=0.0, random_pairs_weight=0.0, beta=0.0)
-    delayed = Trainer(Plan(dataclasses.replace(QUICK, structure_delay=10), member, "delay-structure"))
-    without = Trainer(Plan(dataclasses.replace(QUICK, loss=free), member, "freeze"))
+    delayed = Trainer(Plan(dataclasses.replace(QUICK, structure_delay=10), member, VARIANTS["delay-structure"]))
+    without = Trainer(Plan(dataclasses.replace(QUICK, loss=free), member, VARIANTS["freeze"]))
     for trainer in (delayed, without):
         trainer.advance(10)
     assert torch.equal(delayed.params["encoder.0.weight"], without.params["encoder.0.weight"])
@@ -186,12 +189,12 @@ def test_two_workers_equal_one(tmp_path: Path, base_run: Path) -> None:
 def test_a_diverging_member_is_frozen_and_named_while_the_others_go_on(tmp_path: Path, base_run: Path) -> None:
     settings = dataclasses.replace(QUICK, updates=40, clip_norm=0.0)
     base = str(base_run / "member-0.pt")
-    plan = Plan(settings, (Member(0, 1e-4, base), Member(0, 1e38, base), Member(0, 1e-4, base)), "unfreeze")
+    plan = Plan(settings, (Member(0, 1e-4, base), Member(0, 1e38, base), Member(0, 1e-4, base)), VARIANTS["unfreeze"])
     result = run_plan(plan, tmp_path / "run", tensorboard=False)
     assert list(result.diverged) == [1]
     assert load_checkpoint(tmp_path / "run" / "member-0.pt").updates == 40
     assert same(tmp_path / "run" / "member-0.pt", tmp_path / "run" / "member-2.pt")
-    alone = Plan(settings, (Member(0, 1e-4, base),), "unfreeze")
+    alone = Plan(settings, (Member(0, 1e-4, base),), VARIANTS["unfreeze"])
     run_plan(alone, tmp_path / "alone", tensorboard=False)
     assert same(tmp_path / "run" / "member-0.pt", tmp_path / "alone" / "member-0.pt")
 
@@ -250,12 +253,77 @@ def test_worker_processes_end_with_their_parent(tmp_path: Path) -> None:
     pytest.fail("workers outlived their parent")
 
 
-def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
-    fcntl = pytest.importorskip("fcntl")
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_a_second_process_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     plan = base_plan(dataclasses.replace(QUICK, updates=20), 1)
     run_plan(plan, tmp_path / "run", tensorboard=False)
-    with (tmp_path / "run" / "state" / "lock").open("rb") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    with FileLock(tmp_path / "run" / "state" / "lock"):
+        before = contents(tmp_path / "run")
         with pytest.raises(UserError, match="another process"):
             run_plan(with_updates(plan, 40), tmp_path / "run", resume=True, tensorboard=False)
+        assert contents(tmp_path / "run") == before
     assert run_plan(with_updates(plan, 40), tmp_path / "run", resume=True, tensorboard=False).finished
+
+
+def test_a_refused_run_leaves_no_folder(tmp_path: Path, base_run: Path) -> None:
+    plan = dataclasses.replace(plan_of(base_run), members=(Member(0, 1e-4, str(tmp_path / "gone.pt")),))
+    with pytest.raises(UserError, match=r"gone\.pt"):
+        run_plan(plan, tmp_path / "run", tensorboard=False)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("failure", [UserError("no space left"), ValueError("a bug in a callback"), KeyboardInterrupt()])
+def test_no_worker_trains_on_after_its_parent_failed(failure: BaseException, tmp_path: Path) -> None:
+    plan = base_plan(dataclasses.replace(QUICK, updates=10**6, workers=2, checkpoint_interval=10**6), 2)
+
+    def broken(done: int, everything: int) -> None:
+        if done:
+            raise failure
+
+    with pytest.raises(type(failure)):
+        run_plan(plan, tmp_path / "run", tensorboard=False, progress=broken)
+    assert not multiprocessing.active_children()
+    with FileLock(tmp_path / "run" / "state" / "lock", timeout=0):
+        assert load_checkpoint(tmp_path / "run" / "member-1.pt").updates > 0  # told to stop, they saved what they had
+
+
+def test_a_worker_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "GRACE", 0.3)
+    deaf = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+    deaf.start()
+    runner._end([deaf], {})
+    assert not deaf.is_alive()
+
+
+@pytest.mark.parametrize("rate", [1e38, 3e38])
+def test_a_rate_beyond_all_numbers_is_a_diverged_member(rate: float, tmp_path: Path, base_run: Path) -> None:
+    """Whether its gradient or its parameters would stop being finite first."""
+    base = str(base_run / "member-0.pt")
+    settings = dataclasses.replace(QUICK, updates=30)
+    plan = Plan(settings, (Member(0, 1e-4, base), Member(0, rate, base)), VARIANTS["freeze"])
+    result = run_plan(plan, tmp_path / "run", tensorboard=False)
+    assert list(result.diverged) == [1]
+    assert load_checkpoint(tmp_path / "run" / "member-1.pt").info["diverged_at"] >= 0
+    run_plan(dataclasses.replace(plan, members=plan.members[:1]), tmp_path / "alone", tensorboard=False)
+    assert same(tmp_path / "run" / "member-0.pt", tmp_path / "alone" / "member-0.pt")
+
+
+def test_a_finished_run_is_extended_as_if_it_had_not_ended(tmp_path: Path, random_settings: TrainSettings) -> None:
+    """Its last row and validation, at an update that is no multiple of the log interval, are those of its end only."""
+    for name, settings in (("table", QUICK), ("scored", dataclasses.replace(random_settings, log_interval=3))):
+        plan = base_plan(dataclasses.replace(settings, updates=4, log_interval=3, checkpoint_interval=2), 1)
+        whole, parts = tmp_path / f"{name}-whole", tmp_path / f"{name}-parts"
+        run_plan(with_updates(plan, 8), whole, tensorboard=False)
+        run_plan(plan, parts, tensorboard=False)
+        assert [row.split(",")[4] for row in (parts / "losses.csv").read_text().splitlines()[1:]] == ["0", "3", "4"]
+        run_plan(with_updates(plan, 8), parts, resume=True, tensorboard=False)
+        assert (parts / "losses.csv").read_text() == (whole / "losses.csv").read_text()
+        assert same(parts / "member-0.pt", whole / "member-0.pt")
+        if name == "scored":
+            ends = [load_checkpoint(folder / "best-0.pt") for folder in (parts, whole)]
+            assert ends[0].updates == ends[1].updates
+            assert ends[0].info["score"] == ends[1].info["score"]
+            assert same(parts / "best-0.pt", whole / "best-0.pt")
