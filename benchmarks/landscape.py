@@ -30,13 +30,13 @@ from torch import Tensor, nn
 from benchmarks.training import best_rate, matmul_rate
 from crar_model.agents import DenseAgent
 from crar_model.files import write_text
-from crar_model.losses import loss_terms, total
+from crar_model.losses import FOLLOWED, loss_terms, total
 from crar_model.params import DYNAMICS, Params, select
 from landscape_tools.planes import sample_plane
 from landscape_tools.points import difference
 from landscape_tools.products import sample_product
 from reports.measure.second_opinion import PointModel
-from reports.measure.subject import FOLLOWED, load_subject
+from reports.measure.subject import load_subject
 from reports.samples import BASE, FAILED
 
 SIDE = 25

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crar_model.agents import ConvAgent
+from crar_model.losses import FOLLOWED
 from crar_model.mazes.tiles import draw_pixels
 from crar_model.mazes.walks import gather_walk
 from crar_model.nets._tile_index import index_tiles
@@ -25,7 +26,6 @@ from crar_model.nets.conv import Conv, Layers
 from crar_model.tasks import default_settings
 from crar_model.training.members import base_plan
 from crar_model.training.trainer import Trainer
-from crar_model.training.update_rules import SEQUENCE
 
 BATCH = 32
 DATA = 20_000
@@ -104,7 +104,7 @@ def plain_updates(rule: str, updates: int) -> Callable[[], None]:
     rewards = torch.from_numpy(walk.reward)
     live = 1 - torch.from_numpy(walk.terminal).float()
     optimisers = {
-        term: torch.optim.RMSprop(params, lr=5e-4, alpha=0.9, eps=1e-4) for term in (SEQUENCE if rule == "sequential" else ("sum",))
+        term: torch.optim.RMSprop(params, lr=5e-4, alpha=0.9, eps=1e-4) for term in (FOLLOWED if rule == "sequential" else ("sum",))
     }
 
     def near(a: Tensor, b: Tensor) -> Tensor:
@@ -143,9 +143,9 @@ def plain_updates(rule: str, updates: int) -> Callable[[], None]:
             s, s_next = images[data["current"][rows]], images[data["following"][rows]]
             if rule == "joint":
                 x, x_next = nets["encoder"](s), nets["encoder"](s_next)
-                step(torch.stack([term(name, s, s_next, x, x_next, rows) for name in SEQUENCE]).sum(), optimisers["sum"])
+                step(torch.stack([term(name, s, s_next, x, x_next, rows) for name in FOLLOWED]).sum(), optimisers["sum"])
                 continue
-            for name in SEQUENCE:
+            for name in FOLLOWED:
                 step(term(name, s, s_next, nets["encoder"](s), None, rows), optimisers[name])
 
     assert settings.double_q

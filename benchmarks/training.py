@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from benchmarks import random_training
 from crar_model.agents import DenseAgent
 from crar_model.files import write_text
+from crar_model.losses import FOLLOWED
 from crar_model.mazes.simple import simple_maze
 from crar_model.mazes.walks import gather_states
 from crar_model.nets import dense
@@ -36,7 +37,6 @@ from crar_model.settings import LossSettings, TrainSettings
 from crar_model.training import update_rules
 from crar_model.training.members import base_plan
 from crar_model.training.trainer import Trainer
-from crar_model.training.update_rules import SEQUENCE
 
 MEMBERS = (1, 6, 36)
 RULES = ("joint", "sequential")
@@ -75,7 +75,7 @@ def update_gflop(rule: str) -> float:
     encoder, states, batch = macs(agent.encoder), simple_maze().n_states, 32
     encoder_pass = states * (3 * encoder - agent.encoder[0] * agent.encoder[1])
     heads = 3 * batch * (macs(agent.transition_net) + 2 * macs(agent.reward_net) + macs(agent.value_net))
-    passes = 1 if rule == "joint" else len(SEQUENCE)
+    passes = 1 if rule == "joint" else len(FOLLOWED)
     return 2 * (passes * encoder_pass + heads) / 1e9
 
 
@@ -108,7 +108,7 @@ def _plain_updates(rule: str, updates: int) -> Callable[[], None]:
     def optimiser() -> torch.optim.RMSprop:
         return torch.optim.RMSprop(params, lr=5e-4, alpha=0.9, eps=1e-4)
 
-    optimisers = {term: optimiser() for term in SEQUENCE} if rule == "sequential" else {"sum": optimiser()}
+    optimisers = {term: optimiser() for term in FOLLOWED} if rule == "sequential" else {"sum": optimiser()}
 
     def term(name: str, x: Tensor, x_next: Tensor | None, s_next: Tensor, action: Tensor) -> Tensor:
         joined = torch.cat((x, torch.nn.functional.one_hot(action, 4).float()), 1)
@@ -141,9 +141,9 @@ def _plain_updates(rule: str, updates: int) -> Callable[[], None]:
             s, s_next, action = observations[walk["current"][picks]], observations[walk["following"][picks]], walk["action"][picks]
             if rule == "joint":  # both observations encoded once, in one pass
                 x, x_next = nets["encoder"](torch.cat((s, s_next))).split(32)
-                step(torch.stack([weights[n] * term(n, x, x_next, s_next, action) for n in SEQUENCE]).sum(), optimisers["sum"])
+                step(torch.stack([weights[n] * term(n, x, x_next, s_next, action) for n in FOLLOWED]).sum(), optimisers["sum"])
             else:
-                for name in SEQUENCE:
+                for name in FOLLOWED:
                     step(term(name, nets["encoder"](s), None, s_next, action), optimisers[name])
 
     return run

@@ -18,6 +18,10 @@ from crar_model.params import Params
 from crar_model.settings import LossSettings
 
 TERMS = ("transition", "reward", "discount", "ball", "random_pairs", "consecutive", "value", "interpret")
+FOLLOWED = tuple(term for term in TERMS if term != "interpret")
+"""Terms that training follows, in the order of the released code's steps; `interpret` is logged only."""
+SHOWN = (*FOLLOWED, "total")
+"""What tables and figures have."""
 STRUCTURE_TERMS = ("ball", "random_pairs", "consecutive")
 """Terms that look at the embedding alone; `delay-structure` switches them off at first."""
 TERM_BLOCKS = {

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from crar_model.losses import FOLLOWED
+
 HOLDS, EXCEPTIONS, FAILS, UNDECIDED = "holds", "holds with exceptions", "does not hold", "undecided"
 Plain = dict[str, Any]
 SUCCESS = 0.0
 """A score above this counts as a successful model (section 8 of docs/original.md)."""
-STRUCTURE = ("transition", "reward", "discount", "ball", "random_pairs", "consecutive")
+COMPARED = tuple(term for term in FOLLOWED if term != "value")
+"""Terms that do not depend on bootstrap values."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ def _s2_sample(d: Plain) -> tuple[str, str]:
 
 
 def _ratios(d: Plain) -> dict[str, float]:
-    return {t: d["failed_terms"][t] / max(d["optimum_terms"][t], 1e-6) for t in STRUCTURE}
+    return {t: d["failed_terms"][t] / max(d["optimum_terms"][t], 1e-6) for t in COMPARED}
 
 
 def _s3_sample(d: Plain) -> tuple[str, str]:

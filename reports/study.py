@@ -12,6 +12,7 @@ from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import Metric, Score
 from crar_model.files import write_text
+from crar_model.losses import SHOWN
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.settings import PlaySettings
 from crar_model.training.runner import read_run
@@ -26,8 +27,6 @@ from reports.measure.scores import COLUMNS, negation, score_rows, scores_csv, sp
 from reports.models import Judged, judge
 from reports.released_scores import released_rows
 from reports.runs import Run, outcomes, short_name
-
-TERM_COLUMNS = ("transition", "ball", "random_pairs", "consecutive", "reward", "discount", "value", "total")
 
 
 def write_study(
@@ -104,7 +103,7 @@ def write_study(
         "study.md", folder / "report.md", command=command, task=task, sampling=task.sampling, how=how, bases=bases, runs=runs,
         everything=everything, rows=[row for run in runs for row in outcome_rows(run)], names=[_words(name) for name in names], own_names=[f"its {_words(name)}" for name in names],
         score_columns=COLUMNS, score_rows=[row for run in everything for row in score_rows(run)] if task.scored else [],
-        negations=negations, columns=list(TERM_COLUMNS), model_rows=[_row(one) for run, kind, one in models if kind == "last"], shown=model,
+        negations=negations, columns=list(SHOWN), model_rows=[_row(one) for run, kind, one in models if kind == "last"], shown=model,
         origin=origin, match=model.evaluation.match, landscape=landscape, maze=maze,
         released=released_rows() if task.released_scores else [],
     )  # fmt: skip
@@ -173,7 +172,7 @@ def _row(model: Judged) -> tuple[object, ...]:
     return (
         short_name(model.path),
         model.checkpoint.info.get("variant", "?"),
-        *(figures.terms[name] for name in TERM_COLUMNS),
+        *(figures.terms[name] for name in SHOWN),
         *(figure_of_merit(value) for value in figures.metrics.values()),
         match.verdict if match else "",
         match.residual_edges if match else "",

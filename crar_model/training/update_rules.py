@@ -14,13 +14,11 @@ from torch import Tensor
 
 from crar_model.agents import Agent
 from crar_model.batches import Batch
-from crar_model.losses import STRUCTURE_TERMS, TERM_BLOCKS, loss_terms, total
+from crar_model.losses import FOLLOWED, STRUCTURE_TERMS, TERM_BLOCKS, loss_terms, total
 from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step
 from crar_model.params import Params, block_of
 from crar_model.settings import LossSettings
 
-SEQUENCE = ("transition", "reward", "discount", "ball", "random_pairs", "consecutive", "value")
-"""Order of the steps in the released code."""
 Slots = dict[str, dict[str, Tensor]]
 
 
@@ -45,7 +43,7 @@ def plan_steps(rule: str, settings: LossSettings, *, structure: bool = True, pai
     if paired:
         return (Step(("pairing",), "pairing", 1.0),)
     weights = settings.weights()
-    terms = tuple(term for term in SEQUENCE if weights[term] > 0 and (structure or term not in STRUCTURE_TERMS))
+    terms = tuple(term for term in FOLLOWED if weights[term] > 0 and (structure or term not in STRUCTURE_TERMS))
     if rule == "joint":
         return (Step(terms, "joint", 1.0),)
     return tuple(Step((term,), "reward" if term == "discount" else term, weights[term]) for term in terms)

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from crar_model.losses import FOLLOWED
 from reports.figures.style import TERM_COLORS, house_style
-
-SHOWN = ("transition", "reward", "discount", "ball", "random_pairs", "consecutive", "value")
 
 
 def losses_figure(panels: Sequence[tuple[str, dict[str, np.ndarray[Any, Any]]]], what: str) -> Figure:
@@ -25,7 +24,7 @@ def losses_figure(panels: Sequence[tuple[str, dict[str, np.ndarray[Any, Any]]]],
         grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (title, columns) in zip(grid, panels, strict=True):
             updates = np.unique(columns["update"])
-            for term in SHOWN:
+            for term in FOLLOWED:
                 spread = [columns[term][columns["update"] == update] for update in updates]
                 low, middle, high = (np.array([f(values) for values in spread]) for f in (np.nanmin, np.nanmedian, np.nanmax))
                 floor = 1e-8  # a logarithmic axis cannot show 0

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, Match, Score, embed, evaluate, mean_move
+from crar_model.losses import SHOWN
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.params import DYNAMICS, Params, select
 from crar_model.settings import PlaySettings
@@ -23,7 +24,7 @@ from reports.measure.minimum import Minimum, examine
 from reports.measure.paths import Effort, Passage, find_passage
 from reports.measure.release import Released, adapted_and_released
 from reports.measure.shifts import Shift, landscape_shifts
-from reports.measure.subject import SHOWN, Subject
+from reports.measure.subject import Subject
 from reports.measure.surface import encoder_dynamics
 from reports.threads import cores, torch_threads
 

@@ -26,11 +26,6 @@ from landscape_tools.alignment import HiddenLayer, align, dense_chain
 from landscape_tools.composite import Composite
 from landscape_tools.points import unflatten
 
-FOLLOWED = tuple(term for term in TERMS if term != "interpret")
-"""Terms that training follows."""
-SHOWN = (*FOLLOWED, "total")
-"""Terms that reports draw."""
-
 
 @dataclass(frozen=True)
 class Subject:

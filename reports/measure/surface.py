@@ -9,11 +9,12 @@ import xarray as xr
 from torch import Tensor
 
 from crar_model.errors import UserError
+from crar_model.losses import FOLLOWED, SHOWN
 from crar_model.params import Params, select
 from landscape_tools.points import difference, norm
 from landscape_tools.products import sample_product
 from landscape_tools.sampling import Progress
-from reports.measure.subject import FOLLOWED, SHOWN, Subject
+from reports.measure.subject import Subject
 
 SPAN = (-0.25, 1.25)
 """Both axes: 0 is the failed model, 1 the global optimum's encoder and the dynamics adapted to the failed embedding."""

@@ -13,6 +13,7 @@ from PIL import Image
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import evaluate
+from crar_model.losses import SHOWN
 from crar_model.settings import LossSettings, TrainSettings
 from crar_model.training.members import base_plan, transfer_plan
 from crar_model.training.runner import run_plan
@@ -20,7 +21,7 @@ from reports.landscape import write_landscape
 from reports.many import write_claims
 from reports.markdown import table
 from reports.measure.dissection import LandscapeOptions
-from reports.measure.subject import SHOWN, load_subject
+from reports.measure.subject import load_subject
 from reports.runs import Run, repeat_command
 from reports.samples import BASE, FAILED
 from reports.study import write_study
