@@ -21,8 +21,7 @@ from crar_model.agents import ConvAgent
 from crar_model.losses import FOLLOWED
 from crar_model.mazes.tiles import draw_pixels
 from crar_model.mazes.walks import gather_walk
-from crar_model.nets._tile_index import index_tiles
-from crar_model.nets.conv import Conv, Layers
+from crar_model.nets import Conv, Layers, index_tiles
 from crar_model.tasks import default_settings
 from crar_model.training.members import base_plan
 from crar_model.training.trainer import Trainer

@@ -13,11 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.mazes.tiles import CELL_PIXELS, SIZE, draw_pixels
-from crar_model.nets._tile_index import index_tiles
-from crar_model.nets.conv import Conv, Layers, Linear, convolve, glorot_conv
-from crar_model.nets.dense import dense, glorot_dense
-from crar_model.nets.tiles import encode_pieces
+from crar_model.mazes.tiles import CELL_PIXELS, SIZE
+from crar_model.nets import Conv, Layers, Linear, convolve, dense, encode_tiles, glorot_conv, glorot_dense
 from crar_model.params import BLOCKS, Params
 
 
@@ -153,7 +150,7 @@ class ConvAgent(Agent):
     @property
     def encoder_signs(self) -> tuple[bool, ...]:
         """Layers that no max-pooling follows."""
-        return tuple(layer.pool == 1 for layer in self.encoder)
+        return tuple(layer.odd for layer in self.encoder)
 
     @property
     def networks(self) -> dict[str, Layers]:
@@ -169,20 +166,7 @@ class ConvAgent(Agent):
 
     def encode(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states e(s): tile maps (*members, rows, 1, 8, 8) or (rows, 1, 8, 8) -> (*members, rows, 192)."""
-        weights = [params[f"encoder.{k}.{kind}"] for k in range(len(self.encoder)) for kind in ("weight", "bias")]
-        if observations.device.type != "cpu":
-            images = draw_pixels(observations, weights[0].dtype)
-            return convolve(params, "encoder", self.encoder, images).flatten(-3)
-        lead = weights[1].shape[:-1]
-        if not lead:
-            return torch.unflatten(encode_pieces(weights, index_tiles(observations)), 0, observations.shape[:-3])
-        flat = [weight.flatten(0, len(lead) - 1).unbind(0) for weight in weights]
-        if observations.dim() == 4:  # shared by all members
-            shared = index_tiles(observations)
-            states = [encode_pieces(own, shared) for own in zip(*flat, strict=True)]
-        else:
-            states = [encode_pieces(own, index_tiles(seen)) for *own, seen in zip(*flat, observations.unbind(0), strict=True)]
-        return torch.unflatten(torch.stack(states) if len(states) > 1 else states[0].unsqueeze(0), 0, lead)
+        return encode_tiles(params, "encoder", self.encoder, observations)
 
     def network(self, params: Params, block: str, x: Tensor, onehot: Tensor | None = None) -> Tensor:
         """A convolutional network on the action's one-hot as constant maps, then the maps of the state."""

@@ -1,1 +1,28 @@
-"""Networks as pure functions of parameters, and the compiled code behind them."""
+"""Networks as pure functions of parameters, and their optimiser: the one door to all compiled code.
+
+What comes in is checked here before an address is passed on: dtype, device, shapes, member axes, strides. What does not fit is a TypeError
+or a ValueError of one line that names the tensor. Modules with an underscore are compiled and trust what they are given.
+"""
+
+from crar_model.nets._tile_index import TileIndex, index_tiles
+from crar_model.nets.conv import convolve
+from crar_model.nets.dense import dense, fast_tanh
+from crar_model.nets.layers import Conv, Layers, Linear, glorot_conv, glorot_dense
+from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step
+from crar_model.nets.tiles import encode_tiles
+
+__all__ = [
+    "Conv",
+    "Layers",
+    "Linear",
+    "RMSpropSettings",
+    "TileIndex",
+    "convolve",
+    "dense",
+    "encode_tiles",
+    "fast_tanh",
+    "glorot_conv",
+    "glorot_dense",
+    "index_tiles",
+    "rmsprop_step",
+]

@@ -125,6 +125,20 @@ FLAGS = np.frombuffer(
 ).copy()  # fmt: skip
 
 
-def addresses(tensors: Sequence[Tensor | None]) -> np.ndarray[Any, Any]:
-    """Where tensors lie, as int64; 0 for None."""
-    return np.array([0 if t is None else t.data_ptr() for t in tensors], dtype=np.int64)
+def address(tensor: Tensor) -> int:
+    """Where the numbers of a tensor lie.
+
+    Raises:
+        TypeError: for a tensor that is not float32 on the CPU.
+        ValueError: for one whose numbers do not lie one after the other.
+    """
+    if tensor.dtype is not torch.float32 or not tensor.is_cpu:
+        raise TypeError(f"compiled code reads float32 on the CPU, not {tensor.dtype} on {tensor.device}; convert the tensor")
+    if not tensor.is_contiguous() or tensor.is_neg():
+        raise ValueError(f"compiled code reads contiguous tensors, not shape {tuple(tensor.shape)} with strides {tensor.stride()}; copy it")
+    return tensor.data_ptr()
+
+
+def addresses(tensors: Sequence[Tensor]) -> np.ndarray[Any, Any]:
+    """:func:`address` of tensors, as int64."""
+    return np.array([address(tensor) for tensor in tensors], dtype=np.int64)

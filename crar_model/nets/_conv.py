@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor
 
 from crar_model.compiled import numba
-from crar_model.nets._blas import FLAGS, addresses, bias_tanh, pointer, product, sgemm_address, sum_rows, tanh_of, through_tanh
+from crar_model.nets._blas import FLAGS, address, addresses, bias_tanh, pointer, product, sgemm_address, sum_rows, tanh_of, through_tanh
 
 # Columns of the layer table.
 KIND, IN, OUT, SIZE, SIDE, POOL = range(6)
@@ -125,18 +124,18 @@ def _forward(
     _swap(numba.carray(pointer(x), (rows, channels, pixels)), numba.carray(pointer(acts[0]), (rows, pixels, channels)))
     for layer in range(layers):
         n, m, size, side = table[layer, IN], table[layer, OUT], table[layer, SIZE], table[layer, SIDE]
+        area = side * side
         bias = numba.carray(pointer(weights[2 * layer + 1]), (m,))
         last = layer == layers - 1
         source = acts[layer]
         if table[layer, KIND] == LINEAR:
-            if layer > 0 and table[layer - 1, KIND] == CONV:  # dense weights count channel by channel
-                area = side * side
-                _swap(numba.carray(pointer(source), (rows, area, n // area)), numba.carray(pointer(swapped), (rows, n // area, area)))
+            if area > 1:  # dense weights count channel by channel
+                _swap(numba.carray(pointer(source), (rows, area, n)), numba.carray(pointer(swapped), (rows, n, area)))
                 source = swapped
-            product(sgemm, scratch, flags, 0, rows, n, m, source, weights[2 * layer], acts[layer + 1])
+            product(sgemm, scratch, flags, 0, rows, n * area, m, source, weights[2 * layer], acts[layer + 1])
             bias_tanh(numba.carray(pointer(acts[layer + 1]), (rows, m)), bias, last)
             continue
-        count = rows * side * side
+        count = rows * area
         if size > 1:
             _windows(
                 numba.carray(pointer(source), (rows, side, side, n)), numba.carray(pointer(col), (rows, side, side, size, size * n)), size
@@ -166,9 +165,10 @@ def _backward(
     grad = grad_out
     for layer in range(layers - 1, -1, -1):
         n, m, size, side = table[layer, IN], table[layer, OUT], table[layer, SIZE], table[layer, SIDE]
+        area = side * side
         conv = table[layer, KIND] == CONV
         pooled = table[layer, POOL] == 2
-        count = rows * side * side if conv else rows
+        count = rows * area if conv else rows
         outputs = (count // 4 if pooled else count) * m
         if layer < layers - 1:
             through_tanh(numba.carray(pointer(grad), (outputs,)), numba.carray(pointer(acts[layer + 1]), (outputs,)))
@@ -179,13 +179,12 @@ def _backward(
                 numba.carray(pointer(wide), (rows, side, side, m)),
             )  # fmt: skip
             grad = wide
-        inner = size * size * n if conv else n
-        flat = not conv and layer > 0 and table[layer - 1, KIND] == CONV
+        inner = size * size * n if conv else area * n
+        flat = not conv and area > 1
         source = acts[layer]
         if grads[2 * layer] != 0:
             if flat:
-                area = side * side
-                _swap(numba.carray(pointer(source), (rows, area, n // area)), numba.carray(pointer(swapped), (rows, n // area, area)))
+                _swap(numba.carray(pointer(source), (rows, area, n)), numba.carray(pointer(swapped), (rows, n, area)))
                 source = swapped
             elif conv and size > 1:
                 _windows(
@@ -205,99 +204,110 @@ def _backward(
                 numba.carray(pointer(col), (rows, side, side, size, size * n)), numba.carray(pointer(into), (rows, side, side, n)), size
             )
         elif flat:
-            area = side * side
-            _swap(numba.carray(pointer(swapped), (rows, n // area, area)), numba.carray(pointer(into), (rows, area, n // area)))
+            _swap(numba.carray(pointer(swapped), (rows, n, area)), numba.carray(pointer(into), (rows, area, n)))
         grad = into
     pixels, channels = table[0, SIDE] * table[0, SIDE], table[0, IN]
     _swap(numba.carray(pointer(grad), (rows, pixels, channels)), numba.carray(pointer(grad_x), (rows, channels, pixels)))
 
 
-def _room(name: str, size: int) -> Tensor:
-    """A float32 buffer of this thread of at least `size` numbers; its content is anybody's."""
+def _room(name: str, size: int) -> int:
+    """Address of a float32 buffer of this thread of at least `size` numbers; its content is anybody's."""
     held: Tensor | None = getattr(_WORK, name, None)
     if held is None or held.numel() < size:
-        held = torch.empty(size)
+        held = _empty(size)
         setattr(_WORK, name, held)
-    return held
+    return held.data_ptr()
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Sizes of a network's pieces, per row: numbers in the input and every output, in the largest window copy, unpooled map and
-    flattened map, and in the pooled output."""
-
-    acts: np.ndarray[Any, Any]
-    col: int
-    wide: int
-    flat: int
-    pooled: int
+def _empty(*shape: int) -> Tensor:
+    return torch.empty(shape, dtype=torch.float32, device="cpu")
 
 
-def _plan(table: np.ndarray[Any, Any]) -> _Plan:
-    acts, col, wide, pooled = [int(table[0, IN] * table[0, SIDE] ** 2)], 1, 1, 1
-    for kind, n, m, size, side, pool in table.tolist():
-        count = side * side if kind == CONV else 1
-        acts.append(m * count // pool**2)
-        if kind == CONV:
-            col, wide = max(col, count * size * size * n), max(wide, count * m)
-        if pool > 1:
-            pooled = acts[-1]
-    return _Plan(np.array(acts), col, wide, int(table[:, IN].max()), pooled)
+class Plan:
+    """Sizes of a network's pieces, per row.
+
+    Attributes:
+        table: (layers, 6) int64, the columns KIND, IN, OUT, SIZE, SIDE, POOL of each layer: IN and SIDE are those of the maps that it reads.
+        acts: numbers in the input and in every output.
+        col, wide, flat: numbers in the largest copy of windows, unpooled map and flattened map.
+        pooled: numbers in the pooled output.
+        last_side: side of the last output.
+        fits: whether the kernels can compute it: at most one layer pools, over 2x2, an even side, and not the last one.
+    """
+
+    def __init__(self, rows: Sequence[tuple[int, ...]], last_side: int) -> None:
+        self.last_side = last_side
+        self.table = np.array(rows, dtype=np.int64)
+        acts, self.col, self.wide, self.flat, self.pooled = [rows[0][IN] * rows[0][SIDE] ** 2], 1, 1, 1, 1
+        pools = []
+        for index, (kind, n, m, size, side, pool) in enumerate(rows):
+            count = side * side if kind == CONV else 1
+            acts.append(m * count // pool**2)
+            if kind == CONV:
+                self.col, self.wide = max(self.col, count * size * size * n), max(self.wide, count * m)
+            else:
+                self.flat = max(self.flat, n * side * side)
+            if pool > 1:
+                self.pooled = acts[-1]
+                pools.append(pool == 2 and side % 2 == 0 and index < len(rows) - 1)
+        self.acts = np.array(acts)
+        self.fits = len(pools) <= 1 and all(pools)
 
 
-def conv_forward(x: Tensor, weights: Sequence[Tensor], table: np.ndarray[Any, Any]) -> tuple[list[Tensor], Tensor]:
+def conv_forward(x: Tensor, weights: Sequence[Tensor], plan: Plan) -> tuple[list[Tensor], Tensor]:
     """All layers of a network for every member.
 
     Args:
-        x: (members, rows, channels, side, side), contiguous.
-        weights: weight and bias of each layer in turn with a leading member axis; those of convolutions as
-            (members, out, k, k, in).
-        table: (layers, 6) int64, the columns KIND, IN, OUT, SIZE, SIDE, POOL of each layer; at most one layer pools.
+        x: (members, rows, channels, side, side), float32 on the CPU, contiguous.
+        weights: weight and bias of each layer in turn with a leading member axis, contiguous float32 on the CPU; those of convolutions as
+            (members, out, k, k, in). Their shapes fit the plan.
+        plan: of the network on such an input; `plan.fits`.
 
     Returns:
         channels-last input and every layer's output, each (members, numbers), and the pooling's choices.
     """
     members, rows = x.shape[:2]
-    plan = _plan(table)
-    acts = [x.new_empty(members, rows * int(size)) for size in plan.acts]
-    best = torch.empty(members, rows * plan.pooled, dtype=torch.int8)
-    rooms = [_room(name, BLOCK * size).data_ptr() for name, size in (("col", plan.col), ("wide", plan.wide), ("flat", plan.flat))]
+    source, weight_at = address(x), addresses(weights)
+    acts = [_empty(members, rows * int(size)) for size in plan.acts]
+    best = torch.empty(members, rows * plan.pooled, dtype=torch.int8, device="cpu")
+    rooms = [_room(name, BLOCK * size) for name, size in (("col", plan.col), ("wide", plan.wide), ("flat", plan.flat))]
     sgemm = sgemm_address()
-    weight_at, weight_step = addresses(weights), 4 * np.array([w[0].numel() for w in weights])
+    weight_step = 4 * np.array([w.shape[1:].numel() for w in weights])
     act_at, choices = addresses(acts), best.numpy()
     for k in range(members):
         for row in range(0, rows, BLOCK):
             count, skip = min(BLOCK, rows - row), 4 * (k * rows + row)
             _forward(
-                sgemm, count, table, FLAGS, x.data_ptr() + skip * int(plan.acts[0]), weight_at + k * weight_step,
+                sgemm, count, plan.table, FLAGS, source + skip * int(plan.acts[0]), weight_at + k * weight_step,
                 act_at + skip * plan.acts, choices[k, row * plan.pooled : (row + count) * plan.pooled], *rooms,
             )  # fmt: skip
     return acts, best
 
 
 def conv_backward(
-    acts: Sequence[Tensor], best: Tensor, weights: Sequence[Tensor], table: np.ndarray[Any, Any], grad: Tensor, rows: int,
+    acts: Sequence[Tensor], best: Tensor, weights: Sequence[Tensor], plan: Plan, grad: Tensor, rows: int,
     *, for_weights: bool, for_input: bool,
 ) -> tuple[list[Tensor] | None, Tensor | None]:  # fmt: skip
     """Gradients of :func:`conv_forward`.
 
     Args:
         acts, best: what the forward pass returned, without the last output.
-        weights, table: as in the forward pass.
-        grad: (members, numbers), gradient of the last output, channels last; overwritten.
+        weights, plan: as in the forward pass.
+        grad: (members, numbers), gradient of the last output, channels last, float32 on the CPU, contiguous; overwritten.
         rows: rows of a member.
         for_weights, for_input: which gradients to compute.
 
     Returns:
         gradients of the weights in their own layout, or None, and of the input (members, numbers), channels first.
     """
-    members, plan = grad.shape[0], _plan(table)
-    grads = [torch.empty_like(w) for w in weights] if for_weights else None
-    grad_x = grad.new_empty(members, rows * int(plan.acts[0])) if for_input else None
+    members = grad.shape[0]
+    grad_out, weight_at = address(grad), addresses(weights)
+    grads = [torch.empty_like(w) if rows else torch.zeros_like(w) for w in weights] if for_weights else None
+    grad_x = _empty(members, rows * int(plan.acts[0])) if for_input else None
     names = (("col", plan.col), ("wide", plan.wide), ("flat", plan.flat), ("one", int(plan.acts.max())), ("two", int(plan.acts.max())))
-    col, unpooled, swapped, one, two = (_room(name, BLOCK * size).data_ptr() for name, size in names)
+    col, unpooled, swapped, one, two = (_room(name, BLOCK * size) for name, size in names)
     sgemm = sgemm_address()
-    weight_at, weight_step = addresses(weights), 4 * np.array([w[0].numel() for w in weights])
+    weight_step = 4 * np.array([w.shape[1:].numel() for w in weights])
     grad_at = addresses(grads) if grads is not None else np.zeros(len(weights), dtype=np.int64)
     grad_step = weight_step if grads is not None else np.zeros_like(weight_step)
     act_at, choices = addresses(acts), best.numpy()
@@ -305,9 +315,9 @@ def conv_backward(
         for row in range(0, rows, BLOCK):
             count, skip = min(BLOCK, rows - row), 4 * (k * rows + row)
             _backward(
-                sgemm, count, table, FLAGS, weight_at + k * weight_step, act_at + skip * plan.acts[:-1],
+                sgemm, count, plan.table, FLAGS, weight_at + k * weight_step, act_at + skip * plan.acts[:-1],
                 choices[k, row * plan.pooled : (row + count) * plan.pooled], col, unpooled, swapped,
-                grad.data_ptr() + skip * int(plan.acts[-1]), one, two, grad_at + k * grad_step,
+                grad_out + skip * int(plan.acts[-1]), one, two, grad_at + k * grad_step,
                 0 if grad_x is None else grad_x.data_ptr() + skip * int(plan.acts[0]), row > 0,
             )  # fmt: skip
     return grads, grad_x

@@ -8,6 +8,7 @@ does not depend on who shares the call.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from crar_model.compiled import numba
-from crar_model.nets._blas import FLAGS, addresses, bias_tanh, pointer, product, sgemm_address, sum_rows, through_tanh
+from crar_model.nets._blas import FLAGS, address, addresses, bias_tanh, pointer, product, sgemm_address, sum_rows, through_tanh
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -64,46 +65,56 @@ def _backward(
             grad = into
 
 
+@lru_cache(maxsize=256)
+def _widths(*widths: int) -> np.ndarray[Any, Any]:
+    return np.array(widths, dtype=np.int64)
+
+
 def dense_forward(x: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
     """All layers of a dense tanh network with linear output, for every member.
 
     Args:
         x: (members, rows, in), or (rows, in) shared by the members; float32 on the CPU.
-        weights: weight (members, out, in) and bias (members, out) of each layer in turn, contiguous.
+        weights: weight (members, out, in) and bias (members, out) of each layer in turn, contiguous float32 on the CPU; their shapes fit
+            each other and x.
 
     Returns:
         the input and each layer's output, (members, rows, width).
     """
     members, rows = weights[0].shape[0], x.shape[-2]
-    activations = [x.contiguous()] + [x.new_empty(members, rows, bias.shape[-1]) for bias in weights[1::2]]
-    widths = np.array([a.shape[-1] for a in activations], dtype=np.int64)
-    _forward(sgemm_address(), members, rows, x.dim() == 2, widths, FLAGS, addresses(weights), addresses(activations))
+    x, given = x.contiguous(), addresses(weights)
+    sizes = [bias.shape[1] for bias in weights[1::2]]
+    activations = [x, *[torch.empty(members, rows, size, dtype=torch.float32, device="cpu") for size in sizes]]
+    _forward(
+        sgemm_address(), members, rows, x.dim() == 2, _widths(x.shape[-1], *sizes), FLAGS, given,
+        np.array([address(x), *[a.data_ptr() for a in activations[1:]]], dtype=np.int64),
+    )  # fmt: skip
     return activations
 
 
 def dense_backward(
-    activations: Sequence[Tensor], weights: Sequence[Tensor], grad: Tensor, *, for_weights: bool, for_input: bool
+    inputs: Sequence[Tensor], weights: Sequence[Tensor], grad: Tensor, *, for_weights: bool, for_input: bool
 ) -> tuple[list[Tensor] | None, Tensor | None]:
     """Gradients of :func:`dense_forward`.
 
     Args:
-        activations: what the forward pass returned.
+        inputs: of each layer: what the forward pass returned, without the output.
         weights: as in the forward pass.
-        grad: (members, rows, out), gradient of the output.
+        grad: (members, rows, out), gradient of the output, float32 on the CPU.
         for_weights, for_input: which gradients to compute.
 
     Returns:
         gradients of the weights, or None, and of a per-member input (members, rows, in), or None.
     """
-    members, rows = weights[0].shape[0], grad.shape[1]
+    members, rows, out = grad.shape
     grad = grad.contiguous()
+    x, given = inputs[0], addresses(weights)
     grads = [torch.empty_like(w) for w in weights] if for_weights else None
-    shape = (members, rows, activations[0].shape[-1])
-    grad_in = grad.new_empty(shape) if for_input else None
-    widths = np.array([a.shape[-1] for a in activations], dtype=np.int64)
+    grad_in = torch.empty(members, rows, x.shape[-1], dtype=torch.float32, device="cpu") if for_input else None
     _backward(
-        sgemm_address(), members, rows, activations[0].dim() == 2, widths, FLAGS, addresses(weights),
-        addresses(activations), grad.data_ptr(), addresses(grads or [None] * len(weights)),
+        sgemm_address(), members, rows, x.dim() == 2, _widths(*[a.shape[-1] for a in inputs], out), FLAGS, given,
+        np.array([a.data_ptr() for a in inputs], dtype=np.int64), address(grad),
+        np.zeros(len(weights), dtype=np.int64) if grads is None else np.array([g.data_ptr() for g in grads], dtype=np.int64),
         0 if grad_in is None else grad_in.data_ptr(),
     )  # fmt: skip
     return grads, grad_in

@@ -9,6 +9,8 @@ import numpy as np
 from crar_model.compiled import numba
 from crar_model.nets._blas import pointer
 
+HUGE = np.float32(2.0**126)
+
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def _sum_squares(values: Any) -> Any:  # pragma: no cover - compiled
@@ -29,9 +31,25 @@ def _apply(param: Any, grad: Any, square: Any, scale: Any, rate: Any, decay: Any
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
+def _copy(source: Any, target: Any) -> None:  # pragma: no cover - compiled
+    for k in range(source.shape[0]):
+        target[k] = source[k]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _finite(values: Any) -> Any:  # pragma: no cover - compiled
+    finite = True
+    for k in range(values.shape[0]):
+        finite &= np.isfinite(values[k])
+    return finite
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def rmsprop_kernel(
-    addresses: Any, sizes: Any, rates: Any, alive: Any, decay: Any, epsilon: Any, clip: Any, per_tensor: Any
+    addresses: Any, sizes: Any, rates: Any, alive: Any, decay: Any, epsilon: Any, clip: Any, per_tensor: Any, safe_rate: Any
 ) -> None:  # pragma: no cover - compiled
+    """One step of every living member. Where the rate is not below `safe_rate` or the gradient is huge, the step is taken on trial: what it
+    makes not finite is put back, and the member is no longer alive."""
     count = sizes.shape[0]
     scale = np.ones(count, dtype=np.float32)
     own = np.empty(count, dtype=np.float32)
@@ -46,14 +64,27 @@ def rmsprop_kernel(
         if not np.isfinite(whole):
             alive[member] = False
             continue
+        trial = not (abs(rates[member]) < safe_rate and whole < HUGE)
+        kept = np.empty((2, sizes.sum() if trial else 0), dtype=np.float32)
+        at = 0
         for t in range(count):
             if clip > 0:
                 norm = np.sqrt(own[t] if per_tensor else whole)
                 scale[t] = clip / max(norm, clip)
             shift, shape = 4 * member * sizes[t], (sizes[t],)
-            _apply(
-                numba.carray(pointer(addresses[0, t] + shift), shape),
-                numba.carray(pointer(addresses[1, t] + shift), shape),
-                numba.carray(pointer(addresses[2, t] + shift), shape),
-                scale[t], rates[member], decay, epsilon,
-            )  # fmt: skip
+            param, square = numba.carray(pointer(addresses[0, t] + shift), shape), numba.carray(pointer(addresses[2, t] + shift), shape)
+            if trial:
+                _copy(param, kept[0, at : at + sizes[t]])
+                _copy(square, kept[1, at : at + sizes[t]])
+                at += sizes[t]
+            _apply(param, numba.carray(pointer(addresses[1, t] + shift), shape), square, scale[t], rates[member], decay, epsilon)
+            if trial and not (_finite(param) and _finite(square)):
+                alive[member] = False
+        if alive[member]:
+            continue
+        at = 0
+        for t in range(count):
+            shift, shape = 4 * member * sizes[t], (sizes[t],)
+            _copy(kept[0, at : at + sizes[t]], numba.carray(pointer(addresses[0, t] + shift), shape))
+            _copy(kept[1, at : at + sizes[t]], numba.carray(pointer(addresses[2, t] + shift), shape))
+            at += sizes[t]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from crar_model.compiled import numba
-from crar_model.mazes.tiles import OUTSIDE, SIZE, tile_pixels
+from crar_model.mazes.tiles import BLANK, OUTSIDE, SIZE, tile_pixels
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,21 @@ def index_tiles(tiles: Tensor) -> TileIndex:
     """Find the distinct pieces of tile maps.
 
     Args:
-        tiles: (N, 1, 8, 8) or (N, 8, 8) uint8 on the CPU.
+        tiles: (..., 8, 8) kinds of tiles, integers from 0 to 8 on the CPU (`mazes.tiles`); N maps together.
+
+    Raises:
+        TypeError: for numbers that are no integers.
+        ValueError: for another shape, another device, no map at all, or a number that is no kind.
     """
+    if tiles.is_floating_point() or tiles.is_complex() or tiles.dtype == torch.bool:
+        raise TypeError(f"tile maps are {tiles.dtype}; wanted are integers, torch.uint8")
+    if tiles.shape[-2:] != (SIZE, SIZE) or not tiles.is_cpu:
+        raise ValueError(f"tile maps have shape {tuple(tiles.shape)} on {tiles.device}; wanted is (..., {SIZE}, {SIZE}) on the CPU")
     boards = tiles.reshape(-1, SIZE, SIZE).contiguous().numpy()
+    if not boards.size:
+        raise ValueError("there are no tile maps; give at least one")
+    if not 0 <= int(boards.min()) <= int(boards.max()) <= BLANK:
+        raise ValueError(f"tile maps hold numbers from {boards.min()} to {boards.max()}; wanted are kinds of tiles, 0 to {BLANK}")
     places = np.empty(boards.size, dtype=np.int64)
     keys = _find_windows(boards, places, _power_of_two(2 * boards.size) - 1)
     pixel_keys, values, windows = _find_values(keys, _power_of_two(18 * len(keys)) - 1)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from crar_model.compiled import numba
-from crar_model.nets._blas import FLAGS, addresses, bias_tanh, pointer, product, sgemm_address, sum_rows, tanh_of, through_tanh
+from crar_model.nets._blas import FLAGS, address, addresses, bias_tanh, pointer, product, sgemm_address, sum_rows, tanh_of, through_tanh
 from crar_model.nets._tile_index import TileIndex
 
 
@@ -141,9 +141,11 @@ def tiles_forward(weights: Sequence[Tensor], index: TileIndex) -> tuple[Tensor, 
     """Abstract states (N, 192) of the indexed tile maps for one model, and what :func:`tiles_backward` needs.
 
     Args:
-        weights: weight and bias of the four layers, contiguous float32, those of the convolutions as (out, k, k, in).
+        weights: weight and bias of the four layers, contiguous float32 on the CPU, as (out, k, k, in) and (out,); their shapes are those of
+            the encoder.
         index: from `index_tiles`.
     """
+    weight_at = addresses(weights)
     count, found, seen = len(index.patches), len(index.values), len(index.windows)
 
     def room(*shape: int) -> Any:
@@ -152,11 +154,11 @@ def tiles_forward(weights: Sequence[Tensor], index: TileIndex) -> tuple[Tensor, 
     col1, h1, col2, h2, table = room(9 * count, 4), room(9 * count, 8), room(4 * count, 32), room(4 * count, 16), room(count + 1, 16)
     col3, h3, pooled, position = room(found, 144), room(found, 32), room(seen, 32), room(seen, 3)
     best2, best3 = np.empty((count, 16), dtype=np.int8), np.empty((seen, 32), dtype=np.int32)
-    out = torch.empty(len(index.places) // 64, 3, 64)
+    out = torch.empty(len(index.places) // 64, 3, 64, dtype=torch.float32, device="cpu")
     values, windows, places = index.values.numpy(), index.windows.numpy(), index.places.numpy()
     patches, inside = index.patches.numpy(), index.inside.numpy()
     _forward(
-        sgemm_address(), FLAGS, addresses(weights), patches, inside, values, windows, places,
+        sgemm_address(), FLAGS, weight_at, patches, inside, values, windows, places,
         col1, h1, col2, h2, best2, table, col3, h3, best3, pooled, position, out.numpy(),
     )  # fmt: skip
     return out.flatten(1), (inside, values, places, col1, h1, col2, best2, table, col3, best3, pooled)
@@ -168,9 +170,10 @@ def tiles_backward(weights: Sequence[Tensor], kept: tuple[Any, ...], grad: Tenso
     Args:
         weights: as in the forward pass.
         kept: what the forward pass returned.
-        grad: (N, 192), gradient of the abstract states.
+        grad: (N, 192), gradient of the abstract states, float32 on the CPU.
     """
+    address(grad := grad.contiguous())
     grads = [torch.empty_like(weight) for weight in weights]
-    shaped = grad.reshape(-1, 3, 64).contiguous().numpy()
+    shaped = grad.view(-1, 3, 64).numpy()
     _backward(sgemm_address(), FLAGS, addresses(weights), addresses(grads), *kept, shaped)
     return grads

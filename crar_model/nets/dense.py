@@ -7,34 +7,19 @@ docs/original.md, CRAR paper appendix).
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from crar_model.nets._dense import dense_backward, dense_forward
+from crar_model.nets.check import Shapes, layer_names, unchanged
+from crar_model.nets.layers import Linear, parameter_shapes
+from crar_model.nets.network import Network, apply
 from crar_model.params import Params
-
-
-def glorot_dense(block: str, sizes: Sequence[int], rng: np.random.Generator) -> Params:
-    """Glorot-uniform weights and zero biases, Keras's defaults, for one model in float32.
-
-    Args:
-        block: name prefix, e.g. "encoder".
-        sizes: layer widths, input first.
-        rng: source of the weights; the same generator state gives the same weights.
-    """
-    params: Params = {}
-    for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
-        limit = float(np.sqrt(6.0 / (fan_in + fan_out)))
-        weight = rng.uniform(-limit, limit, size=(fan_out, fan_in)).astype(np.float32)
-        params[f"{block}.{layer}.weight"] = torch.from_numpy(weight)
-        params[f"{block}.{layer}.bias"] = torch.zeros(fan_out)
-    return params
 
 
 def fast_tanh(x: Tensor) -> Tensor:
@@ -46,31 +31,60 @@ def dense(params: Params, block: str, x: Tensor) -> Tensor:
     """Apply the dense network `block`.
 
     Args:
-        params: parameters; leading member axes are allowed and must be the same for all of the block.
-        x: (*members, rows, in) or (rows, in), shared by all members. Parameters (n, 1, ...) and x (m, rows, in) mean
-            every network on every x.
+        params: parameters, with any leading member axes.
+        block: name prefix, e.g. "encoder".
+        x: (*members, rows, in), or (rows, in) shared by all members, of the parameters' dtype and device.
 
     Returns:
-        (*members, rows, out); (n, m, rows, out) for every network on every x.
+        (*members, rows, out). Member axes broadcast against each other: parameters (n, 1, ...) and x (m, rows, in) give every network on
+        every x, (n, m, rows, out). Float32 members on the CPU have first derivatives only.
+
+    Raises:
+        KeyError: for a block without parameters.
+        TypeError, ValueError: for dtypes, devices, widths and member axes that do not fit; the message names the tensor.
     """
     weights: list[Tensor] = []
-    while (name := f"{block}.{len(weights) // 2}.weight") in params:
-        weights += (params[name], params[name[:-6] + "bias"])
+    while (names := layer_names(block, len(weights) // 2))[0] in params:
+        weights += (params[names[0]], params[names[1]])
     if not weights:
         raise KeyError(f"no parameters of block {block!r}")
-    if weights[0].dim() == 4 and weights[0].shape[1] == 1 and x.dim() == 3:
-        alone = {name: value.squeeze(1) for name, value in params.items() if name.startswith(block + ".")}
-        rows = dense(alone, block, x.flatten(0, 1))  # (n, m rows, out)
-        return rows.view(len(rows), *x.shape[:2], -1)
-    if weights[0].dim() == 3 and weights[0].dtype == torch.float32 and x.dim() <= 3:
-        fused = _NativeDense if weights[0].device.type == "cpu" else _BatchedDense
-        return cast(Tensor, fused.apply(x, *weights))
-    last = len(weights) // 2 - 1
-    for layer in range(last + 1):
-        x = x @ weights[2 * layer].mT + weights[2 * layer + 1].unsqueeze(-2)  # (*members, rows, width)
-        if layer < last:
-            x = fast_tanh(x)
-    return x
+    return apply(_DENSE, block, weights, x)
+
+
+class _Dense(Network):
+    """The forms of a dense network; its layers are told by its parameters."""
+
+    rank = 2
+
+    def wanted(self, block: str, weights: Shapes, row: tuple[int, ...]) -> Shapes:
+        return _wanted(block, weights, row[0])
+
+    def lone(self, weights: Sequence[Tensor], x: Tensor) -> Tensor:
+        last = len(weights) // 2 - 1
+        for layer in range(last + 1):
+            x = x @ weights[2 * layer].mT + weights[2 * layer + 1].unsqueeze(-2)  # (*members, rows, width)
+            if layer < last:
+                x = fast_tanh(x)
+        return x
+
+    def members(self, weights: Sequence[Tensor], x: Tensor) -> Tensor:
+        if x.dtype != torch.float32:
+            return self.lone(weights, x)
+        return cast(Tensor, (_NativeDense if x.is_cpu else _BatchedDense).apply(x, *weights))
+
+    def broadcast(self, weights: Sequence[Tensor], x: Tensor, both: tuple[int, ...]) -> Tensor:
+        return self.lone(weights, x)
+
+
+_DENSE = _Dense()
+
+
+@lru_cache(maxsize=1024)
+def _wanted(block: str, weights: Shapes, width: int) -> Shapes:
+    for layer, shape in enumerate(weights[::2]):
+        if len(shape) < 2 or 0 in shape[-2:]:
+            raise ValueError(f"{layer_names(block, layer)[0]} has shape {tuple(shape)}; wanted is (out, in) behind any member axes")
+    return parameter_shapes(tuple(Linear(shape[-2]) for shape in weights[::2]), width, 1)
 
 
 class _NativeDense(torch.autograd.Function):
@@ -81,17 +95,21 @@ class _NativeDense(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, *weights: Tensor) -> Tensor:
+        weights = tuple([weight.contiguous() for weight in weights])
         activations = dense_forward(x, weights)
         ctx.save_for_backward(*activations[:-1], *weights)
+        ctx.shapes = [tensor.shape for tensor in (activations[0], *weights, activations[-1])]
         return activations[-1]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        layers = len(ctx.saved_tensors) // 3
-        inputs, weights = ctx.saved_tensors[:layers], ctx.saved_tensors[layers:]
+        saved = ctx.saved_tensors
+        layers = len(saved) // 3
+        inputs, weights = saved[:layers], saved[layers:]
+        unchanged(ctx.shapes, (inputs[0], *weights, grad))
         for_input, *for_weights = ctx.needs_input_grad
-        grads, grad_x = dense_backward((*inputs, grad), weights, grad, for_weights=any(for_weights), for_input=for_input)
+        grads, grad_x = dense_backward(inputs, weights, grad, for_weights=any(for_weights), for_input=for_input)
         if grad_x is not None and inputs[0].dim() == 2:
             grad_x = grad_x.sum(0)
         return (grad_x, *(grads if grads is not None else [None] * len(weights)))
@@ -118,12 +136,13 @@ class _BatchedDense(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        n = len(ctx.saved_tensors) // 2
-        inputs, weights = ctx.saved_tensors[:n], ctx.saved_tensors[n:]
+        saved = ctx.saved_tensors
+        n = len(saved) // 2
+        inputs, weights = saved[:n], saved[n:]
         needed = ctx.needs_input_grad
         grads: list[Tensor | None] = [None] * len(needed)
         for layer in range(n - 1, -1, -1):
-            if needed[1 + 2 * layer]:
+            if needed[1 + 2 * layer] or needed[2 + 2 * layer]:
                 grads[1 + 2 * layer] = torch.bmm(grad.mT, inputs[layer])
                 grads[2 + 2 * layer] = grad.sum(dim=1)
             if layer > 0:

@@ -13,22 +13,61 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from crar_model.nets._tile_index import TileIndex
+from crar_model.mazes.tiles import CELL_PIXELS, SIZE, draw_pixels
+from crar_model.nets._tile_index import TileIndex, index_tiles
 from crar_model.nets._tiles import tiles_backward, tiles_forward
+from crar_model.nets.check import layer_names, member_axes, members_of_both, same_kind, unchanged
+from crar_model.nets.conv import convolve
 from crar_model.nets.dense import fast_tanh
+from crar_model.nets.layers import Conv, Layers, arranged, parameter_shapes, restored
+from crar_model.params import Params
+
+PIECES: Layers = (Conv(8, 2), Conv(16, 2, pool=2), Conv(32, 3, pool=3), Conv(3, 1))
+"""The encoder whose pieces are known: what a position of its output sees of the tiles."""
+_SHAPES = parameter_shapes(PIECES, 1, SIZE * CELL_PIXELS)
 
 
-def encode_pieces(weights: Sequence[Tensor], index: TileIndex) -> Tensor:
-    """Abstract states of the indexed tile maps for one model.
+def encode_tiles(params: Params, block: str, layers: Layers, tiles: Tensor) -> Tensor:
+    """What a convolutional network makes of the images that tile maps stand for.
 
     Args:
-        weights: weight and bias of the four layers in turn: (8, 1, 2, 2), (8,), (16, 8, 2, 2), (16,), (32, 16, 3, 3),
-            (32,), (3, 32, 1, 1), (3,).
-        index: from `index_tiles`.
+        params: parameters, with any leading member axes.
+        block: name prefix, "encoder".
+        layers: the network; on the CPU it is computed piece by piece where it is `PIECES`, else on drawn images.
+        tiles: (*members, rows, 1, 8, 8), or (rows, 1, 8, 8) shared by all members: kinds of tiles, uint8 from 0 to 8.
 
     Returns:
-        (N, 192): 3 channels of 8x8, flattened channel by channel.
+        (*members, rows, numbers), flattened channel by channel, of the parameters' dtype: 192 numbers for `PIECES`, 3 channels of 8x8.
+
+    Raises:
+        KeyError: for a missing parameter.
+        TypeError, ValueError: for dtypes, devices, shapes, member axes and kinds of tiles that do not fit.
     """
+    weights = [params[name] for k in range(len(layers)) for name in layer_names(block, k)]
+    if layers != PIECES or not tiles.is_cpu:
+        return convolve(params, block, layers, draw_pixels(tiles, weights[0].dtype)).flatten(-3)
+    if tiles.dim() < 4 or tiles.shape[-3] != 1:
+        raise ValueError(f"tile maps have shape {tuple(tiles.shape)}; wanted is (rows, 1, {SIZE}, {SIZE}) behind any member axes")
+    same_kind(block, weights, weights[0], layer_names(block, 0)[0])
+    if not weights[0].is_cpu:
+        raise ValueError(f"the parameters of {block} lie on {weights[0].device} and the tile maps on the CPU; give both on one device")
+    lead, _ = member_axes(block, tuple([weight.shape for weight in weights]), _SHAPES)
+    if not lead:
+        return torch.unflatten(_pieces(weights, index_tiles(tiles)), 0, tiles.shape[:-3])
+    own = tuple(tiles.shape[:-4])
+    both = members_of_both(block, lead, own)
+    flat = [weight.expand(*both, *shape).flatten(0, len(both) - 1).unbind(0) for weight, shape in zip(weights, _SHAPES, strict=True)]
+    if own:
+        boards = tiles.expand(*both, *tiles.shape[-4:]).flatten(0, len(both) - 1).unbind(0)
+        indices = [index_tiles(seen) for seen in boards]
+    else:
+        indices = [index_tiles(tiles)] * len(flat[0])
+    states = [_pieces(weights_of_one, index) for *weights_of_one, index in zip(*flat, indices, strict=True)]
+    return torch.unflatten(torch.stack(states) if len(states) > 1 else states[0].unsqueeze(0), 0, both)
+
+
+def _pieces(weights: Sequence[Tensor], index: TileIndex) -> Tensor:
+    """Abstract states (N, 192) of the indexed tile maps for one model: weights as in `_SHAPES`."""
     dtype = weights[0].dtype
     if dtype == torch.float32:
         return cast(Tensor, _NativeEncoder.apply(index, *weights))
@@ -53,15 +92,16 @@ class _NativeEncoder(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, index: TileIndex, *weights: Tensor) -> Tensor:
-        arranged = [w.permute(0, 2, 3, 1).contiguous() if w.dim() == 4 else w.contiguous() for w in weights]
-        out, kept = tiles_forward(arranged, index)
+        given = arranged(PIECES, weights)
+        out, kept = tiles_forward(given, index)
         if any(ctx.needs_input_grad):
-            ctx.kept = kept
-            ctx.save_for_backward(*arranged)
+            ctx.kept, ctx.shapes = kept, [tensor.shape for tensor in (*given, out)]
+            ctx.save_for_backward(*given)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        grads = tiles_backward(ctx.saved_tensors, ctx.kept, grad)
-        return (None, *(g.permute(0, 3, 1, 2) if g.dim() == 4 else g for g in grads))
+        weights = ctx.saved_tensors
+        unchanged(ctx.shapes, (*weights, grad))
+        return (None, *restored(PIECES, tiles_backward(weights, ctx.kept, grad)))

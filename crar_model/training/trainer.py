@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from crar_model.losses import loss_terms, total
-from crar_model.nets.rmsprop import RMSpropSettings
+from crar_model.nets import RMSpropSettings
 from crar_model.params import Params, block_of, select
 from crar_model.settings import TrainSettings
 from crar_model.training.members import Plan, start_parameters

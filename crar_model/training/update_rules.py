@@ -15,7 +15,7 @@ from torch import Tensor
 from crar_model.agents import Agent
 from crar_model.batches import Batch
 from crar_model.losses import FOLLOWED, STRUCTURE_TERMS, TERM_BLOCKS, loss_terms, total
-from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step
+from crar_model.nets import RMSpropSettings, rmsprop_step
 from crar_model.params import Params, block_of
 from crar_model.settings import LossSettings
 

@@ -16,8 +16,7 @@ from crar_model.evaluation import match_embeddings
 from crar_model.losses import loss_terms, value_targets
 from crar_model.mazes.tiles import draw_pixels, negated
 from crar_model.mazes.walks import gather_walk
-from crar_model.nets._tile_index import index_tiles
-from crar_model.nets.conv import Conv, Layers, convolve
+from crar_model.nets import Conv, Layers, convolve, index_tiles
 from crar_model.params import Params, block_of
 from crar_model.planning import plan_values
 from crar_model.symmetry import negate_first_layer, signed_permutations

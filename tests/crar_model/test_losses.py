@@ -11,7 +11,7 @@ from crar_model.batches import Batch, complete_batch
 from crar_model.losses import TERMS, loss_terms, total, value_targets
 from crar_model.mazes.simple import simple_maze
 from crar_model.mazes.walks import gather_states
-from crar_model.nets.rmsprop import RMSpropSettings
+from crar_model.nets import RMSpropSettings
 from crar_model.params import Params, select
 from crar_model.settings import LossSettings
 from crar_model.training.update_rules import apply_update, empty_slots, plan_steps, touched

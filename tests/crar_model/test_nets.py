@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crar_model import kernels
 from crar_model.agents import DenseAgent
+from crar_model.nets import _blas, _dense
 from crar_model.nets._dense import dense_forward
 from crar_model.nets.dense import _BatchedDense, _NativeDense, dense, fast_tanh
 from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step, step_tensor_ops
@@ -41,15 +41,15 @@ def test_nodes_equal_the_plain_network(block: str, inputs: int, shared: bool, no
 def test_scipy_blas_serves_where_torch_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     weights, x = weights_of("encoder", 2), torch.randn(5, 64, generator=torch.Generator().manual_seed(1))
     ours = dense_forward(x, weights)[-1]
-    address = int(kernels.get_cython_function_address("scipy.linalg.cython_blas", "sgemm"))
-    monkeypatch.setattr(kernels, "sgemm_address", lambda: address)
+    address = int(_blas.get_cython_function_address("scipy.linalg.cython_blas", "sgemm"))
+    monkeypatch.setattr(_dense, "sgemm_address", lambda: address)
     assert torch.allclose(dense_forward(x, weights)[-1], ours, atol=1e-6)
 
 
 @given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=20))
 def test_kernel_tanh_is_tanh_and_odd(values: list[float]) -> None:
     h = np.array([values, [-v for v in values]], dtype=np.float32)
-    kernels.bias_tanh(h, np.zeros(len(values), dtype=np.float32), False)
+    _blas.bias_tanh(h, np.zeros(len(values), dtype=np.float32), False)
     assert np.array_equal(h[0], -h[1])
     exact = np.tanh(np.array(values, dtype=np.float64))
     assert np.all(np.abs(h[0] - exact) <= 1e-6 * np.maximum(np.abs(exact), 1e-30) + 1e-30)
