@@ -116,7 +116,7 @@ def typed(parameter: inspect.Parameter) -> inspect.Parameter:
     option = next(each for each in about if each is not found)
     option.metavar = found.metavar
     optional = NoneType in get_args(kind)
-    kind = list[found.type] if list[str] in (kind, *get_args(kind)) else found.type
+    kind = cast(Any, list)[found.type] if list[str] in (kind, *get_args(kind)) else found.type
     return parameter.replace(annotation=cast(Any, Annotated)[kind | None if optional else kind, option])
 
 

@@ -21,7 +21,8 @@ from cli.flags import (
     playing,
     with_flags,
     words_of,
-)  # fmt: skip
+)
+from crar_model.errors import UserError
 from crar_model.params import DYNAMICS
 from crar_model.settings import LossSettings, PlaySettings
 from crar_model.tasks import TASKS
@@ -32,6 +33,39 @@ SPACES = ("auto", "embedding", "weight")
 SIDES = tuple(f"{name}{side}" for name in TASKS for side in ("", "-inverse"))
 TERMS = (*(name for name, weight in LossSettings().weights().items() if weight), "total")
 """Terms that have a part in the loss, and their sum."""
+FromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from", metavar="FILE", exists=True, help="The failed transfer.", show_default="the shipped sample", rich_help_panel=MODELS
+    ),
+]
+ToOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--to", metavar="FILE", exists=True, show_default="the base that --from names", rich_help_panel=MODELS,
+        help="The base it should have matched; one of the other maze stands for its closed-form copy.",
+    ),
+]  # fmt: skip
+
+
+def pair(failed: Path | None, base: Path | None, failed_maze: str | None = None) -> tuple[Path, Path]:
+    """A transfer and its base: the shipped pair where none is named, else the base that the transfer names where --to is left out.
+
+    Raises:
+        UserError: where there is no telling what to compare.
+    """
+    if failed is None and base is None:
+        return samples.FAILED, samples.BASE
+    if failed is None:
+        raise UserError("--to names a base, but --from no transfer; give both, or none for the shipped pair")
+    if base is not None:
+        return failed, base
+    from crar_model.checkpoints import load_checkpoint
+
+    named = load_checkpoint(failed, maze=failed_maze, flag="--from-maze").info.get("base")
+    if not named or not Path(named).exists():
+        raise UserError(f"{failed}: " + (f"its base {named} is not there" if named else "names no base") + "; give the base with --to")
+    return failed, Path(named)
 
 
 @app.command(
@@ -40,23 +74,8 @@ TERMS = (*(name for name, weight in LossSettings().weights().items() if weight),
 @with_flags()
 def landscape(
     out: OutOption,
-    failed: Annotated[
-        Path,
-        typer.Option(
-            "--from", metavar="FILE", exists=True, help="The failed transfer.", show_default="the shipped sample", rich_help_panel=MODELS
-        ),
-    ] = samples.FAILED,
-    base: Annotated[
-        Path,
-        typer.Option(
-            "--to",
-            metavar="FILE",
-            exists=True,
-            show_default="the shipped sample",
-            rich_help_panel=MODELS,
-            help="The base it should have matched; one of the other maze stands for its closed-form copy.",
-        ),
-    ] = samples.BASE,
+    failed: FromOption = None,
+    base: ToOption = None,
     from_maze: Annotated[
         str | None,
         Choices(SIDES),
@@ -88,9 +107,9 @@ def landscape(
     """
     moved, drawn = words_of("--blocks", blocks, "dynamics", DYNAMICS), words_of("--terms", terms, "all", TERMS)
     fresh(out, force=force)
-    from reports.measure.dissection import LandscapeOptions
-
+    failed, base = pair(failed, base, from_maze)
     from reports.landscape import write_landscape
+    from reports.measure.dissection import LandscapeOptions
 
     options = LandscapeOptions(
         points=points, resolution=resolution, blocks=moved, terms=drawn, space=space, align=align, quick=quick, certificate=certificate,
@@ -132,12 +151,8 @@ def claims(
 @with_flags()
 def theorem(
     out: OutOption,
-    failed: Annotated[
-        Path, typer.Option("--from", metavar="FILE", exists=True, help="A transfer.", show_default="the shipped sample")
-    ] = samples.FAILED,
-    base: Annotated[
-        Path, typer.Option("--to", metavar="FILE", exists=True, help="Its base.", show_default="the shipped sample")
-    ] = samples.BASE,
+    failed: FromOption = None,
+    base: ToOption = None,
     image: FormatOption = "png",
     force: ForceOption = False,
 ) -> None:
@@ -146,6 +161,7 @@ def theorem(
     The linear case is proven with its exceptions; then a trained model is measured.
     """
     fresh(out, force=force)
+    failed, base = pair(failed, base)
     from reports.theorem import write_theorem
 
     print(f"report: {write_theorem(failed, base, out, image=image, command=command_line())}")

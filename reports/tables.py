@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
-from rich.table import Table
 
 from crar_model.files import write_text
 
 if TYPE_CHECKING:
     from reports.models import Judged
 
-WORD = 8
-"""Letters of a heading that stay on one line."""
+WIDTH, WORD = 80, 8
+"""Letters of a line, and of a heading that takes two."""
+LEFT = ("model", "maze", "variant", "verdict")
+"""Columns of words."""
+APART: dict[str, Callable[[Mapping[str, Any], Mapping[str, int]], str]] = {
+    "maze": lambda row, bases: "inverse" if row["inverse"] else "normal",
+    "variant": lambda row, bases: row["variant"] or "-",
+    "base": lambda row, bases: str(bases[row["base"]]) if row["base"] else "-",
+    "seed": lambda row, bases: "-" if row["seed"] is None else str(row["seed"]),
+    "rate": lambda row, bases: "-" if row["learning_rate"] is None else f"{row['learning_rate']:g}",
+    "updates": lambda row, bases: str(row["updates"]),
+}
+"""What tells models apart: name -> text of a model, from its :func:`about` and the numbers of the bases."""
+Columns = Mapping[str, Sequence[str]]
 MEANINGS = {
     "total": "sum of the loss terms, each model's under its own weights",
     "nearest": "transitions whose predicted abstract state is nearest to the right one",
@@ -66,83 +76,38 @@ def flat(values: Mapping[str, Any], start: str = "") -> dict[str, Any]:
 
 
 def print_evaluation(judged: Sequence[Judged], *, full: bool = False) -> None:
-    """Print the table of `crar evaluate` on standard output, 80 columns wide where it can be.
+    """Print the table of `crar evaluate` on standard output, 80 columns wide.
 
-    What all models have in common stands in a line above it.
+    What all models of a folder have in common stands above them, so that the columns tell them apart.
 
     Args:
         judged: models of one maze, at least one.
         full: print a second table with every loss term.
     """
-    first, console = judged[0].checkpoint.task, Console()
-    common, columns = shared(judged)
-    score = judged[0].evaluation.score
-    if score is not None:
-        common.append(f"score over {score.samples} {'runs' if score.solved is None else 'episodes'}")
-    console.print(f"{first.title}: losses on {first.sampling.what}" + (f"; {', '.join(common)}" if common else ""), highlight=False)
-    columns |= figures(judged)
-    console.print(table_of(columns))
-    bases = numbered(judged)
+    task, score = judged[0].checkpoint.task, judged[0].evaluation.score
+    over = "" if score is None else f", score over {score.samples} {'runs' if score.solved is None else 'episodes'}"
+    print(f"{task.title}: losses on {task.sampling.what}{over}")
+    measured, bases = figures(judged), numbered(judged)
+    show_table(judged, measured)
     if len(bases) > 1:
-        print("\n".join(f"base {number}: {path}" for path, number in bases.items()))
+        print("\n".join(f"base {number} = {path}" for path, number in bases.items()))
     if full:
-        terms = judged[0].evaluation.terms
-        print("\nloss terms, without weights")
-        console.print(
-            table_of(
-                {"model": names(judged)}
-                | {term: [f"{model.evaluation.terms[term]:.2g}" for model in judged] for term in terms if term != "total"}
-            )
-        )
-    for name in columns:
+        print("\nloss terms, without their weights")
+        show_table(judged, terms_of(judged), apart=())
+    print()
+    for name in measured:
         if name in MEANINGS:
-            unit = f", in mean {first.sampling.unit}" if name == "residual" else ""
-            console.print(f"{name}: {MEANINGS[name]}{unit}", highlight=False)
+            text = f"{name}: {MEANINGS[name]}" + (f", in mean {task.sampling.unit}" if name == "residual" else "")
+            print(textwrap.fill(text, WIDTH - 1, subsequent_indent="  "))
 
 
-def shared(judged: Sequence[Judged]) -> tuple[list[str], dict[str, list[str]]]:
-    """(what all models have in common, the columns that tell them apart)."""
-    bases, rows = numbered(judged), [about(model) for model in judged]
-    show: dict[str, tuple[str, Callable[[Any], str]]] = {
-        "inverse": ("maze", lambda value: "inverse" if value else "normal"),
-        "variant": ("variant", lambda value: value or "-"),
-        "base": ("base", lambda value: str(bases[value]) if value else "-"),
-        "seed": ("seed", lambda value: "-" if value is None else str(value)),
-        "learning_rate": ("rate", lambda value: "-" if value is None else f"{value:g}"),
-        "updates": ("updates", str),
-    }
-    common, columns = [], {"model": names(judged)}
-    for key, (name, text) in show.items():
-        values = [text(row[key]) for row in rows]
-        if len(set(values)) > 1 or (name == "seed" and len(rows) == 1):
-            columns[name] = values
-        elif values[0] != "-":
-            common.append(f"{name} {rows[0]['base'] if name == 'base' else values[0]}")
-    return common, columns
-
-
-def names(judged: Sequence[Judged]) -> list[str]:
-    """Files of the models, with as many of their folders as it takes to tell them apart."""
-    paths = [model.path for model in judged]
-    different, depth = len(set(paths)), 1
-    while len({path.parts[-depth:] for path in paths}) < different:
-        depth += 1
-    return ["/".join(path.parts[-depth:]) for path in paths]
-
-
-def numbered(judged: Sequence[Judged]) -> dict[str, int]:
-    """The bases that the models name, counted from 1."""
-    found = dict.fromkeys(model.checkpoint.info.get("base") for model in judged)
-    return {base: number for number, base in enumerate((base for base in found if base), 1)}
-
-
-def figures(judged: Sequence[Judged]) -> dict[str, list[str]]:
+def figures(judged: Sequence[Judged]) -> Columns:
     """Columns of what was measured."""
     found = [model.evaluation for model in judged]
     columns = {"total": [f"{each.terms['total']:.2g}" for each in found]}
     for name in found[0].metrics:
         scores = [each.score for each in found] if name == "score" else []
-        if all(scores) and scores:
+        if scores and all(scores):
             columns["score"] = [f"{score.mean:.2f}" for score in scores if score]
             columns["interval"] = [f"{score.low:.2f}..{score.high:.2f}" for score in scores if score]
             columns["solved"] = ["-" if score.solved is None else f"{100 * score.solved:.0f} %" for score in scores if score]
@@ -154,20 +119,64 @@ def figures(judged: Sequence[Judged]) -> dict[str, list[str]]:
     return columns
 
 
-def table_of(columns: Mapping[str, Sequence[str]]) -> Table:
-    """A table of texts by column."""
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-    for name in columns:
-        words = name in ("model", "variant", "maze", "verdict")
-        table.add_column(hyphenated(name), justify="left" if words else "right", no_wrap=name not in {"model", "variant"}, overflow="fold")
-    for row in zip(*columns.values(), strict=True):
-        table.add_row(*row)
-    return table
+def terms_of(judged: Sequence[Judged]) -> Columns:
+    """Columns of the loss terms, and of the distance to the base's embedding as it is."""
+    found = [model.evaluation for model in judged]
+    columns = {name: [f"{each.terms[name]:.2g}" for each in found] for name in found[0].terms if name != "total"}
+    if any(each.match for each in found):
+        columns["distance"] = [f"{each.match.distance:.2g}" if each.match else "-" for each in found]
+    return columns
 
 
-def hyphenated(name: str) -> str:
-    """A heading in two lines where it is long."""
+def numbered(judged: Sequence[Judged]) -> dict[str, int]:
+    """The bases that the models name, counted from 1."""
+    found = dict.fromkeys(model.checkpoint.info.get("base") for model in judged)
+    return {base: number for number, base in enumerate((base for base in found if base), 1)}
+
+
+def show_table(judged: Sequence[Judged], measured: Columns, apart: Sequence[str] = tuple(APART)) -> None:
+    """Print columns of texts, a line a model, folder by folder.
+
+    Args:
+        judged: the models.
+        measured: what to show of them.
+        apart: what else, where it differs within a folder; where it does not, it stands beside the folder's name.
+    """
+    rows, bases = [about(model) for model in judged], numbered(judged)
+    texts = {name: [text(row, bases) for row in rows] for name, text in APART.items() if name in apart}
+    folders: dict[Path, list[int]] = {}
+    for k, model in enumerate(judged):
+        folders.setdefault(model.path.parent, []).append(k)
+    differing = [name for name, column in texts.items() if any(len({column[k] for k in those}) > 1 for those in folders.values())]
+    columns = {"model": [model.path.stem for model in judged]} | {name: texts[name] for name in differing} | dict(measured)
+    widths = widths_of(columns)
+    if "variant" in columns and sum(widths) + len(widths) > WIDTH:
+        columns["variant"] = [text if len(text) <= WORD + 1 else text[:WORD] + "\u2026" for text in columns["variant"]]
+        widths = widths_of(columns)
+    head = [line(cells, columns, widths) for cells in zip(*(heading(name) for name in columns), strict=True)]
+    body = [line(cells, columns, widths) for cells in zip(*columns.values(), strict=True)]
+    print("\n".join(text for text in head if text.strip()))
+    for folder, those in folders.items():
+        same = [f"{name} {rows[those[0]]['base'] if name == 'base' else column[those[0]]}" for name, column in texts.items()
+                if name not in differing and column[those[0]] != "-"]  # fmt: skip
+        print(textwrap.fill(f"{folder}/  {', '.join(same)}".rstrip(), WIDTH - 1, subsequent_indent="  "))
+        print("\n".join(body[k] for k in those))
+
+
+def widths_of(columns: Columns) -> list[int]:
+    """Letters that every column takes."""
+    return [max(map(len, (*heading(name), *texts))) for name, texts in columns.items()]
+
+
+def line(cells: Sequence[str], columns: Columns, widths: Sequence[int]) -> str:
+    """One line of a table; words stand left, numbers right."""
+    placed = (cell.ljust(w) if name in LEFT else cell.rjust(w) for cell, name, w in zip(cells, columns, widths, strict=True))
+    return " ".join(placed).rstrip()
+
+
+def heading(name: str) -> tuple[str, str]:
+    """A heading in two lines, the first of them empty where it is short."""
     if len(name) <= WORD:
-        return name
+        return "", name
     at = name.find("_") + 1
-    return f"{name[:at]}\n{name[at:]}" if at else f"{name[: len(name) // 2]}-\n{name[len(name) // 2 :]}"
+    return (name[:at], name[at:]) if at else (name[: len(name) // 2] + "-", name[len(name) // 2 :])
