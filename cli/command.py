@@ -48,6 +48,10 @@ class Command(TyperCommand):
         ctx.meta["crar.config"] = config
         return rest
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The flags and arguments."""
+        return [switched_off(param) if param.name == "help" else param for param in super().get_params(ctx)]
+
     def config(self, typed: dict[str, Any]) -> Config | None:
         """What the file of settings says, where one is given; without what is typed as well, for flags win."""
         path = typed.get("config")
@@ -82,6 +86,13 @@ class Command(TyperCommand):
         written(self.epilog, formatter)
 
 
+def switched_off(param: Any) -> Any:
+    """A switch with the default "off"; without one, Typer loads Pydantic (0.1 s) to find that it was not given."""
+    if param.is_flag and param.default is None:
+        param.default = False
+    return param
+
+
 def complaint(param: Any, value: Any, otherwise: str) -> str:
     """One line on a value that a flag or an argument does not take.
 
@@ -114,6 +125,10 @@ def is_number(kind: type[int] | type[float], value: Any, least: float | None) ->
 
 class Group(TyperGroup):
     """`crar` itself."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The flags of `crar` itself, all of them switches."""
+        return [switched_off(param) for param in super().get_params(ctx)]
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The commands in the order in which one needs them."""

@@ -14,7 +14,7 @@ from cli.command import Command
 from cli.flags import fresh, playing, with_flags
 from crar_model.errors import UserError
 from crar_model.settings import PlaySettings
-from reports import console, samples
+from reports import samples
 
 
 @app.command(cls=Command, epilog="Examples:\n  crar evaluate runs/freeze\n  crar evaluate runs/freeze runs/unfreeze --csv models.csv")
@@ -40,6 +40,7 @@ def evaluate(
     how = playing(given)
     if table is not None:
         fresh(table, force=force)
+    from reports import console
     from reports.models import judge
 
     with console.progress_bar("evaluate", "models") as tick:

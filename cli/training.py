@@ -18,7 +18,6 @@ from crar_model.errors import UserError
 from crar_model.settings import LossSettings, TrainSettings, to_plain
 from crar_model.tasks import task_named
 from crar_model.training.variants import VARIANTS
-from reports import console
 
 if TYPE_CHECKING:
     from crar_model.training.members import Plan
@@ -117,6 +116,7 @@ def transfer(
 def run(plan: Plan, out: Path, resume: bool, what: str) -> None:
     """Run a plan under a progress bar, and say how it ended and what to do next; a stopped run exits with 130."""
     from crar_model.training.runner import run_plan
+    from reports import console
 
     with console.progress_bar(f"{what}: {len(plan.members)} members x {plan.settings.updates} updates") as tick:
         result = run_plan(plan, out, resume=resume, progress=tick, rows=tick.rows)
