@@ -45,7 +45,7 @@ class Ticker:
     @property
     def losses(self) -> str:
         """Medians over the members in their latest rows, such as "total 0.42, transition 0.013"."""
-        columns = {name: [x for values in self._latest.values() for x in values.get(name, ())] for name in TOLD}
+        columns = {name: [x for values in self._latest.values() for x in values.get(name, ()) if np.isfinite(x)] for name in TOLD}
         return ", ".join(f"{name} {np.median(found):.2g}" for name, found in columns.items() if found)
 
 

@@ -148,30 +148,39 @@ def show_table(judged: Sequence[Judged], measured: Columns, apart: Sequence[str]
     for k, model in enumerate(judged):
         folders.setdefault(model.path.parent, []).append(k)
     differing = [name for name, column in texts.items() if any(len({column[k] for k in those}) > 1 for those in folders.values())]
-    columns = {"model": [model.path.stem for model in judged]} | {name: texts[name] for name in differing} | dict(measured)
-    widths = widths_of(columns)
-    if "variant" in columns and sum(widths) + len(widths) > WIDTH:
+    columns = {name: texts[name] for name in differing} | dict(measured)
+    first: dict[str, Sequence[str]] = {"model": [model.path.stem for model in judged]}
+    if "variant" in columns and sum(map(width, (first | columns).items())) > WIDTH:
         columns["variant"] = [text if len(text) <= WORD + 1 else text[:WORD] + "\u2026" for text in columns["variant"]]
-        widths = widths_of(columns)
-    head = [line(cells, columns, widths) for cells in zip(*(heading(name) for name in columns), strict=True)]
-    body = [line(cells, columns, widths) for cells in zip(*columns.values(), strict=True)]
-    print("\n".join(text for text in head if text.strip()))
-    for folder, those in folders.items():
-        same = [f"{name} {rows[those[0]]['base'] if name == 'base' else column[those[0]]}" for name, column in texts.items()
-                if name not in differing and column[those[0]] != "-"]  # fmt: skip
-        print(textwrap.fill(f"{folder}/  {', '.join(same)}".rstrip(), WIDTH - 1, subsequent_indent="  "))
-        print("\n".join(body[k] for k in those))
+    blocks: list[dict[str, Sequence[str]]] = [dict(first)]
+    for column in columns.items():  # as many tables, one below the other, as it takes
+        if sum(map(width, (*blocks[-1].items(), column))) > WIDTH:
+            blocks.append(dict(first))
+        blocks[-1] |= dict([column])
+    for number, block in enumerate(blocks):
+        head, body = lines_of(block)
+        print(head)
+        for folder, those in folders.items():
+            same = {name: column[those[0]] for name, column in texts.items() if name not in differing and not number}
+            notes = ", ".join(f"{name} {rows[those[0]]['base'] if name == 'base' else text}" for name, text in same.items() if text != "-")
+            print(textwrap.fill(f"{folder}/  {notes}".rstrip(), WIDTH - 1, subsequent_indent="  "))
+            print("\n".join(body[k] for k in those))
 
 
-def widths_of(columns: Columns) -> list[int]:
-    """Letters that every column takes."""
-    return [max(map(len, (*heading(name), *texts))) for name, texts in columns.items()]
+def lines_of(columns: Columns) -> tuple[str, list[str]]:
+    """(the heading, the lines) of a table; words stand left, numbers right."""
+
+    def line(cells: Sequence[str]) -> str:
+        placed = (f"{text:{'<' if c[0] in LEFT else '>'}{width(c) - 1}}" for text, c in zip(cells, columns.items(), strict=True))
+        return " ".join(placed).rstrip()
+
+    head = [line(cells) for cells in zip(*map(heading, columns), strict=True)]
+    return "\n".join(text for text in head if text), [line(cells) for cells in zip(*columns.values(), strict=True)]
 
 
-def line(cells: Sequence[str], columns: Columns, widths: Sequence[int]) -> str:
-    """One line of a table; words stand left, numbers right."""
-    placed = (cell.ljust(w) if name in LEFT else cell.rjust(w) for cell, name, w in zip(cells, columns, widths, strict=True))
-    return " ".join(placed).rstrip()
+def width(column: tuple[str, Sequence[str]]) -> int:
+    """Letters that a column of (name, texts) takes, the space behind it included."""
+    return max(map(len, (*heading(column[0]), *column[1]))) + 1
 
 
 def heading(name: str) -> tuple[str, str]:
