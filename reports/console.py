@@ -1,90 +1,110 @@
-"""What commands show while they work and when they are done, with rich."""
+"""What commands show while they work, with rich; nothing here waits for PyTorch."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
-from reports.models import Judged
+from reports.tables import about, print_evaluation, write_csv
 
+__all__ = ["Ticker", "about", "print_evaluation", "progress_bar", "stages", "write_csv"]
 LOG_EVERY = 60.0
 """Seconds between two lines of progress where standard error is a file."""
+TOLD = ("total", "transition", "score")
+"""Columns of the log that are shown while a run goes on."""
+
+
+class Ticker:
+    """Takes the progress of some work, and of a training also its log.
+
+    Args:
+        show: called with (done, in all, the latest losses in words or "").
+    """
+
+    def __init__(self, show: Callable[[int, int, str], None]) -> None:
+        self._show = show
+        self._done = self._everything = 0
+        self._latest: dict[int, Mapping[str, Sequence[float]]] = {}
+
+    def __call__(self, done: int, everything: int) -> None:
+        """Tell how much is done."""
+        self._done, self._everything = done, everything
+        self._show(done, everything, self.losses)
+
+    def rows(self, first_member: int, update: int, values: Mapping[str, Sequence[float]]) -> None:
+        """Tell the rows of the log at an update: column -> values of the members from `first_member` on."""
+        self._latest[first_member] = values
+        if self._everything:
+            self._show(self._done, self._everything, self.losses)
+
+    @property
+    def losses(self) -> str:
+        """Medians over the members in their latest rows, such as "total 0.42, transition 0.013"."""
+        columns = {name: [x for values in self._latest.values() for x in values.get(name, ()) if np.isfinite(x)] for name in TOLD}
+        return ", ".join(f"{name} {np.median(found):.2g}" for name, found in columns.items() if found)
 
 
 @contextmanager
-def progress_bar(what: str, units: str = "updates") -> Iterator[Callable[[int, int], None]]:
+def progress_bar(what: str, units: str = "updates") -> Iterator[Ticker]:
     """A bar with elapsed and remaining time on standard error, or a line a minute where that is no terminal.
 
     Yields a function of (done, in all).
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _logger(what, console, units)
+        log = _Log(what, console, units)
+        yield Ticker(log.show)
+        log.end()
         return
     columns = (
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("ETA"), TimeRemainingColumn(),
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("ETA"), TimeRemainingColumn(), TextColumn("{task.fields[losses]}"),
     )  # fmt: skip
     with Progress(*columns, console=console, refresh_per_second=2) as progress:
-        task = progress.add_task(what, total=None)
-
-        def tick(done: int, everything: int) -> None:
-            progress.update(task, completed=done, total=everything)
-
-        yield tick
+        task = progress.add_task(what, total=None, losses="")
+        yield Ticker(lambda done, everything, losses: progress.update(task, completed=done, total=everything, losses=losses))
 
 
-def _logger(what: str, console: Console, units: str) -> Callable[[int, int], None]:
-    started = told = time.monotonic()
-    first: int | None = None
+class _Log:
+    """Progress as lines of text: one a minute, and one at the end."""
 
-    def tick(done: int, everything: int) -> None:
-        nonlocal told, first
+    def __init__(self, what: str, console: Console, units: str) -> None:
+        self.what, self.console, self.units = what, console, units
+        self.started = self.told = time.monotonic()
+        self.first: int | None = None
+        self.latest = (0, 0, "")
+
+    def show(self, done: int, everything: int, losses: str) -> None:
+        """Keep the latest state, and print it where a minute is over."""
+        self.latest = done, everything, losses
+        self.first = done if self.first is None else self.first
         now = time.monotonic()
-        first = done if first is None else first
-        if everything == 0 or (now - told < LOG_EVERY and done < everything):
-            return
-        told = now
-        left = (now - started) * (everything - done) / (done - first) if done > first else float("nan")
-        console.print(f"{what}: {done} of {everything} {units}, ETA {left / 60:.1f} min", soft_wrap=True)
+        if everything and done < everything and now - self.told >= LOG_EVERY:
+            self.told = now
+            new = done - self.first
+            self.say(f"ETA {_duration((now - self.started) * (everything - done) / new)}" if new else "")
 
-    return tick
+    def end(self) -> None:
+        """Print the last line, where the work is done."""
+        done, everything, _ = self.latest
+        if everything and done >= everything:
+            self.say(f"took {_duration(time.monotonic() - self.started)}")
+
+    def say(self, about_time: str) -> None:
+        """Print a line."""
+        done, everything, losses = self.latest
+        notes = (f"{done} of {everything} {self.units}", losses, about_time)
+        self.console.print(f"{self.what}: {', '.join(note for note in notes if note)}", soft_wrap=True, highlight=False)
 
 
-def print_evaluation(judged: Sequence[Judged]) -> None:
-    """The table of `crar evaluate` on standard output."""
-    from crar_model.evaluation import Score
-
-    first, task = judged[0].evaluation, judged[0].checkpoint.task
-    what = task.sampling.what + (f"; score over {first.score.samples} episodes or runs, 95 % interval" if first.score else "")
-    table = Table(title=f"{task.title}: {what}")
-    terms = ("transition", "ball", "random_pairs", "consecutive", "reward", "discount", "value", "total")
-    text = ("model", "maze", "verdict")
-    for name in ("model", "maze", "updates", *terms, *first.metrics, "verdict", "residual", "distance"):
-        table.add_column(name, justify="left" if name in text else "right", no_wrap=True)
-    for model in judged:
-        found, match = model.evaluation, model.evaluation.match
-        table.add_row(
-            "/".join(model.path.parts[-2:]),
-            model.checkpoint.maze + (" inverse" if model.checkpoint.inverse else ""),
-            str(model.checkpoint.updates),
-            *(f"{found.terms[name]:.2g}" for name in terms),
-            *(
-                f"{value.mean:.2f} ({value.low:.2f} .. {value.high:.2f})" if isinstance(value, Score) else f"{100 * value:.0f} %"
-                for value in found.metrics.values()
-            ),
-            match.verdict if match else "-",
-            f"{match.residual_edges:.2f}" if match else "-",
-            f"{match.distance:.2f}" if match else "-",
-        )
-    console = Console()
-    console.width = max(console.width, 220)  # a wrapped table of so many columns cannot be read
-    console.print(table)
+def _duration(seconds: float) -> str:
+    """A time in words."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 @contextmanager

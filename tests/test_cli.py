@@ -35,8 +35,9 @@ def test_evaluate_prints_one_json_object(base_run: Path, freeze_run: Path) -> No
 def test_evaluate_prints_a_table(base_run: Path) -> None:
     done = crar("evaluate", base_run)
     assert done.returncode == 0, done.stderr
-    assert "member-1.pt" in done.stdout
-    assert "transition" in done.stdout
+    assert "member-1 " in done.stdout
+    assert "total" in done.stdout
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
 
 
 def test_train_and_transfer_from_a_config_file(tmp_path: Path) -> None:

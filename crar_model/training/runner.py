@@ -50,9 +50,18 @@ class RunResult:
 
 
 Progress = Callable[[int, int], None]
+Rows = Callable[[int, int, dict[str, Any]], None]
 
 
-def run_plan(plan: Plan, folder: Path, *, resume: bool = False, progress: Progress | None = None, tensorboard: bool = True) -> RunResult:
+def run_plan(
+    plan: Plan,
+    folder: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    rows: Rows | None = None,
+    tensorboard: bool = True,
+) -> RunResult:
     """Train all members of a plan, or go on where an earlier call stopped.
 
     Args:
@@ -60,6 +69,7 @@ def run_plan(plan: Plan, folder: Path, *, resume: bool = False, progress: Progre
         folder: the run folder; made if missing.
         resume: continue the run in `folder`; it may have more updates than before.
         progress: called with (updates taken, updates in all), summed over members.
+        rows: called with new rows of the log as (first member, update, column -> (members,) values).
         tensorboard: also write TensorBoard events.
 
     Raises:
@@ -69,7 +79,7 @@ def run_plan(plan: Plan, folder: Path, *, resume: bool = False, progress: Progre
     described = _describe(plan)  # names an unusable base before anything is written
     _check_folder(folder, resume)
     with _only_writer(folder):
-        return _run(plan, folder, _prepare(plan, described, folder, resume), progress, tensorboard)
+        return _run(plan, folder, _prepare(plan, described, folder, resume), progress, rows, tensorboard)
 
 
 @contextmanager
@@ -90,7 +100,7 @@ def _only_writer(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _run(plan: Plan, folder: Path, shards: list[ShardJob], progress: Progress | None, tensorboard: bool) -> RunResult:
+def _run(plan: Plan, folder: Path, shards: list[ShardJob], progress: Progress | None, rows: Rows | None, tensorboard: bool) -> RunResult:
     log = LossLog(folder, plan.members, logged(plan.task), tensorboard=tensorboard)
     updates = [0] * len(shards)
     for job in shards:
@@ -105,6 +115,8 @@ def _run(plan: Plan, folder: Path, shards: list[ShardJob], progress: Progress | 
     def receive(index: int, kind: str, content: dict[str, Any]) -> None:
         if kind == "rows":
             log.add(shards[index].first, content["update"], content["values"])
+            if rows is not None:
+                rows(shards[index].first, content["update"], dict(zip(log.columns, content["values"].T, strict=True)))
         elif kind == "diverged":
             diverged[content["member"]] = content["update"]
         elif kind == "saved":

@@ -1,0 +1,71 @@
+"""`crar` itself: its help, its version, and how a command's errors end."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from cli.command import Command, Group
+from crar_model import __version__
+from crar_model.errors import UserError
+
+app = typer.Typer(
+    name="crar",
+    cls=Group,
+    help="Why does a representation transfer end in a bad local minimum, and what gets it out?\n\n"
+    "Train CRAR agents (train), transfer them to the inverse maze (transfer), judge the outcome (evaluate), "
+    "and see what lies between a failed encoder and the global optimum (landscape).",
+    epilog="First minute, no training:  crar landscape --quick --out first-look\n"
+    "Flags of a command:         crar COMMAND --help\n"
+    "Tab completion:             crar --install-completion, then a new shell",
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def crar(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    """Print the version, or the help where nothing is asked."""
+    if version:
+        print_version()
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command("version", cls=Command)
+def print_version() -> None:
+    """Print the version."""
+    print(f"crar {__version__}")
+
+
+def command_line() -> str:
+    """The command as the user could type it again, for reports."""
+    return shlex.join(["crar", *sys.argv[1:]])
+
+
+def main() -> None:
+    """Entry point: bad input ends in one line on standard error and exit code 2, Ctrl-C in 130."""
+    try:
+        code = app(prog_name="crar", standalone_mode=False)
+    except UserError as error:
+        print(f"crar: error: {error}", file=sys.stderr)
+        code = 2
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        message = " ".join(str(error.format_message()).split())
+        print(f"crar: error: {message} (see {context.command_path if context else 'crar'} --help)", file=sys.stderr)
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        print("crar: stopped", file=sys.stderr)
+        code = 130
+    except typer.Exit as stop:
+        code = stop.exit_code
+    sys.exit(code if isinstance(code, int) else 0)

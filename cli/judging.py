@@ -1,0 +1,75 @@
+"""`crar evaluate` and `crar play`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.app import app
+from cli.command import Command
+from cli.flags import fresh, playing, with_flags
+from crar_model.errors import UserError
+from crar_model.settings import PlaySettings
+from reports import samples
+
+
+@app.command(cls=Command, epilog="Examples:\n  crar evaluate runs/freeze\n  crar evaluate runs/freeze runs/unfreeze --csv models.csv")
+@with_flags(PlaySettings)
+def evaluate(
+    given: dict[str, Any],
+    models: Annotated[
+        list[Path],
+        typer.Argument(metavar="MODEL", exists=True, help="Checkpoints or run folders; a folder stands for all its members."),
+    ],
+    base: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", exists=True, help="Compare every embedding with this model's.", show_default="the base that a transfer names"
+        ),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Print every loss term too, in a second table.")] = False,
+    table: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write all figures, a row a model.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over a --csv that is there.")] = False,
+) -> None:
+    """Judge models: losses, matched or swapped, navigation or score."""
+    how = playing(given)
+    if table is not None:
+        fresh(table, force=force)
+    from reports import console
+    from reports.models import judge
+
+    with console.progress_bar("evaluate", "models") as tick:
+        judged = judge(models, base, use_own_base=base is None, how=how, progress=tick)
+    if table is not None:
+        console.write_csv(judged, table)
+    if as_json:
+        protocol = {"protocol": dataclasses.asdict(how)} if any(model.checkpoint.task.scored for model in judged) else {}
+        print(json.dumps({**protocol, "models": [console.about(model) | model.plain() for model in judged]}, indent=1))
+    else:
+        console.print_evaluation(judged, full=full)
+
+
+@app.command(cls=Command, epilog="Example:\n  crar play --out episode.gif")
+@with_flags(PlaySettings, only=("seed", "depth", "epsilon"), epsilon="0")
+def play(
+    given: dict[str, Any],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The animated picture, *.gif.", show_default=False)],
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="MODEL", exists=True, help="A model of a maze with a score.", show_default="the shipped base")
+    ] = samples.RANDOM_BASE,
+    force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.")] = False,
+) -> None:
+    """Film an episode with the agent's planned path, as a GIF."""
+    how = playing({"epsilon": 0.0} | given)
+    if out.suffix != ".gif":
+        raise UserError(f"--out is {out}; give a file that ends in .gif")
+    fresh(out, force=force)
+    from reports.play import save_episode
+
+    episode = save_episode(checkpoint, out, seed=how.seed, depth=how.depth, epsilon=how.epsilon)
+    print(f"{episode.path}: reward {episode.reward:.1f}, {episode.keys} of 3 keys in {episode.steps} steps")

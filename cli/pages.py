@@ -1,0 +1,221 @@
+"""The commands that write a page: `crar landscape`, `claims`, `theorem`, `trajectory`, `report`, `demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.app import app, command_line
+from cli.command import Command
+from cli.flags import (
+    RUN,
+    Choices,
+    ForceOption,
+    FormatOption,
+    OutOption,
+    QuickOption,
+    ResumeOption,
+    fresh,
+    playing,
+    with_flags,
+    words_of,
+)
+from crar_model.errors import UserError
+from crar_model.params import DYNAMICS
+from crar_model.settings import LossSettings, PlaySettings
+from crar_model.tasks import TASKS
+from reports import samples
+
+MODELS = "Models"
+SPACES = ("auto", "embedding", "weight")
+SIDES = tuple(f"{name}{side}" for name in TASKS for side in ("", "-inverse"))
+TERMS = (*(name for name, weight in LossSettings().weights().items() if weight), "total")
+"""Terms that have a part in the loss, and their sum."""
+FromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from", metavar="FILE", exists=True, help="The failed transfer.", show_default="the shipped sample", rich_help_panel=MODELS
+    ),
+]
+ToOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--to", metavar="FILE", exists=True, show_default="the base that --from names", rich_help_panel=MODELS,
+        help="The base it should have matched; one of the other maze stands for its closed-form copy.",
+    ),
+]  # fmt: skip
+
+
+def pair(failed: Path | None, base: Path | None, failed_maze: str | None = None) -> tuple[Path, Path]:
+    """A transfer and its base: the shipped pair where none is named, else the base that the transfer names where --to is left out.
+
+    Raises:
+        UserError: where there is no telling what to compare.
+    """
+    if failed is None and base is None:
+        return samples.FAILED, samples.BASE
+    if failed is None:
+        raise UserError("--to names a base, but --from no transfer; give both, or none for the shipped pair")
+    if base is not None:
+        return failed, base
+    from crar_model.checkpoints import load_checkpoint
+
+    named = load_checkpoint(failed, maze=failed_maze, flag="--from-maze").info.get("base")
+    if not named or not Path(named).exists():
+        raise UserError(f"{failed}: " + (f"its base {named} is not there" if named else "names no base") + "; give the base with --to")
+    return failed, Path(named)
+
+
+@app.command(
+    cls=Command, epilog="Example:\n  crar landscape --from runs/freeze/member-0.pt --to runs/base/member-0.pt \\\n    --out runs/landscape"
+)
+@with_flags()
+def landscape(
+    out: OutOption,
+    failed: FromOption = None,
+    base: ToOption = None,
+    from_maze: Annotated[
+        str | None,
+        Choices(SIDES),
+        typer.Option(help="Maze of a --from that does not say its own.", show_default=False, rich_help_panel=MODELS),
+    ] = None,
+    to_maze: Annotated[
+        str | None,
+        Choices(SIDES),
+        typer.Option(help="The same for --to.", show_default=False, rich_help_panel=MODELS),
+    ] = None,
+    points: Annotated[int, typer.Option(metavar="N", min=2, help="Points per line, ends included.")] = 101,
+    resolution: Annotated[int, typer.Option(metavar="N", min=2, help="Points per axis of the surface encoder x dynamics.")] = 51,
+    blocks: Annotated[
+        str,
+        typer.Option(metavar="LIST", help=f"What the second axis and the free paths move: {', '.join(DYNAMICS)}; with commas."),
+    ] = "dynamics",
+    terms: Annotated[str, typer.Option(metavar="LIST", help=f"Loss terms to show: {', '.join(TERMS)}; with commas.")] = "all",
+    space: Annotated[str, Choices(SPACES), typer.Option(help="Where surface and paths run; auto is the maze's own choice.")] = "auto",
+    align: Annotated[bool, typer.Option(help="Match hidden units first, so that ways in weight space go to the nearest copy.")] = True,
+    certificate: Annotated[bool, typer.Option(help="Certify whether the failed encoder is a local minimum.")] = True,
+    quick: QuickOption = False,
+    image: FormatOption = "png",
+    force: ForceOption = False,
+) -> None:
+    """Dissect a failed transfer and look for ways out of it.
+
+    Lines, a surface encoder x dynamics, a certificate, paths, and the appendix's claims on this pair. Where the states of a maze can be listed, everything is measured on all of
+    them; elsewhere on held-out transitions, with scores and without certificate and paths.
+    """
+    moved, drawn = words_of("--blocks", blocks, "dynamics", DYNAMICS), words_of("--terms", terms, "all", TERMS)
+    fresh(out, force=force)
+    failed, base = pair(failed, base, from_maze)
+    from reports.landscape import write_landscape
+    from reports.measure.dissection import LandscapeOptions
+
+    options = LandscapeOptions(
+        points=points, resolution=resolution, blocks=moved, terms=drawn, space=space, align=align, quick=quick, certificate=certificate,
+        image=image,
+    )  # fmt: skip
+    report = write_landscape(failed, base, out, options=options, failed_maze=from_maze, base_maze=to_maze, command=command_line())
+    print(f"report: {report}")
+
+
+@app.command(cls=Command, epilog="Example:\n  crar claims --transfer runs/freeze --out runs/claims")
+@with_flags()
+def claims(
+    transfers: Annotated[
+        list[Path],
+        typer.Option(
+            "--transfer",
+            metavar="RUN",
+            exists=True,
+            show_default=False,
+            help="Run folder of transfers, or one of them.",
+            rich_help_panel=RUN,
+        ),
+    ],
+    out: OutOption,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Most transfers per base.", rich_help_panel=RUN)] = 1,
+    quick: QuickOption = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep the transfers that --out has dissected already.", rich_help_panel=RUN)
+    ] = False,
+) -> None:
+    """Decide the appendix's claims over many transfers."""
+    fresh(out, force=resume, other="--resume")
+    from reports.many import write_claims
+
+    print(f"report: {write_claims(transfers, out, limit=limit, quick=quick, resume=resume, command=command_line())}")
+
+
+@app.command(cls=Command, epilog="Example:\n  crar theorem --out runs/theorem")
+@with_flags()
+def theorem(
+    out: OutOption,
+    failed: FromOption = None,
+    base: ToOption = None,
+    image: FormatOption = "png",
+    force: ForceOption = False,
+) -> None:
+    """Show that new dynamics change the encoder's landscape.
+
+    The linear case is proven with its exceptions; then a trained model is measured.
+    """
+    fresh(out, force=force)
+    failed, base = pair(failed, base)
+    from reports.theorem import write_theorem
+
+    print(f"report: {write_theorem(failed, base, out, image=image, command=command_line())}")
+
+
+@app.command(cls=Command, epilog="Example:\n  crar trajectory runs/base --out runs/trajectory   # a run with --snapshots")
+@with_flags()
+def trajectory(
+    run: Annotated[Path, typer.Argument(metavar="RUN", exists=True, help="Run folder trained with --snapshots.")],
+    out: OutOption,
+    member: Annotated[int, typer.Option(metavar="N", min=0, help="Member of the run.")] = 0,
+    resolution: Annotated[int, typer.Option(metavar="N", min=2, help="Points per axis.")] = 25,
+    image: FormatOption = "png",
+    force: ForceOption = False,
+) -> None:
+    """Draw the loss on the principal plane of a training."""
+    fresh(out, force=force)
+    from reports.trajectory import write_trajectory
+
+    print(f"report: {write_trajectory(run, out, member=member, resolution=resolution, image=image, command=command_line())}")
+
+
+@app.command(cls=Command, epilog="Example:\n  crar report --base runs/base --transfer runs/freeze --out runs/report")
+@with_flags(PlaySettings, only=("episodes", "depth"))
+def report(
+    given: dict[str, Any],
+    bases: Annotated[
+        list[Path],
+        typer.Option("--base", metavar="RUN", exists=True, help="Run folder of bases.", show_default=False, rich_help_panel=RUN),
+    ],
+    transfers: Annotated[
+        list[Path],
+        typer.Option("--transfer", metavar="RUN", exists=True, help="Run folder of transfers.", show_default=False, rich_help_panel=RUN),
+    ],
+    out: OutOption,
+    force: ForceOption = False,
+) -> None:
+    """Report a study: outcomes per base and variant, curves, scores."""
+    how = playing(given)
+    fresh(out, force=force)
+    from reports.study import write_study
+
+    print(f"report: {write_study(bases, transfers, out, how=how, command=command_line())}")
+
+
+@app.command(cls=Command, epilog="Example:\n  crar demo --out demo")
+@with_flags()
+def demo(
+    out: OutOption = Path("demo"),
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the first base model.", rich_help_panel=RUN)] = 0,
+    resume: ResumeOption = False,
+) -> None:
+    """Train, transfer, dissect and report at small size, in minutes."""
+    fresh(out, force=resume, other="--resume to continue")
+    from reports.demo import run_demo
+
+    print(f"report: {run_demo(out, seed=seed, resume=resume, command=command_line())}")

@@ -1,0 +1,165 @@
+"""`crar train`, `crar transfer`, `crar gather`."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from cli.app import app
+from cli.command import Command
+from cli.flags import RUN, Choices, OutOption, ResumeOption, base_start, fresh, settled, transfer_start, with_flags
+from crar_model.errors import UserError
+from crar_model.settings import LossSettings, TrainSettings, to_plain
+from crar_model.tasks import task_named
+from crar_model.training.variants import VARIANTS
+
+if TYPE_CHECKING:
+    from crar_model.training.members import Plan
+
+RESETS = ("glorot", "permute")
+
+
+@app.command(cls=Command, epilog="Example:\n  crar train --members 6 --out runs/base")
+@with_flags(TrainSettings, LossSettings, start=base_start)
+def train(
+    given: dict[str, Any],
+    out: OutOption,
+    members: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Models to train as one program; member k uses seed + k.", show_default="6", rich_help_panel=RUN
+        ),
+    ] = None,
+    resume: ResumeOption = False,
+) -> None:
+    """Train agents from random weights, many seeds as one program."""
+    task = task_named(given.get("maze", TrainSettings().maze))
+    settings = settled(base_start(task), given)
+    from crar_model.training.members import base_plan
+    from crar_model.training.runner import plan_of
+
+    if resume and (out / "run.json").exists():
+        plan = plan_of(out)
+        if members is not None and members != len(plan.members):
+            raise UserError(f"--members is {members}, but the run in {out} has {len(plan.members)}; leave it out or choose another --out")
+        plan = dataclasses.replace(plan, settings=settled(to_plain(plan.settings), given))
+    else:
+        plan = base_plan(settings, 6 if members is None else members)
+    run(plan, out, resume, plan.variant.name)
+
+
+@app.command(
+    cls=Command,
+    epilog="Variants:\n"
+    + "\n".join(
+        textwrap.fill(variant.about, 79, initial_indent=f"  {variant.name:<16} ", subsequent_indent=" " * 19)
+        for variant in VARIANTS.values()
+    )
+    + "\n\nExample:\n  crar transfer --from runs/base/member-0.pt --variant freeze --out runs/freeze",
+)
+@with_flags(TrainSettings, LossSettings, skip=("inverse",), start=transfer_start, maze="the bases'")
+def transfer(
+    given: dict[str, Any],
+    bases: Annotated[
+        list[Path],
+        typer.Option("--from", metavar="FILE", exists=True, help="Base checkpoint.", show_default=False, rich_help_panel=RUN),
+    ],
+    out: OutOption,
+    variants: Annotated[
+        list[str] | None,
+        Choices(tuple(VARIANTS)),
+        typer.Option(
+            "--variant",
+            help="What starts where and what trains; listed below.",
+            show_default=next(iter(VARIANTS)),
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    members: Annotated[int, typer.Option(metavar="N", min=1, help="Seeds per base, variant and learning rate.", rich_help_panel=RUN)] = 8,
+    rates: Annotated[
+        list[float] | None,
+        typer.Option("--rate", metavar="RATE", help="Learning rate.", show_default="--learning-rate", rich_help_panel=RUN),
+    ] = None,
+    reset: Annotated[
+        str,
+        Choices(RESETS),
+        typer.Option(help="New weights of reset-encoder: glorot (paper) or permute (the code's quirk).", rich_help_panel=RUN),
+    ] = RESETS[0],
+    paired: Annotated[int, typer.Option(metavar="N", min=1, help="Paired observations of the variant paired.", rich_help_panel=RUN)] = 500,
+    resume: ResumeOption = False,
+) -> None:
+    """Transfer bases to the other maze: negated observations.
+
+    The base's dynamics stay as they are in most variants, and every base x variant x learning rate x seed is a member of one program.
+    """
+    settings = settled(transfer_start(task_named(given.get("maze", TrainSettings().maze))), given)  # bad ones end here, before PyTorch
+    for rate in rates or ():
+        dataclasses.replace(settings, learning_rate=rate).validate()
+    from crar_model.checkpoints import load_checkpoint
+    from crar_model.training.members import transfer_plan
+
+    given = {"maze": load_checkpoint(bases[0]).maze} | given
+    settings = settled(transfer_start(task_named(given["maze"])), given)
+    names = tuple(variants or [next(iter(VARIANTS))])
+    plan = transfer_plan(
+        settings, bases, names[0] if len(names) == 1 else cast(Any, names), members, learning_rates=rates or (), reset=reset, paired=paired
+    )
+    run(plan, out, resume, ", ".join(names))
+
+
+def run(plan: Plan, out: Path, resume: bool, what: str) -> None:
+    """Run a plan under a progress bar, and say how it ended and what to do next; a stopped run exits with 130."""
+    from crar_model.training.runner import run_plan
+    from reports import console
+
+    with console.progress_bar(f"{what}: {len(plan.members)} members x {plan.settings.updates} updates") as tick:
+        result = run_plan(plan, out, resume=resume, progress=tick, rows=tick.rows)
+    for member, update in sorted(result.diverged.items()):
+        print(f"member {member} diverged: not finite at update {update}, frozen there; the others went on", file=sys.stderr)
+    if not result.finished:
+        print(f"stopped and saved; continue with the same command and --resume, or: crar train --resume --out {shlex.quote(str(out))}")
+        raise typer.Exit(130)
+    print(f"{len(result.members)} models in {out} (member-0.pt ..., losses.csv, tensorboard/)")
+    print("\n".join(("next:", *(f"  {shlex.join(line)}" for line in next_commands(plan, out)))))
+
+
+def next_commands(plan: Plan, out: Path) -> list[list[str]]:
+    """What one does with a finished run: transfer a base, judge transfers and dissect one."""
+    model, base = str(out / "member-0.pt"), plan.members[0].base
+    if not base:
+        best = out / "best-0.pt"
+        return [["crar", "transfer", "--from", str(best) if best.exists() else model, "--out", f"{out}-transfer"]]
+    return [
+        ["crar", "evaluate", str(out)],
+        ["crar", "landscape", "--from", model, "--to", base, "--out", f"{out}-landscape"],
+    ]
+
+
+@app.command(cls=Command, epilog="Example:\n  crar gather --size 50000 --out walk.npz")
+@with_flags()
+def gather(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file, *.npz.", show_default=False)],
+    size: Annotated[int, typer.Option(metavar="N", min=1, help="Transitions.")] = 200_000,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of maps and policy; member k of crar train uses --seed + k.")] = 0,
+    inverse: Annotated[bool, typer.Option("--inverse", help="Observe the inverse maze.")] = False,
+    legacy_astar: Annotated[bool, typer.Option("--legacy-astar", help="Quirk: draw maps as the released code does.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.")] = False,
+) -> None:
+    """Save a random policy's walk through drawn maps as tile maps."""
+    if out.suffix != ".npz":
+        raise UserError(f"--out is {out}; give a file that ends in .npz")
+    fresh(out, force=force)
+    from crar_model.mazes.walks import gather_walk, save_walk
+
+    walk = gather_walk(seed, size, inverse=inverse, legacy_astar=legacy_astar)
+    save_walk(out, walk)
+    print(
+        f"{out}: {size} transitions, {int(walk.terminal.sum())} finished episodes; {walk.n_bytes / 1e6:.1f} MB in memory, "
+        f"{out.stat().st_size / 1e6:.2f} MB on disk"
+    )
