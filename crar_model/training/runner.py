@@ -106,8 +106,8 @@ def _run(plan: Plan, folder: Path, shards: list[ShardJob], progress: Progress | 
     for job in shards:
         if job.state_path.exists():
             state = load_plain(job.state_path)
-            rows = kept_rows(state, plan.settings)
-            log.restore(job.first, state["log_updates"][:rows], list(state["log_values"].numpy()[:rows]))
+            kept = kept_rows(state, plan.settings)
+            log.restore(job.first, state["log_updates"][:kept], list(state["log_values"].numpy()[:kept]))
             updates[job.index] = int(state["update"])
     diverged: dict[int, int] = {}
     everything = plan.settings.updates * len(plan.members)
