@@ -29,7 +29,7 @@ test: install-dev ## lint, type-check, test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal
 
 lint: install-dev ## lint and type-check
 	$(BIN)/ruff check .

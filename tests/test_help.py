@@ -17,7 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from cli import app
-from cli.config import key_of, section_of
+from commands.config import key_of, section_of
 from crar_model.errors import UserError
 from crar_model.tasks import TASKS
 from crar_model.training.variants import VARIANTS

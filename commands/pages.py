@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.app import app, command_line
-from cli.command import Command
-from cli.flags import (
+from commands.app import app, command_line
+from commands.command import Command
+from commands.flags import (
     RUN,
     Choices,
     ForceOption,

@@ -84,7 +84,7 @@ def with_flags(
                 kept.append(flag(item, kind, shown.get(item.name) or default_text(item, kind, start)))
 
         def wrapper(**values: Any) -> None:
-            values = {name: unwrapped(value) for name, value in values.items() if name != "config"}  # cli.command has read that
+            values = {name: unwrapped(value) for name, value in values.items() if name != "config"}  # commands.command has read that
             given: dict[str, Any] = {}
             for name, kind in fields.items():
                 if (value := values.pop(name)) is not None:

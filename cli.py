@@ -1,6 +1,9 @@
 """The `crar` command: parses, calls, prints. No science here, and no PyTorch before a command needs it."""
 
-from cli import judging, pages, training
-from cli.app import app, main
+from commands import judging, pages, training
+from commands.app import app, main
 
 __all__ = ["app", "judging", "main", "pages", "training"]
+
+if __name__ == "__main__":
+    main()

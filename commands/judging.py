@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.app import app
-from cli.command import Command
-from cli.flags import fresh, playing, with_flags
+from commands.app import app
+from commands.command import Command
+from commands.flags import fresh, playing, with_flags
 from crar_model.errors import UserError
 from crar_model.settings import PlaySettings
 from reports import samples

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from cli.app import app
-from cli.command import Command
-from cli.flags import RUN, Choices, OutOption, ResumeOption, base_start, fresh, settled, transfer_start, with_flags
+from commands.app import app
+from commands.command import Command
+from commands.flags import RUN, Choices, OutOption, ResumeOption, base_start, fresh, settled, transfer_start, with_flags
 from crar_model.errors import UserError
 from crar_model.settings import LossSettings, TrainSettings, to_plain
 from crar_model.tasks import task_named

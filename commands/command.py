@@ -11,7 +11,7 @@ from typing import Any, get_args
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from cli.config import Config, read_config
+from commands.config import Config, read_config
 from crar_model.errors import UserError
 
 ORDER = ("train", "transfer", "evaluate", "landscape", "claims", "theorem", "trajectory", "report", "play", "gather", "demo", "version")

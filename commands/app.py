@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from cli.command import Command, Group
+from commands.command import Command, Group
 from crar_model import __version__
 from crar_model.errors import UserError
 
