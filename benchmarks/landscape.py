@@ -32,9 +32,7 @@ from crar_model.agents import DenseAgent
 from crar_model.files import write_text
 from crar_model.losses import FOLLOWED, loss_terms, total
 from crar_model.params import DYNAMICS, Params, select
-from landscape_tools.planes import sample_plane
-from landscape_tools.points import difference
-from landscape_tools.products import sample_product
+from landscape_tools import difference, sample_plane, sample_product, thread_safe
 from reports.measure.second_opinion import PointModel
 from reports.measure.subject import load_subject
 from reports.samples import BASE, FAILED
@@ -104,6 +102,7 @@ def main() -> None:
     first, second = difference(goal, encoder), difference(other, dynamics)
     one, two = failed | goal, failed | other
 
+    @thread_safe
     def terms(params: Params, embedding: Tensor | None = None) -> dict[str, Tensor]:
         values = loss_terms(agent, params, batch, subject.settings, FOLLOWED, embedding=embedding)
         return values | {"total": total(values, subject.settings)}
@@ -112,12 +111,12 @@ def main() -> None:
         axis = torch.linspace(0, 1, side)
         return sample_product(
             lambda p: agent.encode(p, batch.observations), lambda x, p: terms({n: v.unsqueeze(1) for n, v in p.items()}, x),
-            (encoder, first), (dynamics, second), axis, axis, batched=True, threads=2,
+            (encoder, first), (dynamics, second), axis, axis, vectorize="batched", threads=2,
         )  # fmt: skip
 
     def plane(side: int) -> Any:
         axis = torch.linspace(0, 1, side)
-        return sample_plane(terms, failed, first, second, axis, axis, batched=True, threads=2)
+        return sample_plane(terms, failed, first, second, axis, axis, vectorize="batched", threads=2)
 
     def with_threads(threads: int, work: Callable[[], Any]) -> float:
         torch.set_num_threads(threads)

@@ -103,7 +103,7 @@ def align(moving: Point, fixed: Point, chain: Sequence[HiddenLayer], *, sweeps: 
 def _matched(moving: Point, fixed: Point, layer: HiddenLayer, *, outgoing: bool) -> dict[str, Tensor]:
     score = _similarity(moving, fixed, layer, outgoing=outgoing)
     gain = score.abs() if layer.signs else score
-    rows, order = linear_sum_assignment(gain.cpu().numpy(), maximize=True)
+    rows, order = linear_sum_assignment(gain.detach().cpu().numpy(), maximize=True)
     chosen = score[torch.as_tensor(rows), torch.as_tensor(order)]
     sign = torch.where(chosen < 0, -1.0, 1.0) if layer.signs else torch.ones(len(order))
     return apply_symmetry(moving, layer, torch.as_tensor(order), sign)

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape_tools.composite import Composite
+from landscape_tools.composite import Composite, as_composite
 from landscape_tools.convergence import NEWTON_LIMIT, Converged, converge
 from landscape_tools.curvature import Spectrum, extreme_eigenvalues, hessian_product
+from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.points import Point, flatten, unflatten
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 
@@ -73,7 +74,7 @@ class Certificate:
 
 
 def certify(
-    composite: Composite,
+    loss: ScalarLoss | Composite,
     point: Point,
     *,
     stationary: float = 1e-5,
@@ -87,7 +88,7 @@ def certify(
     """Certify a point.
 
     Args:
-        composite: the loss.
+        loss: point -> scalar; a :class:`Composite` where it has kinks, or few outputs and many parameters.
         point: best the result of :func:`landscape_tools.convergence.converge`; float64.
         stationary: largest norm of the smallest subgradient at which the point counts as converged.
         curvature: eigenvalues within this share of the largest count as 0.
@@ -98,19 +99,20 @@ def certify(
         products: most restarts of the matrix-free eigenvalue iteration.
     """
     like = dict(point)
+    composite = as_composite(loss, like)
     vector = flatten(point).detach()
     z = composite.output(vector, like).detach()
-    loss = float(composite.exact(z))
+    value = float(composite.exact(z))
     subgradient = smallest_subgradient(composite, point, within=within)
     slack = _slack(subgradient)
     if not subgradient.norm <= stationary:
-        return Certificate(NOT_CONVERGED, loss, subgradient, None, None, slack, None)
+        return Certificate(NOT_CONVERGED, value, subgradient, None, None, slack, None)
     jacobian = composite.jacobian(vector, like)
     ties = _tie_normals(composite, z, subgradient)  # (m, n)
     pulled = ties if jacobian is None else ties @ jacobian
     project = _projection(pulled)
     product = hessian_product(lambda v: composite.lagrangian(composite.output(v, like), subgradient.multipliers), vector)
-    spectrum = extreme_eigenvalues(lambda v: project(product(project(v))), len(vector), count=count, iterations=products)
+    spectrum = extreme_eigenvalues(lambda v: project(product(project(v.to(vector)))), len(vector), count=count, iterations=products)
     signature = None
     if len(z) <= NEWTON_LIMIT:
         signature = _signature(composite, z, jacobian, ties, subgradient, curvature, len(vector))
@@ -118,10 +120,10 @@ def certify(
     limit = curvature * max(abs(lowest), abs(highest))
     negative = signature.negative > 0 if signature is not None else lowest < -limit
     if negative or lowest < -max(limit, float(spectrum.lowest_residuals[0])):
-        escape = _escape(composite, point, project(spectrum.lowest_vector), loss, escape_steps, escape_iterations)
-        return Certificate(SADDLE, loss, subgradient, spectrum, signature, slack, escape)
+        escape = _escape(composite, point, project(spectrum.lowest_vector.to(vector)), value, escape_steps, escape_iterations)
+        return Certificate(SADDLE, value, subgradient, spectrum, signature, slack, escape)
     degenerate = signature.flat > 0 if signature is not None else lowest <= limit
-    return Certificate(FLAT if degenerate else MINIMUM, loss, subgradient, spectrum, signature, slack, None)
+    return Certificate(FLAT if degenerate else MINIMUM, value, subgradient, spectrum, signature, slack, None)
 
 
 def _slack(subgradient: Subgradient) -> float:

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.points import Point, flatten, unflatten
 
-ScalarLoss = Callable[[dict[str, Tensor]], Tensor]
+Parts = Callable[[dict[str, Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,29 @@ class Composite:
         return result
 
 
-def composite_of(loss: ScalarLoss, like: Point) -> Composite:
-    """A smooth loss of a point as a composite without outputs of its own."""
-    return Composite(lambda z: loss(unflatten(z, like)))
+def composite_of(loss: ScalarLoss, like: Point, *, pieces: Parts | None = None, weights: Tensor | None = None) -> Composite:
+    """A loss of a point, as a composite whose outputs are the flattened point itself.
+
+    Args:
+        loss: point -> scalar, the smooth part.
+        like: a point with the names, shapes and dtypes of all that follow.
+        pieces: point -> (groups, alternatives), the kinks; None for a smooth loss.
+        weights: (groups,) positive weights of the maxima; 1 by default.
+
+    Raises:
+        ValueError: for weights without pieces.
+    """
+    if pieces is None:
+        if weights is not None:
+            raise ValueError("weights weigh the maxima of pieces; give the pieces too")
+        return Composite(lambda z: loss(unflatten(z, like)))
+    kinks = pieces
+    if weights is None:
+        example = kinks(dict(like))
+        weights = torch.ones(len(example), dtype=example.dtype, device=example.device)
+    return Composite(lambda z: loss(unflatten(z, like)), None, lambda z: kinks(unflatten(z, like)), weights)
+
+
+def as_composite(loss: ScalarLoss | Composite, like: Point) -> Composite:
+    """A plain loss as a smooth composite; a composite as it is."""
+    return loss if isinstance(loss, Composite) else composite_of(loss, like)

@@ -18,7 +18,8 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from landscape_tools.composite import Composite
+from landscape_tools.composite import Composite, as_composite
+from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.points import Point, flatten, unflatten
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 
@@ -50,7 +51,7 @@ class Converged:
 
 
 def converge(
-    composite: Composite,
+    loss: ScalarLoss | Composite,
     point: Point,
     *,
     iterations: int = 300,
@@ -61,8 +62,8 @@ def converge(
     """Descend from `point` to a nearby stationary point.
 
     Args:
-        composite: the loss.
-        point: where to start; only its parameters move. Use float64.
+        loss: point -> scalar; a :class:`Composite` where it has kinks, or few outputs and many parameters.
+        point: where to start; only its parameters move. float64 converges to rounding, float32 as far as its digits go.
         iterations: most steps over all levels of smoothing; the early levels take at most an equal share each.
         tolerance: gradient norm of the smoothed loss at which a level is done.
         smoothings: levels, in units of the pieces; one pass without smoothing when the loss has no kinks.
@@ -72,6 +73,7 @@ def converge(
         ValueError: when the loss or its gradient is not finite where the descent starts.
     """
     like = dict(point)
+    composite = as_composite(loss, like)
     vector = flatten(point).detach()
     z = composite.output(vector, like)
     start = float(composite.exact(z))
@@ -98,8 +100,8 @@ def converge(
     if progress is not None:
         progress(iterations, iterations)
     final = unflatten(vector, like)
-    loss = float(composite.exact(composite.output(vector, like)))
-    return Converged(final, loss, start, smallest_subgradient(composite, final, within=max(reached * 50, 1e-7)), taken, reached)
+    value = float(composite.exact(composite.output(vector, like)))
+    return Converged(final, value, start, smallest_subgradient(composite, final, within=max(reached * 50, 1e-7)), taken, reached)
 
 
 def _derivatives(composite: Composite, z: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:

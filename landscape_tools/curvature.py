@@ -69,7 +69,7 @@ def extreme_eigenvalues(
     def counted(vector: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         nonlocal products
         products += 1
-        return product(torch.from_numpy(np.ascontiguousarray(vector).reshape(-1))).numpy()
+        return product(torch.from_numpy(np.ascontiguousarray(vector).reshape(-1))).double().cpu().numpy()
 
     if dimension <= max(DENSE_LIMIT, 2 * count + 2):
         dense = np.stack([counted(row) for row in np.eye(dimension)])

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import torch
 
-from landscape_tools.composite import ScalarLoss
-from landscape_tools.paths import Path, Progress, evaluator, exact_values, sample_polygon, summarise
+from landscape_tools.evaluating import ScalarLoss, Vectorize, values_and_gradients, values_of
+from landscape_tools.paths import Path, Progress, sample_polygon, summarise
 from landscape_tools.points import Point, check_alike, flatten
 
 
@@ -19,7 +19,7 @@ def bezier_path(
     end: Point,
     *,
     exact: ScalarLoss | None = None,
-    batched: bool = False,
+    vectorize: Vectorize = "vmap",
     points: int = 25,
     iterations: int = 500,
     rate: float = 0.01,
@@ -29,7 +29,7 @@ def bezier_path(
     """A quadratic Bezier curve (1-t)^2 start + 2t(1-t) c + t^2 end whose control point c lowers the mean loss.
 
     Args:
-        loss, start, end, exact, batched, samples: as in :func:`landscape_tools.paths.elastic_band`.
+        loss, start, end, exact, vectorize, samples: as in :func:`landscape_tools.paths.elastic_band`.
         points: evenly spaced values of t, ends included, that the mean and the result are taken over, at least 3.
         iterations: Adam steps on c.
         rate: Adam's learning rate.
@@ -46,8 +46,8 @@ def bezier_path(
         raise ValueError(f"a curve of {points} points; it needs at least 3")
     check_alike(start, end)
     like = dict(start)
-    evaluate = evaluator(loss, like, batched)
-    a, b = flatten(start).double(), flatten(end).double()
+    evaluate = values_and_gradients(loss, like, vectorize)
+    a, b = flatten(start).detach().double(), flatten(end).detach().double()
     t = torch.linspace(0, 1, points, dtype=torch.float64).unsqueeze(1)
     control = (0.5 * (a + b)).requires_grad_()
     optimiser = torch.optim.Adam([control], lr=rate)
@@ -65,6 +65,6 @@ def bezier_path(
         if progress is not None:
             progress(taken, iterations)
     assert best_curve is not None
-    walk, heights = sample_polygon(exact_values(exact or loss, like, batched), best_curve, samples)
+    walk, heights = sample_polygon(values_of(exact or loss, like, vectorize), best_curve, samples)
     tail = history[-max(2, iterations // 10) :]
     return summarise(best_curve, walk, heights, like, samples, float("nan"), iterations, tail[0] - min(tail) < 0.01 * abs(tail[0]))

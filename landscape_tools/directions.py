@@ -49,6 +49,19 @@ def filter_normalised(direction: Point, point: Point, *, biases: str = "zero") -
     return scaled
 
 
+def random_axes(point: Point, *, seed: int = 0, biases: str = "zero") -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Two filter-normalised random directions: the axes of the usual picture of a network's landscape (Li et al. 2018, section 4).
+
+    Args:
+        point: where the picture is centred.
+        seed: of the directions.
+        biases: as in :func:`filter_normalised`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    first, second = (filter_normalised(gaussian_direction(point, generator), point, biases=biases) for _ in range(2))
+    return first, second
+
+
 @dataclass(frozen=True)
 class TrajectoryPlane:
     """The plane that holds most of a trajectory's movement.

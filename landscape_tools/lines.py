@@ -9,8 +9,9 @@ import numpy as np
 import torch
 import xarray as xr
 
+from landscape_tools.evaluating import Loss
 from landscape_tools.points import Point, difference
-from landscape_tools.sampling import Loss, sample_points
+from landscape_tools.sampling import sample_points
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from landscape_tools.composite import ScalarLoss
+from landscape_tools.evaluating import Evaluate, ScalarLoss, Vectorize, values_and_gradients, values_of
 from landscape_tools.points import Point, check_alike, flatten, unflatten
 
 Progress = Callable[[int, int], None]
-Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -53,37 +51,13 @@ class Path:
     converged: bool
 
 
-def evaluator(loss: ScalarLoss, like: Point, batched: bool) -> Evaluate:
-    """(images, n) -> losses (images,) and gradients (images, n); `batched` as in :func:`elastic_band`."""
-    if batched:
-
-        def direct(images: Tensor) -> tuple[Tensor, Tensor]:
-            at = images.detach().requires_grad_()
-            values = loss(unflatten(at, like))
-            (gradients,) = torch.autograd.grad(values.sum(), at)
-            return values.detach(), gradients
-
-        return direct
-
-    def single(vector: Tensor) -> Tensor:
-        return loss(unflatten(vector, like))
-
-    mapped: Any = torch.func.vmap(torch.func.grad_and_value(single))
-
-    def evaluate(images: Tensor) -> tuple[Tensor, Tensor]:
-        gradients, values = mapped(images)
-        return values.detach(), gradients.detach()
-
-    return evaluate
-
-
 def elastic_band(
     loss: ScalarLoss,
     start: Point,
     end: Point,
     *,
     exact: ScalarLoss | None = None,
-    batched: bool = False,
+    vectorize: Vectorize = "vmap",
     images: int = 15,
     iterations: int = 500,
     tolerance: float = 1e-3,
@@ -102,7 +76,7 @@ def elastic_band(
             kinks, give a smoothed one.
         start, end: the fixed ends, best minima of the loss.
         exact: the loss that barriers are read off; `loss` by default.
-        batched: True when both take points with a leading axis, (m, ...) -> (m,), by themselves; False vmaps them.
+        vectorize: how both take many points: "vmap", "batched" or "loop" (:mod:`landscape_tools.evaluating`).
         images: points of the chain, ends included, at least 3.
         iterations: most FIRE iterations of the chain and of each zoom.
         tolerance: of :attr:`Path.force`.
@@ -122,12 +96,12 @@ def elastic_band(
         raise ValueError(f"a path of {images} images; it needs at least 3")
     check_alike(start, end)
     like = dict(start)
-    evaluate = evaluator(loss, like, batched)
-    values_of = exact_values(exact or loss, like, batched)
-    a, b = flatten(start).double(), flatten(end).double()
+    evaluate = values_and_gradients(loss, like, vectorize)
+    heights_of = values_of(exact or loss, like, vectorize)
+    a, b = flatten(start).detach().double(), flatten(end).detach().double()
     chain = straight(a, b, images)
     if middle is not None:
-        centre = flatten(middle).double()
+        centre = flatten(middle).detach().double()
         half = images // 2
         chain = torch.cat((straight(a, centre, half + 1)[:-1], straight(centre, b, images - half)))
 
@@ -137,7 +111,7 @@ def elastic_band(
     # On rough ground an image that climbs before the chain lies in the valley climbs away, so with zooms only they climb.
     first_climb = climb_after if zooms == 0 else iterations
     chain, residual, taken = _relax(evaluate, chain, iterations, tolerance, spring, time_step, first_climb, tick(0))
-    walk, heights = sample_polygon(values_of, chain, samples)
+    walk, heights = sample_polygon(heights_of, chain, samples)
     reach = 1
     for zoom in range(zooms):
         top = int(heights.argmax())
@@ -148,7 +122,7 @@ def elastic_band(
         part = resampled(chain[first : last + 1], images)
         finer, force, more = _relax(evaluate, part, iterations, tolerance, spring, time_step, climb_after, tick(zoom + 1))
         tried = torch.cat((chain[:first], finer, chain[last + 1 :]))
-        tried_walk, tried_heights = sample_polygon(values_of, tried, samples)
+        tried_walk, tried_heights = sample_polygon(heights_of, tried, samples)
         taken += more
         if tried_heights.max() < heights.max():
             chain, walk, heights, residual, reach = tried, tried_walk, tried_heights, force, 1
@@ -245,22 +219,7 @@ def _relax(
     return chain, residual, taken
 
 
-def exact_values(loss: ScalarLoss, like: Point, batched: bool) -> Callable[[Tensor], Tensor]:
-    """(m, n) -> losses (m,), in passes of 256 points."""
-
-    def single(vector: Tensor) -> Tensor:
-        return loss(unflatten(vector, like))
-
-    mapped: Any = single if batched else torch.func.vmap(single)
-
-    def evaluate(rows: Tensor) -> Tensor:
-        with torch.no_grad():
-            return torch.cat([mapped(rows[at : at + 256]).double() for at in range(0, len(rows), 256)])
-
-    return evaluate
-
-
-def sample_polygon(values_of: Callable[[Tensor], Tensor], chain: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+def sample_polygon(heights_of: Callable[[Tensor], Tensor], chain: Tensor, samples: int) -> tuple[Tensor, Tensor]:
     """Positions in [0, 1] and losses of `samples` points per piece and the last end."""
     t = (torch.arange(samples, dtype=torch.float64) / samples).view(1, -1, 1)
     rows = ((1 - t) * chain[:-1].unsqueeze(1) + t * chain[1:].unsqueeze(1)).flatten(0, 1)
@@ -268,7 +227,7 @@ def sample_polygon(values_of: Callable[[Tensor], Tensor], chain: Tensor, samples
     gaps = (chain[1:] - chain[:-1]).norm(dim=1)
     walked = torch.cat((gaps.new_zeros(1), gaps.cumsum(0)))
     walk = torch.cat((((1 - t[..., 0]) * walked[:-1].unsqueeze(1) + t[..., 0] * walked[1:].unsqueeze(1)).flatten(), walked[-1:]))
-    return walk / walked[-1], values_of(rows)
+    return walk / walked[-1], heights_of(rows)
 
 
 def summarise(

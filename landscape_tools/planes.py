@@ -1,8 +1,14 @@
-"""Losses on planes: through three points, along two directions, or one block against another."""
+"""Losses on planes: through three points, along two directions, or one block against another.
+
+Where the two axes move different blocks of a two-stage loss, outer(inner(first block), second block), a plane of m x n points needs m
+passes through the first stage, not m n, and no parameter is copied per point: exact, and far cheaper than sampling the points one by
+one. The encoder x dynamics surface is of this kind: what the dynamics see of the encoder is its embedding.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +16,12 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, mapped
 from landscape_tools.points import Point, difference, norm
-from landscape_tools.sampling import Loss, sample_points
+from landscape_tools.sampling import CHUNK_LIMIT, Progress, Values, clean, fingerprint, run_passes, sample_points
+
+Inner = Callable[[dict[str, Tensor]], Tensor]
+Outer = Callable[[Tensor, dict[str, Tensor]], dict[str, Tensor]]
 
 
 def sample_plane(
@@ -41,22 +51,10 @@ def sample_plane(
     Raises:
         ValueError: for a zero direction, fewer than 2 coordinates, or directions that do not fit.
     """
-    xs, ys = (torch.as_tensor(axis, dtype=torch.float64) for axis in (x, y))
-    if len(xs) < 2 or len(ys) < 2:
-        raise ValueError(f"a plane of {len(xs)} x {len(ys)} points; it needs at least 2 x 2")
-    lengths = norm(first), norm(second)
-    for name, length in zip(("first", "second"), lengths, strict=True):
-        if length == 0:
-            raise ValueError(f"the {name} direction is zero, so it spans no plane")
+    xs, ys, lengths = _axes(x, y, first, second)
     grid = torch.stack(torch.meshgrid(ys, xs, indexing="ij")[::-1], dim=-1).view(-1, 2)  # rows of constant y
     values = sample_points(loss, origin, [first, second], grid, **options)
-    shape = (len(ys), len(xs))
-    lost = int(sum(np.count_nonzero(np.isnan(v)) for v in values.values()))
-    return xr.Dataset(
-        {name: (("y", "x"), v.reshape(shape)) for name, v in values.items()},
-        coords={"x": xs.numpy(), "y": ys.numpy()},
-        attrs={"first_norm": lengths[0], "second_norm": lengths[1], "not_finite": lost},
-    )
+    return _dataset({name: v.reshape(len(ys), len(xs)) for name, v in values.items()}, xs, ys, lengths)
 
 
 def three_point_axes(a: Point, b: Point, c: Point) -> tuple[dict[str, Tensor], dict[str, Tensor], tuple[float, float]]:
@@ -77,3 +75,124 @@ def three_point_axes(a: Point, b: Point, c: Point) -> tuple[dict[str, Tensor], d
         raise ValueError("the three points lie on a line; choose a third point off it")
     second = {n: v * (length / height) for n, v in rest.items()}
     return first, second, (along, height / length)
+
+
+def sample_product(
+    inner: Inner,
+    outer: Outer,
+    first: tuple[Point, Point],
+    second: tuple[Point, Point],
+    x: Sequence[float] | Tensor,
+    y: Sequence[float] | Tensor,
+    *,
+    vectorize: Vectorize = "vmap",
+    chunk: int | None = None,
+    memory: int = 256 * 2**20,
+    threads: int = 1,
+    store: Path | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Evaluate every named loss at outer(inner(origin_1 + x direction_1), origin_2 + y direction_2).
+
+    Args:
+        inner: first block -> features, a tensor.
+        outer: (features, second block) -> named scalars.
+        first, second: (origin, direction) of each block, of the same names and shapes.
+        x, y: coordinates along the directions, at least 2 each.
+        vectorize: "batched" when `inner` takes parameters with a leading axis (m, ...) to features (m, ...), and `outer` takes
+            features (m, ...) and parameters (n, ...) to values that broadcast to (n, m); "vmap" maps them, "loop" calls them one
+            by one.
+        chunk: values of y per pass; None fits `memory`.
+        memory: bytes that the points' copies of the second block, and the features they are evaluated on, may take.
+        threads, store, progress: as in :func:`landscape_tools.sampling.sample_points`; threads are for an `outer` known to be safe.
+
+    Returns:
+        as :func:`sample_plane`.
+
+    Raises:
+        ValueError: for a zero direction, fewer than 2 coordinates, or directions that do not fit.
+    """
+    xs, ys, lengths = _axes(x, y, first[1], second[1])
+    threads = allowed_threads(outer, threads)
+    map_inner, map_outer = _stages(inner, outer, vectorize)
+    with torch.no_grad():
+        features = torch.cat([map_inner(_along(*first, xs[at : at + CHUNK_LIMIT])) for at in range(0, len(xs), CHUNK_LIMIT)])
+    columns, rows = _block(features, second[0], memory // threads, -(-len(ys) // threads), chunk)  # work for every thread
+    passes = [(i, j) for i in range(0, len(ys), rows) for j in range(0, len(xs), columns)]
+
+    def evaluate(number: int) -> dict[str, np.ndarray[Any, Any]]:
+        i, j = passes[number]
+        with torch.no_grad():
+            values = map_outer(features[j : j + columns], _along(*second, ys[i : i + rows]))
+            shape = (len(ys[i : i + rows]), len(xs[j : j + columns]))
+            return {name: value.double().expand(shape).cpu().numpy() for name, value in values.items()}
+
+    mark = fingerprint([*first, *second, {"x": xs, "y": ys, "features": features}], rows, columns)
+    sizes = [len(ys[i : i + rows]) * len(xs[j : j + columns]) for i, j in passes]
+    parts = run_passes(evaluate, sizes, mark, threads=threads, store=store, progress=progress)
+    data = {name: np.empty((len(ys), len(xs))) for name in parts[0]}
+    for (i, j), part in zip(passes, parts, strict=True):
+        for name, value in part.items():
+            data[name][i : i + rows, j : j + columns] = clean(value)
+    return _dataset(data, xs, ys, lengths)
+
+
+def _stages(inner: Inner, outer: Outer, vectorize: Vectorize) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Both stages for many points: parameters (m, ...) -> features (m, ...); these and parameters (n, ...) -> values (n, m)."""
+    if vectorize == "batched":
+        return inner, outer
+    if vectorize == "vmap":
+        return mapped(inner), mapped(torch.func.vmap(outer, in_dims=(0, None)), in_dims=(None, 0))
+
+    def rows(points: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+        return [{name: value[k] for name, value in points.items()} for k in range(len(next(iter(points.values()))))]
+
+    def outer_loop(features: Tensor, points: dict[str, Tensor]) -> dict[str, Tensor]:
+        found = [[outer(feature, point) for feature in features] for point in rows(points)]
+        return {name: torch.stack([torch.stack([value[name] for value in row]) for row in found]) for name in found[0][0]}
+
+    return lambda points: torch.stack([inner(point) for point in rows(points)]), outer_loop
+
+
+def _along(origin: Point, direction: Point, steps: Tensor) -> dict[str, Tensor]:
+    """name -> (len(steps), ...)."""
+    return {n: torch.addcmul(v.unsqueeze(0), steps.to(v).view(-1, *([1] * v.dim())), direction[n].unsqueeze(0)) for n, v in origin.items()}
+
+
+FEATURE_WORK = 64
+"""Numbers that evaluating one number of the features is taken to need at once, for the memory budget."""
+
+
+def _block(features: Tensor, second: Point, memory: int, rows: int, chunk: int | None) -> tuple[int, int]:
+    """(columns, rows) of a pass that fits the memory and, where that is still many points, the cache."""
+    parameters = sum(value.numel() * value.element_size() for value in second.values())
+    each = features[0].numel() * features.element_size() * FEATURE_WORK
+    budget = min(memory, 16 * 2**20)  # larger passes leave the cache and become slower
+    columns = int(max(1, min(len(features), CHUNK_LIMIT, budget // each)))
+    fitting = int(max(1, min(rows, CHUNK_LIMIT, budget // (parameters + columns * each))))
+    return columns, chunk or fitting
+
+
+def _axes(
+    x: Sequence[float] | Tensor, y: Sequence[float] | Tensor, first: Point, second: Point
+) -> tuple[Tensor, Tensor, tuple[float, float]]:
+    """Both coordinates in float64 and the lengths of both directions, checked."""
+    xs, ys = (torch.as_tensor(axis, dtype=torch.float64) for axis in (x, y))
+    if len(xs) < 2 or len(ys) < 2:
+        raise ValueError(f"a plane of {len(xs)} x {len(ys)} points; it needs at least 2 x 2")
+    lengths = norm(first), norm(second)
+    for name, length in zip(("first", "second"), lengths, strict=True):
+        if length == 0:
+            raise ValueError(f"the {name} direction is zero, so it spans no plane")
+    return xs, ys, lengths
+
+
+def _dataset(values: dict[str, Values], xs: Tensor, ys: Tensor, lengths: tuple[float, float]) -> xr.Dataset:
+    return xr.Dataset(
+        {name: (("y", "x"), value) for name, value in values.items()},
+        coords={"x": xs.numpy(), "y": ys.numpy()},
+        attrs={
+            "first_norm": lengths[0], "second_norm": lengths[1],
+            "not_finite": int(sum(np.count_nonzero(np.isnan(value)) for value in values.values())),
+        },
+    )  # fmt: skip

@@ -35,7 +35,7 @@ def difference(end: Point, start: Point) -> dict[str, Tensor]:
 
 def dot(a: Point, b: Point) -> float:
     """Inner product over the names of `a`, in float64."""
-    return sum(float((value.double() * b[name].double()).sum()) for name, value in a.items())
+    return sum(float((value.detach().double() * b[name].detach().double()).sum()) for name, value in a.items())
 
 
 def norm(a: Point) -> float:
@@ -58,11 +58,11 @@ def flatten(point: Point) -> Tensor:
 
 
 def unflatten(vector: Tensor, like: Point) -> dict[str, Tensor]:
-    """The inverse of :func:`flatten`; leading axes of `vector` are kept: (*batch, n) -> name -> (*batch, *shape)."""
+    """The inverse of :func:`flatten`, in the dtypes of `like`; leading axes are kept: (*batch, n) -> name -> (*batch, *shape)."""
     point, at = {}, 0
     for name, value in like.items():
         size = value.numel()
-        point[name] = vector[..., at : at + size].reshape(*vector.shape[:-1], *value.shape)
+        point[name] = vector[..., at : at + size].reshape(*vector.shape[:-1], *value.shape).to(value.dtype)
         at += size
     return point
 

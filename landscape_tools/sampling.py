@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, many
 from landscape_tools.points import Point
 
-Loss = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 Progress = Callable[[int, int], None]
 Values = np.ndarray[Any, Any]
 CHUNK_LIMIT = 64
@@ -37,7 +37,7 @@ def sample_points(
     directions: Sequence[Point],
     coordinates: Tensor,
     *,
-    batched: bool = False,
+    vectorize: Vectorize = "vmap",
     chunk: int | None = None,
     memory: int = 256 * 2**20,
     threads: int = 1,
@@ -51,11 +51,12 @@ def sample_points(
         origin: name -> tensor.
         directions: each a name -> tensor of some of the origin's names and shapes.
         coordinates: (points, len(directions)) floating.
-        batched: True when `loss` takes parameters with a leading axis and returns (points,) values by itself, which
-            must then hold for a mix of parameters with and without that axis; False vmaps it.
+        vectorize: "vmap", "batched" or "loop" (:mod:`landscape_tools.evaluating`). A batched loss gets parameters that no direction
+            moves without the leading axis.
         chunk: points per pass; None fits `memory`, at most 64.
         memory: bytes that the parameters of all passes at work may take.
-        threads: passes at work at once; PyTorch's own threads should then be 1.
+        threads: passes at work at once, for losses known to be safe (`module_loss`, or declared by `thread_safe`), else 1 with a
+            warning; PyTorch's own threads should then be 1.
         store: file that keeps what is finished; a later call with the same family goes on from it, and the file is
             removed at the end.
         progress: called with (points finished, points in all).
@@ -64,10 +65,12 @@ def sample_points(
         name -> (points,) float64; values that are not finite are NaN.
 
     Raises:
-        ValueError: for directions that do not fit the origin or coordinates of the wrong shape.
+        ValueError: for directions that do not fit the origin, coordinates of the wrong shape, or a loss that does not return one
+            scalar per point.
     """
     _check(origin, directions, coordinates)
-    evaluate = _evaluator(loss, origin, directions, batched)
+    threads = allowed_threads(loss, threads)
+    evaluate = _evaluator(loss, origin, directions, vectorize)
     size = chunk or _fitting_chunk(directions, memory, threads)
     pieces = [(at, coordinates[at : at + size]) for at in range(0, len(coordinates), size)]
     sizes = [len(piece) for _, piece in pieces]
@@ -130,15 +133,10 @@ def _fitting_chunk(directions: Sequence[Point], memory: int, threads: int) -> in
     return int(max(1, min(CHUNK_LIMIT, memory // max(1, each * threads))))
 
 
-def _evaluator(loss: Loss, origin: Point, directions: Sequence[Point], batched: bool) -> Callable[[Tensor], dict[str, Values]]:
+def _evaluator(loss: Loss, origin: Point, directions: Sequence[Point], vectorize: Vectorize) -> Callable[[Tensor], dict[str, Values]]:
     names = list(dict.fromkeys(name for direction in directions for name in direction))
     fixed = {name: value for name, value in origin.items() if name not in names}
-
-    def named(point: dict[str, Tensor]) -> dict[str, Tensor]:
-        values: Any = loss(fixed | point)
-        return values if isinstance(values, dict) else {"loss": values}
-
-    mapped = named if batched else torch.func.vmap(named)
+    mapped = many(loss, vectorize)
 
     def evaluate(piece: Tensor) -> dict[str, Values]:
         with torch.no_grad():
@@ -151,7 +149,7 @@ def _evaluator(loss: Loss, origin: Point, directions: Sequence[Point], batched: 
                         step = piece[:, k].to(value).view(-1, *([1] * value.dim()))
                         stacked = torch.addcmul(stacked, step, direction[name].unsqueeze(0))
                 points[name] = stacked
-            return {name: values.double().cpu().numpy() for name, values in mapped(points).items()}
+            return {name: values.double().cpu().numpy() for name, values in mapped(fixed, points).items()}
 
     return evaluate
 

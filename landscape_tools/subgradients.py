@@ -9,7 +9,8 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor
 
-from landscape_tools.composite import Composite
+from landscape_tools.composite import Composite, as_composite
+from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.points import Point, flatten
 
 
@@ -38,16 +39,17 @@ class Subgradient:
         return 0 if self.active is None else int((self.active.sum(-1) >= 2).sum())
 
 
-def smallest_subgradient(composite: Composite, point: Point, *, within: float = 1e-6) -> Subgradient:
+def smallest_subgradient(loss: ScalarLoss | Composite, point: Point, *, within: float = 1e-6) -> Subgradient:
     """Solve min over multipliers of |J^T (grad smooth + sum_i w_i sum_j m_ij grad c_ij)|, each m_i in a simplex over the
     alternatives that lie within `within` of their maximum.
 
     Args:
-        composite: the loss.
+        loss: point -> scalar, or a :class:`Composite`.
         point: where; float64.
         within: distance, in units of the pieces, at which alternatives count as tied.
     """
     like = dict(point)
+    composite = as_composite(loss, like)
     vector = flatten(point).detach()
     z = composite.output(vector, like).detach()
     jacobian = composite.jacobian(vector, like)
@@ -82,7 +84,9 @@ def smallest_subgradient(composite: Composite, point: Point, *, within: float = 
         sums[rows, torch.arange(len(rows))] = scale
         system = torch.cat((basis.T @ columns_of.T, sums))
         wanted = torch.cat((-(basis.T @ target), torch.full((len(tied),), scale, dtype=z.dtype)))
-        solution = torch.from_numpy(nnls(system.numpy(), wanted.numpy(), maxiter=50 * system.shape[1])[0])
+        solution = torch.from_numpy(nnls(system.double().cpu().numpy(), wanted.double().cpu().numpy(), maxiter=50 * system.shape[1])[0]).to(
+            z
+        )
         multipliers[tied[rows], columns] = solution
         multipliers[tied] /= multipliers[tied].sum(-1, keepdim=True)
     smallest = base + (multipliers.unsqueeze(-1) * gradients).sum((0, 1))

@@ -9,9 +9,10 @@ import torch
 import xarray as xr
 
 from landscape_tools.directions import trajectory_plane
+from landscape_tools.evaluating import Loss
 from landscape_tools.planes import sample_plane
 from landscape_tools.points import Point
-from landscape_tools.sampling import Loss, sample_points
+from landscape_tools.sampling import sample_points
 
 
 def sample_trajectory(loss: Loss, snapshots: Sequence[Point], *, resolution: int = 25, margin: float = 0.25, **options: Any) -> xr.Dataset:

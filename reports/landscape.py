@@ -12,7 +12,7 @@ import xarray as xr
 
 from crar_model.files import write_text
 from crar_model.params import DYNAMICS, select
-from landscape_tools.lines import barrier
+from landscape_tools import barrier
 from reports import console
 from reports.claims import decide
 from reports.data_files import TITLES, origin_of, save_netcdf

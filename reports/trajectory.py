@@ -14,7 +14,7 @@ from crar_model.losses import loss_terms, total, value_targets
 from crar_model.params import BLOCKS, Params, select
 from crar_model.tasks import TASKS
 from crar_model.training.shard import snapshot_folder
-from landscape_tools.trajectories import sample_trajectory
+from landscape_tools import sample_trajectory
 from reports.data_files import save_netcdf
 from reports.figures.style import save_figure
 from reports.figures.trajectory import trajectory_figure

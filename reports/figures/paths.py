@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from landscape_tools.paths import Path
+from landscape_tools import Path
 from reports.figures.style import house_style
 
 

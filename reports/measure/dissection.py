@@ -19,7 +19,7 @@ from crar_model.mazes.simple import SimpleMaze
 from crar_model.params import DYNAMICS, Params, select
 from crar_model.settings import PlaySettings
 from crar_model.tasks import Task
-from landscape_tools.lines import barrier, sample_line
+from landscape_tools import barrier, sample_line
 from reports.measure.minimum import Minimum, examine
 from reports.measure.paths import Effort, Passage, find_passage
 from reports.measure.release import Released, adapted_and_released

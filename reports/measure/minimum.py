@@ -7,8 +7,7 @@ from typing import Any
 
 from crar_model.evaluation import Match
 from crar_model.params import select
-from landscape_tools.certificates import Certificate, certify
-from landscape_tools.convergence import Converged, converge
+from landscape_tools import Certificate, Converged, certify, converge
 from reports.measure.subject import Subject
 
 

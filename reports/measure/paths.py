@@ -14,9 +14,7 @@ import torch
 from torch import Tensor
 
 from crar_model.params import DYNAMICS, Params, select
-from landscape_tools.curves import bezier_path
-from landscape_tools.lifting import Lifted, lift
-from landscape_tools.paths import Path, elastic_band, exact_values, sample_polygon
+from landscape_tools import Lifted, Path, bezier_path, elastic_band, lift, sample_polygon, values_of
 from reports.measure.subject import Subject
 
 SMOOTHING = 1e-3
@@ -89,7 +87,7 @@ def find_passage(
     goal = subject.optimum | (subject.nearest if align else {})
     ends = [_encoder(subject, params, space) for params in (beginning, goal)]
     options: dict[str, Any] = {
-        "batched": True, "images": effort.images, "iterations": effort.iterations, "climb_after": effort.iterations // 3,
+        "vectorize": "batched", "images": effort.images, "iterations": effort.iterations, "climb_after": effort.iterations // 3,
     }  # fmt: skip
     frozen_loss = subject.heights(subject.dynamics, SMOOTHING), subject.heights(subject.dynamics)
     moving = select(subject.failed, blocks)
@@ -99,13 +97,15 @@ def find_passage(
 
     def with_frozen() -> tuple[Path, Path, tuple[Lifted, float] | None]:
         frozen = elastic_band(frozen_loss[0], *ends, exact=frozen_loss[1], zooms=effort.zooms, **options)
-        curve = bezier_path(frozen_loss[0], *ends, exact=frozen_loss[1], batched=True, points=15, iterations=effort.iterations, rate=0.02)
+        curve = bezier_path(
+            frozen_loss[0], *ends, exact=frozen_loss[1], vectorize="batched", points=15, iterations=effort.iterations, rate=0.02
+        )
         if space == "weight" or not effort.lift:
             return frozen, curve, None
         encoder = select(beginning, ("encoder",))
         lifted = lift(subject.outputs, encoder, frozen.points["embedding"].flatten(1))
         corners = torch.cat([value.flatten(1) for value in lifted.points.values()], dim=1)
-        _, heights = sample_polygon(exact_values(frozen_loss[1], encoder, batched=True), corners, samples=8)
+        _, heights = sample_polygon(values_of(frozen_loss[1], encoder, vectorize="batched"), corners, samples=8)
         return frozen, curve, (lifted, max(0.0, float(heights.max() - heights[0])))
 
     def with_free() -> tuple[Path, Path | None]:

@@ -17,9 +17,7 @@ from crar_model.tasks import default_settings
 from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import Variant
-from landscape_tools.composite import composite_of
-from landscape_tools.convergence import converge
-from landscape_tools.points import norm
+from landscape_tools import composite_of, converge, norm
 from reports.measure.subject import Subject
 
 SMOOTHINGS = (1e-2, 1e-3)

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from crar_model.params import DYNAMICS, Params, select
-from landscape_tools.points import difference
-from landscape_tools.sampling import sample_points
+from landscape_tools import difference, sample_points
 from reports.measure.subject import Subject
 
 

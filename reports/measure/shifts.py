@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 from crar_model.params import DYNAMICS, Params, select
-from landscape_tools.alignment import apply_symmetry, dense_chain
-from landscape_tools.directions import filter_normalised, gaussian_direction
-from landscape_tools.points import flatten, norm, unflatten
+from landscape_tools import apply_symmetry, dense_chain, filter_normalised, flatten, gaussian_direction, norm, unflatten
 from reports.measure.paths import mixed
 from reports.measure.subject import Subject
 

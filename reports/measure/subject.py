@@ -22,9 +22,7 @@ from crar_model.params import DYNAMICS, Params, select
 from crar_model.settings import LossSettings
 from crar_model.symmetry import in_maze
 from crar_model.tasks import TASKS, Task
-from landscape_tools.alignment import HiddenLayer, align, dense_chain
-from landscape_tools.composite import Composite
-from landscape_tools.points import unflatten
+from landscape_tools import Composite, HiddenLayer, align, dense_chain, unflatten
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class Subject:
     @property
     def sampling(self) -> dict[str, Any]:
         """How `landscape_tools` samples the loss."""
-        return {"batched": self.task.sampling.batched, "chunk": self.task.sampling.chunk}
+        return {"vectorize": "batched" if self.task.sampling.batched else "vmap", "chunk": self.task.sampling.chunk}
 
     @property
     def dynamics(self) -> Params:

@@ -11,9 +11,7 @@ from torch import Tensor
 from crar_model.errors import UserError
 from crar_model.losses import FOLLOWED, SHOWN
 from crar_model.params import Params, select
-from landscape_tools.points import difference, norm
-from landscape_tools.products import sample_product
-from landscape_tools.sampling import Progress
+from landscape_tools import Progress, difference, norm, sample_product, thread_safe
 from reports.measure.subject import Subject
 
 SPAN = (-0.25, 1.25)
@@ -51,6 +49,7 @@ def encoder_dynamics(
     def inner(encoder: Params) -> Tensor:
         return encoder["embedding"] if space == "embedding" else subject.agent.encode(encoder, subject.batch.observations)
 
+    @thread_safe  # networks are pure functions here
     def outer(embeddings: Tensor, dynamics: Params) -> dict[str, Tensor]:
         each = {name: value.unsqueeze(1) for name, value in dynamics.items()}
         # Blocks that do not move have one axis of 1 each: one network on every embedding.
@@ -66,6 +65,6 @@ def encoder_dynamics(
     second = difference(select(adapted, blocks), moving)
     first = difference(ends[1], ends[0])
     surface = sample_product(
-        inner, outer, (ends[0], first), (moving, second), axis, axis, batched=True, store=store, threads=threads, progress=progress
+        inner, outer, (ends[0], first), (moving, second), axis, axis, vectorize="batched", store=store, threads=threads, progress=progress
     )  # fmt: skip
     return surface.assign_attrs(space=space, aligned=int(align and space == "weight"), blocks=",".join(blocks), encoder_length=norm(first))

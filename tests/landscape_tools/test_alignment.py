@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from landscape_tools.alignment import HiddenLayer, align, apply_symmetry, dense_chain
-from landscape_tools.points import difference, norm
+from landscape_tools import HiddenLayer, align, apply_symmetry, dense_chain, difference, norm
 
 WIDTHS = (6, 12, 9, 5, 2)
 CHAIN = dense_chain("net", len(WIDTHS) - 1)

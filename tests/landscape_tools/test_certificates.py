@@ -8,11 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from landscape_tools.certificates import certify
-from landscape_tools.composite import Composite, ScalarLoss, composite_of
-from landscape_tools.convergence import NEWTON_LIMIT, converge
-from landscape_tools.curvature import extreme_eigenvalues, hessian_product
-from landscape_tools.subgradients import smallest_subgradient
+from landscape_tools import (
+    NEWTON_LIMIT,
+    Composite,
+    ScalarLoss,
+    certify,
+    composite_of,
+    converge,
+    extreme_eigenvalues,
+    hessian_product,
+    smallest_subgradient,
+)
 
 
 def at(*values: float) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from landscape_tools.lifting import lift
+from landscape_tools import lift
 
 
 def bent(point: dict[str, Tensor]) -> Tensor:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from landscape_tools.lines import barrier, sample_line
+from landscape_tools import barrier, sample_line
 
 
 def double_well(point: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from landscape_tools.curves import bezier_path
-from landscape_tools.paths import elastic_band
+from landscape_tools import bezier_path, elastic_band
 
 # Mueller & Brown (1979): parameters, minima and saddles as published.
 A = torch.tensor([-200.0, -100.0, -170.0, 15.0], dtype=torch.float64)
@@ -80,7 +79,7 @@ def ridge(point: dict[str, Tensor]) -> Tensor:
 
 
 def test_a_ridge_between_two_images_is_seen() -> None:
-    path = elastic_band(ridge, at(-1, 0), at(1, 0), images=6, iterations=40, batched=True, samples=64)
+    path = elastic_band(ridge, at(-1, 0), at(1, 0), images=6, iterations=40, vectorize="batched", samples=64)
     assert float(path.losses.max()) < 0.2  # no image stands on it
     assert path.barrier > 0.45
     assert path.where == pytest.approx(0.755, abs=0.02)
@@ -97,6 +96,6 @@ def test_zooms_lower_the_bound_to_the_saddle() -> None:
 
 def test_batched_and_mapped_losses_give_the_same_path() -> None:
     one = elastic_band(ridge, at(-1, 0.1), at(1, 0), images=9, iterations=30)
-    two = elastic_band(ridge, at(-1, 0.1), at(1, 0), batched=True, images=9, iterations=30)
+    two = elastic_band(ridge, at(-1, 0.1), at(1, 0), vectorize="batched", images=9, iterations=30)
     assert torch.allclose(one.points["x"], two.points["x"], atol=1e-10)
     assert one.barrier == pytest.approx(two.barrier)

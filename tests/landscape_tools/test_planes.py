@@ -8,11 +8,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from landscape_tools import sampling
-from landscape_tools.directions import filter_normalised, gaussian_direction, trajectory_plane
-from landscape_tools.planes import sample_plane, three_point_axes
-from landscape_tools.points import difference, dot, flatten, moved, norm, restrict, unflatten
-from landscape_tools.sampling import sample_points
+from landscape_tools import (
+    difference,
+    dot,
+    filter_normalised,
+    flatten,
+    gaussian_direction,
+    moved,
+    norm,
+    restrict,
+    sample_plane,
+    sample_points,
+    sampling,
+    thread_safe,
+    three_point_axes,
+    trajectory_plane,
+    unflatten,
+)
 
 X = torch.linspace(-1, 1, 5, dtype=torch.float64)
 
@@ -25,6 +37,7 @@ def point(seed: int) -> dict[str, Tensor]:
     }
 
 
+@thread_safe
 def loss(p: dict[str, Tensor]) -> dict[str, Tensor]:
     h = torch.tanh(p["a.weight"] @ X[:4] + p["b.bias"])
     return {"loss": h.square().sum(), "size": p["a.weight"].square().sum()}
@@ -56,7 +69,7 @@ def test_batched_losses_are_called_with_all_points() -> None:
         return {"size": p["a.weight"].square().sum((-2, -1)) + 0 * p["b.bias"].sum(-1)}
 
     coordinates = X.unsqueeze(1)
-    values = sample_points(batched, point(0), [restrict(point(1), ["a"])], coordinates, batched=True)["size"]
+    values = sample_points(batched, point(0), [restrict(point(1), ["a"])], coordinates, vectorize="batched")["size"]
     single = sample_points(loss, point(0), [restrict(point(1), ["a"])], coordinates)["size"]
     assert np.allclose(values, single)
     assert seen == [5]

@@ -10,10 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from landscape_tools import sampling
-from landscape_tools.planes import sample_plane
-from landscape_tools.points import restrict
-from landscape_tools.products import sample_product
+from landscape_tools import restrict, sample_plane, sample_product, sampling, thread_safe
 
 X = torch.linspace(-1, 1, 5, dtype=torch.float64)
 ROWS = torch.linspace(-1, 1, 8, dtype=torch.float64).view(2, 4)
@@ -31,6 +28,7 @@ def inner(p: dict[str, Tensor]) -> Tensor:
     return torch.tanh(ROWS @ p["a.weight"].T)
 
 
+@thread_safe
 def outer(features: Tensor, p: dict[str, Tensor]) -> dict[str, Tensor]:
     out = features @ p["b.weight"].T
     return {"loss": out.square().mean(), "size": features.square().sum(), "log": out.mean().log()}

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from landscape_tools.trajectories import sample_trajectory
+from landscape_tools import sample_trajectory
 
 
 def bowl(point: dict[str, Tensor]) -> dict[str, Tensor]:

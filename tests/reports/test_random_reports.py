@@ -17,7 +17,7 @@ from crar_model.mazes.tiles import draw_pixels
 from crar_model.settings import PlaySettings, TrainSettings
 from crar_model.training.members import transfer_plan
 from crar_model.training.runner import run_plan
-from landscape_tools.alignment import align, apply_symmetry
+from landscape_tools import align, apply_symmetry
 from reports.claims import decide
 from reports.landscape import write_landscape
 from reports.measure import dissection, release

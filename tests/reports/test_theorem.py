@@ -9,7 +9,7 @@ import sympy as sp
 import torch
 
 from crar_model.params import DYNAMICS, select
-from landscape_tools.points import difference
+from landscape_tools import difference
 from reports.measure.linear_theorem import Statement, statements
 from reports.measure.paths import turned
 from reports.measure.shifts import landscape_shifts
