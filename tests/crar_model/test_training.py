@@ -287,7 +287,8 @@ def test_no_worker_trains_on_after_its_parent_failed(failure: BaseException, tmp
         run_plan(plan, tmp_path / "run", tensorboard=False, progress=broken)
     assert not multiprocessing.active_children()
     with FileLock(tmp_path / "run" / "state" / "lock", timeout=0):
-        assert load_checkpoint(tmp_path / "run" / "member-1.pt").updates > 0  # told to stop, they saved what they had
+        saved = [load_checkpoint(tmp_path / "run" / f"member-{k}.pt").updates for k in range(2)]
+    assert max(saved) > 0  # told to stop, they saved what they had; one of them may not have begun
 
 
 def test_a_worker_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

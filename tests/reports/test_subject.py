@@ -66,7 +66,7 @@ def test_an_interrupted_surface_equals_an_uninterrupted_one(tmp_path: Path, monk
     subject = load_subject(FAILED, BASE)
     adapted = {name: 1.1 * value for name, value in subject.failed.items()}
     monkeypatch.setattr("landscape_tools.sampling.SAVE_EVERY", 0.0)
-    monkeypatch.setattr("landscape_tools.products.CHUNK_LIMIT", 2)
+    monkeypatch.setattr("landscape_tools.planes.CHUNK_LIMIT", 2)
 
     def draw(store: Path | None, stop: int) -> xr.Dataset:
         def tick(done: int, _: int) -> None:
