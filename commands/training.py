@@ -22,6 +22,7 @@ from crar_model.training.variants import VARIANTS
 if TYPE_CHECKING:
     from crar_model.training.members import Plan
 
+OF_A_WALK = ("data_size", "legacy_astar", "blank_terminal", "terminal_last")
 RESETS = ("glorot", "permute")
 
 
@@ -41,6 +42,7 @@ def train(
     """Train agents from random weights, many seeds as one program."""
     task = task_named(given.get("maze", TrainSettings().maze))
     settings = settled(base_start(task), given)
+    _one_source(given)
     from crar_model.training.members import base_plan
     from crar_model.training.runner import plan_of
 
@@ -99,6 +101,7 @@ def transfer(
     The base's dynamics stay as they are in most variants, and every base x variant x learning rate x seed is a member of one program.
     """
     settings = settled(transfer_start(task_named(given.get("maze", TrainSettings().maze))), given)  # bad ones end here, before PyTorch
+    _one_source(given)
     for rate in rates or ():
         dataclasses.replace(settings, learning_rate=rate).validate()
     from crar_model.checkpoints import load_checkpoint
@@ -111,6 +114,15 @@ def transfer(
         settings, bases, names[0] if len(names) == 1 else cast(Any, names), members, learning_rates=rates or (), reset=reset, paired=paired
     )
     run(plan, out, resume, ", ".join(names))
+
+
+def _one_source(given: dict[str, Any]) -> None:
+    """Refuse flags about gathering beside a file that was gathered."""
+    also = [name for name in OF_A_WALK if name in given]
+    if given.get("data") and also:
+        raise UserError(
+            f"--data names a file that is gathered already; leave out {', '.join('--' + name.replace('_', '-') for name in also)}"
+        )
 
 
 def run(plan: Plan, out: Path, resume: bool, what: str) -> None:

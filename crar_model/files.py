@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -42,6 +43,19 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, UTF-8."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, in hex.
+
+    Raises:
+        UserError: when the file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot read ({error.strerror or error})") from error
 
 
 def void(_: object) -> None:

@@ -65,6 +65,7 @@ class Task(ABC):
         maze: the table of states where they can be listed, else None.
         judged_by_eye: (base, successes, failures) of the original's `freeze` transfers, where it judged them so.
         released_scores: whether the original released scores of its runs.
+        reads_walks: whether it can learn from a file of `crar gather`.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Task(ABC):
     sampling: Sampling
     judged_by_eye: tuple[tuple[str, int, int], ...] = ()
     released_scores: bool = False
+    reads_walks: bool = False
 
     @property
     def maze(self) -> SimpleMaze | None:
@@ -170,6 +172,7 @@ class RandomMazesTask(Task):
     transfer_defaults = {"updates": 200_000}
     scored = True
     released_scores = True
+    reads_walks = True
     # 512 transitions fill the cache, so few points go through at a time; the compiled convolutions are float32, float64 is ten times slower.
     sampling = Sampling(
         "512 held-out transitions", complete=False, dtype="float32", space="weight", batched=True, chunk=2, unit="moves"

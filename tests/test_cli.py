@@ -151,6 +151,10 @@ def bad_cases(folder: Path, base: Path, run: Path, random: Path) -> dict[str, tu
         "luck out of range": (["evaluate", random, "--epsilon", 1.5], "--epsilon"),
         "luck out of range in training": (["train", "--maze", "random", "--epsilon", -0.5, *out], "--epsilon"),
         "a walk of another kind": (["gather", "--out", folder / "walk.csv"], ".npz"),
+        "two sources of data": (
+            ["train", "--maze", "random", "--data", folder / "walk.npz", "--data-size", 9, "--out", folder / "x"],
+            "--data-size",
+        ),
         "no transitions": (["gather", "--size", 0, "--out", folder / "walk.npz"], "--size"),
         "report without runs": (["report", "--base", folder / "nowhere", "--transfer", run, *out], "nowhere"),
         "unwritable output": (["train", "--updates", 1, "--out", folder / "note.pt" / "run"], "note.pt"),

@@ -6,7 +6,7 @@ are drawn on the device when it is sampled.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -15,7 +15,7 @@ import numpy as np
 
 from crar_model.compiled import numba
 from crar_model.errors import UserError
-from crar_model.files import write_atomically
+from crar_model.files import file_digest, write_atomically
 from crar_model.mazes.random_mazes import ACTION_STEPS, KEY_REWARD, START, STEP_REWARD, compact, map_blocks
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.mazes.tiles import AGENT, BLANK, FREE, KEY, NEGATIVE, SIZE, WALL
@@ -164,16 +164,37 @@ def save_walk(path: Path, walk: Walk) -> None:
     write_atomically(path, lambda stream: np.savez_compressed(stream, **arrays))
 
 
-def load_walk(path: Path) -> Walk:
+def observed(walk: Walk, *, inverse: bool) -> Walk:
+    """The same walk seen in the maze or in the inverse maze, whichever it was seen in before."""
+    if bool(walk.tiles[0, 0] >= NEGATIVE) == inverse:  # the first frame is never blank
+        return walk
+    return replace(walk, tiles=np.where(walk.tiles < BLANK, walk.tiles ^ NEGATIVE, walk.tiles))
+
+
+def load_walk(path: Path, digest: str = "") -> Walk:
     """Read what :func:`save_walk` wrote.
 
+    Args:
+        path: the file.
+        digest: of the file as it must be, from :func:`crar_model.files.file_digest`; empty takes any.
+
     Raises:
-        UserError: when the file is missing or is no walk.
+        UserError: when the file is missing, is no walk, or is another than the digest says.
     """
+    if digest and file_digest(path) != digest:
+        raise UserError(f"{path}: not the file that the run began with; put that back, or start a new run")
     try:
         with np.load(path, allow_pickle=False) as content:
-            return Walk(**{item.name: content[item.name] for item in fields(Walk)})
+            walk = Walk(**{item.name: content[item.name] for item in fields(Walk)})
     except OSError as error:
         raise UserError(f"{path}: cannot read the walk ({error.strerror or error})") from error
     except (ValueError, KeyError, BadZipFile, EOFError) as error:
         raise UserError(f"{path}: not a walk; give a file that `crar gather` wrote") from error
+    parts = [walk.current, walk.following, walk.action, walk.reward, walk.terminal]
+    sound = (
+        walk.tiles.ndim == 2 and walk.tiles.shape[1] == SIZE * SIZE and walk.tiles.dtype == np.uint8 and walk.tiles.max(initial=0) <= BLANK
+    )
+    sound = sound and len(walk.action) > 0 and all(part.shape == walk.action.shape for part in parts) and walk.action.max() < 4
+    if not sound or any(part.min() < 0 or part.max() >= len(walk.tiles) for part in parts[:2]):
+        raise UserError(f"{path}: not a walk; its parts do not fit together, so gather it anew")
+    return walk

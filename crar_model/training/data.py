@@ -7,6 +7,7 @@ device DRAWS updates at a time; an update itself waits for nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ from crar_model.agents import Agent
 from crar_model.batches import Batch
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.mazes.tiles import SIZE, negated
-from crar_model.mazes.walks import gather_states, gather_walk
+from crar_model.mazes.walks import Walk, gather_states, gather_walk, load_walk, observed
 from crar_model.params import Params, select
 from crar_model.settings import TrainSettings
 from crar_model.streams import Stream
@@ -108,6 +109,11 @@ class TableData:
         )  # fmt: skip
 
 
+def _own_walk(settings: TrainSettings, seed: int) -> Walk:
+    quirks = {name: getattr(settings, name) for name in ("legacy_astar", "blank_terminal", "terminal_last", "inverse")}
+    return gather_walk(seed, settings.data_size, **quirks)
+
+
 class TileData:
     """Walks of the random mazes as tile maps: a batch picks its boards, whose images are drawn by the encoder."""
 
@@ -115,14 +121,20 @@ class TileData:
         self, agent: Agent, settings: TrainSettings, seeds: Sequence[int], device: torch.device, bases: Sequence[Params] = ()
     ) -> None:
         self.settings, self.agent, self.device = settings, agent, device
-        quirks = {name: getattr(settings, name) for name in ("legacy_astar", "blank_terminal", "terminal_last", "inverse")}
-        walks = [gather_walk(seed, settings.data_size, **quirks) for seed in seeds]
+        if settings.data:  # one walk for all; the members still draw their own batches from it
+            walks = [observed(load_walk(Path(settings.data), settings.data_digest), inverse=settings.inverse)]
+        else:
+            walks = [_own_walk(settings, seed) for seed in seeds]
         frames = max(len(walk.tiles) for walk in walks)
         padded = [np.pad(walk.tiles, ((0, frames - len(walk.tiles)), (0, 0))) for walk in walks]
         self.tiles = torch.from_numpy(np.concatenate(padded)).to(device)  # (members frames, 64)
         offset = torch.arange(len(walks)).unsqueeze(1) * frames
-        self.rows = {name: torch.from_numpy(np.stack([getattr(w, name) for w in walks])) + offset for name in ("current", "following")}
-        self.data = {name: torch.from_numpy(np.stack([getattr(w, name) for w in walks])) for name in ("action", "reward", "terminal")}
+
+        def stacked(name: str) -> Tensor:  # (members, transitions)
+            return torch.from_numpy(np.stack([getattr(walk, name) for walk in walks]))
+
+        self.rows = {name: (stacked(name) + offset).expand(len(seeds), -1) for name in ("current", "following")}
+        self.data = {name: stacked(name).expand(len(seeds), -1) for name in ("action", "reward", "terminal")}
         size = settings.batch_size
         self.places = torch.arange(2 * size, device=device).chunk(2)
         self.draws = _Draws(seeds, settings.data_size, size)

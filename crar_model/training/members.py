@@ -14,11 +14,13 @@ import torch
 from crar_model.agents import Agent
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
+from crar_model.files import file_digest
+from crar_model.mazes.walks import load_walk
 from crar_model.params import Params, select
 from crar_model.settings import TrainSettings, from_plain, to_plain
 from crar_model.streams import Stream
 from crar_model.symmetry import negate_first_layer
-from crar_model.tasks import Task, task_named
+from crar_model.tasks import TASKS, Task, task_named
 from crar_model.training.variants import BASE, VARIANTS, Variant
 
 
@@ -66,8 +68,8 @@ def base_plan(settings: TrainSettings, members: int) -> Plan:
     Raises:
         UserError: for settings out of range or fewer than one member.
     """
-    task_named(settings.maze)
     settings.validate()
+    settings = with_file(settings)
     _at_least_one(members)
     return Plan(settings, tuple(Member(settings.seed + k, settings.learning_rate) for k in range(members)))
 
@@ -113,13 +115,32 @@ def transfer_plan(
             raise UserError(f"{path}: its maze is {'inverse' if base.inverse else 'normal'}, unlike {loaded[0][0]}; run them apart")
     settings = varied(settings, recipe)
     if recipe.supervised:
+        if settings.data:
+            raise UserError(f"--data: the variant {recipe.name} learns from --paired {paired} observations of its own; leave --data out")
         settings = dataclasses.replace(settings, data_size=paired)
     settings = dataclasses.replace(settings, inverse=not loaded[0][1].inverse)
+    settings = with_file(settings)
     rates = tuple(learning_rates) or (settings.learning_rate,)
     for rate in rates:
         dataclasses.replace(settings, learning_rate=rate).validate()
     plans = [Member(settings.seed + k, rate, str(path)) for path, _ in loaded for rate in rates for k in range(members)]
     return Plan(settings, tuple(plans), recipe, reset, paired if recipe.supervised else 0)
+
+
+def with_file(settings: TrainSettings) -> TrainSettings:
+    """The settings with the size and the digest of their `data` file; as they are without one.
+
+    Raises:
+        UserError: for a maze that reads no files, a file that is no walk, or one that is not what the run began with.
+    """
+    if not settings.data:
+        return settings
+    task = task_named(settings.maze)
+    if not task.reads_walks:
+        known = ", ".join(name for name, other in TASKS.items() if other.reads_walks)
+        raise UserError(f"--data: the {settings.maze} maze gathers its own walks; only these read files: {known}")
+    walk = load_walk(Path(settings.data), settings.data_digest)
+    return dataclasses.replace(settings, data_size=len(walk.action), data_digest=file_digest(Path(settings.data)))
 
 
 def varied(settings: TrainSettings, variant: Variant) -> TrainSettings:

@@ -8,13 +8,17 @@ import pytest
 import torch
 
 from crar_model.checkpoints import load_checkpoint
+from crar_model.errors import UserError
 from crar_model.evaluation import evaluate
 from crar_model.mazes.random_mazes import RandomMazeBatch, draw_maps
+from crar_model.mazes.tiles import NEGATIVE
+from crar_model.mazes.walks import gather_walk, save_walk
 from crar_model.params import block_of
 from crar_model.planning import plan_values
 from crar_model.scoring import MAPS_PER_RUN, episode_scores, interval, paper_scores, score
 from crar_model.settings import PlaySettings, TrainSettings
 from crar_model.tasks import default_settings, task_named
+from crar_model.training.data import TileData
 from crar_model.training.log import logged, read_losses
 from crar_model.training.members import Member, Plan, base_plan, transfer_plan
 from crar_model.training.runner import plan_of, run_plan, with_updates
@@ -171,3 +175,50 @@ def test_anchors_of_paired_are_the_bases_states(random_base: Path, random_settin
     wanted = start.agent.encode(start.parameters, negated(batch.observations[0, :8]))
     assert batch.anchor is not None
     assert torch.allclose(batch.anchor[0], wanted, atol=1e-5)
+
+
+def test_a_gathered_file_is_what_members_learn_from(tmp_path: Path, random_settings: TrainSettings, random_base: Path) -> None:
+    """Member 0 gathers with seed 0: on a file of that walk it trains to the same bits, and the other member sees the same walk."""
+    own = Trainer(base_plan(random_settings, 2))
+    file = tmp_path / "walk.npz"
+    save_walk(file, gather_walk(0, random_settings.data_size, inverse=True))  # observed in whichever maze is learned
+    plan = base_plan(dataclasses.replace(random_settings, data=str(file)), 2)
+    assert (plan.settings.data_size, len(plan.settings.data_digest)) == (random_settings.data_size, 64)
+    given = Trainer(plan)
+    for trainer in (own, given):
+        trainer.advance(3)
+    assert all(torch.equal(own.params[name][0], value[0]) for name, value in given.params.items())
+    assert not torch.equal(own.params["encoder.0.weight"][1], given.params["encoder.0.weight"][1])
+    shown = [TileData(task_named("random").agent(), plan.settings, (seed,), torch.device("cpu")).tiles for seed in (0, 1)]
+    assert torch.equal(*shown)
+    assert torch.equal(shown[0], torch.from_numpy(gather_walk(0, random_settings.data_size).tiles))
+    transfer = transfer_plan(dataclasses.replace(random_settings, data=str(file)), [random_base / "member-0.pt"], "freeze", 1)
+    assert transfer.settings.inverse
+    assert int(TileData(task_named("random").agent(), transfer.settings, (0,), torch.device("cpu")).tiles[0, 0]) >= NEGATIVE
+
+    run_plan(with_updates(plan, 2), tmp_path / "run", tensorboard=False)
+    assert load_checkpoint(tmp_path / "run" / "member-1.pt").info["settings"]["data_digest"] == plan.settings.data_digest
+    save_walk(file, gather_walk(1, 50))
+    with pytest.raises(UserError, match="not the file that the run began with"):
+        run_plan(with_updates(plan_of(tmp_path / "run"), 4), tmp_path / "run", resume=True, tensorboard=False)
+
+
+def test_files_that_cannot_be_learned_from(tmp_path: Path, random_settings: TrainSettings, random_base: Path) -> None:
+    walk = gather_walk(0, 60)
+    file = tmp_path / "walk.npz"
+    for changed in (
+        {"following": walk.following + 10**6},
+        {"reward": walk.reward[:-1]},
+        {"tiles": walk.tiles[:, :9]},
+        {"action": walk.action + 4},
+    ):
+        save_walk(file, dataclasses.replace(walk, **changed))
+        with pytest.raises(UserError, match="not a walk"):
+            base_plan(dataclasses.replace(random_settings, data=str(file)), 1)
+    save_walk(file, walk)
+    with pytest.raises(UserError, match="gathers its own walks"):
+        base_plan(TrainSettings(data=str(file)), 1)
+    with pytest.raises(UserError, match="of its own"):
+        transfer_plan(dataclasses.replace(random_settings, data=str(file)), [random_base / "member-0.pt"], "paired", 1)
+    with pytest.raises(UserError, match=r"gone\.npz"):
+        base_plan(dataclasses.replace(random_settings, data=str(tmp_path / "gone.npz")), 1)
