@@ -7,7 +7,7 @@ import shlex
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -78,7 +78,7 @@ def transfer(
         Choices(tuple(VARIANTS)),
         typer.Option(
             "--variant",
-            help="What starts where and what trains; listed below.",
+            help="What starts where and what trains; listed below. Several give runs of their own, --out/VARIANT.",
             show_default=next(iter(VARIANTS)),
             rich_help_panel=RUN,
         ),
@@ -109,11 +109,23 @@ def transfer(
 
     given = {"maze": load_checkpoint(bases[0]).maze} | given
     settings = settled(transfer_start(task_named(given["maze"])), given)
-    names = tuple(variants or [next(iter(VARIANTS))])
-    plan = transfer_plan(
-        settings, bases, names[0] if len(names) == 1 else cast(Any, names), members, learning_rates=rates or (), reset=reset, paired=paired
-    )
-    run(plan, out, resume, ", ".join(names))
+    names = variants or [next(iter(VARIANTS))]
+    plans = {
+        name: transfer_plan(settings, bases, name, members, learning_rates=rates or (), reset=reset, paired=paired)
+        for name in dict.fromkeys(names)
+    }
+    if len(plans) == 1:
+        run(plans[names[0]], out, resume, names[0])
+        return
+    from crar_model.training.runner import check_folder
+
+    begun = {name: resume and (out / name / "run.json").exists() for name in plans}
+    for folder, going_on in {out: resume and not any(begun.values()), **{out / name: begun[name] for name in plans}}.items():
+        if not (folder == out and any(begun.values())):
+            check_folder(folder, going_on)  # all refusals come before the first update
+    for name, plan in plans.items():
+        run(plan, out / name, begun[name], name)
+    print(f"{len(plans)} runs in {out}; judge them together: {shlex.join(['crar', 'evaluate', str(out)])}")
 
 
 def _one_source(given: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ class Judged:
 
 
 def expand(paths: Sequence[Path]) -> list[Path]:
-    """Checkpoint files behind the paths; a run folder stands for all its members, in order.
+    """Checkpoint files behind the paths; a run folder stands for all its members, in order, a folder of runs for all of theirs.
 
     Raises:
         UserError: for a folder without members.
@@ -40,13 +40,20 @@ def expand(paths: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            members = sorted(path.glob("member-*.pt"), key=lambda p: int(p.stem.partition("-")[2]))
+            folders = run_folders(path)
+            members = [m for run in folders for m in sorted(run.glob("member-*.pt"), key=lambda p: int(p.stem.partition("-")[2]))]
             if not members:
                 raise UserError(f"{path}: no member-K.pt in this folder; give a run folder or a checkpoint")
             files += members
         else:
             files.append(path)
     return files
+
+
+def run_folders(path: Path) -> list[Path]:
+    """The folder itself, or the runs in it where it is a folder of runs, as `crar transfer` with several variants writes one."""
+    inside = sorted(run.parent for run in path.glob("*/run.json"))
+    return inside if inside and not (path / "run.json").exists() else [path]
 
 
 def own_base(model: Checkpoint, given: Checkpoint | None, use_own: bool) -> Checkpoint | None:

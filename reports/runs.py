@@ -116,8 +116,10 @@ def repeat_command(plan: Plan, folder: Path) -> str:
         if len(rates) > 1 or rates[0] != defaults["learning_rate"]:
             words += [word for rate in rates for word in ("--rate", f"{rate:g}")]
     words += ["--members", str(len(plan.members) // max(1, len(bases) * len(rates) if not training else 1))]
-    implied = {"inverse", "learning_rate", *variant.changes} | ({"data_size"} if variant.supervised else set())
-    words += _flags(settings, defaults, set() if training else implied)
+    implied = {"inverse", "learning_rate", "data_digest", *variant.changes} | (
+        {"data_size"} if variant.supervised or plan.settings.data else set()
+    )
+    words += _flags(settings, defaults, {"data_digest", *({"data_size"} if plan.settings.data else ())} if training else implied)
     words += _flags(settings["loss"], usual["loss"], set(variant.changes.get("loss", ())))
     return shlex.join([*words, "--out", str(folder)])
 

@@ -24,7 +24,7 @@ from reports.figures.scores import scores_figure
 from reports.figures.style import save_png
 from reports.markdown import render
 from reports.measure.scores import COLUMNS, negation, score_rows, scores_csv, span
-from reports.models import Judged, judge
+from reports.models import Judged, judge, run_folders
 from reports.released_scores import released_rows
 from reports.runs import Run, outcomes, short_name
 
@@ -53,7 +53,7 @@ def write_study(
     """
     how = how or PlaySettings()
     how.validate()
-    bases, runs = [Run(path, how) for path in base_runs], [Run(path, how) for path in transfers]
+    bases, runs = ([Run(run, how) for path in paths for run in run_folders(path)] for paths in (base_runs, transfers))
     if not runs or not bases:
         raise UserError("--base and --transfer must each name at least one run folder")
     everything = [*bases, *runs]

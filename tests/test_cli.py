@@ -205,3 +205,31 @@ def test_no_arguments_shows_help() -> None:
 
 def test_version() -> None:
     assert crar("version").stdout.startswith("crar ")
+
+
+def test_several_variants_are_runs_of_their_own(tmp_path: Path, base_run: Path) -> None:
+    words = [
+        "transfer",
+        "--from",
+        base_run / "member-0.pt",
+        "--members",
+        1,
+        "--data-size",
+        200,
+        "--log-interval",
+        5,
+        "--out",
+        tmp_path / "runs",
+    ]
+    both = ["--variant", "freeze", "--variant", "unfreeze"]
+    assert crar(*words, *both, "--updates", 10).returncode == 0
+    refused = crar(*words, *both, "--updates", 10)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    more = crar(*words, *both, "--variant", "scratch", "--updates", 20, "--resume")  # goes on with two and begins the third
+    assert more.returncode == 0, more.stderr
+    judged = json.loads(crar("evaluate", tmp_path / "runs", "--json").stdout)["models"]
+    assert [(model["variant"], model["updates"]) for model in judged] == [("freeze", 20), ("scratch", 20), ("unfreeze", 20)]
+    report = crar("report", "--base", base_run, "--transfer", tmp_path / "runs", "--out", tmp_path / "report")
+    assert report.returncode == 0, report.stderr
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert all(f"--variant {name}" in text for name in ("freeze", "unfreeze", "scratch"))

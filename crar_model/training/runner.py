@@ -77,7 +77,7 @@ def run_plan(
     """
     _check_device(plan.settings.device)
     described = _describe(plan)  # names an unusable base before anything is written
-    _check_folder(folder, resume)
+    check_folder(folder, resume)
     with _only_writer(folder):
         return _run(plan, folder, _prepare(plan, described, folder, resume), progress, rows, tensorboard)
 
@@ -149,8 +149,12 @@ def _check_device(name: str) -> None:
         raise UserError(f"--device is {name!r}, but this PyTorch finds no CUDA GPU; use --device cpu")
 
 
-def _check_folder(folder: Path, resume: bool) -> None:
-    """Refuse a folder before anything is written to it."""
+def check_folder(folder: Path, resume: bool) -> None:
+    """Refuse a folder before anything is written to it.
+
+    Raises:
+        UserError: for a run that is there already, none to resume, or a folder that holds something else.
+    """
     if (folder / "run.json").exists():
         if not resume:
             raise UserError(f"{folder}: holds a run already; add --resume to continue it or choose another --out")
@@ -162,7 +166,7 @@ def _check_folder(folder: Path, resume: bool) -> None:
 
 def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) -> list[ShardJob]:
     """Write or check `run.json` and split the members; a resumed run keeps its split. The folder is locked."""
-    _check_folder(folder, resume)  # again: another process may have begun a run since
+    check_folder(folder, resume)  # again: another process may have begun a run since
     record = folder / "run.json"
     if record.exists():
         before = read_run(folder)

@@ -14,6 +14,7 @@ from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import evaluate
 from crar_model.losses import SHOWN
+from crar_model.mazes.walks import gather_walk, save_walk
 from crar_model.settings import LossSettings, TrainSettings
 from crar_model.training.members import base_plan, transfer_plan
 from crar_model.training.runner import run_plan
@@ -152,3 +153,10 @@ def test_shipped_models_are_small_and_failed_is_failed() -> None:
     assert failed.inverse
     assert not base.inverse
     assert failed.info["variant"] == "freeze"
+
+
+def test_a_repeated_run_names_its_data_file(tmp_path: Path, random_settings: TrainSettings) -> None:
+    save_walk(tmp_path / "walk.npz", gather_walk(0, 60))
+    words = repeat_command(base_plan(replace(random_settings, data=str(tmp_path / "walk.npz")), 1), tmp_path / "run").split()
+    assert words[words.index("--data") + 1] == str(tmp_path / "walk.npz")
+    assert not {"--data-size", "--data-digest"} & set(words)
