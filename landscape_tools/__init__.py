@@ -9,24 +9,79 @@ from landscape_tools.certificates import FLAT, MINIMUM, NOT_CONVERGED, SADDLE, C
 from landscape_tools.composite import Composite, composite_of
 from landscape_tools.convergence import NEWTON_LIMIT, Converged, converge
 from landscape_tools.curvature import Spectrum, extreme_eigenvalues, hessian_product
-from landscape_tools.curves import bezier_path
+from landscape_tools.curves import Curve, bezier_path
 from landscape_tools.directions import TrajectoryPlane, filter_normalised, gaussian_direction, random_axes, trajectory_plane
 from landscape_tools.evaluating import Loss, ScalarLoss, Vectorize, thread_safe, values_of
 from landscape_tools.lifting import Lifted, lift
 from landscape_tools.lines import Barrier, barrier, sample_line
 from landscape_tools.modules import ModuleLoss, module_loss, parameters_of
-from landscape_tools.paths import Path, elastic_band, sample_polygon
+from landscape_tools.paths import Band, Path, elastic_band, sample_polygon
 from landscape_tools.planes import sample_plane, sample_product, three_point_axes
 from landscape_tools.points import Point, check_alike, difference, dot, flatten, moved, norm, restrict, unflatten
-from landscape_tools.sampling import Progress, sample_points
+from landscape_tools.sampling import Progress, Sampling, sample_points
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 from landscape_tools.trajectories import sample_trajectory
 
 __all__ = [
-    "FLAT", "MINIMUM", "NEWTON_LIMIT", "NOT_CONVERGED", "SADDLE", "Barrier", "Certificate", "Composite", "Converged", "HiddenLayer", "Lifted", "Loss",
-    "ModuleLoss", "Path", "Point", "Progress", "ScalarLoss", "Signature", "Spectrum", "Subgradient", "TrajectoryPlane", "Vectorize", "align",
-    "apply_symmetry", "barrier", "bezier_path", "certify", "check_alike", "composite_of", "converge", "dense_chain", "difference", "dot", "elastic_band",
-    "extreme_eigenvalues", "filter_normalised", "flatten", "gaussian_direction", "hessian_product", "lift", "module_loss", "moved", "norm",
-    "parameters_of", "random_axes", "restrict", "sample_line", "sample_plane", "sample_points", "sample_polygon", "sample_product",
-    "sample_trajectory", "smallest_subgradient", "thread_safe", "three_point_axes", "trajectory_plane", "unflatten", "values_of",
+    "FLAT",
+    "MINIMUM",
+    "NEWTON_LIMIT",
+    "NOT_CONVERGED",
+    "SADDLE",
+    "Band",
+    "Barrier",
+    "Certificate",
+    "Composite",
+    "Converged",
+    "Curve",
+    "HiddenLayer",
+    "Lifted",
+    "Loss",
+    "ModuleLoss",
+    "Path",
+    "Point",
+    "Progress",
+    "Sampling",
+    "ScalarLoss",
+    "Signature",
+    "Spectrum",
+    "Subgradient",
+    "TrajectoryPlane",
+    "Vectorize",
+    "align",
+    "apply_symmetry",
+    "barrier",
+    "bezier_path",
+    "certify",
+    "check_alike",
+    "composite_of",
+    "converge",
+    "dense_chain",
+    "difference",
+    "dot",
+    "elastic_band",
+    "extreme_eigenvalues",
+    "filter_normalised",
+    "flatten",
+    "gaussian_direction",
+    "hessian_product",
+    "lift",
+    "module_loss",
+    "moved",
+    "norm",
+    "parameters_of",
+    "random_axes",
+    "restrict",
+    "sample_line",
+    "sample_plane",
+    "sample_points",
+    "sample_polygon",
+    "sample_product",
+    "sample_trajectory",
+    "smallest_subgradient",
+    "thread_safe",
+    "three_point_axes",
+    "trajectory_plane",
+    "unflatten",
+    "values_of",
 ]  # fmt: skip

@@ -80,10 +80,8 @@ def certify(
     stationary: float = 1e-5,
     curvature: float = 1e-6,
     within: float = 1e-6,
-    count: int = 1,
     escape_steps: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0),
     escape_iterations: int = 150,
-    products: int | None = None,
 ) -> Certificate:
     """Certify a point.
 
@@ -93,10 +91,8 @@ def certify(
         stationary: largest norm of the smallest subgradient at which the point counts as converged.
         curvature: eigenvalues within this share of the largest count as 0.
         within: distance at which alternatives count as tied.
-        count: eigenvalues per end of the spectrum.
         escape_steps: lengths tried, both ways, along the most negative direction.
         escape_iterations: of the descent from the lowest point found so.
-        products: most restarts of the matrix-free eigenvalue iteration.
     """
     like = dict(point)
     composite = as_composite(loss, like)
@@ -112,7 +108,7 @@ def certify(
     pulled = ties if jacobian is None else ties @ jacobian
     project = _projection(pulled)
     product = hessian_product(lambda v: composite.lagrangian(composite.output(v, like), subgradient.multipliers), vector)
-    spectrum = extreme_eigenvalues(lambda v: project(product(project(v.to(vector)))), len(vector), count=count, iterations=products)
+    spectrum = extreme_eigenvalues(lambda v: project(product(project(v.to(vector)))), len(vector))
     signature = None
     if len(z) <= NEWTON_LIMIT:
         signature = _signature(composite, z, jacobian, ties, subgradient, curvature, len(vector))

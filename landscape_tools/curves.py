@@ -6,11 +6,31 @@ barrier that it finds may be the curve's own; one that it does not find is none.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 
 from landscape_tools.evaluating import ScalarLoss, Vectorize, values_and_gradients, values_of
 from landscape_tools.paths import Path, Progress, sample_polygon, summarise
 from landscape_tools.points import Point, check_alike, flatten
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Settings of a curve, given to :func:`bezier_path` as keywords.
+
+    Attributes:
+        points: evenly spaced values of t, ends included, that the mean and the result are taken over, at least 3.
+        iterations: Adam steps on the control point.
+        rate: Adam's learning rate.
+        samples: points sampled per straight piece between two points.
+    """
+
+    points: int = 25
+    iterations: int = 500
+    rate: float = 0.01
+    samples: int = 4
 
 
 def bezier_path(
@@ -20,20 +40,15 @@ def bezier_path(
     *,
     exact: ScalarLoss | None = None,
     vectorize: Vectorize = "vmap",
-    points: int = 25,
-    iterations: int = 500,
-    rate: float = 0.01,
-    samples: int = 4,
     progress: Progress | None = None,
+    **settings: Any,
 ) -> Path:
     """A quadratic Bezier curve (1-t)^2 start + 2t(1-t) c + t^2 end whose control point c lowers the mean loss.
 
     Args:
-        loss, start, end, exact, vectorize, samples: as in :func:`landscape_tools.paths.elastic_band`.
-        points: evenly spaced values of t, ends included, that the mean and the result are taken over, at least 3.
-        iterations: Adam steps on c.
-        rate: Adam's learning rate.
+        loss, start, end, exact, vectorize: as in :func:`landscape_tools.paths.elastic_band`.
         progress: called with (iterations taken, iterations in all).
+        settings: of :class:`Curve`.
 
     Returns:
         the best curve seen; its `force` is NaN and `converged` tells whether the last tenth of the steps lowered the
@@ -42,6 +57,8 @@ def bezier_path(
     Raises:
         ValueError: for fewer than 3 points or ends that do not fit.
     """
+    chosen = Curve(**settings)
+    points, iterations, samples = chosen.points, chosen.iterations, chosen.samples
     if points < 3:
         raise ValueError(f"a curve of {points} points; it needs at least 3")
     check_alike(start, end)
@@ -50,7 +67,7 @@ def bezier_path(
     a, b = flatten(start).detach().double(), flatten(end).detach().double()
     t = torch.linspace(0, 1, points, dtype=torch.float64).unsqueeze(1)
     control = (0.5 * (a + b)).requires_grad_()
-    optimiser = torch.optim.Adam([control], lr=rate)
+    optimiser = torch.optim.Adam([control], lr=chosen.rate)
     best, best_curve, history = float("inf"), None, []
     for taken in range(1, iterations + 1):
         at = control.detach()

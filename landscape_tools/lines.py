@@ -39,7 +39,7 @@ def sample_line(loss: Loss, start: Point, end: Point, *, points: int = 51, **opt
         start, end: the ends, coordinates 0 and 1; each half of the line starts from its own end, so that both
             ends are evaluated exactly as given.
         points: number of points, ends included, at least 2.
-        options: of :func:`landscape_tools.sampling.sample_points`.
+        options: of :class:`landscape_tools.sampling.Sampling`.
 
     Returns:
         one variable per loss over the coordinate `t`; values that are not finite are NaN and counted in the

@@ -8,7 +8,6 @@ one. The encoder x dynamics surface is of this kind: what the dynamics see of th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, mapped
 from landscape_tools.points import Point, difference, norm
-from landscape_tools.sampling import CHUNK_LIMIT, Progress, Values, clean, fingerprint, run_passes, sample_points
+from landscape_tools.sampling import CHUNK_LIMIT, Sampling, Values, clean, fingerprint, run_passes, sample_points
 
 Inner = Callable[[dict[str, Tensor]], Tensor]
 Outer = Callable[[Tensor, dict[str, Tensor]], dict[str, Tensor]]
@@ -43,7 +42,7 @@ def sample_plane(
         origin: the point at x = y = 0.
         first, second: directions; each may name only some of the origin's parameters.
         x, y: coordinates along them, at least 2 each.
-        options: of :func:`landscape_tools.sampling.sample_points`.
+        options: of :class:`landscape_tools.sampling.Sampling`.
 
     Returns:
         one variable per loss over (y, x); attributes `first_norm`, `second_norm`, `not_finite`.
@@ -84,13 +83,7 @@ def sample_product(
     second: tuple[Point, Point],
     x: Sequence[float] | Tensor,
     y: Sequence[float] | Tensor,
-    *,
-    vectorize: Vectorize = "vmap",
-    chunk: int | None = None,
-    memory: int = 256 * 2**20,
-    threads: int = 1,
-    store: Path | None = None,
-    progress: Progress | None = None,
+    **options: Any,
 ) -> xr.Dataset:
     """Evaluate every named loss at outer(inner(origin_1 + x direction_1), origin_2 + y direction_2).
 
@@ -99,12 +92,9 @@ def sample_product(
         outer: (features, second block) -> named scalars.
         first, second: (origin, direction) of each block, of the same names and shapes.
         x, y: coordinates along the directions, at least 2 each.
-        vectorize: "batched" when `inner` takes parameters with a leading axis (m, ...) to features (m, ...), and `outer` takes
-            features (m, ...) and parameters (n, ...) to values that broadcast to (n, m); "vmap" maps them, "loop" calls them one
-            by one.
-        chunk: values of y per pass; None fits `memory`.
-        memory: bytes that the points' copies of the second block, and the features they are evaluated on, may take.
-        threads, store, progress: as in :func:`landscape_tools.sampling.sample_points`; threads are for an `outer` known to be safe.
+        options: of :class:`landscape_tools.sampling.Sampling`. With `vectorize="batched"`, `inner` takes parameters with a leading axis
+            (m, ...) to features (m, ...), and `outer` takes features (m, ...) and parameters (n, ...) to values that broadcast to
+            (n, m). `memory` holds the points' copies of the second block and the features; threads are for an `outer` known to be safe.
 
     Returns:
         as :func:`sample_plane`.
@@ -113,11 +103,12 @@ def sample_product(
         ValueError: for a zero direction, fewer than 2 coordinates, or directions that do not fit.
     """
     xs, ys, lengths = _axes(x, y, first[1], second[1])
-    threads = allowed_threads(outer, threads)
-    map_inner, map_outer = _stages(inner, outer, vectorize)
+    how = Sampling(**options)
+    threads = allowed_threads(outer, how.threads)
+    map_inner, map_outer = _stages(inner, outer, how.vectorize)
     with torch.no_grad():
         features = torch.cat([map_inner(_along(*first, xs[at : at + CHUNK_LIMIT])) for at in range(0, len(xs), CHUNK_LIMIT)])
-    columns, rows = _block(features, second[0], memory // threads, -(-len(ys) // threads), chunk)  # work for every thread
+    columns, rows = _block(features, second[0], how.memory // threads, -(-len(ys) // threads), how.chunk)  # work for every thread
     passes = [(i, j) for i in range(0, len(ys), rows) for j in range(0, len(xs), columns)]
 
     def evaluate(number: int) -> dict[str, np.ndarray[Any, Any]]:
@@ -129,7 +120,7 @@ def sample_product(
 
     mark = fingerprint([*first, *second, {"x": xs, "y": ys, "features": features}], rows, columns)
     sizes = [len(ys[i : i + rows]) * len(xs[j : j + columns]) for i, j in passes]
-    parts = run_passes(evaluate, sizes, mark, threads=threads, store=store, progress=progress)
+    parts = run_passes(evaluate, sizes, mark, threads=threads, store=how.store, progress=how.progress)
     data = {name: np.empty((len(ys), len(xs))) for name in parts[0]}
     for (i, j), part in zip(passes, parts, strict=True):
         for name, value in part.items():

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +32,30 @@ SAVE_EVERY = 5.0
 """Seconds between two saves of an unfinished sampling."""
 
 
-def sample_points(
-    loss: Loss,
-    origin: Point,
-    directions: Sequence[Point],
-    coordinates: Tensor,
-    *,
-    vectorize: Vectorize = "vmap",
-    chunk: int | None = None,
-    memory: int = 256 * 2**20,
-    threads: int = 1,
-    store: Path | None = None,
-    progress: Progress | None = None,
-) -> dict[str, Values]:
+@dataclass(frozen=True)
+class Sampling:
+    """Options of every function that samples a loss, given as keywords.
+
+    Attributes:
+        vectorize: "vmap", "batched" or "loop" (:mod:`landscape_tools.evaluating`). A batched loss gets parameters that no direction
+            moves without the leading axis.
+        chunk: points per pass (:func:`sample_product`: values of y); None fits `memory`, at most `CHUNK_LIMIT`.
+        memory: bytes that the parameters of all passes at work may take.
+        threads: passes at work at once, for losses known to be safe (`module_loss`, or declared by `thread_safe`), else 1 with a
+            warning; PyTorch's own threads should then be 1.
+        store: file that keeps what is finished; a later call with the same points goes on from it, and the file is removed at the end.
+        progress: called with (points finished, points in all).
+    """
+
+    vectorize: Vectorize = "vmap"
+    chunk: int | None = None
+    memory: int = 256 * 2**20
+    threads: int = 1
+    store: Path | None = None
+    progress: Progress | None = None
+
+
+def sample_points(loss: Loss, origin: Point, directions: Sequence[Point], coordinates: Tensor, **options: Any) -> dict[str, Values]:
     """Evaluate every named loss at origin + sum_k coordinates[:, k] directions[k].
 
     Args:
@@ -51,15 +63,7 @@ def sample_points(
         origin: name -> tensor.
         directions: each a name -> tensor of some of the origin's names and shapes.
         coordinates: (points, len(directions)) floating.
-        vectorize: "vmap", "batched" or "loop" (:mod:`landscape_tools.evaluating`). A batched loss gets parameters that no direction
-            moves without the leading axis.
-        chunk: points per pass; None fits `memory`, at most 64.
-        memory: bytes that the parameters of all passes at work may take.
-        threads: passes at work at once, for losses known to be safe (`module_loss`, or declared by `thread_safe`), else 1 with a
-            warning; PyTorch's own threads should then be 1.
-        store: file that keeps what is finished; a later call with the same family goes on from it, and the file is
-            removed at the end.
-        progress: called with (points finished, points in all).
+        options: of :class:`Sampling`.
 
     Returns:
         name -> (points,) float64; values that are not finite are NaN.
@@ -69,13 +73,14 @@ def sample_points(
             scalar per point.
     """
     _check(origin, directions, coordinates)
-    threads = allowed_threads(loss, threads)
-    evaluate = _evaluator(loss, origin, directions, vectorize)
-    size = chunk or _fitting_chunk(directions, memory, threads)
+    how = Sampling(**options)
+    threads = allowed_threads(loss, how.threads)
+    evaluate = _evaluator(loss, origin, directions, how.vectorize)
+    size = how.chunk or _fitting_chunk(directions, how.memory, threads)
     pieces = [(at, coordinates[at : at + size]) for at in range(0, len(coordinates), size)]
     sizes = [len(piece) for _, piece in pieces]
     mark = fingerprint([origin, *directions, {"coordinates": coordinates}], size)
-    parts = run_passes(lambda k: evaluate(pieces[k][1]), sizes, mark, threads=threads, store=store, progress=progress)
+    parts = run_passes(lambda k: evaluate(pieces[k][1]), sizes, mark, threads=threads, store=how.store, progress=how.progress)
     return {name: clean(np.concatenate([part[name] for part in parts])) for name in parts[0]}
 
 
@@ -99,8 +104,7 @@ def run_passes(
         evaluate: number of a pass -> its named values.
         sizes: points of every pass, for `progress`.
         mark: changes with anything that changes the values.
-        threads: passes at work at once.
-        store, progress: as in :func:`sample_points`.
+        threads, store, progress: as in :class:`Sampling`.
     """
     memo = _Store(store, mark)
     todo = [k for k in range(len(sizes)) if k not in memo.parts]

@@ -23,7 +23,7 @@ def sample_trajectory(loss: Loss, snapshots: Sequence[Point], *, resolution: int
         snapshots: at least 3 points in order of time.
         resolution: points per axis, at least 2.
         margin: how far the plane reaches beyond the trajectory, in its extent along each axis.
-        options: of :func:`landscape_tools.sampling.sample_points`.
+        options: of :class:`landscape_tools.sampling.Sampling`.
 
     Returns:
         one variable per loss over (y, x), and over `snapshot`: `snapshot_x`, `snapshot_y`, `distance` (Euclidean, from

@@ -17,7 +17,7 @@ from crar_model.nets import RMSpropSettings
 from crar_model.params import Params, block_of, select
 from crar_model.settings import TrainSettings
 from crar_model.training.members import Plan, start_parameters
-from crar_model.training.update_rules import apply_update, empty_slots, plan_steps, touched
+from crar_model.training.update_rules import Rule, apply_update, empty_slots, plan_steps, touched
 
 
 class Trainer:
@@ -51,7 +51,9 @@ class Trainer:
         steps = plan_steps(settings.update_rule, settings.loss, paired=supervised)
         early = plan_steps(settings.update_rule, settings.loss, structure=False, paired=supervised)
         self.slots = empty_slots(steps, self.params, self.trained)
-        self.steps, self.early_steps = ([(step, touched(step, self.trained)) for step in s] for s in (steps, early))
+        self.rule, self.early_rule = (
+            Rule(tuple((step, touched(step, self.trained)) for step in s), settings.loss, self.rmsprop) for s in (steps, early)
+        )
         self.update = 0
         self.alive = torch.ones(len(plan.members), dtype=torch.bool, device=self.device)
         self.diverged_at = [-1] * len(plan.members)
@@ -79,7 +81,7 @@ class Trainer:
         decay = settings.learning_rate_decay ** (self.update // settings.decay_interval)
         apply_update(
             self.agent, self.params, self.target, self.slots, self.data.batch(self.update),
-            self.early_steps if self.update < settings.structure_delay else self.steps, self.rates * decay, self.alive, settings.loss, self.rmsprop,
+            self.early_rule if self.update < settings.structure_delay else self.rule, self.rates * decay, self.alive,
         )  # fmt: skip
         self.update += 1
 

@@ -31,6 +31,20 @@ class Step:
     rate: float
 
 
+@dataclass(frozen=True)
+class Rule:
+    """What one update consists of.
+
+    Attributes:
+        steps: each step of :func:`plan_steps` with the names from :func:`touched`.
+        loss, rmsprop: coefficients.
+    """
+
+    steps: tuple[tuple[Step, tuple[str, ...]], ...]
+    loss: LossSettings
+    rmsprop: RMSpropSettings
+
+
 def plan_steps(rule: str, settings: LossSettings, *, structure: bool = True, paired: bool = False) -> tuple[Step, ...]:
     """The steps of one update.
 
@@ -70,11 +84,9 @@ def apply_update(
     target: Params,
     slots: Slots,
     batch: Batch,
-    steps: Sequence[tuple[Step, Sequence[str]]],
+    rule: Rule,
     learning_rate: Tensor,
     alive: Tensor,
-    loss_settings: LossSettings,
-    rmsprop: RMSpropSettings,
 ) -> None:
     """One update of every member, in place.
 
@@ -84,17 +96,16 @@ def apply_update(
         target: encoder and value parameters of the target copy.
         slots: running averages, changed.
         batch: one batch per member.
-        steps: each step of :func:`plan_steps` with the names from :func:`touched`.
+        rule: what an update consists of.
         learning_rate: (members,).
         alive: (members,) bool, set False for a member whose gradient stops being finite.
-        loss_settings, rmsprop: coefficients.
     """
-    for step, names in steps:
+    for step, names in rule.steps:
         trained = [params[name] for name in names]
-        terms = loss_terms(agent, params, batch, loss_settings, step.terms, target)
-        value = total(terms, loss_settings) if len(step.terms) > 1 else terms[step.terms[0]]
+        terms = loss_terms(agent, params, batch, rule.loss, step.terms, target)
+        value = total(terms, rule.loss) if len(step.terms) > 1 else terms[step.terms[0]]
         # Members do not interact, so the gradient of the sum is each member's own gradient.
         grads = torch.autograd.grad(value.sum(), trained)
         rate = learning_rate if step.rate == 1.0 else learning_rate * step.rate
         squares = slots[step.slot]
-        rmsprop_step(trained, grads, [squares[name] for name in names], rate, alive, rmsprop)
+        rmsprop_step(trained, grads, [squares[name] for name in names], rate, alive, rule.rmsprop)

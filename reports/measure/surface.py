@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import torch
 import xarray as xr
@@ -11,7 +11,7 @@ from torch import Tensor
 from crar_model.errors import UserError
 from crar_model.losses import FOLLOWED, SHOWN
 from crar_model.params import Params, select
-from landscape_tools import Progress, difference, norm, sample_product, thread_safe
+from landscape_tools import difference, norm, sample_product, thread_safe
 from reports.measure.subject import Subject
 
 SPAN = (-0.25, 1.25)
@@ -27,9 +27,7 @@ def encoder_dynamics(
     space: str,
     align: bool,
     terms: tuple[str, ...] = SHOWN,
-    store: Path | None = None,
-    threads: int = 1,
-    progress: Progress | None = None,
+    **options: Any,
 ) -> xr.Dataset:
     """Loss terms over x (encoder: failed to optimum) and y (dynamics: the failed model's own to the adapted ones).
 
@@ -38,6 +36,8 @@ def encoder_dynamics(
         resolution: points per axis, at least 2; the ends of `SPAN` included, 0 and 1 added as lines of their own.
         space: "embedding" moves the embedding along a straight line, "weight" the encoder's weights.
         align: in weight space, go to the nearest copy of the optimum.
+        terms: those to sample, of `SHOWN` and "total".
+        options: of :class:`landscape_tools.Sampling`.
     """
     moving, still = select(subject.failed, blocks), {n: v for n, v in subject.dynamics.items() if n not in select(subject.failed, blocks)}
     goal = subject.nearest if align else select(subject.optimum, ("encoder",))
@@ -65,6 +65,6 @@ def encoder_dynamics(
     second = difference(select(adapted, blocks), moving)
     first = difference(ends[1], ends[0])
     surface = sample_product(
-        inner, outer, (ends[0], first), (moving, second), axis, axis, vectorize="batched", store=store, threads=threads, progress=progress
+        inner, outer, (ends[0], first), (moving, second), axis, axis, vectorize="batched", **options
     )  # fmt: skip
     return surface.assign_attrs(space=space, aligned=int(align and space == "weight"), blocks=",".join(blocks), encoder_length=norm(first))

@@ -14,7 +14,7 @@ from crar_model.mazes.walks import gather_states
 from crar_model.nets import RMSpropSettings
 from crar_model.params import Params, select
 from crar_model.settings import LossSettings
-from crar_model.training.update_rules import apply_update, empty_slots, plan_steps, touched
+from crar_model.training.update_rules import Rule, apply_update, empty_slots, plan_steps, touched
 from tests.crar_model import reference
 
 AGENT, SETTINGS = DenseAgent(), LossSettings()
@@ -125,14 +125,14 @@ def test_update_rules_equal_the_reference(rule: str) -> None:
     targets = {name: torch.stack([value, value]) for name, value in select(target, ("encoder", "value")).items()}
     steps = plan_steps(rule, SETTINGS)
     slots = empty_slots(steps, stacked, list(stacked))
-    named = [(step, touched(step, list(stacked))) for step in steps]
+    named = Rule(tuple((step, touched(step, list(stacked))) for step in steps), SETTINGS, RMSpropSettings())
     alive = torch.ones(2, dtype=torch.bool)
     for batch in batches:
         shared = dataclasses.replace(
             batch, **{n: torch.stack([getattr(batch, n)] * 2) for n in ("current", "following", "action", "reward", "terminal")}
         )
         rates = torch.full((2,), rate, dtype=torch.float64)
-        apply_update(AGENT, stacked, targets, slots, shared, named, rates, alive, SETTINGS, RMSpropSettings())
+        apply_update(AGENT, stacked, targets, slots, shared, named, rates, alive)
     update = reference.joint_update if rule == "joint" else reference.sequential_update
     for k, model in enumerate(models):
         start = dict(model)
