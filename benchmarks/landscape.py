@@ -57,7 +57,7 @@ class UserModel(nn.Module):
 
 
 def user_loss(batch: Any) -> Callable[[Any], float]:
-    s, s_next = batch.observations[batch.current].flatten(1), batch.observations[batch.following].flatten(1)
+    s, s_next = batch.observations[batch.state].flatten(1), batch.observations[batch.next_state].flatten(1)
     onehot = nn.functional.one_hot(batch.action, 4).to(s)
 
     def loss(wrapper: Any) -> float:
@@ -67,7 +67,7 @@ def user_loss(batch: Any) -> Callable[[Any], float]:
             joined = torch.cat((x, onehot), 1)
             value = (x + net.transition(joined) - x_next).square().mean()
             value = value + (net.reward(joined).squeeze(1) - batch.reward).square().mean()
-            value = value + (net.discount(joined).squeeze(1) - 0.9 * (1 - batch.terminal)).square().mean()
+            value = value + (net.discount(joined).squeeze(1) - 0.9 * (1 - batch.terminated)).square().mean()
             value = value + (x.square().amax(1) - 1).clamp(0, 100).mean()
             value = value + torch.exp(-5 * torch.pdist(net.encoder(batch.observations.flatten(1))).square().clamp(1e-6, 10).sqrt()).mean()
             value = value + 0.2 * torch.exp(-5 * (x - x_next).square().sum(1).clamp(1e-6, 10).sqrt()).mean()

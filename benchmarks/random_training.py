@@ -49,7 +49,7 @@ def _encoder_pieces(seed: int = 0) -> float:
     walk, rng, found = gather_walk(seed, DATA), np.random.default_rng(seed), []
     for _ in range(10):
         picks = rng.integers(0, DATA, BATCH)
-        tiles = torch.from_numpy(np.concatenate((walk.tiles[walk.current[picks]], walk.tiles[walk.following[picks]]))).view(-1, 1, 8, 8)
+        tiles = torch.from_numpy(np.concatenate((walk.tiles[walk.state[picks]], walk.tiles[walk.next_state[picks]]))).view(-1, 1, 8, 8)
         index = index_tiles(tiles)
         found.append(len(index.patches) * (9 * 4 * 8 + 4 * 32 * 16) + len(index.values) * 144 * 32 + len(index.windows) * 32 * 3)
     return float(np.mean(found))
@@ -99,9 +99,9 @@ def plain_updates(rule: str, updates: int) -> Callable[[], None]:
     params = [p for net in nets.values() for p in net.parameters()]
     walk = gather_walk(0, 2_000)
     images = draw_pixels(torch.from_numpy(walk.tiles).view(-1, 1, 8, 8))
-    data = {name: torch.from_numpy(getattr(walk, name)).long() for name in ("current", "following", "action")}
+    data = {name: torch.from_numpy(getattr(walk, name)).long() for name in ("state", "next_state", "action")}
     rewards = torch.from_numpy(walk.reward)
-    live = 1 - torch.from_numpy(walk.terminal).float()
+    live = 1 - torch.from_numpy(walk.terminated).float()
     optimisers = {
         term: torch.optim.RMSprop(params, lr=5e-4, alpha=0.9, eps=1e-4) for term in (FOLLOWED if rule == "sequential" else ("sum",))
     }
@@ -139,7 +139,7 @@ def plain_updates(rule: str, updates: int) -> Callable[[], None]:
     def work() -> None:
         for _ in range(updates):
             rows = torch.randint(0, len(walk), (BATCH,))
-            s, s_next = images[data["current"][rows]], images[data["following"][rows]]
+            s, s_next = images[data["state"][rows]], images[data["next_state"][rows]]
             if rule == "joint":
                 x, x_next = nets["encoder"](s), nets["encoder"](s_next)
                 step(torch.stack([term(name, s, s_next, x, x_next, rows) for name in FOLLOWED]).sum(), optimisers["sum"])

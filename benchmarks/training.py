@@ -138,7 +138,7 @@ def _plain_updates(rule: str, updates: int) -> Callable[[], None]:
     def run() -> None:
         for _ in range(updates):
             picks = torch.randint(0, 5000, (32,))
-            s, s_next, action = observations[walk["current"][picks]], observations[walk["following"][picks]], walk["action"][picks]
+            s, s_next, action = observations[walk["state"][picks]], observations[walk["next_state"][picks]], walk["action"][picks]
             if rule == "joint":  # both observations encoded once, in one pass
                 x, x_next = nets["encoder"](torch.cat((s, s_next))).split(32)
                 step(torch.stack([weights[n] * term(n, x, x_next, s_next, action) for n in FOLLOWED]).sum(), optimisers["sum"])

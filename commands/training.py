@@ -184,6 +184,6 @@ def gather(
     walk = gather_walk(seed, size, inverse=inverse, legacy_astar=legacy_astar)
     save_walk(out, walk)
     print(
-        f"{out}: {size} transitions, {int(walk.terminal.sum())} finished episodes; {walk.n_bytes / 1e6:.1f} MB in memory, "
+        f"{out}: {size} transitions, {int(walk.terminated.sum())} finished episodes; {walk.n_bytes / 1e6:.1f} MB in memory, "
         f"{out.stat().st_size / 1e6:.2f} MB on disk"
     )

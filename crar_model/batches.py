@@ -25,7 +25,7 @@ HELD_OUT_WALK = 25_600
 
 @dataclass(frozen=True)
 class Batch:
-    """Transitions (s, a, r, s', terminal) whose observations are rows of one table.
+    """Transitions (s, a, r, s', terminated) whose observations are rows of one table.
 
     A maze of 31 states has 31 distinct observations, so a batch encodes those once and picks rows: exact,
     and several times cheaper than encoding 2 x 32 images.
@@ -35,9 +35,9 @@ class Batch:
     Attributes:
         observations: (rows, 1, 8, 8), shared by all members, or (*members, rows, 1, 8, 8): images of the simple maze,
             tile maps of the random ones.
-        current, following: (*members, B) int64, rows of s and s'; (B,) where all members use the same.
+        state, next_state: (*members, B) int64, rows of s and s'; (B,) where all members use the same.
         action: (*members, B) int64.
-        reward, terminal: (*members, B) floating; terminal is 1 where the episode ended.
+        reward, terminated: (*members, B) floating; terminated is 1 where the episode ended.
         pairs: (2, K) int64 rows for `random_pairs`; None pairs each s with the one before it in the batch.
         value_target: (*members, B) regression target of Q(e(s))[a]; None lets the loss compute it.
         onehot: (*members, B, 4) the actions one-hot, where they are at hand already.
@@ -48,11 +48,11 @@ class Batch:
     """
 
     observations: Tensor
-    current: Tensor
-    following: Tensor
+    state: Tensor
+    next_state: Tensor
     action: Tensor
     reward: Tensor
-    terminal: Tensor
+    terminated: Tensor
     pairs: Tensor | None = None
     value_target: Tensor | None = None
     anchor: Tensor | None = None
@@ -80,11 +80,11 @@ def complete_batch(*, inverse: bool = False, dtype: torch.dtype = torch.float32,
     zeros = torch.zeros(n * actions, dtype=dtype)
     return Batch(
         observations=maze.observations(inverse=inverse, dtype=dtype),
-        current=torch.arange(n).repeat_interleave(actions),
-        following=maze.successor.reshape(-1),
+        state=torch.arange(n).repeat_interleave(actions),
+        next_state=maze.successor.reshape(-1),
         action=torch.arange(actions).repeat(n),
         reward=zeros,
-        terminal=zeros.clone(),
+        terminated=zeros.clone(),
         pairs=torch.triu_indices(n, n, offset=1),
         states=torch.arange(n),
         moves=maze.edges().T,
@@ -97,13 +97,13 @@ def walk_batch(walk: Walk, picks: np.ndarray[Any, Any], dtype: torch.dtype = tor
     Args:
         walk: from `gather_walk`.
         picks: (B,) transitions.
-        dtype: of reward and terminal.
+        dtype: of reward and terminated.
     """
-    rows = np.concatenate((walk.current[picks], walk.following[picks]))
-    current, following = torch.arange(len(rows)).chunk(2)
+    rows = np.concatenate((walk.state[picks], walk.next_state[picks]))
+    state, next_state = torch.arange(len(rows)).chunk(2)
     return Batch(
-        torch.from_numpy(walk.tiles[rows]).view(-1, 1, SIZE, SIZE), current, following, torch.from_numpy(walk.action[picks].astype(np.int64)),
-        torch.from_numpy(walk.reward[picks]).to(dtype), torch.from_numpy(walk.terminal[picks]).to(dtype),
+        torch.from_numpy(walk.tiles[rows]).view(-1, 1, SIZE, SIZE), state, next_state, torch.from_numpy(walk.action[picks].astype(np.int64)),
+        torch.from_numpy(walk.reward[picks]).to(dtype), torch.from_numpy(walk.terminated[picks]).to(dtype),
     )  # fmt: skip
 
 
@@ -113,6 +113,6 @@ def held_out_batch(inverse: bool, size: int = HELD_OUT_SIZE, seed: int = HELD_OU
     `random_pairs` compares, are unrelated. The same transitions in both mazes; float32."""
     walk = gather_walk(seed, max(HELD_OUT_WALK, 2 * size), inverse=inverse)
     batch = walk_batch(walk, np.random.default_rng([seed, Stream.HELD_OUT]).permutation(len(walk))[:size])
-    before, after = batch.current, batch.following
+    before, after = batch.state, batch.next_state
     moving = (batch.observations[before] != batch.observations[after]).flatten(1).any(1)
     return dataclasses.replace(batch, states=before, moves=torch.stack((before[moving], after[moving])))

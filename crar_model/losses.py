@@ -72,21 +72,21 @@ def loss_terms(
         embedding = agent.encode(params, batch.observations)  # (*members, rows, d)
     wanted = tuple(terms)
     action = batch.action if batch.onehot is None else batch.onehot
-    size = batch.current.shape[-1]
+    size = batch.state.shape[-1]
     if "transition" in wanted or "consecutive" in wanted:  # one gather for s and s'
-        both = _rows(embedding, torch.cat((batch.current, batch.following), dim=-1))
+        both = _rows(embedding, torch.cat((batch.state, batch.next_state), dim=-1))
         x, x_next = both[..., :size, :], both[..., size:, :]
     else:
-        x = x_next = _rows(embedding, batch.current)  # (*members, B, d)
+        x = x_next = _rows(embedding, batch.state)  # (*members, B, d)
     values: dict[str, Tensor] = {}
     for term in wanted:
         if term == "transition":
             error = agent.transition(params, x, action) - x_next  # gradients reach e at s and at s'
-            values[term] = ((1 - batch.terminal) * error.square().mean(-1)).mean(-1)
+            values[term] = ((1 - batch.terminated) * error.square().mean(-1)).mean(-1)
         elif term == "reward":
             values[term] = (agent.reward(params, x, action) - batch.reward).square().mean(-1)
         elif term == "discount":
-            wanted_discount = (1 - batch.terminal) * settings.discount
+            wanted_discount = (1 - batch.terminated) * settings.discount
             values[term] = (agent.discount(params, x, action) - wanted_discount).square().mean(-1)
         elif term == "ball":
             largest = agent.by_position(x).square().amax(-2).flatten(-2)  # (*members, B P)
@@ -136,36 +136,36 @@ def ball_pieces(agent: Agent, x: Tensor, settings: LossSettings) -> Tensor:
 def ball_weights(agent: Agent, batch: Batch, settings: LossSettings) -> Tensor:
     """(N P,) what the maximum at each position of each of the evaluation set's `states` weighs in the total, float64."""
     assert batch.states is not None
-    counts = torch.bincount(batch.current, minlength=batch.observations.shape[-4]).double()[batch.states]
+    counts = torch.bincount(batch.state, minlength=batch.observations.shape[-4]).double()[batch.states]
     return (settings.ball_weight * counts / counts.sum() / agent.positions).repeat_interleave(agent.positions)
 
 
 def value_targets(
     agent: Agent, params: Params, batch: Batch, settings: LossSettings, target: Params | None = None, embedding: Tensor | None = None
 ) -> Tensor:
-    """Bootstrap values y = r + (1 - terminal) discount Q_target(e_target(s'))[a*], (*members, B), without gradient.
+    """Bootstrap values y = r + (1 - terminated) discount Q_target(e_target(s'))[a*], (*members, B), without gradient.
 
     a* maximises the target's own Q, or the online Q of `params` with `settings.double_q`, which sees the abstract
     states `embedding` (*members, rows, d), the encoder's by default.
     """
     frozen = params if target is None else target
     with torch.no_grad():
-        observations, following = batch.observations, batch.following
-        each_once = following.dim() == 1 and 2 * len(following) == observations.shape[-4]
+        observations, next_state = batch.observations, batch.next_state
+        each_once = next_state.dim() == 1 and 2 * len(next_state) == observations.shape[-4]
         if each_once:  # half of the rows are s, whose values nobody asks for
-            observations = observations.index_select(-4, following)
+            observations = observations.index_select(-4, next_state)
         values = agent.value(frozen, agent.encode(frozen, observations))  # (*members, rows, 4)
         chooser = values
         if settings.double_q:
             if embedding is None:
                 embedding = agent.encode(params, observations)
             elif each_once:
-                embedding = embedding.index_select(-2, following)
+                embedding = embedding.index_select(-2, next_state)
             chooser = agent.value(params, embedding)
         best = torch.take_along_dim(values, chooser.argmax(-1, keepdim=True), -1).squeeze(-1)  # (*members, rows)
         if not each_once:
-            best = best.gather(-1, following.expand(*best.shape[:-1], following.shape[-1]))
-        return batch.reward + (1 - batch.terminal) * settings.discount * best
+            best = best.gather(-1, next_state.expand(*best.shape[:-1], next_state.shape[-1]))
+        return batch.reward + (1 - batch.terminated) * settings.discount * best
 
 
 def _rows(embedding: Tensor, index: Tensor) -> Tensor:
@@ -193,8 +193,8 @@ def _value_term(
     wanted = batch.value_target
     if wanted is None:
         wanted = value_targets(agent, params, batch, settings, target, embedding.detach())
-    if batch.current.dim() == 1 and embedding.shape[-2] < batch.current.shape[0]:
-        values = agent.value(params, embedding).index_select(-2, batch.current)  # each state once: it does not depend on the action
+    if batch.state.dim() == 1 and embedding.shape[-2] < batch.state.shape[0]:
+        values = agent.value(params, embedding).index_select(-2, batch.state)  # each state once: it does not depend on the action
     else:
         values = agent.value(params, x)  # (*members, B, 4)
     action = batch.action.expand(values.shape[:-1]).unsqueeze(-1)

@@ -55,10 +55,10 @@ def paper_scores(
     how: PlaySettings,
     *,
     inverse: bool,
-    copies: int = PAPER_RUNS,
+    num_envs: int = PAPER_RUNS,
     steps: int = PAPER_STEPS,
 ) -> Tensor:
-    """The paper's protocol for every member: `copies` independent runs of `steps` steps each.
+    """The paper's protocol for every member: `num_envs` independent runs of `steps` steps each.
 
     Args:
         agent: gives the networks.
@@ -66,30 +66,30 @@ def paper_scores(
         seeds: one list of integers a member; what a member sees depends on its own alone.
         how: how to act.
         inverse: maze to play in.
-        copies: independent runs a member.
+        num_envs: independent runs a member.
         steps: steps of a run.
 
     Returns:
-        (members, copies) total reward / episodes started, float64 on the CPU.
+        (members, num_envs) total reward / episodes started, float64 on the CPU.
     """
     device = next(iter(params.values())).device
-    own = [draw_maps([*seed, Stream.SCORE_MAPS], copies * MAPS_PER_RUN, legacy_astar=how.legacy_astar) for seed in seeds]
+    own = [draw_maps([*seed, Stream.SCORE_MAPS], num_envs * MAPS_PER_RUN, legacy_astar=how.legacy_astar) for seed in seeds]
     maps = Maps(torch.cat([m.walls for m in own]), torch.cat([m.keys for m in own]))
-    luck = np.stack([np.random.default_rng([*seed, Stream.LUCK]).random((steps, copies, 2), dtype=np.float32) for seed in seeds], axis=1)
-    dice = torch.from_numpy(luck).to(device)  # (steps, members, copies, 2)
-    games = RandomMazeBatch(len(seeds) * copies, maps=maps, inverse=inverse, device=device)
-    total = torch.zeros(len(seeds) * copies, dtype=torch.float64, device=device)
+    luck = np.stack([np.random.default_rng([*seed, Stream.LUCK]).random((steps, num_envs, 2), dtype=np.float32) for seed in seeds], axis=1)
+    dice = torch.from_numpy(luck).to(device)  # (steps, members, num_envs, 2)
+    games = RandomMazeBatch(len(seeds) * num_envs, maps=maps, inverse=inverse, device=device)
+    total = torch.zeros(len(seeds) * num_envs, dtype=torch.float64, device=device)
     started = torch.ones_like(total)
     seen = games.observe()
     for step in range(steps):
-        action = choose(agent, params, torch.unflatten(seen, 0, (len(seeds), copies)), how, dice[step])
-        seen, reward, terminal, late = games.step(action.flatten())
+        action = choose(agent, params, torch.unflatten(seen, 0, (len(seeds), num_envs)), how, dice[step])
+        seen, reward, terminated, late = games.step(action.flatten())
         total += reward
-        ended = terminal | late
+        ended = terminated | late
         if step < steps - 1:  # an episode that could only start after the last step is not started
             started += ended
         seen = games.reset(ended)
-    return (total / started).view(len(seeds), copies).cpu()
+    return (total / started).view(len(seeds), num_envs).cpu()
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,10 @@ def episode_scores(agent: Agent, params: Params, how: PlaySettings, *, inverse: 
             break
         action = torch.zeros(episodes, dtype=torch.int64, device=device)
         action[active] = choose(agent, params, seen[active], how, luck[active])
-        seen, reward, terminal, _ = games.step(action)
+        seen, reward, terminated, _ = games.step(action)
         totals[active] += reward[active].double()
         lengths[active] += 1
-        running &= ~terminal
+        running &= ~terminated
     left = games.keys.sum(1)
     return Scores(totals.cpu(), lengths.cpu(), (3 - left).cpu())
 

@@ -207,7 +207,7 @@ class RandomMazesTask(Task):
         from crar_model.scoring import paper_scores
 
         how = PlaySettings(depth=settings.planning_depth, epsilon=settings.epsilon, legacy_astar=settings.legacy_astar)
-        runs = paper_scores(agent, params, seeds, how, inverse=settings.inverse, copies=settings.score_copies, steps=settings.score_steps)
+        runs = paper_scores(agent, params, seeds, how, inverse=settings.inverse, num_envs=settings.score_copies, steps=settings.score_steps)
         return runs.mean(1)
 
     def game(self, seed: int, *, inverse: bool) -> RandomMazeBatch:

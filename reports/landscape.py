@@ -135,7 +135,7 @@ def _figures(pair: Subject, found: Dissection, folder: Path, shown: tuple[str, .
 
 def _states(pair: Subject) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Observations (n, ...) and both models' abstract states (n, channels, rows, columns) of the first transitions."""
-    rows = pair.batch.current[:SHOWN_STATES]
+    rows = pair.batch.state[:SHOWN_STATES]
     optimum, failed = (torch.unflatten(pair.embedding(p)[rows], 1, pair.agent.abstract_shape) for p in (pair.optimum, pair.failed))
     return pair.batch.observations[rows], optimum, failed
 

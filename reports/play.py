@@ -100,9 +100,9 @@ def save_episode(checkpoint: Path, out: Path, *, seed: int = 0, depth: int = 3, 
         frames.append(_frame(model, game, planned_cells(model, game, depth), caption))
         luck = torch.from_numpy(rng.random((1, 1, 2), dtype=np.float32))
         action = choose(model.agent, members, game.observe().unsqueeze(0), how, luck)
-        _, reward, terminal, _ = game.step(action[0])
+        _, reward, terminated, _ = game.step(action[0])
         total += float(reward[0])
-        if bool(terminal[0]):
+        if bool(terminated[0]):
             break
     left = int(game.keys.sum())
     frames.append(_frame(model, game, [], f"after {steps} steps   reward {total:+.1f}   keys {3 - left} of 3"))

@@ -22,18 +22,18 @@ Array = np.ndarray[Any, Any]
 class _Mazes:
     """What both environments share: copies of the maze and how they are seen."""
 
-    def __init__(self, copies: int, inverse: bool, observation: str, legacy_astar: bool, max_steps: int) -> None:
+    def __init__(self, num_envs: int, inverse: bool, observation: str, legacy_astar: bool, max_steps: int) -> None:
         if observation not in _SIDES:
             raise ValueError(f"observation is {observation!r}; choose pixels or grid")
         if max_steps < 0:
             raise ValueError(f"max_steps is {max_steps}; give at least 0 (no limit)")
-        self.copies, self.draw = copies, draw_pixels if observation == "pixels" else draw_grid
+        self.num_envs, self.draw = num_envs, draw_pixels if observation == "pixels" else draw_grid
         self.options: dict[str, Any] = {"inverse": inverse, "legacy_astar": legacy_astar, "step_limit": max_steps}
         self.space = spaces.Box(-1.0, 1.0, shape=(1, _SIDES[observation], _SIDES[observation]), dtype=np.float32)
-        self.batch = RandomMazeBatch(copies, seed=0, **self.options)
+        self.batch = RandomMazeBatch(num_envs, seed=0, **self.options)
 
     def start(self, rng: np.random.Generator) -> None:
-        self.batch = RandomMazeBatch(self.copies, seed=int(rng.integers(_SEEDS)), **self.options)
+        self.batch = RandomMazeBatch(self.num_envs, seed=int(rng.integers(_SEEDS)), **self.options)
 
     def see(self, tiles: torch.Tensor) -> Array:
         seen: Array = self.draw(tiles).numpy()
@@ -98,8 +98,8 @@ class RandomMazeEnv(gymnasium.Env[Array, np.int64]):
         """
         if not self.action_space.contains(np.int64(action)):
             raise ValueError(f"action is {action!r}; give an integer from 0 to {len(ACTION_NAMES) - 1}")
-        tiles, reward, terminal, late = self._mazes.batch.step(torch.tensor([int(action)]))
-        return self._mazes.see(tiles)[0], round(float(reward[0]), 6), bool(terminal[0]), bool(late[0]), self._info()
+        tiles, reward, terminated, late = self._mazes.batch.step(torch.tensor([int(action)]))
+        return self._mazes.see(tiles)[0], round(float(reward[0]), 6), bool(terminated[0]), bool(late[0]), self._info()
 
     def render(self) -> Array | None:
         """The maze as a (256, 256, 3) uint8 picture, in inverse colours in the inverse maze."""
@@ -144,13 +144,13 @@ class RandomMazeVectorEnv(VectorEnv[Array, Array, Array]):
         chosen = torch.as_tensor(np.asarray(actions), dtype=torch.int64)
         if chosen.shape != (self.num_envs,) or not bool(((chosen >= 0) & (chosen < len(ACTION_NAMES))).all()):
             raise ValueError(f"actions must be {self.num_envs} integers from 0 to {len(ACTION_NAMES) - 1}")
-        tiles, reward, terminal, late = self._mazes.batch.step(chosen)
+        tiles, reward, terminated, late = self._mazes.batch.step(chosen)
         fresh = self._ended
         if bool(fresh.any()):
             tiles = self._mazes.batch.reset(fresh)
-        reward, terminal, late = reward.masked_fill(fresh, 0.0), terminal & ~fresh, late & ~fresh
-        self._ended = terminal | late
-        return self._mazes.see(tiles), reward.numpy(), terminal.numpy(), late.numpy(), self._mazes.info()
+        reward, terminated, late = reward.masked_fill(fresh, 0.0), terminated & ~fresh, late & ~fresh
+        self._ended = terminated | late
+        return self._mazes.see(tiles), reward.numpy(), terminated.numpy(), late.numpy(), self._mazes.info()
 
     def render(self) -> tuple[Array, ...] | None:
         """A (256, 256, 3) uint8 picture of every maze."""

@@ -127,23 +127,23 @@ class RandomMazeBatch:
     comes the first again. No operation waits for the device.
 
     Args:
-        copies: number of mazes, at least 1.
+        num_envs: number of mazes, at least 1.
         seed: seed of the maps.
         inverse: serve the negated observations.
         step_limit: steps after which an episode ends, 0 for none.
         legacy_astar: quirk: draw maps as the released code does.
-        maps: maps to use instead of drawn ones, a multiple of `copies`, those of the first copy first.
+        maps: maps to use instead of drawn ones, a multiple of `num_envs`, those of the first copy first.
         maps_per_copy: maps drawn for each copy.
         device: where everything lives.
 
     Attributes:
-        walls: (copies, 64) bool; position: (copies,) int64 cell of the agent; keys: (copies, 64) bool, those left.
-        steps: (copies,) int64 steps taken in the episode.
+        walls: (num_envs, 64) bool; position: (num_envs,) int64 cell of the agent; keys: (num_envs, 64) bool, those left.
+        steps: (num_envs,) int64 steps taken in the episode.
     """
 
     def __init__(
         self,
-        copies: int,
+        num_envs: int,
         *,
         seed: int = 0,
         inverse: bool = False,
@@ -153,26 +153,26 @@ class RandomMazeBatch:
         maps_per_copy: int = 16,
         device: torch.device | str = "cpu",
     ) -> None:
-        if copies < 1:
-            raise ValueError(f"copies is {copies}; give at least 1")
-        if maps is not None and (not len(maps) or len(maps) % copies):
-            raise ValueError(f"{len(maps)} maps for {copies} copies; give a multiple")
+        if num_envs < 1:
+            raise ValueError(f"num_envs is {num_envs}; give at least 1")
+        if maps is not None and (not len(maps) or len(maps) % num_envs):
+            raise ValueError(f"{len(maps)} maps for {num_envs} environments; give a multiple")
         self.inverse, self.step_limit = inverse, step_limit
-        self.maps = (maps or draw_maps(seed, copies * maps_per_copy, legacy_astar=legacy_astar)).to(device)
-        self.per_copy = len(self.maps) // copies
+        self.maps = (maps or draw_maps(seed, num_envs * maps_per_copy, legacy_astar=legacy_astar)).to(device)
+        self.per_copy = len(self.maps) // num_envs
         self.moves = torch.tensor([row * SIZE + column for row, column in ACTION_STEPS], device=device)
-        self.first = torch.arange(copies, device=device) * self.per_copy
-        self.episode = torch.full((copies,), -1, dtype=torch.int64, device=device)
-        self.walls = torch.zeros(copies, SIZE * SIZE, dtype=torch.bool, device=device)
+        self.first = torch.arange(num_envs, device=device) * self.per_copy
+        self.episode = torch.full((num_envs,), -1, dtype=torch.int64, device=device)
+        self.walls = torch.zeros(num_envs, SIZE * SIZE, dtype=torch.bool, device=device)
         self.keys = torch.zeros_like(self.walls)
-        self.position = torch.full((copies,), START, dtype=torch.int64, device=device)
+        self.position = torch.full((num_envs,), START, dtype=torch.int64, device=device)
         self.steps = torch.zeros_like(self.position)
         self.reset()
 
     def reset(self, where: Tensor | None = None) -> Tensor:
-        """Put every copy, or those where the (copies,) bool mask `where` is True, at the start of its next map.
+        """Put every copy, or those where the (num_envs,) bool mask `where` is True, at the start of its next map.
 
-        Returns the observations of all copies, (copies, 1, 8, 8) uint8 tile maps.
+        Returns the observations of all copies, (num_envs, 1, 8, 8) uint8 tile maps.
         """
         if where is None:
             where = torch.ones_like(self.position, dtype=torch.bool)
@@ -187,7 +187,7 @@ class RandomMazeBatch:
         return self.observe()
 
     def observe(self) -> Tensor:
-        """Tile maps of what the agents see, (copies, 1, 8, 8) uint8; `tiles.draw_pixels` makes images of them."""
+        """Tile maps of what the agents see, (num_envs, 1, 8, 8) uint8; `tiles.draw_pixels` makes images of them."""
         tiles = torch.where(self.walls, WALL, FREE)
         tiles = torch.where(self.keys, KEY, tiles).scatter(1, self.position.unsqueeze(1), AGENT)
         return (tiles + NEGATIVE * self.inverse).to(torch.uint8).view(-1, 1, SIZE, SIZE)
@@ -196,10 +196,10 @@ class RandomMazeBatch:
         """Move every copy by its action; a finished copy must be reset before its next step.
 
         Args:
-            action: (copies,) integers in 0..3.
+            action: (num_envs,) integers in 0..3.
 
         Returns:
-            observations (copies, 1, 8, 8) uint8, rewards (copies,) float32, and two (copies,) bool: no keys left,
+            observations (num_envs, 1, 8, 8) uint8, rewards (num_envs,) float32, and two (num_envs,) bool: no keys left,
             and the step limit reached with keys left.
         """
         target = self.position + self.moves[action.to(torch.int64)]
@@ -210,9 +210,9 @@ class RandomMazeBatch:
         self.keys = self.keys.scatter(1, here, False)
         self.steps = self.steps + 1
         reward = torch.where(found, KEY_REWARD, STEP_REWARD).to(torch.float32)
-        terminal = ~self.keys.any(1)
-        late = (self.steps >= self.step_limit) & ~terminal if self.step_limit else torch.zeros_like(terminal)
-        return self.observe(), reward, terminal, late
+        terminated = ~self.keys.any(1)
+        late = (self.steps >= self.step_limit) & ~terminated if self.step_limit else torch.zeros_like(terminated)
+        return self.observe(), reward, terminated, late
 
 
 def compact(maps: Maps) -> np.ndarray[Any, Any]:

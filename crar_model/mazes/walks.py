@@ -26,20 +26,20 @@ _MOVES = np.array([row * SIZE + column for row, column in ACTION_STEPS], dtype=n
 
 @dataclass(frozen=True)
 class Walk:
-    """Transitions (s, a, r, s', terminal) of one walk.
+    """Transitions (s, a, r, s', terminated) of one walk.
 
     Attributes:
         tiles: (frames, 64) uint8 tile maps, every observation once.
-        current, following: (size,) int32 rows of s and s'.
-        action: (size,) uint8; reward: (size,) float32; terminal: (size,) bool.
+        state, next_state: (size,) int32 rows of s and s'.
+        action: (size,) uint8; reward: (size,) float32; terminated: (size,) bool.
     """
 
     tiles: np.ndarray[Any, Any]
-    current: np.ndarray[Any, Any]
-    following: np.ndarray[Any, Any]
+    state: np.ndarray[Any, Any]
+    next_state: np.ndarray[Any, Any]
     action: np.ndarray[Any, Any]
     reward: np.ndarray[Any, Any]
-    terminal: np.ndarray[Any, Any]
+    terminated: np.ndarray[Any, Any]
 
     def __len__(self) -> int:
         return len(self.action)
@@ -52,7 +52,7 @@ class Walk:
 
 @numba.njit(cache=True)
 def _walk(
-    maps: Any, actions: Any, moves: Any, frames: Any, current: Any, following: Any, reward: Any, terminal: Any, blank: bool,
+    maps: Any, actions: Any, moves: Any, frames: Any, state: Any, next_state: Any, reward: Any, terminated: Any, blank: bool,
     step: int, frame: int,
 ) -> Any:  # fmt: skip # pragma: no cover - compiled
     """Walk through the maps until they or the actions are used up; returns (steps, frames, maps) used.
@@ -77,12 +77,12 @@ def _walk(
             if found:
                 keys -= 1
                 board[at] = FREE
-            current[step], following[step] = frame, frame + 1
+            state[step], next_state[step] = frame, frame + 1
             frame += 1
             frames[frame] = board
             frames[frame, at] = AGENT
             reward[step] = KEY_REWARD if found else STEP_REWARD
-            terminal[step] = keys == 0
+            terminated[step] = keys == 0
             if keys == 0 and blank:
                 frames[frame] = BLANK
             step += 1
@@ -110,23 +110,23 @@ def gather_walk(
         terminal_last: quirk: the last tuple is flagged terminal and its next observation is all zeros.
     """
     actions = np.random.default_rng([seed, Stream.POLICY]).integers(0, 4, size=size, dtype=np.uint8)
-    current, following = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
-    reward, terminal = np.empty(size, dtype=np.float32), np.empty(size, dtype=np.bool_)
+    state, next_state = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32)
+    reward, terminated = np.empty(size, dtype=np.float32), np.empty(size, dtype=np.bool_)
     frames = np.empty((size + 2, SIZE * SIZE), dtype=np.uint8)
     step = frame = 0
     for block in map_blocks(seed, legacy_astar=legacy_astar):
         maps = compact(block)
         frames = np.concatenate((frames, np.empty((len(maps), SIZE * SIZE), dtype=np.uint8)))  # one more frame an episode
-        step, frame, _ = _walk(maps, actions, _MOVES, frames, current, following, reward, terminal, blank_terminal, step, frame)
+        step, frame, _ = _walk(maps, actions, _MOVES, frames, state, next_state, reward, terminated, blank_terminal, step, frame)
         if step == size:
             break
     tiles = frames[:frame].copy()
     if terminal_last:
-        terminal[-1] = True
-        tiles[following[-1]] = BLANK
+        terminated[-1] = True
+        tiles[next_state[-1]] = BLANK
     if inverse:
         tiles[tiles != BLANK] += NEGATIVE
-    return Walk(tiles, current, following, actions, reward, terminal)
+    return Walk(tiles, state, next_state, actions, reward, terminated)
 
 
 def gather_states(maze: SimpleMaze, seed: int, size: int, *, terminal_last: bool = False) -> dict[str, np.ndarray[Any, Any]]:
@@ -140,7 +140,7 @@ def gather_states(maze: SimpleMaze, seed: int, size: int, *, terminal_last: bool
             all zeros, which stands as one more row of the observation table.
 
     Returns:
-        current, following, action (size,) int64 and terminal (size,) float32.
+        state, next_state, action (size,) int64 and terminated (size,) float32.
     """
     table = maze.successor.numpy()
     action = np.random.default_rng([seed, Stream.POLICY]).integers(0, maze.n_actions, size=size)
@@ -148,10 +148,14 @@ def gather_states(maze: SimpleMaze, seed: int, size: int, *, terminal_last: bool
     states[0] = maze.start
     for step in range(size):
         states[step + 1] = table[states[step], action[step]]
-    terminal = np.zeros(size, dtype=np.float32)
+    terminated = np.zeros(size, dtype=np.float32)
     if terminal_last:
-        terminal[-1], states[-1] = 1.0, maze.n_states
-    return {"current": states[:-1].copy(), "following": states[1:].copy(), "action": action, "terminal": terminal}
+        terminated[-1], states[-1] = 1.0, maze.n_states
+    return {"state": states[:-1].copy(), "next_state": states[1:].copy(), "action": action, "terminated": terminated}
+
+
+OLD_NAMES = {"state": "current", "next_state": "following", "terminated": "terminal"}
+"""What parts were called in files of crar 0.1.0 before its release."""
 
 
 def save_walk(path: Path, walk: Walk) -> None:
@@ -185,12 +189,13 @@ def load_walk(path: Path, digest: str = "") -> Walk:
         raise UserError(f"{path}: not the file that the run began with; put that back, or start a new run")
     try:
         with np.load(path, allow_pickle=False) as content:
-            walk = Walk(**{item.name: content[item.name] for item in fields(Walk)})
+            names = {item.name: item.name if item.name in content else OLD_NAMES.get(item.name, item.name) for item in fields(Walk)}
+            walk = Walk(**{name: content[stored] for name, stored in names.items()})
     except OSError as error:
         raise UserError(f"{path}: cannot read the walk ({error.strerror or error})") from error
     except (ValueError, KeyError, BadZipFile, EOFError) as error:
         raise UserError(f"{path}: not a walk; give a file that `crar gather` wrote") from error
-    parts = [walk.current, walk.following, walk.action, walk.reward, walk.terminal]
+    parts = [walk.state, walk.next_state, walk.action, walk.reward, walk.terminated]
     sound = (
         walk.tiles.ndim == 2 and walk.tiles.shape[1] == SIZE * SIZE and walk.tiles.dtype == np.uint8 and walk.tiles.max(initial=0) <= BLANK
     )

@@ -97,15 +97,15 @@ class TableData:
             drawn["onehot"] = self.agent.one_hot(drawn["action"], torch.float32)
             self.drawn = (block, drawn)
         picked = {name: values[row] for name, values in self.drawn[1].items()}
-        following = None
+        next_state = None
         if self.bootstrap is not None:
-            following = (1 - picked["terminal"]) * self.bootstrap.gather(1, picked["following"])
+            next_state = (1 - picked["terminated"]) * self.bootstrap.gather(1, picked["next_state"])
         anchor = None
         if self.anchors is not None:
-            anchor = torch.take_along_dim(self.anchors, picked["current"].unsqueeze(-1), dim=1)
+            anchor = torch.take_along_dim(self.anchors, picked["state"].unsqueeze(-1), dim=1)
         return Batch(
-            self.observations, picked["current"], picked["following"], picked["action"], self.no_reward,
-            picked["terminal"], anchor=anchor, onehot=picked["onehot"], value_target=following,
+            self.observations, picked["state"], picked["next_state"], picked["action"], self.no_reward,
+            picked["terminated"], anchor=anchor, onehot=picked["onehot"], value_target=next_state,
         )  # fmt: skip
 
 
@@ -133,8 +133,8 @@ class TileData:
         def stacked(name: str) -> Tensor:  # (members, transitions)
             return torch.from_numpy(np.stack([getattr(walk, name) for walk in walks]))
 
-        self.rows = {name: (stacked(name) + offset).expand(len(seeds), -1) for name in ("current", "following")}
-        self.data = {name: stacked(name).expand(len(seeds), -1) for name in ("action", "reward", "terminal")}
+        self.rows = {name: (stacked(name) + offset).expand(len(seeds), -1) for name in ("state", "next_state")}
+        self.data = {name: stacked(name).expand(len(seeds), -1) for name in ("action", "reward", "terminated")}
         size = settings.batch_size
         self.places = torch.arange(2 * size, device=device).chunk(2)
         self.draws = _Draws(seeds, settings.data_size, size)
@@ -157,19 +157,19 @@ class TileData:
                 return values.gather(1, picks).view(shape).transpose(0, 1).contiguous()
 
             drawn = {name: pick(values) for name, values in self.data.items()}
-            drawn["rows"] = torch.cat([pick(self.rows[name]) for name in ("current", "following")], dim=-1).to(torch.int64)
-            drawn["terminal"] = drawn["terminal"].to(torch.float32)
+            drawn["rows"] = torch.cat([pick(self.rows[name]) for name in ("state", "next_state")], dim=-1).to(torch.int64)
+            drawn["terminated"] = drawn["terminated"].to(torch.float32)
             drawn["action"] = drawn["action"].to(torch.int64)
             drawn = {name: values.to(self.device) for name, values in drawn.items()}
             drawn["onehot"] = self.agent.one_hot(drawn["action"], torch.float32)
             self.drawn = (block, drawn)
         picked = {name: values[row] for name, values in self.drawn[1].items()}
         tiles = torch.unflatten(self.tiles[picked["rows"]], -1, (1, SIZE, SIZE))  # (members, 2 batch, 1, 8, 8)
-        current, following = self.places
+        state, next_state = self.places
         anchor = None
         if self.bases is not None:
             with torch.no_grad():
-                anchor = self.agent.encode(self.bases, negated(tiles[:, : len(current)]))
+                anchor = self.agent.encode(self.bases, negated(tiles[:, : len(state)]))
         return Batch(
-            tiles, current, following, picked["action"], picked["reward"], picked["terminal"], anchor=anchor, onehot=picked["onehot"]
+            tiles, state, next_state, picked["action"], picked["reward"], picked["terminated"], anchor=anchor, onehot=picked["onehot"]
         )

@@ -17,7 +17,7 @@ from crar_model.nets import RMSpropSettings
 from crar_model.params import Params, block_of, select
 from crar_model.settings import TrainSettings
 from crar_model.training.members import Plan, start_parameters
-from crar_model.training.update_rules import Rule, apply_update, empty_slots, plan_steps, touched
+from crar_model.training.update_rules import Rule, apply_update, empty_optimizer_state, plan_steps, touched
 
 
 class Trainer:
@@ -50,7 +50,7 @@ class Trainer:
         supervised = plan.variant.supervised
         steps = plan_steps(settings.update_rule, settings.loss, paired=supervised)
         early = plan_steps(settings.update_rule, settings.loss, structure=False, paired=supervised)
-        self.slots = empty_slots(steps, self.params, self.trained)
+        self.optimizer_state = empty_optimizer_state(steps, self.params, self.trained)
         self.rule, self.early_rule = (
             Rule(tuple((step, touched(step, self.trained)) for step in s), settings.loss, self.rmsprop) for s in (steps, early)
         )
@@ -80,7 +80,7 @@ class Trainer:
             self._refresh_target()
         decay = settings.learning_rate_decay ** (self.update // settings.decay_interval)
         apply_update(
-            self.agent, self.params, self.target, self.slots, self.data.batch(self.update),
+            self.agent, self.params, self.target, self.optimizer_state, self.data.batch(self.update),
             self.early_rule if self.update < settings.structure_delay else self.rule, self.rates * decay, self.alive,
         )  # fmt: skip
         self.update += 1
@@ -150,7 +150,7 @@ class Trainer:
             "update": self.update,
             "params": {name: self.params[name].detach().cpu().clone() for name in self.trained},
             "target": {name: value.cpu().clone() for name, value in self.target.items()},
-            "slots": {slot: {name: v.cpu().clone() for name, v in values.items()} for slot, values in self.slots.items()},
+            "slots": {slot: {name: v.cpu().clone() for name, v in values.items()} for slot, values in self.optimizer_state.items()},
             "alive": self.alive.cpu().clone(),
             "diverged_at": list(self.diverged_at),
             "log_updates": list(self.log_updates),
@@ -178,7 +178,7 @@ class Trainer:
                 self.target[name].copy_(value)
             for slot, values in state["slots"].items():
                 for name, value in values.items():
-                    self.slots[slot][name].copy_(value)
+                    self.optimizer_state[slot][name].copy_(value)
             for name, value in state.get("best", {}).items():
                 self.best[name].copy_(value)
             self.alive.copy_(state["alive"])

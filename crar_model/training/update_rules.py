@@ -19,7 +19,7 @@ from crar_model.nets import RMSpropSettings, rmsprop_step
 from crar_model.params import Params, block_of
 from crar_model.settings import LossSettings
 
-Slots = dict[str, dict[str, Tensor]]
+OptimizerState = dict[str, dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -69,20 +69,20 @@ def touched(step: Step, trained: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in trained if block_of(name) in blocks)
 
 
-def empty_slots(steps: Sequence[Step], params: Params, trained: Sequence[str]) -> Slots:
+def empty_optimizer_state(steps: Sequence[Step], params: Params, trained: Sequence[str]) -> OptimizerState:
     """Zero running averages for every slot that the steps use."""
-    slots: Slots = {}
+    optimizer_state: OptimizerState = {}
     for step in steps:
         zeros = {name: torch.zeros_like(params[name]) for name in touched(step, trained)}
-        slots[step.slot] = slots.get(step.slot, {}) | zeros
-    return slots
+        optimizer_state[step.slot] = optimizer_state.get(step.slot, {}) | zeros
+    return optimizer_state
 
 
 def apply_update(
     agent: Agent,
     params: Params,
     target: Params,
-    slots: Slots,
+    optimizer_state: OptimizerState,
     batch: Batch,
     rule: Rule,
     learning_rate: Tensor,
@@ -94,7 +94,7 @@ def apply_update(
         agent: gives the networks.
         params: (members, ...) leaves; those that a step touches require gradients and are changed.
         target: encoder and value parameters of the target copy.
-        slots: running averages, changed.
+        optimizer_state: running averages of every step, changed.
         batch: one batch per member.
         rule: what an update consists of.
         learning_rate: (members,).
@@ -107,5 +107,5 @@ def apply_update(
         # Members do not interact, so the gradient of the sum is each member's own gradient.
         grads = torch.autograd.grad(value.sum(), trained)
         rate = learning_rate if step.rate == 1.0 else learning_rate * step.rate
-        squares = slots[step.slot]
+        squares = optimizer_state[step.slot]
         rmsprop_step(trained, grads, [squares[name] for name in names], rate, alive, rule.rmsprop)

@@ -169,11 +169,11 @@ def transition_errors(subject: Subject, maze: SimpleMaze) -> dict[str, float]:
     above 2, and means over the states beside an outer wall ("near") and the others ("far")."""
     x, batch = subject.embedding(subject.failed), subject.batch
     with torch.no_grad():
-        predicted = subject.agent.transition(subject.failed, x[batch.current], batch.action)
-    error = (predicted - x[batch.following]).norm(dim=1) / mean_move(batch, x)
+        predicted = subject.agent.transition(subject.failed, x[batch.state], batch.action)
+    error = (predicted - x[batch.next_state]).norm(dim=1) / mean_move(batch, x)
     positions = maze.positions
     side = ((positions == positions.amin(0)) | (positions == positions.amax(0))).any(1)
-    near = side[batch.current]
+    near = side[batch.state]
     return {
         "largest": float(error.max()), "mean": float(error.mean()), "above_two": float((error > 2).double().mean()),
         "near": float(error[near].mean()), "far": float(error[~near].mean()), "near_states": int(side.sum()), "states": len(side),

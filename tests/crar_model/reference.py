@@ -38,11 +38,11 @@ def pairwise(a: Tensor, b: Tensor) -> Tensor:
 
 def term(name: str, params: Params, batch: Batch, target: Params, beta_free: LossSettings) -> Tensor:
     """One loss term, sample by sample."""
-    size = len(batch.current)
+    size = len(batch.state)
     values = []
     for i in range(size):
-        s, s_next, action = int(batch.current[i]), int(batch.following[i]), int(batch.action[i])
-        x, x_next, end = encode(params, batch, s), encode(params, batch, s_next), float(batch.terminal[i])
+        s, s_next, action = int(batch.state[i]), int(batch.next_state[i]), int(batch.action[i])
+        x, x_next, end = encode(params, batch, s), encode(params, batch, s_next), float(batch.terminated[i])
         if name == "transition":
             expected = x + network(params, "transition", with_action(x, action))
             values.append((1 - end) * ((expected - x_next) ** 2).mean())
@@ -53,7 +53,7 @@ def term(name: str, params: Params, batch: Batch, target: Params, beta_free: Los
         elif name == "ball":
             values.append(torch.clamp((x**2).max() - 1, 0, 100))
         elif name == "random_pairs":
-            values.append(pairwise(x, encode(params, batch, int(batch.current[i - 1]))))
+            values.append(pairwise(x, encode(params, batch, int(batch.state[i - 1]))))
         elif name == "consecutive":
             values.append(pairwise(x, x_next))
         elif name == "value":

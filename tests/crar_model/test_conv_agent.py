@@ -164,15 +164,15 @@ def reference_terms(params: Params, target: Params, batch: Batch) -> dict[str, T
     nets = {block: torch_net(params, block) for block in NETS}
     old = {block: torch_net(target, block) for block in ("encoder", "value")}
     images = draw_pixels(batch.observations, torch.float64)
-    x, x_next = nets["encoder"](images[batch.current]), nets["encoder"](images[batch.following])
+    x, x_next = nets["encoder"](images[batch.state]), nets["encoder"](images[batch.next_state])
     maps = F.one_hot(batch.action, 4).double()[:, :, None, None].expand(-1, 4, 8, 8)
-    joined, live = torch.cat((maps, x), 1), 1 - batch.terminal
+    joined, live = torch.cat((maps, x), 1), 1 - batch.terminated
 
     def near(a: Tensor, b: Tensor) -> Tensor:
         return torch.exp(-5 * (a - b).flatten(1).square().sum(1).clamp(1e-6, 10).sqrt()).mean()
 
     best = nets["value"](x_next).argmax(1, keepdim=True)
-    y = batch.reward + live * 0.9 * old["value"](old["encoder"](images[batch.following])).gather(1, best)[:, 0]
+    y = batch.reward + live * 0.9 * old["value"](old["encoder"](images[batch.next_state])).gather(1, best)[:, 0]
     q = nets["value"](x).gather(1, batch.action[:, None])[:, 0]
     return {
         "transition": (live * (x + nets["transition"](joined) - x_next).square().flatten(1).mean(1)).mean(),
@@ -188,7 +188,7 @@ def reference_terms(params: Params, target: Params, batch: Batch) -> dict[str, T
 def test_losses_are_the_formulas() -> None:
     params, target = make(11), make(12)
     batch = walk_batch(gather_walk(3, 4000), np.arange(0, 4000, 200), torch.float64)
-    batch = dataclasses.replace(batch, terminal=(torch.arange(20) % 5 == 0).double(), reward=batch.reward.double())
+    batch = dataclasses.replace(batch, terminated=(torch.arange(20) % 5 == 0).double(), reward=batch.reward.double())
     settings = default_settings("random").loss
     assert (settings.double_q, settings.beta) == (True, 1.0)
     found = loss_terms(AGENT, params, batch, settings, target=target)
@@ -204,9 +204,9 @@ def test_bootstrap_without_double_q_uses_the_target_alone() -> None:
     params, target = make(14), make(15)
     batch = walk_batch(gather_walk(3, 400), np.arange(0, 400, 40), torch.float64)
     settings = dataclasses.replace(default_settings("random").loss, double_q=False)
-    wanted = AGENT.value(target, AGENT.encode(target, batch.observations[batch.following])).amax(-1)
+    wanted = AGENT.value(target, AGENT.encode(target, batch.observations[batch.next_state])).amax(-1)
     found = value_targets(AGENT, params, batch, settings, target)
-    assert torch.allclose(found, batch.reward + 0.9 * (1 - batch.terminal) * wanted)
+    assert torch.allclose(found, batch.reward + 0.9 * (1 - batch.terminated) * wanted)
     given_embedding = value_targets(AGENT, params, batch, default_settings("random").loss, target, AGENT.encode(params, batch.observations))
     assert torch.allclose(given_embedding, value_targets(AGENT, params, batch, default_settings("random").loss, target))
 
@@ -216,10 +216,10 @@ def q_recursive(params: Params, x: Tensor, action: int, i: int) -> float:
     if i == 0:
         return float(AGENT.value(params, x[None])[0, action])
     a = torch.tensor([action])
-    following = AGENT.transition(params, x[None], a)[0]
-    values = AGENT.value(params, following[None])[0]
+    next_state = AGENT.transition(params, x[None], a)[0]
+    values = AGENT.value(params, next_state[None])[0]
     options = range(4) if i == 1 else values.topk(2).indices.tolist()
-    best = max(q_recursive(params, following, b, i - 1) for b in options)
+    best = max(q_recursive(params, next_state, b, i - 1) for b in options)
     return float(AGENT.reward(params, x[None], a)) + float(AGENT.discount(params, x[None], a)) * best
 
 
@@ -258,8 +258,8 @@ def test_planted_signed_permutation_of_channels_is_found(which: int, noise: floa
 
 def test_held_out_batch_is_the_same_in_both_mazes() -> None:
     plain, inverse = held_out_batch(False), held_out_batch(True)
-    assert len(plain.current) == 512
+    assert len(plain.state) == 512
     assert torch.equal(negated(plain.observations), inverse.observations)
     assert torch.equal(plain.action, inverse.action)
-    walls = {bytes(board.flatten().tolist()) for board in (plain.observations[plain.current] == 1)}
+    walls = {bytes(board.flatten().tolist()) for board in (plain.observations[plain.state] == 1)}
     assert len(walls) > 30  # many maps

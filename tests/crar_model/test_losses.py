@@ -14,7 +14,7 @@ from crar_model.mazes.walks import gather_states
 from crar_model.nets import RMSpropSettings
 from crar_model.params import Params, select
 from crar_model.settings import LossSettings
-from crar_model.training.update_rules import Rule, apply_update, empty_slots, plan_steps, touched
+from crar_model.training.update_rules import Rule, apply_update, empty_optimizer_state, plan_steps, touched
 from tests.crar_model import reference
 
 AGENT, SETTINGS = DenseAgent(), LossSettings()
@@ -35,7 +35,7 @@ def random_batch(seed: int, size: int = 9, *, terminal_last: bool = True) -> Bat
     observations = simple_maze().observations(dtype=torch.float64)
     observations = torch.cat((observations, torch.zeros_like(observations[:1])))
     reward = torch.from_numpy(np.random.default_rng(seed).standard_normal(size))
-    return Batch(observations, rows["current"], rows["following"], rows["action"], reward, rows["terminal"].double())
+    return Batch(observations, rows["state"], rows["next_state"], rows["action"], reward, rows["terminated"].double())
 
 
 @pytest.mark.parametrize("name", reference.ORDER)
@@ -58,7 +58,7 @@ def test_interpret_follows_the_first_action() -> None:
     """-cos to the +x axis for action 0, nothing for the other three, averaged over all four."""
     params, batch = random_model(2), random_batch(2)
     cosines = []
-    for row in batch.current.tolist():
+    for row in batch.state.tolist():
         x = reference.encode(params, batch, row)
         move = reference.network(params, "transition", reference.with_action(x, 0))
         cosines.append(float(move[0] / move.norm()))
@@ -94,11 +94,11 @@ def test_double_q_takes_the_online_choice() -> None:
     online, target, batch = random_model(0), random_model(5), random_batch(0)
     settings = dataclasses.replace(SETTINGS, double_q=True)
     found = value_targets(AGENT, online, batch, settings, target)
-    for i in range(len(batch.current)):
-        row = int(batch.following[i])
+    for i in range(len(batch.state)):
+        row = int(batch.next_state[i])
         choice = int(reference.network(online, "value", reference.encode(online, batch, row)).argmax())
         value = float(reference.network(target, "value", reference.encode(target, batch, row))[choice])
-        assert float(found[i]) == pytest.approx(float(batch.reward[i] + (1 - batch.terminal[i]) * 0.9 * value))
+        assert float(found[i]) == pytest.approx(float(batch.reward[i] + (1 - batch.terminated[i]) * 0.9 * value))
 
 
 def test_value_quirk_is_a_quarter() -> None:
@@ -124,15 +124,15 @@ def test_update_rules_equal_the_reference(rule: str) -> None:
     stacked = {name: torch.stack([m[name] for m in models]).requires_grad_() for name in models[0]}
     targets = {name: torch.stack([value, value]) for name, value in select(target, ("encoder", "value")).items()}
     steps = plan_steps(rule, SETTINGS)
-    slots = empty_slots(steps, stacked, list(stacked))
+    optimizer_state = empty_optimizer_state(steps, stacked, list(stacked))
     named = Rule(tuple((step, touched(step, list(stacked))) for step in steps), SETTINGS, RMSpropSettings())
     alive = torch.ones(2, dtype=torch.bool)
     for batch in batches:
         shared = dataclasses.replace(
-            batch, **{n: torch.stack([getattr(batch, n)] * 2) for n in ("current", "following", "action", "reward", "terminal")}
+            batch, **{n: torch.stack([getattr(batch, n)] * 2) for n in ("state", "next_state", "action", "reward", "terminated")}
         )
         rates = torch.full((2,), rate, dtype=torch.float64)
-        apply_update(AGENT, stacked, targets, slots, shared, named, rates, alive)
+        apply_update(AGENT, stacked, targets, optimizer_state, shared, named, rates, alive)
     update = reference.joint_update if rule == "joint" else reference.sequential_update
     for k, model in enumerate(models):
         start = dict(model)

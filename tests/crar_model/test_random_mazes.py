@@ -17,7 +17,7 @@ from crar_model.mazes.legacy import legacy_accepts
 from crar_model.mazes.random_mazes import ACTION_STEPS, START, Maps, RandomMazeBatch, draw_candidates, draw_maps, reachable
 from crar_model.mazes.registration import RANDOM_MAZE
 from crar_model.mazes.tiles import AGENT, AGENT_SPRITE, BLANK, FREE, KEY, KEY_SPRITE, NEGATIVE, WALL, draw_grid, draw_pixels, negated
-from crar_model.mazes.walks import gather_walk, load_walk, save_walk
+from crar_model.mazes.walks import OLD_NAMES, gather_walk, load_walk, save_walk
 
 
 def flood(walls: np.ndarray) -> set[int]:
@@ -152,9 +152,9 @@ def test_batch_moves_like_one_agent(actions: list[int], seed: int) -> None:
         cell = cell if bool(maps.walls[1, target]) else target
         expected = 1.0 if cell in keys else -0.1
         keys.discard(cell)
-        tiles, reward, terminal, late = batch.step(torch.full((3,), action))
+        tiles, reward, terminated, late = batch.step(torch.full((3,), action))
         assert float(reward[1]) == pytest.approx(expected)
-        assert (bool(terminal[1]), bool(late[1])) == (not keys, bool(keys) and steps >= 50)
+        assert (bool(terminated[1]), bool(late[1])) == (not keys, bool(keys) and steps >= 50)
         board = tiles[1].flatten()
         assert int(board[cell]) == AGENT
         assert set((board == KEY).nonzero().squeeze(1).tolist()) == keys
@@ -176,7 +176,7 @@ def test_copies_reset_on_their_own_to_their_next_map() -> None:
     assert torch.equal(batch.walls[0], maps.walls[0])
     with pytest.raises(ValueError, match="multiple"):
         RandomMazeBatch(4, maps=maps)
-    with pytest.raises(ValueError, match="copies"):
+    with pytest.raises(ValueError, match="num_envs"):
         RandomMazeBatch(0)
 
 
@@ -184,8 +184,8 @@ def test_thousands_of_copies_run_on_the_meta_device() -> None:
     """The meta device fails on anything that asks for a value."""
     maps = Maps(*(tensor.to("meta") for tensor in (draw_maps(0, 4).walls.repeat(1024, 1), draw_maps(0, 4).keys.repeat(1024, 1))))
     batch = RandomMazeBatch(4096, maps=maps, device="meta")
-    tiles, reward, terminal, late = batch.step(torch.zeros(4096, dtype=torch.int64, device="meta"))
-    assert draw_pixels(batch.reset(terminal | late)).shape == (4096, 1, 48, 48)
+    tiles, reward, terminated, late = batch.step(torch.zeros(4096, dtype=torch.int64, device="meta"))
+    assert draw_pixels(batch.reset(terminated | late)).shape == (4096, 1, 48, 48)
     assert (tiles.shape, reward.shape) == ((4096, 1, 8, 8), (4096,))
 
 
@@ -194,13 +194,13 @@ def test_walk_is_one_random_policy_episode_after_the_other() -> None:
     maps = draw_maps(1, 64)
     batch = RandomMazeBatch(1, maps=maps, step_limit=0)
     for step in range(len(walk)):
-        assert np.array_equal(walk.tiles[walk.current[step]], batch.observe().flatten().numpy())
-        tiles, reward, terminal, _ = batch.step(torch.tensor([int(walk.action[step])]))
-        assert np.array_equal(walk.tiles[walk.following[step]], tiles.flatten().numpy())
-        assert (float(reward[0]), bool(terminal[0])) == (walk.reward[step], walk.terminal[step])
-        if bool(terminal[0]):
+        assert np.array_equal(walk.tiles[walk.state[step]], batch.observe().flatten().numpy())
+        tiles, reward, terminated, _ = batch.step(torch.tensor([int(walk.action[step])]))
+        assert np.array_equal(walk.tiles[walk.next_state[step]], tiles.flatten().numpy())
+        assert (float(reward[0]), bool(terminated[0])) == (walk.reward[step], walk.terminated[step])
+        if bool(terminated[0]):
             batch.reset()
-    assert walk.terminal.sum() >= 3
+    assert walk.terminated.sum() >= 3
     counts = np.bincount(walk.action, minlength=4)
     assert counts.min() > 0.22 * len(walk)
 
@@ -210,13 +210,13 @@ def test_walk_quirks() -> None:
     assert np.array_equal(plain.tiles + NEGATIVE, inverse.tiles)
     assert np.array_equal(gather_walk(2, 3000).tiles, plain.tiles)
     blank = gather_walk(2, 3000, blank_terminal=True)
-    ends = blank.following[blank.terminal]
+    ends = blank.next_state[blank.terminated]
     assert len(ends)
     assert (blank.tiles[ends] == BLANK).all()
     assert (gather_walk(2, 3000, inverse=True, blank_terminal=True).tiles[ends] == BLANK).all()
     last = gather_walk(2, 100, terminal_last=True)
-    assert last.terminal[-1]
-    assert (last.tiles[last.following[-1]] == BLANK).all()
+    assert last.terminated[-1]
+    assert (last.tiles[last.next_state[-1]] == BLANK).all()
     assert not np.array_equal(gather_walk(2, 500, legacy_astar=True).tiles[0], plain.tiles[0])
 
 
@@ -278,3 +278,11 @@ def test_vector_environment_steps_like_single_ones_and_resets_at_the_next_step()
     assert len(many.render() or ()) == 5
     with pytest.raises(ValueError, match="integers"):
         many.step(np.full(5, 9))
+
+
+def test_walks_saved_under_the_old_names_are_read(tmp_path: Path) -> None:
+    walk = gather_walk(0, 50)
+    parts = {OLD_NAMES.get(name, name): value for name, value in vars(walk).items()}
+    assert "following" in parts
+    np.savez_compressed(tmp_path / "old.npz", **parts)
+    assert all(np.array_equal(value, getattr(load_walk(tmp_path / "old.npz"), name)) for name, value in vars(walk).items())

@@ -116,21 +116,21 @@ def test_run_folder_of_the_random_mazes(random_base: Path, random_settings: Trai
     assert plan_of(random_base).settings == random_settings
 
 
-def slow_paper_score(params: dict[str, torch.Tensor], seed: list[int], play: PlaySettings, copy: int, copies: int, steps: int) -> float:
+def slow_paper_score(params: dict[str, torch.Tensor], seed: list[int], play: PlaySettings, copy: int, num_envs: int, steps: int) -> float:
     """The paper's protocol for one copy, step by step."""
     agent = task_named("random").agent()
-    maps = draw_maps([*seed, 6], copies * MAPS_PER_RUN)
+    maps = draw_maps([*seed, 6], num_envs * MAPS_PER_RUN)
     game = RandomMazeBatch(1, maps=maps.take(torch.arange(copy * MAPS_PER_RUN, (copy + 1) * MAPS_PER_RUN)), inverse=False)
-    luck = np.random.default_rng([*seed, 7]).random((steps, copies, 2), dtype=np.float32)
+    luck = np.random.default_rng([*seed, 7]).random((steps, num_envs, 2), dtype=np.float32)
     total, started = 0.0, 1
     for step in range(steps):
         x = agent.encode(params, game.observe().unsqueeze(0))
         action = plan_values(agent, params, x, play.depth).argmax(-1)[0]
         if luck[step, copy, 0] < play.epsilon:
             action = torch.tensor([int(luck[step, copy, 1] * 4)])
-        _, reward, terminal, late = game.step(action)
+        _, reward, terminated, late = game.step(action)
         total += float(reward[0])
-        if bool(terminal[0] | late[0]):
+        if bool(terminated[0] | late[0]):
             game.reset()
             started += step < steps - 1
     return total / started
@@ -140,7 +140,7 @@ def test_paper_protocol_is_total_reward_over_episodes_started(random_base: Path)
     model = load_checkpoint(random_base / "member-0.pt")
     params = {name: value.unsqueeze(0) for name, value in model.parameters.items()}
     play = PlaySettings(epsilon=1.0, depth=0)  # random actions finish some episodes
-    found = paper_scores(model.agent, params, [[5]], play, inverse=False, copies=2, steps=200)
+    found = paper_scores(model.agent, params, [[5]], play, inverse=False, num_envs=2, steps=200)
     assert found.shape == (1, 2)
     for copy in range(2):
         assert float(found[0, copy]) == pytest.approx(slow_paper_score(params, [5], play, copy, 2, 200))
@@ -207,7 +207,7 @@ def test_files_that_cannot_be_learned_from(tmp_path: Path, random_settings: Trai
     walk = gather_walk(0, 60)
     file = tmp_path / "walk.npz"
     for changed in (
-        {"following": walk.following + 10**6},
+        {"next_state": walk.next_state + 10**6},
         {"reward": walk.reward[:-1]},
         {"tiles": walk.tiles[:, :9]},
         {"action": walk.action + 4},

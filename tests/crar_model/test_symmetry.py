@@ -119,5 +119,5 @@ def test_transition_term_of_the_mirrored_embedding(seed: int) -> None:
     x = torch.from_numpy(np.random.default_rng(seed).uniform(-1, 1, (31, 2)))
     swapped = terms_of(-x, params, ("transition",))["transition"]
     batch = complete_batch(dtype=torch.float64)
-    expected = mirrored_transition(AGENT, params, x[batch.current], batch.action)
-    assert float((expected - x[batch.following]).square().mean()) == pytest.approx(swapped, rel=1e-12)
+    expected = mirrored_transition(AGENT, params, x[batch.state], batch.action)
+    assert float((expected - x[batch.next_state]).square().mean()) == pytest.approx(swapped, rel=1e-12)

@@ -214,8 +214,8 @@ def test_quirk_terminal_last() -> None:
     trainer = Trainer(base_plan(dataclasses.replace(QUICK, terminal_last=True, data_size=40), 1))
     assert trainer.data.observations.shape[0] == 32
     assert not bool(trainer.data.observations[31].any())
-    assert float(trainer.data.data["terminal"][0, -1]) == 1.0
-    assert int(trainer.data.data["following"][0, -1]) == 31
+    assert float(trainer.data.data["terminated"][0, -1]) == 1.0
+    assert int(trainer.data.data["next_state"][0, -1]) == 31
     trainer.advance(20)
     assert bool(trainer.alive.all())
 
