@@ -16,7 +16,7 @@ from crar_model.errors import UserError
 from crar_model.files import write_atomically
 from crar_model.params import Params
 from crar_model.settings import LossSettings, from_plain
-from crar_model.tasks import Task, default_settings, task_named
+from crar_model.tasks import TASKS, Task, default_settings, task_named
 
 FORMAT = "crar-checkpoint"
 VERSION = 1
@@ -27,7 +27,7 @@ class Checkpoint:
     """One trained model and where it comes from.
 
     Attributes:
-        maze: name of the maze, e.g. "simple".
+        maze: name of the maze, a key of `tasks.TASKS`.
         inverse: True when the model belongs to the inverse maze.
         parameters: name -> tensor of one model, float32 on the CPU.
         updates: updates taken.
@@ -109,7 +109,7 @@ def load_checkpoint(path: Path, *, maze: str | None = None, flag: str = "") -> C
 
     Args:
         path: the file.
-        maze: maze of a checkpoint that does not say, such as "simple" or "simple-inverse"; one that does keeps its own.
+        maze: maze of a checkpoint that does not say: a name of `tasks.TASKS`, or NAME-inverse; one that does keeps its own.
         flag: named in the error as what supplies it.
 
     Raises:
@@ -124,12 +124,14 @@ def load_checkpoint(path: Path, *, maze: str | None = None, flag: str = "") -> C
     if maze is not None and ("maze" not in content or "inverse" not in content):
         name, _, side = maze.partition("-")
         if side not in ("", "inverse"):
-            raise UserError(f"{flag} is {maze!r}; give the maze's name, such as simple, or simple-inverse for its inverse")
+            raise UserError(f"{flag} is {maze!r}; give a maze, {', '.join(TASKS)}, or NAME-inverse for its inverse")
         content = content | {"maze": name, "inverse": side == "inverse"}
     missing = [key for key in ("maze", "inverse", "parameters") if key not in content]
     if missing:
         if flag and "parameters" not in missing:
-            raise UserError(f"{path}: the checkpoint does not say which maze it belongs to; add {flag} simple or {flag} simple-inverse")
+            raise UserError(
+                f"{path}: the checkpoint does not say which maze it belongs to; add {flag} NAME or {flag} NAME-inverse, NAME one of {', '.join(TASKS)}"
+            )
         raise UserError(f"{path}: the checkpoint lacks {', '.join(missing)}; write it again with this program")
     shapes = task_named(content["maze"], what=f"{path}: unknown maze").agent().shapes()
     parameters = content["parameters"]

@@ -12,7 +12,6 @@ import itertools
 import torch
 from torch import Tensor
 
-from crar_model.agents import Agent
 from crar_model.checkpoints import Checkpoint
 from crar_model.params import Params
 
@@ -32,18 +31,6 @@ def in_maze(checkpoint: Checkpoint, *, inverse: bool) -> Params:
     """The checkpoint's parameters as they stand in the given maze: its own, or the closed-form copy with the
     first layer negated when the checkpoint belongs to the other one."""
     return checkpoint.parameters if checkpoint.inverse == inverse else negate_first_layer(checkpoint.parameters)
-
-
-def mirrored_transition(agent: Agent, params: Params, x: Tensor, action: Tensor) -> Tensor:
-    """The mirrored dynamics -T(-x, a): what an embedding reflected through the origin needs in T's place.
-
-    Args:
-        x: (*members, rows, d); action: integers (*members, rows).
-
-    Returns:
-        (*members, rows, d).
-    """
-    return -agent.transition(params, -x, action)
 
 
 def signed_permutations(size: int = 2, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -237,11 +237,6 @@ def plan_of(folder: Path) -> Plan:
     settings = from_plain(content["settings"], where=str(folder / "run.json"))
     members = tuple(Member(**member) for member in content["members"])
     return Plan(settings, members, variant_named(content["variant"]), content["reset"], content["paired"])
-
-
-def with_updates(plan: Plan, updates: int) -> Plan:
-    """The plan with another number of updates."""
-    return replace(plan, settings=replace(plan.settings, updates=updates))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from reports.threads import cores, torch_threads
 LAST = 10
 """Epochs that a run's final score is the mean of, as in the released table."""
 WINDOW = 5
-"""Epochs of the running mean, as in the released figures."""
+"""Epochs of the running mean that tells when scores come up; a choice of ours."""
 ROUNDING = 1e-6
 """Scores that differ by less are equal: rewards of 0.1 are added up in float32."""
 COLUMNS = (

@@ -183,7 +183,7 @@ def load_subject(
 
     Args:
         failed_path, base_path: checkpoints.
-        failed_maze, base_maze: mazes of checkpoints that do not say, such as "simple" or "simple-inverse".
+        failed_maze, base_maze: mazes of checkpoints that do not say, as in :func:`load_checkpoint`.
         complete_only: refuse models of a maze whose transitions cannot all be listed.
 
     Raises:

@@ -21,9 +21,10 @@ from crar_model.tasks import default_settings, task_named
 from crar_model.training.data import TileData
 from crar_model.training.log import logged, read_losses
 from crar_model.training.members import Member, Plan, base_plan, transfer_plan
-from crar_model.training.runner import plan_of, run_plan, with_updates
+from crar_model.training.runner import plan_of, run_plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS, variant_named
+from tests.plans import with_updates
 
 
 def test_settings_of_the_random_mazes() -> None:

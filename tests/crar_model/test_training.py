@@ -22,9 +22,10 @@ from crar_model.tasks import SimpleMazeTask
 from crar_model.training import runner
 from crar_model.training.log import ABOUT, logged, read_losses
 from crar_model.training.members import Member, Plan, base_plan
-from crar_model.training.runner import plan_of, run_plan, with_updates
+from crar_model.training.runner import plan_of, run_plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS, variant_named
+from tests.plans import with_updates
 
 QUICK = TrainSettings(updates=60, log_interval=20, checkpoint_interval=20, workers=1)
 LOGGED = logged(SimpleMazeTask())
