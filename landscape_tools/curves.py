@@ -6,18 +6,16 @@ barrier that it finds may be the curve's own; one that it does not find is none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, Unpack
 
 import torch
 
-from landscape_tools.evaluating import ScalarLoss, Vectorize, values_and_gradients, values_of
+from landscape_tools.evaluating import ScalarLoss, Vectorize, filled, values_and_gradients, values_of
 from landscape_tools.paths import Path, Progress, sample_polygon, summarise
 from landscape_tools.points import Point, check_alike, flatten
 
 
-@dataclass(frozen=True)
-class Curve:
+class Curve(TypedDict, total=False):
     """Settings of a curve, given to :func:`bezier_path` as keywords.
 
     Attributes:
@@ -27,10 +25,13 @@ class Curve:
         samples: points sampled per straight piece between two points.
     """
 
-    points: int = 25
-    iterations: int = 500
-    rate: float = 0.01
-    samples: int = 4
+    points: int
+    iterations: int
+    rate: float
+    samples: int
+
+
+CURVE: Curve = {"points": 25, "iterations": 500, "rate": 0.01, "samples": 4}
 
 
 def bezier_path(
@@ -41,7 +42,7 @@ def bezier_path(
     exact: ScalarLoss | None = None,
     vectorize: Vectorize = "vmap",
     progress: Progress | None = None,
-    **settings: Any,
+    **settings: Unpack[Curve],
 ) -> Path:
     """A quadratic Bezier curve (1-t)^2 start + 2t(1-t) c + t^2 end whose control point c lowers the mean loss.
 
@@ -57,8 +58,8 @@ def bezier_path(
     Raises:
         ValueError: for fewer than 3 points or ends that do not fit.
     """
-    chosen = Curve(**settings)
-    points, iterations, samples = chosen.points, chosen.iterations, chosen.samples
+    chosen = filled(CURVE, settings)
+    points, iterations, samples = chosen["points"], chosen["iterations"], chosen["samples"]
     if points < 3:
         raise ValueError(f"a curve of {points} points; it needs at least 3")
     check_alike(start, end)
@@ -67,7 +68,7 @@ def bezier_path(
     a, b = flatten(start).detach().double(), flatten(end).detach().double()
     t = torch.linspace(0, 1, points, dtype=torch.float64).unsqueeze(1)
     control = (0.5 * (a + b)).requires_grad_()
-    optimiser = torch.optim.Adam([control], lr=chosen.rate)
+    optimiser = torch.optim.Adam([control], lr=chosen["rate"])
     best, best_curve, history = float("inf"), None, []
     for taken in range(1, iterations + 1):
         at = control.detach()

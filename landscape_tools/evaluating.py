@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ ScalarLoss = Callable[[dict[str, Tensor]], Tensor]
 Loss = Callable[[dict[str, Tensor]], dict[str, Tensor]] | ScalarLoss
 Vectorize = Literal["vmap", "batched", "loop"]
 Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
+Options = TypeVar("Options", bound=Mapping[str, Any])
 Function = TypeVar("Function", bound=Callable[..., Any])
 ROWS = 256
 """Points per pass of :func:`values_of`."""
@@ -110,6 +111,18 @@ def _only(values: dict[str, Tensor]) -> Tensor:
     if set(values) != {"loss"}:
         raise ValueError(f"the loss returns {', '.join(values)}; a path needs one scalar")
     return values["loss"]
+
+
+def filled(defaults: Options, given: Mapping[str, Any]) -> Options:
+    """Options with the defaults of those that are not given.
+
+    Raises:
+        TypeError: for an option that there is not.
+    """
+    for name in given:
+        if name not in defaults:
+            raise TypeError(f"there is no option {name!r}; there are {', '.join(defaults)}")
+    return cast(Options, {**defaults, **given})
 
 
 def thread_safe(loss: Function) -> Function:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ import xarray as xr
 
 from landscape_tools.evaluating import Loss
 from landscape_tools.points import Point, difference
-from landscape_tools.sampling import sample_points
+from landscape_tools.sampling import Sampling, sample_points
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Barrier:
     climb: float
 
 
-def sample_line(loss: Loss, start: Point, end: Point, *, points: int = 51, **options: Any) -> xr.Dataset:
+def sample_line(loss: Loss, start: Point, end: Point, *, points: int = 51, **options: Unpack[Sampling]) -> xr.Dataset:
     """Evaluate every named loss along the line from `start` to `end`, many points per pass.
 
     Args:

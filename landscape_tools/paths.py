@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor
 
-from landscape_tools.evaluating import Evaluate, ScalarLoss, Vectorize, values_and_gradients, values_of
+from landscape_tools.evaluating import Evaluate, ScalarLoss, Vectorize, filled, values_and_gradients, values_of
 from landscape_tools.points import Point, check_alike, flatten, unflatten
 
 Progress = Callable[[int, int], None]
@@ -52,8 +52,7 @@ class Path:
     converged: bool
 
 
-@dataclass(frozen=True)
-class Band:
+class Band(TypedDict, total=False):
     """Settings of an elastic band, given to :func:`elastic_band` as keywords.
 
     Attributes:
@@ -67,14 +66,26 @@ class Band:
         samples: points sampled per straight piece.
     """
 
-    images: int = 15
-    iterations: int = 500
-    tolerance: float = 1e-3
-    spring: float = 1.0
-    time_step: float = 0.01
-    climb_after: int = 50
-    zooms: int = 0
-    samples: int = 16
+    images: int
+    iterations: int
+    tolerance: float
+    spring: float
+    time_step: float
+    climb_after: int
+    zooms: int
+    samples: int
+
+
+BAND: Band = {
+    "images": 15,
+    "iterations": 500,
+    "tolerance": 1e-3,
+    "spring": 1.0,
+    "time_step": 0.01,
+    "climb_after": 50,
+    "zooms": 0,
+    "samples": 16,
+}
 
 
 def elastic_band(
@@ -86,7 +97,7 @@ def elastic_band(
     vectorize: Vectorize = "vmap",
     middle: Point | None = None,
     progress: Progress | None = None,
-    **settings: Any,
+    **settings: Unpack[Band],
 ) -> Path:
     """Relax a chain of points between `start` and `end` to a minimum-energy path.
 
@@ -103,38 +114,40 @@ def elastic_band(
     Raises:
         ValueError: for fewer than 3 images or ends that do not fit.
     """
-    band = Band(**settings)
-    if band.images < 3:
-        raise ValueError(f"a path of {band.images} images; it needs at least 3")
+    band = filled(BAND, settings)
+    if band["images"] < 3:
+        raise ValueError(f"a path of {band['images']} images; it needs at least 3")
     check_alike(start, end)
     like = dict(start)
     evaluate = values_and_gradients(loss, like, vectorize)
     heights_of = values_of(exact or loss, like, vectorize)
     a, b = flatten(start).detach().double(), flatten(end).detach().double()
-    chain = straight(a, b, band.images)
+    chain = straight(a, b, band["images"])
     if middle is not None:
         centre = flatten(middle).detach().double()
-        half = band.images // 2
-        chain = torch.cat((straight(a, centre, half + 1)[:-1], straight(centre, b, band.images - half)))
+        half = band["images"] // 2
+        chain = torch.cat((straight(a, centre, half + 1)[:-1], straight(centre, b, band["images"] - half)))
 
     def tick(stage: int) -> Callable[[int], None]:
-        return lambda count: progress(stage * band.iterations + count, (band.zooms + 1) * band.iterations) if progress is not None else None
+        return lambda count: (
+            progress(stage * band["iterations"] + count, (band["zooms"] + 1) * band["iterations"]) if progress is not None else None
+        )
 
     # On rough ground an image that climbs before the chain lies in the valley climbs away, so with zooms only they climb.
-    first_climb = band.climb_after if band.zooms == 0 else band.iterations
+    first_climb = band["climb_after"] if band["zooms"] == 0 else band["iterations"]
     chain, residual, taken = _relax(evaluate, chain, band, first_climb, tick(0))
-    walk, heights = sample_polygon(heights_of, chain, band.samples)
+    walk, heights = sample_polygon(heights_of, chain, band["samples"])
     reach = 1
-    for zoom in range(band.zooms):
+    for zoom in range(band["zooms"]):
         top = int(heights.argmax())
         if heights[top] <= max(heights[0], heights[-1]) + 1e-12:
             break  # nothing stands above the ends
-        piece = min(top // band.samples, len(chain) - 2)
+        piece = min(top // band["samples"], len(chain) - 2)
         first, last = max(0, piece - reach), min(len(chain) - 1, piece + 1 + reach)
-        part = resampled(chain[first : last + 1], band.images)
-        finer, force, more = _relax(evaluate, part, band, band.climb_after, tick(zoom + 1))
+        part = resampled(chain[first : last + 1], band["images"])
+        finer, force, more = _relax(evaluate, part, band, band["climb_after"], tick(zoom + 1))
         tried = torch.cat((chain[:first], finer, chain[last + 1 :]))
-        tried_walk, tried_heights = sample_polygon(heights_of, tried, band.samples)
+        tried_walk, tried_heights = sample_polygon(heights_of, tried, band["samples"])
         taken += more
         if tried_heights.max() < heights.max():
             chain, walk, heights, residual, reach = tried, tried_walk, tried_heights, force, 1
@@ -142,7 +155,7 @@ def elastic_band(
             reach = 4  # the ends of a short stretch may lie on the wrong side of the ridge
         else:
             break
-    return summarise(chain, walk, heights, like, band.samples, residual, taken, residual < band.tolerance)
+    return summarise(chain, walk, heights, like, band["samples"], residual, taken, residual < band["tolerance"])
 
 
 def straight(a: Tensor, b: Tensor, images: int) -> Tensor:
@@ -183,22 +196,22 @@ MOVE_LIMIT = 0.1
 def _relax(evaluate: Evaluate, chain: Tensor, band: Band, climb_after: int, tick: Callable[[int], None]) -> tuple[Tensor, float, int]:
     """FIRE on the band's forces; returns (chain, residual force, iterations)."""
     velocity = torch.zeros_like(chain[1:-1])
-    step, mixing, downhill, residual, taken, curvature = band.time_step, 0.1, 0, float("inf"), 0, 0.0
+    step, mixing, downhill, residual, taken, curvature = band["time_step"], 0.1, 0, float("inf"), 0, 0.0
     losses, gradients = evaluate(chain)
-    for taken in range(1, band.iterations + 1):
+    for taken in range(1, band["iterations"] + 1):
         tangent = _tangents(chain, losses)
         inner = gradients[1:-1]
         along = (inner * tangent).sum(1, keepdim=True)
         force = -(inner - along * tangent)
         across = force.norm(dim=1)
         gaps = (chain[1:] - chain[:-1]).norm(dim=1)
-        force = force + band.spring * (gaps[1:] - gaps[:-1]).unsqueeze(1) * tangent
+        force = force + band["spring"] * (gaps[1:] - gaps[:-1]).unsqueeze(1) * tangent
         top = int(losses[1:-1].argmax())
         if taken > climb_after and float(losses[top + 1]) > max(float(losses[0]), float(losses[-1])):
             force[top] = -inner[top] + 2 * along[top] * tangent[top]
             across[top] = inner[top].norm()
         residual = float(across.max())
-        if residual < band.tolerance and taken > min(climb_after, band.iterations // 2):
+        if residual < band["tolerance"] and taken > min(climb_after, band["iterations"] // 2):
             break
         # FIRE: steer the velocity along the force, speed up downhill, stop dead when the force points back.
         power = float((force * velocity).sum())
@@ -206,7 +219,7 @@ def _relax(evaluate: Evaluate, chain: Tensor, band: Band, climb_after: int, tick
             velocity = (1 - mixing) * velocity + mixing * force * (velocity.norm() / force.norm().clamp_min(1e-300))
             downhill += 1
             if downhill > 5:
-                step, mixing = min(step * 1.1, 10 * band.time_step), mixing * 0.99
+                step, mixing = min(step * 1.1, 10 * band["time_step"]), mixing * 0.99
         else:
             velocity, step, mixing, downhill = torch.zeros_like(velocity), step * 0.5, 0.1, 0
         velocity = velocity + step * force

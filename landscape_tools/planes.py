@@ -8,16 +8,16 @@ one. The encoder x dynamics surface is of this kind: what the dynamics see of th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
 
-from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, mapped
+from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, mapped
 from landscape_tools.points import Point, difference, norm
-from landscape_tools.sampling import CHUNK_LIMIT, Sampling, Values, clean, fingerprint, run_passes, sample_points
+from landscape_tools.sampling import CHUNK_LIMIT, SAMPLING, Sampling, Values, clean, fingerprint, run_passes, sample_points
 
 Inner = Callable[[dict[str, Tensor]], Tensor]
 Outer = Callable[[Tensor, dict[str, Tensor]], dict[str, Tensor]]
@@ -30,7 +30,7 @@ def sample_plane(
     second: Point,
     x: Sequence[float] | Tensor,
     y: Sequence[float] | Tensor,
-    **options: Any,
+    **options: Unpack[Sampling],
 ) -> xr.Dataset:
     """Evaluate every named loss at origin + x first + y second.
 
@@ -83,7 +83,7 @@ def sample_product(
     second: tuple[Point, Point],
     x: Sequence[float] | Tensor,
     y: Sequence[float] | Tensor,
-    **options: Any,
+    **options: Unpack[Sampling],
 ) -> xr.Dataset:
     """Evaluate every named loss at outer(inner(origin_1 + x direction_1), origin_2 + y direction_2).
 
@@ -103,12 +103,12 @@ def sample_product(
         ValueError: for a zero direction, fewer than 2 coordinates, or directions that do not fit.
     """
     xs, ys, lengths = _axes(x, y, first[1], second[1])
-    how = Sampling(**options)
-    threads = allowed_threads(outer, how.threads)
-    map_inner, map_outer = _stages(inner, outer, how.vectorize)
+    how = filled(SAMPLING, options)
+    threads = allowed_threads(outer, how["threads"])
+    map_inner, map_outer = _stages(inner, outer, how["vectorize"])
     with torch.no_grad():
         features = torch.cat([map_inner(_along(*first, xs[at : at + CHUNK_LIMIT])) for at in range(0, len(xs), CHUNK_LIMIT)])
-    columns, rows = _block(features, second[0], how.memory // threads, -(-len(ys) // threads), how.chunk)  # work for every thread
+    columns, rows = _block(features, second[0], how["memory"] // threads, -(-len(ys) // threads), how["chunk"])  # work for every thread
     passes = [(i, j) for i in range(0, len(ys), rows) for j in range(0, len(xs), columns)]
 
     def evaluate(number: int) -> dict[str, np.ndarray[Any, Any]]:
@@ -120,7 +120,7 @@ def sample_product(
 
     mark = fingerprint([*first, *second, {"x": xs, "y": ys, "features": features}], rows, columns)
     sizes = [len(ys[i : i + rows]) * len(xs[j : j + columns]) for i, j in passes]
-    parts = run_passes(evaluate, sizes, mark, threads=threads, store=how.store, progress=how.progress)
+    parts = run_passes(evaluate, sizes, mark, threads=threads, store=how["store"], progress=how["progress"])
     data = {name: np.empty((len(ys), len(xs))) for name in parts[0]}
     for (i, j), part in zip(passes, parts, strict=True):
         for name, value in part.items():

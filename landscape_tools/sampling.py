@@ -13,15 +13,14 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, many
+from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, many
 from landscape_tools.points import Point
 
 Progress = Callable[[int, int], None]
@@ -32,8 +31,7 @@ SAVE_EVERY = 5.0
 """Seconds between two saves of an unfinished sampling."""
 
 
-@dataclass(frozen=True)
-class Sampling:
+class Sampling(TypedDict, total=False):
     """Options of every function that samples a loss, given as keywords.
 
     Attributes:
@@ -47,15 +45,20 @@ class Sampling:
         progress: called with (points finished, points in all).
     """
 
-    vectorize: Vectorize = "vmap"
-    chunk: int | None = None
-    memory: int = 256 * 2**20
-    threads: int = 1
-    store: Path | None = None
-    progress: Progress | None = None
+    vectorize: Vectorize
+    chunk: int | None
+    memory: int
+    threads: int
+    store: Path | None
+    progress: Progress | None
 
 
-def sample_points(loss: Loss, origin: Point, directions: Sequence[Point], coordinates: Tensor, **options: Any) -> dict[str, Values]:
+SAMPLING: Sampling = {"vectorize": "vmap", "chunk": None, "memory": 256 * 2**20, "threads": 1, "store": None, "progress": None}
+
+
+def sample_points(
+    loss: Loss, origin: Point, directions: Sequence[Point], coordinates: Tensor, **options: Unpack[Sampling]
+) -> dict[str, Values]:
     """Evaluate every named loss at origin + sum_k coordinates[:, k] directions[k].
 
     Args:
@@ -73,14 +76,14 @@ def sample_points(loss: Loss, origin: Point, directions: Sequence[Point], coordi
             scalar per point.
     """
     _check(origin, directions, coordinates)
-    how = Sampling(**options)
-    threads = allowed_threads(loss, how.threads)
-    evaluate = _evaluator(loss, origin, directions, how.vectorize)
-    size = how.chunk or _fitting_chunk(directions, how.memory, threads)
+    how = filled(SAMPLING, options)
+    threads = allowed_threads(loss, how["threads"])
+    evaluate = _evaluator(loss, origin, directions, how["vectorize"])
+    size = how["chunk"] or _fitting_chunk(directions, how["memory"], threads)
     pieces = [(at, coordinates[at : at + size]) for at in range(0, len(coordinates), size)]
     sizes = [len(piece) for _, piece in pieces]
     mark = fingerprint([origin, *directions, {"coordinates": coordinates}], size)
-    parts = run_passes(lambda k: evaluate(pieces[k][1]), sizes, mark, threads=threads, store=how.store, progress=how.progress)
+    parts = run_passes(lambda k: evaluate(pieces[k][1]), sizes, mark, threads=threads, store=how["store"], progress=how["progress"])
     return {name: clean(np.concatenate([part[name] for part in parts])) for name in parts[0]}
 
 

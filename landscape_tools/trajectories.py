@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 import torch
 import xarray as xr
@@ -12,10 +12,12 @@ from landscape_tools.directions import trajectory_plane
 from landscape_tools.evaluating import Loss
 from landscape_tools.planes import sample_plane
 from landscape_tools.points import Point
-from landscape_tools.sampling import sample_points
+from landscape_tools.sampling import Sampling, sample_points
 
 
-def sample_trajectory(loss: Loss, snapshots: Sequence[Point], *, resolution: int = 25, margin: float = 0.25, **options: Any) -> xr.Dataset:
+def sample_trajectory(
+    loss: Loss, snapshots: Sequence[Point], *, resolution: int = 25, margin: float = 0.25, **options: Unpack[Sampling]
+) -> xr.Dataset:
     """Sample the plane that holds most of a trajectory's movement.
 
     Args:

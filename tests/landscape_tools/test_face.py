@@ -19,7 +19,7 @@ from torch.func import functional_call
 import landscape_tools as lt
 
 AXIS = torch.linspace(-1, 1, 12)
-INTERNAL = {"as_composite", "many", "mapped", "values_and_gradients", "allowed_threads", "straight", "resampled", "summarise", "polish"} | {
+INTERNAL = {"as_composite", "many", "mapped", "values_and_gradients", "allowed_threads", "filled", "straight", "resampled", "summarise", "polish"} | {
     "clean", "run_passes", "fingerprint"
 }  # fmt: skip
 
