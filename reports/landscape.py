@@ -27,7 +27,7 @@ from reports.markdown import render
 from reports.measure.dissection import Dissection, LandscapeOptions, dissect
 from reports.measure.paths import Passage
 from reports.measure.second_opinion import second_opinion
-from reports.measure.subject import Subject, load_subject
+from reports.measure.subject import Subject, load_subject, refuse_senseless
 
 SHOWN_STATES = 4
 """Observations whose abstract states are drawn, where the states cannot be listed."""
@@ -61,6 +61,7 @@ def write_landscape(
     options = options or LandscapeOptions()
     options.validate()
     pair = load_subject(failed_path, base_path, failed_maze=failed_maze, base_maze=base_maze)
+    refuse_senseless(pair)
     options = options.settled(pair.task)
     complete = pair.task.sampling.complete
     with console.stages("landscape") as stage:

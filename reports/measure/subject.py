@@ -22,6 +22,7 @@ from crar_model.params import DYNAMICS, Params, select
 from crar_model.settings import LossSettings
 from crar_model.symmetry import in_maze
 from crar_model.tasks import TASKS, Task
+from crar_model.training.variants import BASE
 from landscape_tools import Composite, HiddenLayer, align, dense_chain, unflatten
 
 
@@ -211,3 +212,29 @@ def load_subject(
     targets = value_targets(agent, optimum, batch, settings)
     batch = replace(batch, value_target=targets, onehot=agent.one_hot(batch.action, dtype))
     return Subject(failed, base, start, optimum, failed.inverse, batch, settings, failed_path, base_path)
+
+
+def refuse_senseless(subject: Subject) -> None:
+    """Refuse a pair that a dissection could say nothing true of, before any of it is measured.
+
+    Raises:
+        UserError: for a base in the place of the transfer, a transfer that matched, or a reference that is no better than the transfer.
+    """
+    failed, base = subject.failed_path, subject.base_path
+    info = subject.failed_file.info
+    if info.get("variant") == BASE.name and not info.get("base"):
+        raise UserError(f"{failed}: a base model, trained from random weights; give a transfer with --from")
+    match = subject.match(subject.embedding(subject.failed))
+    # Elsewhere an embedding near the base's may still play badly, and its dissection says why.
+    if match.verdict == "matched" and subject.task.sampling.complete:
+        raise UserError(
+            f"{failed}: not a failed transfer, its embedding is that of {base} ({match.identity_edges:.2f} mean moves away); "
+            "give one that `crar evaluate` calls swapped or neither"
+        )
+    with torch.no_grad():
+        here, there = (float(subject.terms(params)["total"]) for params in (subject.failed, subject.optimum))
+    if there >= here:
+        raise UserError(
+            f"{base}: no better than the transfer in its maze, total loss {there:.3g} against {here:.3g}, so it is not what {failed} missed; "
+            "give a base that is trained further, or the transfer's own"
+        )

@@ -27,19 +27,28 @@ from reports.measure.subject import hidden_layers, load_subject
 from reports.measure.surface import encoder_dynamics
 from reports.models import judge
 from reports.play import save_episode
+from reports.samples import RANDOM_BASE
 from reports.study import write_study
 from reports.theorem import write_theorem
 
 
 @pytest.fixture(scope="module")
-def page(random_freeze: Path, random_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shipped_freeze(random_settings: TrainSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transfer of the shipped base after six updates: a pair that makes sense."""
+    folder = tmp_path_factory.mktemp("shipped-freeze") / "run"
+    run_plan(transfer_plan(random_settings, [RANDOM_BASE], "freeze", 1), folder, tensorboard=False)
+    return folder / "member-0.pt"
+
+
+@pytest.fixture(scope="module")
+def page(shipped_freeze: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A landscape report of the random mazes, everything cut short."""
     folder = tmp_path_factory.mktemp("landscape")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(release, "QUICK_UPDATES", 3)
         patch.setattr(dissection, "QUICK_EPISODES", 3)
         options = LandscapeOptions(points=3, resolution=2, quick=True)
-        write_landscape(random_freeze / "member-0.pt", random_base / "member-0.pt", folder, options=options, command="crar landscape")
+        write_landscape(shipped_freeze, RANDOM_BASE, folder, options=options, command="crar landscape")
     return folder
 
 
@@ -53,12 +62,12 @@ def test_landscape_of_the_random_mazes_has_its_parts(page: Path) -> None:
         assert f"| {name} |" in text
 
 
-def test_landscape_ends_are_the_models(page: Path, random_freeze: Path, random_base: Path) -> None:
+def test_landscape_ends_are_the_models(page: Path, shipped_freeze: Path) -> None:
     """t = 0 is the transfer, t = 1 the base's losses in its own maze: the closed form is exact."""
     results = json.loads((page / "results.json").read_text())
     with xr.open_dataset(page / "lines.nc", engine="h5netcdf") as lines, xr.open_dataset(page / "surface.nc", engine="h5netcdf") as surface:
-        base = load_checkpoint(random_base / "member-0.pt")
-        terms = loss_terms(base.agent, base.parameters, held_out_batch(False), load_checkpoint(random_freeze / "member-0.pt").loss_settings)
+        base = load_checkpoint(RANDOM_BASE)
+        terms = loss_terms(base.agent, base.parameters, held_out_batch(False), load_checkpoint(shipped_freeze).loss_settings)
         for term in ("transition", "reward", "ball", "random_pairs", "consecutive"):
             assert float(lines[term].sel(space="weight", t=1.0)) == pytest.approx(float(terms[term]), rel=1e-4, abs=1e-6)
             assert results["optimum_terms"][term] == pytest.approx(float(terms[term]), rel=1e-4, abs=1e-6)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import xarray as xr
 
+from crar_model.checkpoints import load_checkpoint, save_checkpoint
 from crar_model.errors import UserError
 from crar_model.params import DYNAMICS, select
-from reports.measure.subject import load_subject
+from crar_model.symmetry import in_maze
+from reports.landscape import write_landscape
+from reports.measure.subject import load_subject, refuse_senseless
 from reports.measure.surface import encoder_dynamics
 from reports.samples import BASE, FAILED
 
@@ -103,3 +107,21 @@ def test_forms_of_the_loss_hold_for_channels_at_many_positions(random_freeze: Pa
     found = pieces(embedding["embedding"].flatten())
     assert found.shape == (512 * 64, 4)
     assert float(found.amax(-1).mean()) == pytest.approx(float(wanted["ball"]), rel=1e-5)
+
+
+def test_pairs_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+    refuse_senseless(load_subject(FAILED, BASE))  # the shipped pair makes sense
+    failed, base = load_checkpoint(FAILED), load_checkpoint(BASE)
+    # A transfer that matched: the base's closed-form copy, its weights a little off.
+    copy = {name: value + 1e-4 * torch.ones_like(value) for name, value in in_maze(base, inverse=True).items()}
+    cases = {
+        "not a failed transfer": (replace(failed, parameters=copy), base),
+        "a base model": (base, failed),
+        "no better than the transfer": (failed, replace(base, parameters={name: 3 * value for name, value in base.parameters.items()})),
+    }
+    for message, (one, other) in cases.items():
+        save_checkpoint(tmp_path / "from.pt", one)
+        save_checkpoint(tmp_path / "to.pt", other)
+        with pytest.raises(UserError, match=message):
+            write_landscape(tmp_path / "from.pt", tmp_path / "to.pt", tmp_path / "report")
+        assert not (tmp_path / "report").exists()
