@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import shortest_path
 from torch import Tensor
 
 from crar_model.agents import Agent
@@ -259,6 +257,9 @@ def graph_distances(successor: Tensor) -> Tensor:
     Returns:
         (N, N) int64, moves from row to column; N where the column cannot be reached.
     """
+    from scipy.sparse import csr_array  # not at the top, as in `SimpleMaze.rooms`
+    from scipy.sparse.csgraph import shortest_path
+
     n, actions = successor.shape
     rows = torch.arange(n).repeat_interleave(actions)
     graph = csr_array((torch.ones(n * actions).numpy(), (rows.numpy(), successor.reshape(-1).numpy())), shape=(n, n))

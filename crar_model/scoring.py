@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from crar_model.agents import Agent
@@ -142,6 +141,8 @@ def episode_scores(agent: Agent, params: Params, how: PlaySettings, *, inverse: 
 
 def interval(values: Tensor) -> tuple[float, float, float]:
     """Mean and 95 % confidence interval of a sample (n,) by Student's t; infinite for a single value, a point for equal values."""
+    from scipy import stats  # not at the top, as in `SimpleMaze.rooms`
+
     sample = values.double().numpy()
     mean = float(values.double().mean())
     if len(sample) < 2:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from crar_model.mazes.tiles import AGENT_SPRITE, CELL_PIXELS, SIZE
@@ -64,6 +62,9 @@ class SimpleMaze:
     def rooms(self) -> Tensor:
         """(N,) int64 room of every state, counted from 0 in reading order; -1 for a door, a cell with two free neighbours, opposite each
         other. Rooms are what is left connected without the doors."""
+        from scipy.sparse import csr_array  # not at the top: training needs no rooms, and every worker would wait for it
+        from scipy.sparse.csgraph import connected_components
+
         free = torch.nn.functional.pad(~self.walls, (1, 1, 1, 1))
         row, column = (self.positions + 1).unbind(1)
         up, down, left, right = free[row - 1, column], free[row + 1, column], free[row, column - 1], free[row, column + 1]

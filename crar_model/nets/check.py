@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-import torch
+import numpy as np
 from torch import Tensor
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -64,8 +64,8 @@ def member_axes(block: str, shapes: Shapes, wanted: Shapes) -> tuple[tuple[int, 
 def together(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...] | None:
     """Member axes broadcast against each other, or None where they do not fit."""
     try:
-        return tuple(torch.broadcast_shapes(tuple(one), tuple(other)))
-    except RuntimeError:
+        return np.broadcast_shapes(tuple(one), tuple(other))  # PyTorch's own loads SymPy at its first call, 0.4 s in every worker
+    except ValueError:
         return None
 
 
