@@ -127,7 +127,8 @@ def _figures(pair: Subject, found: Dissection, folder: Path, shown: tuple[str, .
         save_figure(surface_figure(found.surface, "transition"), folder / "surface_transition", image)
     passage, line = found.passage, found.lines["embedding"]
     if passage is not None:
-        paths = [("dynamics frozen", passage.frozen, "#0072B2"), ("dynamics free", passage.free, "#009E73")]
+        began = "" if found.minimum is None else ", from where it converges"
+        paths = [(f"dynamics frozen{began}", passage.frozen, "#0072B2"), (f"dynamics free{began}", passage.free, "#009E73")]
         if passage.valleys is not None:
             paths.append(("dynamics free, from the released model", passage.valleys, "#CC79A7"))
         save_figure(paths_figure(paths, (line["t"].values, line["total"].values)), folder / "paths", image)

@@ -23,8 +23,12 @@ def draw_embedding(axes: Axes, task: Task, maze: SimpleMaze, params: Params, *, 
     for action in range(maze.n_actions):
         with torch.no_grad():
             moved = agent.transition(exact, x, torch.full((maze.n_states,), action))
-        for a, b in zip(x.tolist(), moved.tolist(), strict=True):
-            axes.plot([a[0], b[0]], [a[1], b[1]], color=ACTION_COLORS[action % 4], linewidth=1.4, alpha=0.75, zorder=1)
+        (u, v), (du, dv) = x[:, :2].T.numpy(), (moved - x)[:, :2].T.numpy()
+        axes.quiver(
+            u, v, du, dv, color=ACTION_COLORS[action % 4], angles="xy", scale_units="xy", scale=1, width=0.0035, headwidth=4.5, headlength=6,
+            alpha=0.75, zorder=1,
+        )  # fmt: skip
+        axes.update_datalim(moved[:, :2].numpy())
     rooms = maze.rooms().tolist()
     colors = [DOOR_COLOR if room < 0 else ROOM_COLORS[room % len(ROOM_COLORS)] for room in rooms]
     axes.scatter(x[:, 0].numpy(), x[:, 1].numpy(), c=colors, s=120, zorder=2, edgecolors="white", linewidths=0.8)
@@ -58,6 +62,7 @@ def embeddings_figure(task: Task, panels: Sequence[tuple[str, Params, bool]]) ->
             Line2D([], [], color=DOOR_COLOR if room < 0 else ROOM_COLORS[room % len(ROOM_COLORS)], marker="o", linestyle="", label=label)
             for room, label in labels.items()
         ]
+        handles.append(Line2D([], [], color="#444444", marker="$rc$", markersize=9, linestyle="", label="row and column of the cell"))
         figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 

@@ -21,7 +21,7 @@ def paths_figure(paths: Sequence[tuple[str, Path, str]], straight: tuple[np.ndar
     with house_style():
         figure = Figure(figsize=(9.0, 3.7), layout="constrained")
         whole, near = figure.subplots(1, 2)
-        whole.plot(*straight, color="#999999", linestyle="--", label="straight line")
+        whole.plot(*straight, color="#999999", linestyle="--", label="straight line, from the model as trained")
         for label, path, color in paths:
             whole.plot(path.walk.numpy(), path.heights.numpy(), color=color, label=label)
         whole.set(xlabel="share of the way walked", ylabel="total loss", yscale="log", title="from the failed to the base's valley")
@@ -33,7 +33,8 @@ def paths_figure(paths: Sequence[tuple[str, Path, str]], straight: tuple[np.ndar
         near.axhline(0.0, color="#999999", linewidth=1)
         top = int(np.argmax(heights))
         near.plot(walk[top], heights[top], "o", color="#D55E00")
-        near.annotate(f"barrier {frozen.barrier:.2g}", (walk[top], heights[top]), textcoords="offset points", xytext=(8, 4))
+        near.annotate(f"barrier {frozen.barrier:.2g}", (walk[top], heights[top]), textcoords="offset points", xytext=(6, 6))
+        near.margins(y=0.14)  # room for the label
         near.set(xlabel="distance walked", ylabel="loss above the start", title="the start of the frozen path")
         figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

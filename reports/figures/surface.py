@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from matplotlib import patheffects
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -34,7 +35,8 @@ def surface_figure(surface: xr.Dataset, term: str = "total") -> Figure:
         solid = figure.add_subplot(1, 2, 2, projection="3d")
         levels = np.geomspace(floor, max(float(np.nanmax(values)), floor * 1.01), 25)
         drawn = flat.contourf(x, y, np.clip(values, floor, None), levels=levels, norm=LogNorm(), cmap="viridis")
-        flat.axhline(0.0, color="white", linewidth=1.5, linestyle="--", label="frozen slice: the base's dynamics")
+        edge = [patheffects.Stroke(linewidth=3.2, foreground="white"), patheffects.Normal()]
+        flat.axhline(0.0, color="black", linewidth=1.6, linestyle="--", path_effects=edge, label="frozen slice: the base's dynamics")
         for label, a, b, marker, color in MARKS:
             flat.plot(a, b, marker, color=color, markersize=11, markeredgecolor="white", linestyle="", label=label, clip_on=False)
         flat.set(xlabel="encoder: 0 failed, 1 global optimum", ylabel="dynamics: 0 the base's, 1 adapted to the failed embedding")
@@ -44,13 +46,13 @@ def surface_figure(surface: xr.Dataset, term: str = "total") -> Figure:
         heights = np.log10(np.clip(values, floor, None))
         solid.plot_surface(x, y, heights, cmap="viridis", linewidth=0, antialiased=True, alpha=0.85, rcount=60, ccount=60)
         slice_ = np.log10(np.clip(surface[term].sel(y=0.0, method="nearest").values, floor, None))
-        solid.plot(surface["x"].values, np.zeros_like(slice_), slice_ + 0.02, color="black", linewidth=2)
+        solid.plot(surface["x"].values, np.zeros_like(slice_), slice_ + 0.02, color="black", linewidth=1.6, linestyle="--")
         for _, a, b, marker, color in MARKS:
             height = np.log10(max(floor, at_mark(surface, term, a, b)))
             solid.plot([a], [b], [height + 0.03], marker, color=color, markersize=9, markeredgecolor="white", zorder=10)
         solid.set(xlabel="encoder", ylabel="dynamics", zlabel=f"log10 {term} loss")
         solid.view_init(elev=35, azim=-60)
         handles, labels = flat.get_legend_handles_labels()
-        handles[0] = Line2D([], [], color="black", linestyle="--")
+        handles[0] = Line2D([], [], color="black", linestyle="--")  # without the white edge of the contour
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return figure
