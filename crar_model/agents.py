@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.mazes.tiles import CELL_PIXELS, SIZE
+from crar_model.mazes.tiles import CELL_PIXELS, SIZE, read_grid
 from crar_model.nets import Conv, Layers, Linear, convolve, dense, encode_tiles, glorot_conv, glorot_dense
 from crar_model.params import BLOCKS, Params
 
@@ -58,6 +58,14 @@ class Agent(ABC):
     @abstractmethod
     def encode(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states e(s): (rows, ...) or (*members, rows, ...) -> (*members, rows, d)."""
+
+    def read(self, params: Params, observations: Tensor) -> Tensor:
+        """Abstract states of observations as an environment gives them: (rows, 1, height, width) -> (rows, d).
+
+        Raises:
+            ValueError: for images of a size that the agent does not see.
+        """
+        return self.encode(params, observations)
 
     @abstractmethod
     def network(self, params: Params, block: str, x: Tensor, onehot: Tensor | None = None) -> Tensor:
@@ -167,6 +175,12 @@ class ConvAgent(Agent):
     def encode(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states e(s): tile maps (*members, rows, 1, 8, 8) or (rows, 1, 8, 8) -> (*members, rows, 192)."""
         return encode_tiles(params, "encoder", self.encoder, observations)
+
+    def read(self, params: Params, observations: Tensor) -> Tensor:
+        """Images of 48x48 as they are, whatever they show; grids of 8x8 numbers and tile maps by what they stand for."""
+        if observations.shape[-1] == SIZE * CELL_PIXELS:
+            return convolve(params, "encoder", self.encoder, observations).flatten(-3)
+        return self.encode(params, read_grid(observations) if observations.is_floating_point() else observations)
 
     def network(self, params: Params, block: str, x: Tensor, onehot: Tensor | None = None) -> Tensor:
         """A convolutional network on the action's one-hot as constant maps, then the maps of the state."""

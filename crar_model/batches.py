@@ -23,7 +23,7 @@ HELD_OUT_SEED = 1_000_003
 HELD_OUT_WALK = 25_600
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Batch:
     """Transitions (s, a, r, s', terminated) whose observations are rows of one table.
 
@@ -59,6 +59,11 @@ class Batch:
     onehot: Tensor | None = None
     states: Tensor | None = None
     moves: Tensor | None = None
+
+    def __repr__(self) -> str:
+        """Shapes instead of numbers."""
+        parts = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        return f"Batch({', '.join(f'{name} {tuple(value.shape)}' for name, value in parts.items() if value is not None)})"
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Batch:
         """The same batch on another device, its floating tensors as `dtype`."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import pickle
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, is_zipfile
 
 import torch
+from torch import Tensor
 
+from crar_model import acting
+from crar_model.acting import Observation
 from crar_model.agents import Agent
 from crar_model.errors import UserError
 from crar_model.files import write_atomically
@@ -22,7 +26,7 @@ FORMAT = "crar-checkpoint"
 VERSION = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Checkpoint:
     """One trained model and where it comes from.
 
@@ -56,6 +60,29 @@ class Checkpoint:
         stored = self.info.get("settings")
         return from_plain(stored, where="checkpoint settings").loss if stored else default_settings(self.maze).loss
 
+    def encode(self, observation: Observation) -> Tensor:
+        """Abstract states (..., d) of observations (..., 1, height, width) as the maze's environments give them, arrays or tensors.
+
+        Raises:
+            ValueError: for observations that are none of this maze.
+        """
+        return acting.encode(self.agent, self.parameters, observation)
+
+    def plan(self, observation: Observation, depth: int = 3) -> Tensor:
+        """Values (..., actions) planned `depth` steps ahead in the abstract space; errors as in :meth:`encode`."""
+        return acting.plan(self.agent, self.parameters, observation, depth)
+
+    def act(self, observation: Observation, depth: int = 3) -> Any:
+        """The best action by :meth:`plan`: an int for one observation, an integer array for many, as `step` of an environment takes it."""
+        best = self.plan(observation, depth).argmax(-1)
+        return int(best) if best.dim() == 0 else best.numpy()
+
+    def __repr__(self) -> str:
+        """A line instead of all the numbers."""
+        count = sum(value.numel() for value in self.parameters.values())
+        side, variant = (" inverse" if self.inverse else ""), self.info.get("variant", "unknown variant")
+        return f"Checkpoint({self.maze}{side}, {variant}, {self.updates:,} updates, {count:,} parameters, {self.digest})"
+
     @property
     def digest(self) -> str:
         """First 12 hexadecimal digits of a SHA-256 over names and values of the parameters."""
@@ -66,7 +93,7 @@ class Checkpoint:
         return hasher.hexdigest()[:12]
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(path: str | PathLike[str], checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically."""
     content = {
         "format": FORMAT,
@@ -77,7 +104,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "parameters": {name: value.detach().cpu().clone() for name, value in checkpoint.parameters.items()},
         "info": checkpoint.info,
     }
-    write_atomically(path, lambda stream: torch.save(content, stream))
+    write_atomically(Path(path), lambda stream: torch.save(content, stream))
 
 
 def load_plain(path: Path) -> Any:
@@ -104,7 +131,7 @@ def load_plain(path: Path) -> Any:
         raise UserError(f"{path}: damaged or not a PyTorch checkpoint; give a .pt file that `crar` wrote") from error
 
 
-def load_checkpoint(path: Path, *, maze: str | None = None, flag: str = "") -> Checkpoint:
+def load_checkpoint(path: str | PathLike[str], *, maze: str | None = None, flag: str = "") -> Checkpoint:
     """Read and check a checkpoint.
 
     Args:
@@ -116,6 +143,7 @@ def load_checkpoint(path: Path, *, maze: str | None = None, flag: str = "") -> C
         UserError: as :func:`load_plain`, and when the content is not a crar checkpoint, is of another version, does not
             say its maze, or its tensors do not fit the maze's networks or are not finite.
     """
+    path = Path(path)
     content = load_plain(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path}: a PyTorch file, but not a crar checkpoint; give one that `crar train` or `crar transfer` wrote")

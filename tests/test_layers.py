@@ -23,6 +23,7 @@ FLOORS = {
         ("nets",),
         ("agents", "batches"),
         ("losses", "planning", "tasks"),
+        ("acting",),
         ("checkpoints",),
         ("symmetry",),
         ("evaluation",),

@@ -76,6 +76,26 @@ def draw_grid(tiles: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     return values[tiles.to(torch.int64)]
 
 
+def read_grid(values: Tensor) -> Tensor:
+    """Tile maps of 8x8 observations: the inverse of :func:`draw_grid`; walls tell which maze it is, for free cells are 0 in both.
+
+    Args:
+        values: (..., 1, 8, 8) floating.
+
+    Returns:
+        the same shape, uint8.
+
+    Raises:
+        ValueError: for numbers that no tile has.
+    """
+    inverse = values.amin((-1, -2), keepdim=True) < -GRID_VALUES[WALL] / 2
+    table = torch.tensor(GRID_VALUES, dtype=values.dtype, device=values.device)
+    off, kind = (torch.where(inverse, -values, values).unsqueeze(-1) - table).abs().min(-1)
+    if float(off.max()) > 1e-3:
+        raise ValueError(f"an 8x8 observation holds a number {float(off.max()):.2g} away from {GRID_VALUES}, so it is none of this maze")
+    return (kind + NEGATIVE * inverse).to(torch.uint8)
+
+
 def negated(tiles: Tensor) -> Tensor:
     """The same maps as the other maze shows them: every observation negated."""
     return torch.where(tiles < BLANK, tiles ^ NEGATIVE, tiles)
