@@ -40,6 +40,7 @@ def train(
     resume: ResumeOption = False,
 ) -> None:
     """Train agents from random weights, many seeds as one program."""
+    _read_walls(given)
     task = task_named(given.get("maze", TrainSettings().maze))
     settings = settled(base_start(task), given)
     _one_source(given)
@@ -102,12 +103,14 @@ def transfer(
     """
     settings = settled(transfer_start(task_named(given.get("maze", TrainSettings().maze))), given)  # bad ones end here, before PyTorch
     _one_source(given)
+    _read_walls(given)
     for rate in rates or ():
         dataclasses.replace(settings, learning_rate=rate).validate()
     from crar_model.checkpoints import load_checkpoint
     from crar_model.training.members import transfer_plan
 
-    given = {"maze": load_checkpoint(bases[0]).maze} | given
+    base = load_checkpoint(bases[0])
+    given = {"maze": base.maze, "walls": base.walls} | given
     settings = settled(transfer_start(task_named(given["maze"])), given)
     names = variants or [next(iter(VARIANTS))]
     plans = {
@@ -126,6 +129,16 @@ def transfer(
     for name, plan in plans.items():
         run(plan, out / name, begun[name], name)
     print(f"{len(plans)} runs in {out}; judge them together: {shlex.join(['crar', 'evaluate', str(out)])}")
+
+
+def _read_walls(given: dict[str, Any]) -> None:
+    """Put the drawing that --walls names in the place of its file."""
+    if given.get("walls"):
+        path = Path(given["walls"])
+        try:
+            given["walls"] = path.read_text(encoding="utf-8").strip("\n") + "\n"
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"--walls: cannot read {path} ({getattr(error, 'strerror', None) or error}); give a text file") from error
 
 
 def _one_source(given: dict[str, Any]) -> None:

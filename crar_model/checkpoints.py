@@ -47,7 +47,12 @@ class Checkpoint:
     @property
     def task(self) -> Task:
         """The maze that the model belongs to, whichever side of it."""
-        return task_named(self.maze)
+        return task_named(self.maze).with_walls(self.walls)
+
+    @property
+    def walls(self) -> str:
+        """The layout that the model was trained in, as a drawing; "" for the maze's own."""
+        return str(self.info.get("settings", {}).get("walls", ""))
 
     @property
     def agent(self) -> Agent:
@@ -161,7 +166,8 @@ def load_checkpoint(path: str | PathLike[str], *, maze: str | None = None, flag:
                 f"{path}: the checkpoint does not say which maze it belongs to; add {flag} NAME or {flag} NAME-inverse, NAME one of {', '.join(TASKS)}"
             )
         raise UserError(f"{path}: the checkpoint lacks {', '.join(missing)}; write it again with this program")
-    shapes = task_named(content["maze"], what=f"{path}: unknown maze").agent().shapes()
+    walls = str(content.get("info", {}).get("settings", {}).get("walls", ""))
+    shapes = task_named(content["maze"], what=f"{path}: unknown maze").with_walls(walls).agent().shapes()
     parameters = content["parameters"]
     if not isinstance(parameters, dict) or not all(isinstance(v, torch.Tensor) for v in parameters.values()):
         raise UserError(f"{path}: `parameters` is not a table of tensors; write the checkpoint again")

@@ -6,9 +6,11 @@ because the command line shows names and defaults, so what needs PyTorch is impo
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from crar_model.errors import UserError
@@ -83,6 +85,16 @@ class Task(ABC):
         """The table of states, positions and moves, where the states can be listed."""
         return None
 
+    def with_walls(self, walls: str) -> Task:
+        """The same task in another layout, drawn as for `SimpleMaze.from_walls`; "" is the task's own.
+
+        Raises:
+            UserError: for a layout that cannot be, or a task that has no one layout.
+        """
+        if walls:
+            raise UserError(f"--walls: the {self.name} maze has no one layout to replace; leave it out")
+        return self
+
     @abstractmethod
     def agent(self) -> Agent:
         """The five networks."""
@@ -127,20 +139,29 @@ class SimpleMazeTask(Task):
     name, title = "simple", "simple maze"
     transfer_defaults = {"learning_rate": 8e-5, "updates": 60_000, "update_rule": "sequential"}
     sampling = Sampling("all 124 transitions", complete=True, dtype="float64", space="embedding")
-    judged_by_eye = (("base 0002", 3, 19), ("base 0003", 21, 1))
+    judged_by_eye: tuple[tuple[str, int, int], ...] = (("base 0002", 3, 19), ("base 0003", 21, 1))
+
+    walls = ""
+    """The layout as a drawing; "" is the study's."""
+
+    def with_walls(self, walls: str) -> Task:
+        """The task in another layout; the same drawing gives the same task."""
+        return _walled(self, walls) if walls else self
 
     @property
     def maze(self) -> SimpleMaze:
         """The maze as tables."""
-        from crar_model.mazes.simple import simple_maze
+        from crar_model.mazes.simple import simple_maze, walled_maze
 
-        return simple_maze()
+        return walled_maze(self.walls) if self.walls else simple_maze()
 
     def agent(self) -> Agent:
-        """Dense networks with an abstract state of two numbers."""
+        """Dense networks with an abstract state of two numbers, as wide at the input as the maze has cells."""
         from crar_model.agents import DenseAgent
 
-        return DenseAgent()
+        if not self.walls:
+            return DenseAgent()
+        return DenseAgent(encoder=(self.maze.walls.numel(), *DenseAgent.encoder[1:]))
 
     def data(self, settings: TrainSettings, seeds: Sequence[int], device: torch.device, bases: Sequence[Params] = ()) -> Data:
         """Walks as state indices."""
@@ -159,6 +180,20 @@ class SimpleMazeTask(Task):
         from crar_model.evaluation import table_metrics
 
         return table_metrics(self.maze, agent, params, inverse=inverse)
+
+
+@lru_cache(maxsize=64)
+def _walled(task: SimpleMazeTask, walls: str) -> SimpleMazeTask:
+    own = copy.copy(task)
+    own.walls = walls
+    try:
+        maze = own.maze
+    except ValueError as error:
+        raise UserError(f"--walls: {error}") from error
+    own.title = f"{task.title} with other walls"
+    own.judged_by_eye = ()  # that was of the study's layout
+    own.sampling = replace(task.sampling, what=f"all {maze.n_states * maze.n_actions} transitions")
+    return own
 
 
 class RandomMazesTask(Task):
@@ -238,6 +273,15 @@ def task_named(name: str, *, what: str = "--maze is") -> Task:
     if name not in TASKS:
         raise UserError(f"{what} {name!r}; choose one of {', '.join(TASKS)}")
     return TASKS[name]
+
+
+def task_of(settings: TrainSettings) -> Task:
+    """The task that settings name, in their layout.
+
+    Raises:
+        UserError: for an unknown maze or a layout that cannot be.
+    """
+    return task_named(settings.maze).with_walls(settings.walls)
 
 
 def default_settings(maze: str) -> TrainSettings:

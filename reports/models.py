@@ -90,15 +90,15 @@ def judge(
     pairs: list[tuple[Path, Checkpoint, Checkpoint | None]] = []
     for path in expand(paths):
         model = load_checkpoint(path)
-        if pairs and model.maze != pairs[0][1].maze:
+        if pairs and model.task is not pairs[0][1].task:
             raise UserError(
-                f"{path}: a model of the {model.maze} maze, but {pairs[0][0]} is of the {pairs[0][1].maze} maze; judge them apart"
+                f"{path}: a model of the {model.task.title}, but {pairs[0][0]} is of the {pairs[0][1].task.title}; judge them apart"
             )
         reference = own_base(model, given, use_own_base)
-        if reference is not None and reference.maze != model.maze:
+        if reference is not None and reference.task is not model.task:
             where = base or model.info.get("base")
             raise UserError(
-                f"{where}: a base of the {reference.maze} maze, but {path} is of the {model.maze} maze; give a base of that maze"
+                f"{where}: a base of the {reference.task.title}, but {path} is of the {model.task.title}; give a base of that maze"
             )
         pairs.append((path, model, reference))
 

@@ -116,11 +116,13 @@ def repeat_command(plan: Plan, folder: Path) -> str:
         if len(rates) > 1 or rates[0] != defaults["learning_rate"]:
             words += [word for rate in rates for word in ("--rate", f"{rate:g}")]
     words += ["--members", str(len(plan.members) // max(1, len(bases) * len(rates) if not training else 1))]
-    implied = {"inverse", "learning_rate", "data_digest", *variant.changes} | (
+    implied = {"inverse", "learning_rate", "data_digest", "walls", *variant.changes} | (
         {"data_size"} if variant.supervised or plan.settings.data else set()
     )
-    words += _flags(settings, defaults, {"data_digest", *({"data_size"} if plan.settings.data else ())} if training else implied)
+    words += _flags(settings, defaults, {"data_digest", "walls", *({"data_size"} if plan.settings.data else ())} if training else implied)
     words += _flags(settings["loss"], usual["loss"], set(variant.changes.get("loss", ())))
+    if training and plan.settings.walls:
+        words += ["--walls", str(folder / "walls.txt")]
     return shlex.join([*words, "--out", str(folder)])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from crar_model.mazes.render import draw_cells
-from crar_model.mazes.simple import ACTION_NAMES, simple_maze
+from crar_model.mazes.simple import ACTION_NAMES, SimpleMaze, simple_maze
 from crar_model.mazes.tiles import SIZE
 
 
@@ -19,25 +19,26 @@ class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
     Actions: Discrete(4): 0 up, 1 down, 2 left, 3 right; a move into a wall leaves the agent where it is.
     Observations: Box(-1, 1, (1, 8, 8), float32): wall 1, free 0, agent 0.5, or with `observation="pixels"`
     (1, 48, 48) with 6x6 pixels a cell. With `inverse=True` every value is negated.
-    Rewards: always 0. Episodes start at the door (4, 4) and never terminate; give `max_episode_steps` to
+    Rewards: always 0. Episodes start at the door (4, 4), or at the S of other walls, and never terminate; give `max_episode_steps` to
     `gymnasium.make` for a time limit.
-    Info: `state` (0..30), `position` (row, column).
+    Info: `state` (0..30 in the study's maze), `position` (row, column).
 
     Args:
         inverse: serve the negated observations.
         observation: "grid" or "pixels".
+        walls: another layout as a drawing, see :meth:`SimpleMaze.from_walls`; observations are then (1, H, W).
         render_mode: "rgb_array" or None.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 8}
 
-    def __init__(self, *, inverse: bool = False, observation: str = "grid", render_mode: str | None = None) -> None:
+    def __init__(self, *, inverse: bool = False, observation: str = "grid", walls: str = "", render_mode: str | None = None) -> None:
         if observation not in ("grid", "pixels"):
             raise ValueError(f"observation is {observation!r}; choose grid or pixels")
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"render_mode is {render_mode!r}; choose rgb_array or None")
         self.render_mode, self.inverse = render_mode, inverse
-        self._maze = simple_maze()
+        self._maze = SimpleMaze.from_walls(walls) if walls else simple_maze()
         self._table = self._maze.observations(inverse=inverse, pixels=observation == "pixels").numpy()
         self._state = self._maze.start
         self.observation_space = spaces.Box(-1.0, 1.0, shape=self._table.shape[1:], dtype=np.float32)

@@ -24,19 +24,68 @@ WALL, FREE, AGENT = 1.0, 0.0, 0.5
 
 @dataclass(frozen=True)
 class SimpleMaze:
-    """The maze's constant tables. Build it with :func:`simple_maze`, which caches.
+    """Constant tables of a maze of rooms: of the study's by :func:`simple_maze`, of any other by :meth:`from_walls`.
 
     Attributes:
-        walls: (8, 8) bool, True where a cell is wall.
-        positions: (31, 2) int64, (row, column) of every state, in reading order.
-        successor: (31, 4) int64, state reached by each action; a wall leaves the state as it is.
-        start: index of the door, where every episode begins.
+        walls: (H, W) bool, True where a cell is wall; the border is.
+        positions: (N, 2) int64, (row, column) of every state, in reading order.
+        successor: (N, 4) int64, state reached by each action; a wall leaves the state as it is.
+        start: index of the state where every episode begins, in the study's maze the door.
     """
 
     walls: Tensor
     positions: Tensor
     successor: Tensor
     start: int
+
+    @classmethod
+    def from_walls(cls, text: str) -> SimpleMaze:
+        """A maze from a drawing: a line a row, `#` a wall, `.` a free cell, `S` the free cell where episodes begin (else the first).
+
+        Raises:
+            ValueError: for other characters, rows of different lengths, a border that is not all wall, fewer than two free cells, several
+                starts, or cells that cannot be reached; the message names row and column, counted from 0.
+        """
+        rows = [line.rstrip() for line in text.strip("\n").splitlines()]
+        if not rows:
+            raise ValueError("the drawing is empty; give a line a row")
+        for number, line in enumerate(rows):
+            if len(line) != len(rows[0]):
+                raise ValueError(f"row {number} has {len(line)} cells and row 0 has {len(rows[0])}; give rows of one length")
+            for column, cell in enumerate(line):
+                if cell not in "#.S":
+                    raise ValueError(f"row {number}, column {column} holds {cell!r}; draw walls as #, free cells as . and the start as S")
+                if cell != "#" and (number in (0, len(rows) - 1) or column in (0, len(line) - 1)):
+                    raise ValueError(f"row {number}, column {column} of the border is free; close the border with walls")
+        walls = torch.tensor([[cell == "#" for cell in line] for line in rows])
+        starts = [(row, line.index("S")) for row, line in enumerate(rows) for _ in range(line.count("S"))]
+        if len(starts) > 1:
+            raise ValueError(f"there are {len(starts)} starts; mark one cell with S")
+        free = (~walls).nonzero().tolist()
+        if len(free) < 2:
+            raise ValueError("there are fewer than two free cells; draw them as .")
+        return cls._of(walls, starts[0] if starts else (free[0][0], free[0][1]))
+
+    @classmethod
+    def _of(cls, walls: Tensor, start: tuple[int, int]) -> SimpleMaze:
+        """The tables of walls with a closed border."""
+        positions = (~walls).nonzero()
+        index = torch.full(walls.shape, -1, dtype=torch.int64)
+        index[positions[:, 0], positions[:, 1]] = torch.arange(len(positions))
+        columns = []
+        for step in ACTION_STEPS:
+            target = positions + torch.tensor(step)
+            reached = index[target[:, 0], target[:, 1]]
+            columns.append(torch.where(reached >= 0, reached, torch.arange(len(positions))))
+        maze = cls(walls, positions, torch.stack(columns, dim=1), int(index[start]))
+        met = torch.zeros(maze.n_states, dtype=torch.bool)
+        met[maze.start] = True
+        while not bool(met[maze.successor[met]].all()):
+            met[maze.successor[met].flatten()] = True
+        if not bool(met.all()):
+            row, column = positions[~met][0].tolist()
+            raise ValueError(f"row {row}, column {column} cannot be reached from the start; join it, or wall it up")
+        return maze
 
     @property
     def action_names(self) -> tuple[str, ...]:
@@ -45,7 +94,7 @@ class SimpleMaze:
 
     @property
     def n_states(self) -> int:
-        """Number of free cells, 31."""
+        """Number of free cells, 31 in the study's maze."""
         return int(self.positions.shape[0])
 
     @property
@@ -87,10 +136,10 @@ class SimpleMaze:
             dtype: floating type of the result.
 
         Returns:
-            (31, 1, 8, 8) or, with `pixels`, (31, 1, 48, 48), values in [-1, 1].
+            (N, 1, H, W), or with `pixels` (N, 1, 6 H, 6 W), values in [-1, 1].
         """
         n = self.n_states
-        grid = self.walls.to(dtype).expand(n, SIZE, SIZE).clone()
+        grid = self.walls.to(dtype).expand(n, *self.walls.shape).clone()
         rows, columns = self.positions[:, 0], self.positions[:, 1]
         if pixels:
             cells = grid.repeat_interleave(CELL_PIXELS, dim=1).repeat_interleave(CELL_PIXELS, dim=2)
@@ -105,6 +154,12 @@ class SimpleMaze:
         return -grid if inverse else grid
 
 
+@lru_cache(maxsize=64)
+def walled_maze(text: str) -> SimpleMaze:
+    """:meth:`SimpleMaze.from_walls`, kept."""
+    return SimpleMaze.from_walls(text)
+
+
 @lru_cache(maxsize=1)
 def simple_maze() -> SimpleMaze:
     """The simple maze: left room rows 1-6 x columns 1-3, the door (4, 4), right room columns 5-6."""
@@ -112,12 +167,4 @@ def simple_maze() -> SimpleMaze:
     walls[1:7, 1:4] = False
     walls[1:7, 5:7] = False
     walls[DOOR] = False
-    positions = (~walls).nonzero()
-    index = torch.full((SIZE, SIZE), -1, dtype=torch.int64)
-    index[positions[:, 0], positions[:, 1]] = torch.arange(len(positions))
-    columns = []
-    for step in ACTION_STEPS:
-        target = positions + torch.tensor(step)
-        reached = index[target[:, 0], target[:, 1]]
-        columns.append(torch.where(reached >= 0, reached, torch.arange(len(positions))))
-    return SimpleMaze(walls, positions, torch.stack(columns, dim=1), int(index[DOOR]))
+    return SimpleMaze._of(walls, DOOR)

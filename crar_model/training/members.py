@@ -20,7 +20,7 @@ from crar_model.params import Params, select
 from crar_model.settings import TrainSettings, from_plain, to_plain
 from crar_model.streams import Stream
 from crar_model.symmetry import negate_first_layer
-from crar_model.tasks import TASKS, Task, task_named
+from crar_model.tasks import TASKS, Task, task_named, task_of
 from crar_model.training.variants import BASE, VARIANTS, Variant
 
 
@@ -59,7 +59,7 @@ class Plan:
     @property
     def task(self) -> Task:
         """The maze that is learned."""
-        return task_named(self.settings.maze)
+        return task_of(self.settings)
 
 
 def base_plan(settings: TrainSettings, members: int) -> Plan:
@@ -69,6 +69,7 @@ def base_plan(settings: TrainSettings, members: int) -> Plan:
         UserError: for settings out of range or fewer than one member.
     """
     settings.validate()
+    task_of(settings)
     settings = with_file(settings)
     _at_least_one(members)
     return Plan(settings, tuple(Member(settings.seed + k, settings.learning_rate) for k in range(members)))
@@ -109,6 +110,10 @@ def transfer_plan(
         raise UserError(f"--paired is {paired}; give at least 1 paired observation")
     loaded = [(path, load_checkpoint(path)) for path in bases]
     for path, base in loaded:
+        if base.maze == settings.maze and base.task is not task_of(settings):
+            raise UserError(
+                f"{path}: a base of another layout; leave --walls out, a transfer keeps its base's, and give bases of one layout"
+            )
         if base.maze != settings.maze:
             raise UserError(f"{path}: a base of the {base.maze} maze, but --maze is {settings.maze}; give a base of that maze")
         if base.inverse != loaded[0][1].inverse:

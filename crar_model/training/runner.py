@@ -175,6 +175,8 @@ def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) 
             raise UserError(f"{folder}: the run there differs in {', '.join(changed)}; give the same settings or another --out")
         described["shards"] = before["shards"]
     write_text(record, json.dumps(described, indent=1) + "\n")
+    if plan.settings.walls:
+        write_text(folder / "walls.txt", plan.settings.walls)
     jobs, first = [], 0
     for index, count in enumerate(described["shards"]):
         jobs.append(ShardJob(plan, folder, index, first, count, plan.task))

@@ -192,9 +192,9 @@ def load_subject(
     """
     failed = load_checkpoint(failed_path, maze=failed_maze, flag="--from-maze")
     base = load_checkpoint(base_path, maze=base_maze, flag="--to-maze")
-    if failed.maze != base.maze:
+    if failed.task is not base.task:
         raise UserError(
-            f"{base_path}: a model of the {base.maze} maze, but {failed_path} is of the {failed.maze} maze; give two of one maze"
+            f"{base_path}: a model of the {base.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
         )
     task = failed.task
     if complete_only and not task.sampling.complete:
