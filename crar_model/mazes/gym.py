@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from crar_model.mazes.render import draw_cells
+from crar_model.mazes.render import MODES, check_mode, draw_cells, write_cells
 from crar_model.mazes.simple import ACTION_NAMES, SimpleMaze, simple_maze
 from crar_model.mazes.tiles import SIZE
 
@@ -21,22 +21,21 @@ class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
     (1, 48, 48) with 6x6 pixels a cell. With `inverse=True` every value is negated.
     Rewards: always 0. Episodes start at the door (4, 4), or at the S of other walls, and never terminate; give `max_episode_steps` to
     `gymnasium.make` for a time limit.
-    Info: `state` (0..30 in the study's maze), `position` (row, column).
+    Info: `state` (0..30 in the study's maze), `position` (row, column), `action_names`.
 
     Args:
         inverse: serve the negated observations.
         observation: "grid" or "pixels".
         walls: another layout as a drawing, see :meth:`SimpleMaze.from_walls`; observations are then (1, H, W).
-        render_mode: "rgb_array" or None.
+        render_mode: "rgb_array", "ansi" (text) or None.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 8}
+    metadata: dict[str, Any] = {"render_modes": [*MODES], "render_fps": 8}
 
     def __init__(self, *, inverse: bool = False, observation: str = "grid", walls: str = "", render_mode: str | None = None) -> None:
         if observation not in ("grid", "pixels"):
             raise ValueError(f"observation is {observation!r}; choose grid or pixels")
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode is {render_mode!r}; choose rgb_array or None")
+        check_mode(render_mode)
         self.render_mode, self.inverse = render_mode, inverse
         self._maze = SimpleMaze.from_walls(walls) if walls else simple_maze()
         self._table = self._maze.observations(inverse=inverse, pixels=observation == "pixels").numpy()
@@ -46,7 +45,7 @@ class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
 
     def _info(self) -> dict[str, Any]:
         row, column = self._maze.positions[self._state].tolist()
-        return {"state": self._state, "position": (row, column)}
+        return {"state": self._state, "position": (row, column), "action_names": ACTION_NAMES}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
         """Put the agent at the door; the maze has no randomness."""
@@ -65,9 +64,11 @@ class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
         self._state = int(self._maze.successor[self._state, int(action)])
         return self._table[self._state].copy(), 0.0, False, False, self._info()
 
-    def render(self) -> np.ndarray[Any, Any] | None:
-        """The maze as a (256, 256, 3) uint8 picture, in inverse colours in the inverse maze."""
+    def render(self) -> np.ndarray[Any, Any] | str | None:
+        """The maze as a uint8 picture (256, 256, 3), in inverse colours in the inverse maze, or as text."""
         if self.render_mode is None:
             return None
         agent = tuple(self._maze.positions[self._state].tolist())
+        if self.render_mode == "ansi":
+            return write_cells(self._maze.walls.numpy(), agent)
         return draw_cells(self._maze.walls.numpy(), agent, inverse=self.inverse, cell=256 // SIZE)

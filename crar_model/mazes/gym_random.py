@@ -11,7 +11,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from crar_model.mazes.random_mazes import ACTION_NAMES, EPISODE_STEPS, RandomMazeBatch
-from crar_model.mazes.render import draw_cells
+from crar_model.mazes.render import MODES, check_mode, draw_cells, write_cells
 from crar_model.mazes.tiles import CELL_PIXELS, SIZE, draw_grid, draw_pixels
 
 _SIDES = {"pixels": SIZE * CELL_PIXELS, "grid": SIZE}
@@ -43,9 +43,11 @@ class _Mazes:
         position = self.batch.position.numpy()
         return {"position": np.stack((position // SIZE, position % SIZE), axis=1), "keys": self.batch.keys.sum(1).numpy()}
 
-    def picture(self, copy: int) -> Array:
+    def picture(self, copy: int, mode: str) -> Array | str:
         board = self.batch.walls[copy].view(SIZE, SIZE).numpy(), divmod(int(self.batch.position[copy]), SIZE)
         keys = [divmod(int(cell), SIZE) for cell in self.batch.keys[copy].nonzero()]
+        if mode == "ansi":
+            return write_cells(*board, keys=keys)
         return draw_cells(*board, keys=keys, inverse=bool(self.options["inverse"]))
 
 
@@ -57,24 +59,23 @@ class RandomMazeEnv(gymnasium.Env[Array, np.int64]):
     Observations: Box(-1, 1, (1, 48, 48), float32): 6x6 pixels a cell, wall 1, free -1, sprites for agent and keys; with
     `observation="grid"` (1, 8, 8): free 0, agent 0.25, key 0.5, wall 0.99. With `inverse=True` every value is negated.
     Rewards: 1 for a step that reaches a key, -0.1 for any other. An episode terminates with the last key and is truncated
-    after `max_steps` steps. Info: `position` (row, column), `keys` left.
+    after `max_steps` steps. Info: `position` (row, column), `keys` left, `action_names`.
 
     Args:
         inverse: serve the negated observations.
         observation: "pixels" or "grid".
         legacy_astar: quirk: draw maps as the released code does.
         max_steps: steps of an episode, 0 for no limit, as in the gathering of training data.
-        render_mode: "rgb_array" or None.
+        render_mode: "rgb_array", "ansi" (text) or None.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 8}
+    metadata: dict[str, Any] = {"render_modes": [*MODES], "render_fps": 8}
 
     def __init__(
         self, *, inverse: bool = False, observation: str = "pixels", legacy_astar: bool = False, max_steps: int = EPISODE_STEPS,
         render_mode: str | None = None,
     ) -> None:  # fmt: skip
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode is {render_mode!r}; choose rgb_array or None")
+        check_mode(render_mode)
         self.render_mode = render_mode
         self._mazes = _Mazes(1, inverse, observation, legacy_astar, max_steps)
         self.observation_space = self._mazes.space
@@ -82,7 +83,7 @@ class RandomMazeEnv(gymnasium.Env[Array, np.int64]):
 
     def _info(self) -> dict[str, Any]:
         info = self._mazes.info()
-        return {"position": tuple(info["position"][0].tolist()), "keys": int(info["keys"][0])}
+        return {"position": tuple(info["position"][0].tolist()), "keys": int(info["keys"][0]), "action_names": ACTION_NAMES}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Draw a new map; the same seed gives the same sequence of maps."""
@@ -101,9 +102,9 @@ class RandomMazeEnv(gymnasium.Env[Array, np.int64]):
         tiles, reward, terminated, late = self._mazes.batch.step(torch.tensor([int(action)]))
         return self._mazes.see(tiles)[0], round(float(reward[0]), 6), bool(terminated[0]), bool(late[0]), self._info()
 
-    def render(self) -> Array | None:
-        """The maze as a (256, 256, 3) uint8 picture, in inverse colours in the inverse maze."""
-        return None if self.render_mode is None else self._mazes.picture(0)
+    def render(self) -> Array | str | None:
+        """The maze as a uint8 picture (256, 256, 3), in inverse colours in the inverse maze, or as text."""
+        return None if self.render_mode is None else self._mazes.picture(0, self.render_mode)
 
 
 class RandomMazeVectorEnv(VectorEnv[Array, Array, Array]):
@@ -113,14 +114,13 @@ class RandomMazeVectorEnv(VectorEnv[Array, Array, Array]):
     following step, whose action and reward do not count (Gymnasium's NEXT_STEP mode).
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 8, "autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata: dict[str, Any] = {"render_modes": [*MODES], "render_fps": 8, "autoreset_mode": AutoresetMode.NEXT_STEP}
 
     def __init__(
         self, num_envs: int = 1, *, inverse: bool = False, observation: str = "pixels", legacy_astar: bool = False,
         max_steps: int = EPISODE_STEPS, render_mode: str | None = None,
     ) -> None:  # fmt: skip
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f"render_mode is {render_mode!r}; choose rgb_array or None")
+        check_mode(render_mode)
         self.num_envs, self.render_mode = num_envs, render_mode
         self._mazes = _Mazes(num_envs, inverse, observation, legacy_astar, max_steps)
         self._ended = torch.zeros(num_envs, dtype=torch.bool)
@@ -152,6 +152,6 @@ class RandomMazeVectorEnv(VectorEnv[Array, Array, Array]):
         self._ended = terminated | late
         return self._mazes.see(tiles), reward.numpy(), terminated.numpy(), late.numpy(), self._mazes.info()
 
-    def render(self) -> tuple[Array, ...] | None:
-        """A (256, 256, 3) uint8 picture of every maze."""
-        return None if self.render_mode is None else tuple(self._mazes.picture(copy) for copy in range(self.num_envs))
+    def render(self) -> tuple[Any, ...] | None:
+        """A (256, 256, 3) uint8 picture of every maze, or its text."""
+        return None if self.render_mode is None else tuple(self._mazes.picture(copy, self.render_mode) for copy in range(self.num_envs))

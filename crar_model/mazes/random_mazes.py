@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,18 @@ from crar_model.mazes.tiles import AGENT, FREE, KEY, NEGATIVE, SIZE, WALL
 from crar_model.streams import Stream
 
 N_WALLS, N_KEYS = 12, 3
-ACTION_NAMES = ("down", "right", "up", "left")
+
+
+class RandomMazeAction(IntEnum):
+    """Actions of the random mazes, in the order of `ACTION_STEPS`; the simple maze uses another."""
+
+    DOWN = 0
+    RIGHT = 1
+    UP = 2
+    LEFT = 3
+
+
+ACTION_NAMES = tuple(action.name.lower() for action in RandomMazeAction)
 """Action k moves by ACTION_STEPS[k]; the simple maze uses another order."""
 ACTION_STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 STEP_REWARD, KEY_REWARD = -0.1, 1.0

@@ -12,6 +12,25 @@ KEY_COLOR = (214, 158, 32)
 AGENT_COLOR, EYE_COLOR = (214, 69, 65), (255, 255, 255)
 
 
+MODES = ("rgb_array", "ansi")
+"""Values of `render_mode` beside None."""
+
+
+def check_mode(mode: str | None) -> None:
+    """Raise ValueError for a render mode that there is not."""
+    if mode not in (None, *MODES):
+        raise ValueError(f"render_mode is {mode!r}; choose {', '.join(MODES)} or None")
+
+
+def write_cells(walls: np.ndarray[Any, Any], agent: tuple[int, int], *, keys: Sequence[tuple[int, int]] = ()) -> str:
+    """The maze as text, a line a row: # wall, . free, K key, A agent."""
+    cells = np.where(walls, "#", ".")
+    for row, column in keys:
+        cells[row, column] = "K"
+    cells[agent] = "A"
+    return "\n".join("".join(row) for row in cells) + "\n"
+
+
 def draw_cells(
     walls: np.ndarray[Any, Any], agent: tuple[int, int], *, keys: Sequence[tuple[int, int]] = (), inverse: bool = False, cell: int = 32
 ) -> np.ndarray[Any, Any]:

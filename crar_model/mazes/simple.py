@@ -8,6 +8,7 @@ steps in one indexing operation.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import lru_cache
 
 import torch
@@ -16,8 +17,18 @@ from torch import Tensor
 from crar_model.mazes.tiles import AGENT_SPRITE, CELL_PIXELS, SIZE
 
 DOOR = (4, 4)
-ACTION_NAMES = ("up", "down", "left", "right")
-"""Action k moves by ACTION_STEPS[k]; the random mazes use another order."""
+
+
+class Action(IntEnum):
+    """Actions of the simple maze, in the order of `ACTION_STEPS`; the random mazes use another."""
+
+    UP = 0
+    DOWN = 1
+    LEFT = 2
+    RIGHT = 3
+
+
+ACTION_NAMES = tuple(action.name.lower() for action in Action)
 ACTION_STEPS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 WALL, FREE, AGENT = 1.0, 0.0, 0.5
 

@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from crar_model.errors import UserError
 from crar_model.mazes.gym_random import RandomMazeEnv
 from crar_model.mazes.legacy import legacy_accepts
-from crar_model.mazes.random_mazes import ACTION_STEPS, START, Maps, RandomMazeBatch, draw_candidates, draw_maps, reachable
+from crar_model.mazes.random_mazes import (
+    ACTION_STEPS,
+    START,
+    Maps,
+    RandomMazeAction,
+    RandomMazeBatch,
+    draw_candidates,
+    draw_maps,
+    reachable,
+)
 from crar_model.mazes.registration import RANDOM_MAZE
 from crar_model.mazes.tiles import AGENT, AGENT_SPRITE, BLANK, FREE, KEY, KEY_SPRITE, NEGATIVE, WALL, draw_grid, draw_pixels, negated
 from crar_model.mazes.walks import OLD_NAMES, gather_walk, load_walk, save_walk
@@ -248,7 +257,7 @@ def test_gymnasium_accepts_the_environment(observation: str, inverse: bool) -> N
 def test_gymnasium_episode() -> None:
     env = gymnasium.make(RANDOM_MAZE, max_steps=7)
     first, info = env.reset(seed=1)
-    assert info == {"position": (1, 1), "keys": 3}
+    assert info == {"position": (1, 1), "keys": 3, "action_names": ("down", "right", "up", "left")}
     assert not np.array_equal(env.reset()[0], first)
     assert np.array_equal(env.reset(seed=1)[0], first)
     outcomes = [env.step(np.int64(0))[1:4] for _ in range(7)]
@@ -286,3 +295,16 @@ def test_walks_saved_under_the_old_names_are_read(tmp_path: Path) -> None:
     assert "following" in parts
     np.savez_compressed(tmp_path / "old.npz", **parts)
     assert all(np.array_equal(value, getattr(load_walk(tmp_path / "old.npz"), name)) for name, value in vars(walk).items())
+
+
+def test_random_actions_have_names_and_the_maze_prints() -> None:
+    for action, step in zip(RandomMazeAction, ACTION_STEPS, strict=True):
+        assert {"UP": (-1, 0), "DOWN": (1, 0), "LEFT": (0, -1), "RIGHT": (0, 1)}[action.name] == step
+    env = gymnasium.make(RANDOM_MAZE, render_mode="ansi")
+    _, info = env.reset(seed=1)
+    text = str(env.render())
+    assert (text.count("K"), text.count("A"), len(text.splitlines())) == (3, 1, 8)
+    assert info["action_names"] == ("down", "right", "up", "left")
+    many = gymnasium.make_vec(RANDOM_MAZE, num_envs=2, vectorization_mode="vector_entry_point", render_mode="ansi")
+    many.reset(seed=1)
+    assert all(str(page).count("A") == 1 for page in many.render() or ())

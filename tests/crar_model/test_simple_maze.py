@@ -11,8 +11,9 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crar_model.mazes.gym import SimpleMazeEnv
 from crar_model.mazes.registration import SIMPLE_MAZE
-from crar_model.mazes.simple import ACTION_STEPS, DOOR, simple_maze
+from crar_model.mazes.simple import ACTION_STEPS, DOOR, Action, simple_maze
 from crar_model.mazes.tiles import AGENT_SPRITE
 
 
@@ -112,3 +113,19 @@ def test_gymnasium_rejects_bad_arguments() -> None:
         env.step(7)
     with pytest.raises(ValueError, match="grid or pixels"):
         gymnasium.make(SIMPLE_MAZE, observation="sound")
+
+
+def test_actions_have_names_and_the_maze_prints() -> None:
+    env = gymnasium.make("crar/SimpleMaze-v0", render_mode="ansi")
+    _, info = env.reset()
+    assert info["action_names"] == tuple(action.name.lower() for action in Action)
+    for action, (row, column) in zip(Action, ACTION_STEPS, strict=True):
+        assert {"UP": (-1, 0), "DOWN": (1, 0), "LEFT": (0, -1), "RIGHT": (0, 1)}[action.name] == (row, column)
+    text = env.render()
+    assert isinstance(text, str)
+    rows = text.splitlines()
+    assert (len(rows), rows[4][4], rows[0]) == (8, "A", "########")
+    env.step(np.int64(Action.LEFT))
+    assert str(env.render()).splitlines()[4][3:5] == "A."
+    with pytest.raises(ValueError, match="rgb_array, ansi or None"):
+        SimpleMazeEnv(render_mode="human")
