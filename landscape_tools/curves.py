@@ -40,7 +40,7 @@ def bezier_path(
     end: Point,
     *,
     exact: ScalarLoss | None = None,
-    vectorize: Vectorize = "vmap",
+    vectorize: Vectorize = "auto",
     progress: Progress | None = None,
     **settings: Unpack[Curve],
 ) -> Path:

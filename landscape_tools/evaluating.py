@@ -3,6 +3,7 @@
 A point is a dict of named tensors. A loss takes one and returns a scalar, or a dict of named scalars where several are wanted.
 `vectorize` says how it takes many points per pass:
 
+- "auto", the default: as "vmap", or as "loop" where vmap cannot map the loss or, on lines and planes, a trial finds the loop faster;
 - "vmap": the loss is written for one point, and `torch.func.vmap` maps it;
 - "batched": the loss takes parameters with a leading axis of m points and returns (m,) values by itself;
 - "loop": the loss is written for one point and cannot be mapped (data-dependent Python, `.item()`); it is called point by point.
@@ -22,7 +23,7 @@ from landscape_tools.points import Point, unflatten
 
 ScalarLoss = Callable[[dict[str, Tensor]], Tensor]
 Loss = Callable[[dict[str, Tensor]], dict[str, Tensor]] | ScalarLoss
-Vectorize = Literal["vmap", "batched", "loop"]
+Vectorize = Literal["auto", "vmap", "batched", "loop"]
 Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
 Options = TypeVar("Options", bound=Mapping[str, Any])
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -30,17 +31,23 @@ ROWS = 256
 """Points per pass of :func:`values_of`."""
 
 
+class NotMappable(ValueError):
+    """A loss that `torch.func.vmap` cannot map."""
+
+
 def many(loss: Loss, vectorize: Vectorize) -> Callable[[dict[str, Tensor], dict[str, Tensor]], dict[str, Tensor]]:
     """A function of (fixed, moving) to named values (m,): `fixed` is shared by all points, `moving` has a leading axis of m.
 
     Raises:
-        ValueError: at once for another word than the three; when called, for a loss that vmap cannot map or whose values are
+        ValueError: at once for another word than the four; when called, for a loss that vmap cannot map or whose values are
             not one scalar per point.
     """
-    if vectorize not in ("vmap", "batched", "loop"):
-        raise ValueError(f"vectorize is {vectorize!r}; choose vmap, batched or loop")
+    if vectorize not in ("auto", "vmap", "batched", "loop"):
+        raise ValueError(f"vectorize is {vectorize!r}; choose auto, vmap, batched or loop")
+    way: str = "vmap" if vectorize == "auto" else vectorize
 
     def evaluate(fixed: dict[str, Tensor], moving: dict[str, Tensor]) -> dict[str, Tensor]:
+        nonlocal way
         values: dict[str, Tensor]
         count = len(next(iter(moving.values())))
 
@@ -48,11 +55,16 @@ def many(loss: Loss, vectorize: Vectorize) -> Callable[[dict[str, Tensor], dict[
             values: Any = loss(fixed | point)
             return values if isinstance(values, dict) else {"loss": values}
 
-        if vectorize == "vmap":
-            values = mapped(one)(moving)
-        elif vectorize == "batched":
+        if way == "vmap":
+            try:
+                values = mapped(one)(moving)
+            except NotMappable:
+                if vectorize == "vmap":
+                    raise
+                way = "loop"
+        if way == "batched":
             values = one(moving)
-        else:
+        elif way == "loop":
             rows = [one({name: value[k] for name, value in moving.items()}) for k in range(count)]
             values = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
         for name, value in values.items():
@@ -67,7 +79,7 @@ def mapped(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """`torch.func.vmap` whose complaints say what to do.
 
     Raises:
-        ValueError: when called, for a function that vmap cannot map.
+        NotMappable: when called, for a function that vmap cannot map.
     """
     vectorized: Any = torch.func.vmap(function, **options)
 
@@ -78,7 +90,7 @@ def mapped(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
             if "vmap" not in str(error) and "functorch" not in str(error):
                 raise
             reason = str(error).strip().splitlines()[0]
-            raise ValueError(f"torch.func.vmap cannot map this loss ({reason}); vectorize='loop' calls it point by point") from error
+            raise NotMappable(f"torch.func.vmap cannot map this loss ({reason}); vectorize='loop' calls it point by point") from error
 
     return call
 

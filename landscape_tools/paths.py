@@ -94,7 +94,7 @@ def elastic_band(
     end: Point,
     *,
     exact: ScalarLoss | None = None,
-    vectorize: Vectorize = "vmap",
+    vectorize: Vectorize = "auto",
     middle: Point | None = None,
     progress: Progress | None = None,
     **settings: Unpack[Band],
@@ -106,7 +106,7 @@ def elastic_band(
             kinks, give a smoothed one.
         start, end: the fixed ends, best minima of the loss.
         exact: the loss that barriers are read off; `loss` by default.
-        vectorize: how both take many points: "vmap", "batched" or "loop" (:mod:`landscape_tools.evaluating`).
+        vectorize: how both take many points: "auto", "vmap", "batched" or "loop" (:mod:`landscape_tools.evaluating`).
         middle: bend the first guess through this point; straight by default.
         progress: called with (iterations taken, iterations in all).
         settings: of :class:`Band`.

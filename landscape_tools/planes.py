@@ -129,10 +129,10 @@ def sample_product(
 
 
 def _stages(inner: Inner, outer: Outer, vectorize: Vectorize) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Both stages for many points: parameters (m, ...) -> features (m, ...); these and parameters (n, ...) -> values (n, m)."""
+    """Both stages for many points, "auto" being "vmap" here: parameters (m, ...) -> features (m, ...); these and parameters (n, ...) -> values (n, m)."""
     if vectorize == "batched":
         return inner, outer
-    if vectorize == "vmap":
+    if vectorize in ("auto", "vmap"):
         return mapped(inner), mapped(torch.func.vmap(outer, in_dims=(0, None)), in_dims=(None, 0))
 
     def rows(points: dict[str, Tensor]) -> list[dict[str, Tensor]]:

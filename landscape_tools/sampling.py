@@ -20,13 +20,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, many
+from landscape_tools.evaluating import Loss, NotMappable, Vectorize, allowed_threads, filled, many
 from landscape_tools.points import Point
 
 Progress = Callable[[int, int], None]
 Values = np.ndarray[Any, Any]
 CHUNK_LIMIT = 64
 """Most points per pass: beyond this a pass leaves the cache and becomes slower."""
+TRIAL_PASSES = 5
+"""Passes that a sampling must have for a trial of two to be worth it."""
+TRIAL_POINTS = 16
+"""Most points of the mapped pass of that trial."""
 SAVE_EVERY = 5.0
 """Seconds between two saves of an unfinished sampling."""
 
@@ -35,7 +39,7 @@ class Sampling(TypedDict, total=False):
     """Options of every function that samples a loss, given as keywords.
 
     Attributes:
-        vectorize: "vmap", "batched" or "loop" (:mod:`landscape_tools.evaluating`). A batched loss gets parameters that no direction
+        vectorize: "auto", "vmap", "batched" or "loop" (:mod:`landscape_tools.evaluating`). A batched loss gets parameters that no direction
             moves without the leading axis.
         chunk: points per pass (:func:`sample_product`: values of y); None fits `memory`, at most `CHUNK_LIMIT`.
         memory: bytes that the parameters of all passes at work may take.
@@ -53,7 +57,7 @@ class Sampling(TypedDict, total=False):
     progress: Progress | None
 
 
-SAMPLING: Sampling = {"vectorize": "vmap", "chunk": None, "memory": 256 * 2**20, "threads": 1, "store": None, "progress": None}
+SAMPLING: Sampling = {"vectorize": "auto", "chunk": None, "memory": 256 * 2**20, "threads": 1, "store": None, "progress": None}
 
 
 def sample_points(
@@ -78,13 +82,31 @@ def sample_points(
     _check(origin, directions, coordinates)
     how = filled(SAMPLING, options)
     threads = allowed_threads(loss, how["threads"])
-    evaluate = _evaluator(loss, origin, directions, how["vectorize"])
     size = how["chunk"] or _fitting_chunk(directions, how["memory"], threads)
+    vectorize = how["vectorize"]
+    if vectorize == "auto" and len(coordinates) >= TRIAL_PASSES * size:
+        vectorize = _faster(loss, origin, directions, coordinates[: min(size, TRIAL_POINTS)])
+    evaluate = _evaluator(loss, origin, directions, vectorize)
     pieces = [(at, coordinates[at : at + size]) for at in range(0, len(coordinates), size)]
     sizes = [len(piece) for _, piece in pieces]
     mark = fingerprint([origin, *directions, {"coordinates": coordinates}], size)
     parts = run_passes(lambda k: evaluate(pieces[k][1]), sizes, mark, threads=threads, store=how["store"], progress=how["progress"])
     return {name: clean(np.concatenate([part[name] for part in parts])) for name in parts[0]}
+
+
+def _faster(loss: Loss, origin: Point, directions: Sequence[Point], points: Tensor) -> Vectorize:
+    """The faster of a mapped pass and a loop, by a pass of these points and a loop over two, each after one to warm up."""
+    took = {}
+    for vectorize, trial in (("loop", points[:2]), ("vmap", points)):
+        evaluate = _evaluator(loss, origin, directions, vectorize)  # type: ignore[arg-type]
+        try:
+            evaluate(trial)
+        except NotMappable:
+            return "loop"
+        began = time.perf_counter()
+        evaluate(trial)
+        took[vectorize] = (time.perf_counter() - began) / len(trial)
+    return "loop" if took["loop"] < took["vmap"] else "vmap"
 
 
 def clean(values: Values) -> Values:

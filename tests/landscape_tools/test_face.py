@@ -6,6 +6,7 @@ import copy
 import inspect
 import pickle
 import pkgutil
+import time
 import warnings
 from importlib import import_module
 from typing import Any
@@ -19,7 +20,7 @@ from torch.func import functional_call
 import landscape_tools as lt
 
 AXIS = torch.linspace(-1, 1, 12)
-INTERNAL = {"as_composite", "many", "mapped", "values_and_gradients", "allowed_threads", "filled", "straight", "resampled", "summarise", "polish"} | {
+INTERNAL = {"as_composite", "many", "mapped", "values_and_gradients", "allowed_threads", "NotMappable", "filled", "straight", "resampled", "summarise", "polish"} | {
     "clean", "run_passes", "fingerprint"
 }  # fmt: skip
 
@@ -67,8 +68,8 @@ def test_a_module_is_a_loss_in_one_line_and_never_touched(network: nn.Module, da
 def test_threads_do_not_change_a_module_loss(network: nn.Module, data: tuple[Tensor, Tensor], chunk: int) -> None:
     loss = lt.module_loss(network, nn.functional.cross_entropy, *data)
     axes = loss.point, *lt.random_axes(loss.point), AXIS, AXIS
-    one = lt.sample_plane(loss, *axes, chunk=chunk)
-    two = lt.sample_plane(loss, *axes, chunk=chunk, threads=4)
+    one = lt.sample_plane(loss, *axes, chunk=chunk, vectorize="vmap")
+    two = lt.sample_plane(loss, *axes, chunk=chunk, threads=4, vectorize="vmap")
     assert np.array_equal(one["loss"], two["loss"])
     assert network(data[0]).shape == (16, 3)
 
@@ -155,7 +156,8 @@ def unmappable(point: dict[str, Tensor]) -> Tensor:
 def test_losses_that_cannot_be_mapped_are_called_one_by_one() -> None:
     ends = start(), {name: -value for name, value in start().items()}
     with pytest.raises(ValueError, match="vectorize='loop'"):
-        lt.sample_line(unmappable, *ends, points=4)
+        lt.sample_line(unmappable, *ends, points=4, vectorize="vmap")
+    assert lt.elastic_band(unmappable, *ends, images=4, iterations=2).losses.shape == (4,)  # without a word, one by one
     line = lt.sample_line(unmappable, *ends, points=4, vectorize="loop")
     assert line["loss"].values.tolist() == pytest.approx(
         [float(unmappable({n: (1 - t) * ends[0][n] + t * ends[1][n] for n in ends[0]})) for t in line["t"].values]
@@ -178,7 +180,32 @@ def test_wrong_values_are_refused() -> None:
         lt.sample_line(lambda p: p["y"], *ends)
     with pytest.raises(ValueError, match="one scalar per point"):  # forgets the leading axis
         lt.sample_line(bowl, *ends, vectorize="batched")
-    with pytest.raises(ValueError, match="choose vmap, batched or loop"):
+    with pytest.raises(ValueError, match="choose auto, vmap, batched or loop"):
         lt.sample_line(bowl, *ends, vectorize="fast")
     with pytest.raises(ValueError, match="a path needs one scalar"):
         lt.elastic_band(lambda p: {"a": bowl(p), "b": bowl(p)}, *ends)  # type: ignore[arg-type,return-value]
+
+
+def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loss that takes long when mapped, and one that takes long one by one."""
+    calls: dict[str, int] = {"mapped": 0, "single": 0}
+
+    def loss(point: dict[str, Tensor]) -> Tensor:
+        kind = "mapped" if torch._C._functorch.is_batchedtensor(point["x"]) else "single"
+        calls[kind] += 1
+        time.sleep(slow[kind])
+        return bowl(point)
+
+    ends = start(), {name: -value for name, value in start().items()}
+    coordinates, direction = torch.linspace(0, 1, 40).unsqueeze(1), lt.difference(ends[1], ends[0])
+    slow: dict[str, float] = {}
+    found = {}
+    for way, mapped, single in (("loop", 0.03, 0.0), ("vmap", 0.0, 0.005)):
+        slow.update(mapped=mapped, single=single)
+        calls.update(mapped=0, single=0)
+        found[way] = lt.sample_points(loss, ends[0], [direction], coordinates, chunk=8)["loss"]
+        assert (calls["mapped"], calls["single"]) == ((2, 4 + 40) if way == "loop" else (2 + 5, 4))
+    assert np.allclose(found["loop"], found["vmap"])
+    calls.update(mapped=0, single=0)
+    lt.sample_points(loss, ends[0], [direction], coordinates[:16], chunk=8)  # too few for a trial
+    assert (calls["mapped"], calls["single"]) == (2, 0)

@@ -88,12 +88,12 @@ def test_an_interrupted_surface_resumes_and_equals_the_whole(tmp_path: Path, mon
 
     axes = (point(0), point(1), point(2), X, X)
     with pytest.raises(KeyboardInterrupt):
-        sample_plane(failing, *axes, chunk=5, store=store)
+        sample_plane(failing, *axes, chunk=5, vectorize="vmap", store=store)
     assert store.exists()
     calls = 100
-    resumed = sample_plane(failing, *axes, chunk=5, store=store)
+    resumed = sample_plane(failing, *axes, chunk=5, vectorize="vmap", store=store)
     assert calls == 100 + 2  # three of the five passes were kept
-    assert resumed.equals(sample_plane(loss, *axes, chunk=5))
+    assert resumed.equals(sample_plane(loss, *axes, chunk=5, vectorize="vmap"))
     assert not store.exists()
 
 
