@@ -29,8 +29,8 @@ CHUNK_LIMIT = 64
 """Most points per pass: beyond this a pass leaves the cache and becomes slower."""
 TRIAL_PASSES = 5
 """Passes that a sampling must have for a trial of two to be worth it."""
-TRIAL_POINTS = 16
-"""Most points of the mapped pass of that trial."""
+AUTO_CHUNK = 16
+"""Most points per pass where the way is found by a trial: large modules leave the cache with more."""
 SAVE_EVERY = 5.0
 """Seconds between two saves of an unfinished sampling."""
 
@@ -84,8 +84,10 @@ def sample_points(
     threads = allowed_threads(loss, how["threads"])
     size = how["chunk"] or _fitting_chunk(directions, how["memory"], threads)
     vectorize = how["vectorize"]
-    if vectorize == "auto" and len(coordinates) >= TRIAL_PASSES * size:
-        vectorize = _faster(loss, origin, directions, coordinates[: min(size, TRIAL_POINTS)])
+    if vectorize == "auto":  # the pass that the trial tries, so that what it finds holds for the rest
+        size = how["chunk"] or min(size, AUTO_CHUNK)
+        if len(coordinates) >= TRIAL_PASSES * size:
+            vectorize = _faster(loss, origin, directions, coordinates[:size])
     evaluate = _evaluator(loss, origin, directions, vectorize)
     pieces = [(at, coordinates[at : at + size]) for at in range(0, len(coordinates), size)]
     sizes = [len(piece) for _, piece in pieces]
