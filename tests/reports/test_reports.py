@@ -42,6 +42,13 @@ def test_landscape_report(tmp_path: Path) -> None:
         with Image.open(picture) as image:
             assert image.width > 600
     results = json.loads((tmp_path / "results.json").read_text())
+    short = text.partition("\n| |")[0]  # the summary says what the figures below it say, and that they were cut short
+    assert f"total loss {results['failed_terms']['total']:.3g}" in short
+    assert f"climbs {results['paths']['frozen']['barrier']:.3g} with the dynamics frozen" in short
+    assert "What it is" not in short  # no certificate was made
+    assert "`--quick`" in short
+    for verdict in {claim["verdict"] for claim in results["claims"]}:
+        assert f"{verdict} {sum(claim['verdict'] == verdict for claim in results['claims'])}" in short
     pair = load_subject(FAILED, BASE)
     own = {
         end: evaluate(pair.task, params, inverse=pair.inverse, settings=LossSettings()).terms
