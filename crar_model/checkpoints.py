@@ -52,7 +52,7 @@ class Checkpoint:
     @property
     def walls(self) -> str:
         """The layout that the model was trained in, as a drawing; "" for the maze's own."""
-        return str(self.info.get("settings", {}).get("walls", ""))
+        return _walls_of(self.info)
 
     @property
     def agent(self) -> Agent:
@@ -96,6 +96,12 @@ class Checkpoint:
             hasher.update(name.encode())
             hasher.update(self.parameters[name].detach().cpu().contiguous().numpy().tobytes())
         return hasher.hexdigest()[:12]
+
+
+def _walls_of(info: object) -> str:
+    """The layout that a checkpoint's plain data name; "" for none, and for data of another form."""
+    settings = info.get("settings") if isinstance(info, dict) else None
+    return str(settings.get("walls", "")) if isinstance(settings, dict) else ""
 
 
 def save_checkpoint(path: str | PathLike[str], checkpoint: Checkpoint) -> None:
@@ -166,8 +172,12 @@ def load_checkpoint(path: str | PathLike[str], *, maze: str | None = None, flag:
                 f"{path}: the checkpoint does not say which maze it belongs to; add {flag} NAME or {flag} NAME-inverse, NAME one of {', '.join(TASKS)}"
             )
         raise UserError(f"{path}: the checkpoint lacks {', '.join(missing)}; write it again with this program")
-    walls = str(content.get("info", {}).get("settings", {}).get("walls", ""))
-    shapes = task_named(content["maze"], what=f"{path}: unknown maze").with_walls(walls).agent().shapes()
+    task = task_named(content["maze"], what=f"{path}: unknown maze")
+    try:
+        task = task.with_walls(_walls_of(content.get("info")))
+    except UserError as error:
+        raise UserError(f"{path}: its layout is damaged ({error}); write the checkpoint again") from error
+    shapes = task.agent().shapes()
     parameters = content["parameters"]
     if not isinstance(parameters, dict) or not all(isinstance(v, torch.Tensor) for v in parameters.values()):
         raise UserError(f"{path}: `parameters` is not a table of tensors; write the checkpoint again")

@@ -123,3 +123,17 @@ def test_the_random_mazes_take_no_walls() -> None:
         task_named("random").with_walls(THREE_ROOMS)
     with pytest.raises(UserError, match="holds 'x'"):
         task_named("simple").with_walls("###\n#x#\n###")
+
+
+def test_a_damaged_layout_names_its_file(base_run: Path, tmp_path: Path) -> None:
+    content = torch.load(base_run / "member-0.pt", weights_only=True)
+    for info, message in (
+        ({"settings": {"walls": "###\n#x#\n###"}}, r"bad\.pt: its layout is damaged"),
+        ({"settings": {"walls": THREE_ROOMS}}, r"bad\.pt"),
+    ):
+        torch.save(content | {"info": info}, tmp_path / "bad.pt")
+        with pytest.raises(UserError, match=message):
+            load_checkpoint(tmp_path / "bad.pt")
+    for info in ({}, {"settings": None}):
+        torch.save(content | {"info": info}, tmp_path / "plain.pt")
+        assert load_checkpoint(tmp_path / "plain.pt").walls == ""
