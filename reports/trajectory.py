@@ -65,7 +65,7 @@ def write_trajectory(run: Path, folder: Path, *, member: int = 0, resolution: in
     updates = [int(file.stem) for file in files]
     data = data.assign_coords(snapshot=updates).assign_attrs(member=member, digest=model.digest, command=command, frozen=",".join(still))
     save_netcdf(data, folder / "trajectory.nc")
-    name = save_figure(trajectory_figure(data), folder / "trajectory", image).name
+    name = save_figure(trajectory_figure(data, updates, f"member {member} of {run.name}"), folder / "trajectory", image).name
     return render(
         "trajectory.md",
         folder / "report.md",
