@@ -72,6 +72,11 @@ class Agent(ABC):
         """A block of the dynamics on abstract states (*members, rows, d) and, but for `value`, one-hot actions
         (*members, rows, A): -> (*members, rows, outputs)."""
 
+    @property
+    def dense_widths(self) -> dict[str, tuple[int, ...]] | None:
+        """Widths of every block's layers, input first, where all networks are dense; None elsewhere."""
+        return None
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every parameter of one model."""
         return {name: tuple(value.shape) for name, value in self.init(np.random.default_rng(0)).items()}
@@ -122,11 +127,15 @@ class DenseAgent(Agent):
         """All: there is no pooling."""
         return (True,) * (len(self.encoder) - 1)
 
+    @property
+    def dense_widths(self) -> dict[str, tuple[int, ...]]:
+        """Widths of every block's layers, input first."""
+        return dict(zip(BLOCKS, (self.encoder, self.transition_net, self.reward_net, self.reward_net, self.value_net), strict=True))
+
     def init(self, rng: np.random.Generator) -> Params:
         """Glorot-uniform parameters of all five blocks for one model, float32."""
-        sizes = (self.encoder, self.transition_net, self.reward_net, self.reward_net, self.value_net)
         params: Params = {}
-        for block, widths in zip(BLOCKS, sizes, strict=True):
+        for block, widths in self.dense_widths.items():
             params |= glorot_dense(block, widths, rng)
         return params
 

@@ -124,6 +124,10 @@ class TrainSettings:
     log_interval: int = option(500, "updates between rows of losses.csv", low=1, group="Run")
     checkpoint_interval: int = option(5_000, "updates between checkpoints", low=1, group="Run")
     snapshots: bool = option(False, "keep every member's parameters at every checkpoint, for `crar trajectory`", group="Run")
+    engine: str = option(
+        "compiled", "compiled (CPU, dense networks: updates in compiled code) or reference (the plain path)", choices=("compiled", "reference"),
+        group="Run",
+    )  # fmt: skip
     device: str = option("cpu", "torch device: cpu, cuda, cuda:1 ...", group="Run")
     workers: int = option(0, "processes that share the members, one thread each; 0 chooses (1 on a GPU)", low=0, group="Run")
     loss: LossSettings = field(default_factory=LossSettings)

@@ -10,13 +10,18 @@ from crar_model.nets.dense import dense, fast_tanh
 from crar_model.nets.layers import Conv, Layers, Linear, glorot_conv, glorot_dense
 from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step
 from crar_model.nets.tiles import encode_tiles
+from crar_model.nets.updates import MemberState, Observed, Transitions, UpdateTables, update_members
 
 __all__ = [
     "Conv",
     "Layers",
     "Linear",
+    "MemberState",
+    "Observed",
     "RMSpropSettings",
     "TileIndex",
+    "Transitions",
+    "UpdateTables",
     "convolve",
     "dense",
     "encode_tiles",
@@ -25,4 +30,5 @@ __all__ = [
     "glorot_dense",
     "index_tiles",
     "rmsprop_step",
+    "update_members",
 ]

@@ -113,12 +113,12 @@ def _step_cpu(
     sizes = np.array([grad.numel() // members for grad in dense], dtype=np.int64)
     rmsprop_kernel(
         addresses, sizes, learning_rate.detach().contiguous().numpy(), alive.numpy(), np.float32(settings.decay),
-        np.float32(settings.epsilon), np.float32(settings.clip_norm), settings.per_tensor, _safe_rate(settings),
+        np.float32(settings.epsilon), np.float32(settings.clip_norm), settings.per_tensor, safe_rate(settings),
     )  # fmt: skip
 
 
 @lru_cache(maxsize=64)
-def _safe_rate(settings: RMSpropSettings) -> float:
+def safe_rate(settings: RMSpropSettings) -> float:
     """Learning rate below which no step of finite numbers gives others, unless the squared gradient is beyond 2^126.
 
     |step| <= rate |g| / max(sqrt((1 - rho) g^2), eps): at most rate / sqrt(1 - rho) while g^2 is a normal number, |g| >= 1e-15, and at most

@@ -19,6 +19,7 @@ from crar_model.batches import Batch
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.mazes.tiles import SIZE, negated
 from crar_model.mazes.walks import Walk, gather_states, gather_walk, load_walk, observed
+from crar_model.nets import Transitions
 from crar_model.params import Params, select
 from crar_model.settings import TrainSettings
 from crar_model.streams import Stream
@@ -29,6 +30,10 @@ DRAWS = 1_000
 
 class Data(Protocol):
     """What a trainer asks of its data."""
+
+    @property
+    def listed(self) -> TableData | None:
+        """Itself where the states of the maze can be listed, so that updates can run in compiled code; None elsewhere."""
 
     def batch(self, update: int) -> Batch:
         """One batch per member."""
@@ -72,23 +77,36 @@ class TableData:
         self.no_reward = torch.zeros(len(seeds), settings.batch_size, device=device)
         self.draws = _Draws(seeds, settings.data_size, settings.batch_size)
         self.drawn: tuple[int, dict[str, Tensor]] = (-1, {})
+        self.values = torch.zeros(0)
         self.bootstrap: Tensor | None = None
         self.anchors: Tensor | None = None
         if bases:  # (members, states, d): what each base's encoder says of the paired observation in the base's maze
             others = maze.observations(inverse=not settings.inverse)
             self.anchors = torch.stack([agent.encode(base, others) for base in bases]).to(device)
 
-    def new_target(self, target: Params) -> None:
-        """Compute the discounted values of all states by the target copy, which stay the same until its next refresh;
-        with double Q they depend on the online network and the loss computes them."""
-        if not self.settings.loss.double_q:
-            with torch.no_grad():
-                values = self.agent.value(target, self.agent.encode(target, self.observations))
-                self.bootstrap = self.settings.loss.discount * values.amax(-1)  # (members, rows)
+    @property
+    def listed(self) -> TableData:
+        """Itself."""
+        return self
 
-    def batch(self, update: int) -> Batch:
-        """One batch per member."""
+    def new_target(self, target: Params) -> None:
+        """Compute the values of all states by the target copy, which stay the same until its next refresh, and what they are worth one
+        step before; with double Q that depends on the online network and the loss computes it."""
+        with torch.no_grad():
+            self.values = self.agent.value(target, self.agent.encode(target, self.observations))  # (members, rows, A)
+        if not self.settings.loss.double_q:
+            self.bootstrap = self.settings.loss.discount * self.values.amax(-1)  # (members, rows)
+
+    def batches(self, update: int, count: int) -> Transitions:
+        """Transitions of at most `count` updates from `update` on, as many as are drawn together."""
         block, row = divmod(update, DRAWS)
+        drawn = {name: values[row : row + count] for name, values in self._drawn(block).items()}
+        reward = torch.zeros(()).expand(drawn["terminated"].shape)
+        return Transitions(
+            drawn["state"], drawn["next_state"], drawn["action"], reward, drawn["terminated"], self.values, self.anchors
+        )  # fmt: skip
+
+    def _drawn(self, block: int) -> dict[str, Tensor]:
         if self.drawn[0] != block:
             picks, shape = self.draws.block(block), (-1, DRAWS, self.settings.batch_size)
             drawn = {
@@ -96,7 +114,12 @@ class TableData:
             }
             drawn["onehot"] = self.agent.one_hot(drawn["action"], torch.float32)
             self.drawn = (block, drawn)
-        picked = {name: values[row] for name, values in self.drawn[1].items()}
+        return self.drawn[1]
+
+    def batch(self, update: int) -> Batch:
+        """One batch per member."""
+        block, row = divmod(update, DRAWS)
+        picked = {name: values[row] for name, values in self._drawn(block).items()}
         next_state = None
         if self.bootstrap is not None:
             next_state = (1 - picked["terminated"]) * self.bootstrap.gather(1, picked["next_state"])
@@ -143,6 +166,11 @@ class TileData:
         if bases:
             encoders = [select(base, ("encoder",)) for base in bases]
             self.bases = {name: torch.stack([e[name] for e in encoders]).to(device) for name in encoders[0]}
+
+    @property
+    def listed(self) -> None:
+        """The states are too many to list."""
+        return None
 
     def new_target(self, target: Params) -> None:
         """Nothing to note: the observations are too many to keep their values."""

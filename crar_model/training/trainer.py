@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from crar_model.losses import loss_terms, total
 from crar_model.nets import RMSpropSettings
 from crar_model.params import Params, block_of, select
 from crar_model.settings import TrainSettings
+from crar_model.training.engine import CompiledUpdates
 from crar_model.training.members import Plan, start_parameters
 from crar_model.training.update_rules import Rule, apply_update, empty_optimizer_state, plan_steps, touched
 
@@ -68,6 +70,10 @@ class Trainer:
         self.data = self.task.data(settings, [member.seed for member in plan.members], self.device, bases)
         self.evaluation = self.task.batch(inverse=settings.inverse, dtype=torch.float32).to(self.device, torch.float32)
         self.data.new_target(self.target)
+        self.engine: CompiledUpdates | None = None
+        self.listed = self.data.listed if settings.engine == "compiled" and self.device.type == "cpu" and self.agent.dense_widths else None
+        if self.listed is not None:
+            self.engine = CompiledUpdates(self.agent, self.params, self.trained, self.listed.observations)
         self.tail: dict[str, Any] = {}
 
     def _target_copy(self) -> Params:
@@ -75,15 +81,34 @@ class Trainer:
 
     def one_update(self) -> None:
         """One update of every member, without a host sync."""
-        settings = self.settings
-        if self.update % settings.target_interval == 0:
+        self.take_updates(1)
+
+    def take_updates(self, most: int) -> None:
+        """Up to `most` updates of every member, without a host sync between them: one, or in compiled code as many as share a target copy, a
+        rule and a draw of batches."""
+        settings, now = self.settings, self.update
+        if now % settings.target_interval == 0:
             self._refresh_target()
-        decay = settings.learning_rate_decay ** (self.update // settings.decay_interval)
-        apply_update(
-            self.agent, self.params, self.target, self.optimizer_state, self.data.batch(self.update),
-            self.early_rule if self.update < settings.structure_delay else self.rule, self.rates * decay, self.alive,
-        )  # fmt: skip
-        self.update += 1
+        rule, until = self.rule, now + most
+        if now < settings.structure_delay:
+            rule, until = self.early_rule, min(until, settings.structure_delay)
+        if self.engine is None or self.listed is None:
+            apply_update(
+                self.agent, self.params, self.target, self.optimizer_state, self.data.batch(now), rule, self._rates(now, 1)[0], self.alive
+            )
+            self.update += 1
+            return
+        until = min(until, (now // settings.target_interval + 1) * settings.target_interval)
+        batches = self.listed.batches(now, until - now)
+        count = len(batches.state)
+        self.engine.run(rule, self.optimizer_state, batches, self._rates(now, count), self.alive)
+        self.update += count
+
+    def _rates(self, first: int, count: int) -> Tensor:
+        """(updates, members) learning rates."""
+        settings = self.settings
+        decays = [settings.learning_rate_decay ** (update // settings.decay_interval) for update in range(first, first + count)]
+        return torch.stack([self.rates * decay for decay in decays])
 
     def _refresh_target(self) -> None:
         for name, value in self.target.items():
@@ -92,10 +117,11 @@ class Trainer:
 
     def advance(self, updates: int) -> None:
         """Take up to `updates` further updates, logging on the way, never beyond the settings' number."""
-        for _ in range(min(updates, self.settings.updates - self.update)):
-            if self.update % self.settings.log_interval == 0:
+        interval, end = self.settings.log_interval, min(self.update + updates, self.settings.updates)
+        while self.update < end:
+            if self.update % interval == 0:
                 self.record()
-            self.one_update()
+            self.take_updates(min(end, (self.update // interval + 1) * interval) - self.update)
         if self.finished:
             if self.update % self.settings.log_interval and not self.tail:
                 self.tail = self._best_state() | {"update": self.update, "diverged_at": list(self.diverged_at)}

@@ -1,0 +1,193 @@
+"""Updates of members of a dense agent in compiled code: what is checked before an address is passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crar_model.nets._blas import address, addresses
+from crar_model.nets._panel import ROWS
+from crar_model.nets._update import update_kernel
+from crar_model.nets.layers import Linear, parameter_shapes
+from crar_model.nets.rmsprop import RMSpropSettings, safe_rate
+from crar_model.params import BLOCKS, Params
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Observations of all states as a shared one and what each has of its own: obs[s] = scale[s] shared + a few entries. In a maze that is
+    the wall pattern and the agent's cell, so the first layer takes one column a state instead of a product.
+
+    Attributes:
+        rows: number of observations.
+        shared: (pixels,) what most of them show.
+        scale: (rows up to whole panels,) 1, or 0 where little of it is seen.
+        row, column, value: (entries,) what the rest is.
+    """
+
+    rows: int
+    shared: np.ndarray[Any, Any]
+    scale: np.ndarray[Any, Any]
+    row: np.ndarray[Any, Any]
+    column: np.ndarray[Any, Any]
+    value: np.ndarray[Any, Any]
+
+    @classmethod
+    def of(cls, observations: np.ndarray[Any, Any]) -> Observed:
+        """Take (rows, pixels) apart, float32."""
+        rows, pixels = observations.shape
+        shared = np.empty(pixels, dtype=np.float32)
+        for pixel in range(pixels):
+            found, counts = np.unique(observations[:, pixel], return_counts=True)
+            shared[pixel] = found[counts.argmax()]
+        own = (observations != shared).sum(1) <= (observations != 0).sum(1)
+        scale = np.zeros(-(-rows // ROWS) * ROWS, dtype=np.float32)
+        scale[:rows] = own
+        rest = observations - own[:, None] * shared
+        row, column = rest.nonzero()
+        return cls(rows, shared, scale, row.astype(np.int64), column.astype(np.int64), rest[row, column].astype(np.float32))
+
+
+@dataclass(frozen=True)
+class UpdateTables:
+    """What an update consists of.
+
+    Attributes:
+        names: parameters, block by block, weight and bias of each layer in turn.
+        blocks: widths of every block's layers, input first.
+        trained: for each block whether it trains.
+        step_weights: (steps, 8) weight of the terms that a step descends: transition, reward, discount, ball, random_pairs, consecutive,
+            value, pairing.
+        step_slots, step_rates, step_names: each step's running averages, share of the rate, and names of what it changes.
+        scalars: discount factor, squared ball radius, upper clip of `ball`, lower and upper clip and scale of the pairwise terms, share of
+            the value term, 1 for double Q.
+        optimiser: RMSprop's settings.
+    """
+
+    names: tuple[str, ...]
+    blocks: Mapping[str, tuple[int, ...]]
+    trained: tuple[bool, ...]
+    step_weights: np.ndarray[Any, Any]
+    step_slots: tuple[str, ...]
+    step_rates: np.ndarray[Any, Any]
+    step_names: tuple[frozenset[str], ...]
+    scalars: np.ndarray[Any, Any]
+    optimiser: RMSpropSettings
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """What a run of updates learns from.
+
+    Attributes:
+        state, next_state, action, reward, terminated: (updates, members, batch); rows of s and s', actions, rewards, ends.
+        values: (members, rows, A) values of every state by the target copy.
+        anchors: (members, rows, d) wanted abstract states, for the `pairing` term.
+    """
+
+    state: Tensor
+    next_state: Tensor
+    action: Tensor
+    reward: Tensor
+    terminated: Tensor
+    values: Tensor
+    anchors: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class MemberState:
+    """What updates change.
+
+    Attributes:
+        params: (members, ...) parameters, contiguous float32 on the CPU.
+        squares: running averages of each slot by name, like the parameters.
+        alive: (members,) bool, False for a member to leave alone.
+        room: (numbers of one member's parameters,) float32, overwritten.
+    """
+
+    params: Params
+    squares: Mapping[str, Params]
+    alive: Tensor
+    room: Tensor
+
+
+def update_members(tables: UpdateTables, observed: Observed, state: MemberState, batches: Transitions, rates: Tensor) -> None:
+    """Take several updates of every living member, in place.
+
+    Args:
+        tables: what an update consists of.
+        observed: what the encoder reads.
+        state: the members.
+        batches: what they learn from; its rows count `observed`.
+        rates: (updates, members) float32 learning rates; NaN leaves the gradient of a lone member in the room instead of taking a step.
+
+    Raises:
+        TypeError, ValueError: for what does not fit; the message names it.
+    """
+    params, squares, alive, room = state.params, state.squares, state.alive, state.room
+    values, anchors = batches.values, batches.anchors
+    members = len(alive)
+    widths = [tables.blocks[block] for block in BLOCKS]
+    wanted = [shape for block in widths for shape in parameter_shapes(tuple(map(Linear, block[1:])), block[0], 1)]
+    if len(wanted) != len(tables.names):
+        raise ValueError(f"{len(tables.names)} parameters for layers that have {len(wanted)}; give weight and bias of each")
+    given = [params[name] for name in tables.names]
+    for name, tensor, shape in zip(tables.names, given, wanted, strict=True):
+        if tensor.shape != (members, *shape):
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}; wanted is {(members, *shape)}")
+    sizes = np.array([tensor[0].numel() for tensor in given], dtype=np.int64)
+    square_at = np.zeros((len(tables.step_slots), len(given)), dtype=np.int64)
+    takes = np.zeros(square_at.shape, dtype=np.bool_)
+    for step, (slot, names) in enumerate(zip(tables.step_slots, tables.step_names, strict=True)):
+        for index, name in enumerate(tables.names):
+            if name in names:
+                square = squares[slot][name]
+                if square.shape != given[index].shape:
+                    raise ValueError(f"the average of {name} has shape {tuple(square.shape)}; wanted is {tuple(given[index].shape)}")
+                square_at[step, index], takes[step, index] = address(square), True
+    updates, _, batch = shape = batches.state.shape
+    d, actions = widths[0][-1], widths[4][-1]
+    for name, tensor, size in (
+        ("next_state", batches.next_state, shape), ("action", batches.action, shape), ("reward", batches.reward, shape),
+        ("terminated", batches.terminated, shape), ("rates", rates, (updates, members)), ("room", room, (int(sizes.sum()),)),
+        ("values", values, (members, observed.rows, actions)), ("state", batches.state, (updates, members, batch)),
+    ):  # fmt: skip
+        if tuple(tensor.shape) != tuple(size):
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}; wanted is {tuple(size)}")
+    if anchors is None:
+        anchors = torch.zeros(members, 0, d)
+    if tables.step_weights[:, -1].any() and (anchors.shape[::2] != (members, d) or anchors.shape[1] <= int(batches.state.max())):
+        raise ValueError(f"anchors have shape {tuple(anchors.shape)}; wanted is {(members, observed.rows, d)}")
+    if widths[0][0] != len(observed.shared):
+        raise ValueError(f"observations have {len(observed.shared)} numbers and the encoder reads {widths[0][0]}")
+    rows = torch.stack((batches.state, batches.next_state))
+    if rows.numel() and not 0 <= int(rows.min()) <= int(rows.max()) < observed.rows:
+        raise ValueError(f"the batch names rows from {int(rows.min())} to {int(rows.max())}; there are {observed.rows}")
+    if batches.action.numel() and not 0 <= int(batches.action.min()) <= int(batches.action.max()) < actions:
+        raise ValueError(f"the batch has actions beyond the {actions} known")
+    if alive.dtype is not torch.bool or not alive.is_contiguous():
+        raise TypeError("alive is no contiguous tensor of torch.bool")
+    start = np.cumsum([0, *(2 * (len(block) - 1) for block in widths)])[:-1]
+    grad_at = address(room) + 4 * np.concatenate(([0], np.cumsum(sizes)[:-1]))
+    optimiser = tables.optimiser
+    update_kernel(
+        addresses(given), grad_at, square_at, sizes, start, np.concatenate(widths), np.cumsum([0, *map(len, widths)]),
+        np.array(tables.trained), tables.step_weights, np.arange(len(takes)), tables.step_rates, takes, _floats(rates), alive.numpy(),
+        np.array([optimiser.decay, optimiser.epsilon, optimiser.clip_norm], dtype=np.float32), optimiser.per_tensor, safe_rate(optimiser),
+        tables.scalars, observed.rows, observed.shared, observed.scale, observed.row, observed.column, observed.value,
+        _integers(batches.state), _integers(batches.next_state), _integers(batches.action), _floats(batches.reward),
+        _floats(batches.terminated), _floats(values), _floats(anchors),
+    )  # fmt: skip
+
+
+def _floats(tensor: Tensor) -> np.ndarray[Any, Any]:
+    return tensor.detach().to(torch.float32).contiguous().numpy()
+
+
+def _integers(tensor: Tensor) -> np.ndarray[Any, Any]:
+    return tensor.to(torch.int64).contiguous().numpy()

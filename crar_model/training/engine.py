@@ -1,0 +1,99 @@
+"""Updates of the dense agent in compiled code: the tables that `nets.update_members` runs from.
+
+What an update is, is said in `update_rules` and `losses`; here it is only written down as numbers. `--engine reference` does without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crar_model.agents import Agent
+from crar_model.losses import FOLLOWED
+from crar_model.nets import MemberState, Observed, Transitions, UpdateTables, update_members
+from crar_model.params import BLOCKS, Params, block_of
+from crar_model.settings import LossSettings
+from crar_model.training.update_rules import OptimizerState, Rule
+
+_COLUMNS = {term: column for column, term in enumerate((*FOLLOWED, "pairing"))}
+
+
+class CompiledUpdates:
+    """Several updates per call for members whose networks are dense and whose observations can be listed.
+
+    Args:
+        agent: gives the widths of the networks.
+        params: (members, ...) float32 on the CPU, changed by :meth:`run`.
+        trained: names of those that train.
+        observations: (rows, 1, height, width) of every state.
+    """
+
+    def __init__(self, agent: Agent, params: Params, trained: Sequence[str], observations: Tensor) -> None:
+        assert agent.dense_widths is not None
+        self.agent, self.params = agent, params
+        self.names = [name for block in BLOCKS for name in params if block_of(name) == block]
+        self.trained = frozenset(trained)
+        self.observed = Observed.of(observations.flatten(1).numpy())
+        self.room = torch.zeros(sum(params[name][0].numel() for name in self.names))
+        self.tables: dict[Rule, UpdateTables] = {}
+
+    def run(self, rule: Rule, squares: OptimizerState, batches: Transitions, rates: Tensor, alive: Tensor) -> None:
+        """Take an update for every row of `rates`.
+
+        Args:
+            rule: what an update consists of.
+            squares: running averages of every slot, changed.
+            batches: (updates, members, batch) transitions.
+            rates: (updates, members) float32 learning rates.
+            alive: (members,) bool, set False for a member whose step is not finite, from then on left alone.
+        """
+        if rule not in self.tables:
+            self.tables[rule] = self._tables(rule)
+        update_members(self.tables[rule], self.observed, MemberState(self.params, squares, alive, self.room), batches, rates)
+
+    def gradients(self, rule: Rule, batches: Transitions) -> Params:
+        """Gradient of the first step of a rule for a lone member on the first batch; nothing is changed.
+
+        Returns:
+            name -> gradient of the trained parameters, without the member axis.
+        """
+        squares = {step.slot: {name: torch.zeros_like(self.params[name]) for name in names} for step, names in rule.steps}
+        state = MemberState(self.params, squares, torch.ones(1, dtype=torch.bool), self.room)
+        update_members(self._tables(rule), self.observed, state, batches, torch.full((1, 1), torch.nan))
+        pieces = torch.split(self.room, [self.params[name][0].numel() for name in self.names])
+        return {
+            name: piece.view(self.params[name].shape[1:]).clone()
+            for name, piece in zip(self.names, pieces, strict=True)
+            if name in self.trained
+        }
+
+    def _tables(self, rule: Rule) -> UpdateTables:
+        weights = np.zeros((len(rule.steps), len(_COLUMNS)), dtype=np.float32)
+        of_total = rule.loss.weights() | {"pairing": 1.0}
+        for row, (step, _) in enumerate(rule.steps):
+            for term in step.terms:  # a step on one term follows it unweighted, its rate has the weight
+                weights[row, _COLUMNS[term]] = of_total[term] if len(step.terms) > 1 else 1.0
+        return UpdateTables(
+            names=tuple(self.names),
+            blocks={block: tuple(widths) for block, widths in (self.agent.dense_widths or {}).items()},
+            trained=tuple(any(name in self.trained for name in self.names if block_of(name) == block) for block in BLOCKS),
+            step_weights=weights,
+            step_slots=tuple(step.slot for step, _ in rule.steps),
+            step_rates=np.array([step.rate for step, _ in rule.steps], dtype=np.float32),
+            step_names=tuple(frozenset(names) for _, names in rule.steps),
+            scalars=_scalars(rule.loss, self.agent.n_actions),
+            optimiser=rule.rmsprop,
+        )
+
+
+def _scalars(loss: LossSettings, actions: int) -> np.ndarray[Any, Any]:
+    """The coefficients in the kernels' order."""
+    share = 1.0 / actions if loss.value_over_actions else 1.0
+    numbers = (
+        loss.discount, loss.ball_radius**2, loss.ball_max, loss.pair_min, loss.pair_max, loss.pair_scale, share, float(loss.double_q),
+    )  # fmt: skip
+    return np.array(numbers, dtype=np.float32)
