@@ -187,8 +187,8 @@ def _dynamics_gradients(
             else:
                 error = scale * (found[tile, c, r] - (np.float32(1) - terminated[b]) * scalars[C_DISCOUNT])
             found[tile, c, r] = error
-    network_backward(at, grads, first, widths, 0, tiles, acts, found.ctypes.data, room, back.ctypes.data, trained)
-    read = back.reshape(-1)[: tiles * inputs * ROWS].reshape((tiles, inputs, ROWS))
+    network_backward(at, grads, first, widths, 0, tiles, acts, acts[widths.shape[0] - 1], room, back, trained)
+    read = numba.carray(pointer(back), (tiles, inputs, ROWS))
     for b in range(count):
         for c in range(d):
             gx[b, c] += read[b // ROWS, c, b % ROWS]
@@ -200,12 +200,16 @@ def _value_gradients(
     rows: int, picked: Any, following: Any, action: Any, reward: Any, terminated: Any, target: Any, errors: Any, ge: Any,
 ) -> None:  # fmt: skip # pragma: no cover - compiled
     """Add the gradient of `value`, each state's values computed once; acts[0] holds the abstract states of all rows, target (rows, A)
-    their values by the target copy, errors (tiles, A, 32) is room."""
+    their values by the target copy, errors is the address of (tiles, A, 32)."""
     count, outputs = picked.shape[0], widths[-1]
     tiles = (rows + ROWS - 1) // ROWS
     network_forward(at, first, widths, 0, tiles, acts)
     found = numba.carray(pointer(acts[widths.shape[0] - 1]), (tiles, outputs, ROWS))
-    errors[:] = 0
+    wrong = numba.carray(pointer(errors), (tiles, outputs, ROWS))
+    for tile in range(tiles):
+        for a in range(outputs):
+            for r in range(ROWS):
+                wrong[tile, a, r] = 0
     scale = weight * scalars[C_VALUE] * np.float32(2) / np.float32(count)
     for b in range(count):
         s, n = picked[b], following[b]
@@ -218,11 +222,13 @@ def _value_gradients(
                 best = a
         wanted = reward[b] + (np.float32(1) - terminated[b]) * scalars[C_DISCOUNT] * target[n, best]
         taken = action[b]
-        errors[s // ROWS, taken, s % ROWS] += scale * (found[s // ROWS, taken, s % ROWS] - wanted)
-    network_backward(at, grads, first, widths, 0, tiles, acts, errors.ctypes.data, room, back.ctypes.data, trained)
-    flat, read = ge.reshape(-1), back.reshape(-1)
-    for k in range(flat.shape[0]):
-        flat[k] += read[k]
+        wrong[s // ROWS, taken, s % ROWS] += scale * (found[s // ROWS, taken, s % ROWS] - wanted)
+    network_backward(at, grads, first, widths, 0, tiles, acts, errors, room, back, trained)
+    read = numba.carray(pointer(back), ge.shape)
+    for tile in range(tiles):
+        for c in range(ge.shape[1]):
+            for r in range(ROWS):
+                ge[tile, c, r] += read[tile, c, r]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -260,20 +266,22 @@ def update_kernel(
     widest = widths.max()
     one, two, turned = _panels(most, widest), _panels(most, widest), _panels(1, widest)
     more = np.empty(sizes.max() if most > 1 else 1, dtype=np.float32)
-    room = np.array([one.ctypes.data, two.ctypes.data, turned.ctypes.data, more.ctypes.data])
-    back = _panels(most, widest)
+    room = np.empty(4, dtype=np.int64)  # addresses are unsigned; one type of integer spares second compilations
+    room[0], room[1], room[2], room[3] = one.ctypes.data, two.ctypes.data, turned.ctypes.data, more.ctypes.data
+    returned, wrong = _panels(most, widest), _panels(state_tiles, _widths_of(widths, starts, VALUE)[-1])
+    back, errors = np.int64(returned.ctypes.data), np.int64(wrong.ctypes.data)
     embedding = numba.carray(pointer(acts_e[layers]), (state_tiles, d, ROWS))
     ge = _panels(state_tiles, d)
     x, x_next = np.zeros((count, d), dtype=np.float32), np.zeros((count, d), dtype=np.float32)
     gx, gx_next = np.zeros((count, d), dtype=np.float32), np.zeros((count, d), dtype=np.float32)
     anchor = np.zeros((count, d), dtype=np.float32)
-    own = np.empty(tensors, dtype=np.int64)
-    errors = _panels(state_tiles, _widths_of(widths, starts, VALUE)[-1])
+    own, shift = np.empty(tensors, dtype=np.int64), np.empty(tensors, dtype=np.int64)
     at_param, at_grad = np.empty(tensors, dtype=np.int64), np.empty(tensors, dtype=np.int64)
     at_square, run_sizes = np.empty(tensors, dtype=np.int64), np.empty(tensors, dtype=np.int64)
     for member in range(members):
-        shift = 4 * member * sizes
-        own[:] = params + shift
+        for t in range(tensors):
+            shift[t] = 4 * member * sizes[t]
+            own[t] = params[t] + shift[t]
         for update in range(updates):
             if not alive[member]:
                 break
@@ -290,7 +298,10 @@ def update_kernel(
                         gx[b, c], gx_next[b, c] = 0, 0
                         if weights[T_PAIRING] != 0:
                             anchor[b, c] = anchors[member, s[b], c]
-                ge[:] = 0
+                for tile in range(state_tiles):
+                    for c in range(d):
+                        for row in range(ROWS):
+                            ge[tile, c, row] = 0
                 _structure_gradients(x, x_next, anchor, weights, scalars, gx, gx_next)
                 for block in (TRANSITION, REWARD, DISCOUNT):
                     if weights[block - 1] != 0:
@@ -310,7 +321,7 @@ def update_kernel(
                             ge[s[b] // ROWS, c, s[b] % ROWS] += gx[b, c]
                             ge[n[b] // ROWS, c, n[b] % ROWS] += gx_next[b, c]
                     hidden = network_backward(
-                        own, grads, first[ENCODER], encoder, 1, state_tiles, acts_e, ge.ctypes.data, room, room[1], True
+                        own, grads, first[ENCODER], encoder, 1, state_tiles, acts_e, np.int64(ge.ctypes.data), room, room[1], trained[ENCODER]
                     )
                     _first_backward(hidden, grads[0], grads[1], units, shared, scale, entries, columns, values)
                 if np.isnan(rates[update, member]):
@@ -328,4 +339,16 @@ def update_kernel(
                 if not alive[member]:
                     break
     # What only addresses point at must live until here: Numba gives arrays up after their last use.
-    return len(room_e) + len(room_t) + len(room_r) + len(room_g) + len(room_q) + len(one) + len(two) + len(turned) + len(more)
+    return (
+        len(room_e)
+        + len(room_t)
+        + len(room_r)
+        + len(room_g)
+        + len(room_q)
+        + len(one)
+        + len(two)
+        + len(turned)
+        + len(more)
+        + len(returned)
+        + len(wrong)
+    )
