@@ -56,7 +56,8 @@ def run_demo(folder: Path, *, seed: int = 0, resume: bool = False, command: str 
         line_command = f"crar landscape --quick --from {failed.path} --to {base.path} --out {folder / 'landscape'}"
         write_landscape(failed.path, base.path, folder / "landscape", options=LandscapeOptions(quick=True), command=line_command)
         landscape = Path("landscape/report.md")
-    return write_study([folder / "base"], runs, folder, command=command, landscape=landscape)
+    note = f"schedules cut short for a demo: {BASE_SCHEDULE['updates']:,} updates a base, {TRANSFER_SCHEDULE['updates']:,} a transfer"
+    return write_study([folder / "base"], runs, folder, command=command, landscape=landscape, note=note)
 
 
 def _settings(schedule: dict[str, float | int | str], seed: int) -> TrainSettings:

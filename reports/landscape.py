@@ -28,6 +28,7 @@ from reports.measure.dissection import Dissection, LandscapeOptions, dissect
 from reports.measure.paths import Passage
 from reports.measure.second_opinion import second_opinion
 from reports.measure.subject import Subject, load_subject, refuse_senseless
+from reports.summaries import landscape_summary
 
 SHOWN_STATES = 4
 """Observations whose abstract states are drawn, where the states cannot be listed."""
@@ -78,6 +79,7 @@ def write_landscape(
         save_netcdf(_path_data(found.passage).assign_attrs(origin), folder / "paths.nc")
     plain = found.plain()
     decisions = decide(plain, complete=complete)
+    where = f"{'inverse' if pair.inverse else 'normal'} maze{'' if complete else 's'}"
     results = {
         "command": command,
         "options": asdict(options),
@@ -91,6 +93,7 @@ def write_landscape(
     return render(
         "landscape.md",
         folder / "report.md",
+        summary=landscape_summary(plain, decisions, variant=str(pair.failed_file.info.get("variant", "?")), where=where),
         command=command,
         pair=pair,
         task=pair.task,

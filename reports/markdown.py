@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from crar_model.files import write_text
+from reports.glossary import glossary, glossary_lines
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -17,6 +18,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     lines += ["| " + " | ".join(number(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines)
+
+
+def bullets(lines: Iterable[tuple[str, str]]) -> str:
+    """A Markdown list of (what a line is about, its text)."""
+    return "\n".join(f"- **{about}**: {text}" for about, text in lines)
 
 
 def number(value: object) -> str:
@@ -36,5 +42,8 @@ def render(template: str, path: Path, **values: Any) -> Path:
         loader=PackageLoader("reports", "templates"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     environment.filters["number"] = number
-    write_text(path, environment.get_template(template).render(table=table, **values))
+    write_text(
+        path,
+        environment.get_template(template).render(table=table, bullets=bullets, glossary=glossary, glossary_lines=glossary_lines, **values),
+    )
     return path

@@ -18,6 +18,7 @@ from reports.measure.linear_theorem import statements
 from reports.measure.release import adapt
 from reports.measure.shifts import SHARES, landscape_shifts
 from reports.measure.subject import load_subject
+from reports.summaries import theorem_summary
 
 
 def example(values: dict[sp.Symbol, sp.Expr]) -> str:
@@ -50,8 +51,10 @@ def write_theorem(failed: Path, base: Path, folder: Path, *, image: str = "png",
         }
         for s in statements()
     ]  # fmt: skip
+    plain = [asdict(s) for s in shifts]
     results = {"command": command, "failed": subject.failed_file.digest, "base": subject.optimum_file.digest}
-    write_text(folder / "results.json", json.dumps(results | {"linear": proofs, "shifts": [asdict(s) for s in shifts]}, indent=1) + "\n")
+    write_text(folder / "results.json", json.dumps(results | {"linear": proofs, "shifts": plain}, indent=1) + "\n")
     return render(
-        "theorem.md", folder / "report.md", command=command, proofs=proofs, shifts=shifts, figure=figure.name, failed=failed, base=base
-    )
+        "theorem.md", folder / "report.md", command=command, summary=theorem_summary(proofs, plain), proofs=proofs, shifts=shifts,
+        figure=figure.name, failed=failed, base=base,
+    )  # fmt: skip

@@ -19,6 +19,7 @@ from reports.data_files import save_netcdf
 from reports.figures.style import save_figure
 from reports.figures.trajectory import trajectory_figure
 from reports.markdown import render
+from reports.summaries import trajectory_summary
 
 
 def write_trajectory(run: Path, folder: Path, *, member: int = 0, resolution: int = 25, image: str = "png", command: str = "") -> Path:
@@ -65,11 +66,13 @@ def write_trajectory(run: Path, folder: Path, *, member: int = 0, resolution: in
     updates = [int(file.stem) for file in files]
     data = data.assign_coords(snapshot=updates).assign_attrs(member=member, digest=model.digest, command=command, frozen=",".join(still))
     save_netcdf(data, folder / "trajectory.nc")
-    name = save_figure(trajectory_figure(data, updates, f"member {member} of {run.name}"), folder / "trajectory", image).name
+    whose = f"member {member} of {run.name}"
+    name = save_figure(trajectory_figure(data, updates, whose), folder / "trajectory", image).name
     return render(
         "trajectory.md",
         folder / "report.md",
         command=command,
+        summary=trajectory_summary(data, whose=whose),
         run=run,
         member=member,
         data=data,
