@@ -28,6 +28,7 @@ from crar_model.checkpoints import load_checkpoint, load_plain
 from crar_model.errors import UserError
 from crar_model.files import write_text
 from crar_model.settings import from_plain, to_plain
+from crar_model.training.events import Events
 from crar_model.training.log import LossLog, logged
 from crar_model.training.members import Member, Plan
 from crar_model.training.shard import ShardJob, shard_process, train_shard
@@ -101,7 +102,8 @@ def _only_writer(folder: Path) -> Iterator[None]:
 
 
 def _run(plan: Plan, folder: Path, shards: list[ShardJob], progress: Progress | None, rows: Rows | None, tensorboard: bool) -> RunResult:
-    log = LossLog(folder, plan.members, logged(plan.task), tensorboard=tensorboard)
+    events = Events(folder, plan) if tensorboard else None
+    log = LossLog(folder, plan.members, logged(plan.task), events)
     updates = [0] * len(shards)
     for job in shards:
         if job.state_path.exists():
@@ -120,6 +122,9 @@ def _run(plan: Plan, folder: Path, shards: list[ShardJob], progress: Progress | 
         elif kind == "diverged":
             diverged[content["member"]] = content["update"]
         elif kind == "saved":
+            if events is not None:
+                for member in range(shards[index].first, shards[index].first + shards[index].count):
+                    events.judge(member)
             log.write()
         if kind in ("progress", "saved"):
             updates[index] = content["update"]
