@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -53,7 +54,7 @@ class Sampling(TypedDict, total=False):
     chunk: int | None
     memory: int
     threads: int
-    store: Path | None
+    store: str | PathLike[str] | None
     progress: Progress | None
 
 
@@ -122,7 +123,7 @@ def run_passes(
     mark: str,
     *,
     threads: int = 1,
-    store: Path | None = None,
+    store: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> list[dict[str, Values]]:
     """Evaluate passes 0, 1, ... in order, some at once, going on from `store` where it has the same mark.
@@ -133,7 +134,7 @@ def run_passes(
         mark: changes with anything that changes the values.
         threads, store, progress: as in :class:`Sampling`.
     """
-    memo = _Store(store, mark)
+    memo = _Store(None if store is None else Path(store), mark)
     todo = [k for k in range(len(sizes)) if k not in memo.parts]
     done = sum(sizes) - sum(sizes[k] for k in todo)
     with ThreadPoolExecutor(max_workers=threads) as pool:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import xarray as xr
 
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from crar_model.params import DYNAMICS, select
 from landscape_tools import barrier
 from reports import console
@@ -35,9 +35,9 @@ SHOWN_STATES = 4
 
 
 def write_landscape(
-    failed_path: Path,
-    base_path: Path,
-    folder: Path,
+    failed_path: StrPath,
+    base_path: StrPath,
+    folder: StrPath,
     *,
     options: LandscapeOptions | None = None,
     failed_maze: str | None = None,
@@ -59,6 +59,7 @@ def write_landscape(
     Raises:
         UserError: for unusable models or options, or a folder that cannot be written.
     """
+    failed_path, base_path, folder = Path(failed_path), Path(base_path), Path(folder)
     options = options or LandscapeOptions()
     options.validate()
     pair = load_subject(failed_path, base_path, failed_maze=failed_maze, base_maze=base_maze)

@@ -13,7 +13,7 @@ import numpy as np
 
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from reports import console
 from reports.claims import claims_of, decide
 from reports.markdown import number, render
@@ -26,7 +26,7 @@ Plain = dict[str, Any]
 
 
 def write_claims(
-    transfers: Sequence[Path], folder: Path, *, limit: int = 1, quick: bool = False, resume: bool = False, command: str = ""
+    transfers: Sequence[StrPath], folder: StrPath, *, limit: int = 1, quick: bool = False, resume: bool = False, command: str = ""
 ) -> Path:
     """Dissect transfers and write `report.md`, `results.json` and one file per transfer under `pairs`; returns the report's path.
 
@@ -41,6 +41,7 @@ def write_claims(
     Raises:
         UserError: for a transfer whose base is missing, or an existing folder without `resume`.
     """
+    folder = Path(folder)
     if (folder / "pairs").exists() and not resume:
         raise UserError(f"{folder}: holds dissected transfers already; add --resume to keep them or choose another --out")
     if limit < 1:

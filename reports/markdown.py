@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from reports.glossary import glossary, glossary_lines
 
 
@@ -32,12 +32,13 @@ def number(value: object) -> str:
     return str(value)
 
 
-def render(template: str, path: Path, **values: Any) -> Path:
+def render(template: str, path: StrPath, **values: Any) -> Path:
     """Fill a template of `reports/templates` and write it atomically; returns the path.
 
     Raises:
         jinja2.UndefinedError: when the template names a value that is not given.
     """
+    path = Path(path)
     environment = Environment(
         loader=PackageLoader("reports", "templates"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )

@@ -11,7 +11,7 @@ from typing import Any
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import Metric, Score
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from crar_model.losses import SHOWN
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.settings import PlaySettings
@@ -31,13 +31,13 @@ from reports.summaries import study_summary
 
 
 def write_study(
-    base_runs: Sequence[Path],
-    transfers: Sequence[Path],
-    folder: Path,
+    base_runs: Sequence[StrPath],
+    transfers: Sequence[StrPath],
+    folder: StrPath,
     *,
     how: PlaySettings | None = None,
     command: str = "",
-    landscape: Path | None = None,
+    landscape: StrPath | None = None,
     note: str = "",
 ) -> Path:
     """Write `report.md`, figures, `results.json` and, where there are scores, `scores.csv` to `folder`; returns the report's path.
@@ -54,7 +54,7 @@ def write_study(
     Raises:
         UserError: for folders that hold no run, or none of transfers, or runs of two mazes.
     """
-    how = how or PlaySettings()
+    folder, how = Path(folder), how or PlaySettings()
     how.validate()
     bases, runs = ([Run(run, how) for path in paths for run in run_folders(path)] for paths in (base_runs, transfers))
     if not runs or not bases:

@@ -9,7 +9,7 @@ from pathlib import Path
 import sympy as sp
 
 from crar_model.errors import UserError
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from crar_model.params import DYNAMICS
 from reports.figures.shifts import shifts_figure
 from reports.figures.style import save_figure
@@ -26,7 +26,7 @@ def example(values: dict[sp.Symbol, sp.Expr]) -> str:
     return ", ".join(f"{symbol} = {sp.sstr(value)}" for symbol, value in values.items())
 
 
-def write_theorem(failed: Path, base: Path, folder: Path, *, image: str = "png", command: str = "") -> Path:
+def write_theorem(failed: StrPath, base: StrPath, folder: StrPath, *, image: str = "png", command: str = "") -> Path:
     """Write `report.md`, `results.json` and a figure; returns the report's path.
 
     Args:
@@ -37,6 +37,7 @@ def write_theorem(failed: Path, base: Path, folder: Path, *, image: str = "png",
     """
     if image not in ("png", "svg"):
         raise UserError(f"--format is {image!r}; choose png or svg")
+    failed, base, folder = Path(failed), Path(base), Path(folder)
     subject = load_subject(failed, base, complete_only=True)
     adapted = adapt(subject, DYNAMICS)
     shifts = landscape_shifts(subject, adapted.params)

@@ -65,13 +65,12 @@ class Events:
 
     def _writer(self, member: int, update: int) -> Any:
         if member not in self._writers:
-            from torch.utils.tensorboard import SummaryWriter  # a second to import, so only where it is used
-            from torch.utils.tensorboard.summary import hparams
+            from torch.utils import tensorboard  # a second to import, so only where it is used
 
             folder = self.folder / "tensorboard" / event_name(self.plan, member)
-            writer = SummaryWriter(str(folder), purge_step=self._last.get(member, update - 1) + 1)
-            # Not `add_hparams`, which writes them to a run of its own.
-            for summary in hparams(
+            writer: Any = tensorboard.SummaryWriter(str(folder), purge_step=self._last.get(member, update - 1) + 1)
+            describe: Any = tensorboard.summary.hparams  # not `add_hparams`, which writes them to a run of its own
+            for summary in describe(
                 self._settings(member), {"loss/total": 0.0, "score" if self.plan.task.scored else "loss/transition": 0.0}
             ):
                 writer._get_file_writer().add_summary(summary)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from crar_model.losses import TERMS
 from crar_model.tasks import Task
 from crar_model.training.events import Events
@@ -74,13 +74,13 @@ class LossLog:
             self.events.close()
 
 
-def read_losses(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
+def read_losses(folder: StrPath) -> dict[str, np.ndarray[Any, Any]]:
     """Columns of a run's `losses.csv` as arrays; `base` as text, the rest as numbers.
 
     Raises:
         FileNotFoundError: when the run has not written one yet.
     """
-    with (folder / "losses.csv").open(encoding="utf-8", newline="") as stream:
+    with (Path(folder) / "losses.csv").open(encoding="utf-8", newline="") as stream:
         table = csv.DictReader(stream)
         rows, names = list(table), table.fieldnames or ()
     return {name: np.array([row[name] if name == "base" else float(row[name]) for row in rows]) for name in names}
