@@ -32,6 +32,8 @@ TRIAL_PASSES = 5
 """Passes that a sampling must have for a trial of two to be worth it."""
 AUTO_CHUNK = 16
 """Most points per pass where the way is found by a trial: large modules leave the cache with more."""
+LONG_PASS = 0.05
+"""Seconds from which the first mapped pass of a trial is judged as it is."""
 SAVE_EVERY = 5.0
 """Seconds between two saves of an unfinished sampling."""
 
@@ -102,10 +104,14 @@ def _faster(loss: Loss, origin: Point, directions: Sequence[Point], points: Tens
     took = {}
     for vectorize, trial in (("loop", points[:2]), ("vmap", points)):
         evaluate = _evaluator(loss, origin, directions, vectorize)  # type: ignore[arg-type]
+        began = time.perf_counter()
         try:
             evaluate(trial)
         except NotMappable:
             return "loop"
+        first = time.perf_counter() - began
+        if vectorize == "vmap" and first > LONG_PASS and first / len(trial) > 2 * took["loop"]:
+            return "loop"  # too slow for its warming up to be the reason: a second pass would only cost more
         began = time.perf_counter()
         evaluate(trial)
         took[vectorize] = (time.perf_counter() - began) / len(trial)

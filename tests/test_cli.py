@@ -129,6 +129,7 @@ def bad_cases(folder: Path, base: Path, run: Path, random: Path) -> dict[str, tu
         "unknown space": (["landscape", "--space", "image", *out], "--space"),
         "unknown format": (["landscape", "--format", "pdf", *out], "--format"),
         "unknown format of the theorem": (["theorem", "--format", "pdf", *out], "--format"),
+        "a base in the place of a transfer": (["landscape", "--from", base, *out], "a base model"),
         "a base is no transfer": (["claims", "--transfer", run, *out], "names no base"),
         "a run without snapshots": (["trajectory", run, *out], "--snapshots"),
         "planning depth below 0": (["evaluate", random, "--planning-depth", -1], "--planning-depth"),
@@ -227,6 +228,8 @@ def test_several_variants_are_runs_of_their_own(tmp_path: Path, base_run: Path) 
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     more = crar(*words, *both, "--variant", "scratch", "--updates", 20, "--resume")  # goes on with two and begins the third
     assert more.returncode == 0, more.stderr
+    assert more.stdout.count("next:") == 1
+    assert f"crar evaluate {tmp_path / 'runs'}\n" in more.stdout
     judged = json.loads(crar("evaluate", tmp_path / "runs", "--json").stdout)["models"]
     assert [(model["variant"], model["updates"]) for model in judged] == [("freeze", 20), ("scratch", 20), ("unfreeze", 20)]
     report = crar("report", "--base", base_run, "--transfer", tmp_path / "runs", "--out", tmp_path / "report")
