@@ -101,7 +101,7 @@ def sample_points(
 
 def _faster(loss: Loss, origin: Point, directions: Sequence[Point], points: Tensor) -> Vectorize:
     """The faster of a mapped pass and a loop, by a pass of these points and a loop over two, each after one to warm up."""
-    took = {}
+    took: dict[str, float] = {}
     for vectorize, trial in (("loop", points[:2]), ("vmap", points)):
         evaluate = _evaluator(loss, origin, directions, vectorize)  # type: ignore[arg-type]
         began = time.perf_counter()

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from reports import samples
+from reports.play import save_episode
 
 
 def crar(*words: object) -> subprocess.CompletedProcess[str]:
@@ -206,6 +207,16 @@ def test_no_arguments_shows_help() -> None:
 
 def test_version() -> None:
     assert crar("version").stdout.startswith("crar ")
+
+
+def test_a_film_says_what_it_is_of_and_how_little_that_proves(random_base: Path, tmp_path: Path) -> None:
+    played = crar("play", random_base / "member-1.pt", "--seed", 4, "--planning-depth", 0, "--epsilon", 0.5, "--out", tmp_path / "e.gif")
+    assert played.returncode == 0, played.stderr
+    again = save_episode(random_base / "member-1.pt", tmp_path / "again.gif", seed=4, depth=0, epsilon=0.5)
+    found, asked, sure = played.stdout.splitlines()
+    assert found.endswith(f"reward {again.reward:.1f}, {again.keys} of 3 keys in {again.steps} steps")
+    assert "member-1 does on the map of seed 4, planning 0 steps" in asked
+    assert "one episode, 50 % random actions" in sure
 
 
 def test_several_variants_are_runs_of_their_own(tmp_path: Path, base_run: Path) -> None:

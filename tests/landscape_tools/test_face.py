@@ -174,6 +174,15 @@ def test_losses_that_cannot_be_mapped_are_called_one_by_one() -> None:
     assert np.allclose(looped["loss"], mapped["loss"])
 
 
+def test_losses_that_return_numbers() -> None:
+    """A line needs values alone; a path needs their gradients and says so."""
+    ends = start(), {name: -value for name, value in start().items()}
+    line = lt.sample_line(lambda p: bowl(p).item(), *ends, points=4)  # type: ignore[arg-type,return-value]
+    assert line["loss"].values == pytest.approx(lt.sample_line(bowl, *ends, points=4)["loss"].values)
+    with pytest.raises(ValueError, match=r"without \.item\(\)"):
+        lt.elastic_band(lambda p: bowl(p).item(), *ends, images=4, iterations=2)  # type: ignore[arg-type,return-value]
+
+
 def test_wrong_values_are_refused() -> None:
     ends = start(), {name: -value for name, value in start().items()}
     with pytest.raises(ValueError, match="one scalar per point"):
