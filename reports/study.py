@@ -105,7 +105,8 @@ def write_study(
     write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
     names = list(model.evaluation.metrics)
     old, new = ([one for moved, one in ends if moved is wanted] for wanted in (False, True))
-    summary = study_summary(old, new, where=task.title, metrics=names, note=note)
+    notes = [f"scores are means over {how.episodes} episodes, their 95 % intervals below"] if task.scored else []
+    summary = study_summary(old, new, where=task.title, metrics=names, note="; ".join([*notes, *([note] if note else [])]))
     return render(
         "study.md", folder / "report.md", command=command, summary=summary, task=task, sampling=task.sampling, how=how, bases=bases, runs=runs,
         everything=everything, rows=[row for run in runs for row in outcome_rows(run)], names=[_words(name) for name in names], own_names=[f"its {_words(name)}" for name in names],

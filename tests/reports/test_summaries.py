@@ -153,6 +153,7 @@ def test_study_of_mazes_with_a_score(random_base: Path, random_freeze: Path, tmp
         kind: [one["score"]["mean"] for one in json.loads((tmp_path / "results.json").read_text())["models"] if one["variant"] == kind]
         for kind in ("freeze",)
     }
+    assert "means over 3 episodes" in page[-1]
     assert any(f"score {scores['freeze'][0]:.2f} (bases" in line for line in page)
 
 
