@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,3 +74,6 @@ def play(
 
     episode = save_episode(checkpoint, out, seed=how.seed, depth=how.depth, epsilon=how.epsilon)
     print(f"{episode.path}: reward {episode.reward:.1f}, {episode.keys} of 3 keys in {episode.steps} steps")
+    print(f"asked: what {checkpoint.parent.name}/{checkpoint.stem} does on the map of seed {how.seed}, planning {how.depth} steps ahead")
+    many = shlex.join(["crar", "evaluate", str(checkpoint), "--episodes", "200", "--planning-depth", str(how.depth)])
+    print(f"how sure: one episode, {100 * how.epsilon:.0f} % random actions; a mean over many maps: {many}")

@@ -62,7 +62,10 @@ def pair(failed: Path | None, base: Path | None, failed_maze: str | None = None)
         return failed, base
     from crar_model.checkpoints import load_checkpoint
 
-    named = load_checkpoint(failed, maze=failed_maze, flag="--from-maze").info.get("base")
+    info = load_checkpoint(failed, maze=failed_maze, flag="--from-maze").info
+    named = info.get("base")
+    if not named and info.get("variant") == "base":
+        raise UserError(f"{failed}: a base model, trained from random weights; give a transfer with --from")
     if not named or not Path(named).exists():
         raise UserError(f"{failed}: " + (f"its base {named} is not there" if named else "names no base") + "; give the base with --to")
     return failed, Path(named)

@@ -127,8 +127,10 @@ def transfer(
         if not (folder == out and any(begun.values())):
             check_folder(folder, going_on)  # all refusals come before the first update
     for name, plan in plans.items():
-        run(plan, out / name, begun[name], name)
-    print(f"{len(plans)} runs in {out}; judge them together: {shlex.join(['crar', 'evaluate', str(out)])}")
+        run(plan, out / name, begun[name], name, last=False)
+    first = next(iter(plans))
+    commands = [["crar", "evaluate", str(out)], *next_commands(plans[first], out / first)[1:]]
+    print("\n".join((f"{len(plans)} runs in {out}; next:", *(f"  {shlex.join(line)}" for line in commands))))
 
 
 def _read_walls(given: dict[str, Any]) -> None:
@@ -150,8 +152,8 @@ def _one_source(given: dict[str, Any]) -> None:
         )
 
 
-def run(plan: Plan, out: Path, resume: bool, what: str) -> None:
-    """Run a plan under a progress bar, and say how it ended and what to do next; a stopped run exits with 130."""
+def run(plan: Plan, out: Path, resume: bool, what: str, *, last: bool = True) -> None:
+    """Run a plan under a progress bar, and say how it ended and, with `last`, what to do next; a stopped run exits with 130."""
     from crar_model.training.runner import run_plan
     from reports import console
 
@@ -163,7 +165,8 @@ def run(plan: Plan, out: Path, resume: bool, what: str) -> None:
         print(f"stopped and saved; continue with the same command and --resume, or: crar train --resume --out {shlex.quote(str(out))}")
         raise typer.Exit(130)
     print(f"{len(result.members)} models in {out} (member-0.pt ..., losses.csv, tensorboard/)")
-    print("\n".join(("next:", *(f"  {shlex.join(line)}" for line in next_commands(plan, out)))))
+    if last:
+        print("\n".join(("next:", *(f"  {shlex.join(line)}" for line in next_commands(plan, out)))))
 
 
 def next_commands(plan: Plan, out: Path) -> list[list[str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import pickle
 from dataclasses import dataclass, field
-from os import PathLike
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, is_zipfile
@@ -17,7 +16,7 @@ from crar_model import acting
 from crar_model.acting import Observation
 from crar_model.agents import Agent
 from crar_model.errors import UserError
-from crar_model.files import write_atomically
+from crar_model.files import StrPath, write_atomically
 from crar_model.params import Params
 from crar_model.settings import LossSettings, from_plain
 from crar_model.tasks import TASKS, Task, default_settings, task_named
@@ -104,7 +103,7 @@ def _walls_of(info: object) -> str:
     return str(settings.get("walls", "")) if isinstance(settings, dict) else ""
 
 
-def save_checkpoint(path: str | PathLike[str], checkpoint: Checkpoint) -> None:
+def save_checkpoint(path: StrPath, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically."""
     content = {
         "format": FORMAT,
@@ -118,12 +117,13 @@ def save_checkpoint(path: str | PathLike[str], checkpoint: Checkpoint) -> None:
     write_atomically(Path(path), lambda stream: torch.save(content, stream))
 
 
-def load_plain(path: Path) -> Any:
+def load_plain(path: StrPath) -> Any:
     """Read a `.pt` file of plain tensors and plain data; a pickle that would run code does not run.
 
     Raises:
         UserError: when the file is missing, truncated, not a PyTorch file, or holds anything but plain data.
     """
+    path = Path(path)
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name a checkpoint file inside it, such as {path / 'member-0.pt'}")
     try:
@@ -142,7 +142,7 @@ def load_plain(path: Path) -> Any:
         raise UserError(f"{path}: damaged or not a PyTorch checkpoint; give a .pt file that `crar` wrote") from error
 
 
-def load_checkpoint(path: str | PathLike[str], *, maze: str | None = None, flag: str = "") -> Checkpoint:
+def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -> Checkpoint:
     """Read and check a checkpoint.
 
     Args:

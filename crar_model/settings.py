@@ -12,6 +12,7 @@ import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -222,14 +223,14 @@ def _typed(kind: type, values: dict[str, Any], where: str) -> dict[str, Any]:
     return checked
 
 
-def load_toml(path: Path) -> dict[str, Any]:
+def load_toml(path: str | PathLike[str]) -> dict[str, Any]:
     """Read a TOML file of settings.
 
     Raises:
         UserError: when the file is missing or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot read the settings file ({error.strerror or error})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

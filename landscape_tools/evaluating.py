@@ -53,7 +53,9 @@ def many(loss: Loss, vectorize: Vectorize) -> Callable[[dict[str, Tensor], dict[
 
         def one(point: dict[str, Tensor]) -> dict[str, Tensor]:
             values: Any = loss(fixed | point)
-            return values if isinstance(values, dict) else {"loss": values}
+            named = values if isinstance(values, dict) else {"loss": values}
+            # Numbers that a loss took out of its tensors are as good for a picture.
+            return {name: value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64) for name, value in named.items()}
 
         if way == "vmap":
             try:
@@ -107,12 +109,20 @@ def values_of(loss: ScalarLoss, like: Point, vectorize: Vectorize) -> Callable[[
 
 
 def values_and_gradients(loss: ScalarLoss, like: Point, vectorize: Vectorize) -> Evaluate:
-    """(m, n) flattened points -> losses (m,) and gradients (m, n)."""
+    """(m, n) flattened points -> losses (m,) and gradients (m, n).
+
+    Raises:
+        ValueError: when called, for a loss that returns numbers, which have no gradient.
+    """
     evaluate = many(loss, vectorize)
 
     def both(rows: Tensor) -> tuple[Tensor, Tensor]:
         at = rows.detach().requires_grad_()
         values = _only(evaluate({}, unflatten(at, like)))
+        if not values.requires_grad:
+            raise ValueError(
+                "the loss has no gradient, which a path needs; return tensors made of the point's, without .item() and no_grad"
+            )
         (gradients,) = torch.autograd.grad(values.sum(), at)
         return values.detach().to(rows), gradients
 

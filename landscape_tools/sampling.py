@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -31,6 +32,8 @@ TRIAL_PASSES = 5
 """Passes that a sampling must have for a trial of two to be worth it."""
 AUTO_CHUNK = 16
 """Most points per pass where the way is found by a trial: large modules leave the cache with more."""
+LONG_PASS = 0.05
+"""Seconds from which the first mapped pass of a trial is judged as it is."""
 SAVE_EVERY = 5.0
 """Seconds between two saves of an unfinished sampling."""
 
@@ -53,7 +56,7 @@ class Sampling(TypedDict, total=False):
     chunk: int | None
     memory: int
     threads: int
-    store: Path | None
+    store: str | PathLike[str] | None
     progress: Progress | None
 
 
@@ -98,13 +101,17 @@ def sample_points(
 
 def _faster(loss: Loss, origin: Point, directions: Sequence[Point], points: Tensor) -> Vectorize:
     """The faster of a mapped pass and a loop, by a pass of these points and a loop over two, each after one to warm up."""
-    took = {}
+    took: dict[str, float] = {}
     for vectorize, trial in (("loop", points[:2]), ("vmap", points)):
         evaluate = _evaluator(loss, origin, directions, vectorize)  # type: ignore[arg-type]
+        began = time.perf_counter()
         try:
             evaluate(trial)
         except NotMappable:
             return "loop"
+        first = time.perf_counter() - began
+        if vectorize == "vmap" and first > LONG_PASS and first / len(trial) > 2 * took["loop"]:
+            return "loop"  # too slow for its warming up to be the reason: a second pass would only cost more
         began = time.perf_counter()
         evaluate(trial)
         took[vectorize] = (time.perf_counter() - began) / len(trial)
@@ -122,7 +129,7 @@ def run_passes(
     mark: str,
     *,
     threads: int = 1,
-    store: Path | None = None,
+    store: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> list[dict[str, Values]]:
     """Evaluate passes 0, 1, ... in order, some at once, going on from `store` where it has the same mark.
@@ -133,7 +140,7 @@ def run_passes(
         mark: changes with anything that changes the values.
         threads, store, progress: as in :class:`Sampling`.
     """
-    memo = _Store(store, mark)
+    memo = _Store(None if store is None else Path(store), mark)
     todo = [k for k in range(len(sizes)) if k not in memo.parts]
     done = sum(sizes) - sum(sizes[k] for k in todo)
     with ThreadPoolExecutor(max_workers=threads) as pool:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import xarray as xr
 
-from crar_model.files import write_bytes
+from crar_model.files import StrPath, write_bytes
 from reports.measure.subject import Subject
 
 TITLES = {"embedding": "embedding space", "weight": "weight space", "aligned": "weight space, nearest copy"}
@@ -17,7 +15,7 @@ def origin_of(pair: Subject, command: str) -> dict[str, str | int]:
     return {"failed": pair.failed_file.digest, "base": pair.optimum_file.digest, "inverse": int(pair.inverse), "command": command}
 
 
-def save_netcdf(data: xr.Dataset, path: Path) -> None:
+def save_netcdf(data: xr.Dataset, path: StrPath) -> None:
     """Write a dataset as compressed netCDF, atomically."""
     content = data.to_netcdf(engine="h5netcdf", encoding={name: {"zlib": True} for name in data.data_vars})
     assert content is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from crar_model.errors import UserError
+from crar_model.files import StrPath
 from crar_model.settings import TrainSettings, from_plain, to_plain
 from crar_model.tasks import task_named
 from crar_model.training.members import Plan, base_plan, transfer_plan
@@ -21,7 +22,7 @@ BASE_SCHEDULE: dict[str, float | int | str] = {"updates": 14_000, "decay_interva
 TRANSFER_SCHEDULE: dict[str, float | int | str] = {"updates": 3_000, "checkpoint_interval": 500}
 
 
-def run_demo(folder: Path, *, seed: int = 0, resume: bool = False, command: str = "") -> Path:
+def run_demo(folder: StrPath, *, seed: int = 0, resume: bool = False, command: str = "") -> Path:
     """Train, transfer, judge, dissect, report; returns the path of the report.
 
     The schedules are the study's, shortened: the bases' learning rate decays five times sooner, so that they
@@ -36,6 +37,7 @@ def run_demo(folder: Path, *, seed: int = 0, resume: bool = False, command: str 
     Raises:
         UserError: when the folder holds a demo and `resume` is False, or the demo was stopped.
     """
+    folder = Path(folder)
     if folder.exists() and any(folder.iterdir()) and not resume:
         raise UserError(f"{folder}: exists already; add --resume to continue or choose another --out")
     settings = _settings(BASE_SCHEDULE, seed)
@@ -56,7 +58,8 @@ def run_demo(folder: Path, *, seed: int = 0, resume: bool = False, command: str 
         line_command = f"crar landscape --quick --from {failed.path} --to {base.path} --out {folder / 'landscape'}"
         write_landscape(failed.path, base.path, folder / "landscape", options=LandscapeOptions(quick=True), command=line_command)
         landscape = Path("landscape/report.md")
-    return write_study([folder / "base"], runs, folder, command=command, landscape=landscape)
+    note = f"schedules cut short for a demo: {BASE_SCHEDULE['updates']:,} updates a base, {TRANSFER_SCHEDULE['updates']:,} a transfer"
+    return write_study([folder / "base"], runs, folder, command=command, landscape=landscape, note=note)
 
 
 def _settings(schedule: dict[str, float | int | str], seed: int) -> TrainSettings:

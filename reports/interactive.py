@@ -8,11 +8,11 @@ import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from reports.figures.surface import MARKS, at_mark
 
 
-def write_surface_page(surface: xr.Dataset, path: Path) -> Path:
+def write_surface_page(surface: xr.Dataset, path: StrPath) -> Path:
     """Write the page, about 5 MB, with a button per loss term; returns the path."""
     terms = sorted((str(name) for name in surface.data_vars), key=lambda name: name != "total")
     figure = go.Figure()
@@ -39,4 +39,4 @@ def write_surface_page(surface: xr.Dataset, path: Path) -> Path:
         scene={"xaxis_title": "encoder: 0 failed, 1 optimum", "yaxis_title": "dynamics: 0 the base's, 1 adapted", "zaxis_title": "log10 loss"},
     )  # fmt: skip
     write_text(path, figure.to_html(include_plotlyjs=True, full_html=True))
-    return path
+    return Path(path)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import xarray as xr
 
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from crar_model.params import DYNAMICS, select
 from landscape_tools import barrier
 from reports import console
@@ -28,15 +28,16 @@ from reports.measure.dissection import Dissection, LandscapeOptions, dissect
 from reports.measure.paths import Passage
 from reports.measure.second_opinion import second_opinion
 from reports.measure.subject import Subject, load_subject, refuse_senseless
+from reports.summaries import landscape_summary
 
 SHOWN_STATES = 4
 """Observations whose abstract states are drawn, where the states cannot be listed."""
 
 
 def write_landscape(
-    failed_path: Path,
-    base_path: Path,
-    folder: Path,
+    failed_path: StrPath,
+    base_path: StrPath,
+    folder: StrPath,
     *,
     options: LandscapeOptions | None = None,
     failed_maze: str | None = None,
@@ -58,6 +59,7 @@ def write_landscape(
     Raises:
         UserError: for unusable models or options, or a folder that cannot be written.
     """
+    failed_path, base_path, folder = Path(failed_path), Path(base_path), Path(folder)
     options = options or LandscapeOptions()
     options.validate()
     pair = load_subject(failed_path, base_path, failed_maze=failed_maze, base_maze=base_maze)
@@ -78,6 +80,7 @@ def write_landscape(
         save_netcdf(_path_data(found.passage).assign_attrs(origin), folder / "paths.nc")
     plain = found.plain()
     decisions = decide(plain, complete=complete)
+    where = f"{'inverse' if pair.inverse else 'normal'} maze{'' if complete else 's'}"
     results = {
         "command": command,
         "options": asdict(options),
@@ -91,6 +94,7 @@ def write_landscape(
     return render(
         "landscape.md",
         folder / "report.md",
+        summary=landscape_summary(plain, decisions, variant=str(pair.failed_file.info.get("variant", "?")), where=where),
         command=command,
         pair=pair,
         task=pair.task,

@@ -13,19 +13,20 @@ import numpy as np
 
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from reports import console
 from reports.claims import claims_of, decide
 from reports.markdown import number, render
 from reports.measure.dissection import LandscapeOptions, dissect
 from reports.measure.subject import load_subject
 from reports.models import expand
+from reports.summaries import claims_summary
 
 Plain = dict[str, Any]
 
 
 def write_claims(
-    transfers: Sequence[Path], folder: Path, *, limit: int = 1, quick: bool = False, resume: bool = False, command: str = ""
+    transfers: Sequence[StrPath], folder: StrPath, *, limit: int = 1, quick: bool = False, resume: bool = False, command: str = ""
 ) -> Path:
     """Dissect transfers and write `report.md`, `results.json` and one file per transfer under `pairs`; returns the report's path.
 
@@ -40,6 +41,7 @@ def write_claims(
     Raises:
         UserError: for a transfer whose base is missing, or an existing folder without `resume`.
     """
+    folder = Path(folder)
     if (folder / "pairs").exists() and not resume:
         raise UserError(f"{folder}: holds dissected transfers already; add --resume to keep them or choose another --out")
     if limit < 1:
@@ -66,7 +68,7 @@ def write_claims(
                 write_text(store, json.dumps(dissect(subject, options).plain()))
             found.append((path, base, json.loads(store.read_text(encoding="utf-8"))))
         tick(len(pairs), len(pairs))
-    groups = {
+    split = {
         "failed": [d for _, _, d in found if d["match"]["verdict"] != "matched"],
         "successful": [d for _, _, d in found if d["match"]["verdict"] == "matched"],
     }
@@ -75,10 +77,12 @@ def write_claims(
         "pairs": [{"transfer": str(p), "base": str(b), **d, "claims": [asdict(c) for c in decide(d, complete=True)]} for p, b, d in found],
     }
     write_text(folder / "results.json", json.dumps(results, separators=(",", ":")) + "\n")
+    groups = {name: group for name, group in split.items() if group}
+    decided = {name: verdicts(group) for name, group in groups.items()}
     return render(
-        "claims.md", folder / "report.md", command=command, found=found, groups={k: v for k, v in groups.items() if v}, quick=quick, what=what,
-        verdicts={name: verdicts(group) for name, group in groups.items() if group},
-        spreads={name: spreads(group) for name, group in groups.items() if group}, rules=claims_of(complete=True),
+        "claims.md", folder / "report.md", command=command, found=found, groups=groups, quick=quick, what=what,
+        summary=claims_summary(groups, decided, bases=len({base for _, base in pairs})), verdicts=decided,
+        spreads={name: spreads(group) for name, group in groups.items()}, rules=claims_of(complete=True),
     )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
+from reports.glossary import glossary, glossary_lines
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -19,6 +20,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(lines)
 
 
+def bullets(lines: Iterable[tuple[str, str]]) -> str:
+    """A Markdown list of (what a line is about, its text)."""
+    return "\n".join(f"- **{about}**: {text}" for about, text in lines)
+
+
 def number(value: object) -> str:
     """A cell: floats short, NaN as a dash, everything else as it is."""
     if isinstance(value, float):
@@ -26,15 +32,19 @@ def number(value: object) -> str:
     return str(value)
 
 
-def render(template: str, path: Path, **values: Any) -> Path:
+def render(template: str, path: StrPath, **values: Any) -> Path:
     """Fill a template of `reports/templates` and write it atomically; returns the path.
 
     Raises:
         jinja2.UndefinedError: when the template names a value that is not given.
     """
+    path = Path(path)
     environment = Environment(
         loader=PackageLoader("reports", "templates"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     environment.filters["number"] = number
-    write_text(path, environment.get_template(template).render(table=table, **values))
+    write_text(
+        path,
+        environment.get_template(template).render(table=table, bullets=bullets, glossary=glossary, glossary_lines=glossary_lines, **values),
+    )
     return path

@@ -11,6 +11,7 @@ from typing import Any
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, evaluate
+from crar_model.files import StrPath
 from crar_model.settings import PlaySettings
 from reports.threads import cores, torch_threads
 
@@ -31,14 +32,14 @@ class Judged:
         return {"path": str(self.path), "maze": model.maze, "inverse": model.inverse, "updates": model.updates, **self.evaluation.plain()}
 
 
-def expand(paths: Sequence[Path]) -> list[Path]:
+def expand(paths: Sequence[StrPath]) -> list[Path]:
     """Checkpoint files behind the paths; a run folder stands for all its members, in order, a folder of runs for all of theirs.
 
     Raises:
         UserError: for a folder without members.
     """
     files: list[Path] = []
-    for path in paths:
+    for path in map(Path, paths):
         if path.is_dir():
             folders = run_folders(path)
             members = [m for run in folders for m in sorted(run.glob("member-*.pt"), key=lambda p: int(p.stem.partition("-")[2]))]
@@ -50,8 +51,9 @@ def expand(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def run_folders(path: Path) -> list[Path]:
+def run_folders(path: StrPath) -> list[Path]:
     """The folder itself, or the runs in it where it is a folder of runs, as `crar transfer` with several variants writes one."""
+    path = Path(path)
     inside = sorted(run.parent for run in path.glob("*/run.json"))
     return inside if inside and not (path / "run.json").exists() else [path]
 
@@ -65,8 +67,8 @@ def own_base(model: Checkpoint, given: Checkpoint | None, use_own: bool) -> Chec
 
 
 def judge(
-    paths: Sequence[Path],
-    base: Path | None = None,
+    paths: Sequence[StrPath],
+    base: StrPath | None = None,
     *,
     use_own_base: bool = False,
     how: PlaySettings | None = None,

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
-from crar_model.files import write_bytes
+from crar_model.files import StrPath, write_bytes
 from crar_model.mazes.random_mazes import EPISODE_STEPS, RandomMazeBatch
 from crar_model.mazes.render import draw_cells
 from crar_model.mazes.tiles import SIZE
@@ -72,7 +72,7 @@ def _frame(model: Checkpoint, game: RandomMazeBatch, cells: list[int], caption: 
     return image
 
 
-def save_episode(checkpoint: Path, out: Path, *, seed: int = 0, depth: int = 3, epsilon: float = 0.0) -> Episode:
+def save_episode(checkpoint: StrPath, out: StrPath, *, seed: int = 0, depth: int = 3, epsilon: float = 0.0) -> Episode:
     """Play one episode and save it as an animated GIF.
 
     Args:
@@ -84,6 +84,7 @@ def save_episode(checkpoint: Path, out: Path, *, seed: int = 0, depth: int = 3, 
     Raises:
         UserError: for a model of another maze, a depth below 0, a share outside 0..1, or another kind of file.
     """
+    out = Path(out)
     how = PlaySettings(seed=seed, depth=depth, epsilon=epsilon)
     how.validate()
     if out.suffix.lower() != ".gif":

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from crar_model.files import StrPath
 from crar_model.settings import PlaySettings, TrainSettings, to_plain
 from crar_model.tasks import Task, default_settings
 from crar_model.training.log import read_losses
@@ -90,12 +91,13 @@ class Run:
         return list(dict.fromkeys(member.base for member in self.plan.members))
 
 
-def short_name(path: Path) -> str:
+def short_name(path: StrPath) -> str:
     """The run folder and the member, e.g. "freeze/member-3"."""
+    path = Path(path)
     return f"{path.parent.name}/{path.stem}"
 
 
-def repeat_command(plan: Plan, folder: Path) -> str:
+def repeat_command(plan: Plan, folder: StrPath) -> str:
     """The `crar` command that makes this run, with every setting that is not the command's default."""
     training, variant = plan.variant is BASE, plan.variant
     usual = to_plain(default_settings(plan.settings.maze))
@@ -122,7 +124,7 @@ def repeat_command(plan: Plan, folder: Path) -> str:
     words += _flags(settings, defaults, {"data_digest", "walls", *({"data_size"} if plan.settings.data else ())} if training else implied)
     words += _flags(settings["loss"], usual["loss"], set(variant.changes.get("loss", ())))
     if training and plan.settings.walls:
-        words += ["--walls", str(folder / "walls.txt")]
+        words += ["--walls", str(Path(folder) / "walls.txt")]
     return shlex.join([*words, "--out", str(folder)])
 
 

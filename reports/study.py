@@ -11,7 +11,7 @@ from typing import Any
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import Metric, Score
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from crar_model.losses import SHOWN
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.settings import PlaySettings
@@ -27,16 +27,18 @@ from reports.measure.scores import COLUMNS, negation, score_rows, scores_csv, sp
 from reports.models import Judged, judge, run_folders
 from reports.released_scores import released_rows
 from reports.runs import Run, outcomes, short_name
+from reports.summaries import study_summary
 
 
 def write_study(
-    base_runs: Sequence[Path],
-    transfers: Sequence[Path],
-    folder: Path,
+    base_runs: Sequence[StrPath],
+    transfers: Sequence[StrPath],
+    folder: StrPath,
     *,
     how: PlaySettings | None = None,
     command: str = "",
-    landscape: Path | None = None,
+    landscape: StrPath | None = None,
+    note: str = "",
 ) -> Path:
     """Write `report.md`, figures, `results.json` and, where there are scores, `scores.csv` to `folder`; returns the report's path.
 
@@ -47,11 +49,12 @@ def write_study(
         how: of the scores.
         command: shown in the report as what made it.
         landscape: a landscape report to point to.
+        note: what else limits the page, for its summary.
 
     Raises:
         UserError: for folders that hold no run, or none of transfers, or runs of two mazes.
     """
-    how = how or PlaySettings()
+    folder, how = Path(folder), how or PlaySettings()
     how.validate()
     bases, runs = ([Run(run, how) for path in paths for run in run_folders(path)] for paths in (base_runs, transfers))
     if not runs or not bases:
@@ -91,16 +94,21 @@ def write_study(
         if task.scored and run.plan.variant.start == "negated" and Path(one.checkpoint.info["base"]).exists()
     ]
     models = [(run, kind, one) for run in everything for kind, group in (("last", run.judged), ("best", run.best)) for one in group]
+    plain = [{"run": run.folder.name, "variant": run.plan.variant.name, "kind": kind, **one.plain()} for run, kind, one in models]
+    ends = [(run in runs, one) for (run, kind, _), one in zip(models, plain, strict=True) if kind == "last"]
     results: dict[str, Any] = {
         "command": command,
         "how": vars(how),
-        "models": [{"run": run.folder.name, "variant": run.plan.variant.name, "kind": kind, **one.plain()} for run, kind, one in models],
+        "models": plain,
         "negations": negations,
     }
     write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
     names = list(model.evaluation.metrics)
+    old, new = ([one for moved, one in ends if moved is wanted] for wanted in (False, True))
+    notes = [f"scores are means over {how.episodes} episodes, their 95 % intervals below"] if task.scored else []
+    summary = study_summary(old, new, where=task.title, metrics=names, note="; ".join([*notes, *([note] if note else [])]))
     return render(
-        "study.md", folder / "report.md", command=command, task=task, sampling=task.sampling, how=how, bases=bases, runs=runs,
+        "study.md", folder / "report.md", command=command, summary=summary, task=task, sampling=task.sampling, how=how, bases=bases, runs=runs,
         everything=everything, rows=[row for run in runs for row in outcome_rows(run)], names=[_words(name) for name in names], own_names=[f"its {_words(name)}" for name in names],
         score_columns=COLUMNS, score_rows=[row for run in everything for row in score_rows(run)] if task.scored else [],
         negations=negations, columns=list(SHOWN), model_rows=[_row(one) for run, kind, one in models if kind == "last"], shown=model,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 
 if TYPE_CHECKING:
     from reports.models import Judged
@@ -53,7 +53,7 @@ def about(model: Judged) -> dict[str, Any]:
     }
 
 
-def write_csv(judged: Sequence[Judged], path: Path) -> None:
+def write_csv(judged: Sequence[Judged], path: StrPath) -> None:
     """Write all figures of models, a row a model; nested figures have names such as `match.verdict`.
 
     Raises:

@@ -9,7 +9,7 @@ from pathlib import Path
 import sympy as sp
 
 from crar_model.errors import UserError
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from crar_model.params import DYNAMICS
 from reports.figures.shifts import shifts_figure
 from reports.figures.style import save_figure
@@ -18,6 +18,7 @@ from reports.measure.linear_theorem import statements
 from reports.measure.release import adapt
 from reports.measure.shifts import SHARES, landscape_shifts
 from reports.measure.subject import load_subject
+from reports.summaries import theorem_summary
 
 
 def example(values: dict[sp.Symbol, sp.Expr]) -> str:
@@ -25,7 +26,7 @@ def example(values: dict[sp.Symbol, sp.Expr]) -> str:
     return ", ".join(f"{symbol} = {sp.sstr(value)}" for symbol, value in values.items())
 
 
-def write_theorem(failed: Path, base: Path, folder: Path, *, image: str = "png", command: str = "") -> Path:
+def write_theorem(failed: StrPath, base: StrPath, folder: StrPath, *, image: str = "png", command: str = "") -> Path:
     """Write `report.md`, `results.json` and a figure; returns the report's path.
 
     Args:
@@ -36,6 +37,7 @@ def write_theorem(failed: Path, base: Path, folder: Path, *, image: str = "png",
     """
     if image not in ("png", "svg"):
         raise UserError(f"--format is {image!r}; choose png or svg")
+    failed, base, folder = Path(failed), Path(base), Path(folder)
     subject = load_subject(failed, base, complete_only=True)
     adapted = adapt(subject, DYNAMICS)
     shifts = landscape_shifts(subject, adapted.params)
@@ -50,8 +52,10 @@ def write_theorem(failed: Path, base: Path, folder: Path, *, image: str = "png",
         }
         for s in statements()
     ]  # fmt: skip
+    plain = [asdict(s) for s in shifts]
     results = {"command": command, "failed": subject.failed_file.digest, "base": subject.optimum_file.digest}
-    write_text(folder / "results.json", json.dumps(results | {"linear": proofs, "shifts": [asdict(s) for s in shifts]}, indent=1) + "\n")
+    write_text(folder / "results.json", json.dumps(results | {"linear": proofs, "shifts": plain}, indent=1) + "\n")
     return render(
-        "theorem.md", folder / "report.md", command=command, proofs=proofs, shifts=shifts, figure=figure.name, failed=failed, base=base
-    )
+        "theorem.md", folder / "report.md", command=command, summary=theorem_summary(proofs, plain), proofs=proofs, shifts=shifts,
+        figure=figure.name, failed=failed, base=base,
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from crar_model.checkpoints import load_checkpoint, load_plain
 from crar_model.errors import UserError
+from crar_model.files import StrPath
 from crar_model.losses import loss_terms, total, value_targets
 from crar_model.params import BLOCKS, Params, select
 from crar_model.tasks import TASKS
@@ -19,9 +20,12 @@ from reports.data_files import save_netcdf
 from reports.figures.style import save_figure
 from reports.figures.trajectory import trajectory_figure
 from reports.markdown import render
+from reports.summaries import trajectory_summary
 
 
-def write_trajectory(run: Path, folder: Path, *, member: int = 0, resolution: int = 25, image: str = "png", command: str = "") -> Path:
+def write_trajectory(
+    run: StrPath, folder: StrPath, *, member: int = 0, resolution: int = 25, image: str = "png", command: str = ""
+) -> Path:
     """Write `report.md`, a figure and `trajectory.nc`; returns the report's path.
 
     The batch is the complete one and its bootstrap values are the final model's, so all points see one loss. Blocks that did
@@ -39,6 +43,7 @@ def write_trajectory(run: Path, folder: Path, *, member: int = 0, resolution: in
         raise UserError(f"--resolution is {resolution}; give at least 2")
     if image not in ("png", "svg"):
         raise UserError(f"--format is {image!r}; choose png or svg")
+    run, folder = Path(run), Path(folder)
     files = sorted(snapshot_folder(run, member).glob("*.pt"))
     if len(files) < 3:
         raise UserError(
@@ -65,11 +70,13 @@ def write_trajectory(run: Path, folder: Path, *, member: int = 0, resolution: in
     updates = [int(file.stem) for file in files]
     data = data.assign_coords(snapshot=updates).assign_attrs(member=member, digest=model.digest, command=command, frozen=",".join(still))
     save_netcdf(data, folder / "trajectory.nc")
-    name = save_figure(trajectory_figure(data, updates, f"member {member} of {run.name}"), folder / "trajectory", image).name
+    whose = f"member {member} of {run.name}"
+    name = save_figure(trajectory_figure(data, updates, whose), folder / "trajectory", image).name
     return render(
         "trajectory.md",
         folder / "report.md",
         command=command,
+        summary=trajectory_summary(data, whose=whose),
         run=run,
         member=member,
         data=data,

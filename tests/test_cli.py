@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from reports import samples
+from reports.play import save_episode
 
 
 def crar(*words: object) -> subprocess.CompletedProcess[str]:
@@ -129,6 +130,7 @@ def bad_cases(folder: Path, base: Path, run: Path, random: Path) -> dict[str, tu
         "unknown space": (["landscape", "--space", "image", *out], "--space"),
         "unknown format": (["landscape", "--format", "pdf", *out], "--format"),
         "unknown format of the theorem": (["theorem", "--format", "pdf", *out], "--format"),
+        "a base in the place of a transfer": (["landscape", "--from", base, *out], "a base model"),
         "a base is no transfer": (["claims", "--transfer", run, *out], "names no base"),
         "a run without snapshots": (["trajectory", run, *out], "--snapshots"),
         "planning depth below 0": (["evaluate", random, "--planning-depth", -1], "--planning-depth"),
@@ -207,6 +209,16 @@ def test_version() -> None:
     assert crar("version").stdout.startswith("crar ")
 
 
+def test_a_film_says_what_it_is_of_and_how_little_that_proves(random_base: Path, tmp_path: Path) -> None:
+    played = crar("play", random_base / "member-1.pt", "--seed", 4, "--planning-depth", 0, "--epsilon", 0.5, "--out", tmp_path / "e.gif")
+    assert played.returncode == 0, played.stderr
+    again = save_episode(random_base / "member-1.pt", tmp_path / "again.gif", seed=4, depth=0, epsilon=0.5)
+    found, asked, sure = played.stdout.splitlines()
+    assert found.endswith(f"reward {again.reward:.1f}, {again.keys} of 3 keys in {again.steps} steps")
+    assert "member-1 does on the map of seed 4, planning 0 steps" in asked
+    assert "one episode, 50 % random actions" in sure
+
+
 def test_several_variants_are_runs_of_their_own(tmp_path: Path, base_run: Path) -> None:
     words = [
         "transfer",
@@ -227,6 +239,8 @@ def test_several_variants_are_runs_of_their_own(tmp_path: Path, base_run: Path) 
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     more = crar(*words, *both, "--variant", "scratch", "--updates", 20, "--resume")  # goes on with two and begins the third
     assert more.returncode == 0, more.stderr
+    assert more.stdout.count("next:") == 1
+    assert f"crar evaluate {tmp_path / 'runs'}\n" in more.stdout
     judged = json.loads(crar("evaluate", tmp_path / "runs", "--json").stdout)["models"]
     assert [(model["variant"], model["updates"]) for model in judged] == [("freeze", 20), ("scratch", 20), ("unfreeze", 20)]
     report = crar("report", "--base", base_run, "--transfer", tmp_path / "runs", "--out", tmp_path / "report")

@@ -149,7 +149,8 @@ def speed() -> list[str]:
                         "|  |", "| |"
                     )
                 )
-    rates = plane["rates"]
+    rates, cnn = plane["rates"], measured("landscape_cnn")
+    loop, theirs = cnn["rates"]["plain loop"], cnn["rates"]["loss-landscapes"]
     one = rates["loss-landscapes (a)"]
     sides = [f"{grown['side']} x {grown['side']}" for grown in plane["growth"]]
     rows += [
@@ -159,6 +160,9 @@ def speed() -> list[str]:
         f"| `loss-landscapes` as its users call it | {one:,.0f} points/s | 1.0 |",
         f"| `loss-landscapes` on the {simple_maze().n_states} distinct states "
         f"| {rates['loss-landscapes (b)']:,.0f} points/s | {rates['loss-landscapes (b)'] / one:.1f} |",
+        f"| plane of a small CNN on {cnn['images']:,} images of 8x8, plain loop | {loop:,.0f} points/s | 1.0 |",
+        f"| the same, ours | {cnn['rates']['ours']:,.0f} points/s | {cnn['rates']['ours'] / loop:.1f} |",
+        f"| the same, `loss-landscapes` | {theirs:,.0f} points/s | {theirs / loop:.1f} |",
         f"{1 / plane['growth'][-1]['per_point']:,.0f} points/s at {sides[-1]}",
         f"{plane['growth'][-1]['peak_mib']:.0f} MiB",
     ]

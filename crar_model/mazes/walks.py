@@ -7,7 +7,6 @@ are drawn on the device when it is sampled.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from crar_model.compiled import numba
 from crar_model.errors import UserError
-from crar_model.files import file_digest, write_atomically
+from crar_model.files import StrPath, file_digest, write_atomically
 from crar_model.mazes.random_mazes import ACTION_STEPS, KEY_REWARD, START, STEP_REWARD, compact, map_blocks
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.mazes.tiles import AGENT, BLANK, FREE, KEY, NEGATIVE, SIZE, WALL
@@ -158,7 +157,7 @@ OLD_NAMES = {"state": "current", "next_state": "following", "terminated": "termi
 """What parts were called in files of crar 0.1.0 before its release."""
 
 
-def save_walk(path: Path, walk: Walk) -> None:
+def save_walk(path: StrPath, walk: Walk) -> None:
     """Write a walk as a compressed `.npz`, atomically: about 4 bytes a transition.
 
     Raises:
@@ -175,7 +174,7 @@ def observed(walk: Walk, *, inverse: bool) -> Walk:
     return replace(walk, tiles=np.where(walk.tiles < BLANK, walk.tiles ^ NEGATIVE, walk.tiles))
 
 
-def load_walk(path: Path, digest: str = "") -> Walk:
+def load_walk(path: StrPath, digest: str = "") -> Walk:
     """Read what :func:`save_walk` wrote.
 
     Args:

@@ -1,4 +1,4 @@
-"""The loss log of a run: one labelled table on disk, and TensorBoard."""
+"""The loss log of a run: one labelled table on disk."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from crar_model.losses import TERMS
 from crar_model.tasks import Task
+from crar_model.training.events import Events
 from crar_model.training.members import Member
 
 ABOUT = ("member", "seed", "base", "learning_rate", "update")
@@ -30,40 +31,28 @@ class LossLog:
         folder: the run folder.
         members: all members of the run.
         columns: from :func:`logged`.
-        tensorboard: also write scalars below `tensorboard/member-K`.
+        events: also told of new rows; None for none.
     """
 
-    def __init__(self, folder: Path, members: Sequence[Member], columns: Sequence[str], *, tensorboard: bool = True) -> None:
+    def __init__(self, folder: Path, members: Sequence[Member], columns: Sequence[str], events: Events | None = None) -> None:
         self.folder, self.members, self.columns = folder, members, columns
         self.rows: dict[tuple[int, int], np.ndarray[Any, Any]] = {}
-        self.tensorboard = tensorboard
-        self._writers: dict[int, Any] = {}
-        self._last: dict[int, int] = {}
+        self.events = events
 
     def restore(self, first_member: int, updates: Sequence[int], values: Sequence[np.ndarray[Any, Any]]) -> None:
         """Take over the rows of a saved shard, (members, terms) per update, whose events TensorBoard has."""
         for update, table in zip(updates, values, strict=True):
             for k, row in enumerate(table):
                 self.rows[first_member + k, update] = row
-                self._last[first_member + k] = update
+                if self.events is not None:
+                    self.events.restored(first_member + k, update)
 
     def add(self, first_member: int, update: int, table: np.ndarray[Any, Any]) -> None:
         """Add the (members, terms) values of one shard at one update."""
         for k, row in enumerate(table):
-            member = first_member + k
-            self.rows[member, update] = row
-            if self.tensorboard:
-                writer = self._writer(member, update)
-                for name, value in zip(self.columns, row, strict=True):
-                    writer.add_scalar(name if name == "score" else f"loss/{name}", float(value), update)
-
-    def _writer(self, member: int, update: int) -> Any:
-        if member not in self._writers:
-            from torch.utils.tensorboard import SummaryWriter  # a second to import, so only where it is used
-
-            folder = self.folder / "tensorboard" / f"member-{member}"
-            self._writers[member] = SummaryWriter(str(folder), purge_step=self._last.get(member, update - 1) + 1)
-        return self._writers[member]
+            self.rows[first_member + k, update] = row
+            if self.events is not None:
+                self.events.losses(first_member + k, update, dict(zip(self.columns, map(float, row), strict=True)))
 
     def write(self) -> None:
         """Write `losses.csv` anew and flush TensorBoard."""
@@ -75,23 +64,23 @@ class LossLog:
             values = [f"{value:.8g}" for value in self.rows[member, update]]
             table.writerow([member, about.seed, about.base, about.learning_rate, update, *values])
         write_text(self.folder / "losses.csv", text.getvalue())
-        for writer in self._writers.values():
-            writer.flush()
+        if self.events is not None:
+            self.events.flush()
 
     def close(self) -> None:
         """Write what is left and close TensorBoard's files."""
         self.write()
-        for writer in self._writers.values():
-            writer.close()
+        if self.events is not None:
+            self.events.close()
 
 
-def read_losses(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
+def read_losses(folder: StrPath) -> dict[str, np.ndarray[Any, Any]]:
     """Columns of a run's `losses.csv` as arrays; `base` as text, the rest as numbers.
 
     Raises:
         FileNotFoundError: when the run has not written one yet.
     """
-    with (folder / "losses.csv").open(encoding="utf-8", newline="") as stream:
+    with (Path(folder) / "losses.csv").open(encoding="utf-8", newline="") as stream:
         table = csv.DictReader(stream)
         rows, names = list(table), table.fieldnames or ()
     return {name: np.array([row[name] if name == "base" else float(row[name]) for row in rows]) for name in names}

@@ -14,7 +14,7 @@ import torch
 from crar_model.agents import Agent
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
-from crar_model.files import file_digest
+from crar_model.files import StrPath, file_digest
 from crar_model.mazes.walks import load_walk
 from crar_model.params import Params, select
 from crar_model.settings import TrainSettings, from_plain, to_plain
@@ -77,7 +77,7 @@ def base_plan(settings: TrainSettings, members: int) -> Plan:
 
 def transfer_plan(
     settings: TrainSettings,
-    bases: Sequence[Path],
+    bases: Sequence[StrPath],
     variant: str,
     members: int,
     *,

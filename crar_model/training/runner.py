@@ -26,8 +26,9 @@ from filelock import FileLock, Timeout
 from crar_model import __version__
 from crar_model.checkpoints import load_checkpoint, load_plain
 from crar_model.errors import UserError
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from crar_model.settings import from_plain, to_plain
+from crar_model.training.events import Events
 from crar_model.training.log import LossLog, logged
 from crar_model.training.members import Member, Plan
 from crar_model.training.shard import ShardJob, shard_process, train_shard
@@ -55,7 +56,7 @@ Rows = Callable[[int, int, dict[str, Any]], None]
 
 def run_plan(
     plan: Plan,
-    folder: Path,
+    folder: StrPath,
     *,
     resume: bool = False,
     progress: Progress | None = None,
@@ -75,6 +76,7 @@ def run_plan(
     Raises:
         UserError: when the folder holds another run, another process trains in it, it cannot be written, or the device is not there.
     """
+    folder = Path(folder)
     _check_device(plan.settings.device)
     described = _describe(plan)  # names an unusable base before anything is written
     check_folder(folder, resume)
@@ -101,7 +103,8 @@ def _only_writer(folder: Path) -> Iterator[None]:
 
 
 def _run(plan: Plan, folder: Path, shards: list[ShardJob], progress: Progress | None, rows: Rows | None, tensorboard: bool) -> RunResult:
-    log = LossLog(folder, plan.members, logged(plan.task), tensorboard=tensorboard)
+    events = Events(folder, plan) if tensorboard else None
+    log = LossLog(folder, plan.members, logged(plan.task), events)
     updates = [0] * len(shards)
     for job in shards:
         if job.state_path.exists():
@@ -120,6 +123,9 @@ def _run(plan: Plan, folder: Path, shards: list[ShardJob], progress: Progress | 
         elif kind == "diverged":
             diverged[content["member"]] = content["update"]
         elif kind == "saved":
+            if events is not None:
+                for member in range(shards[index].first, shards[index].first + shards[index].count):
+                    events.judge(member)
             log.write()
         if kind in ("progress", "saved"):
             updates[index] = content["update"]
@@ -149,12 +155,13 @@ def _check_device(name: str) -> None:
         raise UserError(f"--device is {name!r}, but this PyTorch finds no CUDA GPU; use --device cpu")
 
 
-def check_folder(folder: Path, resume: bool) -> None:
+def check_folder(folder: StrPath, resume: bool) -> None:
     """Refuse a folder before anything is written to it.
 
     Raises:
         UserError: for a run that is there already, none to resume, or a folder that holds something else.
     """
+    folder = Path(folder)
     if (folder / "run.json").exists():
         if not resume:
             raise UserError(f"{folder}: holds a run already; add --resume to continue it or choose another --out")
@@ -209,13 +216,13 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return changed + [key for key in new if key not in MAY_CHANGE and old[key] != new[key]]
 
 
-def read_run(folder: Path) -> dict[str, Any]:
+def read_run(folder: StrPath) -> dict[str, Any]:
     """The `run.json` of a run folder.
 
     Raises:
         UserError: when it is missing or damaged.
     """
-    path = folder / "run.json"
+    path = Path(folder) / "run.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -229,13 +236,13 @@ def read_run(folder: Path) -> dict[str, Any]:
     return content
 
 
-def plan_of(folder: Path) -> Plan:
+def plan_of(folder: StrPath) -> Plan:
     """The plan of the run in a folder, so that it can be resumed without repeating its settings.
 
     Raises:
         UserError: as :func:`read_run`.
     """
-    content = read_run(folder)
+    content, folder = read_run(folder), Path(folder)
     settings = from_plain(content["settings"], where=str(folder / "run.json"))
     members = tuple(Member(**member) for member in content["members"])
     return Plan(settings, members, variant_named(content["variant"]), content["reset"], content["paired"])

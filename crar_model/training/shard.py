@@ -16,7 +16,7 @@ import torch
 from crar_model import __version__
 from crar_model.checkpoints import Checkpoint, load_plain, save_checkpoint
 from crar_model.errors import UserError
-from crar_model.files import write_atomically
+from crar_model.files import StrPath, write_atomically
 from crar_model.settings import to_plain
 from crar_model.tasks import Task, add_task
 from crar_model.training.members import Plan
@@ -129,9 +129,9 @@ def _keep_snapshots(job: ShardJob, trainer: Trainer) -> None:
         write_atomically(path, functools.partial(torch.save, params))
 
 
-def snapshot_folder(run: Path, member: int) -> Path:
+def snapshot_folder(run: StrPath, member: int) -> Path:
     """Where the snapshots of a member of a run lie, one file per update number."""
-    return run / "snapshots" / f"member-{member}"
+    return Path(run) / "snapshots" / f"member-{member}"
 
 
 def shard_process(job: ShardJob, connection: Any, stop: Any) -> None:

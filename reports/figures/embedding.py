@@ -47,7 +47,7 @@ def embeddings_figure(task: Task, panels: Sequence[tuple[str, Params, bool]]) ->
     maze = task.maze
     assert maze is not None
     with house_style():
-        figure = Figure(figsize=(4.4 * len(panels), 4.9), layout="constrained")
+        figure = Figure(figsize=(4.4 * len(panels), 5.3), layout="constrained")
         grid = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for axes, (title, params, inverse) in zip(grid, panels, strict=True):
             draw_embedding(axes, task, maze, params, inverse=inverse, title=title)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from landscape_tools import Path
 from reports.figures.style import house_style
@@ -25,6 +26,9 @@ def paths_figure(paths: Sequence[tuple[str, Path, str]], straight: tuple[np.ndar
         for label, path, color in paths:
             whole.plot(path.walk.numpy(), path.heights.numpy(), color=color, label=label)
         whole.set(xlabel="share of the way walked", ylabel="total loss", yscale="log", title="from the failed to the base's valley")
+        whole.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        whole.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))  # 0.2 instead of 2 x 10^-1
+        whole.yaxis.set_minor_formatter(NullFormatter())
         frozen = paths[0][1]
         walk, heights = frozen.walk.numpy() * frozen.length, frozen.heights.numpy() - float(frozen.heights[0])
         last = max(4 * frozen.where, 0.05) * frozen.length

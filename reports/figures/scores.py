@@ -25,6 +25,7 @@ def scores_figure(
     """
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
+    most = max(len(labels) for _, _, labels in panels)  # the legend's lines need room above the curves
     with house_style():
         figure = Figure(figsize=(3.6 * columns + 0.6, 2.9 * rows + 0.4), layout="constrained")
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
@@ -41,7 +42,7 @@ def scores_figure(
             axes.axhline(0.0, color="#555555", linewidth=0.8)
             if reference is not None:
                 axes.axhline(reference, color="#555555", linewidth=0.9, linestyle="--", label=reference_label)
-            axes.set(title=title, xlabel="updates (thousands)", ylim=(-5.2, 3.6))
+            axes.set(title=title, xlabel="updates (thousands)", ylim=(-5.2, 3.6 + 0.55 * max(0, most - 2)))
             axes.legend(loc="upper left")
             if table["update"].max() == 0:  # a variant that takes no updates
                 axes.set_xlim(-1, 10)

@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image
 
-from crar_model.files import write_atomically, write_bytes
+from crar_model.files import StrPath, write_atomically, write_bytes
 
 TERM_COLORS = {
     "transition": "#0072B2",
@@ -20,7 +20,7 @@ TERM_COLORS = {
     "ball": "#D55E00",
     "random_pairs": "#009E73",
     "consecutive": "#CC79A7",
-    "value": "#F0E442",
+    "value": "#A89000",
     "interpret": "#BBBBBB",
     "total": "#000000",
 }
@@ -48,9 +48,9 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def save_png(figure: Figure, path: Path, *, dpi: int = 120) -> Path:
+def save_png(figure: Figure, path: StrPath, *, dpi: int = 120) -> Path:
     """Write a figure as a PNG with an 8-bit palette, atomically; returns the path."""
-    raw = io.BytesIO()
+    path, raw = Path(path), io.BytesIO()
     figure.savefig(raw, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.05)
     raw.seek(0)
     image = Image.open(raw).convert("RGB").quantize(colors=224, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
@@ -58,8 +58,9 @@ def save_png(figure: Figure, path: Path, *, dpi: int = 120) -> Path:
     return path
 
 
-def save_figure(figure: Figure, stem: Path, image: str) -> Path:
+def save_figure(figure: Figure, stem: StrPath, image: str) -> Path:
     """Write a figure as "png" or "svg" beside a report; returns the path with its ending."""
+    stem = Path(stem)
     path = stem.with_name(f"{stem.name}.{image}")
     if image == "png":
         return save_png(figure, path)

@@ -174,6 +174,15 @@ def test_losses_that_cannot_be_mapped_are_called_one_by_one() -> None:
     assert np.allclose(looped["loss"], mapped["loss"])
 
 
+def test_losses_that_return_numbers() -> None:
+    """A line needs values alone; a path needs their gradients and says so."""
+    ends = start(), {name: -value for name, value in start().items()}
+    line = lt.sample_line(lambda p: bowl(p).item(), *ends, points=4)  # type: ignore[arg-type,return-value]
+    assert line["loss"].values == pytest.approx(lt.sample_line(bowl, *ends, points=4)["loss"].values)
+    with pytest.raises(ValueError, match=r"without \.item\(\)"):
+        lt.elastic_band(lambda p: bowl(p).item(), *ends, images=4, iterations=2)  # type: ignore[arg-type,return-value]
+
+
 def test_wrong_values_are_refused() -> None:
     ends = start(), {name: -value for name, value in start().items()}
     with pytest.raises(ValueError, match="one scalar per point"):
@@ -200,11 +209,12 @@ def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     coordinates, direction = torch.linspace(0, 1, 40).unsqueeze(1), lt.difference(ends[1], ends[0])
     slow: dict[str, float] = {}
     found = {}
-    for way, mapped, single in (("loop", 0.03, 0.0), ("vmap", 0.0, 0.005)):
+    for way, long_pass, mapped, single in (("loop", 1e9, 0.03, 0.0), ("loop at once", 0.0, 0.03, 0.0), ("vmap", 1e9, 0.0, 0.005)):
+        monkeypatch.setattr("landscape_tools.sampling.LONG_PASS", long_pass)
         slow.update(mapped=mapped, single=single)
         calls.update(mapped=0, single=0)
         found[way] = lt.sample_points(loss, ends[0], [direction], coordinates, chunk=8)["loss"]
-        assert (calls["mapped"], calls["single"]) == ((2, 4 + 40) if way == "loop" else (2 + 5, 4))
+        assert (calls["mapped"], calls["single"]) == {"loop": (2, 4 + 40), "loop at once": (1, 4 + 40), "vmap": (2 + 5, 4)}[way]
     assert np.allclose(found["loop"], found["vmap"])
     calls.update(mapped=0, single=0)
     lt.sample_points(loss, ends[0], [direction], coordinates[:16], chunk=8)  # too few for a trial

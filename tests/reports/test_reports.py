@@ -27,6 +27,7 @@ from reports.runs import Run, repeat_command
 from reports.samples import BASE, FAILED
 from reports.study import write_study
 from reports.trajectory import write_trajectory
+from tests.reports.pages import summary_of
 
 QUICK = LandscapeOptions(points=21, resolution=5, quick=True)
 
@@ -42,7 +43,7 @@ def test_landscape_report(tmp_path: Path) -> None:
         with Image.open(picture) as image:
             assert image.width > 600
     results = json.loads((tmp_path / "results.json").read_text())
-    short = text.partition("\n| |")[0]  # the summary says what the figures below it say, and that they were cut short
+    short = "\n".join(summary_of(text))  # the summary says what the figures below it say, and that they were cut short
     assert f"total loss {results['failed_terms']['total']:.3g}" in short
     assert f"climbs {results['paths']['frozen']['barrier']:.3g} with the dynamics frozen" in short
     assert "What it is" not in short  # no certificate was made
@@ -105,6 +106,7 @@ def test_landscape_says_when_the_dynamics_differ(base_run: Path, tmp_path: Path)
 def test_claims_over_runs_go_on_where_they_stopped(freeze_run: Path, tmp_path: Path) -> None:
     first = write_claims([freeze_run / "member-0.pt"], tmp_path / "c", quick=True, limit=2)
     assert "over 1 transfers" in first.read_text()
+    assert "`--quick`" in summary_of(first.read_text())[-1]
     (kept,) = (tmp_path / "c" / "pairs").iterdir()
     written = kept.stat().st_mtime_ns
     with pytest.raises(UserError, match="--resume"):
@@ -119,7 +121,7 @@ def test_trajectory_report(tmp_path: Path) -> None:
     settings = TrainSettings(updates=40, checkpoint_interval=10, snapshots=True, workers=1)
     run_plan(base_plan(settings, 2), tmp_path / "run", tensorboard=False)
     text = write_trajectory(tmp_path / "run", tmp_path / "out", member=1, resolution=5).read_text()
-    assert "5 snapshots" in text
+    assert "5 snapshots" in summary_of(text)[-1]
     with xr.open_dataset(tmp_path / "out" / "trajectory.nc", engine="h5netcdf") as data:
         assert list(data["snapshot"].values) == [0, 10, 20, 30, 40]
         assert float(data["distance"][-1]) == pytest.approx(0, abs=1e-9)

@@ -16,6 +16,7 @@ from reports.measure.shifts import landscape_shifts
 from reports.measure.subject import load_subject
 from reports.samples import BASE, FAILED
 from reports.theorem import write_theorem
+from tests.reports.pages import summary_of
 
 CASES = [(s, name) for s in statements() for name, _ in s.exceptions]
 
@@ -68,6 +69,7 @@ def test_a_turned_agent_has_the_same_losses(quarters: int) -> None:
 def test_theorem_report(tmp_path: Path) -> None:
     text = write_theorem(FAILED, BASE, tmp_path, command="crar theorem --out x").read_text()
     assert "crar theorem --out x" in text
+    assert any("not moved, by 0." in line for line in summary_of(text))
     assert "NOT proven" not in text
     assert "opposite residuals" in text
     assert (tmp_path / "shifts.png").stat().st_size < 200_000

@@ -1,0 +1,46 @@
+"""The words of the pages, each explained once at the end of a page that uses it."""
+
+from __future__ import annotations
+
+TERMS = {
+    "abstract state": "what the encoder makes of an observation; the *embedding* is the abstract states of all observations",
+    "dynamics": "the networks over abstract states: transition, reward, discount and value. A `freeze` transfer leaves them as the base has them",
+    "transfer": "a base's networks trained on in the other maze, where every observation is negated; what trains is the variant's",
+    "matched, swapped, neither": "a transferred embedding against its base's: the same up to a small residual; a mirror image or exchange of its "
+    "axes; neither of the two",
+    "signed permutation": "an exchange of abstract axes, with or without change of sign",
+    "residual": "root mean square distance of two embeddings after the best signed permutation, in mean moves (edges)",
+    "edge, mean move": "the mean distance of the abstract states before and after a move: the unit of length of a page",
+    "structure terms": "`ball`, `random_pairs` and `consecutive`, the losses that keep the abstract states together and apart",
+    "climb": "how far the highest point of a line lies above its failed end",
+    "barrier": "the climb along the best path that was found, so an upper bound of what is needed",
+    "nudged elastic band": "a chain of models between two ends, pulled downhill across the chain until it lies along a valley",
+    "certificate": "a check at a stationary point: smallest subgradient near 0, and the signs of all curvatures",
+    "subgradient, kink": "where `ball`'s maximum switches, the loss has a kink and a set of slopes; the smallest one is 0 at a minimum",
+    "adapted": "dynamics trained on the failed embedding alone, the encoder frozen",
+    "released": "the failed model trained on with encoder and dynamics free together",
+    "aligned": "hidden units exchanged and negated, which changes no output, so that two encoders lie near each other",
+    "bootstrap value": "the target of `value`, computed by a frozen copy of the networks",
+    "nearest state accuracy": "share of transitions whose predicted next abstract state is nearest to the right one",
+    "navigation success": "share of (start, goal) pairs that planning solves",
+    "score": "total reward per episode started",
+    "principal plane": "the plane that holds most of the movement of a training's snapshots (principal components)",
+    "rms": "root mean square",
+}
+
+
+def glossary(*names: str) -> str:
+    """A section "Terms" for the end of a page, of the words that :func:`glossary_lines` takes."""
+    return f"## Terms\n\n{glossary_lines(*names)}"
+
+
+def glossary_lines(*names: str) -> str:
+    """A list item for every word.
+
+    Args:
+        names: keys of `TERMS`, in the order in which they are printed.
+
+    Raises:
+        KeyError: for a word that is not explained.
+    """
+    return "\n".join(f"- **{name}**: {TERMS[name]}." for name in names)
