@@ -321,7 +321,17 @@ def update_kernel(
                             ge[s[b] // ROWS, c, s[b] % ROWS] += gx[b, c]
                             ge[n[b] // ROWS, c, n[b] % ROWS] += gx_next[b, c]
                     hidden = network_backward(
-                        own, grads, first[ENCODER], encoder, 1, state_tiles, acts_e, np.int64(ge.ctypes.data), room, room[1], trained[ENCODER]
+                        own,
+                        grads,
+                        first[ENCODER],
+                        encoder,
+                        1,
+                        state_tiles,
+                        acts_e,
+                        np.int64(ge.ctypes.data),
+                        room,
+                        room[1],
+                        trained[ENCODER],
                     )
                     _first_backward(hidden, grads[0], grads[1], units, shared, scale, entries, columns, values)
                 if np.isnan(rates[update, member]):
