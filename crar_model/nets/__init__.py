@@ -4,13 +4,14 @@ What comes in is checked here before an address is passed on: dtype, device, sha
 or a ValueError of one line that names the tensor. Modules with an underscore are compiled and trust what they are given.
 """
 
+from crar_model.nets._first import Observed
 from crar_model.nets._tile_index import TileIndex, index_tiles
 from crar_model.nets.conv import convolve
 from crar_model.nets.dense import dense, fast_tanh
 from crar_model.nets.layers import Conv, Layers, Linear, glorot_conv, glorot_dense
 from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step
 from crar_model.nets.tiles import encode_tiles
-from crar_model.nets.updates import MemberState, Observed, Transitions, UpdateTables, update_members
+from crar_model.nets.updates import MemberState, Transitions, UpdateTables, update_members
 
 __all__ = [
     "Conv",

@@ -13,7 +13,8 @@ import numpy as np
 
 from crar_model.compiled import numba
 from crar_model.nets._blas import pointer
-from crar_model.nets._panel import ROWS, network_backward, network_forward, tanh_flat
+from crar_model.nets._first import first_backward, first_forward
+from crar_model.nets._panel import ROWS, network_backward, network_forward
 from crar_model.nets._rmsprop import step_member
 
 ENCODER, TRANSITION, REWARD, DISCOUNT, VALUE = range(5)
@@ -38,63 +39,6 @@ def _stack(widths: Any, tiles: int) -> Any:  # pragma: no cover - compiled
         at[layer] = room.ctypes.data + 4 * start
         start += widths[layer] * tiles * ROWS
     return room, at
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def _dot(a: Any, b: Any) -> Any:  # pragma: no cover - compiled
-    result = np.float32(0)
-    for k in range(a.shape[0]):
-        result += a[k] * b[k]
-    return result
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def _sum(a: Any) -> Any:  # pragma: no cover - compiled
-    result = np.float32(0)
-    for k in range(a.shape[0]):
-        result += a[k]
-    return result
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _first_forward(
-    weight: int, bias: int, h: int, units: int, shared: Any, scale: Any, entries: Any, columns: Any, values: Any
-) -> None:  # fmt: skip # pragma: no cover - compiled
-    """First hidden layer on all observations, each scale * shared + a few entries (row, column, value): (tiles, units, 32)."""
-    w = numba.carray(pointer(weight), (units, shared.shape[0]))
-    b = numba.carray(pointer(bias), (units,))
-    tiles = scale.shape[0] // ROWS
-    out = numba.carray(pointer(h), (tiles, units, ROWS))
-    for j in range(units):
-        common = _dot(w[j], shared)
-        for tile in range(tiles):
-            for r in range(ROWS):
-                out[tile, j, r] = b[j] + scale[tile * ROWS + r] * common
-    for j in range(units):
-        for e in range(entries.shape[0]):
-            out[entries[e] // ROWS, j, entries[e] % ROWS] += values[e] * w[j, columns[e]]
-    tanh_flat(out.reshape(-1))
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def _first_backward(
-    grad: int, weight: int, bias: int, units: int, shared: Any, scale: Any, entries: Any, columns: Any, values: Any
-) -> None:  # fmt: skip # pragma: no cover - compiled
-    """Gradients of the first layer's weight and bias from that of its sums (tiles, units, 32)."""
-    tiles = scale.shape[0] // ROWS
-    g = numba.carray(pointer(grad), (tiles, units, ROWS))
-    gw, gb = numba.carray(pointer(weight), (units, shared.shape[0])), numba.carray(pointer(bias), (units,))
-    for j in range(units):
-        whole, common = np.float32(0), np.float32(0)
-        for tile in range(tiles):
-            whole += _sum(g[tile, j])
-            common += _dot(g[tile, j], scale[tile * ROWS : (tile + 1) * ROWS])
-        gb[j] = whole
-        for k in range(shared.shape[0]):
-            gw[j, k] = common * shared[k]
-    for j in range(units):
-        for e in range(entries.shape[0]):
-            gw[j, columns[e]] += values[e] * g[entries[e] // ROWS, j, entries[e] % ROWS]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -289,7 +233,7 @@ def update_kernel(
             r, ended = reward[update, member], terminated[update, member]
             for step in range(steps):
                 weights = step_weights[step]
-                _first_forward(own[0], own[1], acts_e[1], units, shared, scale, entries, columns, values)
+                first_forward(own[0], own[1], acts_e[1], units, shared, scale, entries, columns, values)
                 network_forward(own, first[ENCODER], encoder, 1, state_tiles, acts_e)
                 for b in range(count):
                     for c in range(d):
@@ -333,7 +277,7 @@ def update_kernel(
                         room[1],
                         trained[ENCODER],
                     )
-                    _first_backward(hidden, grads[0], grads[1], units, shared, scale, entries, columns, values)
+                    first_backward(hidden, grads[0], grads[1], units, shared, scale, entries, columns, values)
                 if np.isnan(rates[update, member]):
                     continue
                 used = 0

@@ -96,21 +96,19 @@ class _NativeDense(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, *weights: Tensor) -> Tensor:
         weights = tuple([weight.contiguous() for weight in weights])
-        activations = dense_forward(x, weights)
-        ctx.save_for_backward(*activations[:-1], *weights)
-        ctx.shapes = [tensor.shape for tensor in (activations[0], *weights, activations[-1])]
-        return activations[-1]
+        out, ctx.kept = dense_forward(x, weights, keep=any(ctx.needs_input_grad))
+        ctx.save_for_backward(*weights)
+        ctx.shared, ctx.shapes = x.dim() == 2, [tensor.shape for tensor in (*weights, out)]
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors
-        layers = len(saved) // 3
-        inputs, weights = saved[:layers], saved[layers:]
-        unchanged(ctx.shapes, (inputs[0], *weights, grad))
+        weights = ctx.saved_tensors
+        unchanged(ctx.shapes, (*weights, grad))
         for_input, *for_weights = ctx.needs_input_grad
-        grads, grad_x = dense_backward(inputs, weights, grad, for_weights=any(for_weights), for_input=for_input)
-        if grad_x is not None and inputs[0].dim() == 2:
+        grads, grad_x = dense_backward(ctx.kept, weights, grad, for_weights=any(for_weights), for_input=for_input)
+        if grad_x is not None and ctx.shared:
             grad_x = grad_x.sum(0)
         return (grad_x, *(grads if grads is not None else [None] * len(weights)))
 

@@ -11,46 +11,11 @@ import torch
 from torch import Tensor
 
 from crar_model.nets._blas import address, addresses
-from crar_model.nets._panel import ROWS
+from crar_model.nets._first import Observed
 from crar_model.nets._update import update_kernel
 from crar_model.nets.layers import Linear, parameter_shapes
 from crar_model.nets.rmsprop import RMSpropSettings, safe_rate
 from crar_model.params import BLOCKS, Params
-
-
-@dataclass(frozen=True)
-class Observed:
-    """Observations of all states as a shared one and what each has of its own: obs[s] = scale[s] shared + a few entries. In a maze that is
-    the wall pattern and the agent's cell, so the first layer takes one column a state instead of a product.
-
-    Attributes:
-        rows: number of observations.
-        shared: (pixels,) what most of them show.
-        scale: (rows up to whole panels,) 1, or 0 where little of it is seen.
-        row, column, value: (entries,) what the rest is.
-    """
-
-    rows: int
-    shared: np.ndarray[Any, Any]
-    scale: np.ndarray[Any, Any]
-    row: np.ndarray[Any, Any]
-    column: np.ndarray[Any, Any]
-    value: np.ndarray[Any, Any]
-
-    @classmethod
-    def of(cls, observations: np.ndarray[Any, Any]) -> Observed:
-        """Take (rows, pixels) apart, float32."""
-        rows, pixels = observations.shape
-        shared = np.empty(pixels, dtype=np.float32)
-        for pixel in range(pixels):
-            found, counts = np.unique(observations[:, pixel], return_counts=True)
-            shared[pixel] = found[counts.argmax()]
-        own = (observations != shared).sum(1) <= (observations != 0).sum(1)
-        scale = np.zeros(-(-rows // ROWS) * ROWS, dtype=np.float32)
-        scale[:rows] = own
-        rest = observations - own[:, None] * shared
-        row, column = rest.nonzero()
-        return cls(rows, shared, scale, row.astype(np.int64), column.astype(np.int64), rest[row, column].astype(np.float32))
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crar_model.agents import DenseAgent
-from crar_model.nets import _blas, _dense
-from crar_model.nets._dense import dense_forward
+from crar_model.agents import ConvAgent, DenseAgent
+from crar_model.nets import _blas, _tiles
+from crar_model.nets._first import observed
 from crar_model.nets.dense import _BatchedDense, _NativeDense, dense, fast_tanh
 from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step, step_tensor_ops
 
@@ -38,12 +38,36 @@ def test_nodes_equal_the_plain_network(block: str, inputs: int, shared: bool, no
         assert torch.allclose(a.double(), b, rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("rows", [31, 32, 70])
+def test_an_input_of_one_pattern_and_a_cell_takes_no_product_and_is_the_same(rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    x = torch.from_numpy(rng.standard_normal(64)).float().repeat(rows, 1)
+    x[torch.arange(rows), torch.from_numpy(rng.integers(0, 64, rows))] = 0.5
+    x[3] = 0
+    assert observed(x) is not None
+    assert observed(torch.randn(rows, 64, generator=torch.Generator().manual_seed(0))) is None
+    weights = [weight.requires_grad_() for weight in weights_of("encoder", 3)]
+    exact = [weight.detach().double().requires_grad_() for weight in weights]
+    names = [f"encoder.{k // 2}.{'bias' if k % 2 else 'weight'}" for k in range(len(weights))]
+    found, wanted = (dense(dict(zip(names, given, strict=True)), "encoder", seen) for given, seen in ((weights, x), (exact, x.double())))
+    assert torch.allclose(found.double(), wanted, atol=5e-6)
+    with torch.no_grad():
+        assert torch.equal(dense(dict(zip(names, weights, strict=True)), "encoder", x), found)
+    direction = torch.randn(found.shape, generator=torch.Generator().manual_seed(1))
+    grads = torch.autograd.grad((found * direction).sum(), weights)
+    true = torch.autograd.grad((wanted * direction).sum(), exact)
+    for a, b in zip(grads, true, strict=True):
+        assert torch.allclose(a.double(), b, rtol=1e-4, atol=5e-5)
+
+
 def test_scipy_blas_serves_where_torch_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    weights, x = weights_of("encoder", 2), torch.randn(5, 64, generator=torch.Generator().manual_seed(1))
-    ours = dense_forward(x, weights)[-1]
+    agent = ConvAgent()
+    params = {name: value[None] for name, value in agent.init(np.random.default_rng(0)).items()}
+    boards = torch.from_numpy(np.random.default_rng(1).integers(0, 7, (4, 1, 8, 8)).astype(np.uint8))
+    ours = agent.encode(params, boards)
     address = int(_blas.get_cython_function_address("scipy.linalg.cython_blas", "sgemm"))
-    monkeypatch.setattr(_dense, "sgemm_address", lambda: address)
-    assert torch.allclose(dense_forward(x, weights)[-1], ours, atol=1e-6)
+    monkeypatch.setattr(_tiles, "sgemm_address", lambda: address)
+    assert torch.allclose(agent.encode(params, boards), ours, atol=1e-6)
 
 
 @given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=20))

@@ -1,0 +1,127 @@
+"""The first layer of a dense encoder on observations that are one shared pattern and a few entries of their own, compiled.
+
+In a maze the pattern is the walls and the entry the agent's cell: a constant vector and one column a state take the place of a product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from crar_model.compiled import numba
+from crar_model.nets._blas import pointer
+from crar_model.nets._panel import ROWS, tanh_flat
+
+WORTH = 4
+"""A product is replaced where the entries are fewer than its numbers by this factor."""
+LARGEST = 1 << 16
+"""Numbers of an input that is looked at."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Observations of all states as a shared one and what each has of its own: obs[s] = scale[s] shared + a few entries. In a maze that is
+    the wall pattern and the agent's cell, so the first layer takes one column a state instead of a product.
+
+    Attributes:
+        rows: number of observations.
+        shared: (pixels,) what most of them show.
+        scale: (rows up to whole panels,) 1, or 0 where little of it is seen.
+        row, column, value: (entries,) what the rest is.
+    """
+
+    rows: int
+    shared: np.ndarray[Any, Any]
+    scale: np.ndarray[Any, Any]
+    row: np.ndarray[Any, Any]
+    column: np.ndarray[Any, Any]
+    value: np.ndarray[Any, Any]
+
+    @classmethod
+    def of(cls, observations: np.ndarray[Any, Any]) -> Observed:
+        """Take (rows, pixels) apart, float32."""
+        rows, pixels = observations.shape
+        shared = np.empty(pixels, dtype=np.float32)
+        for pixel in range(pixels):
+            found, counts = np.unique(observations[:, pixel], return_counts=True)
+            shared[pixel] = found[counts.argmax()]
+        own = (observations != shared).sum(1) <= (observations != 0).sum(1)
+        scale = np.zeros(-(-rows // ROWS) * ROWS, dtype=np.float32)
+        scale[:rows] = own
+        rest = observations - own[:, None] * shared
+        row, column = rest.nonzero()
+        return cls(rows, shared, scale, row.astype(np.int64), column.astype(np.int64), rest[row, column].astype(np.float32))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _dot(a: Any, b: Any) -> Any:  # pragma: no cover - compiled
+    result = np.float32(0)
+    for k in range(a.shape[0]):
+        result += a[k] * b[k]
+    return result
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _sum(a: Any) -> Any:  # pragma: no cover - compiled
+    result = np.float32(0)
+    for k in range(a.shape[0]):
+        result += a[k]
+    return result
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def first_forward(
+    weight: int, bias: int, h: int, units: int, shared: Any, scale: Any, entries: Any, columns: Any, values: Any
+) -> None:  # fmt: skip # pragma: no cover - compiled
+    """First hidden layer on all observations, each scale * shared + a few entries (row, column, value): (tiles, units, 32)."""
+    w = numba.carray(pointer(weight), (units, shared.shape[0]))
+    b = numba.carray(pointer(bias), (units,))
+    tiles = scale.shape[0] // ROWS
+    out = numba.carray(pointer(h), (tiles, units, ROWS))
+    for j in range(units):
+        common = _dot(w[j], shared)
+        for tile in range(tiles):
+            for r in range(ROWS):
+                out[tile, j, r] = b[j] + scale[tile * ROWS + r] * common
+    for j in range(units):
+        for e in range(entries.shape[0]):
+            out[entries[e] // ROWS, j, entries[e] % ROWS] += values[e] * w[j, columns[e]]
+    tanh_flat(out.reshape(-1))
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def first_backward(
+    grad: int, weight: int, bias: int, units: int, shared: Any, scale: Any, entries: Any, columns: Any, values: Any
+) -> None:  # fmt: skip # pragma: no cover - compiled
+    """Gradients of the first layer's weight and bias from that of its sums (tiles, units, 32)."""
+    tiles = scale.shape[0] // ROWS
+    g = numba.carray(pointer(grad), (tiles, units, ROWS))
+    gw, gb = numba.carray(pointer(weight), (units, shared.shape[0])), numba.carray(pointer(bias), (units,))
+    for j in range(units):
+        whole, common = np.float32(0), np.float32(0)
+        for tile in range(tiles):
+            whole += _sum(g[tile, j])
+            common += _dot(g[tile, j], scale[tile * ROWS : (tile + 1) * ROWS])
+        gb[j] = whole
+        for k in range(shared.shape[0]):
+            gw[j, k] = common * shared[k]
+    for j in range(units):
+        for e in range(entries.shape[0]):
+            gw[j, columns[e]] += values[e] * g[entries[e] // ROWS, j, entries[e] % ROWS]
+
+
+def observed(x: Tensor) -> Observed | None:
+    """An input (rows, pixels) taken apart, or None where that would not be less work."""
+    if x.numel() > LARGEST or x.requires_grad:
+        return None
+    found = _observed(x.contiguous().numpy().tobytes(), x.shape[0])
+    return found if WORTH * len(found.row) < x.numel() else None
+
+
+@lru_cache(maxsize=64)
+def _observed(numbers: bytes, rows: int) -> Observed:
+    return Observed.of(np.frombuffer(numbers, dtype=np.float32).reshape(rows, -1))
