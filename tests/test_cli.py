@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from crar_model.checkpoints import FORMAT
+from crar_model.tensor_files import save_plain
 from reports import samples
 
 
@@ -89,12 +91,14 @@ def bad_cases(folder: Path, base: Path, run: Path, random: Path) -> dict[str, tu
     (folder / "bad.toml").write_text("updates = = 3")
     (folder / "odd.toml").write_text("colour = 3")
     content = torch.load(base, weights_only=True)
-    torch.save(content | {"maze": "random"}, folder / "other.pt")
-    torch.save({k: v for k, v in content.items() if k not in ("maze", "inverse")}, folder / "mazeless.pt")
+    save_plain(folder / "other.pt", FORMAT, content | {"maze": "random"})
+    save_plain(folder / "mazeless.pt", FORMAT, {k: v for k, v in content.items() if k not in ("maze", "inverse")})
+    torch.save(content | {"updates": 61}, folder / "edited.pt")
     out = ["--out", folder / "out"]
     return {
         "missing checkpoint": (["evaluate", folder / "none.pt"], "none.pt"),
         "truncated checkpoint": (["evaluate", folder / "cut.pt"], "cut.pt"),
+        "checkpoint that is not what was written": (["evaluate", folder / "edited.pt"], "digest"),
         "foreign checkpoint": (["transfer", "--from", folder / "foreign.pt", *out], "foreign.pt"),
         "wrong format": (["landscape", "--from", folder / "note.pt", "--to", base, *out], "note.pt"),
         "unknown variant": (["transfer", "--from", base, "--variant", "freezer", *out], "--variant"),

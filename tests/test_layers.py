@@ -19,6 +19,7 @@ FLOORS = {
     "crar_model": (
         ("errors", "compiled", "params", "streams"),
         ("files", "settings"),
+        ("tensor_files",),
         ("mazes",),
         ("nets",),
         ("agents", "batches"),
