@@ -111,11 +111,11 @@ def transfer(
 
     base = load_checkpoint(bases[0])
     given = {"maze": base.maze, "walls": base.walls} | given
-    settings = settled(transfer_start(task_named(given["maze"])), given)
-    names = variants or [next(iter(VARIANTS))]
+    task, names = task_named(given["maze"]), list(dict.fromkeys(variants or [next(iter(VARIANTS))]))
+    started = {name: settled(transfer_start(task, VARIANTS[name]), given) for name in names}
     plans = {
         name: transfer_plan(settings, bases, name, members, learning_rates=rates or (), reset=reset, paired=paired)
-        for name in dict.fromkeys(names)
+        for name, settings in started.items()
     }
     if len(plans) == 1:
         run(plans[names[0]], out, resume, names[0])

@@ -233,7 +233,11 @@ def test_several_variants_are_runs_of_their_own(tmp_path: Path, base_run: Path) 
     assert more.returncode == 0, more.stderr
     judged = json.loads(crar("evaluate", tmp_path / "runs", "--json").stdout)["models"]
     assert [(model["variant"], model["updates"]) for model in judged] == [("freeze", 20), ("scratch", 20), ("unfreeze", 20)]
+    read = {name: json.loads((tmp_path / "runs" / name / "run.json").read_text())["settings"] for name in ("freeze", "scratch")}
+    found = {name: [settings[key] for key in ("update_rule", "learning_rate", "learning_rate_decay")] for name, settings in read.items()}
+    assert found == {"freeze": ["sequential", 8e-5, 0.9], "scratch": ["joint", 5e-4, 0.9]}  # a transfer's, and those of crar train
     report = crar("report", "--base", base_run, "--transfer", tmp_path / "runs", "--out", tmp_path / "report")
     assert report.returncode == 0, report.stderr
     text = (tmp_path / "report" / "report.md").read_text()
     assert all(f"--variant {name}" in text for name in ("freeze", "unfreeze", "scratch"))
+    assert "--update-rule" not in text  # every run has the default of its variant

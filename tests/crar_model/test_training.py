@@ -17,6 +17,8 @@ from filelock import FileLock
 
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
+from crar_model.mazes.simple import simple_maze
+from crar_model.mazes.walks import gather_states
 from crar_model.settings import TrainSettings, from_plain, to_plain
 from crar_model.tasks import SimpleMazeTask
 from crar_model.training import runner
@@ -219,6 +221,23 @@ def test_quirk_terminal_last() -> None:
     assert int(trainer.data.data["next_state"][0, -1]) == 31
     trainer.advance(20)
     assert bool(trainer.alive.all())
+
+
+def test_quirk_terminal_last_is_ten_epochs_of_five_hundred_steps() -> None:
+    """As the released launcher gathers in the simple maze: `agent.run(10, 500)`."""
+    maze = simple_maze()
+    quirk, plain = (gather_states(maze, 3, 5_000, terminal_last=on) for on in (True, False))
+    ends = np.flatnonzero(quirk["terminated"])
+    assert ends.tolist() == list(range(499, 5_000, 500))
+    assert (quirk["next_state"][ends] == maze.n_states).all()
+    assert (quirk["state"][[0, *(ends[:-1] + 1)]] == maze.start).all()
+    others = np.setdiff1d(np.arange(4_999), ends)
+    assert (quirk["next_state"][others] == quirk["state"][others + 1]).all()
+    assert (maze.successor.numpy()[quirk["state"][others], quirk["action"][others]] == quirk["next_state"][others]).all()
+    assert (quirk["action"] == plain["action"]).all()
+    assert (quirk["state"][:500] == plain["state"][:500]).all()
+    assert not plain["terminated"].any()
+    assert np.flatnonzero(gather_states(maze, 3, 700, terminal_last=True)["terminated"]).tolist() == [499, 699]
 
 
 def test_worker_processes_end_with_their_parent(tmp_path: Path) -> None:
