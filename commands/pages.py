@@ -177,7 +177,7 @@ def trajectory(
     image: FormatOption = "png",
     force: ForceOption = False,
 ) -> None:
-    """Draw the loss on the principal plane of a training."""
+    """Draw the loss on the plane nearest to a training's way."""
     fresh(out, force=force)
     from reports.trajectory import write_trajectory
 

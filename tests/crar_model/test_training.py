@@ -27,6 +27,7 @@ from crar_model.training.members import Member, Plan, base_plan
 from crar_model.training.runner import plan_of, run_plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS, variant_named
+from tests.movement import KERNELS, apart, in_full_float32
 from tests.plans import with_updates
 
 QUICK = TrainSettings(updates=60, log_interval=20, checkpoint_interval=20, workers=1)
@@ -63,12 +64,36 @@ def test_one_update_runs_on_the_meta_device(rule: str, variant: str, base_run: P
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_updates_on_a_gpu_follow_the_cpu() -> None:
-    trainers = [Trainer(base_plan(QUICK, 3), device=device) for device in ("cpu", "cuda")]
-    for trainer in trainers:
+@pytest.mark.parametrize("rule", RULES)
+def test_updates_on_a_gpu_follow_the_cpu(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_full_float32(monkeypatch)
+    settings = dataclasses.replace(QUICK, update_rule=rule)
+    start = Trainer(base_plan(settings, 3)).params
+    ends = [Trainer(base_plan(settings, 3), device=device) for device in ("cpu", "cuda")]
+    for trainer in ends:
         trainer.advance(5)
-    for name, value in trainers[0].params.items():
-        assert torch.allclose(value, trainers[1].params[name].cpu(), atol=1e-3), name
+    assert apart(start, ends[0].params, ends[1].params) < KERNELS
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_what_tells_kernels_from_other_updates(rule: str) -> None:
+    """The measure that holds a GPU against the CPU lets rounding through and little else."""
+    settings = dataclasses.replace(QUICK, update_rule=rule)
+    start = Trainer(base_plan(settings, 3)).params
+
+    def after(updates: int, rate: float = 1.0, rounding: float = 0.0) -> dict[str, torch.Tensor]:
+        trainer = Trainer(base_plan(dataclasses.replace(settings, learning_rate=rate * settings.learning_rate), 3))
+        shift = {name: rounding * torch.sin(1e4 * value.detach()) * value.detach() for name, value in trainer.params.items()}
+        with torch.no_grad():
+            for name, value in trainer.params.items():
+                value += shift[name]
+        trainer.advance(updates)
+        return {name: value.detach() - shift[name] for name, value in trainer.params.items()}
+
+    whole = after(5)
+    assert apart(start, whole, after(5, rounding=1e-6)) < KERNELS / 5
+    assert apart(start, whole, after(5, rate=1.01)) > 2 * KERNELS
+    assert apart(start, whole, after(4)) > 10 * KERNELS
 
 
 def test_training_lowers_every_term_that_it_follows() -> None:
