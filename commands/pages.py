@@ -25,12 +25,11 @@ from commands.flags import (
 from crar_model.errors import UserError
 from crar_model.params import DYNAMICS
 from crar_model.settings import LossSettings, PlaySettings
-from crar_model.tasks import TASKS
+from crar_model.tasks import sides
 from reports import samples
 
 MODELS = "Models"
 SPACES = ("auto", "embedding", "weight")
-SIDES = tuple(f"{name}{side}" for name in TASKS for side in ("", "-inverse"))
 TERMS = (*(name for name, weight in LossSettings().weights().items() if weight), "total")
 """Terms that have a part in the loss, and their sum."""
 FromOption = Annotated[
@@ -78,12 +77,12 @@ def landscape(
     base: ToOption = None,
     from_maze: Annotated[
         str | None,
-        Choices(SIDES),
+        Choices(sides()),
         typer.Option(help="Maze of a --from that does not say its own.", show_default=False, rich_help_panel=MODELS),
     ] = None,
     to_maze: Annotated[
         str | None,
-        Choices(SIDES),
+        Choices(sides()),
         typer.Option(help="The same for --to.", show_default=False, rich_help_panel=MODELS),
     ] = None,
     points: Annotated[int, typer.Option(metavar="N", min=2, help="Points per line, ends included.")] = 101,

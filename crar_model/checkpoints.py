@@ -17,7 +17,7 @@ from crar_model.agents import Agent
 from crar_model.errors import UserError
 from crar_model.params import Params
 from crar_model.settings import LossSettings, from_plain
-from crar_model.tasks import TASKS, Task, default_settings, task_named
+from crar_model.tasks import TASKS, Task, default_settings, side_named, task_named
 from crar_model.tensor_files import VERSION, load_plain, save_plain, warn_unverified
 
 FORMAT = "crar-checkpoint"
@@ -134,10 +134,8 @@ def load_checkpoint(path: str | PathLike[str], *, maze: str | None = None, flag:
             f"{path}: checkpoint version {content.get('version')!r}, this program reads up to version {VERSION}; write it again"
         )
     if maze is not None and ("maze" not in content or "inverse" not in content):
-        name, _, side = maze.partition("-")
-        if side not in ("", "inverse"):
-            raise UserError(f"{flag} is {maze!r}; give a maze, {', '.join(TASKS)}, or NAME-inverse for its inverse")
-        content = content | {"maze": name, "inverse": side == "inverse"}
+        name, inverse = side_named(maze, flag)
+        content = content | {"maze": name, "inverse": inverse}
     missing = [key for key in ("maze", "inverse", "parameters") if key not in content]
     if missing:
         if flag and "parameters" not in missing:

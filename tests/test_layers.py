@@ -26,7 +26,7 @@ FLOORS = {
         ("losses", "planning", "tasks"),
         ("acting",),
         ("checkpoints",),
-        ("symmetry",),
+        ("original", "symmetry"),
         ("evaluation",),
         ("scoring",),
         ("training",),

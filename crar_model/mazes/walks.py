@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -199,7 +198,7 @@ def load_walk(path: Path, digest: str = "") -> Walk:
             walk = Walk(**{name: content[stored] for name, stored in names.items()})
     except OSError as error:
         raise UserError(f"{path}: cannot read the walk ({error.strerror or error})") from error
-    except (ValueError, KeyError, BadZipFile, EOFError) as error:
+    except Exception as error:  # damaged bytes can end in any error of the readers'
         raise UserError(f"{path}: not a walk; give a file that `crar gather` wrote") from error
     parts = [walk.state, walk.next_state, walk.action, walk.reward, walk.terminated]
     sound = (
