@@ -38,10 +38,10 @@ FLOORS = {
         ("runs",),
         ("measure",),
         ("claims", "data_files"),
-        ("released_scores",),
+        ("claims_alone", "released_scores"),
         ("figures",),
         ("interactive",),
-        ("landscape", "theorem", "trajectory", "study", "many", "play"),
+        ("landscape", "alone", "theorem", "trajectory", "study", "many", "play"),
         ("demo",),
     ),
 }
