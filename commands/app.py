@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
 
 from commands.command import Command, Group
 from crar_model import __version__
-from crar_model.errors import UserError
+from crar_model.errors import UnverifiedFileWarning, UserError
 
 app = typer.Typer(
     name="crar",
@@ -51,8 +52,25 @@ def command_line() -> str:
     return shlex.join(["crar", *sys.argv[1:]])
 
 
+def show_warnings() -> None:
+    """Have a warning about a file printed as one line, once; other warnings as Python prints them."""
+    usual, told = warnings.showwarning, set[str]()
+
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None
+    ) -> None:
+        if not issubclass(category, UnverifiedFileWarning):
+            usual(message, category, filename, lineno, file, line)
+        elif str(message) not in told:
+            told.add(str(message))
+            print(f"crar: warning: {message}", file=sys.stderr)
+
+    warnings.showwarning = show
+
+
 def main() -> None:
     """Entry point: bad input ends in one line on standard error and exit code 2, Ctrl-C in 130."""
+    show_warnings()
     try:
         code = app(prog_name="crar", standalone_mode=False)
     except UserError as error:

@@ -15,6 +15,7 @@ import typer
 from crar_model.errors import UserError
 from crar_model.settings import LossSettings, PlaySettings, TrainSettings, from_plain, to_plain
 from crar_model.tasks import TASKS, Task, default_settings
+from crar_model.training.variants import Variant
 
 RUN = "Run"
 HEADINGS = {TrainSettings: "Training", LossSettings: "Loss ([loss] in a file of settings)", PlaySettings: "Scoring"}
@@ -162,9 +163,9 @@ def base_start(task: Task) -> Plain:
     return to_plain(default_settings(task.name))
 
 
-def transfer_start(task: Task) -> Plain:
-    """Settings of a transfer in a task, nested."""
-    return merge(base_start(task), task.transfer_defaults)
+def transfer_start(task: Task, variant: Variant | None = None) -> Plain:
+    """Settings of a transfer in a task, nested; of the usual variants, where none is named."""
+    return merge(base_start(task), task.transfer_defaults if variant is None else variant.defaults(task))
 
 
 def merge(*layers: Plain) -> dict[str, Any]:

@@ -25,12 +25,11 @@ from commands.flags import (
 from crar_model.errors import UserError
 from crar_model.params import DYNAMICS
 from crar_model.settings import LossSettings, PlaySettings
-from crar_model.tasks import TASKS
+from crar_model.tasks import sides
 from reports import samples
 
 MODELS = "Models"
 SPACES = ("auto", "embedding", "weight")
-SIDES = tuple(f"{name}{side}" for name in TASKS for side in ("", "-inverse"))
 TERMS = (*(name for name, weight in LossSettings().weights().items() if weight), "total")
 """Terms that have a part in the loss, and their sum."""
 FromOption = Annotated[
@@ -71,6 +70,17 @@ def pair(failed: Path | None, base: Path | None, failed_maze: str | None = None)
     return failed, Path(named)
 
 
+def stands_alone(failed: Path | None, base: Path | None, maze: str | None) -> bool:
+    """Whether --from, without a --to, names a model that names no base, and one of a maze where it can be looked at without."""
+    if failed is None or base is not None:
+        return False
+    from crar_model.checkpoints import load_checkpoint
+    from crar_model.training.variants import BASE
+
+    model = load_checkpoint(failed, maze=maze, flag="--from-maze")
+    return not model.info.get("base") and model.info.get("variant") != BASE.name and model.task.sampling.complete
+
+
 @app.command(
     cls=Command, epilog="Example:\n  crar landscape --from runs/freeze/member-0.pt --to runs/base/member-0.pt \\\n    --out runs/landscape"
 )
@@ -81,12 +91,12 @@ def landscape(
     base: ToOption = None,
     from_maze: Annotated[
         str | None,
-        Choices(SIDES),
+        Choices(sides()),
         typer.Option(help="Maze of a --from that does not say its own.", show_default=False, rich_help_panel=MODELS),
     ] = None,
     to_maze: Annotated[
         str | None,
-        Choices(SIDES),
+        Choices(sides()),
         typer.Option(help="The same for --to.", show_default=False, rich_help_panel=MODELS),
     ] = None,
     points: Annotated[int, typer.Option(metavar="N", min=2, help="Points per line, ends included.")] = 101,
@@ -106,19 +116,27 @@ def landscape(
     """Dissect a failed transfer and look for ways out of it.
 
     Lines, a surface encoder x dynamics, a certificate, paths, and the appendix's claims on this pair. Where the states of a maze can be listed, everything is measured on all of
-    them; elsewhere on held-out transitions, with scores and without certificate and paths.
+    them; elsewhere on held-out transitions, with scores and without certificate and paths. A model that names no base, such as an imported one, is dissected
+    without: certificate, release, surface, and the claims that need none.
     """
     moved, drawn = words_of("--blocks", blocks, "dynamics", DYNAMICS), words_of("--terms", terms, "all", TERMS)
     fresh(out, force=force)
-    failed, base = pair(failed, base, from_maze)
-    from reports.landscape import write_landscape
+    lone = failed if stands_alone(failed, base, from_maze) else None
+    ends = pair(failed, base, from_maze) if lone is None else None
     from reports.measure.dissection import LandscapeOptions
 
     options = LandscapeOptions(
         points=points, resolution=resolution, blocks=moved, terms=drawn, space=space, align=align, quick=quick, certificate=certificate,
         image=image,
     )  # fmt: skip
-    report = write_landscape(failed, base, out, options=options, failed_maze=from_maze, base_maze=to_maze, command=command_line())
+    if ends is not None:
+        from reports.landscape import write_landscape
+
+        report = write_landscape(*ends, out, options=options, failed_maze=from_maze, base_maze=to_maze, command=command_line())
+    elif lone is not None:
+        from reports.alone import write_alone
+
+        report = write_alone(lone, out, options=options, maze=from_maze, command=command_line())
     print(f"report: {report}")
 
 
@@ -180,7 +198,7 @@ def trajectory(
     image: FormatOption = "png",
     force: ForceOption = False,
 ) -> None:
-    """Draw the loss on the principal plane of a training."""
+    """Draw the loss on the plane nearest to a training's way."""
     fresh(out, force=force)
     from reports.trajectory import write_trajectory
 

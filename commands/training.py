@@ -16,7 +16,7 @@ from commands.command import Command
 from commands.flags import RUN, Choices, OutOption, ResumeOption, base_start, fresh, settled, transfer_start, with_flags
 from crar_model.errors import UserError
 from crar_model.settings import LossSettings, TrainSettings, to_plain
-from crar_model.tasks import task_named
+from crar_model.tasks import sides, task_named
 from crar_model.training.variants import VARIANTS
 
 if TYPE_CHECKING:
@@ -111,11 +111,11 @@ def transfer(
 
     base = load_checkpoint(bases[0])
     given = {"maze": base.maze, "walls": base.walls} | given
-    settings = settled(transfer_start(task_named(given["maze"])), given)
-    names = variants or [next(iter(VARIANTS))]
+    task, names = task_named(given["maze"]), list(dict.fromkeys(variants or [next(iter(VARIANTS))]))
+    started = {name: settled(transfer_start(task, VARIANTS[name]), given) for name in names}
     plans = {
         name: transfer_plan(settings, bases, name, members, learning_rates=rates or (), reset=reset, paired=paired)
-        for name in dict.fromkeys(names)
+        for name, settings in started.items()
     }
     if len(plans) == 1:
         run(plans[names[0]], out, resume, names[0])
@@ -202,4 +202,39 @@ def gather(
     print(
         f"{out}: {size} transitions, {int(walk.terminated.sum())} finished episodes; {walk.n_bytes / 1e6:.1f} MB in memory, "
         f"{out.stat().st_size / 1e6:.2f} MB on disk"
+    )
+
+
+@app.command(
+    "import",
+    cls=Command,
+    epilog="Example:\n  crar import network.npz --maze simple-inverse --out model.pt\n\ndocs/original.md, section 10, has the file.",
+)
+@with_flags()
+def import_network(
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, help="Its arrays p00, p01, ..., *.npz.")],
+    maze: Annotated[str, Choices(sides()), typer.Option(help="The maze that it was trained in.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The checkpoint, *.pt.", show_default=False)],
+    force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.")] = False,
+) -> None:
+    """Make a checkpoint of a network of the original code.
+
+    Dense networks only. The checkpoint names no base: crar landscape --from takes it alone, crar evaluate judges it.
+    """
+    if out.suffix != ".pt":
+        raise UserError(f"--out is {out}; give a file that ends in .pt")
+    fresh(out, force=force)
+    from crar_model.checkpoints import save_checkpoint
+    from crar_model.evaluation import evaluate
+    from crar_model.original import import_network as read
+
+    model = read(file, maze)
+    save_checkpoint(out, model)
+    here, there = (
+        evaluate(model.task, model.parameters, inverse=inverse, settings=model.loss_settings).terms["total"]
+        for inverse in (model.inverse, not model.inverse)
+    )
+    print(f"{out}: {model!r}; total loss {here:.3g} in its maze, {there:.3g} in the other")
+    print(
+        "\n".join(("next:", f"  {shlex.join(['crar', 'landscape', '--from', str(out), '--out', str(out.with_suffix('')) + '-landscape'])}"))
     )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, is_zipfile
 
 import torch
 from torch import Tensor
@@ -16,13 +14,13 @@ from crar_model import acting
 from crar_model.acting import Observation
 from crar_model.agents import Agent
 from crar_model.errors import UserError
-from crar_model.files import StrPath, write_atomically
+from crar_model.files import StrPath
 from crar_model.params import Params
 from crar_model.settings import LossSettings, from_plain
-from crar_model.tasks import TASKS, Task, default_settings, task_named
+from crar_model.tasks import TASKS, Task, default_settings, side_named, task_named
+from crar_model.tensor_files import VERSION, load_plain, save_plain, warn_unverified
 
 FORMAT = "crar-checkpoint"
-VERSION = 1
 
 
 @dataclass(frozen=True, repr=False)
@@ -104,42 +102,15 @@ def _walls_of(info: object) -> str:
 
 
 def save_checkpoint(path: StrPath, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically."""
+    """Write a checkpoint atomically, with a digest of all of it."""
     content = {
-        "format": FORMAT,
-        "version": VERSION,
         "maze": checkpoint.maze,
         "inverse": checkpoint.inverse,
         "updates": checkpoint.updates,
         "parameters": {name: value.detach().cpu().clone() for name, value in checkpoint.parameters.items()},
         "info": checkpoint.info,
     }
-    write_atomically(Path(path), lambda stream: torch.save(content, stream))
-
-
-def load_plain(path: StrPath) -> Any:
-    """Read a `.pt` file of plain tensors and plain data; a pickle that would run code does not run.
-
-    Raises:
-        UserError: when the file is missing, truncated, not a PyTorch file, or holds anything but plain data.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder; name a checkpoint file inside it, such as {path / 'member-0.pt'}")
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(4)
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the checkpoint ({error.strerror or error})") from error
-    if not is_zipfile(path):
-        hint = "truncated" if head[:2] == b"PK" else "not a PyTorch checkpoint"
-        raise UserError(f"{path}: {hint}; give a .pt file that `crar train` or `crar transfer` wrote")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(f"{path}: holds objects other than plain tensors, which are not loaded because they could run code") from error
-    except (RuntimeError, BadZipFile, EOFError, ValueError, KeyError, OSError) as error:
-        raise UserError(f"{path}: damaged or not a PyTorch checkpoint; give a .pt file that `crar` wrote") from error
+    save_plain(Path(path), FORMAT, content)
 
 
 def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -> Checkpoint:
@@ -158,13 +129,13 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
     content = load_plain(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path}: a PyTorch file, but not a crar checkpoint; give one that `crar train` or `crar transfer` wrote")
-    if content.get("version") != VERSION:
-        raise UserError(f"{path}: checkpoint version {content.get('version')!r}, this program reads version {VERSION}; write it again")
+    if content.get("version") not in range(1, VERSION + 1):
+        raise UserError(
+            f"{path}: checkpoint version {content.get('version')!r}, this program reads up to version {VERSION}; write it again"
+        )
     if maze is not None and ("maze" not in content or "inverse" not in content):
-        name, _, side = maze.partition("-")
-        if side not in ("", "inverse"):
-            raise UserError(f"{flag} is {maze!r}; give a maze, {', '.join(TASKS)}, or NAME-inverse for its inverse")
-        content = content | {"maze": name, "inverse": side == "inverse"}
+        name, inverse = side_named(maze, flag)
+        content = content | {"maze": name, "inverse": inverse}
     missing = [key for key in ("maze", "inverse", "parameters") if key not in content]
     if missing:
         if flag and "parameters" not in missing:
@@ -172,6 +143,9 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
                 f"{path}: the checkpoint does not say which maze it belongs to; add {flag} NAME or {flag} NAME-inverse, NAME one of {', '.join(TASKS)}"
             )
         raise UserError(f"{path}: the checkpoint lacks {', '.join(missing)}; write it again with this program")
+    for key, kind, default in (("maze", str, ""), ("inverse", bool, False), ("updates", int, 0), ("info", dict, {})):
+        if type(content.get(key, default)) is not kind:
+            raise UserError(f"{path}: `{key}` is {content[key]!r}, which no checkpoint has; write it again with this program")
     task = task_named(content["maze"], what=f"{path}: unknown maze")
     try:
         task = task.with_walls(_walls_of(content.get("info")))
@@ -179,7 +153,7 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
         raise UserError(f"{path}: its layout is damaged ({error}); write the checkpoint again") from error
     shapes = task.agent().shapes()
     parameters = content["parameters"]
-    if not isinstance(parameters, dict) or not all(isinstance(v, torch.Tensor) for v in parameters.values()):
+    if not isinstance(parameters, dict) or not all(isinstance(n, str) and isinstance(v, torch.Tensor) for n, v in parameters.items()):
         raise UserError(f"{path}: `parameters` is not a table of tensors; write the checkpoint again")
     for name in sorted(set(shapes) | set(parameters)):
         found = tuple(parameters[name].shape) if name in parameters else None
@@ -187,5 +161,6 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
             raise UserError(f"{path}: parameter {name} is {found}, the {content['maze']} maze's agent wants {shapes.get(name)}")
         if not bool(torch.isfinite(parameters[name]).all()):
             raise UserError(f"{path}: parameter {name} holds values that are not finite; use another checkpoint")
-    ordered = {name: parameters[name].to(torch.float32) for name in shapes}
-    return Checkpoint(content["maze"], bool(content["inverse"]), ordered, int(content.get("updates", 0)), dict(content.get("info", {})))
+    warn_unverified(path, content)
+    ordered = {name: parameters[name].detach().to(torch.float32) for name in shapes}
+    return Checkpoint(content["maze"], content["inverse"], ordered, content.get("updates", 0), content.get("info", {}))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from crar_model.errors import UserError
 
@@ -47,6 +51,40 @@ def write_bytes(path: StrPath, content: bytes) -> None:
 def write_text(path: StrPath, text: str) -> None:
     """Write a text file atomically, UTF-8."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def read_arrays(path: StrPath, *, limit: int) -> dict[str, np.ndarray[Any, Any]]:
+    """All arrays of an `.npz` file; objects, which are pickled there and could run code, are not loaded.
+
+    Args:
+        path: the file.
+        limit: bytes that the arrays may take together.
+
+    Raises:
+        UserError: when the file cannot be read, is damaged or no `.npz` file, has a name twice, holds objects, or is larger.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot read ({error.strerror or error})") from error
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            sizes = [entry.file_size for entry in archive.infolist()]
+            names = archive.namelist()
+        if len(set(names)) < len(names):
+            raise UserError(f"{path}: has the name {max(names, key=names.count)!r} twice; save every array under a name of its own")
+        if sum(sizes) > limit:
+            raise UserError(f"{path}: its arrays take {sum(sizes) / 2**20:.0f} MB, more than such a file has; give another")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return {name: np.asarray(arrays[name]) for name in arrays.files}
+    except UserError:
+        raise
+    except Exception as error:  # damaged bytes can end in any error of the readers'
+        if "allow_pickle" in str(error):
+            raise UserError(
+                f"{path}: holds objects, which are not loaded because they could run code; save plain arrays of numbers"
+            ) from error
+        raise UserError(f"{path}: damaged or not an .npz file; write it again with numpy.savez") from error
 
 
 def file_digest(path: StrPath) -> str:

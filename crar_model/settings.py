@@ -110,7 +110,9 @@ class TrainSettings:
     target_interval: int = option(1_000, "updates between refreshes of the target encoder and value network", low=1, group="Optimiser")
     structure_delay: int = option(0, "updates before ball, random_pairs and consecutive are switched on", low=0)
     terminal_last: bool = option(
-        False, "quirk: flag the last gathered tuple as terminal, its next observation zero", group="Data and quirks"
+        False,
+        "quirk: flag the last tuple of a gathering epoch as terminal, its next observation zero; simple maze: an epoch is 500 steps from the start",
+        group="Data and quirks",
     )
     legacy_astar: bool = option(
         False, "quirk: draw random mazes as the released code does, whose path finder rejects most solvable maps", group="Data and quirks"

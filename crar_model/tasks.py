@@ -253,6 +253,7 @@ class RandomMazesTask(Task):
 
 
 TASKS: dict[str, Task] = {}
+INVERSE = "-inverse"
 
 
 def add_task(task: Task) -> None:
@@ -273,6 +274,27 @@ def task_named(name: str, *, what: str = "--maze is") -> Task:
     if name not in TASKS:
         raise UserError(f"{what} {name!r}; choose one of {', '.join(TASKS)}")
     return TASKS[name]
+
+
+def sides() -> tuple[str, ...]:
+    """Every maze and its inverse, as one names them where both are meant: NAME and NAME-inverse."""
+    return tuple(f"{name}{side}" for name in TASKS for side in ("", INVERSE))
+
+
+def side_named(word: str, flag: str) -> tuple[str, bool]:
+    """(name of the maze, whether its inverse) of one of :func:`sides`.
+
+    Args:
+        word: what was given.
+        flag: what supplied it, for the error.
+
+    Raises:
+        UserError: for anything else.
+    """
+    name = word.removesuffix(INVERSE)
+    if word not in sides():
+        raise UserError(f"{flag} is {word!r}; give a maze, {', '.join(TASKS)}, or NAME{INVERSE} for its inverse")
+    return name, word != name
 
 
 def task_of(settings: TrainSettings) -> Task:

@@ -68,8 +68,10 @@ class TrajectoryPlane:
 
     Attributes:
         origin: the point that the directions start from (the last snapshot).
-        directions: two orthonormal directions, largest variance first.
-        explained: share of the movement's variance along each.
+        directions: two orthonormal directions, those along which the snapshots lie farthest from the origin first: singular vectors of
+            the moves away from it, which are not centred. They are principal components about the last snapshot, not about the mean.
+        explained: share of the squared distances from the origin along each.
+        variance: share of the variance about the mean of the snapshots along each, what principal components usually quote.
         coordinates: (snapshots, 2) of each snapshot in the plane.
         distances: (snapshots,) Euclidean distance of each snapshot from the plane.
     """
@@ -77,12 +79,16 @@ class TrajectoryPlane:
     origin: dict[str, Tensor]
     directions: tuple[dict[str, Tensor], dict[str, Tensor]]
     explained: tuple[float, float]
+    variance: tuple[float, float]
     coordinates: Tensor
     distances: Tensor
 
 
 def trajectory_plane(snapshots: Sequence[Point]) -> TrajectoryPlane:
-    """Principal plane through the last snapshot of a trajectory (Li et al. 2018, section 7).
+    """The plane through the last snapshot of a trajectory that lies nearest to all of it (Li et al. 2018, section 7).
+
+    Of all planes through that snapshot it leaves the smallest sum of squared distances; Li et al. take the directions of the
+    components about the mean instead, through the same snapshot, which leave more.
 
     Args:
         snapshots: at least 3 points in order of time.
@@ -95,7 +101,8 @@ def trajectory_plane(snapshots: Sequence[Point]) -> TrajectoryPlane:
     rows = torch.stack([flatten(s).double() for s in snapshots])
     moves = rows - rows[-1]
     # Singular vectors from the small Gram matrix: snapshots are few, parameters many.
-    values, vectors = torch.linalg.eigh(moves @ moves.T)
+    gram = moves @ moves.T
+    values, vectors = torch.linalg.eigh(gram)
     values, vectors = values.flip(0), vectors.flip(1)
     if float(values[1]) <= 1e-12 * float(values[0]) or float(values[0]) == 0:
         raise ValueError("the trajectory is a point or a straight line; it spans no plane")
@@ -103,5 +110,7 @@ def trajectory_plane(snapshots: Sequence[Point]) -> TrajectoryPlane:
     coordinates = moves @ basis.T
     distances = (moves.square().sum(1) - coordinates.square().sum(1)).clamp_min(0).sqrt()
     share = (values[:2] / values.clamp_min(0).sum()).tolist()
+    spread = (coordinates - coordinates.mean(0)).square().sum(0) / (gram.trace() - gram.sum() / len(rows))
     first, second = ({n: v.to(snapshots[-1][n]) for n, v in unflatten(row, snapshots[-1]).items()} for row in basis)
-    return TrajectoryPlane(dict(snapshots[-1]), (first, second), (share[0], share[1]), coordinates, distances)
+    variance = (float(spread[0]), float(spread[1]))
+    return TrajectoryPlane(dict(snapshots[-1]), (first, second), (share[0], share[1]), variance, coordinates, distances)

@@ -1,4 +1,4 @@
-"""The loss on the principal plane of a training trajectory (Li et al. 2018, section 7), with what the plane leaves out."""
+"""The loss on the plane of a training trajectory (Li et al. 2018, section 7), with what the plane leaves out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def sample_trajectory(
     Returns:
         one variable per loss over (y, x), and over `snapshot`: `snapshot_x`, `snapshot_y`, `distance` (Euclidean, from
         the plane), `NAME_true` (loss of the snapshot itself) and `NAME_projected` (loss of its foot on the plane). Attributes
-        `explained_x` and `explained_y` are the shares of the movement's variance.
+        `explained_x` and `explained_y` are the shares of the squared distances from the last snapshot, `variance_x` and `variance_y` those of
+        the variance about the mean.
 
     Raises:
         ValueError: for fewer than 3 snapshots, a trajectory without a plane, or a resolution below 2.
@@ -53,4 +54,6 @@ def sample_trajectory(
         **{f"{name}_true": values for name, values in own.items()}, **{f"{name}_projected": values for name, values in projected.items()},
     }  # fmt: skip
     result = data.assign({name: ("snapshot", values) for name, values in along.items()})
-    return result.assign_attrs(explained_x=plane.explained[0], explained_y=plane.explained[1])
+    return result.assign_attrs(
+        explained_x=plane.explained[0], explained_y=plane.explained[1], variance_x=plane.variance[0], variance_y=plane.variance[1]
+    )

@@ -102,7 +102,7 @@ def repeat_command(plan: Plan, folder: StrPath) -> str:
     training, variant = plan.variant is BASE, plan.variant
     usual = to_plain(default_settings(plan.settings.maze))
     # `crar transfer` takes the maze from the bases; `crar train` has one maze as its default.
-    defaults: dict[str, Any] = usual | ({"maze": TrainSettings().maze} if training else dict(plan.task.transfer_defaults))
+    defaults: dict[str, Any] = usual | ({"maze": TrainSettings().maze} if training else dict(variant.defaults(plan.task)))
     settings = to_plain(plan.settings)
     words = ["crar", "train" if training else "transfer"]
     bases = list(dict.fromkeys(member.base for member in plan.members if member.base))

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from crar_model.checkpoints import load_checkpoint, load_plain
+from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import StrPath
 from crar_model.losses import loss_terms, total, value_targets
 from crar_model.params import BLOCKS, Params, select
 from crar_model.tasks import TASKS
-from crar_model.training.shard import snapshot_folder
+from crar_model.training.shard import load_snapshot, snapshot_folder
 from landscape_tools import sample_trajectory
 from reports.data_files import save_netcdf
 from reports.figures.style import save_figure
@@ -54,7 +54,7 @@ def write_trajectory(
     if not task.sampling.complete:
         known = ", ".join(name for name, other in TASKS.items() if other.sampling.complete)
         raise UserError(f"{run}: a run of the {model.maze} maze; trajectories are drawn of runs of: {known}")
-    points: list[Params] = [{name: value.double() for name, value in load_plain(file).items()} for file in files]
+    points: list[Params] = [{name: value.double() for name, value in load_snapshot(file).items()} for file in files]
     settings, final = model.loss_settings, points[-1]
     batch = task.batch(inverse=model.inverse, dtype=torch.float64)
     batch = replace(batch, value_target=value_targets(model.agent, final, batch, settings))

@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from crar_model.checkpoints import FORMAT, load_checkpoint
+from crar_model.original import exported
+from crar_model.tensor_files import save_plain
 from reports import samples
 from reports.play import save_episode
 
@@ -90,12 +94,20 @@ def bad_cases(folder: Path, base: Path, run: Path, random: Path) -> dict[str, tu
     (folder / "bad.toml").write_text("updates = = 3")
     (folder / "odd.toml").write_text("colour = 3")
     content = torch.load(base, weights_only=True)
-    torch.save(content | {"maze": "random"}, folder / "other.pt")
-    torch.save({k: v for k, v in content.items() if k not in ("maze", "inverse")}, folder / "mazeless.pt")
+    save_plain(folder / "other.pt", FORMAT, content | {"maze": "random"})
+    save_plain(folder / "mazeless.pt", FORMAT, {k: v for k, v in content.items() if k not in ("maze", "inverse")})
+    torch.save(content | {"updates": 61}, folder / "edited.pt")
+    np.savez(folder / "net.npz", p00=np.zeros((64, 200)), p01=np.zeros(200))
     out = ["--out", folder / "out"]
     return {
+        "too few arrays": (["import", folder / "net.npz", "--maze", "simple", "--out", folder / "net.pt"], "holds 2 arrays"),
+        "arrays without a maze": (["import", folder / "net.npz", "--out", folder / "net.pt"], "--maze"),
+        "arrays of an unknown maze": (["import", folder / "net.npz", "--maze", "round", "--out", folder / "net.pt"], "--maze"),
+        "arrays into another kind of file": (["import", folder / "net.npz", "--maze", "simple", *out], ".pt"),
+        "no arrays": (["import", folder / "note.pt", "--maze", "simple", "--out", folder / "net.pt"], "note.pt"),
         "missing checkpoint": (["evaluate", folder / "none.pt"], "none.pt"),
         "truncated checkpoint": (["evaluate", folder / "cut.pt"], "cut.pt"),
+        "checkpoint that is not what was written": (["evaluate", folder / "edited.pt"], "digest"),
         "foreign checkpoint": (["transfer", "--from", folder / "foreign.pt", *out], "foreign.pt"),
         "wrong format": (["landscape", "--from", folder / "note.pt", "--to", base, *out], "note.pt"),
         "unknown variant": (["transfer", "--from", base, "--variant", "freezer", *out], "--variant"),
@@ -192,13 +204,28 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, base_run: Path, r
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "transfer", "evaluate", "landscape", "theorem", "claims", "trajectory", "report", "demo", "play", "gather"]
+    "command",
+    ["train", "transfer", "evaluate", "landscape", "theorem", "claims", "trajectory", "report", "demo", "play", "gather", "import"],
 )
 def test_help_gives_defaults(command: str) -> None:
     done = crar(command, "--help")
     assert done.returncode == 0
     assert "Usage" in done.stdout
     assert "default" in done.stdout or "required" in done.stdout
+
+
+def test_import_makes_a_checkpoint_that_other_commands_take(tmp_path: Path) -> None:
+    np.savez(tmp_path / "net.npz", **exported(load_checkpoint(samples.FAILED).parameters))
+    words = ["import", tmp_path / "net.npz", "--maze", "simple-inverse", "--out", tmp_path / "model.pt"]
+    done = crar(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Checkpoint(simple inverse, imported" in done.stdout
+    assert crar(*words).returncode == 2
+    assert crar(*words, "--force").returncode == 0
+    judged = json.loads(crar("evaluate", tmp_path / "model.pt", samples.FAILED, "--base", samples.BASE, "--json").stdout)["models"]
+    assert judged[0]["terms"] == judged[1]["terms"]
+    assert judged[0]["match"] == judged[1]["match"]
+    assert judged[0]["variant"] == "imported"
 
 
 def test_no_arguments_shows_help() -> None:
@@ -243,7 +270,11 @@ def test_several_variants_are_runs_of_their_own(tmp_path: Path, base_run: Path) 
     assert f"crar evaluate {tmp_path / 'runs'}\n" in more.stdout
     judged = json.loads(crar("evaluate", tmp_path / "runs", "--json").stdout)["models"]
     assert [(model["variant"], model["updates"]) for model in judged] == [("freeze", 20), ("scratch", 20), ("unfreeze", 20)]
+    read = {name: json.loads((tmp_path / "runs" / name / "run.json").read_text())["settings"] for name in ("freeze", "scratch")}
+    found = {name: [settings[key] for key in ("update_rule", "learning_rate", "learning_rate_decay")] for name, settings in read.items()}
+    assert found == {"freeze": ["sequential", 8e-5, 0.9], "scratch": ["joint", 5e-4, 0.9]}  # a transfer's, and those of crar train
     report = crar("report", "--base", base_run, "--transfer", tmp_path / "runs", "--out", tmp_path / "report")
     assert report.returncode == 0, report.stderr
     text = (tmp_path / "report" / "report.md").read_text()
     assert all(f"--variant {name}" in text for name in ("freeze", "unfreeze", "scratch"))
+    assert "--update-rule" not in text  # every run has the default of its variant

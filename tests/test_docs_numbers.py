@@ -214,7 +214,7 @@ def test_the_facts_draw_the_sprites() -> None:
 
 
 def test_the_facts_name_real_flags() -> None:
-    known = {item.name for kind in (TrainSettings, LossSettings) for item in fields(kind)} | {"variant", "reset", "to"}
+    known = {item.name for kind in (TrainSettings, LossSettings) for item in fields(kind)} | {"variant", "reset", "from", "to", "out"}
     named = set(re.findall(r"--([a-z][a-z-]*)", FACTS))
     assert len(named) > 15
     assert {name.replace("-", "_") for name in named} <= known

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from cli import app
-from crar_model.checkpoints import load_checkpoint
+from crar_model.checkpoints import FORMAT, load_checkpoint
 from crar_model.errors import UserError
 from crar_model.mazes.simple import SimpleMaze, simple_maze
 from crar_model.tasks import task_named
+from crar_model.tensor_files import save_plain
 
 THREE_ROOMS = "#########\n#...#...#\n#...S...#\n#...#...#\n##.######\n#.......#\n#########\n"
 
@@ -131,9 +132,9 @@ def test_a_damaged_layout_names_its_file(base_run: Path, tmp_path: Path) -> None
         ({"settings": {"walls": "###\n#x#\n###"}}, r"bad\.pt: its layout is damaged"),
         ({"settings": {"walls": THREE_ROOMS}}, r"bad\.pt"),
     ):
-        torch.save(content | {"info": info}, tmp_path / "bad.pt")
+        save_plain(tmp_path / "bad.pt", FORMAT, content | {"info": info})
         with pytest.raises(UserError, match=message):
             load_checkpoint(tmp_path / "bad.pt")
     for info in ({}, {"settings": None}):
-        torch.save(content | {"info": info}, tmp_path / "plain.pt")
+        save_plain(tmp_path / "plain.pt", FORMAT, content | {"info": info})
         assert load_checkpoint(tmp_path / "plain.pt").walls == ""

@@ -3,7 +3,9 @@
 The search for the second key starts with the cells that the first search closed still closed, and a closed
 cell is never looked at again. So a key that an earlier search has passed over counts as unreachable, and most
 solvable maps are rejected. The order in which A* closes cells decides which, so this follows it: Manhattan
-heuristic, a binary heap compared by f alone, neighbours in the order below, left, above, right of (column, row).
+heuristic, a binary heap of (f, cell), neighbours in the order below, left, above, right of (column, row). Cells compare by
+their f of the moment, and an entry keeps the f that it went in with, so of two entries with equal f the one whose cell has a
+smaller f by now comes first.
 """
 
 from __future__ import annotations
@@ -18,31 +20,37 @@ _SIZE = 8
 
 
 @numba.njit(cache=True)
-def _rise(heap: Any, priority: Any, at: int, cell: int, f: int) -> None:  # pragma: no cover - compiled
-    """Put an entry at a place of the heap and move it up while its parent is larger: heapq's order among equals."""
-    while at > 0:
-        parent = (at - 1) >> 1
-        if f >= priority[parent]:
-            break
-        heap[at], priority[at] = heap[parent], priority[parent]
-        at = parent
-    heap[at], priority[at] = cell, f
+def _before(key: int, cell: int, other_key: int, other: int, f: Any) -> bool:  # pragma: no cover - compiled
+    """Whether one entry comes before another: by f as it was when it went in, then by the cell's f as it is now."""
+    return bool(key < other_key or (key == other_key and f[cell] < f[other]))
 
 
 @numba.njit(cache=True)
-def _pop(heap: Any, priority: Any, length: int) -> int:  # pragma: no cover - compiled
-    """Take the top away: a hole sinks to a leaf along the smaller children, and the last entry rises from there."""
+def _rise(heap: Any, keys: Any, at: int, cell: int, key: int, f: Any) -> None:  # pragma: no cover - compiled
+    """Put an entry at a place of the heap and move it up while it comes before its parent: heapq's order among equals."""
+    while at > 0:
+        parent = (at - 1) >> 1
+        if not _before(key, cell, keys[parent], heap[parent], f):
+            break
+        heap[at], keys[at] = heap[parent], keys[parent]
+        at = parent
+    heap[at], keys[at] = cell, key
+
+
+@numba.njit(cache=True)
+def _pop(heap: Any, keys: Any, length: int, f: Any) -> int:  # pragma: no cover - compiled
+    """Take the top away: a hole sinks to a leaf along the children that come first, and the last entry rises from there."""
     end = length - 1
-    last, f = heap[end], priority[end]
+    last, key = heap[end], keys[end]
     at, child = 0, 1
     while child < end:
         right = child + 1
-        if right < end and not priority[child] < priority[right]:
+        if right < end and not _before(keys[child], heap[child], keys[right], heap[right], f):
             child = right
-        heap[at], priority[at] = heap[child], priority[child]
+        heap[at], keys[at] = heap[child], keys[child]
         at = child
         child = 2 * at + 1
-    _rise(heap, priority, at, last, f)
+    _rise(heap, keys, at, last, key, f)
     return end
 
 
@@ -56,12 +64,12 @@ def _accepts(walls: Any, keys: Any, start: int) -> bool:  # pragma: no cover - c
     length = 0
     for k in range(keys.shape[0]):
         end = keys[k]
-        _rise(heap, priority, length, start, f[start])
+        _rise(heap, priority, length, start, f[start], f)
         length += 1
         found = False
         while length > 0 and not found:
             cell = heap[0]
-            length = _pop(heap, priority, length)
+            length = _pop(heap, priority, length, f)
             closed[cell] = True
             if cell == end:
                 found = True
@@ -85,7 +93,7 @@ def _accepts(walls: Any, keys: Any, start: int) -> bool:  # pragma: no cover - c
                 g[other] = g[cell] + 10
                 f[other] = g[other] + 10 * (abs(r - end // _SIZE) + abs(c - end % _SIZE))
                 if not waiting:
-                    _rise(heap, priority, length, other, f[other])
+                    _rise(heap, priority, length, other, f[other], f)
                     length += 1
         if not found:
             return False

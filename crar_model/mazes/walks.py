@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -128,29 +127,35 @@ def gather_walk(
     return Walk(tiles, state, next_state, actions, reward, terminated)
 
 
+EPOCH = 500
+"""Steps of a gathering epoch in the released launcher of the simple maze, which runs 10."""
+
+
 def gather_states(maze: SimpleMaze, seed: int, size: int, *, terminal_last: bool = False) -> dict[str, np.ndarray[Any, Any]]:
-    """One random-policy episode of a maze whose states can be listed, as state indices, from its start on.
+    """A random policy in a maze whose states can be listed, as state indices, from its start on: one episode.
 
     Args:
         maze: the maze.
-        seed: seed of the policy; the same seed gives the same walk.
+        seed: seed of the policy; the same seed gives the same actions.
         size: number of transitions.
-        terminal_last: quirk of the original: the last tuple is flagged terminal and its next observation is
-            all zeros, which stands as one more row of the observation table.
+        terminal_last: quirk of the original: an episode every `EPOCH` steps, each from the start; the last tuple of an episode is
+            flagged terminal and its next observation is all zeros, which stands as one more row of the observation table.
 
     Returns:
         state, next_state, action (size,) int64 and terminated (size,) float32.
     """
     table = maze.successor.numpy()
     action = np.random.default_rng([seed, Stream.POLICY]).integers(0, maze.n_actions, size=size)
-    states = np.empty(size + 1, dtype=np.int64)
-    states[0] = maze.start
-    for step in range(size):
-        states[step + 1] = table[states[step], action[step]]
+    state, next_state = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
     terminated = np.zeros(size, dtype=np.float32)
     if terminal_last:
-        terminated[-1], states[-1] = 1.0, maze.n_states
-    return {"state": states[:-1].copy(), "next_state": states[1:].copy(), "action": action, "terminated": terminated}
+        terminated[EPOCH - 1 :: EPOCH] = terminated[-1:] = 1.0
+    at = maze.start
+    for step in range(size):
+        state[step], next_state[step] = at, table[at, action[step]]
+        at = maze.start if terminated[step] else next_state[step]
+    next_state[terminated == 1.0] = maze.n_states
+    return {"state": state, "next_state": next_state, "action": action, "terminated": terminated}
 
 
 OLD_NAMES = {"state": "current", "next_state": "following", "terminated": "terminal"}
@@ -192,7 +197,7 @@ def load_walk(path: StrPath, digest: str = "") -> Walk:
             walk = Walk(**{name: content[stored] for name, stored in names.items()})
     except OSError as error:
         raise UserError(f"{path}: cannot read the walk ({error.strerror or error})") from error
-    except (ValueError, KeyError, BadZipFile, EOFError) as error:
+    except Exception as error:  # damaged bytes can end in any error of the readers'
         raise UserError(f"{path}: not a walk; give a file that `crar gather` wrote") from error
     parts = [walk.state, walk.next_state, walk.action, walk.reward, walk.terminated]
     sound = (

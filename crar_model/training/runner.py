@@ -24,14 +24,15 @@ import torch
 from filelock import FileLock, Timeout
 
 from crar_model import __version__
-from crar_model.checkpoints import load_checkpoint, load_plain
+from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from crar_model.settings import from_plain, to_plain
+from crar_model.tensor_files import load_plain
 from crar_model.training.events import Events
 from crar_model.training.log import LossLog, logged
 from crar_model.training.members import Member, Plan
-from crar_model.training.shard import ShardJob, shard_process, train_shard
+from crar_model.training.shard import ShardJob, load_state, shard_process, train_shard
 from crar_model.training.trainer import kept_rows
 from crar_model.training.variants import variant_named
 
@@ -108,7 +109,7 @@ def _run(plan: Plan, folder: Path, shards: list[ShardJob], progress: Progress | 
     updates = [0] * len(shards)
     for job in shards:
         if job.state_path.exists():
-            state = load_plain(job.state_path)
+            state = load_state(job)
             kept = kept_rows(state, plan.settings)
             log.restore(job.first, state["log_updates"][:kept], list(state["log_values"].numpy()[:kept]))
             updates[job.index] = int(state["update"])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,14 +14,19 @@ from typing import Any
 import torch
 
 from crar_model import __version__
-from crar_model.checkpoints import Checkpoint, load_plain, save_checkpoint
-from crar_model.errors import UserError
-from crar_model.files import StrPath, write_atomically
+from crar_model.checkpoints import Checkpoint, save_checkpoint
+from crar_model.errors import UnverifiedFileWarning, UserError
+from crar_model.files import StrPath
+from crar_model.params import Params
 from crar_model.settings import to_plain
 from crar_model.tasks import Task, add_task
+from crar_model.tensor_files import load_plain, save_plain, warn_unverified
 from crar_model.training.members import Plan
 from crar_model.training.trainer import Trainer
 
+STATE, SNAPSHOT = "crar-state", "crar-snapshot"
+LOG_PARTS = {"update", "log_updates", "log_values"}
+"""What is read of a state before a trainer takes the rest."""
 Emit = Callable[[str, dict[str, Any]], None]
 CHUNK = 50
 """Updates between two looks at the stop flag."""
@@ -66,10 +71,10 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
         torch.set_flush_denormal(True)  # running averages decay through the denormals, which are slow
     trainer = Trainer(job.shard_plan)
     if job.state_path.exists():
-        state = load_plain(job.state_path)
+        state = load_state(job)
         try:
             trainer.restore(state)
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise UserError(f"{job.state_path}: does not fit this run ({error}); start it anew in another folder") from error
     told_rows, told_diverged = len(trainer.log_updates), {k for k, at in enumerate(trainer.diverged_at) if at >= 0}
     interval = job.plan.settings.checkpoint_interval
@@ -116,7 +121,20 @@ def _save(job: ShardJob, trainer: Trainer) -> None:
             best = Checkpoint(settings.maze, settings.inverse, trainer.best_parameters(k), trainer.best_update[k], info)
             save_checkpoint(job.folder / f"best-{job.first + k}.pt", best)
     # The state last: a kill in between repeats updates, which gives the same members again.
-    write_atomically(job.state_path, lambda stream: torch.save(state, stream))
+    save_plain(job.state_path, STATE, state)
+
+
+def load_state(job: ShardJob) -> dict[str, Any]:
+    """The saved state of a shard.
+
+    Raises:
+        UserError: as :func:`load_plain`, and for a file that is no such state.
+    """
+    state = load_plain(job.state_path)
+    if not isinstance(state, dict) or not state.keys() >= LOG_PARTS or state.get("format", STATE) != STATE:
+        raise UserError(f"{job.state_path}: not the state of a run; start it anew in another folder")
+    warn_unverified(job.state_path, state)
+    return state
 
 
 def _keep_snapshots(job: ShardJob, trainer: Trainer) -> None:
@@ -126,7 +144,22 @@ def _keep_snapshots(job: ShardJob, trainer: Trainer) -> None:
     for k in range(len(trainer.plan.members)):
         params = trainer.member_parameters(k)
         path = snapshot_folder(job.folder, job.first + k) / f"{trainer.update:09d}.pt"
-        write_atomically(path, functools.partial(torch.save, params))
+        save_plain(path, SNAPSHOT, {"parameters": params})
+
+
+def load_snapshot(path: Path) -> Params:
+    """Parameters of one member at one moment.
+
+    Raises:
+        UserError: as :func:`load_plain`, and for a file that is no snapshot.
+    """
+    content = load_plain(path)
+    signed = isinstance(content, dict) and content.get("format") == SNAPSHOT
+    params = content.get("parameters") if signed else content  # before there were digests, the file was the table alone
+    if not isinstance(params, dict) or not all(isinstance(value, torch.Tensor) for value in params.values()):
+        raise UserError(f"{path}: not a snapshot of a training; train with --snapshots again")
+    warn_unverified(path, content)
+    return params
 
 
 def snapshot_folder(run: StrPath, member: int) -> Path:
@@ -137,6 +170,7 @@ def snapshot_folder(run: StrPath, member: int) -> Path:
 def shard_process(job: ShardJob, connection: Any, stop: Any) -> None:
     """Body of a worker process: trains a shard and sends its reports; ends with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent turns Ctrl-C into the stop flag
+    warnings.simplefilter("ignore", UnverifiedFileWarning)  # the parent has read the same files and said so
     parent = os.getppid()
 
     def emit(kind: str, content: dict[str, Any]) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crar_model.params import BLOCKS
+
+if TYPE_CHECKING:
+    from crar_model.tasks import Task
 
 STRUCTURE_DELAY = 30_000
 
@@ -24,6 +27,7 @@ class Variant:
         changes: settings that the variant sets, nested as in a TOML file.
         unless_set: settings that it sets where they are 0.
         supervised: fit the encoder to the base's abstract states of paired observations, instead of the loss.
+        as_training: learn with the settings of base training where nothing else is said, not with a transfer's.
     """
 
     name: str
@@ -33,6 +37,11 @@ class Variant:
     changes: Mapping[str, Any] = field(default_factory=dict)
     unless_set: Mapping[str, Any] = field(default_factory=dict)
     supervised: bool = False
+    as_training: bool = False
+
+    def defaults(self, task: Task) -> Mapping[str, Any]:
+        """Settings in a task where they are not those of base training, nested."""
+        return {} if self.as_training else task.transfer_defaults
 
 
 BASE = Variant("base", "train from random weights", start="fresh", trained=BLOCKS)
@@ -48,7 +57,10 @@ VARIANTS = {
             "delay-structure", "freeze, with the three structure terms off for the first 30,000 updates",
             unless_set={"structure_delay": STRUCTURE_DELAY},
         ),
-        Variant("scratch", "no transfer: train everything from random weights in the inverse maze", start="fresh", trained=BLOCKS),
+        Variant(
+            "scratch", "no transfer: train everything from random weights in the inverse maze, with the defaults of crar train",
+            start="fresh", trained=BLOCKS, as_training=True,
+        ),
         Variant("negate-input", "closed form: negate the first layer's weights; no updates", start="negated", changes={"updates": 0}),
         Variant("paired", "AAAI-19: fit the encoder, supervised, to the base's abstract states of N paired observations", supervised=True),
     )

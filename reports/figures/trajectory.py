@@ -1,4 +1,4 @@
-"""The way of a training on its principal plane (Li et al. 2018, section 7)."""
+"""The way of a training on the plane nearest to it (Li et al. 2018, section 7)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def trajectory_figure(data: xr.Dataset, updates: Sequence[int], whose: str) -> F
             axes.annotate(f"{updates[at]:,}", (x[at], y[at]), textcoords="offset points", xytext=(7, 5), color="white", fontsize=8)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         axes.set(
-            xlabel=f"first axis ({100 * data.attrs['explained_x']:.0f} % of the variance)",
+            xlabel=f"first axis ({100 * data.attrs['explained_x']:.0f} % of the squared distances from the end)",
             ylabel=f"second axis ({100 * data.attrs['explained_y']:.0f} %)", title=f"total loss on the plane of the training of {whose}",
         )  # fmt: skip
         axes.grid(visible=False)

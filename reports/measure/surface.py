@@ -18,6 +18,18 @@ SPAN = (-0.25, 1.25)
 """Both axes: 0 is the failed model, 1 the global optimum's encoder and the dynamics adapted to the failed embedding."""
 
 
+def surface_axis(resolution: int) -> Tensor:
+    """Coordinates along either axis: `resolution` even steps over `SPAN`, and 0 and 1, where the models are; a step that falls on
+    a model, but for rounding, is the model's. A resolution of 2 has the ends alone.
+    """
+    axis = torch.linspace(*SPAN, resolution, dtype=torch.float64)
+    if resolution == 2:
+        return axis
+    models = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    apart = (axis.unsqueeze(1) - models).abs().amin(1) > 1e-9
+    return torch.cat((axis[apart], models)).sort().values
+
+
 def encoder_dynamics(
     subject: Subject,
     adapted: Params,
@@ -56,8 +68,7 @@ def encoder_dynamics(
         values = subject.terms({name: value[None, None] for name, value in still.items()} | each, embeddings, FOLLOWED)
         return {name: values[name] for name in terms}
 
-    axis = torch.linspace(*SPAN, resolution, dtype=torch.float64)
-    axis = torch.unique(torch.cat((axis, torch.tensor([0.0, 1.0], dtype=torch.float64)))) if resolution > 2 else axis
+    axis = surface_axis(resolution)
     if all(torch.equal(adapted[name], value) for name, value in moving.items()):
         raise UserError(
             f"--blocks {','.join(blocks)}: training them on the failed embedding changes nothing, so there is no second axis; name others"

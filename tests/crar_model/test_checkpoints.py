@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from crar_model.checkpoints import load_checkpoint, save_checkpoint
+from crar_model.checkpoints import FORMAT, load_checkpoint, save_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import write_atomically
+from crar_model.tensor_files import save_plain
 
 
 def test_round_trip(base_run: Path, tmp_path: Path) -> None:
@@ -65,6 +66,11 @@ def test_unusable_files_are_named(base_run: Path, tmp_path: Path) -> None:
     [
         ({"version": 99}, "version 99"),
         ({"maze": "moon"}, "unknown maze 'moon'"),
+        ({"maze": ["simple"]}, "`maze` is"),
+        ({"inverse": 1}, "`inverse` is 1"),
+        ({"updates": "many"}, "`updates` is 'many'"),
+        ({"info": []}, "`info` is"),
+        ({"parameters": {1: torch.zeros(1)}}, "not a table of tensors"),
         ({"parameters": {}}, "parameter"),
         ({"parameters": [1]}, "not a table of tensors"),
         ({"parameters": None, "drop": "parameters"}, "lacks parameters"),
@@ -74,7 +80,7 @@ def test_wrong_contents_are_explained(change: dict[str, object], hint: str, base
     content = torch.load(base_run / "member-0.pt", weights_only=True) | change
     if "drop" in change:
         del content["parameters"]
-    torch.save(content, tmp_path / "wrong.pt")
+    save_plain(tmp_path / "wrong.pt", FORMAT, content)
     with pytest.raises(UserError, match=hint):
         load_checkpoint(tmp_path / "wrong.pt")
 
@@ -82,7 +88,7 @@ def test_wrong_contents_are_explained(change: dict[str, object], hint: str, base
 def test_values_must_be_finite(base_run: Path, tmp_path: Path) -> None:
     content = torch.load(base_run / "member-0.pt", weights_only=True)
     content["parameters"]["value.0.bias"][0] = float("nan")
-    torch.save(content, tmp_path / "nan.pt")
+    save_plain(tmp_path / "nan.pt", FORMAT, content)
     with pytest.raises(UserError, match=r"value\.0\.bias holds values that are not finite"):
         load_checkpoint(tmp_path / "nan.pt")
 

@@ -115,6 +115,13 @@ def test_legacy_path_finder_is_the_uncleared_one() -> None:
         assert bool(answer) == uncleared_search(walls, keys)
 
 
+def test_legacy_path_finder_settles_ties_as_the_heap_does() -> None:
+    """A map, one of 700,000, whose answer hangs on entries of equal f: cells whose f has changed since they went in."""
+    maps = draw_candidates(np.random.default_rng(21), 100_000)
+    walls, keys = maps.walls.numpy()[79_702], maps.keys.numpy()[79_702]
+    assert bool(legacy_accepts(walls[None], keys[None], START)[0]) == uncleared_search(walls, keys.tolist())
+
+
 def test_legacy_path_finder_accepts_few_of_the_solvable_maps() -> None:
     maps = draw_candidates(np.random.default_rng(6), 100_000)
     solvable = reachable(maps.walls).gather(1, maps.keys).all(1).numpy()

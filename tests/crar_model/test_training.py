@@ -17,6 +17,8 @@ from filelock import FileLock
 
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
+from crar_model.mazes.simple import simple_maze
+from crar_model.mazes.walks import gather_states
 from crar_model.settings import TrainSettings, from_plain, to_plain
 from crar_model.tasks import SimpleMazeTask
 from crar_model.training import runner
@@ -25,6 +27,7 @@ from crar_model.training.members import Member, Plan, base_plan
 from crar_model.training.runner import plan_of, run_plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS, variant_named
+from tests.movement import KERNELS, apart, in_full_float32
 from tests.plans import with_updates
 
 QUICK = TrainSettings(updates=60, log_interval=20, checkpoint_interval=20, workers=1)
@@ -61,12 +64,36 @@ def test_one_update_runs_on_the_meta_device(rule: str, variant: str, base_run: P
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_updates_on_a_gpu_follow_the_cpu() -> None:
-    trainers = [Trainer(base_plan(QUICK, 3), device=device) for device in ("cpu", "cuda")]
-    for trainer in trainers:
+@pytest.mark.parametrize("rule", RULES)
+def test_updates_on_a_gpu_follow_the_cpu(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_full_float32(monkeypatch)
+    settings = dataclasses.replace(QUICK, update_rule=rule)
+    start = Trainer(base_plan(settings, 3)).params
+    ends = [Trainer(base_plan(settings, 3), device=device) for device in ("cpu", "cuda")]
+    for trainer in ends:
         trainer.advance(5)
-    for name, value in trainers[0].params.items():
-        assert torch.allclose(value, trainers[1].params[name].cpu(), atol=1e-3), name
+    assert apart(start, ends[0].params, ends[1].params) < KERNELS
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_what_tells_kernels_from_other_updates(rule: str) -> None:
+    """The measure that holds a GPU against the CPU lets rounding through and little else."""
+    settings = dataclasses.replace(QUICK, update_rule=rule)
+    start = Trainer(base_plan(settings, 3)).params
+
+    def after(updates: int, rate: float = 1.0, rounding: float = 0.0) -> dict[str, torch.Tensor]:
+        trainer = Trainer(base_plan(dataclasses.replace(settings, learning_rate=rate * settings.learning_rate), 3))
+        shift = {name: rounding * torch.sin(1e4 * value.detach()) * value.detach() for name, value in trainer.params.items()}
+        with torch.no_grad():
+            for name, value in trainer.params.items():
+                value += shift[name]
+        trainer.advance(updates)
+        return {name: value.detach() - shift[name] for name, value in trainer.params.items()}
+
+    whole = after(5)
+    assert apart(start, whole, after(5, rounding=1e-6)) < KERNELS / 5
+    assert apart(start, whole, after(5, rate=1.01)) > 2 * KERNELS
+    assert apart(start, whole, after(4)) > 10 * KERNELS
 
 
 def test_training_lowers_every_term_that_it_follows() -> None:
@@ -218,6 +245,23 @@ def test_quirk_terminal_last() -> None:
     assert int(trainer.data.data["next_state"][0, -1]) == 31
     trainer.advance(20)
     assert bool(trainer.alive.all())
+
+
+def test_quirk_terminal_last_is_ten_epochs_of_five_hundred_steps() -> None:
+    """As the released launcher gathers in the simple maze: `agent.run(10, 500)`."""
+    maze = simple_maze()
+    quirk, plain = (gather_states(maze, 3, 5_000, terminal_last=on) for on in (True, False))
+    ends = np.flatnonzero(quirk["terminated"])
+    assert ends.tolist() == list(range(499, 5_000, 500))
+    assert (quirk["next_state"][ends] == maze.n_states).all()
+    assert (quirk["state"][[0, *(ends[:-1] + 1)]] == maze.start).all()
+    others = np.setdiff1d(np.arange(4_999), ends)
+    assert (quirk["next_state"][others] == quirk["state"][others + 1]).all()
+    assert (maze.successor.numpy()[quirk["state"][others], quirk["action"][others]] == quirk["next_state"][others]).all()
+    assert (quirk["action"] == plain["action"]).all()
+    assert (quirk["state"][:500] == plain["state"][:500]).all()
+    assert not plain["terminated"].any()
+    assert np.flatnonzero(gather_states(maze, 3, 700, terminal_last=True)["terminated"]).tolist() == [499, 699]
 
 
 def test_worker_processes_end_with_their_parent(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from crar_model.checkpoints import load_checkpoint, save_checkpoint
+from crar_model.checkpoints import FORMAT, load_checkpoint, save_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import embed
 from crar_model.params import block_of
 from crar_model.settings import TrainSettings
+from crar_model.tensor_files import save_plain
 from crar_model.training.log import logged
 from crar_model.training.members import start_parameters, transfer_plan
 from crar_model.training.runner import run_plan
@@ -135,7 +136,7 @@ def test_bad_transfers(base_run: Path, freeze_run: Path) -> None:
 def test_a_base_of_another_maze(base_run: Path, tmp_path: Path) -> None:
     content = torch.load(base_run / "member-0.pt", weights_only=True)
     content["maze"] = "labyrinth"
-    torch.save(content, tmp_path / "other.pt")
+    save_plain(tmp_path / "other.pt", FORMAT, content)
     with pytest.raises(UserError, match=r"other\.pt: unknown maze 'labyrinth'"):
         transfer_plan(QUICK, [tmp_path / "other.pt"], "freeze", 1)
 

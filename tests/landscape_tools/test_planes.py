@@ -145,6 +145,10 @@ def test_plane_of_a_trajectory() -> None:
     assert plane.explained[0] > plane.explained[1]
     _, singular, rows = np.linalg.svd(np.stack([flatten(difference(s, end)).numpy() for s in snapshots[:-1]]), full_matrices=False)
     assert plane.explained == pytest.approx(tuple(singular[:2] ** 2 / (singular**2).sum()))
+    rows_of = np.stack([flatten(s).numpy() for s in snapshots])
+    about = (rows_of - rows_of.mean(0)) @ np.stack([flatten(d).numpy() for d in plane.directions]).T
+    assert plane.variance == pytest.approx(tuple((about**2).sum(0) / ((rows_of - rows_of.mean(0)) ** 2).sum()))
+    assert abs(plane.variance[0] - plane.explained[0]) > 0.05  # the last snapshot lies at the rim
     beyond = flatten(difference(snapshots[4], end)).numpy() @ rows[2:].T
     assert float(plane.distances[4]) == pytest.approx(float(np.linalg.norm(beyond)), rel=1e-6)
     assert int(plane.distances.argmax()) == 4

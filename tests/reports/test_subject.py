@@ -15,7 +15,7 @@ from crar_model.params import DYNAMICS, select
 from crar_model.symmetry import in_maze
 from reports.landscape import write_landscape
 from reports.measure.subject import load_subject, refuse_senseless
-from reports.measure.surface import encoder_dynamics
+from reports.measure.surface import SPAN, encoder_dynamics, surface_axis
 from reports.samples import BASE, FAILED
 
 
@@ -125,3 +125,14 @@ def test_pairs_that_make_no_sense_are_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message):
             write_landscape(tmp_path / "from.pt", tmp_path / "to.pt", tmp_path / "report")
         assert not (tmp_path / "report").exists()
+
+
+def test_a_surface_has_every_coordinate_once() -> None:
+    """Steps of 1/4 and the like fall on 0 or 1 but for rounding."""
+    for resolution in range(2, 300):
+        axis = surface_axis(resolution)
+        assert (axis[0], axis[-1]) == SPAN
+        assert float(axis.diff().min()) > 1e-6, resolution
+        if resolution > 2:
+            assert len(axis) in (resolution, resolution + 2)
+            assert {0.0, 1.0} <= set(axis.tolist())

@@ -1,0 +1,60 @@
+"""`crar landscape` of a model whose base is not at hand: one page on what it is, with its data beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from crar_model.files import write_text
+from reports import console
+from reports.claims_alone import decide_alone, need_a_base
+from reports.data_files import save_netcdf
+from reports.figures.embedding import embeddings_figure
+from reports.figures.style import save_figure
+from reports.figures.surface import ALONE, surface_figure
+from reports.interactive import write_surface_page
+from reports.markdown import render
+from reports.measure.alone import examine_alone, lone_subject
+from reports.measure.dissection import LandscapeOptions
+
+
+def write_alone(path: Path, folder: Path, *, options: LandscapeOptions | None = None, maze: str | None = None, command: str = "") -> Path:
+    """Write `report.md`, its figures, `surface.html`, `surface.nc` and `results.json` of one model.
+
+    Args:
+        path: the model.
+        folder: made if missing; files of an earlier report are replaced. An interrupted surface goes on from its store there.
+        options: what to measure.
+        maze: of a checkpoint that does not say.
+        command: shown in the report as what made it.
+
+    Returns:
+        the report's path.
+
+    Raises:
+        UserError: for an unusable model or options, a maze whose transitions cannot be listed, or a folder that cannot be written.
+    """
+    options = options or LandscapeOptions()
+    options.validate()
+    subject = lone_subject(path, maze=maze)
+    with console.stages("landscape") as stage:
+        found = examine_alone(subject, options, store=folder / "surface.part.npz", stage=stage)
+    model, task = subject.failed_file, subject.task
+    panels = [("as it is", subject.failed, subject.inverse), ("everything released", found.released.params, subject.inverse)]
+    embedding = save_figure(embeddings_figure(task, panels), folder / "embeddings", options.image).name
+    surface = save_figure(surface_figure(found.surface, words=ALONE), folder / "surface", options.image).name
+    write_surface_page(found.surface, folder / "surface.html", words=ALONE)
+    save_netcdf(found.surface.assign_attrs(model=model.digest, inverse=int(subject.inverse), command=command), folder / "surface.nc")
+    plain = found.plain()
+    decisions = decide_alone(plain)
+    results = {
+        "command": command, "options": asdict(options), "model": {"path": str(path), "digest": model.digest}, **plain,
+        "claims": [asdict(decision) for decision in decisions],
+    }  # fmt: skip
+    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    return render(
+        "alone.md", folder / "report.md", command=command, file=path, model=model, task=task, maze="inverse" if subject.inverse else "normal",
+        found=found, certificate=plain["certificate"], shown=tuple(str(name) for name in found.surface.data_vars), decisions=decisions,
+        missing=need_a_base(), options=options, embedding=embedding, surface=surface,
+    )  # fmt: skip
