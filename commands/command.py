@@ -14,7 +14,21 @@ from typer.core import TyperCommand, TyperGroup
 from commands.config import Config, read_config
 from crar_model.errors import UserError
 
-ORDER = ("train", "transfer", "evaluate", "landscape", "claims", "theorem", "trajectory", "report", "play", "gather", "demo", "version")
+ORDER = (
+    "train",
+    "transfer",
+    "evaluate",
+    "landscape",
+    "cure",
+    "claims",
+    "theorem",
+    "trajectory",
+    "report",
+    "play",
+    "gather",
+    "demo",
+    "version",
+)
 WIDTH = 72
 """Longest list of choices that stays on one line."""
 

@@ -152,6 +152,21 @@ class PlaySettings:
         check_ranges(self, {"depth": "planning_depth"})
 
 
+@dataclass(frozen=True)
+class CureSettings:
+    """What a cure of a failed transfer spends, apart from its method (`crar_model.cures`)."""
+
+    seed: int = option(0, "seed of data, new weights and noise", low=0)
+    starts: int = option(8, "encoders that first-layer, restart and noise begin with", low=1)
+    resolution: int = option(61, "places per axis of the placement landscape", low=9)
+    noise: float = option(0.5, "noise: standard deviation, in units of each tensor's own root mean square", above=0)
+    effort: float = option(1.0, "multiple of every method's updates", above=0)
+
+    def validate(self) -> None:
+        """Raise :class:`UserError` that names the first setting out of range."""
+        check_ranges(self)
+
+
 def check_ranges(settings: Any, flags: Mapping[str, str] | None = None) -> None:
     """Hold every field of a settings dataclass against its :func:`option`.
 

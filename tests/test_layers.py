@@ -28,9 +28,10 @@ FLOORS = {
         ("symmetry",),
         ("evaluation",),
         ("scoring",),
+        ("cures",),
         ("training",),
     ),
-    "commands": (("config",), ("command",), ("app", "flags"), ("training", "judging", "pages")),
+    "commands": (("config",), ("command",), ("app", "flags"), ("training", "judging", "pages", "curing")),
     "reports": (
         ("markdown", "samples", "threads", "tables"),
         ("models", "console"),
@@ -40,8 +41,8 @@ FLOORS = {
         ("released_scores",),
         ("figures",),
         ("interactive",),
-        ("landscape", "theorem", "trajectory", "study", "many", "play"),
-        ("demo",),
+        ("landscape", "theorem", "trajectory", "study", "many", "play", "cure"),
+        ("demo", "cures"),
     ),
 }
 """Lowest first. What is loaded with a module lies below it, or in the same folder. `crar_model.tasks` loads what a task needs when it is used."""
