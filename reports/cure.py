@@ -16,6 +16,7 @@ import xarray as xr
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.cures.cure import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, UNFIT, Cure, cure
+from crar_model.cures.methods import METHODS
 from crar_model.cures.placement import Landscape, Level
 from crar_model.cures.problem import Problem, pose
 from crar_model.cures.store import Store
@@ -115,6 +116,7 @@ def write_cure(
         "settings": asdict(options.settings),
         "failed": {"path": str(failed_path), "digest": failed.digest},
         "base": None if base is None else {"path": str(base_path or failed.info.get("base")), "digest": base.digest},
+        "base_used": any(METHODS[each.method].needs_base for each in found.tried),
         "cured": found.cured,
         "by": found.best.method,
         "rule": _rule(problem, found),

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from reports.figures.style import house_style
 
-MARKS = {"failed": ("o", "#D55E00"), "chosen": ("*", "#0072B2"), "base": ("P", "#009E73")}
-"""Marker and colour of the places that can be shown."""
+MARKS = {"base": ("s", "#009E73", 15.0), "failed": ("o", "#D55E00", 12.0), "chosen": ("*", "#CC79A7", 13.0)}
+"""Marker, colour and size of the places that can be shown, the lowest first: a cured model lies on its base."""
 LABELS = {"failed": "the failed encoder", "chosen": "the chosen candidate", "base": "the base, in its own maze"}
 
 
@@ -32,11 +32,11 @@ def placement_figure(data: xr.Dataset, places: Mapping[str, tuple[float, float] 
         levels = np.geomspace(max(low, 1e-9), max(high, low * 1.01), 25)
         shown = np.clip(np.nan_to_num(values, nan=high, posinf=high), levels[0], levels[-1])
         drawn = axes.contourf(data["x"], data["y"], shown, levels=levels, norm=LogNorm(), cmap="viridis")
-        for name, place in places.items():
+        for name, (marker, color, size) in MARKS.items():
+            place = places.get(name)
             if place is not None:
-                marker, color = MARKS[name]
                 axes.plot(
-                    *place, marker, color=color, markersize=13, markeredgecolor="white", linestyle="", label=LABELS[name], clip_on=False
+                    *place, marker, color=color, markersize=size, markeredgecolor="white", linestyle="", label=LABELS[name], clip_on=False
                 )
         axes.set(xlabel="start state, abstract feature $x_1$", ylabel="start state, abstract feature $x_2$", aspect="equal")
         axes.grid(visible=False)

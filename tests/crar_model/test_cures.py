@@ -223,7 +223,7 @@ def test_a_stopped_descent_goes_on_with_the_same_bits(problem: Problem, tmp_path
 
 @pytest.mark.parametrize("method", ["placement", "symmetry"])
 def test_the_shipped_failure_is_cured(method: str, problem: Problem, failed: Checkpoint, base: Checkpoint) -> None:
-    found = cure(problem, method, CureSettings(resolution=31, effort=0.25 if method == "placement" else 0.25))
+    found = cure(problem, method, CureSettings(resolution=31, effort=0.25))
     assert found.cured
     assert not found.before.at_level
     params = {name: found.best.encoder.get(name, value) for name, value in failed.parameters.items()}
