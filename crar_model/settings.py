@@ -107,6 +107,9 @@ class TrainSettings:
         "step", "step: one norm over all tensors of a step; tensor: one norm each (tf.keras)", choices=("step", "tensor"), group="Optimiser"
     )
     target_interval: int = option(1_000, "updates between refreshes of the target encoder and value network", low=1, group="Optimiser")
+    search_effort: float = option(
+        1.0, "placement, symmetry, first-layer: multiple of the updates of their search, before update 0", above=0
+    )
     structure_delay: int = option(0, "updates before ball, random_pairs and consecutive are switched on", low=0)
     terminal_last: bool = option(
         False, "quirk: flag the last gathered tuple as terminal, its next observation zero", group="Data and quirks"

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from crar_model.cures.descent import Descent, Embed, agent_updates, descend
 from crar_model.cures.methods import AUTO, FIT, METHODS, ORDER, REFINE, Method, method_named, scaled
-from crar_model.cures.placement import Landscape, Level, can_place, level_of, maze_of, survey, targets_of
+from crar_model.cures.placement import Landscape, Level, level_of, survey, targets_of, why_not
 from crar_model.cures.problem import Problem, Tail
 from crar_model.cures.starts import Starts, starts_of
 from crar_model.cures.store import Store
 from crar_model.errors import UserError
 from crar_model.params import Params, select
 from crar_model.settings import CureSettings
+from crar_model.tasks import Task
 
 ABOVE = 1.1
 """A candidate is at the level when its total is at most this many times the level's ..."""
@@ -117,24 +118,23 @@ def methods_for(problem: Problem, name: str) -> tuple[Method, ...]:
         UserError: for an unknown method, or one that the maze or a missing base does not allow.
     """
     if name == AUTO:
-        return tuple(METHODS[each] for each in ORDER if _refusal(problem, METHODS[each]) is None)
+        allowed = (METHODS[each] for each in ORDER if refusal(problem.task, METHODS[each]) is None)
+        return tuple(method for method in allowed if problem.base is not None or not method.needs_base)
     method = method_named(name)
-    refusal = _refusal(problem, method)
-    if refusal is not None:
-        raise refusal
+    why = refusal(problem.task, method)
+    if why is not None:
+        raise UserError(f"--method {name}: {why}; choose another")
+    if method.needs_base and problem.base is None:
+        raise UserError(f"--method {name} starts from the base's weights, and there is no base; give it with --base")
     return (method,)
 
 
-def _refusal(problem: Problem, method: Method) -> UserError | None:
-    try:
-        if method.start == "places":
-            maze_of(problem)
-    except UserError as error:
-        return error
-    if not (method.rounds if problem.data.complete else method.sampled):
-        return UserError(f"--method {method.name} is not for the {problem.task.name} maze, whose transitions are sampled; choose another")
-    if method.needs_base and problem.base is None:
-        return UserError(f"--method {method.name} starts from the base's weights, and there is no base; give it with --base")
+def refusal(task: Task, method: Method) -> str | None:
+    """Why a method is not for a maze, or None where it is."""
+    if method.start == "places":
+        return why_not(task, task.agent())
+    if not (method.rounds if task.sampling.complete else method.sampled):
+        return f"not for the {task.name} maze, whose transitions are {'listed' if task.sampling.complete else 'sampled'}"
     return None
 
 
@@ -166,7 +166,8 @@ def cure(
     if not methods:
         raise UserError("no method is left for this model; give its base with --base")
     everything = sum(_budget(problem, each, settings) for each in methods)
-    everything += agent_updates(scaled(REFINE, settings.effort, REFINE[0].kept), REFINE[0].kept) if can_place(problem) else 0
+    placed = why_not(problem.task, problem.agent) is None
+    everything += agent_updates(scaled(REFINE, settings.effort, REFINE[0].kept), REFINE[0].kept) if placed else 0
     done = 0
 
     def tick(updates: int) -> None:
@@ -177,7 +178,7 @@ def cure(
 
     with _denormals_as_zero():
         began = time.monotonic()
-        landscape = survey(problem, settings.resolution) if can_place(problem) else None
+        landscape = survey(problem, settings.resolution) if placed else None
         level = None if landscape is None else level_of(problem, landscape, settings, store, tick)
         spent = time.monotonic() - began
         own = {name: value[None] for name, value in select(problem.failed, ("encoder",)).items()}

@@ -23,6 +23,7 @@ from crar_model.mazes.simple import SimpleMaze
 from crar_model.params import DYNAMICS, Params, select
 from crar_model.settings import CureSettings
 from crar_model.streams import Stream
+from crar_model.tasks import Task
 
 REACH = 1.2
 """The grid goes this far, in radii of the ball that `ball` leaves free."""
@@ -89,28 +90,19 @@ class Level:
     updates: int
 
 
+def why_not(task: Task, agent: Agent) -> str | None:
+    """Why states cannot be placed in a maze, or None where they can."""
+    if task.maze is None:
+        return f"the dynamics are rolled along moves that are always the same, and the {task.name} maze draws a new map every episode"
+    if agent.abstract_size != 2:
+        return f"the start state is placed in a plane, and the abstract state of the {task.name} maze has {agent.abstract_size} numbers"
+    return None
+
+
 def maze_of(problem: Problem) -> SimpleMaze:
-    """The table of moves that placement rolls the dynamics along.
-
-    Raises:
-        UserError: for a maze without one, or an abstract state that is no point of a plane.
-    """
-    maze = problem.task.maze
-    if maze is None:
-        raise UserError(
-            f"--method placement rolls the dynamics along moves that are always the same, and the {problem.task.name} maze draws a new map every "
-            "episode; choose another method"
-        )
-    if problem.agent.abstract_size != 2:
-        raise UserError(
-            f"--method placement wants an abstract state of 2 numbers, this agent has {problem.agent.abstract_size}; choose another method"
-        )
-    return maze
-
-
-def can_place(problem: Problem) -> bool:
-    """Whether placement is possible here."""
-    return problem.task.maze is not None and problem.agent.abstract_size == 2
+    """The table of moves that placement rolls the dynamics along; of a maze that :func:`why_not` has nothing against."""
+    assert problem.task.maze is not None
+    return problem.task.maze
 
 
 def unroll(agent: Agent, params: Params, maze: SimpleMaze, places: Tensor) -> Tensor:
@@ -142,7 +134,7 @@ def survey(problem: Problem, resolution: int) -> Landscape:
     """The placement landscape on a square grid.
 
     Args:
-        problem: of a maze that :func:`maze_of` takes.
+        problem: of a maze that :func:`why_not` has nothing against.
         resolution: places per axis.
 
     Raises:

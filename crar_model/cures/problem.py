@@ -19,7 +19,7 @@ from crar_model.tasks import Task, default_settings
 
 DATA_SIZE = 20_000
 """Transitions gathered to train on where they cannot be listed."""
-JUDGED_SIZE = 1_024
+JUDGED_SIZE = 512
 """Other transitions, of other maps, that candidates are compared on."""
 JUDGED_SEED = 500_009
 """Added to the seed of the data for these."""

@@ -30,6 +30,7 @@ from crar_model.files import write_text
 from crar_model.settings import from_plain, to_plain
 from crar_model.training.log import LossLog, logged
 from crar_model.training.members import Member, Plan
+from crar_model.training.search import search_starts, with_starts
 from crar_model.training.shard import ShardJob, shard_process, train_shard
 from crar_model.training.trainer import kept_rows
 from crar_model.training.variants import variant_named
@@ -79,7 +80,10 @@ def run_plan(
     described = _describe(plan)  # names an unusable base before anything is written
     check_folder(folder, resume)
     with _only_writer(folder):
-        return _run(plan, folder, _prepare(plan, described, folder, resume), progress, rows, tensorboard)
+        plan = with_starts(plan, folder)
+        shards = _prepare(plan, described, folder, resume)
+        search_starts(plan, folder, progress)
+        return _run(plan, folder, shards, progress, rows, tensorboard)
 
 
 @contextmanager

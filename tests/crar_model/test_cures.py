@@ -275,7 +275,7 @@ def test_auto_takes_what_the_maze_and_the_base_allow(problem: Problem, sampled: 
 
 
 def test_methods_that_are_not_allowed_say_why(problem: Problem, sampled: Problem, base: Checkpoint) -> None:
-    with pytest.raises(UserError, match=r"--method placement .* new map"):
+    with pytest.raises(UserError, match=r"--method placement: .* new map"):
         methods_for(sampled, "placement")
     with pytest.raises(UserError, match="--base"):
         methods_for(dataclasses.replace(problem, base=None), "first-layer")
@@ -314,6 +314,7 @@ def test_no_cure_of_the_sampled_maze_sees_it_either(sampled: Problem, monkeypatc
 
     monkeypatch.setattr("crar_model.training.data.gather_walk", own_side_only)
     monkeypatch.setattr(batches, "held_out_batch", forbidden)
+    monkeypatch.setattr("crar_model.cures.problem.JUDGED_SIZE", 64)
     forbid(monkeypatch)
     model = Checkpoint("random", True, sampled.failed, 0, {"variant": "freeze", "base": "base.pt"})
     source = Checkpoint("random", False, sampled.failed)
