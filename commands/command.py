@@ -19,6 +19,7 @@ ORDER = (
     "transfer",
     "evaluate",
     "landscape",
+    "cure",
     "claims",
     "theorem",
     "trajectory",

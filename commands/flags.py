@@ -13,12 +13,12 @@ from typing import Annotated, Any, cast, get_args, get_origin
 import typer
 
 from crar_model.errors import UserError
-from crar_model.settings import LossSettings, PlaySettings, TrainSettings, from_plain, to_plain
+from crar_model.settings import CureSettings, LossSettings, PlaySettings, TrainSettings, from_plain, to_plain
 from crar_model.tasks import TASKS, Task, default_settings
 from crar_model.training.variants import Variant
 
 RUN = "Run"
-HEADINGS = {TrainSettings: "Training", LossSettings: "Loss ([loss] in a file of settings)", PlaySettings: "Scoring"}
+HEADINGS = {TrainSettings: "Training", LossSettings: "Loss ([loss] in a file of settings)", PlaySettings: "Scoring", CureSettings: "Cure"}
 FLAGS = {"depth": "planning_depth"}
 """Settings whose flag has another name."""
 Plain = Mapping[str, Any]

@@ -108,6 +108,9 @@ class TrainSettings:
         "step", "step: one norm over all tensors of a step; tensor: one norm each (tf.keras)", choices=("step", "tensor"), group="Optimiser"
     )
     target_interval: int = option(1_000, "updates between refreshes of the target encoder and value network", low=1, group="Optimiser")
+    search_effort: float = option(
+        1.0, "placement, symmetry, first-layer: multiple of the updates of their search, before update 0", above=0
+    )
     structure_delay: int = option(0, "updates before ball, random_pairs and consecutive are switched on", low=0)
     terminal_last: bool = option(
         False,
@@ -157,6 +160,21 @@ class PlaySettings:
     def validate(self) -> None:
         """Raise :class:`UserError` that names the first setting out of range."""
         check_ranges(self, {"depth": "planning_depth"})
+
+
+@dataclass(frozen=True)
+class CureSettings:
+    """What a cure of a failed transfer spends, apart from its method (`crar_model.cures`)."""
+
+    seed: int = option(0, "seed of data, new weights and noise", low=0)
+    starts: int = option(8, "encoders that first-layer, restart and noise begin with", low=1)
+    resolution: int = option(61, "places per axis of the placement landscape", low=9)
+    noise: float = option(0.5, "noise: standard deviation, in units of each tensor's own root mean square", above=0)
+    effort: float = option(1.0, "multiple of every method's updates", above=0)
+
+    def validate(self) -> None:
+        """Raise :class:`UserError` that names the first setting out of range."""
+        check_ranges(self)
 
 
 def check_ranges(settings: Any, flags: Mapping[str, str] | None = None) -> None:

@@ -24,3 +24,5 @@ class Stream(IntEnum):
     """Order of the held-out transitions."""
     PAPER = 9
     """Repetitions of the paper's protocol in an evaluation."""
+    NOISE = 10
+    """Noise on the weights of a failed encoder."""

@@ -41,7 +41,7 @@ def random_settings() -> TrainSettings:
     """Settings of runs of the random mazes that take seconds."""
     return dataclasses.replace(
         default_settings("random"), updates=6, data_size=2_000, batch_size=8, log_interval=3, checkpoint_interval=3, workers=1,
-        score_steps=6, score_copies=2, planning_depth=1,
+        search_effort=0.004, score_steps=6, score_copies=2, planning_depth=1,
     )  # fmt: skip
 
 

@@ -29,9 +29,10 @@ FLOORS = {
         ("original", "symmetry"),
         ("evaluation",),
         ("scoring",),
+        ("cures",),
         ("training",),
     ),
-    "commands": (("config",), ("command",), ("app", "flags"), ("training", "judging", "pages")),
+    "commands": (("config",), ("command",), ("app", "flags"), ("training", "judging", "pages", "curing")),
     "reports": (
         ("samples", "threads", "tables", "glossary"),
         ("markdown",),
@@ -43,8 +44,8 @@ FLOORS = {
         ("claims_alone", "released_scores"),
         ("figures",),
         ("interactive",),
-        ("landscape", "alone", "theorem", "trajectory", "study", "many", "play"),
-        ("demo",),
+        ("landscape", "alone", "theorem", "trajectory", "study", "many", "play", "cure"),
+        ("demo", "cures"),
     ),
 }
 """Lowest first. What is loaded with a module lies below it, or in the same folder. `crar_model.tasks` loads what a task needs when it is used."""

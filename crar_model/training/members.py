@@ -13,6 +13,8 @@ import torch
 
 from crar_model.agents import Agent
 from crar_model.checkpoints import Checkpoint, load_checkpoint
+from crar_model.cures.cure import refusal
+from crar_model.cures.methods import METHODS
 from crar_model.errors import UserError
 from crar_model.files import StrPath, file_digest
 from crar_model.mazes.walks import load_walk
@@ -48,6 +50,7 @@ class Plan:
         reset: how a "fresh-encoder" start draws new weights: "glorot" (the paper) or "permute" (the code's quirk:
             shuffle the entries of each base weight tensor).
         paired: number of paired observations of a supervised variant.
+        starts: a checkpoint a member whose encoder it starts from, of a variant that searches; `search.search_starts` writes them.
     """
 
     settings: TrainSettings
@@ -55,6 +58,7 @@ class Plan:
     variant: Variant = BASE
     reset: str = "glorot"
     paired: int = 0
+    starts: tuple[Path, ...] = ()
 
     @property
     def task(self) -> Task:
@@ -118,6 +122,9 @@ def transfer_plan(
             raise UserError(f"{path}: a base of the {base.maze} maze, but --maze is {settings.maze}; give a base of that maze")
         if base.inverse != loaded[0][1].inverse:
             raise UserError(f"{path}: its maze is {'inverse' if base.inverse else 'normal'}, unlike {loaded[0][0]}; run them apart")
+    why = refusal(task_of(settings), METHODS[recipe.search]) if recipe.search else None
+    if why is not None:
+        raise UserError(f"--variant {recipe.name}: {why}; choose another")
     settings = varied(settings, recipe)
     if recipe.supervised:
         if settings.data:
@@ -174,6 +181,8 @@ def start_parameters(plan: Plan, member: Member) -> tuple[Params, Checkpoint | N
     params = {name: value.clone() for name, value in base.parameters.items()}
     if plan.variant.start == "negated":
         params = negate_first_layer(params)
+    if plan.starts:
+        params |= select(load_checkpoint(plan.starts[plan.members.index(member)]).parameters, ("encoder",))
     if plan.variant.start == "fresh-encoder":
         params |= _new_encoder(agent, params, member.seed, plan.reset)
     return params, base

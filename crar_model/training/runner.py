@@ -32,6 +32,7 @@ from crar_model.tensor_files import load_plain
 from crar_model.training.events import Events
 from crar_model.training.log import LossLog, logged
 from crar_model.training.members import Member, Plan
+from crar_model.training.search import search_starts, with_starts
 from crar_model.training.shard import ShardJob, load_state, shard_process, train_shard
 from crar_model.training.trainer import kept_rows
 from crar_model.training.variants import variant_named
@@ -82,7 +83,10 @@ def run_plan(
     described = _describe(plan)  # names an unusable base before anything is written
     check_folder(folder, resume)
     with _only_writer(folder):
-        return _run(plan, folder, _prepare(plan, described, folder, resume), progress, rows, tensorboard)
+        plan = with_starts(plan, folder)
+        shards = _prepare(plan, described, folder, resume)
+        search_starts(plan, folder, progress)
+        return _run(plan, folder, shards, progress, rows, tensorboard)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from crar_model import __version__
-from crar_model.checkpoints import Checkpoint, save_checkpoint
+from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.errors import UnverifiedFileWarning, UserError
 from crar_model.files import StrPath
 from crar_model.params import Params
@@ -52,7 +52,8 @@ class ShardJob:
     @property
     def shard_plan(self) -> Plan:
         """The plan with this shard's members only."""
-        return replace(self.plan, members=self.plan.members[self.first : self.first + self.count])
+        own = slice(self.first, self.first + self.count)
+        return replace(self.plan, members=self.plan.members[own], starts=self.plan.starts[own])
 
 
 def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
@@ -104,7 +105,7 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
 def _save(job: ShardJob, trainer: Trainer) -> None:
     state = trainer.state()
     for k, member in enumerate(trainer.plan.members):
-        info = {
+        info: dict[str, Any] = {
             "variant": job.plan.variant.name,
             "seed": member.seed,
             "learning_rate": member.learning_rate,
@@ -113,6 +114,8 @@ def _save(job: ShardJob, trainer: Trainer) -> None:
             "settings": to_plain(job.plan.settings),
             "crar": __version__,
         }
+        if trainer.plan.starts:
+            info["search"] = load_checkpoint(trainer.plan.starts[k]).info["search"]
         settings = job.plan.settings
         checkpoint = Checkpoint(settings.maze, settings.inverse, trainer.member_parameters(k), trainer.update, info)
         save_checkpoint(job.folder / f"member-{job.first + k}.pt", checkpoint)

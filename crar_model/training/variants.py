@@ -26,6 +26,7 @@ class Variant:
         trained: blocks that updates change; the others are frozen.
         changes: settings that the variant sets, nested as in a TOML file.
         unless_set: settings that it sets where they are 0.
+        search: a method of `crar_model.cures` that looks for each member's encoder before its first update; "" for none.
         supervised: fit the encoder to the base's abstract states of paired observations, instead of the loss.
         as_training: learn with the settings of base training where nothing else is said, not with a transfer's.
     """
@@ -37,6 +38,7 @@ class Variant:
     changes: Mapping[str, Any] = field(default_factory=dict)
     unless_set: Mapping[str, Any] = field(default_factory=dict)
     supervised: bool = False
+    search: str = ""
     as_training: bool = False
 
     def defaults(self, task: Task) -> Mapping[str, Any]:
@@ -63,6 +65,9 @@ VARIANTS = {
         ),
         Variant("negate-input", "closed form: negate the first layer's weights; no updates", start="negated", changes={"updates": 0}),
         Variant("paired", "AAAI-19: fit the encoder, supervised, to the base's abstract states of N paired observations", supervised=True),
+        Variant("placement", "freeze from an encoder whose start state lies where the frozen dynamics want it; simple maze", search="placement"),
+        Variant("symmetry", "freeze from the best of the base encoder's signed copies, trained on and halved by loss", search="symmetry"),
+        Variant("first-layer", "freeze from the best of many new first layers, trained alone and halved by loss", search="first-layer"),
     )
 }  # fmt: skip
 """What `crar transfer` runs, by name."""

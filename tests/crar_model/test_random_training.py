@@ -92,8 +92,11 @@ def test_the_best_validation_is_kept_beside_the_last(random_base: Path) -> None:
         assert load_checkpoint(random_base / f"member-{k}.pt").updates == 6
 
 
-@pytest.mark.parametrize("variant", list(VARIANTS))
-def test_variants_change_what_they_say(variant: str, random_base: Path, tmp_path: Path, random_settings: TrainSettings) -> None:
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "placement"])
+def test_variants_change_what_they_say(
+    variant: str, random_base: Path, tmp_path: Path, random_settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crar_model.cures.problem.JUDGED_SIZE", 32)
     before = load_checkpoint(random_base / "member-0.pt")
     plan = transfer_plan(random_settings, [random_base / "member-0.pt"], variant, 1, paired=20)
     model = load_checkpoint(run_plan(plan, tmp_path / "run", tensorboard=False).members[0])

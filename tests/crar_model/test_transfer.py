@@ -8,18 +8,20 @@ import torch
 
 from crar_model.checkpoints import FORMAT, load_checkpoint, save_checkpoint
 from crar_model.errors import UserError
-from crar_model.evaluation import embed
+from crar_model.evaluation import embed, evaluate
 from crar_model.params import block_of
 from crar_model.settings import TrainSettings
+from crar_model.tasks import default_settings
 from crar_model.tensor_files import save_plain
 from crar_model.training.log import logged
 from crar_model.training.members import start_parameters, transfer_plan
 from crar_model.training.runner import run_plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import STRUCTURE_DELAY, VARIANTS
+from reports import samples
 from reports.models import judge
 
-QUICK = TrainSettings(updates=12, log_interval=6, learning_rate=1e-3, update_rule="sequential", workers=1)
+QUICK = TrainSettings(updates=12, log_interval=6, learning_rate=1e-3, update_rule="sequential", workers=1, search_effort=0.01)
 
 
 def changed_blocks(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
@@ -146,3 +148,36 @@ def test_transfer_of_a_transfer_returns_to_the_normal_maze(freeze_run: Path, tmp
     assert plan.settings.inverse is False
     save_checkpoint(tmp_path / "copy.pt", load_checkpoint(freeze_run / "member-0.pt"))
     assert load_checkpoint(tmp_path / "copy.pt").inverse
+
+
+def test_a_search_gives_the_start_and_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = dataclasses.replace(QUICK, updates=0, search_effort=0.25)
+    plan = transfer_plan(settings, [samples.BASE], "placement", 1)
+
+    def stop_late(done: int, everything: int) -> None:
+        if done > 1000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(plan, tmp_path / "run", tensorboard=False, progress=stop_late)
+    assert not (tmp_path / "run" / "member-0.pt").exists()
+    result = run_plan(plan, tmp_path / "run", resume=True, tensorboard=False)
+    whole = run_plan(plan, tmp_path / "whole", tensorboard=False)
+    base = load_checkpoint(samples.BASE)
+    for path, other in zip(result.members, whole.members, strict=True):
+        model = load_checkpoint(path)
+        assert model.digest == load_checkpoint(other).digest
+        assert model.info["search"]["cured"]
+        assert changed_blocks(base.parameters, model.parameters) == {"encoder"}
+        found = evaluate(model.task, model.parameters, inverse=True, settings=model.loss_settings, base=(base.parameters, False))
+        assert found.match is not None
+        assert found.match.verdict == "matched"
+    (tmp_path / "run" / "state" / "start-0.pt").unlink()  # what is searched already is not searched again
+    monkeypatch.setattr("crar_model.training.search.cure", None)
+    with pytest.raises(TypeError):
+        run_plan(plan, tmp_path / "run", resume=True, tensorboard=False)
+
+
+def test_a_search_that_the_maze_does_not_allow_is_refused_first(random_base: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--variant placement: .* new map every episode"):
+        transfer_plan(default_settings("random"), [random_base / "member-0.pt"], "placement", 1)

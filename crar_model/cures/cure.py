@@ -1,0 +1,279 @@
+"""From a failed transfer to one that its frozen dynamics can use: candidates, descent, choice by losses alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crar_model.cures.descent import Descent, Embed, agent_updates, descend
+from crar_model.cures.methods import AUTO, FIT, METHODS, ORDER, REFINE, Method, method_named, scaled
+from crar_model.cures.placement import Landscape, Level, level_of, survey, targets_of, why_not
+from crar_model.cures.problem import Problem, Tail
+from crar_model.cures.starts import Starts, starts_of
+from crar_model.cures.store import Store
+from crar_model.errors import UserError
+from crar_model.params import Params, select
+from crar_model.settings import CureSettings
+from crar_model.tasks import Task
+
+ABOVE = 1.1
+"""A candidate is at the level when its total is at most this many times the level's ..."""
+FURTHER = 0.5
+"""... and its worst transition is off by at most this many moves more than the level's worst."""
+UNFIT = 0.1
+"""Dynamics that mispredict more than this share of the transitions by half a move, wherever the states lie, fit no embedding."""
+SAMPLED_MEAN, SAMPLED_OFF = 0.25, 0.05
+"""Where no level is known: a candidate's errors, in moves, may have this mean, and this share beyond half a move."""
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An encoder that a method ended with.
+
+    Attributes:
+        method, label: which of whose candidates.
+        encoder: its parameters.
+        terms: losses on the transitions that candidates are compared on.
+        tail: of its transition errors.
+        at_level: whether it reaches the level that the dynamics allow.
+        updates: that it took.
+    """
+
+    method: str
+    label: str
+    encoder: Params
+    terms: dict[str, float]
+    tail: Tail
+    at_level: bool
+    updates: int
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data, without the encoder."""
+        return {name: value for name, value in vars(self).items() if name not in ("encoder", "tail")} | {"tail": asdict(self.tail)}
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What one method did.
+
+    Attributes:
+        method: its name.
+        candidates: of its last round, best first.
+        dropped: (label, rank when it was left out, updates it took) of the others.
+        updates: of all its candidates together; refining of the level apart.
+        seconds: it took; of a run that was resumed, those of its last part.
+    """
+
+    method: str
+    candidates: tuple[Candidate, ...]
+    dropped: tuple[tuple[str, float, int], ...]
+    updates: int
+    seconds: float
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data."""
+        return vars(self) | {"candidates": [each.plain() for each in self.candidates], "dropped": [list(each) for each in self.dropped]}
+
+
+@dataclass(frozen=True)
+class Cure:
+    """What came of a cure.
+
+    Attributes:
+        method: that was asked for.
+        tried: methods in their order.
+        before: the failed encoder as a candidate.
+        best: the candidate that the rule puts first.
+        cured: whether it reaches the level.
+        landscape, level: of the placements; None where the maze has none.
+        level_seconds: that these took.
+    """
+
+    method: str
+    tried: tuple[Tried, ...]
+    before: Candidate
+    best: Candidate
+    cured: bool
+    landscape: Landscape | None
+    level: Level | None
+    level_seconds: float
+
+    @property
+    def updates(self) -> int:
+        """Of all candidates together, without those of the level."""
+        return sum(each.updates for each in self.tried)
+
+
+def methods_for(problem: Problem, name: str) -> tuple[Method, ...]:
+    """The methods that a name stands for.
+
+    Raises:
+        UserError: for an unknown method, or one that the maze or a missing base does not allow.
+    """
+    if name == AUTO:
+        allowed = (METHODS[each] for each in ORDER if refusal(problem.task, METHODS[each]) is None)
+        return tuple(method for method in allowed if problem.base is not None or not method.needs_base)
+    method = method_named(name)
+    why = refusal(problem.task, method)
+    if why is not None:
+        raise UserError(f"--method {name}: {why}; choose another")
+    if method.needs_base and problem.base is None:
+        raise UserError(f"--method {name} starts from the base's weights, and there is no base; give it with --base")
+    return (method,)
+
+
+def refusal(task: Task, method: Method) -> str | None:
+    """Why a method is not for a maze, or None where it is."""
+    if method.start == "places":
+        return why_not(task, task.agent())
+    if not (method.rounds if task.sampling.complete else method.sampled):
+        return f"not for the {task.name} maze, whose transitions are {'listed' if task.sampling.complete else 'sampled'}"
+    return None
+
+
+def cure(
+    problem: Problem,
+    method: str = AUTO,
+    settings: CureSettings | None = None,
+    *,
+    store: Store | None = None,
+    progress: Progress | None = None,
+) -> Cure:
+    """Look for an encoder that the frozen dynamics can use.
+
+    Nothing but the losses decides, on data of the failed model's own maze; no observation of the base's maze is made.
+
+    Args:
+        problem: from `pose`.
+        method: a key of `METHODS`, or "auto": one after the other until one reaches the level.
+        settings: what to spend.
+        store: keeps unfinished work.
+        progress: called with (updates taken, updates at most), of all candidates together.
+
+    Raises:
+        UserError: for a method that is not allowed here, or dynamics that give no finite loss.
+    """
+    settings, store = settings or CureSettings(), store or Store()
+    settings.validate()
+    methods = methods_for(problem, method)
+    if not methods:
+        raise UserError("no method is left for this model; give its base with --base")
+    everything = sum(_budget(problem, each, settings) for each in methods)
+    placed = why_not(problem.task, problem.agent) is None
+    everything += agent_updates(scaled(REFINE, settings.effort, REFINE[0].kept), REFINE[0].kept) if placed else 0
+    done = 0
+
+    def tick(updates: int) -> None:
+        nonlocal done
+        done += updates
+        if progress is not None:
+            progress(done, max(done, everything))
+
+    with _denormals_as_zero():
+        began = time.monotonic()
+        landscape = survey(problem, settings.resolution) if placed else None
+        level = None if landscape is None else level_of(problem, landscape, settings, store, tick)
+        spent = time.monotonic() - began
+        own = {name: value[None] for name, value in select(problem.failed, ("encoder",)).items()}
+        before = _candidates(problem, level, METHODS["noise"], ("as it was",), own, torch.zeros(1, dtype=torch.int64), 0)[0]
+        tried: list[Tried] = []
+        for each in methods:
+            tried.append(_try(problem, each, settings, level, store, tick))
+            if any(candidate.at_level for candidate in tried[-1].candidates):
+                break
+    best = chosen(problem, [candidate for each in tried for candidate in each.candidates])
+    if progress is not None:
+        progress(everything, everything)
+    return Cure(method, tuple(tried), before, best, best.at_level, landscape, level, spent)
+
+
+@contextmanager
+def _denormals_as_zero() -> Iterator[None]:
+    """Adam's averages decay through the denormals, which are slow."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def _budget(problem: Problem, method: Method, settings: CureSettings) -> int:
+    rounds = method.rounds if problem.data.complete else method.sampled
+    if method.start == "places":
+        return sum(agent_updates(scaled(r, settings.effort, 4), 4) for r in (FIT, rounds))
+    return agent_updates(scaled(rounds, settings.effort, settings.starts), settings.starts)
+
+
+def _try(problem: Problem, method: Method, settings: CureSettings, level: Level | None, store: Store, tick: Callable[[int], None]) -> Tried:
+    began = time.monotonic()
+    rounds, fitted = method.rounds if problem.data.complete else method.sampled, 0
+    if method.start == "places":
+        assert level is not None
+        starts, targets = targets_of(problem, level, settings.seed)
+
+        def distance(embedding: Tensor, index: Tensor) -> Tensor:
+            return (embedding - targets[index]).square().mean((-1, -2))
+
+        fit = scaled(FIT, settings.effort, len(starts.labels))
+        first = descend(problem, f"{method.name}-fit", starts.free, problem.encode, fit, store=store, tick=tick, objective=distance)
+        fitted = first.updates
+        starts = Starts(tuple(starts.labels[int(k)] for k in first.index), first.free, {})
+    else:
+        starts = starts_of(problem, method, settings)
+    held = starts.still
+
+    def embed(free: Params, batch: Any) -> Tensor:
+        count = len(next(iter(free.values())))
+        return problem.encode(free | {name: value[:count] for name, value in held.items()}, batch)  # alike for all candidates
+
+    found: Descent = descend(
+        problem, method.name, starts.free, embed, scaled(rounds, settings.effort, len(starts.labels)), store=store, tick=tick
+    )
+    whole = found.free | {name: value[: len(found.index)] for name, value in held.items()}
+    candidates = _candidates(problem, level, method, starts.labels, whole, found.index, found.each)
+    dropped = tuple((starts.labels[who], rank, count) for who, rank, count in found.dropped)
+    return Tried(method.name, tuple(candidates), dropped, found.updates + fitted, time.monotonic() - began)
+
+
+def _candidates(
+    problem: Problem, level: Level | None, method: Method, labels: tuple[str, ...], encoders: Params, index: Tensor, updates: int
+) -> list[Candidate]:
+    names = [name for name in problem.failed if name in encoders]
+    with torch.no_grad():
+        embedding = problem.encode(encoders, problem.data.judged)
+        terms = problem.terms(embedding, problem.data.judged)
+    found = []
+    for k, who in enumerate(index.tolist()):
+        own = {name: float(value[k]) for name, value in terms.items()}
+        tail = problem.tail(embedding[k])
+        encoder = {name: encoders[name][k].detach().clone() for name in names}
+        found.append(Candidate(method.name, labels[who], encoder, own, tail, reaches(own, tail, level), updates))
+    return found
+
+
+def reaches(terms: dict[str, float], tail: Tail, level: Level | None) -> bool:
+    """Whether losses are those that the dynamics allow, in the mean and in the tail: a failure can err on 4 of 124 transitions only."""
+    if level is None:
+        return tail.mean <= SAMPLED_MEAN and tail.off <= SAMPLED_OFF
+    if level.tail.off > UNFIT:
+        return False
+    return terms["total"] <= ABOVE * float(level.totals[0]) and tail.worst <= level.tail.worst + FURTHER
+
+
+def chosen(problem: Problem, candidates: list[Candidate]) -> Candidate:
+    """The lowest of those at the level; where there is none, the lowest of all."""
+
+    def rank(candidate: Candidate) -> float:
+        return float(problem.rank({name: torch.tensor(value) for name, value in candidate.terms.items()}))
+
+    return min([each for each in candidates if each.at_level] or candidates, key=rank)
+
+
+__all__ = ["Candidate", "Cure", "Embed", "Tried", "chosen", "cure", "methods_for", "reaches"]

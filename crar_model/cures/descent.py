@@ -1,0 +1,148 @@
+"""Candidates that descend together as one batched program, halved from round to round by their losses."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from crar_model.batches import Batch
+from crar_model.cures.methods import Rounds
+from crar_model.cures.problem import Problem
+from crar_model.cures.store import Store
+from crar_model.params import Params
+
+Embed = Callable[[Params, Batch], Tensor]
+Tick = Callable[[int], None]
+SAVE_EVERY = 10.0
+"""Seconds between two saves of unfinished work."""
+CHUNK = 25
+"""Updates between two ticks."""
+LAST_RATE = 0.1
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Where the candidates of the last round ended, best first.
+
+    Attributes:
+        free: (m, ...) what they moved.
+        index: (m,) which of the candidates that began they are.
+        terms: term -> (m,) on the transitions that candidates are compared on.
+        dropped: (candidate, its rank when it was left out, updates it took), in the order in which they left.
+        updates: of all candidates together.
+        each: (m,) updates of each that is left.
+    """
+
+    free: Params
+    index: Tensor
+    terms: dict[str, Tensor]
+    dropped: list[tuple[int, float, int]]
+    updates: int
+    each: int
+
+
+def descend(
+    problem: Problem,
+    name: str,
+    free: Params,
+    embed: Embed,
+    rounds: Rounds,
+    *,
+    store: Store,
+    tick: Tick = lambda _: None,
+    objective: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Descent:
+    """Train candidates round by round, the best of each round going on.
+
+    Adam works number by number and the candidates share every batch, so what one does depends on no other.
+
+    Args:
+        problem: gives data and loss.
+        name: of this work in the store.
+        free: (m, ...) where the candidates start; the only thing that moves.
+        embed: (free, batch) -> (m, rows, d) abstract states.
+        rounds: who goes on, how long, how fast.
+        store: keeps unfinished work.
+        tick: called with updates taken, of all candidates together, since the last call.
+        objective: (abstract states (m, rows, d), index (m,)) -> (m,) to descend in place of the total loss; candidates are then ranked
+            by it too.
+    """
+    values = {key: value.detach().clone() for key, value in free.items()}
+    index = torch.arange(len(next(iter(values.values()))))
+    first, step, taken, each, shared = 0, 0, 0, 0, 0
+    dropped: list[tuple[int, float, int]] = []
+    optimizer_state = None
+    kept = store.read(name)
+    if kept is not None:
+        values, index, optimizer_state = kept["values"], kept["index"], kept["optimizer"]
+        first, step, taken, each, shared = kept["at"]
+        dropped = [(int(who), float(rank), int(count)) for who, rank, count in kept["dropped"]]
+        tick(taken)
+
+    def ranks() -> tuple[Tensor, dict[str, Tensor]]:
+        with torch.no_grad():
+            embedding = embed(values, problem.data.judged)
+            terms = problem.terms(embedding, problem.data.judged)
+            return (problem.rank(terms) if objective is None else objective(embedding, index)), terms
+
+    saved = time.monotonic()
+    for number in range(first, len(rounds)):
+        this = rounds[number]
+        if step == 0 and this.kept < len(index):
+            heights, order = ranks()[0].sort(stable=True)
+            dropped += [(int(index[k]), float(h), each) for k, h in zip(order[this.kept :], heights[this.kept :], strict=True)]
+            values = {key: value[order[: this.kept]].clone() for key, value in values.items()}
+            index = index[order[: this.kept]]
+        leaves = [value.requires_grad_() for value in values.values()]
+        optimizer = torch.optim.Adam(leaves, lr=this.rate)
+        if optimizer_state is not None:
+            optimizer.load_state_dict(optimizer_state)
+            optimizer_state = None
+        since = 0
+        while step < this.updates:
+            optimizer.param_groups[0]["lr"] = this.rate * (
+                LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * step / this.updates))
+            )
+            batch = problem.data.batch(shared)
+            embedding = embed(values, batch)
+            losses = problem.terms(embedding, batch)["total"] if objective is None else objective(embedding, index)
+            grads = torch.autograd.grad(losses.sum(), leaves)  # candidates do not interact: each gets its own gradient
+            for leaf, grad in zip(leaves, grads, strict=True):
+                leaf.grad = grad
+            optimizer.step()
+            step, shared, each = step + 1, shared + 1, each + 1
+            taken, since = taken + len(index), since + len(index)
+            if step % CHUNK == 0 or step == this.updates:
+                tick(since)
+                since = 0
+                if time.monotonic() - saved > SAVE_EVERY:
+                    _save(store, name, values, index, optimizer.state_dict(), (number, step, taken, each, shared), dropped)
+                    saved = time.monotonic()
+        values = {key: value.detach() for key, value in values.items()}
+        step = 0
+    order = ranks()[0].argsort(stable=True)
+    values = {key: value.detach()[order] for key, value in values.items()}
+    index = index[order]
+    _save(store, name, values, index, None, (len(rounds), 0, taken, each, shared), dropped)
+    return Descent(values, index, ranks()[1], dropped, taken, each)
+
+
+def _save(
+    store: Store, name: str, values: Params, index: Tensor, optimizer: object, at: tuple[int, ...], dropped: list[tuple[int, float, int]]
+) -> None:
+    plain = {key: value.detach().clone() for key, value in values.items()}
+    store.write(name, {"values": plain, "index": index, "optimizer": optimizer, "at": list(at), "dropped": [list(d) for d in dropped]})
+
+
+def agent_updates(rounds: Rounds, candidates: int) -> int:
+    """Updates of all candidates together."""
+    count, left = 0, candidates
+    for this in rounds:
+        left = min(left, this.kept)
+        count += left * this.updates
+    return count

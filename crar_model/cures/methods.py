@@ -1,0 +1,94 @@
+"""The cures, as a table: where the candidates start, what they train, in how many rounds. Read before PyTorch is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from crar_model.errors import UserError
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of successive halving.
+
+    Attributes:
+        kept: candidates that take part, the best of those before.
+        updates: that each of them takes.
+        rate: Adam's learning rate, which falls to a tenth over the round.
+    """
+
+    kept: int
+    updates: int
+    rate: float
+
+
+Rounds = tuple[Round, ...]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to look for an encoder that the frozen dynamics can use.
+
+    Attributes:
+        name: on the command line.
+        about: a line of help.
+        start: of the candidates: "copies" (the failed encoder behind every signed permutation), "places" (embeddings unrolled from places of
+            the start state), "first-layer" (the base's encoder, its first layer drawn anew), "fresh" (new encoders), "noise" (the failed
+            encoder, disturbed).
+        rounds: where all transitions are at hand, full batch.
+        sampled: where they are sampled; empty for a method that needs them all.
+        needs_base: whether it starts from the base's weights.
+    """
+
+    name: str
+    about: str
+    start: str
+    rounds: Rounds
+    sampled: Rounds = ()
+    needs_base: bool = False
+
+
+FIT: Rounds = (Round(4, 800, 2e-3),)
+"""An encoder is fitted to an embedding that placement found."""
+REFINE: Rounds = (Round(32, 200, 1e-2), Round(8, 400, 5e-3))
+"""The lowest places of the placement landscape, as free embeddings; they also give the level that the dynamics allow."""
+WHOLE: Rounds = (Round(8, 1_000, 1e-3), Round(3, 2_000, 1e-3), Round(1, 1_500, 5e-4))
+"""A whole encoder, full batch: 15,500 updates for 8 candidates."""
+SAMPLED: Rounds = (Round(8, 250, 1e-3), Round(3, 400, 1e-3), Round(1, 2_000, 5e-4))
+"""A whole encoder on samples: 5,200 updates for 8 candidates."""
+METHODS = {
+    method.name: method
+    for method in (
+        Method("placement", "choose where the start state lies; the dynamics place the rest", "places", (Round(4, 1_500, 5e-4),)),
+        Method("symmetry", "the failed encoder behind every signed permutation of the abstract axes, trained on", "copies", WHOLE, SAMPLED),
+        Method(
+            "first-layer", "the base's encoder with its first layer drawn anew, that layer trained alone", "first-layer",
+            (Round(8, 1_000, 5e-3), Round(3, 2_000, 5e-3), Round(1, 1_500, 2e-3)),
+            (Round(8, 250, 1e-2), Round(3, 400, 1e-2), Round(1, 2_000, 5e-3)), needs_base=True,
+        ),
+        Method("restart", "control: new encoders", "fresh", WHOLE, SAMPLED),
+        Method("noise", "control: the failed encoder, disturbed and trained on", "noise", WHOLE, SAMPLED),
+    )
+}  # fmt: skip
+"""What `crar cure --method` runs, by name."""
+AUTO = "auto"
+ORDER = ("placement", "first-layer", "symmetry", "restart")
+"""What `auto` tries, until one reaches the level that the dynamics allow; it leaves out what a maze or a missing base does not allow."""
+
+
+def method_named(name: str) -> Method:
+    """A method of the table.
+
+    Raises:
+        UserError: for an unknown name.
+    """
+    if name not in METHODS:
+        raise UserError(f"--method is {name!r}; choose one of {AUTO}, {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def scaled(rounds: Rounds, effort: float, starts: int) -> Rounds:
+    """Rounds with `effort` times the updates, the first with all `starts` candidates."""
+    first = [Round(starts, rounds[0].updates, rounds[0].rate)] if rounds else []
+    return tuple(Round(r.kept, max(1, ceil(r.updates * effort)), r.rate) for r in (*first, *rounds[1:]))

@@ -1,0 +1,175 @@
+"""What a cure may know: the failed model, perhaps its base's weights, and data of the failed model's own maze."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crar_model.agents import Agent
+from crar_model.batches import Batch
+from crar_model.checkpoints import Checkpoint
+from crar_model.errors import UserError
+from crar_model.losses import loss_terms, total
+from crar_model.params import DYNAMICS, Params, select
+from crar_model.settings import LossSettings, from_plain
+from crar_model.tasks import Task, default_settings
+
+DATA_SIZE = 20_000
+"""Transitions gathered to train on where they cannot be listed."""
+JUDGED_SIZE = 512
+"""Other transitions, of other maps, that candidates are compared on."""
+JUDGED_SEED = 500_009
+"""Added to the seed of the data for these."""
+HALF_MOVE = 0.5
+
+
+@dataclass(frozen=True)
+class Tail:
+    """How far the predicted next abstract states are off, in mean moves of the embedding itself.
+
+    Attributes:
+        mean, high, worst: over the transitions: the mean, the 95th percentile, the largest.
+        off: share of transitions that are off by more than half a move.
+    """
+
+    mean: float
+    high: float
+    worst: float
+    off: float
+
+
+class OwnData:
+    """Transitions of the failed model's own maze, as batches that all candidates share.
+
+    Args:
+        task: the maze.
+        model: the failed model; its side of the maze is the only one that is ever observed.
+        seed: of the random policy, where transitions are sampled.
+    """
+
+    def __init__(self, task: Task, model: Checkpoint, seed: int) -> None:
+        agent = task.agent()
+        self.complete = task.sampling.complete
+        if self.complete:
+            self.judged = _with_actions(agent, task.batch(inverse=model.inverse, dtype=torch.float32))
+            return
+        stored = model.info.get("settings")
+        settings = from_plain(stored, where="checkpoint settings") if stored else default_settings(task.name)
+        settings = replace(settings, inverse=model.inverse, data="", data_digest="", data_size=DATA_SIZE, device="cpu")
+        device = torch.device("cpu")
+        self._data = task.data(settings, [seed], device)
+        held_back = replace(settings, batch_size=JUDGED_SIZE, data_size=DATA_SIZE)
+        self.judged = _shared(task.data(held_back, [seed + JUDGED_SEED], device).batch(0))
+
+    def batch(self, update: int) -> Batch:
+        """What the candidates train on at an update: everything where it can be listed."""
+        return self.judged if self.complete else _shared(self._data.batch(update))
+
+
+def _with_actions(agent: Agent, batch: Batch) -> Batch:
+    return replace(batch, onehot=agent.one_hot(batch.action, batch.reward.dtype))
+
+
+def _shared(batch: Batch) -> Batch:
+    """The batch of a single member as one that all members share; rows of a table are shared already."""
+    values: dict[str, Any] = {
+        name: value.squeeze(0) if isinstance(value, Tensor) and value.dim() > 1 and value.shape[0] == 1 else value
+        for name, value in vars(batch).items()
+    }
+    values["value_target"] = None
+    return Batch(**values)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A failed transfer, seen from its own maze.
+
+    Attributes:
+        task: the maze.
+        agent: its networks.
+        failed: parameters of the failed model, float32.
+        base: parameters of its base, of which no observation comes along; None where there is none.
+        loss: coefficients of the failed model's loss.
+        data: of its own maze.
+        digest: of the failed model, so that a cure that goes on knows its own.
+    """
+
+    task: Task
+    agent: Agent
+    failed: Params
+    base: Params | None
+    loss: LossSettings
+    data: OwnData
+    digest: str
+
+    @property
+    def dynamics(self) -> Params:
+        """The failed model's dynamics with two axes of 1: one network on the abstract states of every candidate."""
+        return {name: value[None, None] for name, value in select(self.failed, DYNAMICS).items()}
+
+    def terms(self, embedding: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Loss terms that count and their `total`, (m,) each, of abstract states (m, rows, d) under the frozen dynamics."""
+        dynamics = self.dynamics
+        with torch.no_grad():  # the bootstrap value is what the model itself says of the next state
+            best = self.agent.value(dynamics, embedding.detach().index_select(-2, batch.next_state)).amax(-1).squeeze(0)
+        wanted = replace(batch, value_target=batch.reward + (1 - batch.terminated) * self.loss.discount * best)
+        names = [name for name, weight in self.loss.weights().items() if weight != 0]
+        found = loss_terms(self.agent, dynamics, wanted, self.loss, names, embedding=embedding)
+        found["total"] = total(found, self.loss)
+        return {name: value.squeeze(0) if value.dim() == 2 else value for name, value in found.items()}
+
+    def rank(self, terms: dict[str, Tensor]) -> Tensor:
+        """(m,) what candidates are ordered by, lowest first: the total where the transitions are all there are; on a sample, whose
+        structure terms differ by more than predictions do, the terms of prediction. What is not finite comes last."""
+        found = terms["total"] if self.data.complete else terms["transition"] + terms["reward"]
+        return torch.nan_to_num(found, nan=torch.inf)
+
+    def tail(self, embedding: Tensor) -> Tail:
+        """Of one embedding (rows, d) of the transitions that candidates are compared on."""
+        batch = self.data.judged
+        with torch.no_grad():
+            x, reached = embedding[batch.state], embedding[batch.next_state]
+            seen = batch.observations
+            moving = (seen[batch.state] != seen[batch.next_state]).flatten(1).any(1)
+            unit = torch.linalg.vector_norm((reached - x)[moving], dim=-1).mean().clamp_min(1e-12)
+            action = batch.action if batch.onehot is None else batch.onehot
+            predicted = self.agent.transition(select(self.failed, DYNAMICS), x, action)
+            errors = (torch.linalg.vector_norm(predicted - reached, dim=-1) / unit)[batch.terminated == 0].double()
+        errors = torch.nan_to_num(errors, nan=torch.inf)
+        high, worst = torch.quantile(errors, 0.95), errors.max()
+        return Tail(float(errors.mean()), float(high), float(worst), float((errors > HALF_MOVE).double().mean()))
+
+    def encode(self, encoder: Params, batch: Batch) -> Tensor:
+        """Abstract states (m, rows, d) of encoders (m, ...)."""
+        return self.agent.encode(encoder, batch.observations)
+
+
+def pose(failed: Checkpoint, base: Checkpoint | None, seed: int, *, where: str = "the model") -> Problem:
+    """The problem of a failed transfer.
+
+    Args:
+        failed: the model to cure.
+        base: whose weights may be used.
+        seed: of the data.
+        where: named in errors.
+
+    Raises:
+        UserError: for a base that was never transferred, a base of another maze, or dynamics that give no finite numbers.
+    """
+    if failed.info.get("variant") == "base" and not failed.info.get("base"):
+        raise UserError(f"{where}: a base model that was never transferred, so there is nothing to cure; give a transfer with --from")
+    if base is not None and base.task is not failed.task:
+        raise UserError(
+            f"{where}: a model of the {failed.task.title}, but its base is of the {base.task.title}; give its own base with --base"
+        )
+    task, agent = failed.task, failed.agent
+    own = OwnData(task, failed, seed)
+    problem = Problem(task, agent, failed.parameters, None if base is None else base.parameters, failed.loss_settings, own, failed.digest)
+    with torch.no_grad():
+        encoder = {name: value[None] for name, value in select(failed.parameters, ("encoder",)).items()}
+        if not bool(torch.isfinite(problem.terms(problem.encode(encoder, own.judged), own.judged)["total"]).all()):
+            raise UserError(f"{where}: its dynamics give losses that are not finite in its own maze; use another checkpoint")
+    return problem

@@ -1,0 +1,43 @@
+"""What a cure keeps on disk, so that it goes on where it was stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from crar_model.tensor_files import load_plain, save_plain
+
+FORM = "crar-cure-piece"
+
+
+class Store:
+    """Named pieces of unfinished work, as plain tensors and plain data.
+
+    Args:
+        folder: where they lie; None keeps nothing.
+        fingerprint: of the problem and the settings; pieces of another one are not read.
+    """
+
+    def __init__(self, folder: Path | None = None, fingerprint: str = "") -> None:
+        self.folder, self.fingerprint = folder, fingerprint
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """A piece, or None where there is none of this work.
+
+        Raises:
+            UserError: for a damaged file.
+        """
+        path = self._path(name)
+        if path is None or not path.exists():
+            return None
+        content: dict[str, Any] = load_plain(path)
+        return content["piece"] if content.get("fingerprint") == self.fingerprint else None
+
+    def write(self, name: str, piece: dict[str, Any]) -> None:
+        """Keep a piece, atomically."""
+        path = self._path(name)
+        if path is not None:
+            save_plain(path, FORM, {"fingerprint": self.fingerprint, "piece": piece})
+
+    def _path(self, name: str) -> Path | None:
+        return None if self.folder is None else self.folder / f"{name}.pt"

@@ -1,0 +1,63 @@
+"""Variants that look for an encoder before the first update: every member's search is a cure of the base, moved to the other maze."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from crar_model.cures.cure import Cure, cure
+from crar_model.cures.problem import Problem, pose
+from crar_model.cures.store import Store
+from crar_model.settings import CureSettings, to_plain
+from crar_model.training.members import Member, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Progress = Callable[[int, int], None]
+
+
+def with_starts(plan: Plan, folder: Path) -> Plan:
+    """The plan with the files that its members start from; as it is for a variant that does not search."""
+    if not plan.variant.search:
+        return plan
+    return replace(plan, starts=tuple(folder / "state" / f"start-{k}.pt" for k in range(len(plan.members))))
+
+
+def moved(plan: Plan, member: Member) -> tuple[Checkpoint, Problem]:
+    """A member's base as it stands in the plan's maze before any training, and the problem that it is."""
+    base = load_checkpoint(member.base)
+    info = {"variant": plan.variant.name, "base": member.base, "seed": member.seed, "settings": to_plain(plan.settings)}
+    start = replace(base, inverse=plan.settings.inverse, updates=0, info=info)
+    return start, pose(start, base, member.seed, where=member.base)
+
+
+def search_starts(plan: Plan, folder: Path, progress: Progress | None = None) -> None:
+    """Search for the members that have not been searched for yet; a search that was stopped goes on.
+
+    Args:
+        plan: from :func:`with_starts`.
+        folder: the run folder, which is locked.
+        progress: called with (updates taken, updates at most) of the search at work.
+    """
+    for k, (member, path) in enumerate(zip(plan.members, plan.starts, strict=bool(plan.starts))):
+        if path.exists():
+            continue
+        start, problem = moved(plan, member)
+        settings = CureSettings(seed=member.seed, effort=plan.settings.search_effort)
+        store = Store(folder / "state" / f"search-{k}", f"{start.digest} {member.seed} {plan.settings.search_effort}")
+        found = cure(problem, plan.variant.search, settings, store=store, progress=progress)
+        parameters = start.parameters | found.best.encoder
+        save_checkpoint(path, replace(start, parameters=parameters, info={**start.info, "search": told(found)}))
+
+
+def told(found: Cure) -> dict[str, object]:
+    """What a search came to, as plain data for a checkpoint."""
+    level = 0 if found.level is None else found.level.updates
+    seconds = found.level_seconds + sum(each.seconds for each in found.tried)
+    return {
+        "cured": found.cured, "candidate": found.best.label, "total": found.best.terms["total"], "updates": found.updates,
+        "level_updates": level, "seconds": seconds,
+    }  # fmt: skip

@@ -1,0 +1,234 @@
+"""`crar cure`: a failed transfer, the candidates that a method finds for it, and what became of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import xarray as xr
+
+from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from crar_model.cures.cure import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, UNFIT, Cure, cure
+from crar_model.cures.methods import METHODS
+from crar_model.cures.placement import Landscape, Level
+from crar_model.cures.problem import Problem, pose
+from crar_model.cures.store import Store
+from crar_model.errors import UserError
+from crar_model.evaluation import Evaluation, Score, embed, evaluate
+from crar_model.files import write_text
+from crar_model.params import DYNAMICS, Params, select
+from crar_model.settings import CureSettings, PlaySettings
+from reports.data_files import save_netcdf
+from reports.figures.placement import placement_figure
+from reports.figures.style import save_figure
+from reports.markdown import render
+from reports.threads import torch_threads
+
+WITHIN = 0.02
+"""A share counts as the base's when it is at most this much below it."""
+Plain = dict[str, Any]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class CureOptions:
+    """What to do beside the cure itself.
+
+    Attributes:
+        settings: what it spends.
+        how: how agents are scored, where a maze has a score.
+        image: format of the figure.
+    """
+
+    settings: CureSettings = field(default_factory=CureSettings)
+    how: PlaySettings = field(default_factory=lambda: PlaySettings(episodes=100))
+    image: str = "png"
+
+
+def own_base(failed: Checkpoint, path: Path | None) -> Checkpoint | None:
+    """The base whose weights a cure may use: the file given, else the one that the transfer names, where it is still there and has the
+    transfer's dynamics or the transfer changed them.
+
+    Raises:
+        UserError: for an unusable file.
+    """
+    if path is not None:
+        return load_checkpoint(path)
+    named = str(failed.info.get("base") or "")
+    return load_checkpoint(named) if named and Path(named).is_file() else None
+
+
+def write_cure(
+    failed_path: Path,
+    folder: Path,
+    *,
+    method: str,
+    base_path: Path | None = None,
+    to_path: Path | None = None,
+    options: CureOptions | None = None,
+    progress: Progress | None = None,
+    command: str = "",
+) -> Plain:
+    """Cure one model and write `report.md`, `results.json`, where it is cured `cured.pt`, and where states can be placed the figure
+    `placement.png` with its data.
+
+    Args:
+        failed_path: the model.
+        folder: made if missing; unfinished work in it goes on.
+        method: a key of `METHODS` or "auto".
+        base_path: the base whose weights may be used; the one that the model names where it is None.
+        to_path: a base to judge the outcome by, after the choice.
+        options: what else.
+        progress: called with (updates taken, updates at most).
+        command: shown in the report.
+
+    Returns:
+        what `results.json` holds.
+
+    Raises:
+        UserError: for unusable models, or a method that is not allowed here.
+    """
+    options = options or CureOptions()
+    options.settings.validate()
+    failed = load_checkpoint(failed_path)
+    base = own_base(failed, base_path)
+    judge = None if to_path is None else load_checkpoint(to_path)
+    if judge is not None and judge.task is not failed.task:
+        raise UserError(
+            f"{to_path}: a model of the {judge.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
+        )
+    problem = pose(failed, base, options.settings.seed, where=str(failed_path))
+    store = Store(folder / "state", _fingerprint(problem, base, options.settings))
+    with torch_threads(1):
+        found = cure(problem, method, options.settings, store=store, progress=progress)
+    if found.cured:
+        save_checkpoint(folder / "cured.pt", cured_checkpoint(failed, found))
+    results: Plain = {
+        "command": command,
+        "method": method,
+        "settings": asdict(options.settings),
+        "failed": {"path": str(failed_path), "digest": failed.digest},
+        "base": None if base is None else {"path": str(base_path or failed.info.get("base")), "digest": base.digest},
+        "base_used": any(METHODS[each.method].needs_base for each in found.tried),
+        "cured": found.cured,
+        "by": found.best.method,
+        "rule": _rule(problem, found),
+        "failed_candidate": found.before.plain(),
+        "chosen": found.best.plain(),
+        "tried": [each.plain() for each in found.tried],
+        "level": None if found.level is None else _level(found.level),
+        "placement": None if found.landscape is None else _landscape(problem, found, found.landscape),
+        "budget": {
+            "updates": found.updates,
+            "level_updates": 0 if found.level is None else found.level.updates,
+            "seconds": found.level_seconds + sum(each.seconds for each in found.tried),
+        },
+    }  # from here on the base's maze is looked at, if --to is given
+    results |= judged(failed, found, judge, options.how, to_path)
+    figure = None
+    if found.landscape is not None:
+        data = _data(found.landscape)
+        save_netcdf(data.assign_attrs(failed=failed.digest, command=command), folder / "placement.nc")
+        marks = results["placement"]["places"] | ({"base": results["base_place"]} if judge is not None else {})
+        figure = save_figure(placement_figure(data, marks), folder / "placement", options.image).name
+    render("cure.md", folder / "report.md", r=results, figure=figure, task=failed.task, command=command)
+    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    shutil.rmtree(folder / "state", ignore_errors=True)
+    return results
+
+
+def cured_checkpoint(failed: Checkpoint, found: Cure) -> Checkpoint:
+    """The failed model with the chosen encoder, and where that comes from."""
+    how = {"method": found.best.method, "candidate": found.best.label, "updates": found.updates, "failed": failed.digest}
+    return dataclasses.replace(failed, parameters=cured_parameters(failed, found), info={**failed.info, "cure": how})
+
+
+def cured_parameters(failed: Checkpoint, found: Cure) -> Params:
+    """Parameters of the failed model with the chosen encoder."""
+    return {name: found.best.encoder.get(name, value) for name, value in failed.parameters.items()}
+
+
+def judged(failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlaySettings, to_path: Path | None) -> Plain:
+    """What became of the model: figures of merit before and after in its own maze, and with a base beside them whether they are its."""
+    task, inverse, loss = failed.task, failed.inverse, failed.loss_settings
+    reference = None if judge is None else (judge.parameters, judge.inverse)
+
+    def evaluated(params: Params) -> Evaluation:
+        return evaluate(task, params, inverse=inverse, settings=loss, how=how, base=reference)
+
+    before, after = evaluated(failed.parameters), evaluated(cured_parameters(failed, found))
+    plain: Plain = {"before": before.plain(), "after": after.plain()}
+    if judge is None:
+        return plain | {"to": None, "base_place": None, "restored": None}
+    base = evaluate(task, judge.parameters, inverse=judge.inverse, settings=loss, how=how)
+    place = None
+    if found.landscape is not None and task.maze is not None:
+        x, y = embed(task, judge.parameters, inverse=judge.inverse)[task.maze.start].tolist()
+        place = (x, y)
+    same = all(torch.equal(failed.parameters[name], value) for name, value in select(judge.parameters, DYNAMICS).items())
+    return plain | {
+        "to": {"path": str(to_path), "digest": judge.digest, "same_dynamics": same, **base.plain()},
+        "base_place": place,
+        "failed_before": not as_good(before, base, complete=task.sampling.complete),
+        "restored": as_good(after, base, complete=task.sampling.complete),
+    }
+
+
+def as_good(model: Evaluation, base: Evaluation, *, complete: bool) -> bool:
+    """Whether a model is what its base is: every share within 2 points of the base's, a score within its interval, and where the states
+    can be listed its embedding the base's."""
+    if complete and model.match is not None and model.match.verdict != "matched":
+        return False
+    for name, value in base.metrics.items():
+        least = value.low if isinstance(value, Score) else value - WITHIN
+        if not model.share(name) >= least:
+            return False
+    return True
+
+
+def _rule(problem: Problem, found: Cure) -> str:
+    """By what the chosen candidate was chosen, in words."""
+    if found.level is None:
+        return (
+            f"the lowest transition + reward term on transitions that nothing was trained on; cured where transition errors are at most "
+            f"{SAMPLED_MEAN} moves in the mean and at most {SAMPLED_OFF:.0%} of them above half a move"
+        )
+    fit = f"; the dynamics fit no embedding where more than {UNFIT:.0%} of the level's errors are above half a move"
+    return (
+        f"the lowest total on {problem.task.sampling.what} among those at the level; at the level is a total of at most {ABOVE} times the lowest "
+        f"free embedding's, with no transition further off than its worst plus {FURTHER} moves{fit}"
+    )
+
+
+def _level(level: Level) -> Plain:
+    return {"total": float(level.totals[0]), "totals": level.totals.tolist(), "tail": asdict(level.tail), "updates": level.updates}
+
+
+def _landscape(problem: Problem, found: Cure, landscape: Landscape) -> Plain:
+    maze = problem.task.maze
+    assert maze is not None
+
+    def place(encoder: Params) -> tuple[float, float]:
+        x, y = problem.agent.encode(encoder, problem.data.judged.observations)[maze.start].tolist()
+        return x, y
+
+    places = {"failed": place(problem.failed), "chosen": place(found.best.encoder)}
+    valleys = [asdict(valley) for valley in landscape.valleys]
+    return {"places": places, "valleys": valleys, "valley_of": {k: landscape.valley_of(torch.tensor(v)) for k, v in places.items()}}
+
+
+def _data(landscape: Landscape) -> xr.Dataset:
+    values = {name: (("x", "y"), getattr(landscape, name).numpy()) for name in ("total", "transition")}
+    return xr.Dataset(values, coords={"x": landscape.axis.numpy(), "y": landscape.axis.numpy()})
+
+
+def _fingerprint(problem: Problem, base: Checkpoint | None, settings: CureSettings) -> str:
+    text = f"{problem.digest} {base.digest if base else ''} {json.dumps(asdict(settings), sort_keys=True)}"
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,335 @@
+"""Cures of failed transfers: each method's candidates, the descent they share, the choice, and what a cure may see."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from crar_model import batches, symmetry
+from crar_model.batches import Batch
+from crar_model.checkpoints import Checkpoint, load_checkpoint
+from crar_model.cures import descent
+from crar_model.cures.cure import chosen, cure, methods_for
+from crar_model.cures.descent import agent_updates, descend
+from crar_model.cures.methods import METHODS, Round, scaled
+from crar_model.cures.placement import basins, survey, unroll
+from crar_model.cures.problem import Problem, pose
+from crar_model.cures.starts import FIRST, starts_of
+from crar_model.cures.store import Store
+from crar_model.errors import UserError
+from crar_model.evaluation import evaluate
+from crar_model.losses import STRUCTURE_TERMS, loss_terms, total
+from crar_model.mazes import tiles, walks
+from crar_model.mazes.simple import SimpleMaze
+from crar_model.params import DYNAMICS, Params, select
+from crar_model.settings import CureSettings
+from reports import samples
+
+SMALL = CureSettings(resolution=31, effort=0.25, starts=3)
+
+
+@pytest.fixture(scope="module")
+def failed() -> Checkpoint:
+    return load_checkpoint(samples.FAILED)
+
+
+@pytest.fixture(scope="module")
+def base() -> Checkpoint:
+    return load_checkpoint(samples.BASE)
+
+
+@pytest.fixture(scope="module")
+def problem(failed: Checkpoint, base: Checkpoint) -> Problem:
+    return pose(failed, base, 0)
+
+
+@pytest.fixture(scope="module")
+def sampled() -> Problem:
+    """The shipped base of the random mazes, just moved to the inverse maze: a `freeze` transfer before its first update."""
+    model = load_checkpoint(samples.RANDOM_BASE)
+    return pose(dataclasses.replace(model, inverse=True, info={**model.info, "variant": "freeze", "base": "base.pt"}), model, 0)
+
+
+def one(params: Params) -> Params:
+    return {name: value[None] for name, value in select(params, ("encoder",)).items()}
+
+
+def test_losses_are_those_of_the_project(problem: Problem, failed: Checkpoint) -> None:
+    batch = problem.data.judged
+    found = problem.terms(problem.encode(one(failed.parameters), batch), batch)
+    members = {name: value[None] for name, value in failed.parameters.items()}
+    wanted = loss_terms(problem.agent, members, batch, failed.loss_settings)
+    for name, value in found.items():
+        truth = total(wanted, failed.loss_settings) if name == "total" else wanted[name]
+        assert torch.allclose(value, truth, rtol=1e-4, atol=1e-7), name
+
+
+def test_losses_of_the_sampled_maze_too(sampled: Problem) -> None:
+    batch = sampled.data.batch(3)
+    found = sampled.terms(sampled.encode(one(sampled.failed), batch), batch)
+    members = {name: value[None] for name, value in sampled.failed.items()}
+    rows = {"observations": batch.observations[None], **{n: getattr(batch, n)[None] for n in ("action", "reward", "terminated", "onehot")}}
+    wanted = loss_terms(sampled.agent, members, dataclasses.replace(batch, **rows), sampled.loss)
+    for name in ("transition", "reward", "discount", "ball", "random_pairs", "consecutive", "value"):
+        assert torch.allclose(found[name], wanted[name], rtol=1e-3, atol=1e-6), name
+
+
+@given(seed=st.integers(0, 2**16))
+def test_unrolled_states_follow_by_the_dynamics(seed: int) -> None:
+    problem = pose(load_checkpoint(samples.FAILED), None, 0)
+    maze = problem.task.maze
+    assert maze is not None
+    places = torch.from_numpy(np.random.default_rng(seed).uniform(-1, 1, (3, 2))).float()
+    dynamics = select(problem.failed, DYNAMICS)
+    embedding = unroll(problem.agent, dynamics, maze, places)
+    assert torch.equal(embedding[:, maze.start], places)
+    action = torch.arange(maze.n_actions).repeat(maze.n_states)
+    moved = problem.agent.transition(dynamics, embedding.repeat_interleave(maze.n_actions, 1), action)
+    reached = embedding[:, maze.successor.flatten()]
+    exact = torch.isclose(moved, reached, atol=1e-5).all(-1).all(0)  # (transitions,)
+    followed = set(maze.successor.flatten()[exact].tolist()) | {maze.start}
+    assert followed == set(range(maze.n_states))
+    assert int(exact.sum()) >= maze.n_states - 1
+
+
+@given(
+    wells=st.lists(st.tuples(st.integers(2, 28), st.integers(2, 28)), min_size=1, max_size=4, unique=True),
+    noise=st.floats(0, 0.01),
+    seed=st.integers(0, 99),
+)
+def test_valleys_are_the_wells_and_not_the_roughness(wells: list[tuple[int, int]], noise: float, seed: int) -> None:
+    kept: list[tuple[int, int]] = []
+    for well in wells:
+        if all(abs(well[0] - x) + abs(well[1] - y) > 12 for x, y in kept):
+            kept.append(well)
+    axis = torch.arange(31.0)
+    distance = torch.stack([((axis[:, None] - x) ** 2 + (axis[None] - y) ** 2) / 40 for x, y in kept])
+    rough = torch.from_numpy(np.random.default_rng(seed).uniform(-noise, noise, (31, 31))).float()
+    surface = 0.1 + distance.amin(0) + rough
+    owner = basins(surface)
+    lows = owner.unique().tolist()
+    assert len(lows) == len(kept)
+    found = sorted(divmod(int(low), 31) for low in lows)
+    assert all(abs(a - c) + abs(b - d) <= 2 for (a, b), (c, d) in zip(found, sorted(kept), strict=True))
+    assert all(int(owner.flatten()[int(low)]) == low for low in lows)
+
+
+def test_the_landscape_of_the_shipped_failure(problem: Problem, base: Checkpoint) -> None:
+    landscape = survey(problem, 41)
+    maze = problem.task.maze
+    assert maze is not None
+    own = problem.agent.encode(base.parameters, maze.observations(inverse=base.inverse))[maze.start]
+    lowest = torch.tensor(landscape.valleys[0].place)
+    assert float((lowest - own).abs().max()) < 2 * float(landscape.axis[1] - landscape.axis[0])  # two cells from where the base has it
+    assert landscape.valley_of(lowest) == 0
+    assert abs(sum(valley.share for valley in landscape.valleys) - 1) < 1e-9
+
+
+@pytest.mark.parametrize("which", ["problem", "sampled"])
+def test_copies_are_the_failed_embedding_behind_signed_permutations(which: str, request: pytest.FixtureRequest) -> None:
+    problem: Problem = request.getfixturevalue(which)
+    starts = starts_of(problem, METHODS["symmetry"], SMALL)
+    channels = problem.agent.channels
+    assert len(starts.labels) == {2: 8, 3: 48}[channels]
+    batch = problem.data.batch(0)
+    embedding = problem.encode(starts.free, batch)
+    moves = symmetry.signed_permutations(channels, torch.float32)
+    wanted = torch.einsum("pij,njk->pnik", moves, problem.agent.by_position(embedding[0])).flatten(-2)
+    assert torch.allclose(embedding, wanted, atol=1e-5)
+    terms = problem.terms(embedding, batch)
+    for term in STRUCTURE_TERMS:
+        assert torch.allclose(terms[term], terms[term][0].expand(len(embedding)), atol=1e-6), term
+
+
+def test_first_layer_starts_keep_the_rest_of_the_base(sampled: Problem) -> None:
+    starts = starts_of(sampled, METHODS["first-layer"], SMALL)
+    assert tuple(starts.free) == FIRST
+    assert sum(value[0].numel() for value in starts.free.values()) == 40
+    assert sampled.base is not None
+    assert all(torch.equal(value[2], sampled.base[name]) for name, value in starts.still.items())
+    assert not torch.equal(starts.free[FIRST[0]][0], starts.free[FIRST[0]][1])
+    again = starts_of(sampled, METHODS["first-layer"], SMALL)
+    assert torch.equal(starts.free[FIRST[0]], again.free[FIRST[0]])
+
+
+def test_noise_leaves_its_first_candidate_as_it_was(problem: Problem) -> None:
+    starts = starts_of(problem, METHODS["noise"], SMALL)
+    for name, value in starts.free.items():
+        assert torch.equal(value[0], problem.failed[name])
+        scale = (value[1] - value[0]).square().mean().sqrt() / problem.failed[name].square().mean().sqrt()
+        assert value[0].numel() < 500 or abs(float(scale) - SMALL.noise) < 0.1
+
+
+def embed_freely(free: Params, _: Batch) -> Tensor:
+    return free["embedding"]
+
+
+def test_a_candidate_does_not_depend_on_the_others(problem: Problem) -> None:
+    start = torch.rand(5, 31, 2, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    rounds = (Round(5, 40, 1e-2),)
+    together = descend(problem, "a", {"embedding": start}, embed_freely, rounds, store=Store())
+    for k in range(5):
+        alone = descend(problem, "a", {"embedding": start[k : k + 1]}, embed_freely, rounds, store=Store())
+        place = together.index.tolist().index(k)
+        assert torch.allclose(alone.free["embedding"][0], together.free["embedding"][place], atol=1e-4)
+    assert together.terms["total"].tolist() == sorted(together.terms["total"].tolist())
+
+
+def test_halving_keeps_the_lowest(problem: Problem) -> None:
+    start = torch.rand(6, 31, 2, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    first = descend(problem, "a", {"embedding": start}, embed_freely, (Round(6, 20, 1e-2),), store=Store())
+    halved = descend(problem, "a", {"embedding": start}, embed_freely, (Round(6, 20, 1e-2), Round(2, 10, 1e-2)), store=Store())
+    assert sorted(halved.index.tolist()) == sorted(first.index[:2].tolist())
+    assert [who for who, _, _ in halved.dropped] == first.index[2:].tolist()
+    assert halved.updates == 6 * 20 + 2 * 10 == agent_updates((Round(6, 20, 1e-2), Round(2, 10, 1e-2)), 6)
+
+
+def test_a_stopped_descent_goes_on_with_the_same_bits(problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descent, "SAVE_EVERY", 0.0)
+    start = torch.rand(4, 31, 2, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    rounds = (Round(4, 50, 1e-2), Round(2, 75, 5e-3))
+    whole = descend(problem, "a", {"embedding": start}, embed_freely, rounds, store=Store())
+
+    class Stop(Exception):
+        pass
+
+    told = []
+
+    def until(updates: int) -> None:
+        told.append(updates)
+        if len(told) == 5:  # 50 updates of four, 75 of two: in the middle of the second round
+            raise Stop
+
+    store = Store(tmp_path, "mine")
+    with pytest.raises(Stop):
+        descend(problem, "a", {"embedding": start}, embed_freely, rounds, store=store, tick=until)
+    assert (tmp_path / "a.pt").exists()
+    resumed: list[int] = []
+    done = descend(problem, "a", {"embedding": start}, embed_freely, rounds, store=store, tick=resumed.append)
+    assert resumed[0] == 4 * 50 + 2 * 50  # what was saved is not done again
+    assert torch.equal(done.free["embedding"], whole.free["embedding"])
+    assert (done.updates, done.index.tolist(), done.dropped) == (whole.updates, whole.index.tolist(), whole.dropped)
+    other = Store(tmp_path, "another")
+    assert other.read("a") is None
+
+
+@pytest.mark.parametrize("method", ["placement", "symmetry"])
+def test_the_shipped_failure_is_cured(method: str, problem: Problem, failed: Checkpoint, base: Checkpoint) -> None:
+    found = cure(problem, method, CureSettings(resolution=31, effort=0.25))
+    assert found.cured
+    assert not found.before.at_level
+    params = {name: found.best.encoder.get(name, value) for name, value in failed.parameters.items()}
+    assert all(torch.equal(params[name], value) for name, value in select(failed.parameters, DYNAMICS).items())
+    after = evaluate(failed.task, params, inverse=True, settings=failed.loss_settings, base=(base.parameters, base.inverse))
+    wanted = evaluate(base.task, base.parameters, inverse=False, settings=failed.loss_settings)
+    assert after.match is not None
+    assert after.match.verdict == "matched"
+    assert after.share("nearest_state_accuracy") >= wanted.share("nearest_state_accuracy") - 0.02
+
+
+def test_dynamics_that_fit_no_embedding_are_not_cured(failed: Checkpoint) -> None:
+    fresh = failed.agent.init(np.random.default_rng(5))
+    model = dataclasses.replace(failed, parameters=failed.parameters | select(fresh, DYNAMICS))
+    found = cure(pose(model, None, 0), "symmetry", dataclasses.replace(SMALL, effort=0.02))
+    assert not found.cured
+    assert found.level is not None
+    assert found.level.tail.off > 0.1
+
+
+def test_the_tail_sees_what_the_mean_does_not(problem: Problem, base: Checkpoint) -> None:
+    """The base's embedding with two states exchanged: few transitions err, and the choice says no."""
+    maze = problem.task.maze
+    assert maze is not None
+    right = problem.agent.encode(base.parameters, maze.observations(inverse=False))
+    wrong = right.clone()
+    wrong[[3, 4]] = right[[4, 3]]
+    good, bad = problem.tail(right), problem.tail(wrong)
+    assert bad.worst > 1 > good.worst + 0.5
+    assert 0 < bad.off < 0.2
+
+
+def test_the_choice_is_the_lowest_at_the_level(problem: Problem) -> None:
+    found = cure(problem, "noise", dataclasses.replace(SMALL, effort=0.01))
+    (tried,) = found.tried
+    low, *_ = tried.candidates
+    others = [
+        dataclasses.replace(low, label=str(k), terms=low.terms | {"total": t}, at_level=a)
+        for k, (t, a) in enumerate([(1, False), (3, True), (2, True)])
+    ]
+    assert chosen(problem, others).label == "2"
+    assert chosen(problem, others[:1]).label == "0"
+
+
+def test_auto_takes_what_the_maze_and_the_base_allow(problem: Problem, sampled: Problem) -> None:
+    assert [method.name for method in methods_for(problem, "auto")] == ["placement", "first-layer", "symmetry", "restart"]
+    assert [method.name for method in methods_for(sampled, "auto")] == ["first-layer", "symmetry", "restart"]
+    assert [m.name for m in methods_for(dataclasses.replace(sampled, base=None), "auto")] == ["symmetry", "restart"]
+
+
+def test_methods_that_are_not_allowed_say_why(problem: Problem, sampled: Problem, base: Checkpoint) -> None:
+    with pytest.raises(UserError, match=r"--method placement: .* new map"):
+        methods_for(sampled, "placement")
+    with pytest.raises(UserError, match="--base"):
+        methods_for(dataclasses.replace(problem, base=None), "first-layer")
+    with pytest.raises(UserError, match="--method is 'luck'"):
+        methods_for(problem, "luck")
+    with pytest.raises(UserError, match=r"base\.pt: a base model that was never transferred"):
+        pose(base, None, 0, where="base.pt")
+
+
+def test_dynamics_that_are_not_finite_are_named(failed: Checkpoint) -> None:
+    huge = {name: value * 1e30 if name.startswith("transition") else value for name, value in failed.parameters.items()}
+    with pytest.raises(UserError, match=r"model\.pt: its dynamics give losses that are not finite"):
+        pose(dataclasses.replace(failed, parameters=huge), None, 0, where="model.pt")
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_no_cure_sees_the_maze_of_the_base(method: str, failed: Checkpoint, base: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = SimpleMaze.observations
+
+    def own_side_only(self: SimpleMaze, *, inverse: bool = False, **how: Any) -> Tensor:
+        assert inverse, "an observation of the base's maze"
+        return shown(self, inverse=inverse, **how)
+
+    monkeypatch.setattr(SimpleMaze, "observations", own_side_only)
+    forbid(monkeypatch)
+    found = cure(pose(failed, base, 0), method, dataclasses.replace(SMALL, effort=0.01, resolution=9))
+    assert [each.method for each in found.tried] == [method]
+
+
+def test_no_cure_of_the_sampled_maze_sees_it_either(sampled: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    gathered = walks.gather_walk
+
+    def own_side_only(seed: int, size: int, *, inverse: bool = False, **how: Any) -> walks.Walk:
+        assert inverse, "a walk in the base's maze"
+        return gathered(seed, size, inverse=inverse, **how)
+
+    monkeypatch.setattr("crar_model.training.data.gather_walk", own_side_only)
+    monkeypatch.setattr(batches, "held_out_batch", forbidden)
+    monkeypatch.setattr("crar_model.cures.problem.JUDGED_SIZE", 64)
+    forbid(monkeypatch)
+    model = Checkpoint("random", True, sampled.failed, 0, {"variant": "freeze", "base": "base.pt"})
+    source = Checkpoint("random", False, sampled.failed)
+    found = cure(pose(model, source, 1), "first-layer", CureSettings(starts=2, effort=0.004))
+    assert not found.cured
+    assert found.updates == agent_updates(scaled(METHODS["first-layer"].sampled, 0.004, 2), 2)
+    assert found.best.terms["transition"] > 0
+
+
+def forbidden(*_: object, **__: object) -> Any:
+    raise AssertionError("a cure built the observation map, or a candidate from it")
+
+
+def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((symmetry, "negate_first_layer"), (symmetry, "in_maze"), (tiles, "negated"), (walks, "observed")):
+        monkeypatch.setattr(module, name, forbidden)
+    monkeypatch.setattr("crar_model.training.data.negated", forbidden)
+    monkeypatch.setattr("crar_model.training.data.observed", forbidden)

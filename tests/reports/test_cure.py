@@ -1,0 +1,137 @@
+"""`crar cure`: its pages and files, what it refuses, and its table of many transfers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from cli import app
+from crar_model.checkpoints import load_checkpoint
+from crar_model.errors import UserError
+from crar_model.evaluation import Evaluation, Match, Score
+from crar_model.params import DYNAMICS, select
+from reports import cure as page
+from reports import samples
+from reports.cure import as_good
+from reports.cures import clustered, share
+
+FAST = ["--resolution", "21", "--effort", "0.1"]
+
+
+def crar(*words: object) -> str:
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_the_shipped_failure_from_the_command_line(tmp_path: Path) -> None:
+    out = tmp_path / "cure"
+    found = json.loads(crar("cure", *FAST, "--json", "--out", out))
+    assert found == json.loads((out / "results.json").read_text())
+    assert found["cured"]
+    assert found["by"] == "placement"
+    assert not found["base_used"]
+    assert found["budget"]["updates"] == sum(each["updates"] for each in found["tried"])
+    assert found["chosen"]["terms"]["total"] < 1.1 * found["level"]["total"] < found["failed_candidate"]["terms"]["total"]
+    assert found["after"]["match"]["verdict"] == "matched"
+    assert found["failed_before"]
+    report = (out / "report.md").read_text()
+    assert report.startswith("# Cured by placement")
+    assert "the weights of its base" not in report.partition("## Candidates")[0]
+    cured, failed = load_checkpoint(out / "cured.pt"), load_checkpoint(samples.FAILED)
+    assert cured.info["cure"]["failed"] == failed.digest
+    assert all(value.equal(failed.parameters[name]) for name, value in select(cured.parameters, DYNAMICS).items())
+    with xr.open_dataset(out / "placement.nc") as data:
+        assert data["total"].shape == (21, 21)
+        assert float(data["total"].min()) == pytest.approx(found["placement"]["valleys"][0]["total"])
+    assert (out / "placement.png").stat().st_size > 1000
+    assert not (out / "state").exists()
+
+
+def test_what_is_not_cured_is_not_handed_out(tmp_path: Path) -> None:
+    out = tmp_path / "cure"
+    said = crar("cure", "--method", "noise", "--starts", 1, "--noise", 0.1, "--resolution", 21, "--effort", 0.01, "--out", out)
+    assert said.startswith("not cured; the best candidate is one of noise")
+    assert not (out / "cured.pt").exists()
+    assert (out / "report.md").read_text().startswith("# Not cured")
+
+
+def test_a_stopped_cure_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+
+    def stop_late(done: int, everything: int) -> None:
+        told.append(done)
+        if len(told) > 8:
+            raise KeyboardInterrupt
+
+    options = page.CureOptions(page.CureSettings(resolution=21, effort=0.1))
+    with pytest.raises(KeyboardInterrupt):
+        page.write_cure(samples.FAILED, tmp_path, method="placement", options=options, progress=stop_late)
+    assert (tmp_path / "state" / "level.pt").exists()
+    again: list[int] = []
+    found = page.write_cure(samples.FAILED, tmp_path, method="placement", options=options, progress=lambda done, _: again.append(done))
+    assert again[0] >= found["level"]["updates"]  # the level is not done again
+    whole = page.write_cure(samples.FAILED, tmp_path / "other", method="placement", options=options)
+    assert whole["chosen"] == found["chosen"]
+
+
+def test_many_transfers_make_a_table(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cures"
+    words = ["cure", "--from", freeze_run, "--method", "symmetry", "--method", "restart", "--starts", 2, "--resolution", 9]
+    table = json.loads(crar(*words, "--effort", 0.002, "--json", "--out", out))
+    assert table["transfers"] == 2
+    assert [row["method"] for row in table["table"]] == ["symmetry", "restart"]
+    assert all(row["transfers"] == table["failed"] == len(table["rows"]) // 2 for row in table["table"])
+    stamp = next(out.glob("symmetry/*/results.json")).stat().st_mtime_ns
+    again = json.loads(crar(*words, "--effort", 0.002, "--json", "--out", out, "--resume"))
+    assert again["table"] == table["table"]
+    assert next(out.glob("symmetry/*/results.json")).stat().st_mtime_ns == stamp  # a finished cure is kept
+    assert "| symmetry |" in (out / "report.md").read_text()
+
+
+def test_bad_input_names_the_remedy(tmp_path: Path) -> None:
+    out = ["--out", tmp_path / "out"]
+    for words, said in (
+        (["--from", samples.BASE], "a base model that was never transferred"),
+        (["--from", samples.RANDOM_BASE], "never transferred"),
+        (["--from", samples.FAILED, "--method", "first-layer"], "give it with --base"),
+        (["--from", samples.FAILED, "--base", samples.RANDOM_BASE], "give its own base with --base"),
+        (["--from", samples.FAILED, "--to", samples.RANDOM_BASE], "give two of one maze"),
+        (["--effort", 0], "--effort is 0.0; give a number above 0"),
+        (["--resolution", 3], "--resolution is 3; give a whole number of at least 9"),
+        (["--from", samples.FAILED, "--from", samples.FAILED], "is not there; a table is judged by a base"),
+    ):
+        with pytest.raises(UserError, match=said):
+            crar("cure", *words, *out)
+    assert not (tmp_path / "out" / "report.md").exists()
+
+
+def test_as_good_is_within_two_points_or_the_interval() -> None:
+    same = Match("matched", [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0)
+    swapped = Match("swapped", [[-1, 0], [0, -1]], 0.1, 2.0, 0.0, 1.0)
+    base = Evaluation({}, {"share": 0.9})
+    for value, match, good in ((0.89, same, True), (0.95, same, True), (0.87, same, False), (0.9, swapped, False)):
+        assert as_good(Evaluation({}, {"share": value}, match), base, complete=True) is good
+    assert as_good(Evaluation({}, {"share": 0.9}, swapped), base, complete=False)
+    scored = Evaluation({}, {"score": Score(0.4, 0.1, 0.7, 100, None, None)})
+    for mean, good in ((0.2, True), (0.05, False), (2.0, True)):
+        assert as_good(Evaluation({}, {"score": Score(mean, mean - 1, mean + 1, 100, None, None)}), scored, complete=False) is good
+
+
+def test_intervals_of_the_table() -> None:
+    found = share([True] * 60)
+    assert (found["count"], found["high"]) == (60, 1.0)
+    assert found["low"] == pytest.approx(0.025 ** (1 / 60))  # Clopper-Pearson where all succeed
+    assert share([])["share"] is None
+    apart = clustered([[True] * 5, [False] * 5] * 6)
+    mixed = clustered([[True, False] * 5] * 12)
+    assert mixed["low"] == mixed["high"] == 0.5
+    assert apart["low"] < 0.35
+    assert apart["high"] > 0.65
+    assert clustered([[True]])["low"] is None
