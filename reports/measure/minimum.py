@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from crar_model.evaluation import Match
 from crar_model.params import select
 from landscape_tools import Certificate, Converged, certify, converge
@@ -31,12 +33,14 @@ class Minimum:
         """As plain data."""
         c, s, spectrum = self.certificate, self.certificate.signature, self.certificate.spectrum
         return {
-            "verdict": c.verdict, "start": self.converged.start, "loss": c.loss, "subgradient_norm": c.subgradient.norm,
+            "verdict": c.verdict, "reason": c.reason, "start": self.converged.start, "loss": c.loss, "subgradient_norm": c.subgradient.norm,
             "one_sided_gradient_norm": c.subgradient.one_sided, "kinks": c.subgradient.kinks, "multiplier_slack": c.slack,
+            "weak": c.weak,
             "space": self.space, "iterations": self.converged.iterations, "match": self.still.plain(),
             "signature": None if s is None else {
                 "negative": s.negative, "flat": s.flat, "positive": s.positive, "unseen": s.unseen,
-                "lowest": float(s.eigenvalues[0]), "highest": float(s.eigenvalues[-1]), "smallest_singular": s.smallest_singular,
+                "lowest": _end(s.eigenvalues, 0), "highest": _end(s.eigenvalues, -1), "smallest_singular": s.smallest_singular,
+                "rank": s.rank, "outputs": s.outputs, "rest": s.rest,
             },
             "spectrum": None if spectrum is None else {
                 "lowest": float(spectrum.lowest[0]), "lowest_residual": float(spectrum.lowest_residuals[0]),
@@ -58,3 +62,8 @@ def examine(subject: Subject, space: str = "weight") -> Minimum:
     converged = converge(composite, free)
     end = converged.point["embedding"] if space == "embedding" else subject.embedding(converged.point)
     return Minimum(converged, certify(composite, converged.point), subject.match(end), space)
+
+
+def _end(values: Tensor, at: int) -> float:
+    """An end of a spectrum; NaN where the kinks hold every direction."""
+    return float(values[at]) if len(values) else float("nan")
