@@ -20,6 +20,7 @@ from reports.markdown import number, render
 from reports.measure.dissection import LandscapeOptions, dissect
 from reports.measure.subject import load_subject
 from reports.models import expand
+from reports.rules import GOOD_BASE, does, looks
 
 Plain = dict[str, Any]
 
@@ -66,20 +67,27 @@ def write_claims(
                 write_text(store, json.dumps(dissect(subject, options).plain()))
             found.append((path, base, json.loads(store.read_text(encoding="utf-8"))))
         tick(len(pairs), len(pairs))
-    groups = {
-        "failed": [d for _, _, d in found if d["match"]["verdict"] != "matched"],
-        "successful": [d for _, _, d in found if d["match"]["verdict"] == "matched"],
-    }
+    groups = grouped([d for _, _, d in found])
     results = {
         "command": command,
         "pairs": [{"transfer": str(p), "base": str(b), **d, "claims": [asdict(c) for c in decide(d, complete=True)]} for p, b, d in found],
     }
     write_text(folder / "results.json", json.dumps(results, separators=(",", ":")) + "\n")
     return render(
-        "claims.md", folder / "report.md", command=command, found=found, groups={k: v for k, v in groups.items() if v}, quick=quick, what=what,
-        verdicts={name: verdicts(group) for name, group in groups.items() if group},
-        spreads={name: spreads(group) for name, group in groups.items() if group}, rules=claims_of(complete=True),
+        "claims.md", folder / "report.md", command=command, found=found, groups=groups, quick=quick, what=what,
+        verdicts={name: verdicts(group) for name, group in groups.items()},
+        spreads={name: spreads(group) for name, group in groups.items()}, rules=claims_of(complete=True), does=does, looks=looks,
+        poor=sorted({str(base) for _, base, d in found if d["accuracy"][-1] < GOOD_BASE}), least=GOOD_BASE,
     )  # fmt: skip
+
+
+def grouped(found: Sequence[Plain]) -> dict[str, list[Plain]]:
+    """Transfers that failed and that succeeded, by what they do and by what they look like; groups that have none are left out."""
+    groups = {}
+    for judge, by in ((does, "by what they do"), (looks, "by what they look like")):
+        for outcome in ("failed", "open", "successful"):
+            groups[f"{outcome} {by}"] = [d for d in found if judge(d) == outcome]
+    return {name: group for name, group in groups.items() if group}
 
 
 def verdicts(group: Sequence[Plain]) -> dict[str, tuple[str, str]]:

@@ -13,7 +13,7 @@ from reports.figures.style import house_style
 
 MARKS = (
     ("failed encoder, frozen dynamics", 0.0, 0.0, "o", "#D55E00"),
-    ("global optimum, frozen dynamics", 1.0, 0.0, "*", "#0072B2"),
+    ("reference, frozen dynamics", 1.0, 0.0, "*", "#0072B2"),
     ("failed encoder, adapted dynamics", 0.0, 1.0, "s", "#009E73"),
 )
 """(label, encoder, dynamics, marker, colour) of the models on the surface."""
@@ -39,7 +39,7 @@ def surface_figure(surface: xr.Dataset, term: str = "total") -> Figure:
         flat.axhline(0.0, color="black", linewidth=1.6, linestyle="--", path_effects=edge, label="frozen slice: the base's dynamics")
         for label, a, b, marker, color in MARKS:
             flat.plot(a, b, marker, color=color, markersize=11, markeredgecolor="white", linestyle="", label=label, clip_on=False)
-        flat.set(xlabel="encoder: 0 failed, 1 global optimum", ylabel="dynamics: 0 the base's, 1 adapted to the failed embedding")
+        flat.set(xlabel="encoder: 0 failed, 1 reference", ylabel="dynamics: 0 the base's, 1 adapted to the failed embedding")
         flat.grid(visible=False)
         bar = figure.colorbar(drawn, ax=flat, label=f"{term} loss", format="%.2g")
         bar.set_ticks(list(levels[::6]))
