@@ -23,6 +23,8 @@ from reports.models import expand
 from reports.rules import GOOD_BASE, does, looks
 
 Plain = dict[str, Any]
+FIGURES = 2
+"""Of what is measured on a pair; kept figures of another edition are measured again."""
 
 
 def write_claims(
@@ -62,7 +64,7 @@ def write_claims(
             tick(done, len(pairs))
             subject = load_subject(path, base, complete_only=True)
             what = subject.task.sampling.what
-            store = folder / "pairs" / f"{subject.failed_file.digest}-{'quick' if quick else 'full'}.json"
+            store = folder / "pairs" / f"{subject.failed_file.digest}-{'quick' if quick else 'full'}-{FIGURES}.json"
             if not store.exists():
                 write_text(store, json.dumps(dissect(subject, options).plain()))
             found.append((path, base, json.loads(store.read_text(encoding="utf-8"))))

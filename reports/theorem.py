@@ -16,8 +16,9 @@ from reports.figures.style import save_figure
 from reports.markdown import render
 from reports.measure.linear_theorem import statements
 from reports.measure.release import adapt
-from reports.measure.shifts import SHARES, landscape_shifts
+from reports.measure.shifts import SHARES, descents, landscape_shifts
 from reports.measure.subject import load_subject
+from reports.rules import s9
 
 
 def example(values: dict[sp.Symbol, sp.Expr]) -> str:
@@ -39,6 +40,10 @@ def write_theorem(failed: Path, base: Path, folder: Path, *, image: str = "png",
     subject = load_subject(failed, base, complete_only=True)
     adapted = adapt(subject, DYNAMICS)
     shifts = landscape_shifts(subject, adapted.params)
+    finds = [asdict(f) for f in descents(subject, adapted.params)]
+    moved = [asdict(s) for s in shifts]
+    total = float(subject.terms(subject.failed)["total"])
+    decided = s9({"failed_terms": {"total": total}, "shifts": moved, "descents": finds})
     figure = save_figure(shifts_figure(shifts, SHARES), folder / "shifts", image)
     proofs = [
         {
@@ -51,7 +56,19 @@ def write_theorem(failed: Path, base: Path, folder: Path, *, image: str = "png",
         for s in statements()
     ]  # fmt: skip
     results = {"command": command, "failed": subject.failed_file.digest, "base": subject.optimum_file.digest}
-    write_text(folder / "results.json", json.dumps(results | {"linear": proofs, "shifts": [asdict(s) for s in shifts]}, indent=1) + "\n")
+    write_text(
+        folder / "results.json",
+        json.dumps(results | {"linear": proofs, "shifts": moved, "descents": finds, "verdict": decided[1]}, indent=1) + "\n",
+    )
     return render(
-        "theorem.md", folder / "report.md", command=command, proofs=proofs, shifts=shifts, figure=figure.name, failed=failed, base=base
+        "theorem.md",
+        folder / "report.md",
+        command=command,
+        proofs=proofs,
+        shifts=shifts,
+        figure=figure.name,
+        failed=failed,
+        base=base,
+        finds=finds,
+        decided=decided,
     )

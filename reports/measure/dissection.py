@@ -31,7 +31,7 @@ from reports.threads import cores, torch_threads
 Stage = Callable[[str, int, int], None]
 """Called with (what is at work, stages done, stages in all)."""
 QUICK_EPISODES = 20
-QUICK_STEPS = 60
+QUICK_STEPS = 100
 """Of the reference's descent; the shipped base takes 54."""
 SAME = 1e-6
 """Relative difference of two totals up to which neither lies below the other."""
