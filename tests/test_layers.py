@@ -35,7 +35,7 @@ FLOORS = {
         ("markdown", "samples", "threads", "tables"),
         ("models", "console"),
         ("runs",),
-        ("measure",),
+        ("measure", "rules"),
         ("claims", "data_files"),
         ("released_scores",),
         ("figures",),

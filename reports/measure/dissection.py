@@ -132,6 +132,8 @@ class Dissection:
             "reference": self.optimum.terms["total"], "base's copy": self.copy.terms["total"],
             "failed model with adapted dynamics": self.adapted.terms["total"], "released model": self.released.terms["total"],
         }  # fmt: skip
+        totals["surface"] = float(self.surface["total"].min())
+        totals |= {f"line ({space})": float(line["total"].min()) for space, line in self.lines.items()}
         if self.minimum is not None:
             totals["failed model's stationary point"] = self.minimum.converged.loss
         if self.passage is not None:

@@ -15,6 +15,8 @@ from reports.measure.subject import Subject
 
 SHARES = (0.0, 1e-3, 1e-2, 0.1, 0.5, 1.0)
 """How far the dynamics move towards where they are sent."""
+STEPS = 150
+"""Of each descent in a moved landscape."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def descents(subject: Subject, adapted: Params, seed: int = 0) -> list[Descent]:
         way, dynamics = item
         start = {"embedding": subject.embedding(subject.failed)}
         composite = subject.composite(start, dynamics)
-        found = converge(composite, start)
+        found = converge(composite, start, iterations=STEPS)
         match = subject.match(found.point["embedding"]).verdict
         level = (found.loss - subject.floor["total"]) / reference
         return Descent(way, certify(composite, found.point).verdict, found.loss, level, match)

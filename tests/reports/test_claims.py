@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from crar_model.mazes.simple import simple_maze
+from crar_model.params import DYNAMICS, select
 from reports.claims import HOLDS, decide
 from reports.many import spreads, verdicts
 from reports.measure.dissection import Dissection, LandscapeOptions, dissect, transition_errors
+from reports.measure.paths import Effort, find_passage
 from reports.measure.subject import load_subject
 from reports.samples import BASE, FAILED
 
@@ -66,6 +68,26 @@ def test_errors_are_in_lengths_of_the_very_move(plain: dict[str, Any]) -> None:
                 moved = subject.agent.transition(subject.failed, x[state].view(1, -1), subject.batch.action[action].view(1))[0]
                 worst = max(worst, float((moved - x[after]).norm() / (base[after] - base[state]).norm()))
     assert transition_errors(subject, maze)["largest"] == pytest.approx(worst, rel=1e-9)
+
+
+@pytest.mark.parametrize("space", ["embedding", "weight"])
+def test_where_the_first_paths_refute_nothing_unlike_searches_follow(space: str) -> None:
+    subject = load_subject(FAILED, BASE)
+    effort = Effort(images=5, iterations=4, zooms=0, lift=False)
+    passage = find_passage(subject, select(subject.failed, ("encoder",)), DYNAMICS, None, space=space, align=False, effort=effort)
+    names = ["straight", "Bezier curve", "turned left", "turned right", "shaken 0", "shaken 1", "the free path's encoders"]
+    assert list(passage.searches) == names
+    assert passage.frozen.barrier == min(path.barrier for path in passage.searches.values())
+    start, end = (float(subject.terms(params)["total"]) for params in (subject.failed, subject.optimum))
+    for path in passage.searches.values():
+        assert [float(path.heights[0]), float(path.heights[-1])] == pytest.approx([start, end], rel=1e-9)
+    assert len({round(path.barrier, 6) for path in passage.searches.values()}) >= 5  # unlike ones
+    quiet = find_passage(
+        subject, select(subject.failed, ("encoder",)), DYNAMICS, None, space=space, align=False, effort=replace(effort, searches=False)
+    )
+    assert list(quiet.searches) == names[:2]
+    assert passage.straight["embedding"] == pytest.approx(0.3433, rel=1e-3)
+    assert set(passage.straight) == {"embedding", "weight", "aligned"}
 
 
 def test_every_claim_is_decided(plain: dict[str, Any]) -> None:
