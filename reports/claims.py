@@ -214,7 +214,7 @@ CLAIMS: tuple[Claim, ...] = (
         "S10", "freezing removes one dimension of the surface encoder x dynamics",
         complete=Rule(
             "off the slice a valley within 25 % of the reference's total above the floor, which the slice lacks, and a path whose highest point is half as "
-            "high; exceptions: the valley without the lower path", rules.s10,
+            "high; exceptions: the valley without the lower path, or only where the encoder moves too", rules.s10,
         ),
         sample=Rule("off the slice a valley within 25 % of the reference's total above the floor, which the slice lacks", rules.s10_sample),
         measures=(

@@ -222,15 +222,17 @@ def s9(d: Plain) -> Verdict:
 
 def s10(d: Plain) -> Verdict:
     """A valley beside the frozen slice, and a way to it that the slice lacks."""
-    base, adapted = above(d["optimum_terms"], d), above(d["adapted"]["terms"], d)
+    base, adapted, released = (above(terms, d) for terms in (d["optimum_terms"], d["adapted"]["terms"], d["released"]["terms"]))
     on_slice = above(d["certificate"]["terms"] if d["certificate"] else d["failed_terms"], d)
     on, valleys, free = d["paths"]["frozen"], d["paths"]["valleys"], d["paths"]["free"]
-    text = f"above the floor: {base:.3g} (reference), {adapted:.3g} (failed, adapted), {on_slice:.3g} (failed, on the slice)"
+    text = f"above the floor: {base:.3g} (reference), {on_slice:.3g} (failed, on the slice), {adapted:.3g} (adapted), {released:.3g} (released)"
     text += f"; highest point of the best path {on['barrier']:.2g} above its start on the slice, {free['barrier']:.2g} off it"
     if valleys is not None:
         text += f", {valleys['barrier']:.2g} from valley to valley"
     if adapted > VALLEY * base:
-        return text, FAILS if d["adapted"]["converged"] else UNDECIDED
+        if released <= VALLEY * base:
+            return text, EXCEPTIONS
+        return text, FAILS if d["adapted"]["converged"] and d["released"]["converged"] else UNDECIDED
     lower = free["barrier"] < 0.5 * on["barrier"]
     return text, HOLDS if on_slice > VALLEY * base and lower else EXCEPTIONS
 

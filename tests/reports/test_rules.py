@@ -132,8 +132,9 @@ COMPLETE: list[tuple[str, Plain, str]] = [
     ("S10", {"adapted.terms": NEAR, "paths.frozen": path(0.1)}, HOLDS),
     ("S10", {"adapted.terms": NEAR}, EXCEPTIONS),  # no lower path off the slice than on it
     ("S10", {"adapted.terms": NEAR, "paths.frozen": path(0.1), "certificate.terms": NEAR}, EXCEPTIONS),
-    ("S10", {}, FAILS),
-    ("S10", {"adapted.converged": False}, UNDECIDED),
+    ("S10", {"paths.frozen": path(0.1)}, EXCEPTIONS),  # a valley, but the encoder has to move as well
+    ("S10", {"released.terms": BAD}, FAILS),
+    ("S10", {"released.terms": BAD, "adapted.converged": False}, UNDECIDED),
 ]  # fmt: skip
 
 
