@@ -68,6 +68,7 @@ def write_landscape(
     complete = pair.task.sampling.complete
     with console.stages("landscape") as stage:
         found = dissect(pair, options, store=folder / "surface.part.npz", stage=stage)
+    pair = found.subject
     opinion = second_opinion(pair, found.adapted.params) if complete else None
     shown = tuple(str(name) for name in found.surface.data_vars)
     embedding = _figures(pair, found, folder, shown, options.image)
@@ -120,7 +121,10 @@ def _figures(pair: Subject, found: Dissection, folder: Path, shown: tuple[str, .
     """Draw everything; returns the name of the embeddings' figure."""
     task = pair.task
     if task.maze is not None:
-        panels = [("global optimum", pair.optimum, pair.inverse), (f"failed encoder ({found.match.verdict})", pair.failed, pair.inverse)]
+        panels = [
+            (found.reference_name, pair.optimum, pair.inverse),
+            (f"failed encoder ({found.match.verdict})", pair.failed, pair.inverse),
+        ]
         embedding = save_figure(embeddings_figure(task, panels), folder / "embeddings", image)
     else:
         embedding = save_figure(abstract_states_figure(*_states(pair), ("optimum", "transfer")), folder / "states", image)

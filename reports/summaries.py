@@ -41,7 +41,8 @@ def landscape_summary(d: Plain, decisions: Sequence[Decision], *, variant: str, 
         ("Asked", f"why this `{variant}` transfer misses what its base can do in the {where}."),
         (
             "Where it is",
-            f"total loss {number(d['failed_terms']['total'])}, the base's copy {number(d['optimum_terms']['total'])}; "
+            f"total loss {number(d['failed_terms']['total'])}, the base's copy{', converged,' if d.get('reference') else ''} "
+            f"{number(d['optimum_terms']['total'])}; "
             f"its embedding is {d['match']['verdict']}.",
         ),
     ]
@@ -67,11 +68,11 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
     """Of `crar claims`.
 
     Args:
-        groups: "failed" and "successful" -> their dissections, groups that have any.
+        groups: "failed by what they do", "successful by what they look like" ... -> their dissections; every transfer is in one group of each kind.
         verdicts: group -> claim -> (verdict, how many transfers have which).
         bases: how many bases the transfers are of.
     """
-    everything = [d for group in groups.values() for d in group]
+    everything = [d for name, group in groups.items() if name.endswith("do") for d in group]
     lines = [("Asked", f"which of the appendix's claims hold of {_plural(len(everything), 'transfer')} from {_plural(bases, 'base')}.")]
     for name, group in groups.items():
         by_verdict: dict[str, list[str]] = {}
@@ -79,7 +80,7 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
             by_verdict.setdefault(verdict, []).append(claim)
         found = "; ".join(f"{verdict}: {', '.join(claims)}" for verdict, claims in by_verdict.items())
         lines.append((f"Found of the {len(group)} {name}", f"{found}."))
-    failed = groups.get("failed", ())
+    failed = groups.get("failed by what they do", ())
     if failed:
         certified = [d["certificate"]["verdict"] if d["certificate"] else "not certified" for d in failed]
         straight = median(d["barriers"]["embedding"]["total"]["climb"] for d in failed)

@@ -38,7 +38,7 @@ FLOORS = {
         ("markdown",),
         ("models", "console"),
         ("runs",),
-        ("measure",),
+        ("measure", "rules"),
         ("claims", "data_files"),
         ("summaries",),
         ("claims_alone", "released_scores"),

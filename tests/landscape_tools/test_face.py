@@ -21,7 +21,8 @@ import landscape_tools as lt
 
 AXIS = torch.linspace(-1, 1, 12)
 INTERNAL = {"as_composite", "many", "mapped", "values_and_gradients", "allowed_threads", "NotMappable", "filled", "straight", "resampled", "summarise", "polish"} | {
-    "clean", "run_passes", "fingerprint"
+    "clean", "run_passes", "fingerprint", "OnCone", "sign_on_cone", "null_space", "independent", "Ties", "ties_of", "slack_of", "pulled",
+    "projection",
 }  # fmt: skip
 
 

@@ -51,11 +51,14 @@ def test_landscape_report(tmp_path: Path) -> None:
     for verdict in {claim["verdict"] for claim in results["claims"]}:
         assert f"{verdict} {sum(claim['verdict'] == verdict for claim in results['claims'])}" in short
     pair = load_subject(FAILED, BASE)
-    own = {
-        end: evaluate(pair.task, params, inverse=pair.inverse, settings=LossSettings()).terms
-        for end, params in ((0, pair.failed), (-1, pair.optimum))
-    }
-    same = [term for term in SHOWN if term not in ("value", "total")]  # bootstrap values are frozen at the optimum's
+    own = {0: evaluate(pair.task, pair.failed, inverse=pair.inverse, settings=LossSettings()).terms, -1: results["optimum_terms"]}
+    copy = evaluate(pair.task, pair.copy, inverse=pair.inverse, settings=LossSettings()).terms
+    assert results["copy_terms"]["transition"] == pytest.approx(copy["transition"], rel=1e-9)
+    assert (
+        f"goes from {copy['total']:.3g} to {own[-1]['total']:.3g}" in text
+    )  # the reference is the copy converged, and the page shows both
+    assert ("| global optimum |" in text) == (results["lowest"][0] == "reference")
+    same = [term for term in SHOWN if term not in ("value", "total")]  # bootstrap values are frozen at the copy's
     with xr.open_dataset(tmp_path / "lines.nc", engine="h5netcdf") as lines:
         assert set(lines.sizes.items()) == {("space", 3), ("t", 21)}
         for end, term in itertools.product(own, same):
