@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from reports import console
 from reports.claims_alone import decide_alone, need_a_base
 from reports.data_files import save_netcdf
@@ -19,7 +19,9 @@ from reports.measure.alone import examine_alone, lone_subject
 from reports.measure.dissection import LandscapeOptions
 
 
-def write_alone(path: Path, folder: Path, *, options: LandscapeOptions | None = None, maze: str | None = None, command: str = "") -> Path:
+def write_alone(
+    path: StrPath, folder: StrPath, *, options: LandscapeOptions | None = None, maze: str | None = None, command: str = ""
+) -> Path:
     """Write `report.md`, its figures, `surface.html`, `surface.nc` and `results.json` of one model.
 
     Args:
@@ -35,6 +37,7 @@ def write_alone(path: Path, folder: Path, *, options: LandscapeOptions | None = 
     Raises:
         UserError: for an unusable model or options, a maze whose transitions cannot be listed, or a folder that cannot be written.
     """
+    path, folder = Path(path), Path(folder)
     options = options or LandscapeOptions()
     options.validate()
     subject = lone_subject(path, maze=maze)

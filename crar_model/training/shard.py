@@ -150,7 +150,7 @@ def _keep_snapshots(job: ShardJob, trainer: Trainer) -> None:
         save_plain(path, SNAPSHOT, {"parameters": params})
 
 
-def load_snapshot(path: Path) -> Params:
+def load_snapshot(path: StrPath) -> Params:
     """Parameters of one member at one moment.
 
     Raises:
