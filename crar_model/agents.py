@@ -185,8 +185,7 @@ class ConvAgent(Agent):
     def network(self, params: Params, block: str, x: Tensor, onehot: Tensor | None = None) -> Tensor:
         """A convolutional network on the action's one-hot as constant maps, then the maps of the state."""
         maps = torch.unflatten(x, -1, self.abstract_shape)  # (*members, rows, 3, 8, 8)
-        if onehot is not None:
-            planes = onehot[..., None, None].expand(*onehot.shape, *self.abstract_shape[1:])
-            maps = torch.cat((planes, maps), dim=-3)
-        out = convolve(params, block, self.networks[block], maps)
+        if onehot is None:
+            return convolve(params, block, self.networks[block], maps)
+        out = convolve(params, block, self.networks[block], maps, onehot.unsqueeze(-2)).squeeze(x.dim() - 1)
         return out.flatten(-3) if block == "transition" else out

@@ -4,8 +4,9 @@ What comes in is checked here before an address is passed on: dtype, device, sha
 or a ValueError of one line that names the tensor. Modules with an underscore are compiled and trust what they are given.
 """
 
+from crar_model.nets._threads import get_threads, set_threads
 from crar_model.nets._tile_index import TileIndex, index_tiles
-from crar_model.nets.conv import convolve
+from crar_model.nets.conv import convolve, same_parameters
 from crar_model.nets.dense import dense, fast_tanh
 from crar_model.nets.layers import Conv, Layers, Linear, glorot_conv, glorot_dense
 from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step
@@ -21,8 +22,11 @@ __all__ = [
     "dense",
     "encode_tiles",
     "fast_tanh",
+    "get_threads",
     "glorot_conv",
     "glorot_dense",
     "index_tiles",
     "rmsprop_step",
+    "same_parameters",
+    "set_threads",
 ]
