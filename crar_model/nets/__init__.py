@@ -6,7 +6,7 @@ or a ValueError of one line that names the tensor. Modules with an underscore ar
 
 from crar_model.nets._threads import get_threads, set_threads
 from crar_model.nets._tile_index import TileIndex, index_tiles
-from crar_model.nets.conv import convolve, same_parameters
+from crar_model.nets.conv import convolve
 from crar_model.nets.dense import dense, fast_tanh
 from crar_model.nets.layers import Conv, Layers, Linear, glorot_conv, glorot_dense
 from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step
@@ -27,6 +27,5 @@ __all__ = [
     "glorot_dense",
     "index_tiles",
     "rmsprop_step",
-    "same_parameters",
     "set_threads",
 ]

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from crar_model.nets import _conv_kernels as kernels
 from crar_model.nets import _conv_pack as packing
-from crar_model.nets._blas import address, addresses
+from crar_model.nets._blas import address
 from crar_model.nets._conv_kernels import BLOCK
 from crar_model.nets._micro import LANES, SLACK
-from crar_model.nets._threads import share
+from crar_model.nets._threads import get_threads, share
 
 PARTS = 4
 """Most parts that the rows of a member are cut into where gradients are summed: as many threads can share one member's backward pass."""
@@ -114,10 +114,19 @@ def pack(weights: Sequence[Tensor], plan: Plan, *, back: bool) -> Packed:
 
 
 def _of_members(tensors: Sequence[Tensor]) -> np.ndarray[Any, Any]:
-    """Addresses (members, tensors) of every member's tensors."""
-    step = 4 * np.array([tensor.shape[1:].numel() for tensor in tensors], dtype=np.int64)
-    found: np.ndarray[Any, Any] = addresses(tensors) + np.arange(tensors[0].shape[0], dtype=np.int64)[:, None] * step
+    """Addresses (members, tensors) of every member's share of contiguous tensors."""
+    sizes = [tensor.numel() for tensor in tensors]
+    members = tensors[0].shape[0]
+    first = np.array([tensor.data_ptr() for tensor in tensors], dtype=np.int64)
+    found: np.ndarray[Any, Any] = first + np.arange(members, dtype=np.int64)[:, None] * (4 * np.array(sizes, dtype=np.int64) // max(1, members))
     return found
+
+
+def _like(shapes: Sequence[torch.Size], *, zeros: bool) -> list[Tensor]:
+    """Contiguous tensors of these shapes in one piece of memory."""
+    sizes = [shape.numel() for shape in shapes]
+    memory = torch.zeros(sum(sizes), dtype=torch.float32, device="cpu") if zeros else _empty(sum(sizes))
+    return [piece.view(shape) for piece, shape in zip(memory.split(sizes), shapes, strict=True)]
 
 
 def conv_forward(x: Tensor, packed: Packed, plan: Plan, each: int, *, keep: bool) -> tuple[Tensor, tuple[Tensor, Any]]:
@@ -154,7 +163,7 @@ def conv_forward(x: Tensor, packed: Packed, plan: Plan, each: int, *, keep: bool
 
 
 def conv_backward(
-    x: Tensor, kept: tuple[Tensor, Any], packed: Packed, plan: Plan, grad: Tensor, weights: Sequence[tuple[int, ...]] | None, *, for_input: bool
+    x: Tensor, kept: tuple[Tensor, Any], packed: Packed, plan: Plan, grad: Tensor, weights: Sequence[torch.Size] | None, *, for_input: bool
 ) -> tuple[list[Tensor] | None, Tensor | None]:  # fmt: skip
     """Gradients of :func:`conv_forward`.
 
@@ -172,24 +181,36 @@ def conv_backward(
     part = max(BLOCK, -(-rows // PARTS // BLOCK) * BLOCK)
     parts = max(1, -(-rows // part))
     acts, best = kept
-    sums = _empty(members, parts, plan.packed) if weights is not None else None
-    plane_sums = _empty(members, parts, plan.maps)
     grad_x = torch.empty_like(x) if for_input else None
+    grads = None if weights is None else _like(weights, zeros=rows == 0)
+    targets = None if grads is None else _of_members(grads)
     source, given, numbers, size = address(x), address(grad), packed.numbers.data_ptr(), packed.numbers.shape[1]
 
-    def work(first: int, last: int) -> None:
+    def descend(first: int, last: int, sums: int, plane_sums: int) -> None:
         one, two = (_room(name, BLOCK * plan.frame + SLACK) for name in ("one", "two"))
         kernels.backward(
             first, last, parts, part, rows, plan.planes, plan.table, source, numbers, size, acts.data_ptr(), plan.record, best, one, two,
-            _room("h", BLOCK * plan.wide), given, 0 if sums is None else sums.data_ptr(), plan.packed, plane_sums.data_ptr(),
-            0 if grad_x is None else grad_x.data_ptr(),
+            _room("h", BLOCK * plan.wide), given, sums, plan.packed, plane_sums, 0 if grad_x is None else grad_x.data_ptr(),
         )  # fmt: skip
 
-    share(members * parts, work)
-    if weights is None or sums is None:
-        return None, grad_x
-    if not rows:
-        return [torch.zeros(shape, dtype=torch.float32, device="cpu") for shape in weights], grad_x
-    grads = [_empty(*shape) for shape in weights]
-    packing.unpack(0, members, parts, plan.table, plan.planes, sums.data_ptr(), plan.packed, plane_sums.data_ptr(), _of_members(grads))
+    def sum_up(member: int, sums: int, plane_sums: int) -> None:
+        packing.unpack(parts, plan.table, plan.planes, sums, plan.packed, plane_sums, targets[member])
+
+    def whole(first: int, last: int) -> None:
+        sums, plane_sums = _room("sums", parts * plan.packed), _room("plane_sums", parts * plan.maps)
+        for member in range(first, last):
+            begin = member * parts
+            descend(begin, begin + parts, sums, plane_sums)
+            sum_up(member, sums, plane_sums)
+
+    if targets is None or not rows:
+        share(members * parts, lambda first, last: descend(first, last, 0, 0))
+    elif members >= get_threads():
+        share(members, whole)
+    else:  # the parts of a member in several threads, one member after the other
+        sums, plane_sums = _room("sums", parts * plan.packed), _room("plane_sums", parts * plan.maps)
+        for member in range(members):
+            begin = member * parts
+            share(parts, lambda first, last, begin=begin: descend(begin + first, begin + last, sums, plane_sums))
+            sum_up(member, sums, plane_sums)
     return grads, grad_x

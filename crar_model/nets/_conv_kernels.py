@@ -231,8 +231,8 @@ def backward(
     first: int, last: int, parts: int, part: int, rows: int, planes: int, table: Any, x: int, packed: int, packed_size: int, acts: int,
     record: int, best: Any, one: int, two: int, h: int, grad_out: int, sums: int, sums_size: int, plane_sums: int, grad_x: int,
 ) -> None:  # fmt: skip # pragma: no cover
-    """Some parts of `part` rows, a multiple of BLOCK. sums, plane_sums: address of the parts' gradients laid out as the packed parameters and
-    maps, 0 for none; grad_x: 0 for none; one, two: room for a layer's padded gradient."""
+    """Some parts of `part` rows, a multiple of BLOCK. sums, plane_sums: address of the gradients of one member's parts, laid out as the packed
+    parameters and maps, 0 for none; grad_x: 0 for none; one, two: room for a layer's padded gradient."""
     layers = table.shape[0]
     blocks = (rows + BLOCK - 1) // BLOCK
     top, end = table[0], table[layers - 1]
@@ -260,12 +260,12 @@ def backward(
                 source, line, image = at + 4 * BLOCK * own[ACT], frame * m, frame * frame * m
                 middle = grad + 4 * shift * (line + m)
                 if sums:
-                    own_sums = sums + 4 * item * sums_size
+                    own_sums = sums + 4 * (item % parts) * sums_size
                     _weight_gradient(source, middle, line, image, own_sums + 4 * own[FRONT], count, own, add)
                     bias = numba.carray(pointer(own_sums + 4 * own[BIAS]), (m,))
                     _sum_pixels(numba.carray(pointer(grad), (count * frame * frame, m)), bias, add)
                     if layer == 0 and planes:
-                        totals = numba.carray(pointer(plane_sums + 4 * item * planes * map_size), (planes, grid, grid, own[WIDE_OUT]))
+                        totals = numba.carray(pointer(plane_sums + 4 * (item % parts) * planes * map_size), (planes, grid, grid, own[WIDE_OUT]))
                         if not add:
                             totals[:] = 0
                         for n in range(count):

@@ -111,21 +111,12 @@ def _map_planes(weight: Any, layer: Any, maps: Any) -> None:  # pragma: no cover
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def unpack(
-    first: int, last: int, parts: int, table: Any, planes: int, sums: int, sums_size: int, plane_sums: int, grads: Any
+    parts: int, table: Any, planes: int, sums: int, sums_size: int, plane_sums: int, grads: Any
 ) -> None:  # fmt: skip # pragma: no cover
-    """Add the parts' gradients of some members, each laid out as the packed parameters and the maps, and write them as the parameters lie:
+    """Add the gradients of a member's parts, each laid out as the packed parameters and the maps, and write them as the parameters lie:
     grads are addresses as the weights of :func:`pack`."""
-    map_size = planes * table[0, GRID] * table[0, GRID] * table[0, WIDE_OUT]
-    for member in range(first, last):
-        own, maps = sums + 4 * member * parts * sums_size, plane_sums + 4 * member * parts * map_size
-        _unpack(parts, table, planes, own, sums_size, maps, map_size, grads[member])
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _unpack(
-    parts: int, table: Any, planes: int, sums: int, sums_size: int, plane_sums: int, map_size: int, grads: Any
-) -> None:  # fmt: skip # pragma: no cover
     top = table[0]
+    map_size = planes * top[GRID] * top[GRID] * top[WIDE_OUT]
     _add_parts(numba.carray(pointer(sums), (parts, sums_size)))
     for layer in range(table.shape[0]):
         n, m, size, wide = table[layer, IN], table[layer, OUT], table[layer, SIZE], table[layer, WIDE_OUT]

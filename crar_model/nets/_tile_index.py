@@ -18,6 +18,9 @@ from torch import Tensor
 from crar_model.compiled import numba
 from crar_model.mazes.tiles import BLANK, OUTSIDE, SIZE, tile_pixels
 
+PIXEL_SLOTS = 32768
+"""More than twice the pooled pixels that there can be: 4 inside a tile of one of 10 kinds, 4 across two tiles, 1 across four."""
+
 
 @dataclass(frozen=True)
 class TileIndex:
@@ -52,7 +55,7 @@ def _grow(table: Any) -> Any:  # pragma: no cover - compiled
 @numba.njit(cache=True, nogil=True)
 def _find_windows(tiles: Any, places: Any, mask: int) -> Any:  # pragma: no cover - compiled
     """Distinct 3x3 neighbourhoods as keys of 4 bits a tile, reading order from the lowest bits."""
-    slots = np.full(mask + 1, -1, dtype=np.int64)
+    slots = np.full(mask + 1, -1, dtype=np.int32)
     keys = np.empty(places.shape[0], dtype=np.int64)
     count = 0
     board = np.full((SIZE + 2, SIZE + 2), OUTSIDE, dtype=np.int64)
@@ -82,10 +85,10 @@ def _find_values(keys: Any, mask: int) -> Any:  # pragma: no cover - compiled
 
     Returns the pooled pixels' keys, the values' rows of pooled pixels, and the neighbourhoods' rows of values.
     """
-    pixel_slots = np.full(65536, -1, dtype=np.int64)
+    pixel_slots = np.full(PIXEL_SLOTS, -1, dtype=np.int32)
     pixel_keys = np.empty(1024, dtype=np.int64)
     pixels = 0
-    value_slots = np.full(mask + 1, -1, dtype=np.int64)
+    value_slots = np.full(mask + 1, -1, dtype=np.int32)
     values = np.empty((keys.shape[0] * 9, 9), dtype=np.int64)
     found = 0
     windows = np.empty((keys.shape[0], 9), dtype=np.int64)
@@ -109,9 +112,9 @@ def _find_values(keys: Any, mask: int) -> Any:  # pragma: no cover - compiled
                     key |= kinds[tr + 1, tc] << 12
                 if a == 2 and b == 2:
                     key |= kinds[tr + 1, tc + 1] << 16
-                slot = _slot(key, 65535)
+                slot = _slot(key, PIXEL_SLOTS - 1)
                 while pixel_slots[slot] >= 0 and pixel_keys[pixel_slots[slot]] != key:
-                    slot = (slot + 1) & 65535
+                    slot = (slot + 1) & (PIXEL_SLOTS - 1)
                 if pixel_slots[slot] < 0:
                     if pixels == pixel_keys.shape[0]:
                         pixel_keys = _grow(pixel_keys)

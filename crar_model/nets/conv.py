@@ -6,9 +6,9 @@ layer, counting layers with parameters only. What a layer does is said in `layer
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import functools
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
@@ -66,20 +66,6 @@ def convolve(params: Params, block: str, layers: Layers, x: Tensor, planes: Tens
         return torch.unflatten(alone, -4 if layers[-1].maps else -2, (-1, tries))
     network = _Conv(layers, x.shape[-3], x.shape[-1], planes.shape[-1], tries, plain=planes.requires_grad)
     return network.shaped(apply(network, block, weights, flat))
-
-
-@contextmanager
-def same_parameters() -> Iterator[None]:
-    """Within it, in this thread, no parameter is changed: what compiled code makes of one without a gradient is kept and used again."""
-    before = getattr(_KEPT, "packed", None)
-    _KEPT.packed = {} if before is None else before
-    try:
-        yield
-    finally:
-        _KEPT.packed = before
-
-
-_KEPT = threading.local()
 
 
 @dataclass(frozen=True)
@@ -160,19 +146,19 @@ class _Conv(Network):
         together = seen.flatten(len(lead) + 1).unsqueeze(-2) + (values.flatten(-3, -2) @ each).view(*values.shape[:-1], -1)
         return torch.unflatten(together.flatten(-3, -2), -1, shape)
 
+    @property
+    def plan(self) -> Plan:
+        """The layers as the compiled kernels want them."""
+        return _plan(self.layers, self.channels, self.side, self.planes)
+
     def _compiled(self, x: Tensor) -> bool:
-        return x.is_cpu and x.dtype == torch.float32 and not self.plain and _plan(self.layers, self.channels, self.side, self.planes).fits
+        return x.is_cpu and x.dtype == torch.float32 and not self.plain and self.plan.fits
 
     def _given(self, weights: Sequence[Tensor], x: Tensor, lacking: int) -> Tensor:
         """Without a gradient; weights lack that many member axes."""
-        plan, kept = _plan(self.layers, self.channels, self.side, self.planes), getattr(_KEPT, "packed", None)
-        key = (plan, *map(id, weights))
-        found: Packed | None = None if kept is None or key not in kept else kept[key][0]
-        if found is None:
-            found = pack([(weight.unsqueeze(0) if lacking else weight).detach().contiguous() for weight in weights], plan, back=False)
-            if kept is not None:
-                kept[key] = found, weights  # an id is a tensor's as long as the tensor is held
-        return conv_forward(x.detach().contiguous(), found, plan, self.tries, keep=False)[0].view(*x.shape[:2], self.tries, -1)
+        plan = self.plan
+        packed = _packed([weight.unsqueeze(0) if lacking else weight for weight in weights], weights, plan, back=False)
+        return conv_forward(x.detach().contiguous(), packed, plan, self.tries, keep=False)[0].view(*x.shape[:2], self.tries, -1)
 
 
 def _followed(x: Tensor, weights: Sequence[Tensor]) -> bool:
@@ -182,9 +168,34 @@ def _followed(x: Tensor, weights: Sequence[Tensor]) -> bool:
 
 @lru_cache(maxsize=256)
 def _plan(layers: Layers, channels: int, side: int, planes: int) -> Plan:
-    """The layers as the compiled kernels want them."""
     sources = inputs(layers, channels, side)
     return Plan([layer.table_row() for layer in layers], sources, planes)
+
+
+_FROZEN: dict[tuple[int, bool], tuple[tuple[Any, ...], list[weakref.ref[Tensor]], Packed]] = {}
+"""What was packed of weights that nobody trains, by the first one's identity, for as long as they live unchanged."""
+
+
+def _packed(weights: Sequence[Tensor], own: Sequence[Tensor], plan: Plan, *, back: bool) -> Packed:
+    """Weights with a member axis as the compiled kernels read them; `own` are the caller's tensors, by which they are known again.
+
+    Weights that require a gradient are about to change and packed anew each time. The others may be written to in place, which PyTorch counts.
+    """
+    if any(weight.requires_grad for weight in own):
+        return pack([weight.detach().contiguous() for weight in weights], plan, back=back)
+    state = (plan, *((id(weight), weight._version, weight.data_ptr()) for weight in own))
+    key = (id(own[0]), back)
+    held = _FROZEN.get(key)
+    if held is not None and held[0] == state:
+        return held[2]
+    packed = pack([weight.contiguous() for weight in weights], plan, back=back)
+    gone = functools.partial(_forget, key)
+    _FROZEN[key] = state, [weakref.ref(weight, gone) for weight in own], packed
+    return packed
+
+
+def _forget(key: tuple[int, bool], _: object) -> None:
+    _FROZEN.pop(key, None)
 
 
 class _NativeConv(torch.autograd.Function):
@@ -195,8 +206,8 @@ class _NativeConv(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, network: _Conv, x: Tensor, *weights: Tensor) -> Tensor:
-        plan, x = _plan(network.layers, network.channels, network.side, network.planes), x.contiguous()
-        packed = pack([weight.contiguous() for weight in weights], plan, back=True)
+        plan, x = network.plan, x.contiguous()
+        packed = _packed(weights, weights, plan, back=True)
         out, ctx.kept = conv_forward(x, packed, plan, 1, keep=True)
         ctx.save_for_backward(x)
         ctx.packed, ctx.plan, ctx.weights = packed, plan, [weight.shape for weight in weights]
