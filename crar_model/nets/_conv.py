@@ -144,7 +144,8 @@ def conv_forward(x: Tensor, packed: Packed, plan: Plan, each: int, *, keep: bool
         (members, rows each, out, side, side) flattened behind the rows, channels first; and what the backward pass needs.
     """
     members, rows = x.shape[0], x.shape[1] * each
-    blocks = members * (-(-rows // BLOCK))
+    block = BLOCK if keep else max(1, min(BLOCK, -(-members * rows // get_threads())))  # a few rows alone are for all threads too
+    blocks = members * (-(-rows // block))
     out = _empty(members, rows, plan.given)
     acts = _empty(BLOCK * plan.record * blocks + SLACK) if keep else None
     best = np.empty((blocks if keep else 1, BLOCK * plan.pooled), dtype=np.int8)
@@ -154,7 +155,7 @@ def conv_forward(x: Tensor, packed: Packed, plan: Plan, each: int, *, keep: bool
         at = _room("acts", BLOCK * plan.record + SLACK) if acts is None else acts.data_ptr()
         chosen = best if keep else np.empty_like(best)
         kernels.forward(
-            first, last, rows, each, plan.planes, plan.table, source, numbers, size, maps, at, plan.record, keep, chosen,
+            first, last, block, rows, each, plan.planes, plan.table, source, numbers, size, maps, at, plan.record, keep, chosen,
             _room("h", BLOCK * plan.wide), _room("apart", BLOCK * plan.wide), out.data_ptr(),
         )  # fmt: skip
 

@@ -102,20 +102,20 @@ def _add_planes(h: Any, values: Any, maps: Any, y: Any) -> None:  # pragma: no c
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def forward(
-    first: int, last: int, rows: int, each: int, planes: int, table: Any, x: int, packed: int, packed_size: int, plane_maps: int,
+    first: int, last: int, block: int, rows: int, each: int, planes: int, table: Any, x: int, packed: int, packed_size: int, plane_maps: int,
     acts: int, record: int, keep: bool, best: Any, h: int, apart: int, out: int,
 ) -> None:  # fmt: skip # pragma: no cover
-    """Some blocks of rows. x (members, rows / each, each planes + numbers); packed and plane_maps of each member; acts: the blocks' records of
+    """Some blocks of `block` rows, at most BLOCK. x (members, rows / each, each planes + numbers); packed and plane_maps of each member; acts: the blocks' records of
     `record` numbers an image, or one of them to be used again and again where not `keep`; h, apart: room for a layer's output."""
     layers = table.shape[0]
-    blocks = (rows + BLOCK - 1) // BLOCK
+    blocks = (rows + block - 1) // block
     top, end = table[0], table[layers - 1]
     channels, side = top[IN], top[SIDE]
     length, map_size = each * planes + channels * side * side, top[GRID] * top[GRID] * top[WIDE_OUT]
     given = end[OUT] * end[GRID] * end[GRID]
     for item in range(first, last):
-        member, row = item // blocks, item % blocks * BLOCK
-        count = min(BLOCK, rows - row)
+        member, row = item // blocks, item % blocks * block
+        count = min(block, rows - row)
         at = acts + 4 * BLOCK * record * item if keep else acts
         chosen = best[item if keep else 0]
         parameters, maps = packed + 4 * member * packed_size, plane_maps + 4 * member * planes * map_size
