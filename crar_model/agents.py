@@ -108,7 +108,11 @@ class Agent(ABC):
         (*members, rows, tries) and the states reached (*members, rows, tries, d)."""
         source = x.unsqueeze(-2).expand(*action.shape, x.shape[-1]).flatten(-3, -2)
         onehot = self.one_hot(action.flatten(-2), x.dtype)
-        reward, discount, reached = self.reward(params, source, onehot), self.discount(params, source, onehot), self.transition(params, source, onehot)
+        reward, discount, reached = (
+            self.reward(params, source, onehot),
+            self.discount(params, source, onehot),
+            self.transition(params, source, onehot),
+        )
         return tuple(torch.unflatten(each, x.dim() - 2, action.shape[-2:]) for each in (reward, discount, reached))  # type: ignore[return-value]
 
     def _as_one_hot(self, action: Tensor, x: Tensor) -> Tensor:
@@ -201,5 +205,7 @@ class ConvAgent(Agent):
     def outcomes(self, params: Params, x: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As every agent's; what a network makes of a state alone is computed once for all actions."""
         maps, onehot = torch.unflatten(x, -1, self.abstract_shape), self.one_hot(action, x.dtype)
-        reward, discount, moved = (convolve(params, block, self.networks[block], maps, onehot) for block in ("reward", "discount", "transition"))
+        reward, discount, moved = (
+            convolve(params, block, self.networks[block], maps, onehot) for block in ("reward", "discount", "transition")
+        )
         return reward.squeeze(-1), discount.squeeze(-1), x.unsqueeze(-2) + moved.flatten(-3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,9 @@ class Plan:
             size, grid, low = (side, 1, 0) if dense else (size, side, (size - 1) // 2)  # 3x3 reaches one up and left, 2x2 down and right
             width = grid + size - 1
             wide_out, wide_in = _whole(m), _whole(n * side * side if dense else n)
-            table.append([n, m, size, side, grid, width, low, pool, wide_out, wide_in, act, front, front + n * size * size * wide_out, 0, dense])
+            table.append(
+                [n, m, size, side, grid, width, low, pool, wide_out, wide_in, act, front, front + n * size * size * wide_out, 0, dense]
+            )
             act, front = act + n * width * width, front + (n * size * size + 1) * wide_out
             self.wide = max(self.wide, grid * grid * wide_out, wide_in if dense else side * side * wide_in)
             self.frame = max(self.frame, m if dense else width * width * m)
@@ -118,7 +121,9 @@ def _of_members(tensors: Sequence[Tensor]) -> np.ndarray[Any, Any]:
     sizes = [tensor.numel() for tensor in tensors]
     members = tensors[0].shape[0]
     first = np.array([tensor.data_ptr() for tensor in tensors], dtype=np.int64)
-    found: np.ndarray[Any, Any] = first + np.arange(members, dtype=np.int64)[:, None] * (4 * np.array(sizes, dtype=np.int64) // max(1, members))
+    found: np.ndarray[Any, Any] = first + np.arange(members, dtype=np.int64)[:, None] * (
+        4 * np.array(sizes, dtype=np.int64) // max(1, members)
+    )
     return found
 
 
@@ -187,31 +192,30 @@ def conv_backward(
     targets = None if grads is None else _of_members(grads)
     source, given, numbers, size = address(x), address(grad), packed.numbers.data_ptr(), packed.numbers.shape[1]
 
-    def descend(first: int, last: int, sums: int, plane_sums: int) -> None:
+    def descend(first: int, last: int, sums: int = 0, plane_sums: int = 0, begin: int = 0) -> None:
         one, two = (_room(name, BLOCK * plan.frame + SLACK) for name in ("one", "two"))
         kernels.backward(
-            first, last, parts, part, rows, plan.planes, plan.table, source, numbers, size, acts.data_ptr(), plan.record, best, one, two,
+            begin + first, begin + last, parts, part, rows, plan.planes, plan.table, source, numbers, size, acts.data_ptr(), plan.record, best, one, two,
             _room("h", BLOCK * plan.wide), given, sums, plan.packed, plane_sums, 0 if grad_x is None else grad_x.data_ptr(),
         )  # fmt: skip
 
     def sum_up(member: int, sums: int, plane_sums: int) -> None:
+        assert targets is not None
         packing.unpack(parts, plan.table, plan.planes, sums, plan.packed, plane_sums, targets[member])
 
     def whole(first: int, last: int) -> None:
         sums, plane_sums = _room("sums", parts * plan.packed), _room("plane_sums", parts * plan.maps)
         for member in range(first, last):
-            begin = member * parts
-            descend(begin, begin + parts, sums, plane_sums)
+            descend(0, parts, sums, plane_sums, member * parts)
             sum_up(member, sums, plane_sums)
 
     if targets is None or not rows:
-        share(members * parts, lambda first, last: descend(first, last, 0, 0))
+        share(members * parts, descend)
     elif members >= get_threads():
         share(members, whole)
     else:  # the parts of a member in several threads, one member after the other
         sums, plane_sums = _room("sums", parts * plan.packed), _room("plane_sums", parts * plan.maps)
         for member in range(members):
-            begin = member * parts
-            share(parts, lambda first, last, begin=begin: descend(begin + first, begin + last, sums, plane_sums))
+            share(parts, partial(descend, sums=sums, plane_sums=plane_sums, begin=member * parts))
             sum_up(member, sums, plane_sums)
     return grads, grad_x

@@ -265,7 +265,9 @@ def backward(
                     bias = numba.carray(pointer(own_sums + 4 * own[BIAS]), (m,))
                     _sum_pixels(numba.carray(pointer(grad), (count * frame * frame, m)), bias, add)
                     if layer == 0 and planes:
-                        totals = numba.carray(pointer(plane_sums + 4 * (item % parts) * planes * map_size), (planes, grid, grid, own[WIDE_OUT]))
+                        totals = numba.carray(
+                            pointer(plane_sums + 4 * (item % parts) * planes * map_size), (planes, grid, grid, own[WIDE_OUT])
+                        )
                         if not add:
                             totals[:] = 0
                         for n in range(count):

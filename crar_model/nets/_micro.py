@@ -79,10 +79,17 @@ def _build_tile(
         number = builder.load(at(builder.add(a_now, builder.mul(a_i, constant(i))), _F32), align=4)
         spread.append(builder.shuffle_vector(builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0)), undefined, first))
     fused = ("contract",)
-    new = [builder.fadd(old, builder.fmul(spread[i], columns[v], flags=fused), flags=fused) for old, (i, v) in zip(sums, places, strict=True)]
+    new = [
+        builder.fadd(old, builder.fmul(spread[i], columns[v], flags=fused), flags=fused) for old, (i, v) in zip(sums, places, strict=True)
+    ]
     k_next, a_next, b_next = builder.add(k, constant(1)), builder.add(a_now, a_k), builder.add(b_now, b_k)
     builder.cbranch(builder.icmp_signed("<", k_next, inner), within, latch)
-    for phi, start, step in ((k, constant(0), k_next), (a_now, a_line, a_next), (b_now, b_line, b_next), *zip(sums, line_sums, new, strict=True)):
+    for phi, start, step in (
+        (k, constant(0), k_next),
+        (a_now, a_line, a_next),
+        (b_now, b_line, b_next),
+        *zip(sums, line_sums, new, strict=True),
+    ):
         phi.add_incoming(start, over)
         phi.add_incoming(step, within)
 

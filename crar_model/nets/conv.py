@@ -181,7 +181,7 @@ def _packed(weights: Sequence[Tensor], own: Sequence[Tensor], plan: Plan, *, bac
 
     Weights that require a gradient are about to change and packed anew each time. The others may be written to in place, which PyTorch counts.
     """
-    if any(weight.requires_grad for weight in own):
+    if any(weight.requires_grad or weight.is_inference() for weight in own):
         return pack([weight.detach().contiguous() for weight in weights], plan, back=back)
     state = (plan, *((id(weight), weight._version, weight.data_ptr()) for weight in own))
     key = (id(own[0]), back)
@@ -223,4 +223,4 @@ class _NativeConv(torch.autograd.Function):
         _, for_input, *for_weights = ctx.needs_input_grad
         weights = ctx.weights if any(for_weights) else None
         grads, grad_x = conv_backward(x, ctx.kept, ctx.packed, ctx.plan, grad.flatten(2).contiguous(), weights, for_input=for_input)
-        return (None, grad_x, *(grads or [None] * len(ctx.weights)))
+        return (None, grad_x, *([None] * len(ctx.weights) if grads is None else grads))
