@@ -14,7 +14,7 @@ from torch import Tensor
 
 from crar_model.nets import _conv_kernels as kernels
 from crar_model.nets import _conv_pack as packing
-from crar_model.nets._blas import address
+from crar_model.nets._blas import address, of_members
 from crar_model.nets._conv_kernels import BLOCK
 from crar_model.nets._micro import LANES, SLACK
 from crar_model.nets._threads import get_threads, share
@@ -111,20 +111,9 @@ def pack(weights: Sequence[Tensor], plan: Plan, *, back: bool) -> Packed:
     members = weights[0].shape[0]
     packed = Packed(_empty(members, plan.packed_back if back else plan.packed), _empty(members, plan.maps))
     packing.pack(
-        0, members, _of_members(weights), plan.table, plan.planes, packed.numbers.data_ptr(), packed.numbers.shape[1], packed.maps.data_ptr(), back
+        0, members, of_members(weights), plan.table, plan.planes, packed.numbers.data_ptr(), packed.numbers.shape[1], packed.maps.data_ptr(), back
     )  # fmt: skip
     return packed
-
-
-def _of_members(tensors: Sequence[Tensor]) -> np.ndarray[Any, Any]:
-    """Addresses (members, tensors) of every member's share of contiguous tensors."""
-    sizes = [tensor.numel() for tensor in tensors]
-    members = tensors[0].shape[0]
-    first = np.array([tensor.data_ptr() for tensor in tensors], dtype=np.int64)
-    found: np.ndarray[Any, Any] = first + np.arange(members, dtype=np.int64)[:, None] * (
-        4 * np.array(sizes, dtype=np.int64) // max(1, members)
-    )
-    return found
 
 
 def _like(shapes: Sequence[torch.Size], *, zeros: bool) -> list[Tensor]:
@@ -189,7 +178,7 @@ def conv_backward(
     acts, best = kept
     grad_x = torch.empty_like(x) if for_input else None
     grads = None if weights is None else _like(weights, zeros=rows == 0)
-    targets = None if grads is None else _of_members(grads)
+    targets = None if grads is None else of_members(grads)
     source, given, numbers, size = address(x), address(grad), packed.numbers.data_ptr(), packed.numbers.shape[1]
 
     def descend(first: int, last: int, sums: int = 0, plane_sums: int = 0, begin: int = 0) -> None:

@@ -59,15 +59,17 @@ def _find_windows(tiles: Any, places: Any, mask: int) -> Any:  # pragma: no cove
     keys = np.empty(places.shape[0], dtype=np.int64)
     count = 0
     board = np.full((SIZE + 2, SIZE + 2), OUTSIDE, dtype=np.int64)
+    lines = np.empty((SIZE + 2, SIZE), dtype=np.int64)  # three tiles side by side
     for n in range(tiles.shape[0]):
         for r in range(SIZE):
             for c in range(SIZE):
                 board[r + 1, c + 1] = tiles[n, r, c]
+        for r in range(SIZE + 2):
+            for c in range(SIZE):
+                lines[r, c] = board[r, c] | board[r, c + 1] << 4 | board[r, c + 2] << 8
         for r in range(SIZE):
             for c in range(SIZE):
-                key = np.int64(0)
-                for k in range(9):
-                    key |= board[r + k // 3, c + k % 3] << (4 * k)
+                key = lines[r, c] | lines[r + 1, c] << 12 | lines[r + 2, c] << 24
                 slot = _slot(key, mask)
                 while slots[slot] >= 0 and keys[slots[slot]] != key:
                     slot = (slot + 1) & mask
@@ -92,7 +94,7 @@ def _find_values(keys: Any, mask: int) -> Any:  # pragma: no cover - compiled
     values = np.empty((keys.shape[0] * 9, 9), dtype=np.int64)
     found = 0
     windows = np.empty((keys.shape[0], 9), dtype=np.int64)
-    ring = np.empty((5, 5), dtype=np.int64)
+    ring, mixed = np.empty((5, 5), dtype=np.int64), np.empty((5, 3), dtype=np.int64)
     kinds = np.empty((3, 3), dtype=np.int64)
     for w in range(keys.shape[0]):
         for k in range(9):
@@ -122,11 +124,13 @@ def _find_values(keys: Any, mask: int) -> Any:  # pragma: no cover - compiled
                     pixel_keys[pixels] = key
                     pixels += 1
                 ring[i, j] = pixel_slots[slot]
+        for i in range(5):
+            for j in range(3):
+                mixed[i, j] = ring[i, j] + np.int64(1000003) * (ring[i, j + 1] + np.int64(1000003) * ring[i, j + 2])
         for k in range(9):
-            code = np.int64(0)
             for t in range(9):
                 values[found, t] = ring[k // 3 + t // 3, k % 3 + t % 3]
-                code = code * np.int64(1000003) + values[found, t]
+            code = mixed[k // 3, k % 3] + np.int64(7368787) * (mixed[k // 3 + 1, k % 3] + np.int64(7368787) * mixed[k // 3 + 2, k % 3])
             slot = _slot(code, mask)
             while value_slots[slot] >= 0:
                 same = True
