@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.nets import _conv_kernels as kernels
 from crar_model.nets import _conv_pack as packing
 from crar_model.nets._blas import address, of_members
-from crar_model.nets._conv_kernels import BLOCK
+from crar_model.nets._conv_backward import backward
+from crar_model.nets._conv_forward import BLOCK, forward
 from crar_model.nets._micro import LANES, SLACK
 from crar_model.nets._threads import get_threads, share
 
@@ -148,7 +148,7 @@ def conv_forward(x: Tensor, packed: Packed, plan: Plan, each: int, *, keep: bool
     def work(first: int, last: int) -> None:
         at = _room("acts", BLOCK * plan.record + SLACK) if acts is None else acts.data_ptr()
         chosen = best if keep else np.empty_like(best)
-        kernels.forward(
+        forward(
             first, last, block, rows, each, plan.planes, plan.table, source, numbers, size, maps, at, plan.record, keep, chosen,
             _room("h", BLOCK * plan.wide), _room("apart", BLOCK * plan.wide), out.data_ptr(),
         )  # fmt: skip
@@ -183,7 +183,7 @@ def conv_backward(
 
     def descend(first: int, last: int, sums: int = 0, plane_sums: int = 0, begin: int = 0) -> None:
         one, two = (_room(name, BLOCK * plan.frame + SLACK) for name in ("one", "two"))
-        kernels.backward(
+        backward(
             begin + first, begin + last, parts, part, rows, plan.planes, plan.table, source, numbers, size, acts.data_ptr(), plan.record, best, one, two,
             _room("h", BLOCK * plan.wide), given, sums, plan.packed, plane_sums, 0 if grad_x is None else grad_x.data_ptr(),
         )  # fmt: skip
