@@ -42,7 +42,7 @@ format: install-dev ## format and mend what ruff can
 
 bench: install ## side-by-side timings, written to benchmarks/results
 	$(BIN)/python -m benchmarks.training
-	$(BIN)/python -m benchmarks.training --maze random
+	$(BIN)/python -m benchmarks.training --maze random $(if $(AGAINST),--against $(AGAINST))
 	$(BIN)/python -m benchmarks.landscape
 
 clean: ## remove the environment and caches

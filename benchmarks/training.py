@@ -1,6 +1,6 @@
 """Agent-updates per second of the batched trainer, against a plain loop and the machine's matrix-multiply rate.
 
-    python -m benchmarks.training [--maze simple|random] [--seconds 4] [--out benchmarks/results]
+    python -m benchmarks.training [--maze simple|random] [--seconds 4] [--against COMMIT] [--out benchmarks/results]
 
 Baselines, measured in the same run and in turn with the trainer:
 (a) a plain one-model PyTorch loop of the same rule: nn.Sequential networks, the batch's 32 + 32 rows encoded as
@@ -26,13 +26,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks import random_training
+from benchmarks import random_against, random_training
 from crar_model.agents import DenseAgent
 from crar_model.files import write_text
 from crar_model.losses import FOLLOWED
 from crar_model.mazes.simple import simple_maze
 from crar_model.mazes.walks import gather_states
-from crar_model.nets import dense
+from crar_model.nets import dense, set_threads
 from crar_model.settings import LossSettings, TrainSettings
 from crar_model.training import update_rules
 from crar_model.training.members import base_plan
@@ -151,6 +151,7 @@ def _plain_updates(rule: str, updates: int) -> Callable[[], None]:
 
 def _shard(maze: str, rule: str, members: int, seconds: float, start: Any, rates: Any) -> None:
     torch.set_num_threads(1)
+    set_threads(max(1, (os.cpu_count() or 1) // start.parties))
     torch.set_flush_denormal(True)
     if maze == "random":
         work = random_training.trainer_updates(rule, members, 10)
@@ -217,7 +218,7 @@ def time_shares(rule: str, members: int, updates: int = 60) -> dict[str, float]:
     return shares | {"small operations": 1 - sum(shares.values()), "ms per update": 1000 * whole / updates}
 
 
-def random_mazes(seconds: float, out: Path) -> None:
+def random_mazes(seconds: float, out: Path, against: str | None) -> None:
     """The table of the random mazes."""
     results: dict[str, Any] = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
@@ -249,9 +250,13 @@ def random_mazes(seconds: float, out: Path) -> None:
     table = "\n".join(lines)
     text = (
         f"{table}\n\nOne joint update of one agent needs {whole:.2f} GFLOP with the encoder on whole images and {pieces:.2f} with it on the distinct "
-        "pieces of the batch, which is what the trainer computes and what the rate counts. An agent runs in one thread; one agent alone "
-        "leaves the other core idle.\n"
+        "pieces of the batch, which is what the trainer computes and what the rate counts. One agent alone shares its networks between the "
+        "cores.\n"
     )
+    if against is not None:
+        found = random_against.measure(against)
+        results[f"against {against}"] = random_against.plain(found)
+        text += "\n" + "\n".join(random_against.table(against, found)) + "\n"
     print(text)
     write_text(out / "random_training.json", json.dumps(results, indent=1) + "\n")
     command = f"python -m benchmarks.training --maze random --seconds {seconds:g}"
@@ -266,10 +271,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=4.0, help="time per figure (default 4)")
     parser.add_argument("--maze", choices=("simple", "random"), default="simple", help="maze to train on (default simple)")
+    parser.add_argument("--against", help="commit to compare with, in turn: its code before, this code after (random mazes)")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder of the results")
     options = parser.parse_args()
     if options.maze == "random":
-        random_mazes(options.seconds, options.out)
+        random_mazes(options.seconds, options.out, options.against)
         return
     results: dict[str, Any] = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",

@@ -108,6 +108,18 @@ class Agent(ABC):
         """Q(x): -> (*members, rows, A)."""
         return self.network(params, "value", x)
 
+    def outcomes(self, params: Params, x: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """R, g and T of several actions in every state: x (*members, rows, d), integer actions (*members, rows, tries) -> reward and discount
+        (*members, rows, tries) and the states reached (*members, rows, tries, d)."""
+        source = x.unsqueeze(-2).expand(*action.shape, x.shape[-1]).flatten(-3, -2)
+        onehot = self.one_hot(action.flatten(-2), x.dtype)
+        reward, discount, reached = (
+            self.reward(params, source, onehot),
+            self.discount(params, source, onehot),
+            self.transition(params, source, onehot),
+        )
+        return tuple(torch.unflatten(each, x.dim() - 2, action.shape[-2:]) for each in (reward, discount, reached))  # type: ignore[return-value]
+
     def _as_one_hot(self, action: Tensor, x: Tensor) -> Tensor:
         onehot = action if action.is_floating_point() else self.one_hot(action, x.dtype)
         return onehot.expand(*x.shape[:-1], self.n_actions)
@@ -194,8 +206,15 @@ class ConvAgent(Agent):
     def network(self, params: Params, block: str, x: Tensor, onehot: Tensor | None = None) -> Tensor:
         """A convolutional network on the action's one-hot as constant maps, then the maps of the state."""
         maps = torch.unflatten(x, -1, self.abstract_shape)  # (*members, rows, 3, 8, 8)
-        if onehot is not None:
-            planes = onehot[..., None, None].expand(*onehot.shape, *self.abstract_shape[1:])
-            maps = torch.cat((planes, maps), dim=-3)
-        out = convolve(params, block, self.networks[block], maps)
+        if onehot is None:
+            return convolve(params, block, self.networks[block], maps)
+        out = convolve(params, block, self.networks[block], maps, onehot.unsqueeze(-2)).squeeze(x.dim() - 1)
         return out.flatten(-3) if block == "transition" else out
+
+    def outcomes(self, params: Params, x: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As every agent's; what a network makes of a state alone is computed once for all actions."""
+        maps, onehot = torch.unflatten(x, -1, self.abstract_shape), self.one_hot(action, x.dtype)
+        reward, discount, moved = (
+            convolve(params, block, self.networks[block], maps, onehot) for block in ("reward", "discount", "transition")
+        )
+        return reward.squeeze(-1), discount.squeeze(-1), x.unsqueeze(-2) + moved.flatten(-3)

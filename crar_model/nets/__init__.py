@@ -5,6 +5,7 @@ or a ValueError of one line that names the tensor. Modules with an underscore ar
 """
 
 from crar_model.nets._first import Observed
+from crar_model.nets._threads import get_threads, set_threads
 from crar_model.nets._tile_index import TileIndex, index_tiles
 from crar_model.nets.conv import convolve
 from crar_model.nets.dense import dense, fast_tanh
@@ -27,9 +28,11 @@ __all__ = [
     "dense",
     "encode_tiles",
     "fast_tanh",
+    "get_threads",
     "glorot_conv",
     "glorot_dense",
     "index_tiles",
     "rmsprop_step",
+    "set_threads",
     "update_members",
 ]

@@ -18,6 +18,9 @@ from torch import Tensor
 from crar_model.compiled import numba
 from crar_model.mazes.tiles import BLANK, OUTSIDE, SIZE, tile_pixels
 
+PIXEL_SLOTS = 32768
+"""More than twice the pooled pixels that there can be: 4 inside a tile of one of 10 kinds, 4 across two tiles, 1 across four."""
+
 
 @dataclass(frozen=True)
 class TileIndex:
@@ -52,19 +55,21 @@ def _grow(table: Any) -> Any:  # pragma: no cover - compiled
 @numba.njit(cache=True, nogil=True)
 def _find_windows(tiles: Any, places: Any, mask: int) -> Any:  # pragma: no cover - compiled
     """Distinct 3x3 neighbourhoods as keys of 4 bits a tile, reading order from the lowest bits."""
-    slots = np.full(mask + 1, -1, dtype=np.int64)
+    slots = np.full(mask + 1, -1, dtype=np.int32)
     keys = np.empty(places.shape[0], dtype=np.int64)
     count = 0
     board = np.full((SIZE + 2, SIZE + 2), OUTSIDE, dtype=np.int64)
+    lines = np.empty((SIZE + 2, SIZE), dtype=np.int64)  # three tiles side by side
     for n in range(tiles.shape[0]):
         for r in range(SIZE):
             for c in range(SIZE):
                 board[r + 1, c + 1] = tiles[n, r, c]
+        for r in range(SIZE + 2):
+            for c in range(SIZE):
+                lines[r, c] = board[r, c] | board[r, c + 1] << 4 | board[r, c + 2] << 8
         for r in range(SIZE):
             for c in range(SIZE):
-                key = np.int64(0)
-                for k in range(9):
-                    key |= board[r + k // 3, c + k % 3] << (4 * k)
+                key = lines[r, c] | lines[r + 1, c] << 12 | lines[r + 2, c] << 24
                 slot = _slot(key, mask)
                 while slots[slot] >= 0 and keys[slots[slot]] != key:
                     slot = (slot + 1) & mask
@@ -82,14 +87,14 @@ def _find_values(keys: Any, mask: int) -> Any:  # pragma: no cover - compiled
 
     Returns the pooled pixels' keys, the values' rows of pooled pixels, and the neighbourhoods' rows of values.
     """
-    pixel_slots = np.full(65536, -1, dtype=np.int64)
+    pixel_slots = np.full(PIXEL_SLOTS, -1, dtype=np.int32)
     pixel_keys = np.empty(1024, dtype=np.int64)
     pixels = 0
-    value_slots = np.full(mask + 1, -1, dtype=np.int64)
+    value_slots = np.full(mask + 1, -1, dtype=np.int32)
     values = np.empty((keys.shape[0] * 9, 9), dtype=np.int64)
     found = 0
     windows = np.empty((keys.shape[0], 9), dtype=np.int64)
-    ring = np.empty((5, 5), dtype=np.int64)
+    ring, mixed = np.empty((5, 5), dtype=np.int64), np.empty((5, 3), dtype=np.int64)
     kinds = np.empty((3, 3), dtype=np.int64)
     for w in range(keys.shape[0]):
         for k in range(9):
@@ -109,9 +114,9 @@ def _find_values(keys: Any, mask: int) -> Any:  # pragma: no cover - compiled
                     key |= kinds[tr + 1, tc] << 12
                 if a == 2 and b == 2:
                     key |= kinds[tr + 1, tc + 1] << 16
-                slot = _slot(key, 65535)
+                slot = _slot(key, PIXEL_SLOTS - 1)
                 while pixel_slots[slot] >= 0 and pixel_keys[pixel_slots[slot]] != key:
-                    slot = (slot + 1) & 65535
+                    slot = (slot + 1) & (PIXEL_SLOTS - 1)
                 if pixel_slots[slot] < 0:
                     if pixels == pixel_keys.shape[0]:
                         pixel_keys = _grow(pixel_keys)
@@ -119,11 +124,13 @@ def _find_values(keys: Any, mask: int) -> Any:  # pragma: no cover - compiled
                     pixel_keys[pixels] = key
                     pixels += 1
                 ring[i, j] = pixel_slots[slot]
+        for i in range(5):
+            for j in range(3):
+                mixed[i, j] = ring[i, j] + np.int64(1000003) * (ring[i, j + 1] + np.int64(1000003) * ring[i, j + 2])
         for k in range(9):
-            code = np.int64(0)
             for t in range(9):
                 values[found, t] = ring[k // 3 + t // 3, k % 3 + t % 3]
-                code = code * np.int64(1000003) + values[found, t]
+            code = mixed[k // 3, k % 3] + np.int64(7368787) * (mixed[k // 3 + 1, k % 3] + np.int64(7368787) * mixed[k // 3 + 2, k % 3])
             slot = _slot(code, mask)
             while value_slots[slot] >= 0:
                 same = True

@@ -52,25 +52,35 @@ def encode_tiles(params: Params, block: str, layers: Layers, tiles: Tensor) -> T
     if not weights[0].is_cpu:
         raise ValueError(f"the parameters of {block} lie on {weights[0].device} and the tile maps on the CPU; give both on one device")
     lead, _ = member_axes(block, tuple([weight.shape for weight in weights]), _SHAPES)
+    native = weights[0].dtype == torch.float32
     if not lead:
-        return torch.unflatten(_pieces(weights, index_tiles(tiles)), 0, tiles.shape[:-3])
+        index = index_tiles(tiles)
+        found = _encode([weight.unsqueeze(0) for weight in weights], [index])[0] if native else _pieces(weights, index)
+        return torch.unflatten(found, 0, tiles.shape[:-3])
     own = tuple(tiles.shape[:-4])
     both = members_of_both(block, lead, own)
-    flat = [weight.expand(*both, *shape).flatten(0, len(both) - 1).unbind(0) for weight, shape in zip(weights, _SHAPES, strict=True)]
+    flat = [weight.expand(*both, *shape).flatten(0, len(both) - 1) for weight, shape in zip(weights, _SHAPES, strict=True)]
     if own:
         boards = tiles.expand(*both, *tiles.shape[-4:]).flatten(0, len(both) - 1).unbind(0)
         indices = [index_tiles(seen) for seen in boards]
     else:
         indices = [index_tiles(tiles)] * len(flat[0])
-    states = [_pieces(weights_of_one, index) for *weights_of_one, index in zip(*flat, indices, strict=True)]
-    return torch.unflatten(torch.stack(states) if len(states) > 1 else states[0].unsqueeze(0), 0, both)
+    if native:
+        return torch.unflatten(_encode(flat, indices), 0, both)
+    states = [
+        _pieces(weights_of_one, index) for *weights_of_one, index in zip(*(weight.unbind(0) for weight in flat), indices, strict=True)
+    ]
+    return torch.unflatten(torch.stack(states), 0, both)
+
+
+def _encode(weights: Sequence[Tensor], indices: Sequence[TileIndex]) -> Tensor:
+    """Abstract states (members, N, 192) in float32: weights with a leading member axis, as many indices of N maps."""
+    return cast(Tensor, _NativeEncoder.apply(indices, *weights))
 
 
 def _pieces(weights: Sequence[Tensor], index: TileIndex) -> Tensor:
-    """Abstract states (N, 192) of the indexed tile maps for one model: weights as in `_SHAPES`."""
+    """Abstract states (N, 192) of the indexed tile maps for one model by tensor operations: weights as in `_SHAPES`."""
     dtype = weights[0].dtype
-    if dtype == torch.float32:
-        return cast(Tensor, _NativeEncoder.apply(index, *weights))
     patches, inside = index.patches.to(dtype), index.inside.to(dtype)
     count = patches.shape[0]
     first = torch.stack([patches[:, i : i + 3, j : j + 3] for i in (0, 1) for j in (0, 1)], dim=-1)  # (M, 3, 3, 4)
@@ -88,12 +98,13 @@ def _pieces(weights: Sequence[Tensor], index: TileIndex) -> Tensor:
 
 
 class _NativeEncoder(torch.autograd.Function):
-    """The encoder of one model as one node of the graph; first derivatives only."""
+    """The encoders of all members as one node of the graph; first derivatives only."""
 
     @staticmethod
-    def forward(ctx: Any, index: TileIndex, *weights: Tensor) -> Tensor:
+    def forward(ctx: Any, indices: Sequence[TileIndex], *weights: Tensor) -> Tensor:
         given = arranged(PIECES, weights)
-        out, kept = tiles_forward(given, index)
+        out = torch.empty(len(indices), len(indices[0].places) // 64, 192, dtype=torch.float32, device="cpu")
+        kept = tiles_forward(given, indices, out)
         if any(ctx.needs_input_grad):
             ctx.kept, ctx.shapes = kept, [tensor.shape for tensor in (*given, out)]
             ctx.save_for_backward(*given)

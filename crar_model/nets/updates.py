@@ -140,6 +140,8 @@ def update_members(tables: UpdateTables, observed: Observed, state: MemberState,
     start = np.cumsum([0, *(2 * (len(block) - 1) for block in widths)])[:-1]
     grad_at = address(room) + 4 * np.concatenate(([0], np.cumsum(sizes)[:-1]))
     optimiser = tables.optimiser
+    written = [squares[slot][name] for slot, names in zip(tables.step_slots, tables.step_names, strict=True) for name in names]
+    torch.autograd.graph.increment_version((*given, *written))  # what the kernel writes, PyTorch would not know of
     update_kernel(
         addresses(given), grad_at, square_at, sizes, start, np.concatenate(widths), np.cumsum([0, *map(len, widths)]),
         np.array(tables.trained), tables.step_weights, np.arange(len(takes)), tables.step_rates, takes, _floats(rates), alive.numpy(),
