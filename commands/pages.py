@@ -100,6 +100,7 @@ def landscape(
     align: Annotated[bool, typer.Option(help="Match hidden units first, so that ways in weight space go to the nearest copy.")] = True,
     certificate: Annotated[bool, typer.Option(help="Certify whether the failed encoder is a local minimum.")] = True,
     quick: QuickOption = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Print where the time went; results.json keeps it.")] = False,
     image: FormatOption = "png",
     force: ForceOption = False,
 ) -> None:
@@ -113,12 +114,18 @@ def landscape(
     failed, base = pair(failed, base, from_maze)
     from reports.landscape import write_landscape
     from reports.measure.dissection import LandscapeOptions
+    from reports.stages import StageClock
 
+    clock = StageClock() if profile else None
     options = LandscapeOptions(
         points=points, resolution=resolution, blocks=moved, terms=drawn, space=space, align=align, quick=quick, certificate=certificate,
         image=image,
     )  # fmt: skip
-    report = write_landscape(failed, base, out, options=options, failed_maze=from_maze, base_maze=to_maze, command=command_line())
+    report = write_landscape(
+        failed, base, out, options=options, failed_maze=from_maze, base_maze=to_maze, command=command_line(), clock=clock
+    )  # fmt: skip
+    if clock is not None:
+        print(clock.table())
     print(f"report: {report}")
 
 

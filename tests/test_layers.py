@@ -32,7 +32,7 @@ FLOORS = {
     ),
     "commands": (("config",), ("command",), ("app", "flags"), ("training", "judging", "pages")),
     "reports": (
-        ("samples", "threads", "tables", "glossary"),
+        ("samples", "threads", "tables", "glossary", "stages"),
         ("markdown",),
         ("models", "console"),
         ("runs",),

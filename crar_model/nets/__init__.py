@@ -7,12 +7,16 @@ or a ValueError of one line that names the tensor. Modules with an underscore ar
 from crar_model.nets._tile_index import TileIndex, index_tiles
 from crar_model.nets.conv import convolve
 from crar_model.nets.dense import dense, fast_tanh
+from crar_model.nets.kernels import CONV_STEPS, DENSE_STEPS, DENSE_UPDATES
 from crar_model.nets.layers import Conv, Layers, Linear, glorot_conv, glorot_dense
 from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step
 from crar_model.nets.tiles import encode_tiles
 from crar_model.nets.updates import MemberState, Observed, Transitions, UpdateTables, update_members
 
 __all__ = [
+    "CONV_STEPS",
+    "DENSE_STEPS",
+    "DENSE_UPDATES",
     "Conv",
     "Layers",
     "Linear",

@@ -34,6 +34,7 @@ from crar_model.training.members import Member, Plan
 from crar_model.training.shard import ShardJob, shard_process, train_shard
 from crar_model.training.trainer import kept_rows
 from crar_model.training.variants import variant_named
+from crar_model.training.warmup import Notice, compile_missing
 
 MAY_CHANGE = ("updates", "workers", "checkpoint_interval", "snapshots", "device")
 """Settings that a resumed run may have otherwise: they do not touch the trajectory."""
@@ -62,6 +63,7 @@ def run_plan(
     progress: Progress | None = None,
     rows: Rows | None = None,
     tensorboard: bool = True,
+    notice: Notice | None = None,
 ) -> RunResult:
     """Train all members of a plan, or go on where an earlier call stopped.
 
@@ -72,6 +74,7 @@ def run_plan(
         progress: called with (updates taken, updates in all), summed over members.
         rows: called with new rows of the log as (first member, update, column -> (members,) values).
         tensorboard: also write TensorBoard events.
+        notice: told in one line where kernels have to be compiled first.
 
     Raises:
         UserError: when the folder holds another run, another process trains in it, it cannot be written, or the device is not there.
@@ -81,7 +84,9 @@ def run_plan(
     described = _describe(plan)  # names an unusable base before anything is written
     check_folder(folder, resume)
     with _only_writer(folder):
-        return _run(plan, folder, _prepare(plan, described, folder, resume), progress, rows, tensorboard)
+        shards = _prepare(plan, described, folder, resume)
+        compile_missing(plan, notice)  # here, so that the workers find them
+        return _run(plan, folder, shards, progress, rows, tensorboard)
 
 
 @contextmanager
