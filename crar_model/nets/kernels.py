@@ -1,6 +1,6 @@
 """Which compiled functions a training starts with, so that it can be told beforehand whether they have to be compiled.
 
-The seconds are those of `benchmarks/results/compile.json`, rounded up.
+The seconds are about those of `benchmarks/results/compile.json`, which `python -m benchmarks.compile_time` measures.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from crar_model.compiled import Kernels
 from crar_model.nets import _conv, _dense, _rmsprop, _tile_index, _tiles, _update
 
-DENSE_UPDATES = Kernels((_update.update_kernel, _dense._forward), 10.0)
+DENSE_UPDATES = Kernels((_update.update_kernel, _dense._forward), 15.0)
 """Whole updates of dense networks, and their losses for the log."""
-DENSE_STEPS = Kernels((_dense._forward, _dense._backward, _rmsprop.rmsprop_kernel), 10.0)
+DENSE_STEPS = Kernels((_dense._forward, _dense._backward, _rmsprop.rmsprop_kernel), 5.0)
 """Steps of dense networks through autograd."""
-CONV_STEPS = Kernels((_conv._forward, _conv._backward, _tiles._forward, _tiles._backward, _tile_index._draw, _rmsprop.rmsprop_kernel), 10.0)
+CONV_STEPS = Kernels((_conv._forward, _conv._backward, _tiles._forward, _tiles._backward, _tile_index._draw, _rmsprop.rmsprop_kernel), 20.0)
 """Steps of convolutional networks on tile maps."""
