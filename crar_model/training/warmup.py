@@ -47,7 +47,7 @@ def compile_missing(plan: Plan, notice: Notice | None = None) -> bool:
     if not kernels.missing():
         return False
     if notice is not None:
-        when = "once on this machine" if kernels.kept else "in every process, for no folder can be written that keeps them"
+        when = "once on this machine" if kernels.kept else "in every process, for there is no folder to keep them in"
         notice(f"compiling the kernels, {when} (about {kernels.seconds:.0f} s)")
     if kernels.kept:
         settings = dataclasses.replace(plan.settings, **SHORT)

@@ -113,7 +113,7 @@ def test_where_nothing_is_kept_a_run_says_so_and_leaves_the_compiling_to_the_wor
     monkeypatch.setattr(warmup, "Trainer", None)
     said: list[str] = []
     assert warmup.compile_missing(base_plan(TrainSettings(updates=3), 1), said.append)
-    assert said == ["compiling the kernels, in every process, for no folder can be written that keeps them (about 7 s)"]
+    assert said == ["compiling the kernels, in every process, for there is no folder to keep them in (about 7 s)"]
 
 
 CALLED = """
