@@ -40,10 +40,12 @@ format: install-dev ## format and mend what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install ## side-by-side timings, written to benchmarks/results
+bench: install ## side-by-side timings, written to benchmarks/results and docs/speed.md
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.training --maze random $(if $(AGAINST),--against $(AGAINST))
 	$(BIN)/python -m benchmarks.landscape
+	$(BIN)/python -m benchmarks.compile_time
+	$(BIN)/python -m benchmarks.page
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info

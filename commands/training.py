@@ -158,7 +158,7 @@ def run(plan: Plan, out: Path, resume: bool, what: str, *, last: bool = True) ->
     from reports import console
 
     with console.progress_bar(f"{what}: {len(plan.members)} members x {plan.settings.updates} updates") as tick:
-        result = run_plan(plan, out, resume=resume, progress=tick, rows=tick.rows)
+        result = run_plan(plan, out, resume=resume, progress=tick, rows=tick.rows, notice=console.say)
     for member, update in sorted(result.diverged.items()):
         print(f"member {member} diverged: not finite at update {update}, frozen there; the others went on", file=sys.stderr)
     if not result.finished:

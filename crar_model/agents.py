@@ -13,8 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crar_model.compiled import Kernels
 from crar_model.mazes.tiles import CELL_PIXELS, SIZE, read_grid
-from crar_model.nets import Conv, Layers, Linear, convolve, dense, encode_tiles, glorot_conv, glorot_dense
+from crar_model.nets import (
+    CONV_STEPS,
+    DENSE_STEPS,
+    DENSE_UPDATES,
+    Conv,
+    Layers,
+    Linear,
+    convolve,
+    dense,
+    encode_tiles,
+    glorot_conv,
+    glorot_dense,
+)
 from crar_model.params import BLOCKS, Params
 
 
@@ -76,6 +89,11 @@ class Agent(ABC):
     def dense_widths(self) -> dict[str, tuple[int, ...]] | None:
         """Widths of every block's layers, input first, where all networks are dense; None elsewhere."""
         return None
+
+    def kernels(self, *, whole_updates: bool) -> Kernels:
+        """The compiled functions that a training on the CPU starts with, where whole updates are compiled if the agent has such, and
+        where only networks and optimiser are; none is known here."""
+        return Kernels()
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every parameter of one model."""
@@ -151,6 +169,10 @@ class DenseAgent(Agent):
             params |= glorot_dense(block, widths, rng)
         return params
 
+    def kernels(self, *, whole_updates: bool) -> Kernels:
+        """Those of dense networks."""
+        return DENSE_UPDATES if whole_updates else DENSE_STEPS
+
     def encode(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states e(s): (rows, 1, 8, 8) -> (*members, rows, 2)."""
         return dense(params, "encoder", observations.flatten(-3))
@@ -192,6 +214,10 @@ class ConvAgent(Agent):
         for block, layers in self.networks.items():
             params |= glorot_conv(block, layers, self.channels + (0 if block == "value" else self.n_actions), SIZE, rng)
         return params
+
+    def kernels(self, *, whole_updates: bool) -> Kernels:
+        """Those of networks of tile maps and maps."""
+        return CONV_STEPS
 
     def encode(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states e(s): tile maps (*members, rows, 1, 8, 8) or (rows, 1, 8, 8) -> (*members, rows, 192)."""

@@ -10,7 +10,7 @@ from crar_model.settings import TrainSettings, from_plain, to_plain
 from crar_model.tasks import task_named
 from crar_model.training.members import Plan, base_plan, transfer_plan
 from crar_model.training.runner import RunResult, run_plan
-from reports.console import print_evaluation, progress_bar
+from reports.console import print_evaluation, progress_bar, say
 from reports.landscape import write_landscape
 from reports.measure.dissection import LandscapeOptions
 from reports.models import judge
@@ -69,7 +69,7 @@ def _settings(schedule: dict[str, float | int | str], seed: int) -> TrainSetting
 def _run(plan: Plan, folder: Path) -> RunResult:
     what = f"{plan.variant.name}: {len(plan.members)} members x {plan.settings.updates} updates"
     with progress_bar(what) as tick:
-        result = run_plan(plan, folder, resume=(folder / "run.json").exists(), progress=tick)
+        result = run_plan(plan, folder, resume=(folder / "run.json").exists(), progress=tick, notice=say)
     if not result.finished:
         raise KeyboardInterrupt
     return result

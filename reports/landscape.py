@@ -28,6 +28,7 @@ from reports.measure.dissection import Dissection, LandscapeOptions, dissect
 from reports.measure.paths import Passage
 from reports.measure.second_opinion import second_opinion
 from reports.measure.subject import Subject, load_subject, refuse_senseless
+from reports.stages import StageClock
 from reports.summaries import landscape_summary
 
 SHOWN_STATES = 4
@@ -43,6 +44,7 @@ def write_landscape(
     failed_maze: str | None = None,
     base_maze: str | None = None,
     command: str = "",
+    clock: StageClock | None = None,
 ) -> Path:
     """Write `report.md`, its figures, `surface.html`, `lines.nc`, `surface.nc`, `results.json` and, where there are paths, `paths.nc`.
 
@@ -52,6 +54,7 @@ def write_landscape(
         options: what to measure.
         failed_maze, base_maze: mazes of checkpoints that do not say.
         command: shown in the report as what made it.
+        clock: takes the times of the stages, which `results.json` then has as `profile`, up to its own writing.
 
     Returns:
         the report's path.
@@ -62,16 +65,26 @@ def write_landscape(
     failed_path, base_path, folder = Path(failed_path), Path(base_path), Path(folder)
     options = options or LandscapeOptions()
     options.validate()
+    times = clock or StageClock()
+    times.begin("models")
     pair = load_subject(failed_path, base_path, failed_maze=failed_maze, base_maze=base_maze)
     refuse_senseless(pair)
     options = options.settled(pair.task)
     complete = pair.task.sampling.complete
-    with console.stages("landscape") as stage:
+    with console.stages("landscape") as tick:
+
+        def stage(name: str, done: int, everything: int) -> None:
+            times.begin(name if done < everything else "embeddings compared")
+            tick(name, done, everything)
+
         found = dissect(pair, options, store=folder / "surface.part.npz", stage=stage)
     pair = found.subject
+    times.begin("second opinion")
     opinion = second_opinion(pair, found.adapted.params) if complete else None
+    times.begin("figures")
     shown = tuple(str(name) for name in found.surface.data_vars)
     embedding = _figures(pair, found, folder, shown, options.image)
+    times.begin("data files")
     write_surface_page(found.surface, folder / "surface.html")
     origin = origin_of(pair, command)
     data = xr.concat(list(found.lines.values()), dim="space", combine_attrs="drop").assign_coords(space=list(found.lines))
@@ -82,6 +95,7 @@ def write_landscape(
     plain = found.plain()
     decisions = decide(plain, complete=complete)
     where = f"{'inverse' if pair.inverse else 'normal'} maze{'' if complete else 's'}"
+    times.begin("")
     results = {
         "command": command,
         "options": asdict(options),
@@ -90,6 +104,7 @@ def write_landscape(
         **plain,
         **({"second_opinion": None if opinion is None else asdict(opinion)} if complete else {}),
         "claims": [asdict(d) for d in decisions],
+        **({} if clock is None else {"profile": clock.plain()}),
     }
     write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
     return render(

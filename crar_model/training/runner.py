@@ -37,6 +37,7 @@ from crar_model.training.search import search_starts, with_starts
 from crar_model.training.shard import ShardJob, load_state, shard_process, train_shard
 from crar_model.training.trainer import kept_rows
 from crar_model.training.variants import variant_named
+from crar_model.training.warmup import Notice, compile_missing
 
 MAY_CHANGE = ("updates", "workers", "checkpoint_interval", "snapshots", "device")
 """Settings that a resumed run may have otherwise: they do not touch the trajectory."""
@@ -65,6 +66,7 @@ def run_plan(
     progress: Progress | None = None,
     rows: Rows | None = None,
     tensorboard: bool = True,
+    notice: Notice | None = None,
 ) -> RunResult:
     """Train all members of a plan, or go on where an earlier call stopped.
 
@@ -75,6 +77,7 @@ def run_plan(
         progress: called with (updates taken, updates in all), summed over members.
         rows: called with new rows of the log as (first member, update, column -> (members,) values).
         tensorboard: also write TensorBoard events.
+        notice: told in one line where kernels have to be compiled first.
 
     Raises:
         UserError: when the folder holds another run, another process trains in it, it cannot be written, or the device is not there.
@@ -86,6 +89,7 @@ def run_plan(
     with _only_writer(folder):
         plan = with_starts(plan, folder)
         shards = _prepare(plan, described, folder, resume)
+        compile_missing(plan, notice)  # here, so that the workers find them
         search_starts(plan, folder, progress)
         return _run(plan, folder, shards, progress, rows, tensorboard)
 

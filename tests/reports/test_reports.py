@@ -25,6 +25,7 @@ from reports.measure.dissection import LandscapeOptions
 from reports.measure.subject import load_subject
 from reports.runs import Run, repeat_command
 from reports.samples import BASE, FAILED
+from reports.stages import StageClock
 from reports.study import write_study
 from reports.trajectory import write_trajectory
 from tests.reports.pages import summary_of
@@ -34,7 +35,8 @@ QUICK = LandscapeOptions(points=21, resolution=5, quick=True)
 
 def test_landscape_report(tmp_path: Path) -> None:
     options = replace(QUICK, certificate=False)
-    report = write_landscape(FAILED, BASE, tmp_path, options=options, command="crar landscape --out x")
+    clock = StageClock()
+    report = write_landscape(FAILED, BASE, tmp_path, options=options, command="crar landscape --out x", clock=clock)
     text = report.read_text()
     assert "crar landscape --out x" in text
     for picture in tmp_path.glob("*.png"):
@@ -79,6 +81,9 @@ def test_landscape_report(tmp_path: Path) -> None:
     assert results["second_opinion"]["line"] < 1e-5
     assert results["second_opinion"]["plane"] < 1e-5
     assert [c["id"] for c in results["claims"]] == [f"S{k}" for k in range(1, 11)]
+    assert results["profile"] == clock.plain()
+    assert {"models", "lines", "surface", "paths", "theorem", "figures"} <= clock.seconds.keys()
+    assert sum(row["share"] for row in results["profile"]) == pytest.approx(1)
 
 
 def test_landscape_in_weight_space_of_chosen_terms_and_blocks(tmp_path: Path) -> None:
