@@ -9,6 +9,8 @@ that cannot be, kernels are compiled anew by every process.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import inspect
 import os
 import stat
@@ -44,12 +46,13 @@ class Kernels:
 
 
 def is_cached(function: Any) -> bool:
-    """Whether the cache has compiled code of a function that is not older than its source."""
+    """Whether the cache has compiled code of a function that is not older than its source, nor than those of what it may call."""
     folder, plain = function.stats.cache_path, function.py_func
     source = Path(inspect.getfile(plain))
     entries = [] if folder is None else Path(folder).glob(f"{source.stem}.{plain.__qualname__}-{plain.__code__.co_firstlineno}.*.nbi")
     made = [entry.stat().st_mtime for entry in entries]
-    return bool(made) and max(made) >= source.stat().st_mtime
+    called = sources() if PACKAGE in source.parents else []
+    return bool(made) and max(made) >= max(path.stat().st_mtime for path in (source, *called))
 
 
 def _of_the_user(parent: Path) -> Path | None:
@@ -75,12 +78,38 @@ def _caches() -> bool:
     return True
 
 
-def _without_cache() -> Any:
-    """Numba for this package alone, without the wish for a cache."""
+PACKAGE = Path(__file__).parent
+
+
+def sources() -> list[Path]:
+    """Every file whose functions are compiled into each other."""
+    return [Path(__file__), *sorted((PACKAGE / "nets").glob("*.py")), *sorted((PACKAGE / "mazes").glob("*.py"))]
+
+
+def _stamp() -> str:
+    """Of all of them: Numba itself looks at a function's own file only, and would go on with old code of what that one calls."""
+    hasher = hashlib.sha256()
+    for path in sources():
+        hasher.update(path.read_bytes())
+    return hasher.hexdigest()
+
+
+def _own_numba(*, cached: bool) -> Any:
+    """Numba for this package alone: its caches know of all sources, or there are none."""
+    stamp = _stamp() if cached else ""
+    plain: Any = _numba
+
+    def marked(dispatcher: Any) -> Any:
+        if PACKAGE in Path(inspect.getfile(dispatcher.py_func)).parents:
+            with contextlib.suppress(AttributeError):  # Numba's own affair; a version that has it otherwise looks at one file
+                dispatcher._cache._cache_file._source_stamp = (dispatcher._cache._cache_file._source_stamp, stamp)
+        return dispatcher
 
     def njit(*functions: Any, cache: bool = False, **options: Any) -> Any:
-        del cache
-        return _numba.njit(*functions, **options)
+        made = plain.njit(*functions, cache=cache and cached, **options)
+        if not (cache and cached):
+            return made
+        return marked(made) if functions else lambda function: marked(made(function))
 
     own = types.ModuleType("numba")
     own.__dict__.update(_numba.__dict__, njit=njit)
@@ -89,16 +118,16 @@ def _without_cache() -> Any:
 
 def _numba_here() -> Any:
     if _caches():
-        return _numba
+        return _own_numba(cached=True)
     try:
         folder = _of_the_user(Path(tempfile.gettempdir()))
     except FileNotFoundError:  # no temporary folder either
         folder = None
     if folder is None:
-        return _without_cache()
+        return _own_numba(cached=False)
     settings: Any = _numba.config
     settings.CACHE_DIR = str(folder)
-    return _numba if _caches() else _without_cache()
+    return _own_numba(cached=_caches())
 
 
 numba: Any = _numba_here()

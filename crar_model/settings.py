@@ -76,8 +76,10 @@ class LossSettings:
         }
 
     def validate(self) -> None:
-        """Raise :class:`UserError` that names the first coefficient out of range."""
+        """Raise :class:`UserError` that names the first coefficient out of range, or that no term has any weight."""
         check_ranges(self)
+        if not any(self.weights().values()):
+            raise UserError("every loss term has weight 0, so nothing would be learned; give one of --transition-weight ... --beta above 0")
 
 
 @dataclass(frozen=True)
