@@ -234,7 +234,8 @@ class ConvAgent(Agent):
         maps = torch.unflatten(x, -1, self.abstract_shape)  # (*members, rows, 3, 8, 8)
         if onehot is None:
             return convolve(params, block, self.networks[block], maps)
-        out = convolve(params, block, self.networks[block], maps, onehot.unsqueeze(-2)).squeeze(x.dim() - 1)
+        layers = self.networks[block]  # the tries' axis is counted from behind: networks broadcast against states bring axes of their own
+        out = convolve(params, block, layers, maps, onehot.unsqueeze(-2)).squeeze(-4 if layers[-1].maps else -2)
         return out.flatten(-3) if block == "transition" else out
 
     def outcomes(self, params: Params, x: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -142,6 +142,21 @@ def test_networks_and_their_gradients(block: str) -> None:
         assert torch.allclose(a.double(), b, rtol=1e-3, atol=1e-4 * float(b.abs().max())), name
 
 
+def test_every_agent_s_dynamics_on_every_state() -> None:
+    """Parameters (n, 1, ...) on abstract states (m, rows, ...) with their actions: (n, m, rows, ...)."""
+    models = [make(seed) for seed in (6, 7, 8)]
+    every = {n: torch.stack([p[n] for p in models]).unsqueeze(1) for n in models[0]}
+    rng = torch.Generator().manual_seed(3)
+    x, action = torch.randn(2, 5, 192, generator=rng, dtype=torch.float64), torch.randint(4, (2, 5), generator=rng)
+    moved, reward = AGENT.transition(every, x, action), AGENT.reward(every, x, action)
+    assert moved.shape == (3, 2, 5, 192)
+    assert reward.shape == (3, 2, 5)
+    for n, model in enumerate(models):
+        for m in range(2):
+            assert torch.allclose(moved[n, m], AGENT.transition(model, x[m], action[m]), atol=1e-12)
+            assert torch.allclose(reward[n, m], AGENT.reward(model, x[m], action[m]), atol=1e-12)
+
+
 def test_grouped_convolutions_of_other_devices_are_the_same_function() -> None:
     from crar_model.nets.conv import _Conv
 
