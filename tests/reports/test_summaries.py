@@ -69,9 +69,12 @@ def test_landscape(where: str, value: Any, about: str, words: str) -> None:
 
 
 def test_claims() -> None:
-    pairs = published("claims")["pairs"]
+    one = published("landscape")  # as it is a failure; a second one, and one that does and looks as its reference
+    good = altered(altered(one, "match.verdict", "matched"), "accuracy", [1.0, 1.0, 1.0])
+    pairs = [one, altered(one, "oddness", [0.5, 1.0]), altered(good, "navigation", [1.0, 1.0, 1.0])]
     groups = grouped(pairs)
     failed = "failed by what they do"
+    assert len(groups[failed]) == 2
 
     def summary(groups: dict[str, list[Plain]]) -> Lines:
         return claims_summary(groups, {name: verdicts(group) for name, group in groups.items()}, bases=16)
