@@ -20,6 +20,7 @@ ORDER = (
     "evaluate",
     "landscape",
     "cure",
+    "predict",
     "claims",
     "theorem",
     "trajectory",
