@@ -58,7 +58,7 @@ def predict(
     paths = expand(bases)
     models = [load_checkpoint(path) for path in paths]
     for path, model in zip(paths, models, strict=True):
-        if model.task is not models[0].task:
+        if not model.task.same_maze(models[0].task):
             raise UserError(
                 f"{path}: a model of the {model.task.title}, but {paths[0]} is of the {models[0].task.title}; ask of them apart"
             )

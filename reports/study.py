@@ -64,7 +64,7 @@ def write_study(
     everything = [*bases, *runs]
     for run in everything:
         read_run(run.folder)  # name an unusable folder before any work
-        if run.task is not bases[0].task:
+        if not run.task.same_maze(bases[0].task):
             raise UserError(
                 f"{run.folder}: a run of the {run.task.name} maze, but {bases[0].folder} is of the {bases[0].task.name} maze; "
                 "report them apart"
@@ -79,7 +79,7 @@ def write_study(
     if shown is None:
         raise UserError("none of the transfers names a base that can still be read; keep the base's run folder where it was")
     _, model, origin = shown
-    maze = task.maze
+    maze = model.checkpoint.task.maze  # with the transfer's observation map
     if maze is not None:
         _embedding_figures(maze, model, origin, folder)
     if task.scored:

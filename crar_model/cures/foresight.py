@@ -13,6 +13,7 @@ from crar_model.checkpoints import Checkpoint
 from crar_model.cures.placement import Landscape, maze_of, survey, why_not
 from crar_model.cures.problem import Problem, pose
 from crar_model.errors import UserError
+from crar_model.losses import loss_terms
 from crar_model.params import select
 from crar_model.symmetry import signed_permutations
 
@@ -27,12 +28,11 @@ class Copy:
 
     Attributes:
         axes: P as nested lists.
-        transition, total: losses of the copy.
+        transition: that term of the copy.
     """
 
     axes: list[list[int]]
     transition: float
-    total: float
 
 
 @dataclass(frozen=True)
@@ -114,11 +114,13 @@ def foresee(base: Checkpoint, *, resolution: int = 61, seed: int = 0, where: str
         start = {name: float(value) for name, value in problem.terms(there, other).items()}
         moves = signed_permutations(agent.channels, torch.float32)
         images = torch.einsum("pij,njk->pnik", moves, agent.by_position(here[0])).flatten(2)  # (copies, rows, d)
-        parts = [problem.terms(piece, own) for piece in torch.split(images, CHUNK)]
-    losses = {name: torch.cat([part[name] for part in parts]).tolist() for name in ("transition", "total")}
+        errors = [
+            loss_terms(agent, problem.dynamics, own, problem.loss, ["transition"], embedding=piece)["transition"].flatten()
+            for piece in torch.split(images, CHUNK)
+        ]
     copies = tuple(
-        Copy([[int(x) for x in row] for row in move.tolist()], transition, total)
-        for move, transition, total in zip(moves, losses["transition"], losses["total"], strict=True)
+        Copy([[int(x) for x in row] for row in move.tolist()], transition)
+        for move, transition in zip(moves, torch.cat(errors).tolist(), strict=True)
     )
     assert own.states is not None
     pair = [x[0, own.states].double() for x in (here, there)]
