@@ -21,6 +21,8 @@ ORDER = (
     "landscape",
     "cure",
     "predict",
+    "maps",
+    "escape",
     "claims",
     "theorem",
     "trajectory",

@@ -1,4 +1,4 @@
-"""`crar predict`."""
+"""`crar predict` and `crar maps`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from commands.app import app, command_line
 from commands.command import Command
-from commands.flags import RUN, FormatOption, fresh, playing, with_flags
+from commands.flags import RUN, ForceOption, FormatOption, OutOption, fresh, playing, with_flags
 from crar_model.settings import CureSettings
 from reports import samples
 
@@ -81,3 +81,32 @@ def summary(found: dict[str, Any], out: Path | None, verdict: str) -> str:
                 f"the base lies in number {base['valley_of']['base'] + 1}"
             )
     return "\n".join((*lines, verdict, *([f"report: {out / 'report.md'}"] if out is not None else [])))
+
+
+@app.command(cls=Command, epilog="Example:\n  crar maps --transfer runs/freeze --transfer runs/freeze-mirror --out runs/maps")
+@with_flags()
+def maps(
+    out: OutOption,
+    transfers: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--transfer", metavar="RUN", exists=True, help="Transfers, of any maps and variants.", show_default="none", rich_help_panel=RUN
+        ),
+    ] = None,
+    cures: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--cures", metavar="DIR", exists=True, help="Tables that crar cure wrote.", show_default="none", rich_help_panel=RUN
+        ),
+    ] = None,
+    episodes: Annotated[int, typer.Option(metavar="N", min=1, help="Random mazes: episodes of a score.", rich_help_panel=RUN)] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of a line.", rich_help_panel=RUN)] = False,
+    force: ForceOption = False,
+) -> None:  # fmt: skip
+    """Count what succeeds through which observation map."""
+    how = playing({"episodes": episodes})
+    fresh(out, force=force)
+    from reports.maps import write_maps
+
+    found = write_maps(transfers or [], out, cures=cures or [], how=how, command=command_line())
+    print(json.dumps(found, indent=1) if as_json else f"report: {out / 'report.md'}")

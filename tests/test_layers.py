@@ -46,7 +46,7 @@ FLOORS = {
         ("interactive",),
         ("landscape", "alone", "theorem", "trajectory", "study", "many", "play", "cure"),
         ("demo", "cures"),
-        ("predict",),
+        ("predict", "maps"),
     ),
 }
 """Lowest first. What is loaded with a module lies below it, or in the same folder. `crar_model.tasks` loads what a task needs when it is used."""
