@@ -22,7 +22,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 install: $(VENV)/.installed ## make .venv with what the package needs
 install-dev: $(VENV)/.installed-dev ## the same with the test tools
 
-demo: install ## train, transfer, dissect a failed transfer, write the report
+demo: install ## train, transfer, dissect a failed transfer, cure it, write the report
 	$(BIN)/crar demo --out $(OUT) --resume
 
 test: install-dev ## lint, type-check, test

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from crar_model.compiled import Kernels
-from crar_model.mazes.tiles import CELL_PIXELS, SIZE, read_grid
+from crar_model.mazes.tiles import CELL_PIXELS, NEGATED, SIZE, Other, read_grid
 from crar_model.nets import (
     CONV_STEPS,
     DENSE_STEPS,
@@ -190,6 +190,9 @@ class ConvAgent(Agent):
     """The random mazes' agent: 48x48 images, an abstract state of 3x8x8, convolutional networks (128,602 parameters).
 
     Observations are tile maps (rows, 1, 8, 8) uint8 (`mazes.tiles`): what they show is drawn where it is needed.
+
+    Attributes:
+        other: (contrast, brightness) of what the inverse mazes show; it draws observations and is no part of the networks.
     """
 
     abstract_shape: tuple[int, ...] = (3, SIZE, SIZE)
@@ -197,6 +200,7 @@ class ConvAgent(Agent):
     transition_net: Layers = (Conv(16, 1), Conv(32, 2), Conv(64, 3), Conv(32, 2), Conv(16, 1), Conv(3, 1))
     reward_net: Layers = (*_HEAD, Linear(1))
     value_net: Layers = (*_HEAD, Linear(4))
+    other: Other = NEGATED
 
     @property
     def encoder_signs(self) -> tuple[bool, ...]:
@@ -221,7 +225,7 @@ class ConvAgent(Agent):
 
     def encode(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states e(s): tile maps (*members, rows, 1, 8, 8) or (rows, 1, 8, 8) -> (*members, rows, 192)."""
-        return encode_tiles(params, "encoder", self.encoder, observations)
+        return encode_tiles(params, "encoder", self.encoder, observations, self.other)
 
     def read(self, params: Params, observations: Tensor) -> Tensor:
         """Images of 48x48 as they are, whatever they show; grids of 8x8 numbers and tile maps by what they stand for."""

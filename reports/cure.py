@@ -101,7 +101,7 @@ def write_cure(
     failed = load_checkpoint(failed_path)
     base = own_base(failed, base_path)
     judge = None if to_path is None else load_checkpoint(to_path)
-    if judge is not None and judge.task is not failed.task:
+    if judge is not None and not judge.task.same_maze(failed.task):
         raise UserError(
             f"{to_path}: a model of the {judge.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
         )

@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 
 from crar_model.files import StrPath, write_text
+from crar_model.mazes.tiles import NEGATED
 from crar_model.params import DYNAMICS, select
 from landscape_tools import barrier
 from reports import console
@@ -142,7 +143,11 @@ def _figures(pair: Subject, found: Dissection, folder: Path, shown: tuple[str, .
         ]
         embedding = save_figure(embeddings_figure(task, panels), folder / "embeddings", image)
     else:
-        embedding = save_figure(abstract_states_figure(*_states(pair), ("optimum", "transfer")), folder / "states", image)
+        embedding = save_figure(
+            abstract_states_figure(*_states(pair), ("optimum", "transfer"), task.observation_map.per_pixel or NEGATED),
+            folder / "states",
+            image,
+        )
     lines = [(TITLES[space], line) for space, line in found.lines.items()]
     save_figure(lines_figure(lines, shown, task.sampling.what), folder / "lines", image)
     save_figure(surface_figure(found.surface), folder / "surface", image)

@@ -186,6 +186,18 @@ def study_summary(bases: Sequence[Plain], transfers: Sequence[Plain], *, where: 
     return [*lines, ("How sure", f"{sure}{'; ' + note if note else ''}.")]
 
 
+def cure_line(found: Plain) -> str:
+    """What a cure that was judged by a base came to, in a sentence; `found` from `write_cure`."""
+    before, after = number(found["before"]["terms"]["total"]), number(found["after"]["terms"]["total"])
+    spent = f"{found['budget']['updates']:,} updates of candidates"
+    if not found["cured"]:
+        return f"nothing that was tried: the best candidate, of {found['by']}, has total loss {after} against {before}, after {spent}."
+    verdict = (
+        "its base agrees" if found["restored"] else "its base does not agree" if found["restored"] is not None else "no base was asked"
+    )
+    return f"{found['by']}, chosen by losses alone: total loss {before} before, {after} after {spent}; {verdict}."
+
+
 def _middle(models: Sequence[Plain], metric: str) -> str:
     values = [one[metric] for one in models if metric in one]
     if not values:

@@ -32,7 +32,7 @@ FLOORS = {
         ("cures",),
         ("training",),
     ),
-    "commands": (("config",), ("command",), ("app", "flags"), ("training", "judging", "pages", "curing")),
+    "commands": (("config",), ("command",), ("app", "flags"), ("training", "judging", "pages", "curing", "predicting")),
     "reports": (
         ("samples", "threads", "tables", "glossary", "stages"),
         ("markdown",),
@@ -46,6 +46,7 @@ FLOORS = {
         ("interactive",),
         ("landscape", "alone", "theorem", "trajectory", "study", "many", "play", "cure"),
         ("demo", "cures"),
+        ("predict", "maps"),
     ),
 }
 """Lowest first. What is loaded with a module lies below it, or in the same folder. `crar_model.tasks` loads what a task needs when it is used."""

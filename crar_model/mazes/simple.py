@@ -7,13 +7,14 @@ steps in one indexing operation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from crar_model.mazes.maps import NEGATIVE_MAP, ObservationMap
 from crar_model.mazes.tiles import AGENT_SPRITE, CELL_PIXELS, SIZE
 
 DOOR = (4, 4)
@@ -42,12 +43,14 @@ class SimpleMaze:
         positions: (N, 2) int64, (row, column) of every state, in reading order.
         successor: (N, 4) int64, state reached by each action; a wall leaves the state as it is.
         start: index of the state where every episode begins, in the study's maze the door.
+        map: what the inverse maze makes of an observation.
     """
 
     walls: Tensor
     positions: Tensor
     successor: Tensor
     start: int
+    map: ObservationMap = NEGATIVE_MAP
 
     @classmethod
     def from_walls(cls, text: str) -> SimpleMaze:
@@ -142,12 +145,13 @@ class SimpleMaze:
         """Observation of every state.
 
         Args:
-            inverse: negate it (wall -1, free 0, agent -0.5), as the released weights require.
+            inverse: as the inverse maze shows it, through `map`; the study's negates it (wall -1, free 0, agent -0.5), as the released
+                weights require.
             pixels: draw each cell as 6x6 pixels with the agent's sprite instead of one number a cell.
             dtype: floating type of the result.
 
         Returns:
-            (N, 1, H, W), or with `pixels` (N, 1, 6 H, 6 W), values in [-1, 1].
+            (N, 1, H, W), or with `pixels` (N, 1, 6 H, 6 W), values in [-1, 1] but for maps that leave that range.
         """
         n = self.n_states
         grid = self.walls.to(dtype).expand(n, *self.walls.shape).clone()
@@ -162,7 +166,12 @@ class SimpleMaze:
         else:
             grid[torch.arange(n), rows, columns] = AGENT
         grid = grid.unsqueeze(1)
-        return -grid if inverse else grid
+        return self.map.apply(grid) if inverse else grid
+
+
+def mapped_maze(maze: SimpleMaze, observation_map: ObservationMap) -> SimpleMaze:
+    """A maze with another observation map."""
+    return maze if maze.map == observation_map else replace(maze, map=observation_map)
 
 
 @lru_cache(maxsize=64)

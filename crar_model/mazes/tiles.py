@@ -42,30 +42,36 @@ GRID_VALUES = (0.0, 0.99, 0.25, 0.5)
 """The 8x8 observation's value of FREE, WALL, AGENT, KEY: what the released code's rescaling leaves."""
 
 
+Other = tuple[float, float]
+"""(contrast, brightness) of the tiles of the other side, kind + NEGATIVE."""
+NEGATED: Other = (-1.0, 0.0)
+
+
 @lru_cache(maxsize=8)
-def tile_pixels(dtype: torch.dtype = torch.float32, device: str = "cpu") -> Tensor:
-    """Pixels of every kind of tile, (16, 6, 6) in [-1, 1]: 2 p - 1 of the drawing p, its negative, and zeros."""
+def tile_pixels(dtype: torch.dtype = torch.float32, device: str = "cpu", other: Other = NEGATED) -> Tensor:
+    """Pixels of every kind of tile, (16, 6, 6): 2 p - 1 of the drawing p, the same on the other side, and zeros."""
     drawn = torch.zeros(4, CELL_PIXELS, CELL_PIXELS, dtype=torch.float64)
     drawn[WALL] = 1.0
     drawn[AGENT] = torch.tensor(AGENT_SPRITE, dtype=torch.float64)
     drawn[KEY] = torch.tensor(KEY_SPRITE, dtype=torch.float64)
     table = torch.zeros(16, CELL_PIXELS, CELL_PIXELS, dtype=torch.float64)
     table[:4] = 2 * drawn - 1
-    table[4:8] = -table[:4]
+    table[4:8] = other[0] * table[:4] + other[1]
     return table.to(device, dtype)
 
 
-def draw_pixels(tiles: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+def draw_pixels(tiles: Tensor, dtype: torch.dtype = torch.float32, other: Other = NEGATED) -> Tensor:
     """Images of tile maps.
 
     Args:
         tiles: (..., 1, 8, 8) integer kinds.
         dtype: floating type of the result.
+        other: how tiles of the other side look.
 
     Returns:
         (..., 1, 48, 48), on the device of the map.
     """
-    pixels = tile_pixels(dtype, str(tiles.device))[tiles.to(torch.int64)]  # (..., 1, 8, 8, 6, 6)
+    pixels = tile_pixels(dtype, str(tiles.device), other)[tiles.to(torch.int64)]  # (..., 1, 8, 8, 6, 6)
     rows, columns = tiles.shape[-2] * CELL_PIXELS, tiles.shape[-1] * CELL_PIXELS
     return pixels.transpose(-3, -2).reshape(*tiles.shape[:-2], rows, columns)
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from crar_model.compiled import numba
-from crar_model.mazes.tiles import BLANK, OUTSIDE, SIZE, tile_pixels
+from crar_model.mazes.tiles import BLANK, NEGATED, OUTSIDE, SIZE, Other, tile_pixels
 
 PIXEL_SLOTS = 32768
 """More than twice the pooled pixels that there can be: 4 inside a tile of one of 10 kinds, 4 across two tiles, 1 across four."""
@@ -166,11 +166,12 @@ def _draw(keys: Any, table: Any, patches: Any, inside: Any) -> None:  # pragma: 
                     inside[m, i, j] = 0.0 if kind == OUTSIDE else 1.0
 
 
-def index_tiles(tiles: Tensor) -> TileIndex:
+def index_tiles(tiles: Tensor, other: Other = NEGATED) -> TileIndex:
     """Find the distinct pieces of tile maps.
 
     Args:
         tiles: (..., 8, 8) kinds of tiles, integers from 0 to 8 on the CPU (`mazes.tiles`); N maps together.
+        other: (contrast, brightness) of tiles of the other side.
 
     Raises:
         TypeError: for numbers that are no integers.
@@ -190,7 +191,7 @@ def index_tiles(tiles: Tensor) -> TileIndex:
     pixel_keys, values, windows = _find_values(keys, _power_of_two(18 * len(keys)) - 1)
     patches = np.empty((len(pixel_keys), 4, 4), dtype=np.float64)
     inside = np.empty((len(pixel_keys), 3, 3), dtype=np.float32)
-    _draw(pixel_keys, tile_pixels(torch.float64).numpy(), patches, inside)
+    _draw(pixel_keys, tile_pixels(torch.float64, "cpu", other).numpy(), patches, inside)
     as_tensor: Any = torch.from_numpy
     return TileIndex(as_tensor(patches), as_tensor(inside), as_tensor(values), as_tensor(windows), as_tensor(places))
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from crar_model.mazes.tiles import CELL_PIXELS, SIZE, draw_pixels
+from crar_model.mazes.tiles import CELL_PIXELS, NEGATED, SIZE, Other, draw_pixels
 from crar_model.nets._tile_index import TileIndex, index_tiles
 from crar_model.nets._tiles import tiles_backward, tiles_forward
 from crar_model.nets.check import layer_names, member_axes, members_of_both, same_kind, unchanged
@@ -27,7 +27,7 @@ PIECES: Layers = (Conv(8, 2), Conv(16, 2, pool=2), Conv(32, 3, pool=3), Conv(3, 
 _SHAPES = parameter_shapes(PIECES, 1, SIZE * CELL_PIXELS)
 
 
-def encode_tiles(params: Params, block: str, layers: Layers, tiles: Tensor) -> Tensor:
+def encode_tiles(params: Params, block: str, layers: Layers, tiles: Tensor, other: Other = NEGATED) -> Tensor:
     """What a convolutional network makes of the images that tile maps stand for.
 
     Args:
@@ -35,6 +35,7 @@ def encode_tiles(params: Params, block: str, layers: Layers, tiles: Tensor) -> T
         block: name prefix, "encoder".
         layers: the network; on the CPU it is computed piece by piece where it is `PIECES`, else on drawn images.
         tiles: (*members, rows, 1, 8, 8), or (rows, 1, 8, 8) shared by all members: kinds of tiles, uint8 from 0 to 8.
+        other: (contrast, brightness) of tiles of the other side.
 
     Returns:
         (*members, rows, numbers), flattened channel by channel, of the parameters' dtype: 192 numbers for `PIECES`, 3 channels of 8x8.
@@ -45,7 +46,7 @@ def encode_tiles(params: Params, block: str, layers: Layers, tiles: Tensor) -> T
     """
     weights = [params[name] for k in range(len(layers)) for name in layer_names(block, k)]
     if layers != PIECES or not tiles.is_cpu:
-        return convolve(params, block, layers, draw_pixels(tiles, weights[0].dtype)).flatten(-3)
+        return convolve(params, block, layers, draw_pixels(tiles, weights[0].dtype, other)).flatten(-3)
     if tiles.dim() < 4 or tiles.shape[-3] != 1:
         raise ValueError(f"tile maps have shape {tuple(tiles.shape)}; wanted is (rows, 1, {SIZE}, {SIZE}) behind any member axes")
     same_kind(block, weights, weights[0], layer_names(block, 0)[0])
@@ -54,7 +55,7 @@ def encode_tiles(params: Params, block: str, layers: Layers, tiles: Tensor) -> T
     lead, _ = member_axes(block, tuple([weight.shape for weight in weights]), _SHAPES)
     native = weights[0].dtype == torch.float32
     if not lead:
-        index = index_tiles(tiles)
+        index = index_tiles(tiles, other)
         found = _encode([weight.unsqueeze(0) for weight in weights], [index])[0] if native else _pieces(weights, index)
         return torch.unflatten(found, 0, tiles.shape[:-3])
     own = tuple(tiles.shape[:-4])
@@ -62,9 +63,9 @@ def encode_tiles(params: Params, block: str, layers: Layers, tiles: Tensor) -> T
     flat = [weight.expand(*both, *shape).flatten(0, len(both) - 1) for weight, shape in zip(weights, _SHAPES, strict=True)]
     if own:
         boards = tiles.expand(*both, *tiles.shape[-4:]).flatten(0, len(both) - 1).unbind(0)
-        indices = [index_tiles(seen) for seen in boards]
+        indices = [index_tiles(seen, other) for seen in boards]
     else:
-        indices = [index_tiles(tiles)] * len(flat[0])
+        indices = [index_tiles(tiles, other)] * len(flat[0])
     if native:
         return torch.unflatten(_encode(flat, indices), 0, both)
     states = [

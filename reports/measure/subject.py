@@ -208,7 +208,7 @@ def load_subject(
     """
     failed = load_checkpoint(failed_path, maze=failed_maze, flag="--from-maze")
     base = load_checkpoint(base_path, maze=base_maze, flag="--to-maze")
-    if failed.task is not base.task:
+    if not failed.task.same_maze(base.task):
         raise UserError(
             f"{base_path}: a model of the {base.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
         )
@@ -219,7 +219,7 @@ def load_subject(
             f"{failed_path}: a model of the {failed.maze} maze; this command takes models of mazes whose transitions can be listed: {known}"
         )
     dtype = dtype_of(task)
-    here = failed.parameters, in_maze(base, inverse=failed.inverse)
+    here = failed.parameters, in_maze(base, inverse=failed.inverse, task=failed.task)
     start, optimum = ({name: value.to(dtype) for name, value in params.items()} for params in here)
     if all(torch.equal(start[name], optimum[name]) for name in select(start, ("encoder",))):
         raise UserError(f"{failed_path}: its encoder is the optimum of {base_path} already; give a transfer that ended elsewhere")
