@@ -34,7 +34,7 @@ FLOORS = {
     ),
     "commands": (("config",), ("command",), ("app", "flags"), ("training", "judging", "pages", "curing", "predicting")),
     "reports": (
-        ("samples", "threads", "tables", "glossary", "stages"),
+        ("samples", "threads", "tables", "glossary", "stages", "html"),
         ("markdown",),
         ("models", "console"),
         ("runs",),
