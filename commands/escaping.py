@@ -34,7 +34,7 @@ def escape(
     ] = None,
     sgd_rates: Annotated[
         list[float] | None,
-        typer.Option("--sgd-rate", metavar="RATE", help="Rate of plain SGD.", show_default="1e-2, 1e-1", rich_help_panel=RUN),
+        typer.Option("--sgd-rate", metavar="RATE", help="Rate of plain SGD.", show_default="1e-4, 1e-3", rich_help_panel=RUN),
     ] = None,
     batches: Annotated[
         list[int] | None,

@@ -45,7 +45,7 @@ class Grid:
     """
 
     rates: tuple[float, ...] = (8e-5, 1e-3)
-    sgd_rates: tuple[float, ...] = (1e-2, 1e-1)
+    sgd_rates: tuple[float, ...] = (1e-4, 1e-3)
     batches: tuple[int, ...] = (8, 32)
     seeds: int = 20
     updates: int = 5_000
