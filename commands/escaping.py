@@ -14,7 +14,7 @@ from commands.flags import RUN, FormatOption, OutOption, ResumeOption, fresh, wi
 from reports import samples
 
 
-@app.command(cls=Command, epilog="Example:\n  crar escape --seeds 100 --updates 20000 --out escape   # from the shipped failure")
+@app.command(cls=Command, epilog="Example:\n  crar escape --seeds 100 --updates 20000 --out escape   # shipped failure")
 @with_flags()
 def escape(
     out: OutOption,
