@@ -32,7 +32,7 @@ FLOORS = {
         ("cures",),
         ("training",),
     ),
-    "commands": (("config",), ("command",), ("app", "flags"), ("training", "judging", "pages", "curing", "predicting")),
+    "commands": (("config",), ("command",), ("app", "flags"), ("training", "judging", "pages", "curing", "predicting", "escaping")),
     "reports": (
         ("samples", "threads", "tables", "glossary", "stages", "html"),
         ("markdown",),
@@ -46,7 +46,7 @@ FLOORS = {
         ("interactive",),
         ("landscape", "alone", "theorem", "trajectory", "study", "many", "play", "cure"),
         ("demo", "cures"),
-        ("predict", "maps"),
+        ("predict", "maps", "escape"),
     ),
 }
 """Lowest first. What is loaded with a module lies below it, or in the same folder. `crar_model.tasks` loads what a task needs when it is used."""
