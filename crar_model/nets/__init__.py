@@ -13,12 +13,14 @@ from crar_model.nets.kernels import CONV_STEPS, DENSE_STEPS, DENSE_UPDATES
 from crar_model.nets.layers import Conv, Layers, Linear, glorot_conv, glorot_dense
 from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step
 from crar_model.nets.tiles import encode_tiles
+from crar_model.nets.totals import EMBEDDING, Totals, TotalTables
 from crar_model.nets.updates import MemberState, Transitions, UpdateTables, update_members
 
 __all__ = [
     "CONV_STEPS",
     "DENSE_STEPS",
     "DENSE_UPDATES",
+    "EMBEDDING",
     "Conv",
     "Layers",
     "Linear",
@@ -26,6 +28,8 @@ __all__ = [
     "Observed",
     "RMSpropSettings",
     "TileIndex",
+    "TotalTables",
+    "Totals",
     "Transitions",
     "UpdateTables",
     "convolve",

@@ -57,7 +57,7 @@ def test_heights_of_many_points_are_the_total() -> None:
     embeddings = {"embedding": torch.stack([subject.embedding({n: v[k] for n, v in encoders.items()}) for k in range(2)])}
     assert subject.heights(subject.dynamics)(embeddings).tolist() == pytest.approx(own, rel=1e-12)
     smooth = subject.heights(subject.dynamics, 1e-3)(embeddings)  # above the exact one by at most smoothing * log(3)
-    assert all(0 <= float(a) - b < 1.2e-3 for a, b in zip(smooth, own, strict=True))
+    assert all(-1e-7 <= float(a) - b < 1.2e-3 for a, b in zip(smooth, own, strict=True))  # float32 rounds
 
 
 def test_a_surface_needs_a_second_axis() -> None:
