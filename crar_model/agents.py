@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from crar_model.nets import (
     Linear,
     convolve,
     dense,
+    dense_jacobian,
     encode_tiles,
     glorot_conv,
     glorot_dense,
@@ -71,6 +73,11 @@ class Agent(ABC):
     @abstractmethod
     def encode(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states e(s): (rows, ...) or (*members, rows, ...) -> (*members, rows, d)."""
+
+    def encoder_jacobian(self, params: Params, observations: Tensor) -> Tensor:
+        """(rows, d, numbers) derivative of one model's abstract states by its `params` of the encoder, flattened in their order."""
+        derivative: Any = torch.func.jacrev(lambda encoder: self.encode(encoder, observations))
+        return torch.cat([part.detach().flatten(2) for part in derivative(params).values()], dim=2)
 
     def read(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states of observations as an environment gives them: (rows, 1, height, width) -> (rows, d).
@@ -177,6 +184,10 @@ class DenseAgent(Agent):
         """Abstract states e(s): (rows, 1, 8, 8) -> (*members, rows, 2)."""
         return dense(params, "encoder", observations.flatten(-3))
 
+    def encoder_jacobian(self, params: Params, observations: Tensor) -> Tensor:
+        """Layer by layer."""
+        return dense_jacobian(params, "encoder", observations.flatten(-3))
+
     def network(self, params: Params, block: str, x: Tensor, onehot: Tensor | None = None) -> Tensor:
         """A dense network on the state and the action side by side."""
         return dense(params, block, x if onehot is None else torch.cat((x, onehot), dim=-1))
@@ -234,8 +245,8 @@ class ConvAgent(Agent):
         maps = torch.unflatten(x, -1, self.abstract_shape)  # (*members, rows, 3, 8, 8)
         if onehot is None:
             return convolve(params, block, self.networks[block], maps)
-        out = convolve(params, block, self.networks[block], maps, onehot.unsqueeze(-2)).squeeze(x.dim() - 1)
-        return out.flatten(-3) if block == "transition" else out
+        out = convolve(params, block, self.networks[block], maps, onehot.unsqueeze(-2))  # networks may have more member axes than x
+        return out.squeeze(-4).flatten(-3) if block == "transition" else out.squeeze(-2)
 
     def outcomes(self, params: Params, x: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As every agent's; what a network makes of a state alone is computed once for all actions."""

@@ -152,7 +152,9 @@ def elastic_band(
         part = resampled(chain[first : last + 1], band["images"])
         finer, force, more = _relax(evaluate, part, band, band["climb_after"], tick(zoom + 1))
         tried = torch.cat((chain[:first], finer, chain[last + 1 :]))
-        tried_walk, tried_heights = sample_polygon(heights_of, tried, band["samples"])
+        _, anew = sample_polygon(heights_of, finer, band["samples"])  # the rest of the chain stands where it stood
+        tried_heights = torch.cat((heights[: first * band["samples"]], anew, heights[last * band["samples"] + 1 :]))
+        tried_walk, _ = polygon(tried, band["samples"])
         taken += more
         if tried_heights.max() < heights.max():
             chain, walk, heights, residual, reach = tried, tried_walk, tried_heights, force, 1
@@ -242,13 +244,19 @@ def _relax(evaluate: Evaluate, chain: Tensor, band: Band, climb_after: int, tick
 
 def sample_polygon(heights_of: Callable[[Tensor], Tensor], chain: Tensor, samples: int) -> tuple[Tensor, Tensor]:
     """Positions in [0, 1] and losses of `samples` points per piece and the last end."""
+    walk, rows = polygon(chain, samples)
+    return walk, heights_of(rows)
+
+
+def polygon(chain: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+    """Positions in [0, 1] of `samples` points per piece and the last end, and the points."""
     t = (torch.arange(samples, dtype=torch.float64) / samples).view(1, -1, 1)
     rows = ((1 - t) * chain[:-1].unsqueeze(1) + t * chain[1:].unsqueeze(1)).flatten(0, 1)
     rows = torch.cat((rows, chain[-1:]))
     gaps = (chain[1:] - chain[:-1]).norm(dim=1)
     walked = torch.cat((gaps.new_zeros(1), gaps.cumsum(0)))
     walk = torch.cat((((1 - t[..., 0]) * walked[:-1].unsqueeze(1) + t[..., 0] * walked[1:].unsqueeze(1)).flatten(), walked[-1:]))
-    return walk / walked[-1], heights_of(rows)
+    return walk / walked[-1], rows
 
 
 def summarise(

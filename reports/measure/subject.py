@@ -144,6 +144,10 @@ class Subject:
         """(rows d,) what the loss sees of an encoder: its embedding, flat; 62 numbers in the simple maze."""
         return self.agent.encode(encoder, self.batch.observations).flatten()
 
+    def slope(self, encoder: Params) -> Tensor:
+        """(rows d, parameters) Jacobian of :meth:`outputs`."""
+        return self.agent.encoder_jacobian(encoder, self.batch.observations).flatten(0, 1)
+
     def composite(self, free: Params, fixed: Params) -> Composite:
         """The total loss of the parameters `free`, the others as in `fixed`, with the kinks of `ball` as pieces.
 
@@ -169,6 +173,7 @@ class Subject:
                 self.outputs,
                 lambda z: self._ball_pieces(z.view(-1, size)),
                 weights,
+                self.slope,
             )
 
         def joined(z: Tensor) -> Params:

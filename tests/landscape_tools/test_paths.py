@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from landscape_tools import bezier_path, elastic_band
+from landscape_tools import bezier_path, elastic_band, sample_polygon
 
 # Mueller & Brown (1979): parameters, minima and saddles as published.
 A = torch.tensor([-200.0, -100.0, -170.0, 15.0], dtype=torch.float64)
@@ -92,6 +92,13 @@ def test_zooms_lower_the_bound_to_the_saddle() -> None:
     assert coarse.barrier > fine.barrier + 0.05
     assert fine.barrier == pytest.approx(1.46700 - 0.40665, abs=2e-3)
     assert fine.barrier >= 1.46700 - 0.40665 - 1e-4  # a bound from above
+    # What a zoom did not touch keeps its heights: they are those of the whole polygon all the same.
+    losses = torch.stack([mueller_brown({"x": x}) for x in fine.points["x"]])
+    assert len(losses) > 5
+    assert torch.allclose(fine.losses, losses, rtol=1e-12)
+    walk, heights = sample_polygon(lambda rows: torch.stack([mueller_brown({"x": x}) for x in rows]), fine.points["x"], 16)
+    assert torch.allclose(fine.heights, heights, rtol=1e-12)
+    assert torch.equal(fine.walk, walk)
 
 
 def test_batched_and_mapped_losses_give_the_same_path() -> None:
