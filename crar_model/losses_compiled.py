@@ -80,11 +80,18 @@ class CompiledTotal:
         Raises:
             KeyError, TypeError, ValueError: for points that do not fit; the message names what.
         """
+        total: Tensor = _Total.apply(self._kernel(points), *points.values())  # type: ignore[no-untyped-call]
+        return total
+
+    def with_gradients(self, rows: Tensor, like: Params) -> tuple[Tensor, Tensor]:
+        """Totals (m,) float64 and gradients (m, n) float32 of flattened points (m, n), the names of `like` side by side: without autograd."""
+        return self._kernel(like)(rows.to(torch.float32).contiguous())
+
+    def _kernel(self, points: Params) -> Totals:
         names = tuple(points)
         if names not in self.kernels:
             self.kernels[names] = Totals(self.tables, names, self.fixed)
-        total: Tensor = _Total.apply(self.kernels[names], *points.values())  # type: ignore[no-untyped-call]
-        return total
+        return self.kernels[names]
 
 
 class _Total(torch.autograd.Function):

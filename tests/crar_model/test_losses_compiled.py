@@ -114,6 +114,19 @@ def test_a_point_does_not_depend_on_its_neighbours() -> None:
     assert together.tolist() == alone
 
 
+def test_flattened_points_bring_the_same_gradient_without_autograd() -> None:
+    agent = AGENTS[1]
+    batch, (fixed, moving) = listed(agent, 11, 45, 31, True), models(agent, 12, 3, 31)
+    loss = CompiledTotal(agent, fixed, batch, LossSettings(), 0.01)
+    points = {name: moving[name].double().requires_grad_() for name in ("embedding", "value.0.weight", "value.0.bias")}
+    values = loss(points)
+    wanted = torch.autograd.grad(values.sum(), list(points.values()))
+    rows = torch.cat([value.detach().flatten(1) for value in points.values()], dim=1)
+    found, gradients = loss.with_gradients(rows, {name: value[0] for name, value in points.items()})
+    assert torch.equal(found, values.detach())
+    assert torch.equal(gradients.double(), torch.cat([value.flatten(1) for value in wanted], dim=1))
+
+
 def test_some_tensors_of_a_block_may_be_fixed() -> None:
     agent = AGENTS[1]
     batch, (fixed, moving) = listed(agent, 7, 45, 31, True), models(agent, 8, 2, 31)

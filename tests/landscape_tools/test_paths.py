@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 import torch
 from torch import Tensor
@@ -104,5 +106,24 @@ def test_zooms_lower_the_bound_to_the_saddle() -> None:
 def test_batched_and_mapped_losses_give_the_same_path() -> None:
     one = elastic_band(ridge, at(-1, 0.1), at(1, 0), images=9, iterations=30)
     two = elastic_band(ridge, at(-1, 0.1), at(1, 0), vectorize="batched", images=9, iterations=30)
+    assert torch.allclose(one.points["x"], two.points["x"], atol=1e-10)
+    assert one.barrier == pytest.approx(two.barrier)
+
+
+def test_a_loss_may_bring_its_gradient() -> None:
+    class Known:
+        """The ridge, its gradient computed by itself; autograd would not get through."""
+
+        def __call__(self, point: dict[str, Tensor]) -> Tensor:
+            return ridge(point).detach()
+
+        def with_gradients(self, rows: Tensor, like: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+            assert list(like) == ["x"]
+            leaves = rows.clone().requires_grad_()
+            values = torch.stack([ridge({"x": x}) for x in leaves])
+            return values.detach(), torch.autograd.grad(values.sum(), leaves)[0]
+
+    one = elastic_band(ridge, at(-1, 0.1), at(1, 0), images=9, iterations=30)
+    two = elastic_band(Known(), at(-1, 0.1), at(1, 0), vectorize="loop", images=9, iterations=30)
     assert torch.allclose(one.points["x"], two.points["x"], atol=1e-10)
     assert one.barrier == pytest.approx(two.barrier)
