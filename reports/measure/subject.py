@@ -182,7 +182,12 @@ class Subject:
         def encoded(z: Tensor) -> Tensor:
             return self.agent.encode(joined(z), self.batch.observations)
 
-        return Composite(lambda z: smooth(joined(z), encoded(z)), None, lambda z: self._ball_pieces(encoded(z)), weights)
+        def together(z: Tensor) -> tuple[Tensor, Tensor]:
+            params = joined(z)
+            embedding = self.agent.encode(params, self.batch.observations)
+            return smooth(params, embedding), self._ball_pieces(embedding)
+
+        return Composite(lambda z: together(z)[0], None, lambda z: self._ball_pieces(encoded(z)), weights, together=together)
 
 
 def hidden_layers(agent: Agent) -> list[HiddenLayer]:
