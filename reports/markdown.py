@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from crar_model.files import StrPath, write_text
 from reports.glossary import glossary, glossary_lines
+from reports.html import write_html
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -33,18 +34,23 @@ def number(value: object) -> str:
 
 
 def render(template: str, path: StrPath, **values: Any) -> Path:
-    """Fill a template of `reports/templates` and write it atomically; returns the path.
+    """Fill a template of `reports/templates`; write it atomically, and the same page as HTML beside it; returns the path of the Markdown.
+
+    The figures that the page shows are written before it, for the HTML has them inside.
 
     Raises:
         jinja2.UndefinedError: when the template names a value that is not given.
+        FileNotFoundError: when the page shows a figure that is not there.
+        UserError: when a file cannot be written.
     """
     path = Path(path)
     environment = Environment(
         loader=PackageLoader("reports", "templates"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     environment.filters["number"] = number
-    write_text(
-        path,
-        environment.get_template(template).render(table=table, bullets=bullets, glossary=glossary, glossary_lines=glossary_lines, **values),
+    page = environment.get_template(template).render(
+        table=table, bullets=bullets, glossary=glossary, glossary_lines=glossary_lines, **values
     )
+    write_text(path, page)
+    write_html(page, path.with_suffix(".html"))
     return path

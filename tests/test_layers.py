@@ -34,7 +34,7 @@ FLOORS = {
     ),
     "commands": (("config",), ("command",), ("app", "flags"), ("training", "judging", "pages", "curing")),
     "reports": (
-        ("samples", "threads", "tables", "glossary"),
+        ("samples", "threads", "tables", "glossary", "html"),
         ("markdown",),
         ("models", "console"),
         ("runs",),

@@ -1,8 +1,11 @@
-"""What every report page has: a summary before anything else, a caption under every figure, its words explained."""
+"""What every report page has: a summary before anything else, a caption under every figure, its words explained;
+and the same page as HTML with its figures inside."""
 
 from __future__ import annotations
 
 import re
+from html.parser import HTMLParser
+from pathlib import Path
 
 
 def summary_of(text: str) -> list[str]:
@@ -17,3 +20,35 @@ def summary_of(text: str) -> list[str]:
     assert len(re.findall(r"^!\[", text, re.MULTILINE)) == text.count("*Figure: ")
     assert text.count("## Terms") == 1
     return opening
+
+
+class Tags(HTMLParser):
+    """Every start tag with its attributes, and the text of the cells."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def all(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+
+def whole_page(report: Path) -> Tags:
+    """The HTML beside a report: its tables are tables, its figures inside, and it loads nothing from anywhere."""
+    text, page = report.read_text(), report.with_suffix(".html").read_text()
+    tags = Tags(page)
+    rows = [line for line in text.split("\n") if line.startswith("|")]
+    rules = [line for line in rows if set(line) <= set("|-")]
+    assert len(tags.all("table")) == len(rules)
+    assert len(tags.all("tr")) == len(rows) - len(rules)
+    assert len(tags.all("img")) == len(re.findall(r"^!\[", text, re.MULTILINE))
+    assert all(str(image["src"]).startswith("data:image/") for image in tags.all("img"))
+    assert not {"script", "link", "iframe", "object", "base"} & {tag for tag, _ in tags.tags}
+    assert not re.search(r"url\(|@import", page)
+    for link in tags.all("a"):
+        assert (report.parent / str(link["href"])).is_file(), link
+    return tags

@@ -25,6 +25,7 @@ from reports.claims import CLAIMS, EXCEPTIONS, FAILS, HOLDS, UNDECIDED
 from reports.claims_alone import ALONE, decide_alone, need_a_base
 from reports.measure.alone import lone_subject, total_floor
 from reports.samples import BASE, FAILED
+from tests.reports.pages import whole_page
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,7 @@ def test_the_surface_stands_on_the_models_own_numbers(folder: Path, plain: dict[
 
 def test_the_page_says_what_was_found(folder: Path, plain: dict[str, Any]) -> None:
     text = (folder / "report.md").read_text()
+    whole_page(folder / "report.md")
     assert "(imported, from `net.npz`)" in text
     assert f"end at {plain['released']['terms']['total']:.3g}" in text
     assert f"| verdict | **{plain['certificate']['verdict']}** |" in text

@@ -18,6 +18,7 @@ from reports import cure as page
 from reports import samples
 from reports.cure import as_good
 from reports.cures import clustered, share
+from tests.reports.pages import whole_page
 
 FAST = ["--resolution", "21", "--effort", "0.1"]
 
@@ -42,6 +43,7 @@ def test_the_shipped_failure_from_the_command_line(tmp_path: Path) -> None:
     assert found["after"]["match"]["verdict"] == "matched"
     assert found["failed_before"]
     report = (out / "report.md").read_text()
+    whole_page(out / "report.md")
     assert report.startswith("# Cured by placement")
     assert "the weights of its base" not in report.partition("## Candidates")[0]
     cured, failed = load_checkpoint(out / "cured.pt"), load_checkpoint(samples.FAILED)
@@ -93,6 +95,7 @@ def test_many_transfers_make_a_table(base_run: Path, freeze_run: Path, tmp_path:
     assert again["table"] == table["table"]
     assert next(out.glob("symmetry/*/results.json")).stat().st_mtime_ns == stamp  # a finished cure is kept
     assert "| symmetry |" in (out / "report.md").read_text()
+    whole_page(out / "report.md")
 
 
 def test_bad_input_names_the_remedy(tmp_path: Path) -> None:

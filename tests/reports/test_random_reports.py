@@ -30,6 +30,7 @@ from reports.play import save_episode
 from reports.samples import RANDOM_BASE
 from reports.study import write_study
 from reports.theorem import write_theorem
+from tests.reports.pages import whole_page
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,7 @@ def page(shipped_freeze: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_landscape_of_the_random_mazes_has_its_parts(page: Path) -> None:
     names = {file.name for file in page.iterdir()}
     assert {"report.md", "results.json", "lines.nc", "surface.nc", "surface.html", "states.png", "lines.png", "surface.png"} <= names
+    assert {link["href"] for link in whole_page(page / "report.md").all("a")} >= {"surface.html", "lines.nc", "results.json"}
     text = (page / "report.md").read_text()
     assert "first layer negated" in text
     assert "512 held-out transitions" in text
@@ -119,6 +121,7 @@ def test_report_of_the_random_mazes(random_base: Path, random_freeze: Path, rand
     text = report.read_text()
     assert "the largest difference in any of the 4 episodes is 0" in text
     assert "crar transfer --from" in text
+    whole_page(report)
     results = json.loads((report.parent / "results.json").read_text())
     assert [m["variant"] for m in results["models"]].count("negate-input") == 2
     own = next(m for m in results["models"] if m["variant"] == "negate-input")

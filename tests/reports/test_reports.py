@@ -27,7 +27,7 @@ from reports.runs import Run, repeat_command
 from reports.samples import BASE, FAILED
 from reports.study import write_study
 from reports.trajectory import write_trajectory
-from tests.reports.pages import summary_of
+from tests.reports.pages import summary_of, whole_page
 
 QUICK = LandscapeOptions(points=21, resolution=5, quick=True)
 
@@ -37,6 +37,7 @@ def test_landscape_report(tmp_path: Path) -> None:
     report = write_landscape(FAILED, BASE, tmp_path, options=options, command="crar landscape --out x")
     text = report.read_text()
     assert "crar landscape --out x" in text
+    assert "surface.html" in {link["href"] for link in whole_page(report).all("a")}
     for picture in tmp_path.glob("*.png"):
         assert picture.name in text
         assert picture.stat().st_size < 200_000
@@ -106,6 +107,7 @@ def test_landscape_says_when_the_dynamics_differ(base_run: Path, tmp_path: Path)
 def test_claims_over_runs_go_on_where_they_stopped(freeze_run: Path, tmp_path: Path) -> None:
     first = write_claims([freeze_run / "member-0.pt"], tmp_path / "c", quick=True, limit=2)
     assert "over 1 transfers" in first.read_text()
+    whole_page(first)
     assert "`--quick`" in summary_of(first.read_text())[-1]
     (kept,) = (tmp_path / "c" / "pairs").iterdir()
     written = kept.stat().st_mtime_ns
@@ -122,6 +124,7 @@ def test_trajectory_report(tmp_path: Path) -> None:
     run_plan(base_plan(settings, 2), tmp_path / "run", tensorboard=False)
     text = write_trajectory(tmp_path / "run", tmp_path / "out", member=1, resolution=5).read_text()
     assert "5 snapshots" in summary_of(text)[-1]
+    whole_page(tmp_path / "out" / "report.md")
     with xr.open_dataset(tmp_path / "out" / "trajectory.nc", engine="h5netcdf") as data:
         assert list(data["snapshot"].values) == [0, 10, 20, 30, 40]
         assert float(data["distance"][-1]) == pytest.approx(0, abs=1e-9)
@@ -132,6 +135,7 @@ def test_trajectory_report(tmp_path: Path) -> None:
 
 def test_study_report(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
     report = write_study([base_run], [freeze_run], tmp_path, command="crar report")
+    whole_page(report)
     text = report.read_text()
     assert Run(freeze_run).command in text
     for picture in ("embeddings.png", "losses.png", "inputs.png", "transition_error.png"):

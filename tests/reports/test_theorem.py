@@ -16,7 +16,7 @@ from reports.measure.shifts import landscape_shifts
 from reports.measure.subject import load_subject
 from reports.samples import BASE, FAILED
 from reports.theorem import write_theorem
-from tests.reports.pages import summary_of
+from tests.reports.pages import summary_of, whole_page
 
 CASES = [(s, name) for s in statements() for name, _ in s.exceptions]
 
@@ -71,5 +71,6 @@ def test_theorem_report(tmp_path: Path) -> None:
     assert "crar theorem --out x" in text
     assert any("not moved, by 0." in line for line in summary_of(text))
     assert "NOT proven" not in text
+    whole_page(tmp_path / "report.md")
     assert "opposite residuals" in text
     assert (tmp_path / "shifts.png").stat().st_size < 200_000
