@@ -110,7 +110,7 @@ def transfer(
     from crar_model.training.members import transfer_plan
 
     base = load_checkpoint(bases[0])
-    given = {"maze": base.maze, "walls": base.walls} | given
+    given = {"maze": base.maze, "walls": base.walls, "observation": base.observation} | given
     task, names = task_named(given["maze"]), list(dict.fromkeys(variants or [next(iter(VARIANTS))]))
     started = {name: settled(transfer_start(task, VARIANTS[name]), given) for name in names}
     plans = {

@@ -101,6 +101,10 @@ class TrainSettings:
     )
     data_digest: str = ""  # of that file, so that a resumed run reads what it began with
     walls: str = option("", "simple maze: file with another layout, # a wall, . a free cell, S the start", group="Data and quirks")
+    observation: str = option(
+        "grid", "simple maze: grid (a number a cell, dense encoder) or image (48x48 pixels, convolutional encoder)", choices=("grid", "image"),
+        group="Data and quirks",
+    )  # fmt: skip
     rms_decay: float = option(0.9, "RMSprop decay rho of the squared gradient", low=0, group="Optimiser")
     rms_epsilon: float = option(1e-4, "RMSprop epsilon, added to the root", above=0, group="Optimiser")
     clip_norm: float = option(1.0, "gradient norm limit; 0 turns clipping off", low=0, group="Optimiser")

@@ -2,7 +2,8 @@
 
 A 48x48 observation is 64 tiles of 6x6 pixels, so a board is kept as 64 bytes instead of 9,216 and drawn where
 the pixels are needed. The kind of a tile tells its sign too: kind + NEGATIVE is the same tile negated, as the
-inverse maze shows it. Sprites: `maze_env` of the released code (section 2 of docs/original.md).
+inverse maze shows it. The random mazes scale what is drawn to 2 p - 1, the simple maze shows p itself: its walls and its agent are
+kinds of their own, its free cells are blank. Sprites: `maze_env` of the released code (section 2 of docs/original.md).
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ FREE, WALL, AGENT, KEY = range(4)
 NEGATIVE = 4
 """Added to a kind: the tile negated."""
 BLANK = 8
-"""All pixels 0, whatever the maze: the observation after a terminal step in the released code."""
+"""All pixels 0, whatever the maze: the observation after a terminal step in the released code, and a free cell that is not scaled."""
+PLAIN_WALL, PLAIN_AGENT = 9, 10
+"""Wall and agent that are not scaled: pixels in [0, 1]."""
+KINDS = (*range(9), PLAIN_WALL, PLAIN_AGENT, PLAIN_WALL + NEGATIVE, PLAIN_AGENT + NEGATIVE)
+"""All kinds of tiles."""
 OUTSIDE = 15
 """Beyond the border, where convolutions see padding; never in a stored map."""
 
@@ -44,7 +49,7 @@ GRID_VALUES = (0.0, 0.99, 0.25, 0.5)
 
 @lru_cache(maxsize=8)
 def tile_pixels(dtype: torch.dtype = torch.float32, device: str = "cpu") -> Tensor:
-    """Pixels of every kind of tile, (16, 6, 6) in [-1, 1]: 2 p - 1 of the drawing p, its negative, and zeros."""
+    """Pixels of every kind of tile, (16, 6, 6) in [-1, 1]: 2 p - 1 of the drawing p, or p itself, their negatives, and zeros."""
     drawn = torch.zeros(4, CELL_PIXELS, CELL_PIXELS, dtype=torch.float64)
     drawn[WALL] = 1.0
     drawn[AGENT] = torch.tensor(AGENT_SPRITE, dtype=torch.float64)
@@ -52,6 +57,8 @@ def tile_pixels(dtype: torch.dtype = torch.float32, device: str = "cpu") -> Tens
     table = torch.zeros(16, CELL_PIXELS, CELL_PIXELS, dtype=torch.float64)
     table[:4] = 2 * drawn - 1
     table[4:8] = -table[:4]
+    table[PLAIN_WALL], table[PLAIN_AGENT] = drawn[WALL], drawn[AGENT]
+    table[[PLAIN_WALL + NEGATIVE, PLAIN_AGENT + NEGATIVE]] = -table[[PLAIN_WALL, PLAIN_AGENT]]
     return table.to(device, dtype)
 
 
@@ -98,4 +105,4 @@ def read_grid(values: Tensor) -> Tensor:
 
 def negated(tiles: Tensor) -> Tensor:
     """The same maps as the other maze shows them: every observation negated."""
-    return torch.where(tiles < BLANK, tiles ^ NEGATIVE, tiles)
+    return torch.where(tiles == BLANK, tiles, tiles ^ NEGATIVE)

@@ -10,10 +10,11 @@ from crar_model.nets.conv import convolve
 from crar_model.nets.dense import dense, fast_tanh
 from crar_model.nets.layers import Conv, Layers, Linear, glorot_conv, glorot_dense
 from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step
-from crar_model.nets.tiles import encode_tiles
+from crar_model.nets.tiles import STEM, encode_tiles
 from crar_model.nets.updates import MemberState, Transitions, UpdateTables, update_members
 
 __all__ = [
+    "STEM",
     "Conv",
     "Layers",
     "Linear",

@@ -16,7 +16,10 @@ import torch
 from torch import Tensor
 
 from crar_model.compiled import numba
-from crar_model.mazes.tiles import BLANK, OUTSIDE, SIZE, tile_pixels
+from crar_model.mazes.tiles import KINDS, OUTSIDE, SIZE, tile_pixels
+
+_KNOWN = np.isin(np.arange(max(KINDS) + 1), KINDS)
+_PIXELS = tile_pixels(torch.float64).numpy()
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,7 @@ def index_tiles(tiles: Tensor) -> TileIndex:
     """Find the distinct pieces of tile maps.
 
     Args:
-        tiles: (..., 8, 8) kinds of tiles, integers from 0 to 8 on the CPU (`mazes.tiles`); N maps together.
+        tiles: (..., 8, 8) kinds of tiles, integers of `mazes.tiles.KINDS` on the CPU; N maps together.
 
     Raises:
         TypeError: for numbers that are no integers.
@@ -173,17 +176,18 @@ def index_tiles(tiles: Tensor) -> TileIndex:
         raise TypeError(f"tile maps are {tiles.dtype}; wanted are integers, torch.uint8")
     if tiles.shape[-2:] != (SIZE, SIZE) or not tiles.is_cpu:
         raise ValueError(f"tile maps have shape {tuple(tiles.shape)} on {tiles.device}; wanted is (..., {SIZE}, {SIZE}) on the CPU")
-    boards = tiles.reshape(-1, SIZE, SIZE).contiguous().numpy()
+    # By DLPack, for under `torch.func` even a tensor that nothing is asked of has no `numpy()`.
+    boards = np.ascontiguousarray(np.from_dlpack(tiles).reshape(-1, SIZE, SIZE))
     if not boards.size:
         raise ValueError("there are no tile maps; give at least one")
-    if not 0 <= int(boards.min()) <= int(boards.max()) <= BLANK:
-        raise ValueError(f"tile maps hold numbers from {boards.min()} to {boards.max()}; wanted are kinds of tiles, 0 to {BLANK}")
+    if not 0 <= int(boards.min()) <= int(boards.max()) < len(_KNOWN) or not _KNOWN[boards].all():
+        raise ValueError(f"tile maps hold numbers from {boards.min()} to {boards.max()}; wanted are kinds of tiles, {KINDS}")
     places = np.empty(boards.size, dtype=np.int64)
     keys = _find_windows(boards, places, _power_of_two(2 * boards.size) - 1)
     pixel_keys, values, windows = _find_values(keys, _power_of_two(18 * len(keys)) - 1)
     patches = np.empty((len(pixel_keys), 4, 4), dtype=np.float64)
     inside = np.empty((len(pixel_keys), 3, 3), dtype=np.float32)
-    _draw(pixel_keys, tile_pixels(torch.float64).numpy(), patches, inside)
+    _draw(pixel_keys, _PIXELS, patches, inside)
     as_tensor: Any = torch.from_numpy
     return TileIndex(as_tensor(patches), as_tensor(inside), as_tensor(values), as_tensor(windows), as_tensor(places))
 

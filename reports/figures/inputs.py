@@ -55,7 +55,7 @@ def inputs_figure(task: Task, maze: SimpleMaze, base: Params, *, base_inverse: b
         shared = []
         for column, inverse in enumerate((base_inverse, not base_inverse)):
             name = "inverse" if inverse else "normal"
-            draw_matrix(grid[0, column], maze.observations(inverse=inverse)[state, 0], f"{name} maze, agent at {position}")
+            draw_matrix(grid[0, column], maze.pictures(inverse=inverse)[state], f"{name} maze, agent at {position}")
             x = embed(task, base, inverse=inverse)[:, :2]
             axes = grid[1, column]
             _background(axes, x)
@@ -81,7 +81,7 @@ def transition_error_figure(task: Task, maze: SimpleMaze, params: Params, *, inv
     state = example_state(maze)
     position = tuple(maze.positions[state].tolist())
     after = int(maze.successor[state, action])
-    observations = maze.observations(inverse=inverse)
+    pictures = maze.pictures(inverse=inverse)
     x = embed(task, params, inverse=inverse)
     with torch.no_grad():
         expected = task.agent().transition(cast(params, dtype_of(task)), x[state : state + 1], torch.tensor([action]))[0]
@@ -90,10 +90,8 @@ def transition_error_figure(task: Task, maze: SimpleMaze, params: Params, *, inv
     with house_style():
         figure = Figure(figsize=(9.6, 3.7), layout="constrained")
         left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.25))
-        draw_matrix(left, observations[state, 0], f"s: agent at {position}")
-        draw_matrix(
-            middle, observations[after, 0], f"s' after {maze.action_names[action]}: agent at {tuple(maze.positions[after].tolist())}"
-        )
+        draw_matrix(left, pictures[state], f"s: agent at {position}")
+        draw_matrix(middle, pictures[after], f"s' after {maze.action_names[action]}: agent at {tuple(maze.positions[after].tolist())}")
         _background(right, x)
         for point, color, label in (
             (x[state], "#B8860B", "e(s)"),
