@@ -22,7 +22,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 install: $(VENV)/.installed ## make .venv with what the package needs
 install-dev: $(VENV)/.installed-dev ## the same with the test tools
 
-demo: install ## train, transfer, dissect a failed transfer, write the report
+demo: install ## train, transfer, dissect a failed transfer, cure it, write the report
 	$(BIN)/crar demo --out $(OUT) --resume
 
 test: install-dev ## lint, type-check, test
@@ -40,10 +40,12 @@ format: install-dev ## format and mend what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install ## side-by-side timings, written to benchmarks/results
+bench: install ## side-by-side timings, written to benchmarks/results and docs/speed.md
 	$(BIN)/python -m benchmarks.training
-	$(BIN)/python -m benchmarks.training --maze random
+	$(BIN)/python -m benchmarks.training --maze random $(if $(AGAINST),--against $(AGAINST))
 	$(BIN)/python -m benchmarks.landscape
+	$(BIN)/python -m benchmarks.compile_time
+	$(BIN)/python -m benchmarks.page
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info

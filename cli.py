@@ -1,9 +1,9 @@
 """The `crar` command: parses, calls, prints. No science here, and no PyTorch before a command needs it."""
 
-from commands import curing, judging, pages, training
+from commands import curing, escaping, judging, pages, predicting, training
 from commands.app import app, main
 
-__all__ = ["app", "curing", "judging", "main", "pages", "training"]
+__all__ = ["app", "curing", "escaping", "judging", "main", "pages", "predicting", "training"]
 
 if __name__ == "__main__":
     main()

@@ -31,7 +31,7 @@ import loss_landscapes.metrics
 import torch
 from torch import Tensor, nn
 
-from benchmarks.training import best_rate, matmul_rate
+from benchmarks.plain_loop import best_rate, matmul_rate
 from crar_model.agents import DenseAgent
 from crar_model.files import write_text
 from crar_model.losses import FOLLOWED, loss_terms, total

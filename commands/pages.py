@@ -110,6 +110,7 @@ def landscape(
     align: Annotated[bool, typer.Option(help="Match hidden units first, so that ways in weight space go to the nearest copy.")] = True,
     certificate: Annotated[bool, typer.Option(help="Certify whether the failed encoder is a local minimum.")] = True,
     quick: QuickOption = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Print where the time went; results.json keeps it.")] = False,
     image: FormatOption = "png",
     force: ForceOption = False,
 ) -> None:
@@ -124,7 +125,9 @@ def landscape(
     lone = failed if stands_alone(failed, base, from_maze) else None
     ends = pair(failed, base, from_maze) if lone is None else None
     from reports.measure.dissection import LandscapeOptions
+    from reports.stages import StageClock
 
+    clock = StageClock() if profile else None
     options = LandscapeOptions(
         points=points, resolution=resolution, blocks=moved, terms=drawn, space=space, align=align, quick=quick, certificate=certificate,
         image=image,
@@ -132,11 +135,13 @@ def landscape(
     if ends is not None:
         from reports.landscape import write_landscape
 
-        report = write_landscape(*ends, out, options=options, failed_maze=from_maze, base_maze=to_maze, command=command_line())
+        report = write_landscape(*ends, out, options=options, failed_maze=from_maze, base_maze=to_maze, command=command_line(), clock=clock)
     elif lone is not None:
         from reports.alone import write_alone
 
-        report = write_alone(lone, out, options=options, maze=from_maze, command=command_line())
+        report = write_alone(lone, out, options=options, maze=from_maze, command=command_line(), clock=clock)
+    if clock is not None:
+        print(clock.table())
     print(f"report: {report}")
 
 

@@ -110,7 +110,8 @@ def transfer(
     from crar_model.training.members import transfer_plan
 
     base = load_checkpoint(bases[0])
-    given = {"maze": base.maze, "walls": base.walls, "observation": base.observation} | given
+    seen = base.task.observation_map.settings() if base.inverse else {}
+    given = {"maze": base.maze, "walls": base.walls, "observation": base.observation, **seen} | given
     task, names = task_named(given["maze"]), list(dict.fromkeys(variants or [next(iter(VARIANTS))]))
     started = {name: settled(transfer_start(task, VARIANTS[name]), given) for name in names}
     plans = {
@@ -158,7 +159,7 @@ def run(plan: Plan, out: Path, resume: bool, what: str, *, last: bool = True) ->
     from reports import console
 
     with console.progress_bar(f"{what}: {len(plan.members)} members x {plan.settings.updates} updates") as tick:
-        result = run_plan(plan, out, resume=resume, progress=tick, rows=tick.rows)
+        result = run_plan(plan, out, resume=resume, progress=tick, rows=tick.rows, notice=console.say)
     for member, update in sorted(result.diverged.items()):
         print(f"member {member} diverged: not finite at update {update}, frozen there; the others went on", file=sys.stderr)
     if not result.finished:

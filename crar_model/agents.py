@@ -14,8 +14,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.mazes.tiles import CELL_PIXELS, SIZE, read_grid
-from crar_model.nets import STEM, Conv, Layers, Linear, convolve, dense, encode_tiles, glorot_conv, glorot_dense
+from crar_model.compiled import Kernels
+from crar_model.mazes.tiles import CELL_PIXELS, NEGATED, SIZE, Other, read_grid
+from crar_model.nets import (
+    CONV_STEPS,
+    DENSE_STEPS,
+    DENSE_UPDATES,
+    IMAGE_STEPS,
+    STEM,
+    Conv,
+    Layers,
+    Linear,
+    convolve,
+    dense,
+    encode_tiles,
+    glorot_conv,
+    glorot_dense,
+)
 from crar_model.params import DYNAMICS, Params
 
 
@@ -78,6 +93,11 @@ class Agent(ABC):
         """Widths of every block's layers, input first, where all networks are dense; None elsewhere."""
         return None
 
+    def kernels(self, *, whole_updates: bool) -> Kernels:
+        """The compiled functions that a training on the CPU starts with, where whole updates are compiled if the agent has such, and
+        where only networks and optimiser are; none is known here."""
+        return Kernels()
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every parameter of one model."""
         return {name: tuple(value.shape) for name, value in self.init(np.random.default_rng(0)).items()}
@@ -108,6 +128,18 @@ class Agent(ABC):
     def value(self, params: Params, x: Tensor) -> Tensor:
         """Q(x): -> (*members, rows, A)."""
         return self.network(params, "value", x)
+
+    def outcomes(self, params: Params, x: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """R, g and T of several actions in every state: x (*members, rows, d), integer actions (*members, rows, tries) -> reward and discount
+        (*members, rows, tries) and the states reached (*members, rows, tries, d)."""
+        source = x.unsqueeze(-2).expand(*action.shape, x.shape[-1]).flatten(-3, -2)
+        onehot = self.one_hot(action.flatten(-2), x.dtype)
+        reward, discount, reached = (
+            self.reward(params, source, onehot),
+            self.discount(params, source, onehot),
+            self.transition(params, source, onehot),
+        )
+        return tuple(torch.unflatten(each, x.dim() - 2, action.shape[-2:]) for each in (reward, discount, reached))  # type: ignore[return-value]
 
     def _as_one_hot(self, action: Tensor, x: Tensor) -> Tensor:
         onehot = action if action.is_floating_point() else self.one_hot(action, x.dtype)
@@ -169,6 +201,10 @@ class DenseAgent(DenseDynamics):
         """Glorot-uniform parameters of the encoder."""
         return glorot_dense("encoder", self.encoder, rng)
 
+    def kernels(self, *, whole_updates: bool) -> Kernels:
+        """Those of dense networks."""
+        return DENSE_UPDATES if whole_updates else DENSE_STEPS
+
     def encode(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states e(s): (rows, 1, 8, 8) -> (*members, rows, 2)."""
         return dense(params, "encoder", observations.flatten(-3))
@@ -180,9 +216,13 @@ class ImageAgent(DenseDynamics):
     (447,888 parameters). Source: `HIGHER_DIM_OBS` of the released `run_simple_maze.py`.
 
     Observations are tile maps (rows, 1, 8, 8) uint8 (`mazes.tiles`).
+
+    Attributes:
+        other: (contrast, brightness) of what the inverse maze shows; it draws observations and is no part of the networks.
     """
 
     encoder: Layers = (*STEM, Linear(200), Linear(100), Linear(50), Linear(10), Linear(2))
+    other: Other = NEGATED
 
     @property
     def encoder_signs(self) -> tuple[bool, ...]:
@@ -193,9 +233,13 @@ class ImageAgent(DenseDynamics):
         """Glorot-uniform parameters of the encoder."""
         return glorot_conv("encoder", self.encoder, 1, SIZE * CELL_PIXELS, rng)
 
+    def kernels(self, *, whole_updates: bool) -> Kernels:
+        """Those of dense networks, step by step, and of what repeats in tile maps."""
+        return IMAGE_STEPS
+
     def encode(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states e(s): tile maps (*members, rows, 1, 8, 8) or (rows, 1, 8, 8) -> (*members, rows, 2)."""
-        return encode_tiles(params, "encoder", self.encoder, observations)
+        return encode_tiles(params, "encoder", self.encoder, observations, self.other)
 
     def read(self, params: Params, observations: Tensor) -> Tensor:
         """Images of 48x48 as they are, whatever they show, and tile maps by what they stand for."""
@@ -212,6 +256,9 @@ class ConvAgent(Agent):
     """The random mazes' agent: 48x48 images, an abstract state of 3x8x8, convolutional networks (128,602 parameters).
 
     Observations are tile maps (rows, 1, 8, 8) uint8 (`mazes.tiles`): what they show is drawn where it is needed.
+
+    Attributes:
+        other: (contrast, brightness) of what the inverse mazes show; it draws observations and is no part of the networks.
     """
 
     abstract_shape: tuple[int, ...] = (3, SIZE, SIZE)
@@ -219,6 +266,7 @@ class ConvAgent(Agent):
     transition_net: Layers = (Conv(16, 1), Conv(32, 2), Conv(64, 3), Conv(32, 2), Conv(16, 1), Conv(3, 1))
     reward_net: Layers = (*_HEAD, Linear(1))
     value_net: Layers = (*_HEAD, Linear(4))
+    other: Other = NEGATED
 
     @property
     def encoder_signs(self) -> tuple[bool, ...]:
@@ -237,9 +285,13 @@ class ConvAgent(Agent):
             params |= glorot_conv(block, layers, self.channels + (0 if block == "value" else self.n_actions), SIZE, rng)
         return params
 
+    def kernels(self, *, whole_updates: bool) -> Kernels:
+        """Those of networks of tile maps and maps."""
+        return CONV_STEPS
+
     def encode(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states e(s): tile maps (*members, rows, 1, 8, 8) or (rows, 1, 8, 8) -> (*members, rows, 192)."""
-        return encode_tiles(params, "encoder", self.encoder, observations)
+        return encode_tiles(params, "encoder", self.encoder, observations, self.other)
 
     def read(self, params: Params, observations: Tensor) -> Tensor:
         """Images of 48x48 as they are, whatever they show; grids of 8x8 numbers and tile maps by what they stand for."""
@@ -250,8 +302,16 @@ class ConvAgent(Agent):
     def network(self, params: Params, block: str, x: Tensor, onehot: Tensor | None = None) -> Tensor:
         """A convolutional network on the action's one-hot as constant maps, then the maps of the state."""
         maps = torch.unflatten(x, -1, self.abstract_shape)  # (*members, rows, 3, 8, 8)
-        if onehot is not None:
-            planes = onehot[..., None, None].expand(*onehot.shape, *self.abstract_shape[1:])
-            maps = torch.cat((planes, maps), dim=-3)
-        out = convolve(params, block, self.networks[block], maps)
+        if onehot is None:
+            return convolve(params, block, self.networks[block], maps)
+        layers = self.networks[block]  # the tries' axis is counted from behind: networks broadcast against states bring axes of their own
+        out = convolve(params, block, layers, maps, onehot.unsqueeze(-2)).squeeze(-4 if layers[-1].maps else -2)
         return out.flatten(-3) if block == "transition" else out
+
+    def outcomes(self, params: Params, x: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As every agent's; what a network makes of a state alone is computed once for all actions."""
+        maps, onehot = torch.unflatten(x, -1, self.abstract_shape), self.one_hot(action, x.dtype)
+        reward, discount, moved = (
+            convolve(params, block, self.networks[block], maps, onehot) for block in ("reward", "discount", "transition")
+        )
+        return reward.squeeze(-1), discount.squeeze(-1), x.unsqueeze(-2) + moved.flatten(-3)

@@ -15,6 +15,7 @@ from crar_model.acting import Observation
 from crar_model.agents import Agent
 from crar_model.errors import UserError
 from crar_model.files import StrPath
+from crar_model.mazes.maps import ObservationMap, as_map
 from crar_model.params import Params
 from crar_model.settings import LossSettings, from_plain
 from crar_model.tasks import GRID, TASKS, Task, default_settings, side_named, task_as, task_named
@@ -44,7 +45,7 @@ class Checkpoint:
     @property
     def task(self) -> Task:
         """The maze that the model belongs to, whichever side of it."""
-        return task_as(self.maze, self.walls, self.observation)
+        return task_as(self.maze, self.walls, self.observation, _map_of(self.info))
 
     @property
     def walls(self) -> str:
@@ -106,6 +107,12 @@ def _setting(info: object, name: str, default: str) -> str:
     return str(settings.get(name, default)) if isinstance(settings, dict) else default
 
 
+def _map_of(info: object) -> ObservationMap:
+    """The observation map that a checkpoint's plain data name; the study's for data of another form."""
+    settings = info.get("settings") if isinstance(info, dict) else None
+    return ObservationMap.of(settings) if isinstance(settings, dict) else ObservationMap()
+
+
 def save_checkpoint(path: StrPath, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically, with a digest of all of it."""
     content = {
@@ -157,6 +164,10 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
         task = task_as(task.name, _setting(info, "walls", ""), _setting(info, "observation", GRID))
     except UserError as error:
         raise UserError(f"{path}: its layout is damaged ({error}); write the checkpoint again") from error
+    try:
+        task = task.with_map(as_map(_map_of(content.get("info"))))
+    except (UserError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: its observation map is damaged ({error}); write the checkpoint again") from error
     shapes = task.agent().shapes()
     parameters = content["parameters"]
     if not isinstance(parameters, dict) or not all(isinstance(n, str) and isinstance(v, torch.Tensor) for n, v in parameters.items()):

@@ -16,7 +16,7 @@ import torch
 from crar_model import __version__
 from crar_model.checkpoints import Checkpoint
 from crar_model.errors import UserError
-from crar_model.files import file_digest, read_arrays
+from crar_model.files import StrPath, file_digest, read_arrays
 from crar_model.params import Params
 from crar_model.tasks import side_named, task_named
 
@@ -29,7 +29,7 @@ _LARGEST = 64 * 2**20
 """Bytes that the arrays of a file may take; those of the largest of the original's networks take 1 MB as doubles."""
 
 
-def import_network(path: Path, side: str, *, flag: str = "--maze") -> Checkpoint:
+def import_network(path: StrPath, side: str, *, flag: str = "--maze") -> Checkpoint:
     """Read the arrays `p00`, `p01`, ... of a network of the original code.
 
     Per layer a Keras dense kernel (inputs, outputs), then its bias (outputs,), layer by layer and network by network in :data:`ORDER`.
@@ -46,6 +46,7 @@ def import_network(path: Path, side: str, *, flag: str = "--maze") -> Checkpoint
         UserError: for an unknown maze; for a file that is missing, damaged or no such list; for arrays that are too few, too many, of other
             shapes than the maze's networks have, no real numbers or not finite; for convolutional networks.
     """
+    path = Path(path)
     maze, inverse = side_named(side, flag)
     arrays = read_arrays(path, limit=_LARGEST)
     odd = [name for name in arrays if not _NAME.fullmatch(name)]

@@ -47,13 +47,9 @@ def _lookahead(agent: Agent, params: Params, x: Tensor, action: Tensor, depth: i
     """Q^1 .. Q^depth of the actions (*members, N, e) in the states (*members, N, d), each (*members, N, e)."""
     if depth == 0:
         return []
-    each = action.shape[-1]
-    source = x.unsqueeze(-2).expand(*x.shape[:-1], each, x.shape[-1]).flatten(-3, -2)  # (*members, N e, d)
-    chosen = agent.one_hot(action.flatten(-2), x.dtype)
-    reward = agent.reward(params, source, chosen)
-    discount = agent.discount(params, source, chosen)
-    reached = agent.transition(params, source, chosen)
-    values = agent.value(params, reached)
+    reward, discount, reached = agent.outcomes(params, x, action)
+    nodes = reached.flatten(-3, -2)  # (*members, N e, d)
+    values = agent.value(params, nodes)
     best = values.topk(branching, dim=-1).indices if depth > 1 else action[..., :0]
-    later = [values, *_lookahead(agent, params, reached, best, depth - 1, branching)]
-    return [torch.unflatten(reward + discount * value.amax(-1), -1, action.shape[-2:]) for value in later]
+    later = [values, *_lookahead(agent, params, nodes, best, depth - 1, branching)]
+    return [reward + discount * torch.unflatten(value.amax(-1), -1, action.shape[-2:]) for value in later]

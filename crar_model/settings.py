@@ -18,6 +18,9 @@ from typing import Any
 
 from crar_model.errors import UserError
 
+OBSERVATION_MAPS = ("negative", "affine", "mirror", "permute", "mix", "texture")
+"""How the inverse maze can show what the normal one shows (`mazes.maps`); the study's first."""
+
 
 def option(
     default: Any,
@@ -76,8 +79,10 @@ class LossSettings:
         }
 
     def validate(self) -> None:
-        """Raise :class:`UserError` that names the first coefficient out of range."""
+        """Raise :class:`UserError` that names the first coefficient out of range, or that no term has any weight."""
         check_ranges(self)
+        if not any(self.weights().values()):
+            raise UserError("every loss term has weight 0, so nothing would be learned; give one of --transition-weight ... --beta above 0")
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,18 @@ class TrainSettings:
         "grid", "simple maze: grid (a number a cell, dense encoder) or image (48x48 pixels, convolutional encoder)", choices=("grid", "image"),
         group="Data and quirks",
     )  # fmt: skip
+    observation_map: str = option(
+        "negative",
+        "what the inverse maze makes of an observation; the study's is negative",
+        choices=OBSERVATION_MAPS,
+        group="Observation map",
+    )
+    map_seed: int = option(0, "permute, mix, texture: seed of the permutation, matrix, background", low=0, group="Observation map")
+    map_condition: float = option(10.0, "mix: condition number of the matrix", low=1, group="Observation map")
+    map_contrast: float = option(0.5, "affine: factor of every pixel", above=0, group="Observation map")
+    map_brightness: float = option(
+        0.25, "affine: added to every pixel; texture: amplitude of the background", low=0, group="Observation map"
+    )
     rms_decay: float = option(0.9, "RMSprop decay rho of the squared gradient", low=0, group="Optimiser")
     rms_epsilon: float = option(1e-4, "RMSprop epsilon, added to the root", above=0, group="Optimiser")
     clip_norm: float = option(1.0, "gradient norm limit; 0 turns clipping off", low=0, group="Optimiser")

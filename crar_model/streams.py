@@ -26,3 +26,5 @@ class Stream(IntEnum):
     """Repetitions of the paper's protocol in an evaluation."""
     NOISE = 10
     """Noise on the weights of a failed encoder."""
+    OBSERVATION_MAP = 11
+    """Permutation, matrix or background of an observation map."""

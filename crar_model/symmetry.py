@@ -8,14 +8,20 @@ inverse maze is known in closed form (docs/original.md, section 9).
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from crar_model.checkpoints import Checkpoint
 from crar_model.params import Params
 
+if TYPE_CHECKING:
+    from crar_model.tasks import Task
+
 FIRST_LAYER = "encoder.0.weight"
+FIRST_BIAS = "encoder.0.bias"
 
 
 def negate_first_layer(params: Params) -> Params:
@@ -27,10 +33,43 @@ def negate_first_layer(params: Params) -> Params:
     return {name: -value if name == FIRST_LAYER else value for name, value in params.items()}
 
 
-def in_maze(checkpoint: Checkpoint, *, inverse: bool) -> Params:
-    """The checkpoint's parameters as they stand in the given maze: its own, or the closed-form copy with the
-    first layer negated when the checkpoint belongs to the other one."""
-    return checkpoint.parameters if checkpoint.inverse == inverse else negate_first_layer(checkpoint.parameters)
+def scale_first_layer(params: Params, factor: float) -> Params:
+    """Parameters whose first layer's weights are multiplied; the other tensors are shared."""
+    return {name: factor * value if name == FIRST_LAYER else value for name, value in params.items()}
+
+
+def undo_in_first_layer(params: Params, inverse: np.ndarray[Any, Any], shift: np.ndarray[Any, Any]) -> Params:
+    """Parameters whose dense encoder maps y to what the given one maps inverse y + shift to.
+
+    Args:
+        params: parameters that contain "encoder.0.weight" (..., units, pixels) and its bias, with any leading member axes.
+        inverse, shift: (pixels, pixels) and (pixels,), float64.
+    """
+    weight, bias = params[FIRST_LAYER], params[FIRST_BIAS]
+    product = weight.double() @ torch.from_numpy(np.column_stack((inverse, shift)))  # (..., units, pixels + 1)
+    return params | {
+        FIRST_LAYER: product[..., :-1].to(weight.dtype).contiguous(),
+        FIRST_BIAS: (bias.double() + product[..., -1]).to(bias.dtype),
+    }
+
+
+def in_maze(checkpoint: Checkpoint, *, inverse: bool, task: Task | None = None) -> Params:
+    """The checkpoint's parameters as they stand in the given maze: its own, or the closed-form copy, in the study with the
+    first layer negated, when the checkpoint belongs to the other one.
+
+    Args:
+        checkpoint: the model.
+        inverse: the side it is wanted on.
+        task: whose observation map lies between the sides; the checkpoint's own where it is None.
+
+    Raises:
+        UserError: for a map without a closed form.
+    """
+    return (
+        checkpoint.parameters
+        if checkpoint.inverse == inverse
+        else (task or checkpoint.task).carried(checkpoint.parameters, inverse=inverse)
+    )
 
 
 def signed_permutations(size: int = 2, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from crar_model.errors import UserError
+from crar_model.mazes.maps import NEGATIVE_MAP, ObservationMap
 from crar_model.params import Params
 from crar_model.settings import PlaySettings, TrainSettings, from_plain
 from crar_model.streams import Stream
@@ -108,6 +109,62 @@ class Task(ABC):
             raise UserError(f"--observation: the {self.name} maze is seen in one way only; leave it out")
         return self
 
+    observation_map = NEGATIVE_MAP
+    """What the inverse maze makes of an observation."""
+    as_studied: Task | None = None
+    """The same task with the study's map; None for itself."""
+
+    def with_map(self, observation_map: ObservationMap) -> Task:
+        """The same task with another observation map; the same map gives the same task.
+
+        Raises:
+            UserError: for a map that the task's observations cannot express.
+        """
+        if observation_map == self.observation_map:
+            return self
+        plain = self.as_studied or self
+        if observation_map == plain.observation_map:
+            return plain
+        why = plain.why_no_map(observation_map)
+        if why is not None:
+            raise UserError(f"--observation-map {observation_map.name}: {why}; choose another")
+        found = _mapped(plain, observation_map)
+        if found.maze is not None and getattr(found.maze, "map", None) != observation_map:
+            raise UserError(
+                f"--observation-map {observation_map.name}: the tables of the {self.name} maze do not apply it; choose negative"
+            )
+        return found
+
+    def why_no_map(self, observation_map: ObservationMap) -> str | None:
+        """Why observations cannot go through a map, or None where they can."""
+        return f"the {self.name} maze shows its inverse only as the negative"
+
+    def same_maze(self, other: Task) -> bool:
+        """Whether two tasks are one maze in one layout, whatever their observation maps."""
+        return (self.as_studied or self) is (other.as_studied or other)
+
+    def carried(self, params: Params, *, inverse: bool) -> Params:
+        """The closed-form optimum: parameters whose encoder makes of an observation on one side what the given one makes of it on the other.
+
+        Args:
+            params: of a model of the other side, with any leading member axes.
+            inverse: the side to carry it to.
+
+        Raises:
+            UserError: for a map that the first layer cannot undo exactly.
+        """
+        from crar_model.symmetry import negate_first_layer, scale_first_layer
+
+        alike = self.observation_map.per_pixel
+        if alike == (-1.0, 0.0):
+            return negate_first_layer(params)
+        if alike is not None and alike[1] == 0:
+            return scale_first_layer(params, 1 / alike[0] if inverse else alike[0])
+        raise UserError(
+            f"--observation-map {self.observation_map.name}: no first layer of the {self.name} maze's encoder undoes it exactly, because its "
+            "convolution pads images with zeros; choose another, or a brightness of 0"
+        )
+
     @abstractmethod
     def agent(self) -> Agent:
         """The five networks."""
@@ -172,11 +229,27 @@ class SimpleMazeTask(Task):
     @property
     def maze(self) -> SimpleMaze:
         """The maze as tables."""
-        from crar_model.mazes.simple import image_maze, simple_maze, walled_maze
+        from crar_model.mazes.simple import image_maze, mapped_maze, simple_maze, walled_maze
 
         if self.observation == IMAGE:
-            return image_maze(self.walls)
-        return walled_maze(self.walls) if self.walls else simple_maze()
+            return mapped_maze(image_maze(self.walls), self.observation_map)
+        return mapped_maze(walled_maze(self.walls) if self.walls else simple_maze(), self.observation_map)
+
+    def why_no_map(self, observation_map: ObservationMap) -> str | None:
+        """Every map is possible on numbers; on images, which are maps of tiles, what treats all pixels alike."""
+        if self.observation == GRID or observation_map.per_pixel is not None:
+            return None
+        return f"images of the {self.name} maze are kept as maps of tiles, and this map treats a pixel by where it stands"
+
+    def carried(self, params: Params, *, inverse: bool) -> Params:
+        """Every map that can be undone is undone by the first dense layer: W A^-1 in the place of W, and its bias."""
+        if self.observation == IMAGE or self.observation_map.per_pixel == (-1.0, 0.0):
+            return super().carried(params, inverse=inverse)
+        from crar_model.symmetry import undo_in_first_layer
+
+        height, width = self.maze.walls.shape
+        pieces = self.observation_map.undo(height, width) if inverse else self.observation_map.linear(height, width)
+        return undo_in_first_layer(params, *pieces)
 
     def agent(self) -> Agent:
         """Dense networks with an abstract state of two numbers, as wide at the input as the maze has cells; convolutions before them for
@@ -184,7 +257,9 @@ class SimpleMazeTask(Task):
         from crar_model.agents import DenseAgent, ImageAgent
 
         if self.observation == IMAGE:
-            return ImageAgent()
+            other = self.observation_map.per_pixel
+            assert other is not None
+            return ImageAgent(other=other)
         if not self.walls:
             return DenseAgent()
         return DenseAgent(encoder=(self.maze.walls.numel(), *DenseAgent.encoder[1:]))
@@ -206,6 +281,13 @@ class SimpleMazeTask(Task):
         from crar_model.evaluation import table_metrics
 
         return table_metrics(self.maze, agent, params, inverse=inverse)
+
+
+@lru_cache(maxsize=64)
+def _mapped(task: Task, observation_map: ObservationMap) -> Task:
+    own = copy.copy(task)
+    own.observation_map, own.as_studied = observation_map, task
+    return own
 
 
 @lru_cache(maxsize=64)
@@ -256,7 +338,15 @@ class RandomMazesTask(Task):
         """Convolutional networks with an abstract state of 3 channels of 8x8."""
         from crar_model.agents import ConvAgent
 
-        return ConvAgent()
+        other = self.observation_map.per_pixel
+        assert other is not None
+        return ConvAgent(other=other)
+
+    def why_no_map(self, observation_map: ObservationMap) -> str | None:
+        """Observations are maps of tiles, drawn inside the encoder: what treats all tiles alike can be drawn so."""
+        if observation_map.per_pixel is not None:
+            return None
+        return f"the {self.name} maze keeps observations as maps of tiles, and this map treats a tile by where it stands"
 
     def data(self, settings: TrainSettings, seeds: Sequence[int], device: torch.device, bases: Sequence[Params] = ()) -> Data:
         """Walks as tile maps."""
@@ -336,18 +426,18 @@ def side_named(word: str, flag: str) -> tuple[str, bool]:
     return name, word != name
 
 
-def task_as(name: str, walls: str = "", observation: str = GRID) -> Task:
-    """The task of a name in a layout, seen in a way; the same three give the same task.
+def task_as(name: str, walls: str = "", observation: str = GRID, observation_map: ObservationMap = NEGATIVE_MAP) -> Task:
+    """The task of a name in a layout, seen in a way, with an observation map; the same four give the same task.
 
     Raises:
-        UserError: for an unknown maze, a layout that cannot be, or a way in which it is not seen.
+        UserError: for an unknown maze, a layout that cannot be, a way in which it is not seen, or a map that this way cannot show.
     """
-    return task_named(name).with_walls(walls).with_observation(observation)
+    return task_named(name).with_walls(walls).with_observation(observation).with_map(observation_map)
 
 
 def task_of(settings: TrainSettings) -> Task:
     """The task that settings name, as :func:`task_as`."""
-    return task_as(settings.maze, settings.walls, settings.observation)
+    return task_as(settings.maze, settings.walls, settings.observation, ObservationMap.of(settings))
 
 
 def default_settings(maze: str) -> TrainSettings:

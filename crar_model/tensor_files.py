@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from crar_model.errors import UnverifiedFileWarning, UserError
-from crar_model.files import write_atomically
+from crar_model.files import StrPath, write_atomically
 
 VERSION = 2
 """Of all such files; those of version 1 have no digest, nor a version where they are no checkpoints."""
@@ -69,7 +69,7 @@ def _feed_text(hasher: Any, kind: str, text: str) -> None:
     hasher.update(encoded)
 
 
-def save_plain(path: Path, form: str, content: dict[str, Any]) -> None:
+def save_plain(path: StrPath, form: str, content: dict[str, Any]) -> None:
     """Write a file atomically, with its form, its version and its digest.
 
     Args:
@@ -85,7 +85,7 @@ def save_plain(path: Path, form: str, content: dict[str, Any]) -> None:
     write_atomically(path, lambda stream: torch.save(signed, stream))
 
 
-def load_plain(path: Path) -> Any:
+def load_plain(path: StrPath) -> Any:
     """Read a `.pt` file of plain tensors and plain data; a pickle that would run code does not run.
 
     A digest is checked; what a file without one is, the caller finds out, and tells the user by :func:`warn_unverified`.
@@ -93,6 +93,7 @@ def load_plain(path: Path) -> Any:
     Raises:
         UserError: when the file is missing, truncated, not a PyTorch file, holds anything but plain data, or is not what was written.
     """
+    path = Path(path)
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name a checkpoint file inside it, such as {path / 'member-0.pt'}")
     try:
@@ -134,7 +135,7 @@ def _verified(path: Path, content: Any) -> Any:
     return content
 
 
-def warn_unverified(path: Path, content: dict[str, Any]) -> None:
+def warn_unverified(path: StrPath, content: dict[str, Any]) -> None:
     """Warn where a file of ours, once it is known to be one, comes from a version that wrote no digests."""
     if "digest" not in content:
         warnings.warn(

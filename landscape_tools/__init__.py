@@ -5,7 +5,7 @@ with kinks or of few outputs.
 """
 
 from landscape_tools.alignment import HiddenLayer, align, apply_symmetry, dense_chain
-from landscape_tools.certificates import FLAT, MINIMUM, NOT_CONVERGED, SADDLE, Certificate, Signature, certify
+from landscape_tools.certificates import FLAT, MINIMUM, NOT_CONVERGED, SADDLE, UNDECIDED, Certificate, Signature, certify
 from landscape_tools.composite import Composite, composite_of
 from landscape_tools.convergence import NEWTON_LIMIT, Converged, converge
 from landscape_tools.curvature import Spectrum, extreme_eigenvalues, hessian_product
@@ -28,6 +28,7 @@ __all__ = [
     "NEWTON_LIMIT",
     "NOT_CONVERGED",
     "SADDLE",
+    "UNDECIDED",
     "Band",
     "Barrier",
     "Certificate",

@@ -196,11 +196,13 @@ def polish(composite: Composite, vector: Tensor, like: Point, *, within: float, 
     jacobian, gram = _gram(composite, vector, like, len(z))
     error = float("inf")
     for taken in range(iterations):
-        gradient, gap, across = grad(z, share).detach(), ties(z).detach(), slope(z).detach()
+        gradient, gap = grad(z, share).detach(), ties(z).detach()
+        across = slope(z).detach() if len(rows) else gap.new_zeros(0, len(z))
         missed = float((gap / weights[rows]).abs().max()) if len(gap) else 0.0
         previous, error = error, max(float(gradient @ gram @ gradient) ** 0.5, missed)
         if error <= tolerance:
-            fair = bool(((share > -1e-6) & (share < 1 + 1e-6)).all())
+            left = torch.ones(len(top), dtype=z.dtype).index_add(0, rows, -share)  # of the alternatives that the others are held to
+            fair = bool((share > -1e-6).all() and (left > -1e-6).all())
             return vector if fair and float(composite.exact(z)) <= began + within else None
         if taken > 3 and error > 10 * previous:
             return None

@@ -96,6 +96,7 @@ def elastic_band(
     exact: ScalarLoss | None = None,
     vectorize: Vectorize = "auto",
     middle: Point | None = None,
+    guess: Point | None = None,
     progress: Progress | None = None,
     **settings: Unpack[Band],
 ) -> Path:
@@ -108,6 +109,7 @@ def elastic_band(
         exact: the loss that barriers are read off; `loss` by default.
         vectorize: how both take many points: "auto", "vmap", "batched" or "loop" (:mod:`landscape_tools.evaluating`).
         middle: bend the first guess through this point; straight by default.
+        guess: the whole first guess, name -> (points, ...), in place of a straight or bent one; spread over `images` points.
         progress: called with (iterations taken, iterations in all).
         settings: of :class:`Band`.
 
@@ -127,6 +129,9 @@ def elastic_band(
         centre = flatten(middle).detach().double()
         half = band["images"] // 2
         chain = torch.cat((straight(a, centre, half + 1)[:-1], straight(centre, b, band["images"] - half)))
+    if guess is not None:
+        rows = torch.cat([guess[name].detach().double().flatten(1) for name in like], dim=1)
+        chain = resampled(torch.cat((a.unsqueeze(0), rows[1:-1], b.unsqueeze(0))), band["images"])
 
     def tick(stage: int) -> Callable[[int], None]:
         return lambda count: (

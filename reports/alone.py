@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from reports import console
 from reports.claims_alone import decide_alone, need_a_base
 from reports.data_files import save_netcdf
@@ -17,9 +17,13 @@ from reports.interactive import write_surface_page
 from reports.markdown import render
 from reports.measure.alone import examine_alone, lone_subject
 from reports.measure.dissection import LandscapeOptions
+from reports.stages import StageClock
 
 
-def write_alone(path: Path, folder: Path, *, options: LandscapeOptions | None = None, maze: str | None = None, command: str = "") -> Path:
+def write_alone(
+    path: StrPath, folder: StrPath, *, options: LandscapeOptions | None = None, maze: str | None = None, command: str = "",
+    clock: StageClock | None = None,
+) -> Path:  # fmt: skip
     """Write `report.md`, its figures, `surface.html`, `surface.nc` and `results.json` of one model.
 
     Args:
@@ -28,6 +32,7 @@ def write_alone(path: Path, folder: Path, *, options: LandscapeOptions | None = 
         options: what to measure.
         maze: of a checkpoint that does not say.
         command: shown in the report as what made it.
+        clock: takes the times of the stages, which `results.json` then has as `profile`, up to its own writing.
 
     Returns:
         the report's path.
@@ -35,11 +40,19 @@ def write_alone(path: Path, folder: Path, *, options: LandscapeOptions | None = 
     Raises:
         UserError: for an unusable model or options, a maze whose transitions cannot be listed, or a folder that cannot be written.
     """
+    path, folder = Path(path), Path(folder)
     options = options or LandscapeOptions()
     options.validate()
     subject = lone_subject(path, maze=maze)
-    with console.stages("landscape") as stage:
+    times = clock or StageClock()
+    with console.stages("landscape") as tick:
+
+        def stage(name: str, done: int, everything: int) -> None:
+            times.begin(name)
+            tick(name, done, everything)
+
         found = examine_alone(subject, options, store=folder / "surface.part.npz", stage=stage)
+    times.begin("figures")
     model, task = subject.failed_file, subject.task
     panels = [("as it is", subject.failed, subject.inverse), ("everything released", found.released.params, subject.inverse)]
     embedding = save_figure(embeddings_figure(task, panels), folder / "embeddings", options.image).name
@@ -48,10 +61,12 @@ def write_alone(path: Path, folder: Path, *, options: LandscapeOptions | None = 
     save_netcdf(found.surface.assign_attrs(model=model.digest, inverse=int(subject.inverse), command=command), folder / "surface.nc")
     plain = found.plain()
     decisions = decide_alone(plain)
+    times.begin("")
     results = {
         "command": command, "options": asdict(options), "model": {"path": str(path), "digest": model.digest}, **plain,
         "claims": [asdict(decision) for decision in decisions],
     }  # fmt: skip
+    results |= {"profile": times.plain()} if clock else {}
     write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
     return render(
         "alone.md", folder / "report.md", command=command, file=path, model=model, task=task, maze="inverse" if subject.inverse else "normal",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,11 +13,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from reports.tables import about, print_evaluation, write_csv
 
-__all__ = ["Ticker", "about", "print_evaluation", "progress_bar", "stages", "write_csv"]
+__all__ = ["Ticker", "about", "print_evaluation", "progress_bar", "say", "stages", "write_csv"]
 LOG_EVERY = 60.0
 """Seconds between two lines of progress where standard error is a file."""
 TOLD = ("total", "transition", "score")
 """Columns of the log that are shown while a run goes on."""
+
+
+def say(line: str) -> None:
+    """Print a line on standard error, above a bar where one is shown."""
+    print(line, file=sys.stderr, flush=True)
 
 
 class Ticker:

@@ -22,7 +22,7 @@ from crar_model.cures.problem import Problem, pose
 from crar_model.cures.store import Store
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, Score, embed, evaluate
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from crar_model.params import DYNAMICS, Params, select
 from crar_model.settings import CureSettings, PlaySettings
 from reports.data_files import save_netcdf
@@ -52,7 +52,7 @@ class CureOptions:
     image: str = "png"
 
 
-def own_base(failed: Checkpoint, path: Path | None) -> Checkpoint | None:
+def own_base(failed: Checkpoint, path: StrPath | None) -> Checkpoint | None:
     """The base whose weights a cure may use: the file given, else the one that the transfer names, where it is still there and has the
     transfer's dynamics or the transfer changed them.
 
@@ -66,12 +66,12 @@ def own_base(failed: Checkpoint, path: Path | None) -> Checkpoint | None:
 
 
 def write_cure(
-    failed_path: Path,
-    folder: Path,
+    failed_path: StrPath,
+    folder: StrPath,
     *,
     method: str,
-    base_path: Path | None = None,
-    to_path: Path | None = None,
+    base_path: StrPath | None = None,
+    to_path: StrPath | None = None,
     options: CureOptions | None = None,
     progress: Progress | None = None,
     command: str = "",
@@ -95,12 +95,13 @@ def write_cure(
     Raises:
         UserError: for unusable models, or a method that is not allowed here.
     """
+    failed_path, folder = Path(failed_path), Path(folder)
     options = options or CureOptions()
     options.settings.validate()
     failed = load_checkpoint(failed_path)
     base = own_base(failed, base_path)
     judge = None if to_path is None else load_checkpoint(to_path)
-    if judge is not None and judge.task is not failed.task:
+    if judge is not None and not judge.task.same_maze(failed.task):
         raise UserError(
             f"{to_path}: a model of the {judge.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
         )
@@ -155,7 +156,7 @@ def cured_parameters(failed: Checkpoint, found: Cure) -> Params:
     return {name: found.best.encoder.get(name, value) for name, value in failed.parameters.items()}
 
 
-def judged(failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlaySettings, to_path: Path | None) -> Plain:
+def judged(failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlaySettings, to_path: StrPath | None) -> Plain:
     """What became of the model: figures of merit before and after in its own maze, and with a base beside them whether they are its."""
     task, inverse, loss = failed.task, failed.inverse, failed.loss_settings
     reference = None if judge is None else (judge.parameters, judge.inverse)

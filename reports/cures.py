@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from reports import console
 from reports.cure import CureOptions, Plain, as_good, write_cure
 from reports.markdown import render
@@ -24,12 +24,12 @@ RESAMPLES = 10_000
 
 
 def write_cures(
-    models: Sequence[Path],
-    folder: Path,
+    models: Sequence[StrPath],
+    folder: StrPath,
     *,
     methods: Sequence[str],
-    base_path: Path | None = None,
-    to_path: Path | None = None,
+    base_path: StrPath | None = None,
+    to_path: StrPath | None = None,
     options: CureOptions | None = None,
     command: str = "",
 ) -> Plain:
@@ -52,6 +52,8 @@ def write_cures(
     Raises:
         UserError: for a transfer whose base is not there, or as `write_cure`.
     """
+    folder = Path(folder)
+    base_path, to_path = (None if path is None else Path(path) for path in (base_path, to_path))
     options = options or CureOptions()
     paths = expand(models)
     judges = [to_path or _named(path) for path in paths]

@@ -1,16 +1,19 @@
-"""`crar demo`: the whole story at small size, from random weights to the dissection of a failed transfer."""
+"""`crar demo`: the whole story at small size, from random weights to the dissection of a failed transfer and what gets it out."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from crar_model.cures.methods import AUTO
 from crar_model.errors import UserError
 from crar_model.files import StrPath
 from crar_model.settings import TrainSettings, from_plain, to_plain
 from crar_model.tasks import task_named
 from crar_model.training.members import Plan, base_plan, transfer_plan
 from crar_model.training.runner import RunResult, run_plan
-from reports.console import print_evaluation, progress_bar
+from reports.console import print_evaluation, progress_bar, say
+from reports.cure import write_cure
 from reports.landscape import write_landscape
 from reports.measure.dissection import LandscapeOptions
 from reports.models import judge
@@ -23,7 +26,7 @@ TRANSFER_SCHEDULE: dict[str, float | int | str] = {"updates": 3_000, "checkpoint
 
 
 def run_demo(folder: StrPath, *, seed: int = 0, resume: bool = False, command: str = "") -> Path:
-    """Train, transfer, judge, dissect, report; returns the path of the report.
+    """Train, transfer, judge, dissect, cure, report; returns the path of the report.
 
     The schedules are the study's, shortened: the bases' learning rate decays five times sooner, so that they
     converge in about a minute, and the transfers take 3,000 updates at the study's rate.
@@ -53,23 +56,31 @@ def run_demo(folder: StrPath, *, seed: int = 0, resume: bool = False, command: s
     assert shown is not None
     _, failed, base = shown
     verdict = failed.evaluation.match.verdict if failed.evaluation.match else ""
-    landscape = None
+    landscape, cured = None, None
     if verdict != "matched":
         line_command = f"crar landscape --quick --from {failed.path} --to {base.path} --out {folder / 'landscape'}"
         write_landscape(failed.path, base.path, folder / "landscape", options=LandscapeOptions(quick=True), command=line_command)
         landscape = Path("landscape/report.md")
+        cured = _cure(failed.path, base.path, folder / "cure")
     note = f"schedules cut short for a demo: {BASE_SCHEDULE['updates']:,} updates a base, {TRANSFER_SCHEDULE['updates']:,} a transfer"
-    return write_study([folder / "base"], runs, folder, command=command, landscape=landscape, note=note)
+    return write_study([folder / "base"], runs, folder, command=command, landscape=landscape, cured=cured, note=note)
 
 
 def _settings(schedule: dict[str, float | int | str], seed: int) -> TrainSettings:
     return from_plain(to_plain(TrainSettings()) | schedule | {"seed": seed}, where="demo")
 
 
+def _cure(failed: Path, base: Path, folder: Path) -> dict[str, Any]:
+    """A cure of the failed transfer, chosen without the base and then judged by it; see `write_cure`."""
+    command = f"crar cure --from {failed} --to {base} --out {folder}"
+    with progress_bar("cure: auto") as tick:
+        return write_cure(failed, folder, method=AUTO, to_path=base, progress=tick, command=command)
+
+
 def _run(plan: Plan, folder: Path) -> RunResult:
     what = f"{plan.variant.name}: {len(plan.members)} members x {plan.settings.updates} updates"
     with progress_bar(what) as tick:
-        result = run_plan(plan, folder, resume=(folder / "run.json").exists(), progress=tick)
+        result = run_plan(plan, folder, resume=(folder / "run.json").exists(), progress=tick, notice=say)
     if not result.finished:
         raise KeyboardInterrupt
     return result

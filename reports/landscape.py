@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 
 from crar_model.files import StrPath, write_text
+from crar_model.mazes.tiles import NEGATED
 from crar_model.params import DYNAMICS, select
 from landscape_tools import barrier
 from reports import console
@@ -28,6 +29,7 @@ from reports.measure.dissection import Dissection, LandscapeOptions, dissect
 from reports.measure.paths import Passage
 from reports.measure.second_opinion import second_opinion
 from reports.measure.subject import Subject, load_subject, refuse_senseless
+from reports.stages import StageClock
 from reports.summaries import landscape_summary
 
 SHOWN_STATES = 4
@@ -43,6 +45,7 @@ def write_landscape(
     failed_maze: str | None = None,
     base_maze: str | None = None,
     command: str = "",
+    clock: StageClock | None = None,
 ) -> Path:
     """Write `report.md`, its figures, `surface.html`, `lines.nc`, `surface.nc`, `results.json` and, where there are paths, `paths.nc`.
 
@@ -52,6 +55,7 @@ def write_landscape(
         options: what to measure.
         failed_maze, base_maze: mazes of checkpoints that do not say.
         command: shown in the report as what made it.
+        clock: takes the times of the stages, which `results.json` then has as `profile`, up to its own writing.
 
     Returns:
         the report's path.
@@ -62,15 +66,26 @@ def write_landscape(
     failed_path, base_path, folder = Path(failed_path), Path(base_path), Path(folder)
     options = options or LandscapeOptions()
     options.validate()
+    times = clock or StageClock()
+    times.begin("models")
     pair = load_subject(failed_path, base_path, failed_maze=failed_maze, base_maze=base_maze)
     refuse_senseless(pair)
     options = options.settled(pair.task)
     complete = pair.task.sampling.complete
-    with console.stages("landscape") as stage:
+    with console.stages("landscape") as tick:
+
+        def stage(name: str, done: int, everything: int) -> None:
+            times.begin(name if done < everything else "embeddings compared")
+            tick(name, done, everything)
+
         found = dissect(pair, options, store=folder / "surface.part.npz", stage=stage)
+    pair = found.subject
+    times.begin("second opinion")
     opinion = second_opinion(pair, found.adapted.params) if complete else None
+    times.begin("figures")
     shown = tuple(str(name) for name in found.surface.data_vars)
     embedding = _figures(pair, found, folder, shown, options.image)
+    times.begin("data files")
     write_surface_page(found.surface, folder / "surface.html")
     origin = origin_of(pair, command)
     data = xr.concat(list(found.lines.values()), dim="space", combine_attrs="drop").assign_coords(space=list(found.lines))
@@ -81,6 +96,7 @@ def write_landscape(
     plain = found.plain()
     decisions = decide(plain, complete=complete)
     where = f"{'inverse' if pair.inverse else 'normal'} maze{'' if complete else 's'}"
+    times.begin("")
     results = {
         "command": command,
         "options": asdict(options),
@@ -89,6 +105,7 @@ def write_landscape(
         **plain,
         **({"second_opinion": None if opinion is None else asdict(opinion)} if complete else {}),
         "claims": [asdict(d) for d in decisions],
+        **({} if clock is None else {"profile": clock.plain()}),
     }
     write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
     return render(
@@ -120,10 +137,17 @@ def _figures(pair: Subject, found: Dissection, folder: Path, shown: tuple[str, .
     """Draw everything; returns the name of the embeddings' figure."""
     task = pair.task
     if task.maze is not None:
-        panels = [("global optimum", pair.optimum, pair.inverse), (f"failed encoder ({found.match.verdict})", pair.failed, pair.inverse)]
+        panels = [
+            (found.reference_name, pair.optimum, pair.inverse),
+            (f"failed encoder ({found.match.verdict})", pair.failed, pair.inverse),
+        ]
         embedding = save_figure(embeddings_figure(task, panels), folder / "embeddings", image)
     else:
-        embedding = save_figure(abstract_states_figure(*_states(pair), ("optimum", "transfer")), folder / "states", image)
+        embedding = save_figure(
+            abstract_states_figure(*_states(pair), ("optimum", "transfer"), task.observation_map.per_pixel or NEGATED),
+            folder / "states",
+            image,
+        )
     lines = [(TITLES[space], line) for space, line in found.lines.items()]
     save_figure(lines_figure(lines, shown, task.sampling.what), folder / "lines", image)
     save_figure(surface_figure(found.surface), folder / "surface", image)

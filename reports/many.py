@@ -20,9 +20,12 @@ from reports.markdown import number, render
 from reports.measure.dissection import LandscapeOptions, dissect
 from reports.measure.subject import load_subject
 from reports.models import expand
+from reports.rules import GOOD_BASE, does, looks
 from reports.summaries import claims_summary
 
 Plain = dict[str, Any]
+FIGURES = 2
+"""Of what is measured on a pair; kept figures of another edition are measured again."""
 
 
 def write_claims(
@@ -63,27 +66,33 @@ def write_claims(
             tick(done, len(pairs))
             subject = load_subject(path, base, complete_only=True)
             what = subject.task.sampling.what
-            store = folder / "pairs" / f"{subject.failed_file.digest}-{'quick' if quick else 'full'}.json"
+            store = folder / "pairs" / f"{subject.failed_file.digest}-{'quick' if quick else 'full'}-{FIGURES}.json"
             if not store.exists():
                 write_text(store, json.dumps(dissect(subject, options).plain()))
             found.append((path, base, json.loads(store.read_text(encoding="utf-8"))))
         tick(len(pairs), len(pairs))
-    split = {
-        "failed": [d for _, _, d in found if d["match"]["verdict"] != "matched"],
-        "successful": [d for _, _, d in found if d["match"]["verdict"] == "matched"],
-    }
+    groups = grouped([d for _, _, d in found])
     results = {
         "command": command,
         "pairs": [{"transfer": str(p), "base": str(b), **d, "claims": [asdict(c) for c in decide(d, complete=True)]} for p, b, d in found],
     }
     write_text(folder / "results.json", json.dumps(results, separators=(",", ":")) + "\n")
-    groups = {name: group for name, group in split.items() if group}
     decided = {name: verdicts(group) for name, group in groups.items()}
     return render(
         "claims.md", folder / "report.md", command=command, found=found, groups=groups, quick=quick, what=what,
         summary=claims_summary(groups, decided, bases=len({base for _, base in pairs})), verdicts=decided,
-        spreads={name: spreads(group) for name, group in groups.items()}, rules=claims_of(complete=True),
+        spreads={name: spreads(group) for name, group in groups.items()}, rules=claims_of(complete=True), does=does, looks=looks,
+        poor=sorted({str(base) for _, base, d in found if d["accuracy"][-1] < GOOD_BASE}), least=GOOD_BASE,
     )  # fmt: skip
+
+
+def grouped(found: Sequence[Plain]) -> dict[str, list[Plain]]:
+    """Transfers that failed and that succeeded, by what they do and by what they look like; groups that have none are left out."""
+    groups = {}
+    for judge, by in ((does, "by what they do"), (looks, "by what they look like")):
+        for outcome in ("failed", "open", "successful"):
+            groups[f"{outcome} {by}"] = [d for d in found if judge(d) == outcome]
+    return {name: group for name, group in groups.items() if group}
 
 
 def verdicts(group: Sequence[Plain]) -> dict[str, tuple[str, str]]:

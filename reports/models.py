@@ -92,12 +92,12 @@ def judge(
     pairs: list[tuple[Path, Checkpoint, Checkpoint | None]] = []
     for path in expand(paths):
         model = load_checkpoint(path)
-        if pairs and model.task is not pairs[0][1].task:
+        if pairs and not model.task.same_maze(pairs[0][1].task):
             raise UserError(
                 f"{path}: a model of the {model.task.title}, but {pairs[0][0]} is of the {pairs[0][1].task.title}; judge them apart"
             )
         reference = own_base(model, given, use_own_base)
-        if reference is not None and reference.task is not model.task:
+        if reference is not None and not reference.task.same_maze(model.task):
             where = base or model.info.get("base")
             raise UserError(
                 f"{where}: a base of the {reference.task.title}, but {path} is of the {model.task.title}; give a base of that maze"

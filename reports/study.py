@@ -27,7 +27,7 @@ from reports.measure.scores import COLUMNS, negation, score_rows, scores_csv, sp
 from reports.models import Judged, judge, run_folders
 from reports.released_scores import released_rows
 from reports.runs import Run, outcomes, short_name
-from reports.summaries import study_summary
+from reports.summaries import cure_line, study_summary
 
 
 def write_study(
@@ -38,6 +38,7 @@ def write_study(
     how: PlaySettings | None = None,
     command: str = "",
     landscape: StrPath | None = None,
+    cured: dict[str, Any] | None = None,
     note: str = "",
 ) -> Path:
     """Write `report.md`, figures, `results.json` and, where there are scores, `scores.csv` to `folder`; returns the report's path.
@@ -49,6 +50,7 @@ def write_study(
         how: of the scores.
         command: shown in the report as what made it.
         landscape: a landscape report to point to.
+        cured: what `write_cure` returned for the transfer that is shown, its report in `cure/`.
         note: what else limits the page, for its summary.
 
     Raises:
@@ -62,7 +64,7 @@ def write_study(
     everything = [*bases, *runs]
     for run in everything:
         read_run(run.folder)  # name an unusable folder before any work
-        if run.task is not bases[0].task:
+        if not run.task.same_maze(bases[0].task):
             raise UserError(
                 f"{run.folder}: a run of the {run.task.name} maze, but {bases[0].folder} is of the {bases[0].task.name} maze; "
                 "report them apart"
@@ -77,7 +79,7 @@ def write_study(
     if shown is None:
         raise UserError("none of the transfers names a base that can still be read; keep the base's run folder where it was")
     _, model, origin = shown
-    maze = task.maze
+    maze = model.checkpoint.task.maze  # with the transfer's observation map
     if maze is not None:
         _embedding_figures(maze, model, origin, folder)
     if task.scored:
@@ -107,12 +109,14 @@ def write_study(
     old, new = ([one for moved, one in ends if moved is wanted] for wanted in (False, True))
     notes = [f"scores are means over {how.episodes} episodes, their 95 % intervals below"] if task.scored else []
     summary = study_summary(old, new, where=task.title, metrics=names, note="; ".join([*notes, *([note] if note else [])]))
+    if cured is not None:
+        summary.insert(-1, ("What gets it out", cure_line(cured)))
     return render(
         "study.md", folder / "report.md", command=command, summary=summary, task=task, sampling=task.sampling, how=how, bases=bases, runs=runs,
         everything=everything, rows=[row for run in runs for row in outcome_rows(run)], names=[_words(name) for name in names], own_names=[f"its {_words(name)}" for name in names],
         score_columns=COLUMNS, score_rows=[row for run in everything for row in score_rows(run)] if task.scored else [],
         negations=negations, columns=list(SHOWN), model_rows=[_row(one) for run, kind, one in models if kind == "last"], shown=model,
-        origin=origin, match=model.evaluation.match, landscape=landscape, maze=maze,
+        origin=origin, match=model.evaluation.match, landscape=landscape, cured=cured, maze=maze,
         released=released_rows() if task.released_scores else [],
     )  # fmt: skip
 

@@ -41,7 +41,8 @@ def landscape_summary(d: Plain, decisions: Sequence[Decision], *, variant: str, 
         ("Asked", f"why this `{variant}` transfer misses what its base can do in the {where}."),
         (
             "Where it is",
-            f"total loss {number(d['failed_terms']['total'])}, the base's copy {number(d['optimum_terms']['total'])}; "
+            f"total loss {number(d['failed_terms']['total'])}, the base's copy{', converged,' if d.get('reference') else ''} "
+            f"{number(d['optimum_terms']['total'])}; "
             f"its embedding is {d['match']['verdict']}.",
         ),
     ]
@@ -67,11 +68,11 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
     """Of `crar claims`.
 
     Args:
-        groups: "failed" and "successful" -> their dissections, groups that have any.
+        groups: "failed by what they do", "successful by what they look like" ... -> their dissections; every transfer is in one group of each kind.
         verdicts: group -> claim -> (verdict, how many transfers have which).
         bases: how many bases the transfers are of.
     """
-    everything = [d for group in groups.values() for d in group]
+    everything = [d for name, group in groups.items() if name.endswith("do") for d in group]
     lines = [("Asked", f"which of the appendix's claims hold of {_plural(len(everything), 'transfer')} from {_plural(bases, 'base')}.")]
     for name, group in groups.items():
         by_verdict: dict[str, list[str]] = {}
@@ -79,7 +80,7 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
             by_verdict.setdefault(verdict, []).append(claim)
         found = "; ".join(f"{verdict}: {', '.join(claims)}" for verdict, claims in by_verdict.items())
         lines.append((f"Found of the {len(group)} {name}", f"{found}."))
-    failed = groups.get("failed", ())
+    failed = groups.get("failed by what they do", ())
     if failed:
         certified = [d["certificate"]["verdict"] if d["certificate"] else "not certified" for d in failed]
         straight = median(d["barriers"]["embedding"]["total"]["climb"] for d in failed)
@@ -183,6 +184,18 @@ def study_summary(bases: Sequence[Plain], transfers: Sequence[Plain], *, where: 
     span = f"{lowest:,}" if lowest == highest else f"{lowest:,} to {highest:,}"
     sure = f"transfers of {span} updates from {_plural(len(bases), 'base')}; other bases and longer runs may end otherwise"
     return [*lines, ("How sure", f"{sure}{'; ' + note if note else ''}.")]
+
+
+def cure_line(found: Plain) -> str:
+    """What a cure that was judged by a base came to, in a sentence; `found` from `write_cure`."""
+    before, after = number(found["before"]["terms"]["total"]), number(found["after"]["terms"]["total"])
+    spent = f"{found['budget']['updates']:,} updates of candidates"
+    if not found["cured"]:
+        return f"nothing that was tried: the best candidate, of {found['by']}, has total loss {after} against {before}, after {spent}."
+    verdict = (
+        "its base agrees" if found["restored"] else "its base does not agree" if found["restored"] is not None else "no base was asked"
+    )
+    return f"{found['by']}, chosen by losses alone: total loss {before} before, {after} after {spent}; {verdict}."
 
 
 def _middle(models: Sequence[Plain], metric: str) -> str:

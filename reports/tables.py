@@ -19,7 +19,9 @@ WIDTH, WORD = 80, 8
 LEFT = ("model", "maze", "variant", "verdict")
 """Columns of words."""
 APART: dict[str, Callable[[Mapping[str, Any], Mapping[str, int]], str]] = {
-    "maze": lambda row, bases: "inverse" if row["inverse"] else "normal",
+    "maze": lambda row, bases: (
+        ("inverse" if row["observation_map"] == "negative" else row["observation_map"]) if row["inverse"] else "normal"
+    ),
     "variant": lambda row, bases: row["variant"] or "-",
     "base": lambda row, bases: str(bases[row["base"]]) if row["base"] else "-",
     "seed": lambda row, bases: "-" if row["seed"] is None else str(row["seed"]),
@@ -45,6 +47,7 @@ def about(model: Judged) -> dict[str, Any]:
         "path": str(model.path),
         "maze": model.checkpoint.maze,
         "inverse": model.checkpoint.inverse,
+        "observation_map": model.checkpoint.task.observation_map.name,
         "variant": info.get("variant"),
         "base": info.get("base") or None,
         "seed": info.get("seed"),

@@ -16,8 +16,9 @@ from reports.figures.style import save_figure
 from reports.markdown import render
 from reports.measure.linear_theorem import statements
 from reports.measure.release import adapt
-from reports.measure.shifts import SHARES, landscape_shifts
+from reports.measure.shifts import SHARES, descents, landscape_shifts
 from reports.measure.subject import load_subject
+from reports.rules import s9
 from reports.summaries import theorem_summary
 
 
@@ -41,6 +42,10 @@ def write_theorem(failed: StrPath, base: StrPath, folder: StrPath, *, image: str
     subject = load_subject(failed, base, complete_only=True)
     adapted = adapt(subject, DYNAMICS)
     shifts = landscape_shifts(subject, adapted.params)
+    finds = [asdict(f) for f in descents(subject, adapted.params)]
+    moved = [asdict(s) for s in shifts]
+    total = float(subject.terms(subject.failed)["total"])
+    decided = s9({"failed_terms": {"total": total}, "shifts": moved, "descents": finds})
     figure = save_figure(shifts_figure(shifts, SHARES), folder / "shifts", image)
     proofs = [
         {
@@ -52,10 +57,12 @@ def write_theorem(failed: StrPath, base: StrPath, folder: StrPath, *, image: str
         }
         for s in statements()
     ]  # fmt: skip
-    plain = [asdict(s) for s in shifts]
     results = {"command": command, "failed": subject.failed_file.digest, "base": subject.optimum_file.digest}
-    write_text(folder / "results.json", json.dumps(results | {"linear": proofs, "shifts": plain}, indent=1) + "\n")
+    write_text(
+        folder / "results.json",
+        json.dumps(results | {"linear": proofs, "shifts": moved, "descents": finds, "verdict": decided[1]}, indent=1) + "\n",
+    )
     return render(
-        "theorem.md", folder / "report.md", command=command, summary=theorem_summary(proofs, plain), proofs=proofs, shifts=shifts,
-        figure=figure.name, failed=failed, base=base,
+        "theorem.md", folder / "report.md", command=command, summary=theorem_summary(proofs, moved), proofs=proofs, shifts=shifts,
+        figure=figure.name, failed=failed, base=base, finds=finds, decided=decided,
     )  # fmt: skip

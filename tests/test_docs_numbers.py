@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from crar_model.mazes.simple import simple_maze
+from benchmarks.page import FIGURES, blocks, filled
 from crar_model.mazes.tiles import AGENT, FREE, KEY, draw_pixels
 from crar_model.params import BLOCKS, block_of
 from crar_model.settings import LossSettings, TrainSettings
@@ -34,21 +34,12 @@ def published(name: str) -> Plain:
     return content
 
 
-def measured(name: str) -> Plain:
-    content: Plain = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
-    return content
-
-
 def count(pairs: list[Plain], claim: str, verdict: str) -> int:
     return sum(c["verdict"] == verdict for pair in pairs for c in pair["claims"] if c["id"] == claim)
 
 
 def score(model: Plain) -> str:
     return "{mean:.2f} ({low:.2f} to {high:.2f})".format(**model["score"])
-
-
-def rate(per_second: float) -> str:
-    return f"{per_second:,.0f}" if per_second >= 100 else f"{per_second:.1f}"
 
 
 def ratio(pair: Plain, which: str, term: str) -> float:
@@ -132,48 +123,11 @@ def findings() -> list[str]:
 
 
 def speed() -> list[str]:
-    simple, mazes, plane = measured("training"), measured("random_training"), measured("landscape")
-    rows = [f"{simple['machine'].split(', ')[1]}, PyTorch {simple['torch'].split('+')[0]}"]
-    assert (simple["machine"], simple["torch"]) == (mazes["machine"], mazes["torch"])
-    for title, table, members, unit in (
-        ("simple maze", simple, (1, 6, 36), "agent_updates_per_s"),
-        ("random mazes", mazes, (1, 2, 6), "updates_per_s"),
-    ):
-        for rule in ("joint", "sequential"):
-            rows.append(f"| {title}, {rule}, plain loop | {rate(table[f'plain {rule}'])} updates/s | 1.0 |")
-            for size in members:
-                found = table[f"{rule} {size}"]
-                share = f"{100 * found['of_matmul']:.0f} %" if "of_matmul" in found else ""
-                rows.append(
-                    f"| {title}, {rule}, {size} | {rate(found[unit])} updates/s | {found['times_plain']:.1f} | {share} |".replace(
-                        "|  |", "| |"
-                    )
-                )
-    rates, cnn = plane["rates"], measured("landscape_cnn")
-    loop, theirs = cnn["rates"]["plain loop"], cnn["rates"]["loss-landscapes"]
-    one = rates["loss-landscapes (a)"]
-    sides = [f"{grown['side']} x {grown['side']}" for grown in plane["growth"]]
-    rows += [
-        f"| surface of {sides[0]} points, encoder x dynamics | {rates['product']:,.0f} points/s | {rates['product'] / one:.1f} |",
-        f"| the same, every point by itself | {rates['plane']:,.0f} points/s | {rates['plane'] / one:.1f} | "
-        f"{100 * rates['plane'] * plane['point_gflop'] / plane['matmul_gflops']:.0f} % |",
-        f"| `loss-landscapes` as its users call it | {one:,.0f} points/s | 1.0 |",
-        f"| `loss-landscapes` on the {simple_maze().n_states} distinct states "
-        f"| {rates['loss-landscapes (b)']:,.0f} points/s | {rates['loss-landscapes (b)'] / one:.1f} |",
-        f"| plane of a small CNN on {cnn['images']:,} images of 8x8, plain loop | {loop:,.0f} points/s | 1.0 |",
-        f"| the same, ours | {cnn['rates']['ours']:,.0f} points/s | {cnn['rates']['ours'] / loop:.1f} |",
-        f"| the same, `loss-landscapes` | {theirs:,.0f} points/s | {theirs / loop:.1f} |",
-        f"{1 / plane['growth'][-1]['per_point']:,.0f} points/s at {sides[-1]}",
-        f"{plane['growth'][-1]['peak_mib']:.0f} MiB",
-    ]
-    shares = [simple[f"time {rule}"] for rule in ("joint", "sequential")]
-    rows += [
-        "{} % and {} % in the networks".format(*(round(100 * (s["networks forward"] + s["networks backward"])) for s in shares)),
-        "{} % and {} % in the optimiser".format(*(round(100 * s["optimiser"]) for s in shares)),
-        "{} % and {} % in small operations".format(*(round(100 * s["small operations"]) for s in shares)),
-        f"{mazes['gflop']['distinct pieces']:.2f} GFLOP an update instead of {mazes['gflop']['whole images']:.2f}",
-    ]
-    return rows
+    """The blocks that `python -m benchmarks.page` writes, whose lines it knows how to make from the files."""
+    text = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    found = blocks(ROOT / "benchmarks" / "results", text)
+    assert len(found) == len(FIGURES), "a block is missing from the page"
+    return [" ".join(block.splitlines()) for block in found]
 
 
 @pytest.mark.parametrize("page", ["findings", "speed"])
@@ -218,3 +172,12 @@ def test_the_facts_name_real_flags() -> None:
     named = set(re.findall(r"--([a-z][a-z-]*)", FACTS))
     assert len(named) > 15
     assert {name.replace("-", "_") for name in named} <= known
+
+
+def test_a_page_of_figures_is_made_anew_from_the_files() -> None:
+    page = "<!-- figures: pieces -->\nold 1.5\n<!-- end -->\nand prose\n"
+    results = ROOT / "benchmarks" / "results"
+    gflop = json.loads((results / "random_training.json").read_text())["gflop"]
+    assert f"{gflop['distinct pieces']:.2f} GFLOP" in filled(results, page)
+    assert "old 1.5" not in filled(results, page)
+    assert filled(results, page).endswith("<!-- end -->\nand prose\n")

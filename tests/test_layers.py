@@ -32,13 +32,13 @@ FLOORS = {
         ("cures",),
         ("training",),
     ),
-    "commands": (("config",), ("command",), ("app", "flags"), ("training", "judging", "pages", "curing")),
+    "commands": (("config",), ("command",), ("app", "flags"), ("training", "judging", "pages", "curing", "predicting", "escaping")),
     "reports": (
-        ("samples", "threads", "tables", "glossary", "html"),
+        ("samples", "threads", "tables", "glossary", "stages", "html"),
         ("markdown",),
         ("models", "console"),
         ("runs",),
-        ("measure",),
+        ("measure", "rules"),
         ("claims", "data_files"),
         ("summaries",),
         ("claims_alone", "released_scores"),
@@ -46,6 +46,7 @@ FLOORS = {
         ("interactive",),
         ("landscape", "alone", "theorem", "trajectory", "study", "many", "play", "cure"),
         ("demo", "cures"),
+        ("predict", "maps", "escape"),
     ),
 }
 """Lowest first. What is loaded with a module lies below it, or in the same folder. `crar_model.tasks` loads what a task needs when it is used."""

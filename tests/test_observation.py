@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from crar_model.nets import STEM, Linear
 from crar_model.tasks import task_as
 from crar_model.tensor_files import save_plain
 from landscape_tools import align, apply_symmetry
+from reports.measure import dissection
 from reports.measure.subject import hidden_layers
 from tests.reports.pages import whole_page
 
@@ -33,7 +35,8 @@ def crar(*words: str, fails: bool = False) -> str:
 def test_every_command_takes_the_models_own_observation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base_run: Path) -> None:
     monkeypatch.chdir(tmp_path)
     narrow = ImageAgent(encoder=(*STEM, Linear(6), Linear(2)))  # the landscape of all 447,888 parameters takes half a minute
-    monkeypatch.setattr(agents, "ImageAgent", lambda: narrow)
+    monkeypatch.setattr(agents, "ImageAgent", lambda other: dataclasses.replace(narrow, other=other))
+    monkeypatch.setattr(dissection, "QUICK_STEPS", 4)  # where the reference ends is of no interest here
     small = ["--members", "1", "--data-size", "300", "--log-interval", "50", "--workers", "1"]
     crar("train", "--observation", "image", *small, "--updates", "100", "--out", "base")
     crar("train", "--resume", "--updates", "120", "--out", "base")
@@ -44,7 +47,8 @@ def test_every_command_takes_the_models_own_observation(tmp_path: Path, monkeypa
     judged = json.loads(crar("evaluate", "moved", "--json"))["models"]
     assert judged[0]["match"]["verdict"] in ("matched", "swapped", "neither")
     assert 0 <= judged[0]["navigation_success"] <= 1
-    crar("landscape", "--quick", "--no-certificate", "--resolution", "3", "--points", "3", "--from", "moved/member-0.pt", "--out", "page")
+    small_page = ["--quick", "--no-certificate", "--resolution", "3", "--points", "3"]
+    crar("landscape", *small_page, "--from", "moved/member-0.pt", "--out", "page")
     text = Path("page/report.md").read_text()
     assert "all 124 transitions" in text
     assert "simple maze in 48x48 images" in text
@@ -59,6 +63,11 @@ def test_every_command_takes_the_models_own_observation(tmp_path: Path, monkeypa
     assert "judge them apart" in crar("evaluate", "moved", grid, fails=True)
     assert "another layout or observation" in crar("transfer", "--from", "base/member-0.pt", "--from", grid, "--out", "both", fails=True)
     assert "another layout or observation" in crar("transfer", "--from", grid, "--observation", "image", "--out", "both", fails=True)
+    base = ["--from", "base/member-0.pt", *small]
+    assert "kept as maps of tiles" in crar("transfer", *base, "--observation-map", "mirror", "--out", "both", fails=True)
+    crar("transfer", *base, "--observation-map", "affine", "--map-brightness", "0", "--variant", "negate-input", "--out", "scaled")
+    match = json.loads(crar("evaluate", "scaled", "--json"))["models"][0]["match"]
+    assert match["identity_edges"] < 1e-4  # the closed form, seen through the map
     assert "seen in one way only" in crar("train", "--maze", "random", "--observation", "image", "--out", "both", fails=True)
     Path("small.txt").write_text("####\n#..#\n####\n")
     assert "images show 8x8" in crar("train", "--walls", "small.txt", "--observation", "image", "--out", "both", fails=True)

@@ -161,7 +161,7 @@ def pose(failed: Checkpoint, base: Checkpoint | None, seed: int, *, where: str =
     """
     if failed.info.get("variant") == "base" and not failed.info.get("base"):
         raise UserError(f"{where}: a base model that was never transferred, so there is nothing to cure; give a transfer with --from")
-    if base is not None and base.task is not failed.task:
+    if base is not None and not base.task.same_maze(failed.task):
         raise UserError(
             f"{where}: a model of the {failed.task.title}, but its base is of the {base.task.title}; give its own base with --base"
         )

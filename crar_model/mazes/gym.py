@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from crar_model.mazes.maps import ObservationMap, as_map
 from crar_model.mazes.render import MODES, check_mode, draw_cells, write_cells
 from crar_model.mazes.simple import ACTION_NAMES, SimpleMaze, simple_maze
 from crar_model.mazes.tiles import SIZE
@@ -18,13 +20,14 @@ class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
 
     Actions: Discrete(4): 0 up, 1 down, 2 left, 3 right; a move into a wall leaves the agent where it is.
     Observations: Box(-1, 1, (1, 8, 8), float32): wall 1, free 0, agent 0.5, or with `observation="pixels"`
-    (1, 48, 48) with 6x6 pixels a cell. With `inverse=True` every value is negated.
+    (1, 48, 48) with 6x6 pixels a cell. With `inverse=True` every value is negated, or goes through another `map`, with the bounds of its values.
     Rewards: always 0. Episodes start at the door (4, 4), or at the S of other walls, and never terminate; give `max_episode_steps` to
     `gymnasium.make` for a time limit.
     Info: `state` (0..30 in the study's maze), `position` (row, column), `action_names`.
 
     Args:
-        inverse: serve the negated observations.
+        inverse: serve the inverse maze's observations.
+        map: what the inverse maze makes of an observation, a name or an :class:`ObservationMap`.
         observation: "grid" or "pixels".
         walls: another layout as a drawing, see :meth:`SimpleMaze.from_walls`; observations are then (1, H, W).
         render_mode: "rgb_array", "ansi" (text) or None.
@@ -32,15 +35,20 @@ class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
 
     metadata: dict[str, Any] = {"render_modes": [*MODES], "render_fps": 8}
 
-    def __init__(self, *, inverse: bool = False, observation: str = "grid", walls: str = "", render_mode: str | None = None) -> None:
+    def __init__(
+        self, *, inverse: bool = False, map: str | ObservationMap = "negative", observation: str = "grid", walls: str = "",
+        render_mode: str | None = None,
+    ) -> None:  # fmt: skip
         if observation not in ("grid", "pixels"):
             raise ValueError(f"observation is {observation!r}; choose grid or pixels")
         check_mode(render_mode)
         self.render_mode, self.inverse = render_mode, inverse
-        self._maze = SimpleMaze.from_walls(walls) if walls else simple_maze()
+        self._maze = replace(SimpleMaze.from_walls(walls) if walls else simple_maze(), map=as_map(map))
         self._table = self._maze.observations(inverse=inverse, pixels=observation == "pixels").numpy()
         self._state = self._maze.start
-        self.observation_space = spaces.Box(-1.0, 1.0, shape=self._table.shape[1:], dtype=np.float32)
+        self.observation_space = spaces.Box(
+            min(-1.0, float(self._table.min())), max(1.0, float(self._table.max())), shape=self._table.shape[1:], dtype=np.float32
+        )
         self.action_space = spaces.Discrete(len(ACTION_NAMES))
 
     def _info(self) -> dict[str, Any]:
@@ -65,7 +73,7 @@ class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
         return self._table[self._state].copy(), 0.0, False, False, self._info()
 
     def render(self) -> np.ndarray[Any, Any] | str | None:
-        """The maze as a uint8 picture (256, 256, 3), in inverse colours in the inverse maze, or as text."""
+        """The maze as a uint8 picture (256, 256, 3), in inverse colours in the inverse maze, whatever its map, or as text."""
         if self.render_mode is None:
             return None
         agent = tuple(self._maze.positions[self._state].tolist())

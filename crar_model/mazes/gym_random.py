@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -10,6 +11,7 @@ import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 
+from crar_model.mazes.maps import ObservationMap, as_map
 from crar_model.mazes.random_mazes import ACTION_NAMES, EPISODE_STEPS, RandomMazeBatch
 from crar_model.mazes.render import MODES, check_mode, draw_cells, write_cells
 from crar_model.mazes.tiles import CELL_PIXELS, SIZE, draw_grid, draw_pixels
@@ -22,14 +24,25 @@ Array = np.ndarray[Any, Any]
 class _Mazes:
     """What both environments share: copies of the maze and how they are seen."""
 
-    def __init__(self, num_envs: int, inverse: bool, observation: str, legacy_astar: bool, max_steps: int) -> None:
+    def __init__(
+        self, num_envs: int, inverse: bool, map: str | ObservationMap, observation: str, legacy_astar: bool, max_steps: int
+    ) -> None:  # fmt: skip
         if observation not in _SIDES:
             raise ValueError(f"observation is {observation!r}; choose pixels or grid")
         if max_steps < 0:
             raise ValueError(f"max_steps is {max_steps}; give at least 0 (no limit)")
-        self.num_envs, self.draw = num_envs, draw_pixels if observation == "pixels" else draw_grid
+        other = as_map(map).per_pixel
+        if other is None or (observation == "grid" and other != (-1.0, 0.0)):
+            raise ValueError(f"map is {map!r}; the random mazes draw tiles: choose negative, or in pixels affine")
+        self.num_envs = num_envs
+        self.draw = partial(draw_pixels, other=other) if observation == "pixels" else draw_grid
         self.options: dict[str, Any] = {"inverse": inverse, "legacy_astar": legacy_astar, "step_limit": max_steps}
-        self.space = spaces.Box(-1.0, 1.0, shape=(1, _SIDES[observation], _SIDES[observation]), dtype=np.float32)
+        self.space = spaces.Box(
+            min(-1.0, other[1] - abs(other[0])),
+            max(1.0, other[1] + abs(other[0])),
+            shape=(1, _SIDES[observation], _SIDES[observation]),
+            dtype=np.float32,
+        )
         self.batch = RandomMazeBatch(num_envs, seed=0, **self.options)
 
     def start(self, rng: np.random.Generator) -> None:
@@ -62,7 +75,8 @@ class RandomMazeEnv(gymnasium.Env[Array, np.int64]):
     after `max_steps` steps. Info: `position` (row, column), `keys` left, `action_names`.
 
     Args:
-        inverse: serve the negated observations.
+        inverse: serve the inverse maze's observations.
+        map: what the inverse maze makes of an observation: "negative", or "affine" in pixels.
         observation: "pixels" or "grid".
         legacy_astar: quirk: draw maps as the released code does.
         max_steps: steps of an episode, 0 for no limit, as in the gathering of training data.
@@ -72,12 +86,12 @@ class RandomMazeEnv(gymnasium.Env[Array, np.int64]):
     metadata: dict[str, Any] = {"render_modes": [*MODES], "render_fps": 8}
 
     def __init__(
-        self, *, inverse: bool = False, observation: str = "pixels", legacy_astar: bool = False, max_steps: int = EPISODE_STEPS,
+        self, *, inverse: bool = False, map: str | ObservationMap = "negative", observation: str = "pixels", legacy_astar: bool = False, max_steps: int = EPISODE_STEPS,
         render_mode: str | None = None,
     ) -> None:  # fmt: skip
         check_mode(render_mode)
         self.render_mode = render_mode
-        self._mazes = _Mazes(1, inverse, observation, legacy_astar, max_steps)
+        self._mazes = _Mazes(1, inverse, map, observation, legacy_astar, max_steps)
         self.observation_space = self._mazes.space
         self.action_space = spaces.Discrete(len(ACTION_NAMES))
 
@@ -117,12 +131,12 @@ class RandomMazeVectorEnv(VectorEnv[Array, Array, Array]):
     metadata: dict[str, Any] = {"render_modes": [*MODES], "render_fps": 8, "autoreset_mode": AutoresetMode.NEXT_STEP}
 
     def __init__(
-        self, num_envs: int = 1, *, inverse: bool = False, observation: str = "pixels", legacy_astar: bool = False,
+        self, num_envs: int = 1, *, inverse: bool = False, map: str | ObservationMap = "negative", observation: str = "pixels", legacy_astar: bool = False,
         max_steps: int = EPISODE_STEPS, render_mode: str | None = None,
     ) -> None:  # fmt: skip
         check_mode(render_mode)
         self.num_envs, self.render_mode = num_envs, render_mode
-        self._mazes = _Mazes(num_envs, inverse, observation, legacy_astar, max_steps)
+        self._mazes = _Mazes(num_envs, inverse, map, observation, legacy_astar, max_steps)
         self._ended = torch.zeros(num_envs, dtype=torch.bool)
         self.single_observation_space, self.single_action_space = self._mazes.space, spaces.Discrete(len(ACTION_NAMES))
         self.observation_space = spaces.Box(-1.0, 1.0, shape=(num_envs, *self._mazes.space.shape), dtype=np.float32)

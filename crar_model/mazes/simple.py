@@ -7,14 +7,15 @@ steps in one indexing operation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from crar_model.mazes.tiles import AGENT_SPRITE, BLANK, CELL_PIXELS, PLAIN_AGENT, PLAIN_WALL, SIZE, draw_pixels, negated
+from crar_model.mazes.maps import NEGATIVE_MAP, ObservationMap
+from crar_model.mazes.tiles import AGENT_SPRITE, BLANK, CELL_PIXELS, NEGATIVE, PLAIN_AGENT, PLAIN_FREE, PLAIN_WALL, SIZE, draw_pixels
 
 DOOR = (4, 4)
 
@@ -42,12 +43,14 @@ class SimpleMaze:
         positions: (N, 2) int64, (row, column) of every state, in reading order.
         successor: (N, 4) int64, state reached by each action; a wall leaves the state as it is.
         start: index of the state where every episode begins, in the study's maze the door.
+        map: what the inverse maze makes of an observation.
     """
 
     walls: Tensor
     positions: Tensor
     successor: Tensor
     start: int
+    map: ObservationMap = NEGATIVE_MAP
 
     @classmethod
     def from_walls(cls, text: str) -> SimpleMaze:
@@ -142,12 +145,13 @@ class SimpleMaze:
         """Observation of every state.
 
         Args:
-            inverse: negate it (wall -1, free 0, agent -0.5), as the released weights require.
+            inverse: as the inverse maze shows it, through `map`; the study's negates it (wall -1, free 0, agent -0.5), as the released
+                weights require.
             pixels: draw each cell as 6x6 pixels with the agent's sprite instead of one number a cell.
             dtype: floating type of the result.
 
         Returns:
-            (N, 1, H, W), or with `pixels` (N, 1, 6 H, 6 W), values in [-1, 1].
+            (N, 1, H, W), or with `pixels` (N, 1, 6 H, 6 W), values in [-1, 1] but for maps that leave that range.
         """
         n = self.n_states
         grid = self.walls.to(dtype).expand(n, *self.walls.shape).clone()
@@ -162,7 +166,7 @@ class SimpleMaze:
         else:
             grid[torch.arange(n), rows, columns] = AGENT
         grid = grid.unsqueeze(1)
-        return -grid if inverse else grid
+        return self.map.apply(grid) if inverse else grid
 
     def blank(self) -> Tensor:
         """(1, 1, H, W) the observation that is all zeros."""
@@ -174,7 +178,7 @@ class SimpleMaze:
 
 
 class ImageMaze(SimpleMaze):
-    """The same maze seen as 48x48 images, which are handed around as tile maps (`mazes.tiles`)."""
+    """The same maze seen as 48x48 images, which are handed around as tile maps (`mazes.tiles`); its map treats all pixels alike."""
 
     @classmethod
     def of(cls, maze: SimpleMaze) -> ImageMaze:
@@ -192,10 +196,10 @@ class ImageMaze(SimpleMaze):
         """(N, 1, 8, 8) uint8 tile map of every state, or with `pixels` the images that they stand for, (N, 1, 48, 48) of this dtype."""
         if pixels:
             return super().observations(inverse=inverse, pixels=True, dtype=dtype)
-        tiles = torch.where(self.walls, PLAIN_WALL, BLANK).to(torch.uint8).repeat(self.n_states, 1, 1)
+        tiles = torch.where(self.walls, PLAIN_WALL, PLAIN_FREE).to(torch.uint8).repeat(self.n_states, 1, 1)
         tiles[torch.arange(self.n_states), self.positions[:, 0], self.positions[:, 1]] = PLAIN_AGENT
         tiles = tiles.unsqueeze(1)
-        return negated(tiles) if inverse else tiles
+        return tiles + NEGATIVE if inverse else tiles
 
     def blank(self) -> Tensor:
         """(1, 1, 8, 8) the tile map of an image that is all zeros."""
@@ -203,7 +207,14 @@ class ImageMaze(SimpleMaze):
 
     def pictures(self, *, inverse: bool = False) -> Tensor:
         """(N, 48, 48) the images."""
-        return draw_pixels(self.observations(inverse=inverse))[:, 0]
+        other = self.map.per_pixel
+        assert other is not None
+        return draw_pixels(self.observations(inverse=inverse), other=other)[:, 0]
+
+
+def mapped_maze(maze: SimpleMaze, observation_map: ObservationMap) -> SimpleMaze:
+    """A maze with another observation map."""
+    return maze if maze.map == observation_map else replace(maze, map=observation_map)
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,9 @@ kinds of their own, its free cells are blank. Sprites: `maze_env` of the release
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,12 +19,12 @@ SIZE = 8
 CELL_PIXELS = 6
 FREE, WALL, AGENT, KEY = range(4)
 NEGATIVE = 4
-"""Added to a kind: the tile negated."""
+"""Added to a kind: the tile of the other side, in the study negated."""
 BLANK = 8
-"""All pixels 0, whatever the maze: the observation after a terminal step in the released code, and a free cell that is not scaled."""
-PLAIN_WALL, PLAIN_AGENT = 9, 10
-"""Wall and agent that are not scaled: pixels in [0, 1]."""
-KINDS = (*range(9), PLAIN_WALL, PLAIN_AGENT, PLAIN_WALL + NEGATIVE, PLAIN_AGENT + NEGATIVE)
+"""All pixels 0, whatever the maze: the observation after a terminal step in the released code."""
+PLAIN_FREE, PLAIN_WALL, PLAIN_AGENT = BLANK, 9, 10
+"""Free cell, wall and agent that are not scaled: pixels in [0, 1]."""
+KINDS = (*range(11), *(kind + NEGATIVE for kind in (PLAIN_FREE, PLAIN_WALL, PLAIN_AGENT)))
 """All kinds of tiles."""
 OUTSIDE = 15
 """Beyond the border, where convolutions see padding; never in a stored map."""
@@ -47,32 +49,42 @@ GRID_VALUES = (0.0, 0.99, 0.25, 0.5)
 """The 8x8 observation's value of FREE, WALL, AGENT, KEY: what the released code's rescaling leaves."""
 
 
+Other = tuple[float, float]
+"""(contrast, brightness) of the tiles of the other side, kind + NEGATIVE."""
+NEGATED: Other = (-1.0, 0.0)
+
+
 @lru_cache(maxsize=8)
-def tile_pixels(dtype: torch.dtype = torch.float32, device: str = "cpu") -> Tensor:
-    """Pixels of every kind of tile, (16, 6, 6) in [-1, 1]: 2 p - 1 of the drawing p, or p itself, their negatives, and zeros."""
-    drawn = torch.zeros(4, CELL_PIXELS, CELL_PIXELS, dtype=torch.float64)
-    drawn[WALL] = 1.0
-    drawn[AGENT] = torch.tensor(AGENT_SPRITE, dtype=torch.float64)
-    drawn[KEY] = torch.tensor(KEY_SPRITE, dtype=torch.float64)
-    table = torch.zeros(16, CELL_PIXELS, CELL_PIXELS, dtype=torch.float64)
+def pixel_table(other: Other = NEGATED) -> np.ndarray[Any, Any]:
+    """Pixels of every kind of tile, (16, 6, 6) float64: 2 p - 1 of the drawing p, or p itself, the same on the other side, and zeros."""
+    drawn = np.zeros((4, CELL_PIXELS, CELL_PIXELS))
+    drawn[WALL], drawn[AGENT], drawn[KEY] = 1.0, AGENT_SPRITE, KEY_SPRITE
+    table = np.zeros((16, CELL_PIXELS, CELL_PIXELS))
     table[:4] = 2 * drawn - 1
-    table[4:8] = -table[:4]
     table[PLAIN_WALL], table[PLAIN_AGENT] = drawn[WALL], drawn[AGENT]
-    table[[PLAIN_WALL + NEGATIVE, PLAIN_AGENT + NEGATIVE]] = -table[[PLAIN_WALL, PLAIN_AGENT]]
-    return table.to(device, dtype)
+    for first, last in ((FREE, KEY), (PLAIN_FREE, PLAIN_AGENT)):
+        table[first + NEGATIVE : last + NEGATIVE + 1] = other[0] * table[first : last + 1] + other[1]
+    return table
 
 
-def draw_pixels(tiles: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+@lru_cache(maxsize=8)
+def tile_pixels(dtype: torch.dtype = torch.float32, device: str = "cpu", other: Other = NEGATED) -> Tensor:
+    """:func:`pixel_table` as a tensor."""
+    return torch.from_numpy(pixel_table(other)).to(device, dtype)
+
+
+def draw_pixels(tiles: Tensor, dtype: torch.dtype = torch.float32, other: Other = NEGATED) -> Tensor:
     """Images of tile maps.
 
     Args:
         tiles: (..., 1, 8, 8) integer kinds.
         dtype: floating type of the result.
+        other: how tiles of the other side look.
 
     Returns:
         (..., 1, 48, 48), on the device of the map.
     """
-    pixels = tile_pixels(dtype, str(tiles.device))[tiles.to(torch.int64)]  # (..., 1, 8, 8, 6, 6)
+    pixels = tile_pixels(dtype, str(tiles.device), other)[tiles.to(torch.int64)]  # (..., 1, 8, 8, 6, 6)
     rows, columns = tiles.shape[-2] * CELL_PIXELS, tiles.shape[-1] * CELL_PIXELS
     return pixels.transpose(-3, -2).reshape(*tiles.shape[:-2], rows, columns)
 

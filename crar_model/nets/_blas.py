@@ -142,3 +142,12 @@ def address(tensor: Tensor) -> int:
 def addresses(tensors: Sequence[Tensor]) -> np.ndarray[Any, Any]:
     """:func:`address` of tensors, as int64."""
     return np.array([address(tensor) for tensor in tensors], dtype=np.int64)
+
+
+def of_members(tensors: Sequence[Tensor]) -> np.ndarray[Any, Any]:
+    """Addresses (members, tensors) of every member's share of contiguous float32 tensors on the CPU with a leading member axis."""
+    members = tensors[0].shape[0]
+    first = np.array([tensor.data_ptr() for tensor in tensors], dtype=np.int64)
+    steps = 4 * np.array([tensor.numel() for tensor in tensors], dtype=np.int64) // max(1, members)
+    found: np.ndarray[Any, Any] = first + np.arange(members, dtype=np.int64)[:, None] * steps
+    return found

@@ -107,7 +107,8 @@ def _backward(
         if structured:
             grad = np.int64(given.ctypes.data)
             hidden = network_backward(own, into, 0, widths, 1, tiles, acts, grad, room, room[1], for_weights)
-            first_backward(hidden, into[0], into[1], widths[1], pattern, scale, row, column, value)
+            if for_weights:
+                first_backward(hidden, into[0], into[1], widths[1], pattern, scale, row, column, value)
         else:
             goal = np.int64(back.ctypes.data) if grad_in != 0 else np.int64(0)
             network_backward(own, into, 0, widths, 0, tiles, acts, np.int64(given.ctypes.data), room, goal, for_weights)
@@ -136,7 +137,7 @@ class Kept:
         self.rows, members = x.shape[-2], weights[0].shape[0]
         self.widths = _widths(x.shape[-1], *[bias.shape[1] for bias in weights[1::2]])
         self.sizes = np.array([weight[0].numel() for weight in weights], dtype=np.int64)
-        tiles = -(-self.rows // ROWS)
+        tiles = max(1, -(-self.rows // ROWS))
         self.pattern: Observed | None = observed(x) if x.dim() == 2 and len(weights) > 2 else None
         self.seen: Tensor | None = None
         if x.dim() == 2 and self.pattern is None:

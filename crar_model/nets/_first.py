@@ -116,7 +116,7 @@ def first_backward(
 
 def observed(x: Tensor) -> Observed | None:
     """An input (rows, pixels) taken apart, or None where that would not be less work."""
-    if x.numel() > LARGEST or x.requires_grad:
+    if not 0 < x.numel() <= LARGEST or x.requires_grad:
         return None
     found = _observed(x.contiguous().numpy().tobytes(), x.shape[0])
     return found if WORTH * len(found.row) < x.numel() else None

@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from crar_model.compiled import numba
-from crar_model.mazes.tiles import KINDS, OUTSIDE, SIZE, tile_pixels
+from crar_model.mazes.tiles import KINDS, NEGATED, OUTSIDE, SIZE, Other, pixel_table
 
-_KNOWN = np.isin(np.arange(max(KINDS) + 1), KINDS)
-_PIXELS = tile_pixels(torch.float64).numpy()
+_UNKNOWN = np.array([kind for kind in range(16) if kind not in KINDS])
 
 
 @dataclass(frozen=True)
@@ -55,19 +54,21 @@ def _grow(table: Any) -> Any:  # pragma: no cover - compiled
 @numba.njit(cache=True, nogil=True)
 def _find_windows(tiles: Any, places: Any, mask: int) -> Any:  # pragma: no cover - compiled
     """Distinct 3x3 neighbourhoods as keys of 4 bits a tile, reading order from the lowest bits."""
-    slots = np.full(mask + 1, -1, dtype=np.int64)
+    slots = np.full(mask + 1, -1, dtype=np.int32)
     keys = np.empty(places.shape[0], dtype=np.int64)
     count = 0
     board = np.full((SIZE + 2, SIZE + 2), OUTSIDE, dtype=np.int64)
+    lines = np.empty((SIZE + 2, SIZE), dtype=np.int64)  # three tiles side by side
     for n in range(tiles.shape[0]):
         for r in range(SIZE):
             for c in range(SIZE):
                 board[r + 1, c + 1] = tiles[n, r, c]
+        for r in range(SIZE + 2):
+            for c in range(SIZE):
+                lines[r, c] = board[r, c] | board[r, c + 1] << 4 | board[r, c + 2] << 8
         for r in range(SIZE):
             for c in range(SIZE):
-                key = np.int64(0)
-                for k in range(9):
-                    key |= board[r + k // 3, c + k % 3] << (4 * k)
+                key = lines[r, c] | lines[r + 1, c] << 12 | lines[r + 2, c] << 24
                 slot = _slot(key, mask)
                 while slots[slot] >= 0 and keys[slots[slot]] != key:
                     slot = (slot + 1) & mask
@@ -80,19 +81,19 @@ def _find_windows(tiles: Any, places: Any, mask: int) -> Any:  # pragma: no cove
 
 
 @numba.njit(cache=True, nogil=True)
-def _find_values(keys: Any, mask: int) -> Any:  # pragma: no cover - compiled
+def _find_values(keys: Any, mask: int, pixel_mask: int) -> Any:  # pragma: no cover - compiled
     """Pooled pixels and third-layer values that the neighbourhoods need.
 
     Returns the pooled pixels' keys, the values' rows of pooled pixels, and the neighbourhoods' rows of values.
     """
-    pixel_slots = np.full(65536, -1, dtype=np.int64)
+    pixel_slots = np.full(pixel_mask + 1, -1, dtype=np.int32)
     pixel_keys = np.empty(1024, dtype=np.int64)
     pixels = 0
-    value_slots = np.full(mask + 1, -1, dtype=np.int64)
+    value_slots = np.full(mask + 1, -1, dtype=np.int32)
     values = np.empty((keys.shape[0] * 9, 9), dtype=np.int64)
     found = 0
     windows = np.empty((keys.shape[0], 9), dtype=np.int64)
-    ring = np.empty((5, 5), dtype=np.int64)
+    ring, mixed = np.empty((5, 5), dtype=np.int64), np.empty((5, 3), dtype=np.int64)
     kinds = np.empty((3, 3), dtype=np.int64)
     for w in range(keys.shape[0]):
         for k in range(9):
@@ -112,9 +113,9 @@ def _find_values(keys: Any, mask: int) -> Any:  # pragma: no cover - compiled
                     key |= kinds[tr + 1, tc] << 12
                 if a == 2 and b == 2:
                     key |= kinds[tr + 1, tc + 1] << 16
-                slot = _slot(key, 65535)
+                slot = _slot(key, pixel_mask)
                 while pixel_slots[slot] >= 0 and pixel_keys[pixel_slots[slot]] != key:
-                    slot = (slot + 1) & 65535
+                    slot = (slot + 1) & pixel_mask
                 if pixel_slots[slot] < 0:
                     if pixels == pixel_keys.shape[0]:
                         pixel_keys = _grow(pixel_keys)
@@ -122,11 +123,13 @@ def _find_values(keys: Any, mask: int) -> Any:  # pragma: no cover - compiled
                     pixel_keys[pixels] = key
                     pixels += 1
                 ring[i, j] = pixel_slots[slot]
+        for i in range(5):
+            for j in range(3):
+                mixed[i, j] = ring[i, j] + np.int64(1000003) * (ring[i, j + 1] + np.int64(1000003) * ring[i, j + 2])
         for k in range(9):
-            code = np.int64(0)
             for t in range(9):
                 values[found, t] = ring[k // 3 + t // 3, k % 3 + t % 3]
-                code = code * np.int64(1000003) + values[found, t]
+            code = mixed[k // 3, k % 3] + np.int64(7368787) * (mixed[k // 3 + 1, k % 3] + np.int64(7368787) * mixed[k // 3 + 2, k % 3])
             slot = _slot(code, mask)
             while value_slots[slot] >= 0:
                 same = True
@@ -162,11 +165,12 @@ def _draw(keys: Any, table: Any, patches: Any, inside: Any) -> None:  # pragma: 
                     inside[m, i, j] = 0.0 if kind == OUTSIDE else 1.0
 
 
-def index_tiles(tiles: Tensor) -> TileIndex:
+def index_tiles(tiles: Tensor, other: Other = NEGATED) -> TileIndex:
     """Find the distinct pieces of tile maps.
 
     Args:
         tiles: (..., 8, 8) kinds of tiles, integers of `mazes.tiles.KINDS` on the CPU; N maps together.
+        other: (contrast, brightness) of tiles of the other side.
 
     Raises:
         TypeError: for numbers that are no integers.
@@ -180,16 +184,24 @@ def index_tiles(tiles: Tensor) -> TileIndex:
     boards = np.ascontiguousarray(np.from_dlpack(tiles).reshape(-1, SIZE, SIZE))
     if not boards.size:
         raise ValueError("there are no tile maps; give at least one")
-    if not 0 <= int(boards.min()) <= int(boards.max()) < len(_KNOWN) or not _KNOWN[boards].all():
+    in_range = 0 <= int(boards.min()) <= int(boards.max()) < OUTSIDE
+    counts = np.bincount(boards.ravel(), minlength=OUTSIDE + 1) if in_range else None
+    if counts is None or counts[_UNKNOWN].any():
         raise ValueError(f"tile maps hold numbers from {boards.min()} to {boards.max()}; wanted are kinds of tiles, {KINDS}")
     places = np.empty(boards.size, dtype=np.int64)
     keys = _find_windows(boards, places, _power_of_two(2 * boards.size) - 1)
-    pixel_keys, values, windows = _find_values(keys, _power_of_two(18 * len(keys)) - 1)
+    pixel_keys, values, windows = _find_values(keys, _power_of_two(18 * len(keys)) - 1, _pixel_slots(int(np.count_nonzero(counts))) - 1)
     patches = np.empty((len(pixel_keys), 4, 4), dtype=np.float64)
     inside = np.empty((len(pixel_keys), 3, 3), dtype=np.float32)
-    _draw(pixel_keys, _PIXELS, patches, inside)
+    _draw(pixel_keys, pixel_table(other), patches, inside)
     as_tensor: Any = torch.from_numpy
     return TileIndex(as_tensor(patches), as_tensor(inside), as_tensor(values), as_tensor(windows), as_tensor(places))
+
+
+def _pixel_slots(kinds: int) -> int:
+    """More than twice the pooled pixels that there can be: 4 inside a tile, 4 across two tiles, 1 across four, the outside a kind too."""
+    kinds += 1
+    return _power_of_two(2 * (4 * kinds + 4 * kinds**2 + kinds**4))
 
 
 def _power_of_two(least: int) -> int:

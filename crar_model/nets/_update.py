@@ -61,8 +61,13 @@ def _structure_gradients(
         for b in range(count):
             largest = np.float32(0)
             for c in range(d):
-                largest = max(largest, x[b, c] * x[b, c])
+                square = x[b, c] * x[b, c]
+                if not square <= largest:  # also what is not a number
+                    largest = square
             excess = largest - scalars[C_RADIUS2]
+            if not np.isfinite(largest):  # the definition's gradient is not finite either, and stops the member
+                gx[b, 0] = np.nan
+                continue
             if excess < 0 or excess > scalars[C_BALL_MAX]:
                 continue
             ties = 0
@@ -185,12 +190,12 @@ def update_kernel(
     params: Any, grads: Any, squares: Any, sizes: Any, first: Any, widths: Any, starts: Any, trained: Any,
     step_weights: Any, step_slot: Any, step_rate: Any, step_tensors: Any, rates: Any, alive: Any, optimiser: Any, per_tensor: bool,
     safe_rate: float, scalars: Any, rows: int, shared: Any, scale: Any, entries: Any, columns: Any, values: Any,
-    state: Any, next_state: Any, action: Any, reward: Any, terminated: Any, target: Any, anchors: Any,
+    state: Any, next_state: Any, action: Any, reward: Any, terminated: Any, target: Any, anchors: Any, gradient_only: bool,
 ) -> int:  # fmt: skip # pragma: no cover - compiled
     """Updates of every living member, in place.
 
     params (tensors,), squares (slots, tensors): addresses of the first member's numbers, 0 for what a slot lacks; grads (tensors,): of
-    room for one member, which is what a call with rates of NaN leaves behind instead of taking a step. first, starts: first tensor and first
+    room for one member, which a call with `gradient_only` leaves behind instead of taking steps. first, starts: first tensor and first
     width of each block. step_tensors (steps, tensors): what a step trains. rates (updates, members). state ... (updates, members, batch).
     target (members, rows, A) values of the target copy; anchors (members, rows or 0, d). The observations are scale (rows up to whole
     panels) times shared (pixels,), plus entries (row, column, value).
@@ -278,7 +283,7 @@ def update_kernel(
                         trained[ENCODER],
                     )
                     first_backward(hidden, grads[0], grads[1], units, shared, scale, entries, columns, values)
-                if np.isnan(rates[update, member]):
+                if gradient_only:
                     continue
                 used = 0
                 for t in range(tensors):

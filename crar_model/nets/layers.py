@@ -60,8 +60,12 @@ class Layer(ABC):
         """Apply it for all members in one operation: x (members, rows, ...), weight and bias with a leading member axis."""
 
     @abstractmethod
-    def table_row(self, channels: int, side: int) -> tuple[int, ...]:
-        """What the compiled kernels know of it: the columns KIND, IN, OUT, SIZE, SIDE, POOL."""
+    def split(self, weight: Tensor, channels: int, side: int) -> tuple[Tensor, Tensor]:
+        """The weight (*members, ...) of the first `channels` of its input, maps of `side` x `side`, and that of the others; no copy."""
+
+    @abstractmethod
+    def table_row(self) -> tuple[int, int, int, int]:
+        """What the compiled kernels know of it: KIND, OUT, SIZE, POOL."""
 
     @abstractmethod
     def arranged(self, weight: Tensor) -> Tensor:
@@ -107,9 +111,13 @@ class Conv(Layer):
         x = F.conv2d(x, weight, bias, padding=padding, groups=groups)
         return F.max_pool2d(x, self.pool) if self.pool > 1 else x
 
-    def table_row(self, channels: int, side: int) -> tuple[int, ...]:
+    def split(self, weight: Tensor, channels: int, side: int) -> tuple[Tensor, Tensor]:
+        """(*members, out, in, k, k) by input channel."""
+        return weight[..., :channels, :, :], weight[..., channels:, :, :]
+
+    def table_row(self) -> tuple[int, int, int, int]:
         """What the compiled kernels know of it."""
-        return (CONV, channels, self.out, self.size, side, self.pool)
+        return (CONV, self.out, self.size, self.pool)
 
     def arranged(self, weight: Tensor) -> Tensor:
         """(*members, out, in, k, k) -> (*members, out, k, k, in): channels last."""
@@ -144,9 +152,13 @@ class Linear(Layer):
         """(members, rows, ...) -> (members, rows, out)."""
         return torch.baddbmm(bias.unsqueeze(1), x.flatten(2), weight.mT)
 
-    def table_row(self, channels: int, side: int) -> tuple[int, ...]:
+    def split(self, weight: Tensor, channels: int, side: int) -> tuple[Tensor, Tensor]:
+        """(*members, out, in) by what it reads."""
+        return weight[..., : channels * side**2], weight[..., channels * side**2 :]
+
+    def table_row(self) -> tuple[int, int, int, int]:
         """What the compiled kernels know of it."""
-        return (LINEAR, channels, self.out, 1, side, 1)
+        return (LINEAR, self.out, 1, 1)
 
     def arranged(self, weight: Tensor) -> Tensor:
         """As it is: (*members, out, in)."""

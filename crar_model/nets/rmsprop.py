@@ -111,6 +111,7 @@ def _step_cpu(
     # Addresses instead of arrays: handing 30 arrays to compiled code costs more than the arithmetic.
     addresses = np.array([[t.data_ptr() for t in group] for group in (params, dense, squares)], dtype=np.int64)
     sizes = np.array([grad.numel() // members for grad in dense], dtype=np.int64)
+    torch.autograd.graph.increment_version((*params, *squares))  # what the kernel writes, PyTorch would not know of
     rmsprop_kernel(
         addresses, sizes, learning_rate.detach().contiguous().numpy(), alive.numpy(), np.float32(settings.decay),
         np.float32(settings.epsilon), np.float32(settings.clip_norm), settings.per_tensor, safe_rate(settings),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from crar_model.mazes.tiles import CELL_PIXELS, SIZE, draw_pixels
+from crar_model.mazes.tiles import CELL_PIXELS, NEGATED, SIZE, Other, draw_pixels
 from crar_model.nets._tile_index import TileIndex, index_tiles
 from crar_model.nets._tiles import tiles_backward, tiles_forward
 from crar_model.nets.check import layer_names, member_axes, members_of_both, same_kind, unchanged
@@ -28,7 +28,7 @@ PIECES: Layers = (*STEM, Conv(3, 1))
 """The encoder that is compiled."""
 
 
-def encode_tiles(params: Params, block: str, layers: Layers, tiles: Tensor) -> Tensor:
+def encode_tiles(params: Params, block: str, layers: Layers, tiles: Tensor, other: Other = NEGATED) -> Tensor:
     """What a convolutional network makes of the images that tile maps stand for.
 
     Args:
@@ -36,6 +36,7 @@ def encode_tiles(params: Params, block: str, layers: Layers, tiles: Tensor) -> T
         block: name prefix, "encoder".
         layers: the network; on the CPU it is computed piece by piece where it is `PIECES`, or `STEM` and dense layers, else on drawn images.
         tiles: (*members, rows, 1, 8, 8), or (rows, 1, 8, 8) shared by all members: kinds of tiles, uint8 of `mazes.tiles.KINDS`.
+        other: (contrast, brightness) of tiles of the other side.
 
     Returns:
         (*members, rows, numbers), maps flattened channel by channel, of the parameters' dtype: 192 numbers for `PIECES`, 3 channels of 8x8.
@@ -45,8 +46,9 @@ def encode_tiles(params: Params, block: str, layers: Layers, tiles: Tensor) -> T
         TypeError, ValueError: for dtypes, devices, shapes, member axes and kinds of tiles that do not fit.
     """
     weights = [params[name] for k in range(len(layers)) for name in layer_names(block, k)]
-    if not (layers == PIECES or _dense_behind_stem(layers)) or not tiles.is_cpu:
-        out = convolve(params, block, layers, draw_pixels(tiles, weights[0].dtype))
+    behind = _dense_behind_stem(layers)
+    if not (layers == PIECES or behind) or not tiles.is_cpu:
+        out = convolve(params, block, layers, draw_pixels(tiles, weights[0].dtype, other))
         return out.flatten(-3) if layers[-1].maps else out
     if tiles.dim() < 4 or tiles.shape[-3] != 1:
         raise ValueError(f"tile maps have shape {tuple(tiles.shape)}; wanted is (rows, 1, {SIZE}, {SIZE}) behind any member axes")
@@ -55,34 +57,41 @@ def encode_tiles(params: Params, block: str, layers: Layers, tiles: Tensor) -> T
         raise ValueError(f"the parameters of {block} lie on {weights[0].device} and the tile maps on the CPU; give both on one device")
     shapes = parameter_shapes(layers, 1, SIZE * CELL_PIXELS)
     lead, alike = member_axes(block, tuple([weight.shape for weight in weights]), shapes)
-    own = tuple(tiles.shape[:-4])
+    native = not behind and weights[0].dtype == torch.float32
     if not lead:
-        return torch.unflatten(_pieces(layers, weights, index_tiles(tiles)), 0, tiles.shape[:-3])
-    if alike and not own and not _compiled(layers, weights):
-        return _pieces(layers, weights, index_tiles(tiles))
+        index = index_tiles(tiles, other)
+        found = _encode([weight.unsqueeze(0) for weight in weights], [index])[0] if native else _pieces(layers, weights, index)
+        return torch.unflatten(found, 0, tiles.shape[:-3])
+    own = tuple(tiles.shape[:-4])
+    if behind and alike and not own:
+        return _pieces(layers, weights, index_tiles(tiles, other))
     both = members_of_both(block, lead, own)
-    flat = [weight.expand(*both, *shape).flatten(0, len(both) - 1).unbind(0) for weight, shape in zip(weights, shapes, strict=True)]
+    flat = [weight.expand(*both, *shape).flatten(0, len(both) - 1) for weight, shape in zip(weights, shapes, strict=True)]
     if own:
         boards = tiles.expand(*both, *tiles.shape[-4:]).flatten(0, len(both) - 1).unbind(0)
-        indices = [index_tiles(seen) for seen in boards]
+        indices = [index_tiles(seen, other) for seen in boards]
     else:
-        indices = [index_tiles(tiles)] * len(flat[0])
-    states = [_pieces(layers, weights_of_one, index) for *weights_of_one, index in zip(*flat, indices, strict=True)]
-    return torch.unflatten(torch.stack(states) if len(states) > 1 else states[0].unsqueeze(0), 0, both)
+        indices = [index_tiles(tiles, other)] * len(flat[0])
+    if native:
+        return torch.unflatten(_encode(flat, indices), 0, both)
+    states = [
+        _pieces(layers, weights_of_one, index)
+        for *weights_of_one, index in zip(*(weight.unbind(0) for weight in flat), indices, strict=True)
+    ]
+    return torch.unflatten(torch.stack(states), 0, both)
 
 
 def _dense_behind_stem(layers: Layers) -> bool:
     return layers[: len(STEM)] == STEM and len(layers) > len(STEM) and not any(layer.maps for layer in layers[len(STEM) :])
 
 
-def _compiled(layers: Layers, weights: Sequence[Tensor]) -> bool:
-    return layers == PIECES and weights[0].dtype == torch.float32
+def _encode(weights: Sequence[Tensor], indices: Sequence[TileIndex]) -> Tensor:
+    """Abstract states (members, N, 192) in float32: weights with a leading member axis, as many indices of N maps."""
+    return cast(Tensor, _NativeEncoder.apply(indices, *weights))
 
 
 def _pieces(layers: Layers, weights: Sequence[Tensor], index: TileIndex) -> Tensor:
-    """Abstract states (*members, N, numbers) of the indexed tile maps; weights with the same member axes, if any."""
-    if _compiled(layers, weights):
-        return cast(Tensor, _NativeEncoder.apply(index, *weights))
+    """Abstract states (*members, N, numbers) of the indexed tile maps by tensor operations; weights with the same member axes, if any."""
     pooled = _pooled(weights, index)  # (*members, W, 32)
     head = weights[2 * len(STEM) :]
     if layers[-1].maps:  # a 1x1 convolution: every window once
@@ -119,12 +128,13 @@ def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 class _NativeEncoder(torch.autograd.Function):
-    """The encoder of one model as one node of the graph; first derivatives only."""
+    """The encoders of all members as one node of the graph; first derivatives only."""
 
     @staticmethod
-    def forward(ctx: Any, index: TileIndex, *weights: Tensor) -> Tensor:
+    def forward(ctx: Any, indices: Sequence[TileIndex], *weights: Tensor) -> Tensor:
         given = arranged(PIECES, weights)
-        out, kept = tiles_forward(given, index)
+        out = torch.empty(len(indices), len(indices[0].places) // 64, 192, dtype=torch.float32, device="cpu")
+        kept = tiles_forward(given, indices, out)
         if any(ctx.needs_input_grad):
             ctx.kept, ctx.shapes = kept, [tensor.shape for tensor in (*given, out)]
             ctx.save_for_backward(*given)

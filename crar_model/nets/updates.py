@@ -81,7 +81,9 @@ class MemberState:
     room: Tensor
 
 
-def update_members(tables: UpdateTables, observed: Observed, state: MemberState, batches: Transitions, rates: Tensor) -> None:
+def update_members(
+    tables: UpdateTables, observed: Observed, state: MemberState, batches: Transitions, rates: Tensor, *, gradient_only: bool = False
+) -> None:
     """Take several updates of every living member, in place.
 
     Args:
@@ -89,7 +91,8 @@ def update_members(tables: UpdateTables, observed: Observed, state: MemberState,
         observed: what the encoder reads.
         state: the members.
         batches: what they learn from; its rows count `observed`.
-        rates: (updates, members) float32 learning rates; NaN leaves the gradient of a lone member in the room instead of taking a step.
+        rates: (updates, members) float32 learning rates.
+        gradient_only: leave the gradient of the last step of the last member in the room instead of taking steps.
 
     Raises:
         TypeError, ValueError: for what does not fit; the message names it.
@@ -99,6 +102,8 @@ def update_members(tables: UpdateTables, observed: Observed, state: MemberState,
     members = len(alive)
     widths = [tables.blocks[block] for block in BLOCKS]
     wanted = [shape for block in widths for shape in parameter_shapes(tuple(map(Linear, block[1:])), block[0], 1)]
+    if len(widths[0]) < 3:
+        raise ValueError("the encoder has one layer; compiled updates take encoders with a hidden layer")
     if len(wanted) != len(tables.names):
         raise ValueError(f"{len(tables.names)} parameters for layers that have {len(wanted)}; give weight and bias of each")
     given = [params[name] for name in tables.names]
@@ -140,13 +145,15 @@ def update_members(tables: UpdateTables, observed: Observed, state: MemberState,
     start = np.cumsum([0, *(2 * (len(block) - 1) for block in widths)])[:-1]
     grad_at = address(room) + 4 * np.concatenate(([0], np.cumsum(sizes)[:-1]))
     optimiser = tables.optimiser
+    written = [squares[slot][name] for slot, names in zip(tables.step_slots, tables.step_names, strict=True) for name in names]
+    torch.autograd.graph.increment_version((*given, *written))  # what the kernel writes, PyTorch would not know of
     update_kernel(
         addresses(given), grad_at, square_at, sizes, start, np.concatenate(widths), np.cumsum([0, *map(len, widths)]),
         np.array(tables.trained), tables.step_weights, np.arange(len(takes)), tables.step_rates, takes, _floats(rates), alive.numpy(),
         np.array([optimiser.decay, optimiser.epsilon, optimiser.clip_norm], dtype=np.float32), optimiser.per_tensor, safe_rate(optimiser),
         tables.scalars, observed.rows, observed.shared, observed.scale, observed.row, observed.column, observed.value,
         _integers(batches.state), _integers(batches.next_state), _integers(batches.action), _floats(batches.reward),
-        _floats(batches.terminated), _floats(values), _floats(anchors),
+        _floats(batches.terminated), _floats(values), _floats(anchors), gradient_only,
     )  # fmt: skip
 
 

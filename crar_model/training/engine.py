@@ -22,6 +22,11 @@ from crar_model.training.update_rules import OptimizerState, Rule
 _COLUMNS = {term: column for column, term in enumerate((*FOLLOWED, "pairing"))}
 
 
+def applies(agent: Agent) -> bool:
+    """Whether an agent's updates can be compiled: all networks dense, the encoder with a hidden layer."""
+    return agent.dense_widths is not None and len(agent.dense_widths["encoder"]) > 2
+
+
 class CompiledUpdates:
     """Several updates per call for members whose networks are dense and whose observations can be listed.
 
@@ -56,19 +61,18 @@ class CompiledUpdates:
         update_members(self.tables[rule], self.observed, MemberState(self.params, squares, alive, self.room), batches, rates)
 
     def gradients(self, rule: Rule, batches: Transitions) -> Params:
-        """Gradient of the first step of a rule for a lone member on the first batch; nothing is changed.
+        """Gradient of a rule of one step, for a lone member on one batch; nothing is changed.
 
         Returns:
-            name -> gradient of the trained parameters, without the member axis.
+            name -> gradient of the parameters that the step trains, without the member axis.
         """
+        ((_, touched),) = rule.steps
         squares = {step.slot: {name: torch.zeros_like(self.params[name]) for name in names} for step, names in rule.steps}
         state = MemberState(self.params, squares, torch.ones(1, dtype=torch.bool), self.room)
-        update_members(self._tables(rule), self.observed, state, batches, torch.full((1, 1), torch.nan))
+        update_members(self._tables(rule), self.observed, state, batches, torch.zeros(1, 1), gradient_only=True)
         pieces = torch.split(self.room, [self.params[name][0].numel() for name in self.names])
         return {
-            name: piece.view(self.params[name].shape[1:]).clone()
-            for name, piece in zip(self.names, pieces, strict=True)
-            if name in self.trained
+            name: piece.view(self.params[name].shape[1:]).clone() for name, piece in zip(self.names, pieces, strict=True) if name in touched
         }
 
     def _tables(self, rule: Rule) -> UpdateTables:

@@ -21,7 +21,6 @@ from crar_model.mazes.walks import load_walk
 from crar_model.params import Params, select
 from crar_model.settings import TrainSettings, from_plain, to_plain
 from crar_model.streams import Stream
-from crar_model.symmetry import negate_first_layer
 from crar_model.tasks import TASKS, Task, task_named, task_of
 from crar_model.training.variants import BASE, VARIANTS, Variant
 
@@ -114,13 +113,15 @@ def transfer_plan(
         raise UserError(f"--paired is {paired}; give at least 1 paired observation")
     loaded = [(path, load_checkpoint(path)) for path in bases]
     for path, base in loaded:
-        if base.maze == settings.maze and base.task is not task_of(settings):
+        if base.maze == settings.maze and not base.task.same_maze(task_of(settings)):
             raise UserError(
                 f"{path}: a base of another layout or observation; leave --walls and --observation out, a transfer keeps its base's, and give "
                 "bases that have both in common"
             )
         if base.maze != settings.maze:
             raise UserError(f"{path}: a base of the {base.maze} maze, but --maze is {settings.maze}; give a base of that maze")
+        if base.inverse and base.task is not task_of(settings):
+            raise UserError(f"{path}: a base of the maze seen through {base.task.observation_map}; give the same --observation-map")
         if base.inverse != loaded[0][1].inverse:
             raise UserError(f"{path}: its maze is {'inverse' if base.inverse else 'normal'}, unlike {loaded[0][0]}; run them apart")
     why = refusal(task_of(settings), METHODS[recipe.search]) if recipe.search else None
@@ -181,7 +182,7 @@ def start_parameters(plan: Plan, member: Member) -> tuple[Params, Checkpoint | N
         return agent.init(np.random.default_rng([member.seed, Stream.WEIGHTS])), base
     params = {name: value.clone() for name, value in base.parameters.items()}
     if plan.variant.start == "negated":
-        params = negate_first_layer(params)
+        params = plan.task.carried(params, inverse=plan.settings.inverse)
     if plan.starts:
         params |= select(load_checkpoint(plan.starts[plan.members.index(member)]).parameters, ("encoder",))
     if plan.variant.start == "fresh-encoder":

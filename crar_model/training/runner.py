@@ -27,6 +27,7 @@ from crar_model import __version__
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
+from crar_model.nets import set_threads
 from crar_model.settings import from_plain, to_plain
 from crar_model.tensor_files import load_plain
 from crar_model.training.events import Events
@@ -36,6 +37,7 @@ from crar_model.training.search import search_starts, with_starts
 from crar_model.training.shard import ShardJob, load_state, shard_process, train_shard
 from crar_model.training.trainer import kept_rows
 from crar_model.training.variants import variant_named
+from crar_model.training.warmup import Notice, compile_missing
 
 MAY_CHANGE = ("updates", "workers", "checkpoint_interval", "snapshots", "device")
 """Settings that a resumed run may have otherwise: they do not touch the trajectory."""
@@ -64,6 +66,7 @@ def run_plan(
     progress: Progress | None = None,
     rows: Rows | None = None,
     tensorboard: bool = True,
+    notice: Notice | None = None,
 ) -> RunResult:
     """Train all members of a plan, or go on where an earlier call stopped.
 
@@ -74,6 +77,7 @@ def run_plan(
         progress: called with (updates taken, updates in all), summed over members.
         rows: called with new rows of the log as (first member, update, column -> (members,) values).
         tensorboard: also write TensorBoard events.
+        notice: told in one line where kernels have to be compiled first.
 
     Raises:
         UserError: when the folder holds another run, another process trains in it, it cannot be written, or the device is not there.
@@ -85,6 +89,7 @@ def run_plan(
     with _only_writer(folder):
         plan = with_starts(plan, folder)
         shards = _prepare(plan, described, folder, resume)
+        compile_missing(plan, notice)  # here, so that the workers find them
         search_starts(plan, folder, progress)
         return _run(plan, folder, shards, progress, rows, tensorboard)
 
@@ -191,15 +196,14 @@ def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) 
         write_text(folder / "walls.txt", plan.settings.walls)
     jobs, first = [], 0
     for index, count in enumerate(described["shards"]):
-        jobs.append(ShardJob(plan, folder, index, first, count, plan.task))
+        jobs.append(ShardJob(plan, folder, index, first, count, plan.task, max(1, _cores() // len(described["shards"]))))
         first += count
     return jobs
 
 
 def _describe(plan: Plan) -> dict[str, Any]:
     members, settings = len(plan.members), plan.settings
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = settings.workers or (cores if settings.device == "cpu" and settings.updates else 1)
+    workers = settings.workers or (_cores() if settings.device == "cpu" and settings.updates else 1)
     workers = min(workers, members) if settings.device == "cpu" else 1
     return {
         "format": "crar-run",
@@ -213,6 +217,11 @@ def _describe(plan: Plan) -> dict[str, Any]:
         "bases": {base: load_checkpoint(Path(base)).digest for base in sorted({m.base for m in plan.members if m.base})},
         "shards": [members // workers + (k < members % workers) for k in range(workers)],
     }
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -278,6 +287,7 @@ def _run_here(job: ShardJob, receive: Callable[[int, str, dict[str, Any]], None]
     finally:
         torch.set_num_threads(threads)
         torch.set_flush_denormal(False)
+        set_threads(0)
 
 
 GRACE = 20.0

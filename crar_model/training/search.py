@@ -10,6 +10,7 @@ from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.cures.cure import Cure, cure
 from crar_model.cures.problem import Problem, pose
 from crar_model.cures.store import Store
+from crar_model.files import StrPath
 from crar_model.settings import CureSettings, to_plain
 from crar_model.training.members import Member, Plan
 
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 
-def with_starts(plan: Plan, folder: Path) -> Plan:
+def with_starts(plan: Plan, folder: StrPath) -> Plan:
     """The plan with the files that its members start from; as it is for a variant that does not search."""
     if not plan.variant.search:
         return plan
-    return replace(plan, starts=tuple(folder / "state" / f"start-{k}.pt" for k in range(len(plan.members))))
+    return replace(plan, starts=tuple(Path(folder) / "state" / f"start-{k}.pt" for k in range(len(plan.members))))
 
 
 def moved(plan: Plan, member: Member) -> tuple[Checkpoint, Problem]:
@@ -34,7 +35,7 @@ def moved(plan: Plan, member: Member) -> tuple[Checkpoint, Problem]:
     return start, pose(start, base, member.seed, where=member.base)
 
 
-def search_starts(plan: Plan, folder: Path, progress: Progress | None = None) -> None:
+def search_starts(plan: Plan, folder: StrPath, progress: Progress | None = None) -> None:
     """Search for the members that have not been searched for yet; a search that was stopped goes on.
 
     Args:
@@ -42,6 +43,7 @@ def search_starts(plan: Plan, folder: Path, progress: Progress | None = None) ->
         folder: the run folder, which is locked.
         progress: called with (updates taken, updates at most) of the search at work.
     """
+    folder = Path(folder)
     for k, (member, path) in enumerate(zip(plan.members, plan.starts, strict=bool(plan.starts))):
         if path.exists():
             continue

@@ -17,6 +17,7 @@ from crar_model import __version__
 from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.errors import UnverifiedFileWarning, UserError
 from crar_model.files import StrPath
+from crar_model.nets import set_threads
 from crar_model.params import Params
 from crar_model.settings import to_plain
 from crar_model.tasks import Task, add_task
@@ -35,7 +36,7 @@ CHUNK = 50
 @dataclass(frozen=True)
 class ShardJob:
     """Which members of a plan a shard trains, and where it saves them; `task` goes along because a worker process knows only the
-    tasks of this package until it is told of another."""
+    tasks of this package until it is told of another. `threads` share its compiled networks; their number changes no bit of a result."""
 
     plan: Plan
     folder: Path
@@ -43,6 +44,7 @@ class ShardJob:
     first: int
     count: int
     task: Task
+    threads: int = 1
 
     @property
     def state_path(self) -> Path:
@@ -69,6 +71,7 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
     """
     if job.plan.settings.device == "cpu":
         torch.set_num_threads(1)  # tensors this small only lose by sharing
+        set_threads(job.threads)
         torch.set_flush_denormal(True)  # running averages decay through the denormals, which are slow
     trainer = Trainer(job.shard_plan)
     if job.state_path.exists():
@@ -150,7 +153,7 @@ def _keep_snapshots(job: ShardJob, trainer: Trainer) -> None:
         save_plain(path, SNAPSHOT, {"parameters": params})
 
 
-def load_snapshot(path: Path) -> Params:
+def load_snapshot(path: StrPath) -> Params:
     """Parameters of one member at one moment.
 
     Raises:

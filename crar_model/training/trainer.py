@@ -17,7 +17,7 @@ from crar_model.losses import loss_terms, total
 from crar_model.nets import RMSpropSettings
 from crar_model.params import Params, block_of, select
 from crar_model.settings import TrainSettings
-from crar_model.training.engine import CompiledUpdates
+from crar_model.training.engine import CompiledUpdates, applies
 from crar_model.training.members import Plan, start_parameters
 from crar_model.training.update_rules import Rule, apply_update, empty_optimizer_state, plan_steps, touched
 
@@ -71,7 +71,7 @@ class Trainer:
         self.evaluation = self.task.batch(inverse=settings.inverse, dtype=torch.float32).to(self.device, torch.float32)
         self.data.new_target(self.target)
         self.engine: CompiledUpdates | None = None
-        self.listed = self.data.listed if settings.engine == "compiled" and self.device.type == "cpu" and self.agent.dense_widths else None
+        self.listed = self.data.listed if settings.engine == "compiled" and self.device.type == "cpu" and applies(self.agent) else None
         if self.listed is not None:
             self.engine = CompiledUpdates(self.agent, self.params, self.trained, self.listed.observations)
         self.tail: dict[str, Any] = {}

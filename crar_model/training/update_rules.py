@@ -51,7 +51,7 @@ def plan_steps(rule: str, settings: LossSettings, *, structure: bool = True, pai
     Args:
         rule: "joint" or "sequential".
         settings: weights; a term of weight 0 has no step.
-        structure: whether ball, random_pairs and consecutive are switched on.
+        structure: whether ball, random_pairs and consecutive are switched on; without them there may be no step at all.
         paired: the supervised procedure, whose only term is `pairing`.
     """
     if paired:
@@ -59,7 +59,7 @@ def plan_steps(rule: str, settings: LossSettings, *, structure: bool = True, pai
     weights = settings.weights()
     terms = tuple(term for term in FOLLOWED if weights[term] > 0 and (structure or term not in STRUCTURE_TERMS))
     if rule == "joint":
-        return (Step(terms, "joint", 1.0),)
+        return (Step(terms, "joint", 1.0),) if terms else ()
     return tuple(Step((term,), "reward" if term == "discount" else term, weights[term]) for term in terms)
 
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from crar_model.mazes.tiles import draw_pixels
+from crar_model.mazes.tiles import NEGATED, Other, draw_pixels
 from reports.figures.style import house_style
 
 
-def abstract_states_figure(observations: Tensor, optimum: Tensor, failed: Tensor, titles: tuple[str, str]) -> Figure:
+def abstract_states_figure(
+    observations: Tensor, optimum: Tensor, failed: Tensor, titles: tuple[str, str], other: Other = NEGATED
+) -> Figure:
     """One row an observation: the image, the three channels of the optimum, those of the failed model.
 
     Args:
         observations: (n, 1, 8, 8) tile maps.
         optimum, failed: (n, 3, 8, 8) abstract states.
         titles: of the two models.
+        other: how tiles of the other side look.
     """
     count = len(observations)
-    images = draw_pixels(observations)
+    images = draw_pixels(observations, other=other)
     limit = float(max(optimum.abs().max(), failed.abs().max()))
     with house_style():
         figure = Figure(figsize=(9.4, 1.12 * count + 0.7), layout="constrained")

@@ -23,10 +23,14 @@ def example_state(maze: SimpleMaze) -> int:
     return cells.index(list(EXAMPLE)) if list(EXAMPLE) in cells else maze.start
 
 
+LEGIBLE = 16
+"""Columns up to which numbers can be read; of the pixels of an image they cannot."""
+
+
 def draw_matrix(axes: Axes, observation: Tensor, title: str) -> None:
-    """Draw one observation (rows, columns) with its numbers, on a scale from -1 to 1."""
+    """Draw one observation (rows, columns) with its numbers where they can be read, on a scale from -1 to 1."""
     axes.imshow(observation.numpy(), cmap="RdBu_r", vmin=-1.6, vmax=1.6)
-    for row, values in enumerate(observation.tolist()):
+    for row, values in enumerate(observation.tolist() if observation.shape[1] <= LEGIBLE else []):
         for column, value in enumerate(values):
             axes.text(
                 column, row, f"{value + 0.0:g}", ha="center", va="center", fontsize=6.5, fontweight="bold" if abs(value) == 0.5 else None

@@ -1,4 +1,4 @@
-"""Loss terms along straight lines from the failed model to the global optimum."""
+"""Loss terms along straight lines from the failed model to the reference."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def lines_figure(panels: Sequence[tuple[str, xr.Dataset]], terms: Sequence[str],
                     values = line[term].values if name == "total" else line[term].values.clip(min=floor)
                     axes.plot(line["t"], values, color=TERM_COLORS[term], label=term, linewidth=2.2 if term == "total" else 1.4)
             grid[0][column].set_title(title)
-            grid[-1][column].set_xlabel("t: 0 failed, 1 global optimum")
+            grid[-1][column].set_xlabel("t: 0 failed, 1 reference")
         for row, name in enumerate(rows):
             grid[row][0].set_ylabel(f"{name} on {what}" if len(what) < 22 else name)
             if name == "total":

@@ -11,9 +11,14 @@ from matplotlib.figure import Figure
 
 from reports.figures.style import house_style
 
-MARKS = {"base": ("s", "#009E73", 15.0), "failed": ("o", "#D55E00", 12.0), "chosen": ("*", "#CC79A7", 13.0)}
+MARKS = {"base": ("s", "#009E73", 15.0), "start": ("D", "#D55E00", 9.0), "failed": ("o", "#D55E00", 12.0), "chosen": ("*", "#CC79A7", 13.0)}
 """Marker, colour and size of the places that can be shown, the lowest first: a cured model lies on its base."""
-LABELS = {"failed": "the failed encoder", "chosen": "the chosen candidate", "base": "the base, in its own maze"}
+LABELS = {
+    "start": "where a transfer starts",
+    "failed": "the failed encoder",
+    "chosen": "the chosen candidate",
+    "base": "the base, in its own maze",
+}
 
 
 def placement_figure(data: xr.Dataset, places: Mapping[str, tuple[float, float] | None]) -> Figure:

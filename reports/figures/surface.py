@@ -15,7 +15,7 @@ from reports.figures.style import house_style
 
 MARKS = (
     ("failed encoder, frozen dynamics", 0.0, 0.0, "o", "#D55E00"),
-    ("global optimum, frozen dynamics", 1.0, 0.0, "*", "#0072B2"),
+    ("reference, frozen dynamics", 1.0, 0.0, "*", "#0072B2"),
     ("failed encoder, adapted dynamics", 0.0, 1.0, "s", "#009E73"),
 )
 """(label, encoder, dynamics, marker, colour) of the models on the surface."""
@@ -26,7 +26,7 @@ class Words:
     """What stands on a surface: marks as `MARKS`, what both axes move, and whose dynamics the frozen slice has."""
 
     marks: tuple[tuple[str, float, float, str, str], ...] = MARKS
-    encoder: str = "encoder: 0 failed, 1 global optimum"
+    encoder: str = "encoder: 0 failed, 1 reference"
     dynamics: str = "dynamics: 0 the base's, 1 adapted to the failed embedding"
     slice: str = "frozen slice: the base's dynamics"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -89,16 +88,9 @@ def lone_subject(path: Path, *, maze: str | None = None) -> Subject:
     batch = task.batch(inverse=model.inverse, dtype=dtype)
     batch = replace(batch, value_target=value_targets(agent, params, batch, settings), onehot=agent.one_hot(batch.action, dtype))
     return Subject(
-        failed_file=model, optimum_file=model, failed=params, optimum=params, inverse=model.inverse, batch=batch, settings=settings,
+        failed_file=model, optimum_file=model, failed=params, copy=params, optimum=params, inverse=model.inverse, batch=batch, settings=settings,
         failed_path=path, base_path=path,
     )  # fmt: skip
-
-
-def total_floor(subject: Subject) -> float:
-    """What no encoder can lower of the total: the share of `consecutive` that moves which change nothing have."""
-    still = float((subject.batch.state == subject.batch.next_state).double().mean())
-    loss = subject.settings
-    return loss.beta * still * math.exp(-loss.pair_scale * math.sqrt(loss.pair_min))
 
 
 def examine_alone(subject: Subject, options: LandscapeOptions, *, store: Path | None = None, stage: Stage | None = None) -> Lone:
@@ -147,6 +139,6 @@ def examine_alone(subject: Subject, options: LandscapeOptions, *, store: Path | 
     metrics = task.metrics(subject.agent, subject.failed, inverse=inverse, how=PlaySettings())
     return Lone(
         towards, minimum, adapted, released, surface, shifts, {name: float(value) for name, value in here.items()},
-        {name: float(value) for name, value in there.items()}, total_floor(subject), metrics, (odd, even), transition_errors(subject, task.maze),
+        {name: float(value) for name, value in there.items()}, subject.floor["total"], metrics, (odd, even), transition_errors(subject, task.maze),
         quick,
     )  # fmt: skip

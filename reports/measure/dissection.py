@@ -23,7 +23,7 @@ from landscape_tools import barrier, sample_line
 from reports.measure.minimum import Minimum, examine
 from reports.measure.paths import Effort, Passage, find_passage
 from reports.measure.release import Released, adapted_and_released
-from reports.measure.shifts import Shift, landscape_shifts
+from reports.measure.shifts import Descent, Shift, descents, landscape_shifts
 from reports.measure.subject import Subject
 from reports.measure.surface import encoder_dynamics
 from reports.threads import cores, torch_threads
@@ -31,6 +31,10 @@ from reports.threads import cores, torch_threads
 Stage = Callable[[str, int, int], None]
 """Called with (what is at work, stages done, stages in all)."""
 QUICK_EPISODES = 20
+QUICK_STEPS = 100
+"""Of the reference's descent; the shipped base takes 54."""
+SAME = 1e-6
+"""Relative difference of two totals up to which neither lies below the other."""
 SHORT = {"nearest_state_accuracy": "accuracy", "navigation_success": "navigation"}
 """Names of figures of merit in `results.json`, where they are not the task's own."""
 
@@ -86,19 +90,25 @@ class Dissection:
     """What was measured. The last four are there only where the evaluation set is all there is.
 
     Attributes:
-        failed, optimum: evaluations in the failed model's maze. match: the failed embedding against the optimum's.
+        subject: the pair, with the reference that all was measured against.
+        failed, optimum, copy: evaluations in the failed model's maze of the failed model, of the reference and of the base's copy as it is.
+        floor: what no encoder can lower, see `Subject.floor`.
+        match: the failed embedding against the base's.
         oddness: claim S1 on the base: mean over states of |e(-s) + e(s)| and |e(-s) - e(s)|, in mean moves.
         midpoint: claim S5: mean over states of |(x_failed + x_base) / 2|, in mean moves.
         lines: name -> line; surface: encoder x dynamics.
         adapted: dynamics alone; released: everything.
         how: of the scores. quick: whether work was cut short.
         errors: claim S4, see :func:`transition_errors`; None where the states cannot be listed.
-        minimum: None without a certificate.
-        passage: paths; shifts: of the encoder's landscape.
+        minimum: None without a certificate. reference: where the base's copy converges.
+        passage: paths; shifts: of the encoder's landscape; finds: what descents find in the moved ones.
     """
 
+    subject: Subject
     failed: Evaluation
     optimum: Evaluation
+    copy: Evaluation
+    floor: dict[str, float]
     match: Match
     oddness: tuple[float, float]
     midpoint: float
@@ -110,13 +120,42 @@ class Dissection:
     quick: bool
     errors: dict[str, float] | None = None
     minimum: Minimum | None = None
+    reference: Minimum | None = None
     passage: Passage | None = None
     shifts: list[Shift] | None = None
+    finds: list[Descent] | None = None
+
+    @property
+    def lowest(self) -> tuple[str, float]:
+        """The lowest total found anywhere, whatever the dynamics, and what has it; the reference where nothing lies below it."""
+        totals = {
+            "reference": self.optimum.terms["total"], "base's copy": self.copy.terms["total"],
+            "failed model with adapted dynamics": self.adapted.terms["total"], "released model": self.released.terms["total"],
+        }  # fmt: skip
+        totals["surface"] = float(self.surface["total"].min())
+        totals |= {f"line ({space})": float(line["total"].min()) for space, line in self.lines.items()}
+        if self.minimum is not None:
+            totals["failed model's stationary point"] = self.minimum.converged.loss
+        if self.passage is not None:
+            paths = {"frozen": self.passage.frozen, "free": self.passage.free, "valleys": self.passage.valleys}
+            totals |= {f"path ({name})": float(path.heights.min()) for name, path in paths.items() if path is not None}
+        least = min(totals, key=lambda name: totals[name])
+        return (
+            ("reference", totals["reference"])
+            if totals[least] > totals["reference"] - SAME * totals["reference"]
+            else (least, totals[least])
+        )
+
+    @property
+    def reference_name(self) -> str:
+        """What the reference may be called."""
+        return "global optimum" if self.lowest[0] == "reference" else "reference"
 
     def plain(self) -> dict[str, Any]:
         """As plain data; what was not measured is left out."""
         result: dict[str, Any] = {
-            "failed_terms": self.failed.terms, "optimum_terms": self.optimum.terms, "match": self.match.plain(), "distance": self.match.distance,
+            "failed_terms": self.failed.terms, "optimum_terms": self.optimum.terms, "copy_terms": self.copy.terms, "floor": self.floor,
+            "lowest": list(self.lowest), "match": self.match.plain(), "distance": self.match.distance,
             "edge": self.match.mean_move,
             "quick": self.quick, "oddness": list(self.oddness), "midpoint": self.midpoint,
             "barriers": {
@@ -125,17 +164,22 @@ class Dissection:
             "adapted": self.adapted.plain(), "released": self.released.plain(),
         }  # fmt: skip
         for name, value in self.failed.metrics.items():
-            other = self.optimum.metrics[name]
-            if isinstance(value, Score) and isinstance(other, Score):
-                result |= {f"failed_{name}": asdict(value), f"optimum_{name}": asdict(other), "how": asdict(self.how)}
+            other, copy = self.optimum.metrics[name], self.copy.metrics[name]
+            if isinstance(value, Score) and isinstance(other, Score) and isinstance(copy, Score):
+                scores = {"failed": value, "optimum": other, "copy": copy}
+                result |= {f"{which}_{name}": asdict(score) for which, score in scores.items()} | {"how": asdict(self.how)}
             else:
-                result[SHORT.get(name, name)] = [value, other]
+                result[SHORT.get(name, name)] = [value, other, copy]
         if self.errors is not None:
             result["errors"] = self.errors
+        if self.reference is not None:
+            result["reference"] = self.reference.plain()
         if self.passage is not None:
             result |= {"paths": self.passage.plain(), "certificate": None if self.minimum is None else self.minimum.plain()}
         if self.shifts is not None:
             result["shifts"] = [asdict(s) for s in self.shifts]
+        if self.finds is not None:
+            result["descents"] = [asdict(s) for s in self.finds]
         return result
 
 
@@ -164,19 +208,44 @@ def sample_lines(subject: Subject, points: int, terms: tuple[str, ...], align: b
     return lines | ({"aligned": sample_line(in_weights, failed, subject.nearest, points=points, **subject.sampling)} if align else {})
 
 
-def transition_errors(subject: Subject, maze: SimpleMaze) -> dict[str, float]:
-    """Claim S4: |T(x, a) - x'| of all transitions of the failed model, in units of its mean edge length: largest, mean, share
-    above 2, and means over the states beside an outer wall ("near") and the others ("far")."""
-    x, batch = subject.embedding(subject.failed), subject.batch
+WORST = 4
+"""Transitions that the concentration of the error is measured on: as many as lead through the door of the study's maze."""
+
+
+def transition_errors(subject: Subject, maze: SimpleMaze) -> dict[str, Any]:
+    """Claim S4: |T(x, a) - x'| of the failed model over the moves that change the state, in local edges: lengths of those very moves in the base's
+    embedding.
+
+    Returns:
+        largest and mean error, share above 2 and of those the share at a door; means over the moves from beside an outer wall ("near") and
+        the others ("far"); the share of the whole error on its `WORST` moves, and how many of them lead through a door; states near a side on
+        the board as drawn and among those that there are; two mean edges in units of the abstract space.
+    """
+    batch = subject.batch
+    x, base = subject.embedding(subject.failed), subject.embedding(subject.copy)
     with torch.no_grad():
         predicted = subject.agent.transition(subject.failed, x[batch.state], batch.action)
-    error = (predicted - x[batch.next_state]).norm(dim=1) / mean_move(batch, x)
-    positions = maze.positions
+    moves = batch.state != batch.next_state
+    before, after = batch.state[moves], batch.next_state[moves]
+    edge = (base[after] - base[before]).norm(dim=1)
+    error = (predicted - x[batch.next_state]).norm(dim=1)[moves]
+    local = error / edge.clamp_min(1e-12)
+    positions, rooms = maze.positions, maze.rooms()
     side = ((positions == positions.amin(0)) | (positions == positions.amax(0))).any(1)
-    near = side[batch.state]
+    near, door = side[before], (rooms[before] < 0) | (rooms[after] < 0)
+    above = local > 2
+    worst = error.topk(min(WORST, len(error))).indices
+    rows, columns = maze.walls.shape
+
+    def mean(of: Tensor) -> float:
+        return float(local[of].mean()) if bool(of.any()) else float("nan")
+
     return {
-        "largest": float(error.max()), "mean": float(error.mean()), "above_two": float((error > 2).double().mean()),
-        "near": float(error[near].mean()), "far": float(error[~near].mean()), "near_states": int(side.sum()), "states": len(side),
+        "largest": float(local.max()), "mean": float(local.mean()), "above_two": float(above.double().mean()),
+        "above_at_door": float(door[above].double().mean()) if bool(above.any()) else 0.0,
+        "near": mean(near), "far": mean(~near), "moves": len(local), "near_states": int(side.sum()), "states": len(side),
+        "board_near": 2 * (rows + columns) - 4, "board": rows * columns, "two_edges": 2 * float(edge.mean()),
+        "worst": len(worst), "worst_share": float(error[worst].sum() / error.sum()), "worst_at_door": int(door[worst].sum()),
     }  # fmt: skip
 
 
@@ -191,7 +260,7 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
     task = subject.task
     options = options.settled(task)
     complete, quick = task.sampling.complete, options.quick
-    names = ["lines", "certificate and released dynamics" if complete else "dynamics adapted, everything released", "surface"]
+    names = ["certificate and released dynamics" if complete else "dynamics adapted, everything released", "lines", "surface"]
     names += ["paths", "theorem"] if complete else []
     names += ["figures of merit"]
 
@@ -202,59 +271,64 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
     terms = options.terms if "total" in options.terms else (*options.terms, "total")
     threads = 1 if complete else cores()  # a pass over all of a small maze is too small to share
     how = PlaySettings(episodes=QUICK_EPISODES) if quick else PlaySettings()
+    at(0)
+    with torch_threads(1):
+
+        def examined() -> tuple[Minimum | None, Minimum | None]:
+            if not complete:
+                return None, None
+            space = "embedding" if quick and options.space == "embedding" else "weight"
+            reference = examine(subject, "weight", base=True, iterations=QUICK_STEPS if quick else 300)
+            return examine(subject, space) if options.certificate else None, reference
+
+        adapted, released, (minimum, reference) = adapted_and_released(subject, options.blocks, quick=quick, beside=examined)
+    if reference is not None:
+        subject = subject.referred_to(reference.converged.point)
     with torch_threads(threads):
-        at(0)
+        at(1)
         lines = sample_lines(subject, options.points, terms, options.align)
     with torch_threads(1):
-        at(1)
-
-        def certified() -> Minimum | None:
-            if not (complete and options.certificate):
-                return None
-            return examine(subject, "embedding" if quick and options.space == "embedding" else "weight")
-
-        adapted, released, minimum = adapted_and_released(subject, options.blocks, quick=quick, beside=certified)
         at(2)
         surface = encoder_dynamics(
             subject, adapted.params, options.blocks, resolution=options.resolution, space=options.space, align=options.align,
             terms=terms, store=store, threads=threads,
         )  # fmt: skip
-        passage = shifts = None
+        passage = shifts = finds = None
         if complete:
             at(3)
             start = select(subject.failed, ("encoder",)) if minimum is None else minimum.converged.point
-            effort = Effort(images=9, iterations=60, zooms=2, lift=False) if quick else Effort()
+            effort = Effort(images=9, iterations=60, zooms=2, lift=False, searches=False) if quick else Effort()
             passage = find_passage(
                 subject, start, options.blocks, None if quick else released.params, space=options.space, align=options.align, effort=effort
             )
             at(4)
             shifts = landscape_shifts(subject, adapted.params)
+            finds = None if quick else descents(subject, adapted.params)
         at(len(names) - 1)
-        failed, optimum = judge_ends(subject, how)
+        failed, optimum, copy = judge_ends(subject, how)
         at(len(names))
-    x_failed, x_optimum = subject.embedding(subject.failed).double(), subject.embedding(subject.optimum).double()
-    unit, states = float(mean_move(subject.batch, x_optimum)), subject.batch.states
+    x_failed, x_base = subject.embedding(subject.failed).double(), subject.embedding(subject.copy).double()
+    unit, states = float(mean_move(subject.batch, x_base)), subject.batch.states
     base = subject.optimum_file
     seen = [embed(task, base.parameters, inverse=inverse).double()[states] for inverse in (False, True)]
     odd, even = (float((seen[1] + sign * seen[0]).norm(dim=1).mean()) / unit for sign in (1.0, -1.0))
-    midpoint = float((0.5 * (x_failed + x_optimum))[states].norm(dim=1).mean()) / unit
+    midpoint = float((0.5 * (x_failed + x_base))[states].norm(dim=1).mean()) / unit
     errors = None if task.maze is None else transition_errors(subject, task.maze)
     return Dissection(
-        failed, optimum, subject.match(subject.embedding(subject.failed)), (odd, even), midpoint, lines, surface, adapted, released, how, quick,
-        errors, minimum, passage, shifts,
+        subject, failed, optimum, copy, subject.floor, subject.match(subject.embedding(subject.failed)), (odd, even), midpoint, lines, surface, adapted,
+        released, how, quick, errors, minimum, reference, passage, shifts, finds,
     )  # fmt: skip
 
 
-def judge_ends(subject: Subject, how: PlaySettings) -> tuple[Evaluation, Evaluation]:
-    """Evaluations of both models in the failed model's maze, the same luck for both. On a sample, the terms are those of the subject,
-    whose bootstrap values are the optimum's."""
+def judge_ends(subject: Subject, how: PlaySettings) -> tuple[Evaluation, Evaluation, Evaluation]:
+    """Evaluations of the failed model, the reference and the base's copy in the failed model's maze, the same luck for all. On a sample, the terms are those of the subject,
+    whose bootstrap values are the copy's."""
 
     def judged(params: Params) -> Evaluation:
         found = evaluate(subject.task, params, inverse=subject.inverse, settings=subject.settings, how=how)
-        if subject.task.sampling.complete:
-            return found
         return replace(found, terms={name: float(value) for name, value in subject.terms(params).items()})
 
+    models = [subject.failed, subject.copy] + ([] if subject.optimum is subject.copy else [subject.optimum])
     with ThreadPoolExecutor(max_workers=2) as pool:
-        failed, optimum = pool.map(judged, (subject.failed, subject.optimum))
-    return failed, optimum
+        failed, copy, *other = pool.map(judged, models)
+    return failed, other[0] if other else copy, copy

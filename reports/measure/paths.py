@@ -14,22 +14,38 @@ import torch
 from torch import Tensor
 
 from crar_model.params import DYNAMICS, Params, select
-from landscape_tools import Lifted, Path, bezier_path, elastic_band, lift, sample_polygon, values_of
-from reports.measure.subject import Subject
+from landscape_tools import (
+    Lifted,
+    Path,
+    ScalarLoss,
+    align,
+    bezier_path,
+    elastic_band,
+    flatten,
+    gaussian_direction,
+    lift,
+    norm,
+    sample_polygon,
+    values_of,
+)
+from reports.measure.subject import Subject, hidden_layers
 
 SMOOTHING = 1e-3
 """Of the maxima in `ball`, for the forces; barriers are read off the exact loss."""
+REFUTED = 0.1
+"""A path below this share of the straight climb and of the drop to the reference refutes a barrier, and the search is over."""
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard to look for a path: images of the band, iterations of the chain and of each zoom, zooms, and whether to
-    lift the path to weights."""
+    """How hard to look for a path: images of the band, iterations of the chain and of each zoom, zooms, whether to
+    lift the path to weights, and whether to search in unlike ways where the first do not refute a barrier."""
 
     images: int = 15
     iterations: int = 300
     zooms: int = 8
     lift: bool = True
+    searches: bool = True
 
 
 @dataclass(frozen=True)
@@ -37,13 +53,16 @@ class Passage:
     """Paths from the failed model to the global optimum.
 
     Attributes:
-        frozen: from the failed encoder's stationary point, only the encoder moves.
+        frozen: the lowest found from the failed encoder's stationary point on, where only the encoder moves.
         curve: a second opinion on it, a Bezier curve.
         free: from the same start, the dynamics move too.
         valleys: from the released model (swapped embedding, dynamics of its own) to the optimum, everything moves; None
             when nothing was released.
         lifted: the frozen path as a path of encoder weights, and the barrier of its polygon in weight space; None in
             weight space.
+        searches: every search for the frozen path by its first guess, with the barrier it found.
+        straight: climb of the total above the start on the straight line to the reference, by the space that the line is straight in.
+        space: that the paths run in, "embedding" or "weight".
     """
 
     frozen: Path
@@ -51,6 +70,9 @@ class Passage:
     free: Path
     valleys: Path | None
     lifted: tuple[Lifted, float] | None
+    searches: dict[str, Path]
+    straight: dict[str, float]
+    space: str
 
     def plain(self) -> dict[str, Any]:
         """As plain data."""
@@ -65,6 +87,8 @@ class Passage:
         return {
             "frozen": numbers(self.frozen), "curve": numbers(self.curve), "free": numbers(self.free),
             "valleys": None if self.valleys is None else numbers(self.valleys),
+            "searches": {name: {"barrier": path.barrier, "iterations": path.iterations} for name, path in self.searches.items()},
+            "straight": self.straight, "space": self.space,
             "lifted": None if lifted is None else {
                 "barrier": barrier, "reached": lifted.reached, "missed": lifted.missed, "smallest_singular": lifted.smallest_singular, "length": lifted.length,
             },
@@ -95,18 +119,14 @@ def find_passage(
     free_loss = subject.heights(still, SMOOTHING), subject.heights(still)
     free_ends = [end | select(params, blocks) for end, params in zip(ends, (beginning, goal), strict=True)]
 
-    def with_frozen() -> tuple[Path, Path, tuple[Lifted, float] | None]:
-        frozen = elastic_band(frozen_loss[0], *ends, exact=frozen_loss[1], zooms=effort.zooms, **options)
-        curve = bezier_path(
+    straight = _straight_climbs(subject, beginning, goal, frozen_loss[1])
+    searches: dict[str, Path] = {}
+
+    def with_frozen() -> None:
+        searches["straight"] = elastic_band(frozen_loss[0], *ends, exact=frozen_loss[1], zooms=effort.zooms, **options)
+        searches["Bezier curve"] = bezier_path(
             frozen_loss[0], *ends, exact=frozen_loss[1], vectorize="batched", points=15, iterations=effort.iterations, rate=0.02
         )
-        if space == "weight" or not effort.lift:
-            return frozen, curve, None
-        encoder = select(beginning, ("encoder",))
-        lifted = lift(subject.outputs, encoder, frozen.points["embedding"].flatten(1))
-        corners = torch.cat([value.flatten(1) for value in lifted.points.values()], dim=1)
-        _, heights = sample_polygon(values_of(frozen_loss[1], encoder, vectorize="batched"), corners, samples=8)
-        return frozen, curve, (lifted, max(0.0, float(heights.max() - heights[0])))
 
     def with_free() -> tuple[Path, Path | None]:
         free = elastic_band(free_loss[0], *free_ends, exact=free_loss[1], zooms=min(2, effort.zooms), **options)
@@ -121,12 +141,88 @@ def find_passage(
 
     with ThreadPoolExecutor(max_workers=2) as pool:  # each is a chain of small steps, so the two share the cores
         first_lane, second_lane = pool.submit(with_frozen), pool.submit(with_free)
-        (frozen, curve, lifted), (free, valleys) = first_lane.result(), second_lane.result()
+        first_lane.result()
+        free, valleys = second_lane.result()
+        curve, best = searches["Bezier curve"], min(searches.values(), key=lambda path: path.barrier)
+        drop = float(best.heights[0] - best.heights[-1])
+        if effort.searches and best.barrier > REFUTED * max(0.0, min(straight[space], drop)):
+            guesses = _guesses(subject, ends, goal, free, space)
+
+            def search(guess: Params) -> Path:
+                return elastic_band(frozen_loss[0], *ends, exact=frozen_loss[1], zooms=min(2, effort.zooms), guess=guess, **options)
+
+            searches |= dict(zip(guesses, pool.map(search, guesses.values()), strict=True))
+    frozen = min(searches.values(), key=lambda path: path.barrier)
+    lifted = None
+    if space == "embedding" and effort.lift:
+        encoder = select(beginning, ("encoder",))
+        found = lift(subject.outputs, encoder, frozen.points["embedding"].flatten(1))
+        corners = torch.cat([value.flatten(1) for value in found.points.values()], dim=1)
+        _, heights = sample_polygon(values_of(frozen_loss[1], encoder, vectorize="batched"), corners, samples=8)
+        lifted = found, max(0.0, float(heights.max() - heights[0]))
     if free.barrier > frozen.barrier:  # frozen dynamics are one way of moving them
         count = len(frozen.losses)
         still_there = {name: value.expand(count, *value.shape) for name, value in select(beginning, blocks).items()}
         free = replace(frozen, points=frozen.points | still_there)
-    return Passage(frozen, curve, free, valleys, lifted)
+    return Passage(frozen, curve, free, valleys, lifted, searches, straight, space)
+
+
+def _straight_climbs(subject: Subject, start: Params, goal: Params, loss: ScalarLoss) -> dict[str, float]:
+    """Climbs above the start on straight lines to the reference: between the embeddings, the weights, and the weights of the nearest copy.
+    Where the start is an embedding alone, that line only."""
+    lines = {"embedding": [_encoder(subject, params, "embedding") for params in (start, goal)]}
+    if "embedding" not in start:
+        own = select(start, ("encoder",))
+        nearest = align(select(subject.optimum, ("encoder",)), own, hidden_layers(subject.agent))
+        lines |= {"weight": [own, select(subject.optimum, ("encoder",))], "aligned": [own, nearest]}
+    climbs = {}
+    for name, (first, last) in lines.items():
+        ends = torch.stack([flatten(first), flatten(last)])
+        _, heights = sample_polygon(values_of(loss, first, vectorize="batched"), ends, samples=100)
+        climbs[name] = max(0.0, float(heights.max() - heights[0]))
+    return climbs
+
+
+def _guesses(subject: Subject, ends: list[Params], goal: Params, free: Path, space: str) -> dict[str, Params]:
+    """Unlike first guesses of the frozen path: bent through the reference turned either way, shaken twice, and the way of the encoder on
+    the path where the dynamics moved."""
+    share = torch.linspace(0, 1, 9, dtype=torch.float64)
+
+    def bent(middle: Params) -> Params:
+        """A parabola through the middle."""
+        rows = {}
+        for name, first in ends[0].items():
+            t = share.view(-1, *[1] * first.dim())
+            rows[name] = (1 - t) * (1 - 2 * t) * first + 4 * t * (1 - t) * middle[name] + t * (2 * t - 1) * ends[1][name]
+        return rows
+
+    guesses = {f"turned {way}": bent(_turned_encoder(subject, goal, turn, space)) for way, turn in (("left", 1), ("right", -1))}
+    for seed in range(2):
+        noise = gaussian_direction(ends[0], torch.Generator().manual_seed(seed))
+        size = 0.5 * norm({name: ends[1][name] - value for name, value in ends[0].items()}) / norm(noise)
+        guesses[f"shaken {seed}"] = bent({n: 0.5 * (v + ends[1][n]) + size * noise[n] for n, v in ends[0].items()})
+    return guesses | {"the free path's encoders": {name: free.points[name] for name in ends[0]}}
+
+
+def _turned_encoder(subject: Subject, params: Params, quarters: int, space: str) -> Params:
+    """The encoder, or its embedding, with the plane of the first two channels turned by quarter turns."""
+    turn = torch.linalg.matrix_power(_quarter(subject.agent.channels), quarters % 4)
+    if space == "embedding":
+        x = _encoder(subject, params, "embedding")["embedding"]
+        return {"embedding": torch.einsum("ij,...jp->...ip", turn.to(x), subject.agent.by_position(x)).flatten(-2)}
+    encoder = select(params, ("encoder",))
+    last = max(int(name.split(".")[1]) for name in encoder)
+    for part in ("weight", "bias"):
+        value = encoder[f"encoder.{last}.{part}"]
+        encoder[f"encoder.{last}.{part}"] = (turn.to(value) @ value.flatten(1 if value.dim() > 1 else 0)).view(value.shape)
+    return encoder
+
+
+def _quarter(channels: int) -> Tensor:
+    """A quarter turn of the first two channels."""
+    quarter = torch.eye(channels, dtype=torch.float64)
+    quarter[:2, :2] = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
+    return quarter
 
 
 def _encoder(subject: Subject, params: Params, space: str) -> Params:
@@ -138,10 +234,7 @@ def _encoder(subject: Subject, params: Params, space: str) -> Params:
 def turned(params: Params, quarters: int) -> Params:
     """The same agent with the plane of its first two channels turned by quarter turns: a way from the swapped to the base embedding,
     because two quarter turns of two channels are -1. All loss terms are the same after every quarter turn, see :func:`mixed`."""
-    channels = int(_last(params, "encoder").shape[0])
-    quarter = torch.eye(channels, dtype=torch.float64)
-    quarter[:2, :2] = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
-    return mixed(params, torch.matrix_power(quarter, quarters % 4))
+    return mixed(params, torch.linalg.matrix_power(_quarter(int(_last(params, "encoder").shape[0])), quarters % 4))
 
 
 def mixed(params: Params, matrix: Tensor) -> Params:

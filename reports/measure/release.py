@@ -17,9 +17,13 @@ from crar_model.tasks import default_settings
 from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import Variant
-from landscape_tools import composite_of, converge, norm
+from landscape_tools import Composite, composite_of, converge, norm
 from reports.measure.subject import Subject
 
+ROUND = 200
+"""Iterations of a round of a descent; there are as many as the iterations allow, and none after one that changes little."""
+SETTLED = 0.01
+"""A round that lowers the total above its floor by less than this share of it is the last."""
 SMOOTHINGS = (1e-2, 1e-3)
 """Of the maxima in `ball`, while encoder and dynamics descend together."""
 UPDATES, QUICK_UPDATES = 1_000, 100
@@ -38,6 +42,7 @@ class Released:
         match: its embedding against the optimum's.
         how: "descent" on the batch, L-BFGS iterations, or "training" on fresh data, updates.
         steps: iterations or updates taken.
+        converged: whether the last round of the descent lowered the total above its floor by less than `SETTLED`; False of a training.
         moved: distance that the dynamics moved, in norms of the dynamics.
     """
 
@@ -46,12 +51,16 @@ class Released:
     match: Match
     how: str
     steps: int
+    converged: bool
     moved: float
 
     def plain(self) -> dict[str, Any]:
         """As plain data, without the parameters."""
         count = {"descent": "iterations", "training": "updates"}[self.how]
-        return {"terms": self.terms, "match": self.match.plain(), "distance": self.match.distance, count: self.steps, "moved": self.moved}
+        return {
+            "terms": self.terms, "match": self.match.plain(), "distance": self.match.distance, count: self.steps, "converged": self.converged,
+            "moved": self.moved,
+        }  # fmt: skip
 
 
 def adapt(subject: Subject, blocks: tuple[str, ...], iterations: int = 400) -> Released:
@@ -59,16 +68,33 @@ def adapt(subject: Subject, blocks: tuple[str, ...], iterations: int = 400) -> R
     free = select(subject.failed, blocks)
     still = {name: value for name, value in subject.failed.items() if name not in free}
     embedding = subject.embedding(subject.failed)
-    done = converge(composite_of(lambda p: subject.terms(still | p, embedding)["total"], free), free, iterations=iterations)
-    return _result(subject, subject.failed | done.point, "descent", done.iterations)
+    return _descended(subject, composite_of(lambda p: subject.terms(still | p, embedding)["total"], free), free, iterations)
 
 
-def release(subject: Subject, blocks: tuple[str, ...], iterations: int = 800) -> Released:
-    """Descend from the failed model with the encoder and blocks of the dynamics free together."""
-    free = select(subject.failed, ("encoder", *blocks))
-    still = {name: value for name, value in subject.failed.items() if name not in free}
-    done = converge(subject.composite(free, still), free, iterations=iterations, smoothings=SMOOTHINGS)
-    return _result(subject, subject.failed | done.point, "descent", done.iterations)
+def release(subject: Subject, blocks: tuple[str, ...], iterations: int = 800, start: Params | None = None) -> Released:
+    """Descend from the failed model with the encoder and blocks of the dynamics free together.
+
+    Args:
+        start: where to begin in place of the failed model, such as where its dynamics have been adapted already: from there the descent
+            gets as low in a third of the iterations.
+    """
+    begun = subject.failed if start is None else start
+    free = select(begun, ("encoder", *blocks))
+    still = {name: value for name, value in begun.items() if name not in free}
+    return _descended(subject, subject.composite(free, still), free, iterations)
+
+
+def _descended(subject: Subject, loss: Composite, free: Params, iterations: int) -> Released:
+    """Descend in rounds, until one lowers the total above its floor by little."""
+    point, taken, settled = dict(free), 0, False
+    while taken < iterations and not settled:
+        done = converge(loss, point, iterations=min(ROUND, iterations - taken), smoothings=SMOOTHINGS if taken == 0 else SMOOTHINGS[-1:])
+        if done.loss > done.start:  # of the smoothed loss it is lower
+            settled = True
+            break
+        settled = done.start - done.loss < SETTLED * (done.start - subject.floor["total"])
+        point, taken = done.point, taken + done.iterations
+    return _result(subject, subject.failed | point, "descent", taken, settled)
 
 
 def train_further(subject: Subject, blocks: tuple[str, ...], updates: int) -> Released:
@@ -83,7 +109,7 @@ def train_further(subject: Subject, blocks: tuple[str, ...], updates: int) -> Re
     trainer = Trainer(plan)
     for _ in range(updates):  # without the log, whose validation runs would take as long
         trainer.one_update()
-    return _result(subject, trainer.member_parameters(0), "training", updates)
+    return _result(subject, trainer.member_parameters(0), "training", updates, False)
 
 
 def adapted_and_released(
@@ -102,7 +128,8 @@ def adapted_and_released(
         if subject.task.sampling.complete:
 
             def descents() -> tuple[Released, Released]:
-                return adapt(subject, blocks, 100 if quick else 400), release(subject, blocks, 100 if quick else 600)
+                first = adapt(subject, blocks, 100 if quick else 800)
+                return first, release(subject, blocks, 100 if quick else 800, first.params)
 
             second = pool.submit(descents)
             other = beside()
@@ -112,7 +139,7 @@ def adapted_and_released(
     return adapted, released, beside()
 
 
-def _result(subject: Subject, params: Params, how: str, steps: int) -> Released:
+def _result(subject: Subject, params: Params, how: str, steps: int, converged: bool) -> Released:
     terms = {name: float(value) for name, value in subject.terms(params).items()}
     moved = norm({name: params[name] - value for name, value in subject.dynamics.items()}) / norm(subject.dynamics)
-    return Released(params, terms, subject.match(subject.embedding(params)), how, steps, moved)
+    return Released(params, terms, subject.match(subject.embedding(params)), how, steps, converged, moved)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from crar_model.params import DYNAMICS, Params, select
-from landscape_tools import apply_symmetry, dense_chain, filter_normalised, flatten, gaussian_direction, norm, unflatten
+from landscape_tools import apply_symmetry, certify, converge, dense_chain, filter_normalised, flatten, gaussian_direction, norm, unflatten
 from reports.measure.paths import mixed
 from reports.measure.subject import Subject
 
 SHARES = (0.0, 1e-3, 1e-2, 0.1, 0.5, 1.0)
 """How far the dynamics move towards where they are sent."""
+STEPS = 150
+"""Of each descent in a moved landscape."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,51 @@ class Shift:
     distance: float
     values: float
     gradients: float
+
+
+@dataclass(frozen=True)
+class Descent:
+    """What a descent of the encoder finds under moved dynamics.
+
+    Attributes:
+        way: what was done to the dynamics.
+        verdict: of the stationary point, from its certificate.
+        loss: total there, the dynamics' own; `level` it above the floor, over the reference's.
+        match: how the embedding there relates to the base's.
+    """
+
+    way: str
+    verdict: str
+    loss: float
+    level: float
+    match: str
+
+
+def descents(subject: Subject, adapted: Params, seed: int = 0) -> list[Descent]:
+    """Descents of the failed embedding under the model's own dynamics, under the adapted ones, and under ones a random walk of the same length away."""
+    own, goal = subject.dynamics, select(adapted, DYNAMICS)
+    random = _random_walk(own, {name: goal[name] - value for name, value in own.items()}, seed)
+    ways = {"own": own, "towards the adapted dynamics": goal, "in a random direction": {n: v + random[n] for n, v in own.items()}}
+    with torch.no_grad():
+        reference = float(subject.terms(subject.optimum)["total"]) - subject.floor["total"]
+
+    def descend(item: tuple[str, Params]) -> Descent:
+        way, dynamics = item
+        start = {"embedding": subject.embedding(subject.failed)}
+        composite = subject.composite(start, dynamics)
+        found = converge(composite, start, iterations=STEPS)
+        match = subject.match(found.point["embedding"]).verdict
+        level = (found.loss - subject.floor["total"]) / reference
+        return Descent(way, certify(composite, found.point).verdict, found.loss, level, match)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return list(pool.map(descend, ways.items()))
+
+
+def _random_walk(own: Params, like: Params, seed: int) -> Params:
+    """A random direction of the dynamics as long as another."""
+    noise = gaussian_direction(own, torch.Generator().manual_seed(seed + 1))
+    return {name: value * (norm(like) / norm(noise)) for name, value in noise.items()}
 
 
 def encoder_points(subject: Subject, seed: int = 0, radius: float = 0.5) -> Params:
@@ -58,8 +106,7 @@ def landscape_shifts(subject: Subject, adapted: Params, seed: int = 0) -> list[S
     before = _landscape(subject, points, own)
     goal = select(adapted, DYNAMICS)
     towards = {name: goal[name] - value for name, value in own.items()}
-    noise = gaussian_direction(own, torch.Generator().manual_seed(seed + 1))
-    random = {name: value * (norm(towards) / norm(noise)) for name, value in noise.items()}
+    random = _random_walk(own, towards, seed)
     shifts = []
     for way, direction in (("towards the adapted dynamics", towards), ("in a random direction", random)):
         for share in SHARES:

@@ -3,6 +3,7 @@ on it in the forms that `landscape_tools` takes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,13 +29,15 @@ from landscape_tools import Composite, HiddenLayer, align, dense_chain, unflatte
 
 @dataclass(frozen=True)
 class Subject:
-    """A failed model and the global optimum of its maze on one frozen batch, in the task's precision.
+    """A failed model and what it missed on one frozen batch, in the task's precision.
 
     Attributes:
         failed_file, optimum_file: the checkpoints as read.
-        failed, optimum: parameters as they stand in the failed model's maze.
+        failed: parameters of the failed model.
+        copy: the base as it stands in the failed model's maze: its own parameters, or the closed-form copy.
+        optimum: the reference that losses are compared with and ways lead to: the copy, or where it converges (:meth:`referred_to`).
         inverse: that maze.
-        batch: the task's evaluation set; its bootstrap values are the optimum's, so that all points see one loss.
+        batch: the task's evaluation set; its bootstrap values are the copy's, so that all points see one loss.
         settings: coefficients of the failed model's loss.
         failed_path, base_path: where the checkpoints lie.
     """
@@ -42,6 +45,7 @@ class Subject:
     failed_file: Checkpoint
     optimum_file: Checkpoint
     failed: Params
+    copy: Params
     optimum: Params
     inverse: bool
     batch: Batch
@@ -58,6 +62,18 @@ class Subject:
     def agent(self) -> Agent:
         """The networks of both models."""
         return self.task.agent()
+
+    def referred_to(self, encoder: Params) -> Subject:
+        """The same with another encoder as the reference, such as the one that the copy's converges to."""
+        return replace(self, optimum=self.copy | encoder)
+
+    @cached_property
+    def floor(self) -> dict[str, float]:
+        """What no encoder can lower: `consecutive` of the moves that change nothing, and its part in the total."""
+        where, there = (self.batch.observations[rows].flatten(1) for rows in (self.batch.state, self.batch.next_state))
+        still = float((where == there).all(1).double().mean())
+        least = still * math.exp(-self.settings.pair_scale * self.settings.pair_min**0.5)
+        return {"consecutive": least, "total": self.settings.weights()["consecutive"] * least}
 
     @cached_property
     def nearest(self) -> Params:
@@ -81,8 +97,8 @@ class Subject:
             return self.agent.encode(params, self.batch.observations)
 
     def match(self, embedding: Tensor) -> Match:
-        """How an embedding (rows, d) relates to the optimum's."""
-        return match_embeddings(self.agent, self.batch, self.embedding(self.optimum), embedding)
+        """How an embedding (rows, d) relates to the base's."""
+        return match_embeddings(self.agent, self.batch, self.embedding(self.copy), embedding)
 
     def terms(self, params: Params, embedding: Tensor | None = None, names: tuple[str, ...] = TERMS) -> dict[str, Tensor]:
         """Loss terms and their `total` where all of its terms are asked for."""
@@ -192,7 +208,7 @@ def load_subject(
     """
     failed = load_checkpoint(failed_path, maze=failed_maze, flag="--from-maze")
     base = load_checkpoint(base_path, maze=base_maze, flag="--to-maze")
-    if failed.task is not base.task:
+    if not failed.task.same_maze(base.task):
         raise UserError(
             f"{base_path}: a model of the {base.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
         )
@@ -203,7 +219,7 @@ def load_subject(
             f"{failed_path}: a model of the {failed.maze} maze; this command takes models of mazes whose transitions can be listed: {known}"
         )
     dtype = dtype_of(task)
-    here = failed.parameters, in_maze(base, inverse=failed.inverse)
+    here = failed.parameters, in_maze(base, inverse=failed.inverse, task=failed.task)
     start, optimum = ({name: value.to(dtype) for name, value in params.items()} for params in here)
     if all(torch.equal(start[name], optimum[name]) for name in select(start, ("encoder",))):
         raise UserError(f"{failed_path}: its encoder is the optimum of {base_path} already; give a transfer that ended elsewhere")
@@ -211,7 +227,7 @@ def load_subject(
     batch = task.batch(inverse=failed.inverse, dtype=dtype)
     targets = value_targets(agent, optimum, batch, settings)
     batch = replace(batch, value_target=targets, onehot=agent.one_hot(batch.action, dtype))
-    return Subject(failed, base, start, optimum, failed.inverse, batch, settings, failed_path, base_path)
+    return Subject(failed, base, start, optimum, optimum, failed.inverse, batch, settings, failed_path, base_path)
 
 
 def refuse_senseless(subject: Subject) -> None:

@@ -142,15 +142,36 @@ def test_networks_and_their_gradients(block: str) -> None:
         assert torch.allclose(a.double(), b, rtol=1e-3, atol=1e-4 * float(b.abs().max())), name
 
 
+def test_every_agent_s_dynamics_on_every_state() -> None:
+    """Parameters (n, 1, ...) on abstract states (m, rows, ...) with their actions: (n, m, rows, ...)."""
+    models = [make(seed) for seed in (6, 7, 8)]
+    every = {n: torch.stack([p[n] for p in models]).unsqueeze(1) for n in models[0]}
+    rng = torch.Generator().manual_seed(3)
+    x, action = torch.randn(2, 5, 192, generator=rng, dtype=torch.float64), torch.randint(4, (2, 5), generator=rng)
+    moved, reward = AGENT.transition(every, x, action), AGENT.reward(every, x, action)
+    assert moved.shape == (3, 2, 5, 192)
+    assert reward.shape == (3, 2, 5)
+    for n, model in enumerate(models):
+        for m in range(2):
+            assert torch.allclose(moved[n, m], AGENT.transition(model, x[m], action[m]), atol=1e-12)
+            assert torch.allclose(reward[n, m], AGENT.reward(model, x[m], action[m]), atol=1e-12)
+
+
 def test_grouped_convolutions_of_other_devices_are_the_same_function() -> None:
-    from crar_model.nets.conv import _grouped
+    from crar_model.nets.conv import _Conv
 
     models = [make(seed) for seed in (8, 9, 10)]
     x = torch.randn(3, 4, 7, 8, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     for block in ("transition", "reward"):
         weights = [torch.stack([p[f"{block}.{k}.{kind}"] for p in models]) for k in range(len(NETS[block])) for kind in ("weight", "bias")]
         members = {n: torch.stack([p[n] for p in models]) for n in models[0]}
-        assert torch.allclose(_grouped(weights, NETS[block], x), convolve(members, block, NETS[block], x), atol=1e-12)
+        wanted = convolve(members, block, NETS[block], x)
+        whole, planed = _Conv(NETS[block], 7, 8), _Conv(NETS[block], 3, 8, planes=4)
+        assert torch.allclose(whole._computed(weights, x.flatten(2), lambda layer: layer.grouped), wanted, atol=1e-12)
+        flat = torch.cat((x[:, :, :4, 0, 0], x[:, :, 4:].flatten(2)), dim=-1)
+        constant = torch.cat((x[:, :, :4, :1, :1].expand(-1, -1, -1, 8, 8), x[:, :, 4:]), dim=2)
+        wanted = convolve(members, block, NETS[block], constant)
+        assert torch.allclose(planed._computed(weights, flat, lambda layer: layer.grouped), wanted, atol=1e-12)
 
 
 @given(st.integers(0, 30))

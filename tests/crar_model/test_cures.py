@@ -331,5 +331,9 @@ def forbidden(*_: object, **__: object) -> Any:
 def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in ((symmetry, "negate_first_layer"), (symmetry, "in_maze"), (tiles, "negated"), (walks, "observed")):
         monkeypatch.setattr(module, name, forbidden)
+    for name in ("undo_in_first_layer", "scale_first_layer"):
+        monkeypatch.setattr(symmetry, name, forbidden)
+    monkeypatch.setattr("crar_model.mazes.maps.ObservationMap.undo", forbidden)
+    monkeypatch.setattr("crar_model.tasks.Task.carried", forbidden)
     monkeypatch.setattr("crar_model.training.data.negated", forbidden)
     monkeypatch.setattr("crar_model.training.data.observed", forbidden)

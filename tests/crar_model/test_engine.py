@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from crar_model.agents import DenseAgent
 from crar_model.batches import Batch
+from crar_model.errors import UserError
 from crar_model.losses import FOLLOWED, loss_terms, total
 from crar_model.mazes.simple import simple_maze
 from crar_model.nets import Observed, RMSpropSettings, Transitions
 from crar_model.params import BLOCKS, DYNAMICS, Params, block_of, select
 from crar_model.settings import LossSettings, TrainSettings
-from crar_model.training.engine import CompiledUpdates
+from crar_model.training.engine import CompiledUpdates, applies
 from crar_model.training.log import logged
 from crar_model.training.members import Member, Plan, base_plan, transfer_plan
 from crar_model.training.trainer import Trainer
@@ -30,14 +31,17 @@ AGENTS = (
     DenseAgent(),
     DenseAgent(3, (3,), (12, 33, 7, 3), (6, 9, 3), (6, 5, 6, 1), (3, 31, 3)),
     DenseAgent(2, (1,), (5, 17, 1), (3, 2, 1), (3, 1), (1, 4, 2)),
+    DenseAgent(5, (6,), (9, 40, 6), (11, 7, 6), (11, 1), (6, 5)),
 )
+ENGINES = ("compiled", "reference")
 QUICK = TrainSettings(updates=30, log_interval=10, checkpoint_interval=30, workers=1, data_size=300)
 
 coefficients = st.builds(
     LossSettings,
     discount=st.floats(0.3, 1.0), pair_scale=st.floats(0.5, 8.0), pair_min=st.sampled_from([1e-6, 0.3]), pair_max=st.sampled_from([0.5, 10.0]),
     ball_radius=st.floats(0.1, 1.0), ball_max=st.sampled_from([0.2, 100.0]), beta=st.floats(0.1, 1.0), transition_weight=st.floats(0.1, 3.0),
-    value_weight=st.floats(0.1, 3.0), double_q=st.booleans(), value_over_actions=st.booleans(),
+    value_weight=st.floats(0.1, 3.0), double_q=st.booleans(), value_over_actions=st.booleans(), reward_weight=st.floats(0.1, 3.0), discount_weight=st.floats(0.1, 3.0),
+    ball_weight=st.floats(0.1, 3.0), random_pairs_weight=st.floats(0.1, 3.0),
 )  # fmt: skip
 
 
@@ -52,7 +56,7 @@ def case(agent: DenseAgent, seed: int, batch: int, rows: int) -> tuple[Params, P
     pixels = agent.encoder[0]
     observations = numbers(rng, pixels).repeat(rows, 1)
     observations[torch.arange(rows), torch.from_numpy(rng.integers(0, pixels, rows))] = 0.5
-    observations[-1] = 0
+    observations[-1] = 0 if rows > 1 else 1
     picks = {name: torch.from_numpy(rng.integers(0, rows, batch)) for name in ("state", "next_state")}
     action = torch.from_numpy(rng.integers(0, agent.n_actions, batch))
     ended = torch.from_numpy(rng.integers(0, 5, batch) == 0).float()
@@ -112,8 +116,8 @@ def by_autograd(
 
 @pytest.mark.parametrize("terms", [*((term,) for term in FOLLOWED), ("pairing",), FOLLOWED], ids=lambda terms: "+".join(terms)[:20])
 @given(
-    which=st.sampled_from(range(len(AGENTS))), seed=st.integers(0, 10**6), batch=st.sampled_from([1, 5, 32, 45]),
-    rows=st.sampled_from([4, 31, 40]), settings=coefficients, freeze=st.booleans(),
+    which=st.sampled_from(range(len(AGENTS))), seed=st.integers(0, 10**6), batch=st.sampled_from([1, 5, 32, 33, 64]),
+    rows=st.sampled_from([1, 4, 31, 32, 33]), settings=coefficients, freeze=st.booleans(),
 )  # fmt: skip
 def test_gradient_of_every_term_is_that_of_autograd(
     terms: tuple[str, ...], which: int, seed: int, batch: int, rows: int, settings: LossSettings, freeze: bool
@@ -147,9 +151,7 @@ def test_every_variant_follows_the_reference(variant: str, rule: str, base_run: 
         plan = base_plan(settings, 2)
     else:
         plan = transfer_plan(settings, [base_run / "member-0.pt"], variant, 2, learning_rates=[5e-4], paired=40)
-    trainers = [
-        Trainer(dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, engine=e))) for e in ("compiled", "reference")
-    ]
+    trainers = [Trainer(dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, engine=e))) for e in ENGINES]
     assert trainers[0].engine is not None
     assert trainers[1].engine is None
     start = {name: value.detach().clone() for name, value in trainers[0].params.items()}
@@ -167,12 +169,79 @@ def test_every_variant_follows_the_reference(variant: str, rule: str, base_run: 
     assert np.allclose(*totals, rtol=1e-2)
 
 
-def test_updates_in_pieces_are_the_same_updates() -> None:
-    whole, pieces = (Trainer(base_plan(QUICK, 2)) for _ in range(2))
-    whole.advance(30)
-    for count in (1, 2, 7, 20):
+def test_updates_in_pieces_are_the_same_updates_across_every_boundary() -> None:
+    """Of logs, target copies, rates, the delay of the structure terms, and the draws of batches, 1,000 updates each."""
+    settings = dataclasses.replace(
+        QUICK, updates=1_040, log_interval=70, target_interval=13, decay_interval=11, structure_delay=1_003, terminal_last=True
+    )
+    whole, pieces, single = (Trainer(base_plan(settings, 2)) for _ in range(3))
+    whole.advance(1_040)
+    for count in (1, 2, 7, 120, 870, 40):
         pieces.advance(count)
-    assert all(torch.equal(value, pieces.params[name]) for name, value in whole.params.items())
+        state, pieces = pieces.state(), Trainer(base_plan(settings, 2))
+        pieces.restore(state)
+    for _ in range(1_040):
+        single.one_update()
+    for name, value in whole.params.items():
+        assert torch.equal(value, pieces.params[name]), name
+        assert torch.equal(value, single.params[name]), name
+    assert np.array_equal(whole.log_values, pieces.log_values)
+
+
+@pytest.mark.parametrize("rule", ["joint", "sequential"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"clip_scope": "tensor"},
+        {"clip_norm": 0.0},
+        {"batch_size": 45},
+        {"loss": LossSettings(double_q=True, reward_weight=0.5, discount_weight=2.0, value_weight=3.0)},
+        {"loss": LossSettings(value_weight=0.0, random_pairs_weight=0.3)},
+        {"structure_delay": 6, "loss": LossSettings(transition_weight=0, reward_weight=0, discount_weight=0, value_weight=0)},
+    ],
+    ids=["tensor", "unclipped", "batch", "double", "without value", "nothing at first"],
+)
+def test_every_setting_follows_the_reference(rule: str, changes: dict[str, Any]) -> None:
+    plan = base_plan(dataclasses.replace(QUICK, update_rule=rule, updates=12, **changes), 2)
+    ours, reference = (Trainer(dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, engine=e))) for e in ENGINES)
+    start = {name: value.detach().clone() for name, value in ours.params.items()}
+    for trainer in (ours, reference):
+        trainer.advance(12)
+    moved = max(float((ours.params[name].detach() - value).abs().max()) for name, value in start.items())
+    assert moved > 1e-4
+    for name, value in ours.params.items():
+        assert float((value - reference.params[name]).detach().abs().max()) < 0.02 * moved, name
+
+
+@pytest.mark.parametrize("rule", ["joint", "sequential"])
+def test_members_end_as_in_the_reference(rule: str) -> None:
+    """A rate that is not a number, one that is far too high, and abstract states beyond all numbers."""
+    settings = dataclasses.replace(QUICK, update_rule=rule, updates=12, log_interval=1)
+    ends = []
+    for engine in ENGINES:
+        trainer = Trainer(base_plan(dataclasses.replace(settings, engine=engine), 4))
+        trainer.rates[1], trainer.rates[2] = torch.nan, 1e38
+        with torch.no_grad():
+            trainer.params["encoder.4.weight"][3] = 3e38
+        trainer.advance(12)
+        ends.append((trainer.alive.tolist(), trainer.diverged_at))
+    assert ends[0] == ends[1]
+    assert ends[0][0] == [True, False, False, False]
+
+
+def test_an_encoder_of_one_layer_takes_the_plain_path() -> None:
+    shallow = DenseAgent(2, (1,), (5, 1), (3, 2, 1), (3, 1), (1, 4, 2))
+    assert not applies(shallow)
+    assert applies(DenseAgent())
+    params, target, _, batch = case(shallow, 0, 5, 4)
+    with pytest.raises(ValueError, match="encoder has one layer"):
+        compiled(shallow, params, target, batch, LossSettings(), ("ball",), BLOCKS)
+
+
+def test_a_loss_without_terms_is_refused() -> None:
+    nothing = {f"{term}_weight": 0.0 for term in ("transition", "reward", "discount", "ball", "random_pairs", "value")}
+    with pytest.raises(UserError, match="every loss term has weight 0"):
+        base_plan(dataclasses.replace(QUICK, loss=LossSettings(beta=0.0, **nothing)), 1)  # type: ignore[arg-type]
 
 
 def test_a_member_whose_step_is_not_finite_is_left_alone_and_the_others_go_on() -> None:

@@ -16,13 +16,14 @@ from crar_model.agents import DenseAgent, ImageAgent
 from crar_model.checkpoints import Checkpoint
 from crar_model.errors import UserError
 from crar_model.losses import loss_terms, total
+from crar_model.mazes.maps import ObservationMap
 from crar_model.mazes.simple import ImageMaze, SimpleMaze, simple_maze
 from crar_model.mazes.tiles import BLANK, KINDS, draw_pixels, negated
 from crar_model.nets import index_tiles
 from crar_model.params import DYNAMICS, Params, select
-from crar_model.settings import LossSettings, TrainSettings
+from crar_model.settings import OBSERVATION_MAPS, LossSettings, TrainSettings
 from crar_model.symmetry import negate_first_layer
-from crar_model.tasks import task_as, task_named
+from crar_model.tasks import task_as, task_named, task_of
 from crar_model.training.members import base_plan
 from crar_model.training.trainer import Trainer
 
@@ -66,7 +67,7 @@ def test_tile_maps_stand_for_the_rendering(inverse: bool) -> None:
     assert torch.equal(maze.observations(inverse=inverse, pixels=True), images)
     assert torch.equal(maze.pictures(inverse=inverse), images[:, 0])
     assert torch.equal(simple_maze().pictures(inverse=inverse), simple_maze().observations(inverse=inverse)[:, 0])
-    assert torch.equal(negated(maze.observations(inverse=inverse)), maze.observations(inverse=not inverse))
+    assert torch.equal(draw_pixels(negated(maze.observations(inverse=inverse))), draw_pixels(maze.observations(inverse=not inverse)))
     assert float(draw_pixels(maze.blank()).abs().max()) == 0
     env = gymnasium.make("crar/SimpleMaze-v0", inverse=inverse, observation="pixels")
     assert np.array_equal(env.reset()[0], images[maze.start].numpy())
@@ -89,6 +90,55 @@ def test_negating_the_first_layer_undoes_the_inverse(tiles: Tensor, seed: int) -
     assert torch.allclose(AGENT.encode(negate_first_layer(params), negated(tiles)), AGENT.encode(params, tiles), atol=1e-12)
     wrong = {name: -value if name == "encoder.3.weight" else value for name, value in params.items()}
     assert not torch.allclose(AGENT.encode(wrong, tiles), AGENT.encode(params, tiles), atol=1e-3)
+
+
+@given(contrast=st.floats(0.1, 3), brightness=st.floats(-1, 1), seed=st.integers(0, 3))
+def test_the_inverse_maze_is_drawn_through_its_map(contrast: float, brightness: float, seed: int) -> None:
+    other, params = (contrast, brightness), make(seed)
+    task = TASK.with_map(ObservationMap("affine", contrast=contrast, brightness=brightness))
+    agent, maze = task.agent(), task.maze
+    assert agent == ImageAgent(other=other)
+    assert maze is not None
+    there, images = maze.observations(inverse=True), contrast * simple_maze().observations(pixels=True, dtype=torch.float64) + brightness
+    assert torch.allclose(draw_pixels(there, torch.float64, other), images, atol=1e-12)
+    assert torch.allclose(maze.pictures(inverse=True), images[:, 0].float(), atol=1e-6)
+    assert torch.allclose(agent.encode(params, there), AGENT.read(params, images), atol=1e-9)  # the padding is of zeros as in the image
+    assert torch.equal(maze.observations(), TASK.batch(inverse=False, dtype=torch.float64).observations)
+    members = {name: torch.stack((value, 2 * value)) for name, value in params.items()}
+    assert torch.allclose(agent.encode(members, there)[0], agent.encode(params, there), atol=1e-12)
+
+
+def test_maps_of_images() -> None:
+    params, half = make(2), TASK.with_map(ObservationMap("affine", contrast=0.5, brightness=0.0))
+    assert half.same_maze(TASK)
+    assert not half.same_maze(task_named("simple"))
+    assert half.with_map(ObservationMap()) is TASK
+    assert half is task_of(TrainSettings(observation="image", observation_map="affine", map_contrast=0.5, map_brightness=0.0))
+    assert (
+        float((TASK.maze.observations(inverse=True, pixels=True) + 2 * half.maze.observations(inverse=True, pixels=True)).abs().max()) == 0
+    )
+    for inverse in (False, True):
+        before, after = (half.batch(inverse=side, dtype=torch.float64).observations for side in (not inverse, inverse))
+        there = half.carried(params, inverse=inverse)
+        assert torch.allclose(half.agent().encode(there, after), half.agent().encode(params, before), atol=1e-12)
+    with pytest.raises(UserError, match="pads images with zeros"):
+        TASK.with_map(ObservationMap("affine")).carried(params, inverse=True)
+    for name in OBSERVATION_MAPS[2:]:
+        with pytest.raises(UserError, match=f"--observation-map {name}: images of the simple maze are kept as maps of tiles"):
+            task_of(TrainSettings(observation="image", observation_map=name))
+
+
+def test_maps_of_all_kinds_at_once() -> None:
+    """More distinct pieces than the study's kinds of tiles can make."""
+    kinds = np.array(KINDS, dtype=np.uint8)
+    tiles = torch.from_numpy(kinds[np.random.default_rng(0).integers(0, len(kinds), (600, 1, 8, 8))])
+    index = index_tiles(tiles)
+    assert len(index.patches) > 20_000
+    params = make(1)
+    assert torch.allclose(AGENT.encode(params, tiles)[-2:], drawn(params, tiles[-2:]), atol=1e-12)
+    for unknown in (11, 15):
+        with pytest.raises(ValueError, match="wanted are kinds of tiles"):
+            index_tiles(torch.full((1, 8, 8), unknown, dtype=torch.uint8))
 
 
 def test_the_closed_form_solves_the_other_maze() -> None:
@@ -147,7 +197,7 @@ def test_functional_transforms_see_the_same_encoder() -> None:
 
 
 def test_training_lowers_the_loss_and_sees_blanks() -> None:
-    settings = TrainSettings(observation="image", updates=60, data_size=600, terminal_last=True, engine="compiled", workers=1)
+    settings = TrainSettings(observation="image", updates=30, data_size=600, terminal_last=True, engine="compiled", workers=1)
     trainer = Trainer(base_plan(settings, 2))
     assert trainer.listed is None  # the compiled engine is for dense networks
     assert torch.equal(trainer.data.batch(0).observations[-1], torch.full((1, 8, 8), BLANK, dtype=torch.uint8))
@@ -158,7 +208,7 @@ def test_training_lowers_the_loss_and_sees_blanks() -> None:
             return total(loss_terms(AGENT, trainer.params, batch, LossSettings()), LossSettings())
 
     before = loss()
-    trainer.advance(60)
+    trainer.advance(30)
     assert bool((loss() < 0.7 * before).all())
 
 

@@ -23,7 +23,7 @@ from crar_model.mazes.simple import simple_maze
 from crar_model.original import exported, import_network
 from reports.claims import CLAIMS, EXCEPTIONS, FAILS, HOLDS, UNDECIDED
 from reports.claims_alone import ALONE, decide_alone, need_a_base
-from reports.measure.alone import lone_subject, total_floor
+from reports.measure.alone import lone_subject
 from reports.samples import BASE, FAILED
 from tests.reports.pages import whole_page
 
@@ -72,7 +72,7 @@ def test_the_floor_is_what_a_spread_out_embedding_leaves(model: Path) -> None:
     subject = lone_subject(model)
     apart = torch.arange(simple_maze().n_states, dtype=torch.float64).unsqueeze(1).repeat(1, 2) * 100
     terms = subject.terms(subject.dynamics, apart)
-    assert subject.settings.beta * float(terms["consecutive"]) == pytest.approx(total_floor(subject), rel=1e-4)
+    assert subject.settings.beta * float(terms["consecutive"]) == pytest.approx(subject.floor["total"], rel=1e-4)
 
 
 def test_the_surface_stands_on_the_models_own_numbers(folder: Path, plain: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from reports import cure as page
 from reports import samples
 from reports.cure import as_good
 from reports.cures import clustered, share
+from reports.study import write_study
 from tests.reports.pages import whole_page
 
 FAST = ["--resolution", "21", "--effort", "0.1"]
@@ -96,6 +97,21 @@ def test_many_transfers_make_a_table(base_run: Path, freeze_run: Path, tmp_path:
     assert next(out.glob("symmetry/*/results.json")).stat().st_mtime_ns == stamp  # a finished cure is kept
     assert "| symmetry |" in (out / "report.md").read_text()
     whole_page(out / "report.md")
+
+
+@pytest.mark.parametrize("method", ["placement", "noise"])
+def test_a_study_ends_with_what_gets_its_transfer_out(method: str, base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
+    """The sentences follow the figures, whichever way they come out."""
+    settings = page.CureSettings(resolution=21, effort=0.1 if method == "placement" else 0.01)
+    found = page.write_cure(samples.FAILED, tmp_path / "cure", method=method, to_path=samples.BASE, options=page.CureOptions(settings))
+    text = write_study([base_run], [freeze_run], tmp_path, cured=found).read_text()
+    assert found["cured"] is (method == "placement")
+    assert ("**What gets it out**: placement, chosen by losses alone" in text) is found["cured"]
+    assert ("**What gets it out**: nothing that was tried" in text) is not found["cured"]
+    assert ("reaches the level that the dynamics allow, and the base confirms it" in text) is found["restored"]
+    assert f"{100 * found['after']['nearest_state_accuracy']:.1f} %" in text.partition("## What gets it out")[2]
+    assert "(cure/report.md)" in text
+    assert "What gets it out" not in write_study([base_run], [freeze_run], tmp_path / "other").read_text()
 
 
 def test_bad_input_names_the_remedy(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from crar_model.settings import PlaySettings, TrainSettings
 from crar_model.training.members import transfer_plan
 from crar_model.training.runner import run_plan
 from landscape_tools import align, apply_symmetry
-from reports.claims import decide
 from reports.landscape import write_landscape
 from reports.measure import dissection, release
 from reports.measure.dissection import LandscapeOptions
@@ -161,31 +160,3 @@ def test_mazes_are_not_mixed(random_base: Path, random_freeze: Path, base_run: P
         write_theorem(random_freeze / "member-0.pt", random_model, tmp_path / "out")
     with pytest.raises(UserError, match="apart"):
         write_study([base_run], [random_freeze], tmp_path / "out")
-
-
-def test_claims_could_come_out_either_way() -> None:
-    same = {"transition": 1e-4, "reward": 1e-3, "discount": 1e-3, "ball": 0.0, "random_pairs": 2e-3, "consecutive": 0.47, "total": 0.5}
-    scores = [{"mean": mean, "low": mean - 0.1, "high": mean + 0.1} for mean in (-4.8, 0.9)]
-    match = {"verdict": "swapped", "axes": [], "residual_edges": 0.5, "identity_edges": 2.0}
-    climb = {"total": {"climb": 0.5}}
-    after = {"terms": same, "updates": 10, "match": match}
-    facts = {
-        "failed_terms": same, "optimum_terms": same, "failed_score": scores[0], "optimum_score": scores[1], "match": match,
-        "barriers": {"embedding": climb, "weight": climb, "aligned": climb}, "adapted": after, "released": after,
-    }  # fmt: skip
-    first = {d.id: d.verdict for d in decide(facts, complete=False)}
-    assert first == {"S2": "holds", "S3": "holds", "S6": "undecided", "S8": "holds", "S10": "does not hold", "S11": "holds"}
-    worse = same | {"transition": 5e-3}
-    flat = {space: {"total": {"climb": 0.0}} for space in ("embedding", "weight", "aligned")}
-    other = facts | {"failed_terms": worse, "match": match | {"verdict": "matched"}, "barriers": flat, "released": after | {"terms": worse}}
-    second = {d.id: d.verdict for d in decide(other, complete=False)}
-    assert second == {
-        "S2": "does not hold",
-        "S3": "does not hold",
-        "S6": "does not hold",
-        "S8": "undecided",
-        "S10": "holds",
-        "S11": "does not hold",
-    }
-    fine = {d.id: d.verdict for d in decide(facts | {"failed_score": scores[1]}, complete=False)}
-    assert fine["S11"] == "undecided"

@@ -25,6 +25,7 @@ from reports.measure.dissection import LandscapeOptions
 from reports.measure.subject import load_subject
 from reports.runs import Run, repeat_command
 from reports.samples import BASE, FAILED
+from reports.stages import StageClock
 from reports.study import write_study
 from reports.trajectory import write_trajectory
 from tests.reports.pages import summary_of, whole_page
@@ -34,7 +35,8 @@ QUICK = LandscapeOptions(points=21, resolution=5, quick=True)
 
 def test_landscape_report(tmp_path: Path) -> None:
     options = replace(QUICK, certificate=False)
-    report = write_landscape(FAILED, BASE, tmp_path, options=options, command="crar landscape --out x")
+    clock = StageClock()
+    report = write_landscape(FAILED, BASE, tmp_path, options=options, command="crar landscape --out x", clock=clock)
     text = report.read_text()
     assert "crar landscape --out x" in text
     assert "surface.html" in {link["href"] for link in whole_page(report).all("a")}
@@ -52,11 +54,14 @@ def test_landscape_report(tmp_path: Path) -> None:
     for verdict in {claim["verdict"] for claim in results["claims"]}:
         assert f"{verdict} {sum(claim['verdict'] == verdict for claim in results['claims'])}" in short
     pair = load_subject(FAILED, BASE)
-    own = {
-        end: evaluate(pair.task, params, inverse=pair.inverse, settings=LossSettings()).terms
-        for end, params in ((0, pair.failed), (-1, pair.optimum))
-    }
-    same = [term for term in SHOWN if term not in ("value", "total")]  # bootstrap values are frozen at the optimum's
+    own = {0: evaluate(pair.task, pair.failed, inverse=pair.inverse, settings=LossSettings()).terms, -1: results["optimum_terms"]}
+    copy = evaluate(pair.task, pair.copy, inverse=pair.inverse, settings=LossSettings()).terms
+    assert results["copy_terms"]["transition"] == pytest.approx(copy["transition"], rel=1e-9)
+    assert (
+        f"goes from {copy['total']:.3g} to {own[-1]['total']:.3g}" in text
+    )  # the reference is the copy converged, and the page shows both
+    assert ("| global optimum |" in text) == (results["lowest"][0] == "reference")
+    same = [term for term in SHOWN if term not in ("value", "total")]  # bootstrap values are frozen at the copy's
     with xr.open_dataset(tmp_path / "lines.nc", engine="h5netcdf") as lines:
         assert set(lines.sizes.items()) == {("space", 3), ("t", 21)}
         for end, term in itertools.product(own, same):
@@ -77,6 +82,9 @@ def test_landscape_report(tmp_path: Path) -> None:
     assert results["second_opinion"]["line"] < 1e-5
     assert results["second_opinion"]["plane"] < 1e-5
     assert [c["id"] for c in results["claims"]] == [f"S{k}" for k in range(1, 11)]
+    assert results["profile"] == clock.plain()
+    assert {"models", "lines", "surface", "paths", "theorem", "figures"} <= clock.seconds.keys()
+    assert sum(row["share"] for row in results["profile"]) == pytest.approx(1)
 
 
 def test_landscape_in_weight_space_of_chosen_terms_and_blocks(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import xarray as xr
 from crar_model.settings import PlaySettings
 from reports.claims import decide
 from reports.glossary import TERMS, glossary
-from reports.many import verdicts
+from reports.many import grouped, verdicts
 from reports.study import write_study
 from reports.summaries import Lines, claims_summary, landscape_summary, study_summary, theorem_summary, trajectory_summary
 from tests.reports.pages import summary_of
@@ -52,7 +52,7 @@ def landscape(plain: Plain) -> Lines:
     ("where", "value", "about", "words"),
     [
         ("failed_terms.total", 7.25, "Where it is", "total loss 7.25"),
-        ("optimum_terms.total", 0.0123, "Where it is", "copy 0.0123"),
+        ("optimum_terms.total", 0.0123, "Where it is", "0.0123"),
         ("match.verdict", "neither", "Where it is", "embedding is neither"),
         ("certificate.verdict", "saddle", "What it is", "saddle, by"),
         ("certificate.loss", 0.777, "What it is", "total loss 0.777"),
@@ -69,29 +69,30 @@ def test_landscape(where: str, value: Any, about: str, words: str) -> None:
 
 
 def test_claims() -> None:
-    pairs = published("claims")["pairs"]
-    groups = {
-        "failed": [p for p in pairs if p["match"]["verdict"] != "matched"],
-        "successful": [p for p in pairs if p["match"]["verdict"] == "matched"],
-    }
+    one = published("landscape")  # as it is a failure; a second one, and one that does and looks as its reference
+    good = altered(altered(one, "match.verdict", "matched"), "accuracy", [1.0, 1.0, 1.0])
+    pairs = [one, altered(one, "oddness", [0.5, 1.0]), altered(good, "navigation", [1.0, 1.0, 1.0])]
+    groups = grouped(pairs)
+    failed = "failed by what they do"
+    assert len(groups[failed]) == 2
 
     def summary(groups: dict[str, list[Plain]]) -> Lines:
         return claims_summary(groups, {name: verdicts(group) for name, group in groups.items()}, bases=16)
 
     before = summary(groups)
     assert f"{len(pairs)} transfers from 16 bases" in before[0][1]
-    saddles = {**groups, "failed": [altered(p, "certificate.verdict", "saddle") for p in groups["failed"]]}
+    saddles = {**groups, failed: [altered(p, "certificate.verdict", "saddle") for p in groups[failed]]}
     found = changed_lines(before, summary(saddles))
-    assert f"saddle {len(groups['failed'])}" in found["Where the failed ones sit"]
+    assert f"saddle {len(groups[failed])}" in found["Where the failed ones sit"]
     assert any(
         "S7" in part and part.strip().startswith("does not hold")
-        for part in found[f"Found of the {len(groups['failed'])} failed"].split(";")
+        for part in found[f"Found of the {len(groups[failed])} {failed}"].split(";")
     )
-    high = {**groups, "failed": [altered(p, "paths.frozen.barrier", 6.5) for p in groups["failed"]]}
+    high = {**groups, failed: [altered(p, "paths.frozen.barrier", 6.5) for p in groups[failed]]}
     assert "6.5 on the best path" in changed_lines(before, summary(high))["Where the failed ones sit"]
-    quick = {**groups, "successful": [altered(p, "quick", True) for p in groups["successful"]]}
+    quick = {**groups, failed: [altered(p, "quick", True) for p in groups[failed]]}
     assert "`--quick`" in changed_lines(before, summary(quick))["How sure"]
-    alone = summary({"successful": groups["successful"][:1]})
+    alone = summary({failed: groups[failed][:1]})
     assert "1 transfer" in alone[-1][1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -73,4 +74,9 @@ def test_theorem_report(tmp_path: Path) -> None:
     assert "NOT proven" not in text
     whole_page(tmp_path / "report.md")
     assert "opposite residuals" in text
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [f["way"] for f in results["descents"]] == ["own", "towards the adapted dynamics", "in a random direction"]
+    assert results["descents"][0]["level"] > 2 > results["descents"][1]["level"]  # adapted, the same embedding is near the base's level
+    assert f"The claim on this model: **{results['verdict']}**" in text
+    assert results["verdict"] == "holds with exceptions"
     assert (tmp_path / "shifts.png").stat().st_size < 200_000

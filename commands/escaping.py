@@ -1,0 +1,64 @@
+"""`crar escape`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.app import app, command_line
+from commands.command import Command
+from commands.flags import RUN, FormatOption, OutOption, ResumeOption, fresh, with_flags
+from reports import samples
+
+
+@app.command(cls=Command, epilog="Example:\n  crar escape --seeds 100 --updates 20000 --out escape   # shipped failure")
+@with_flags()
+def escape(
+    out: OutOption,
+    failed: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="FILE", exists=True, help="The failed transfer.", show_default="the shipped sample", rich_help_panel=RUN
+        ),
+    ] = None,
+    base: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE", exists=True, help="Its base.", show_default="the base that --from names", rich_help_panel=RUN),
+    ] = None,
+    rates: Annotated[
+        list[float] | None,
+        typer.Option("--rate", metavar="RATE", help="Rate of RMSprop; several make a grid.", show_default="8e-5, 1e-3", rich_help_panel=RUN),
+    ] = None,
+    sgd_rates: Annotated[
+        list[float] | None,
+        typer.Option("--sgd-rate", metavar="RATE", help="Rate of plain SGD.", show_default="1e-4, 1e-3", rich_help_panel=RUN),
+    ] = None,
+    batches: Annotated[
+        list[int] | None,
+        typer.Option("--batch-size", metavar="N", min=1, help="Transitions per update.", show_default="8, 32", rich_help_panel=RUN),
+    ] = None,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Members of every cell.", rich_help_panel=RUN)] = 20,
+    updates: Annotated[int, typer.Option(metavar="N", min=1, help="Updates that they are watched for.", rich_help_panel=RUN)] = 5_000,
+    checks: Annotated[int, typer.Option(metavar="N", min=1, help="Noiseless descents on the way.", rich_help_panel=RUN)] = 4,
+    image: FormatOption = "png",
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of a summary.", rich_help_panel=RUN)] = False,
+    resume: ResumeOption = False,
+) -> None:  # fmt: skip
+    """Ask whether noise carries a failed transfer out of its minimum.
+
+    From its certified minimum, frozen dynamics, plain SGD and RMSprop: who leaves, when, and where to.
+    """
+    fresh(out, force=resume, other="--resume to continue")
+    if failed is None:
+        failed, base = samples.FAILED, base or samples.BASE
+    from reports import escape as page
+
+    usual = page.Grid()
+    grid = page.Grid(
+        tuple(rates or usual.rates), tuple(sgd_rates or usual.sgd_rates), tuple(batches or usual.batches), seeds, updates, checks
+    )
+    found = page.write_escape(failed, out, base_path=base, grid=grid, image=image, command=command_line())
+    print(json.dumps(found, indent=1) if as_json else f"{page.verdict(found)}\nreport: {out / 'report.md'}")

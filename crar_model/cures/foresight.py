@@ -1,0 +1,139 @@
+"""What a base says of its transfers before there is one: symmetry of its embedding, signed copies under its own dynamics, valleys."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crar_model.checkpoints import Checkpoint
+from crar_model.cures.placement import Landscape, maze_of, survey, why_not
+from crar_model.cures.problem import Problem, pose
+from crar_model.errors import UserError
+from crar_model.losses import loss_terms
+from crar_model.params import select
+from crar_model.symmetry import signed_permutations
+
+CHUNK = 8
+"""Copies whose losses are computed at once."""
+TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The base's embedding behind a signed permutation P of the channels, under the base's own dynamics.
+
+    Attributes:
+        axes: P as nested lists.
+        transition: that term of the copy.
+    """
+
+    axes: list[list[int]]
+    transition: float
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """What is seen of a base before any transfer.
+
+    Attributes:
+        oddness: mean |e(s') + e(s)| / mean |e(s') - e(s)| over the states, s' the same state in the other maze: 0 for an embedding that the
+            other maze negates.
+        start: losses of the base in the other maze, where a transfer starts.
+        copies: the identity first.
+        landscape: of the place of the start state; None where states cannot be placed.
+        places: "base" and "start": where the base has the start state in its own maze, and where a transfer begins.
+        valley_of: the number of the valley that each place lies in.
+    """
+
+    oddness: float
+    start: dict[str, float]
+    copies: tuple[Copy, ...]
+    landscape: Landscape | None
+    places: dict[str, tuple[float, float]]
+    valley_of: dict[str, int]
+
+    @property
+    def features(self) -> dict[str, float]:
+        """What a predictor may use, by name; losses as logarithms of ratios."""
+        own = self.copies[0].transition
+        found = {
+            "log oddness": _log(self.oddness),
+            "log start transition": _log(self.start["transition"]),
+            "log own transition": _log(own),
+            "log lowest copy over own": _log(min(copy.transition for copy in self.copies[1:])) - _log(own),
+        }
+        if self.landscape is None:
+            return found
+        valleys, start = self.landscape.valleys, self.landscape.valleys[self.valley_of["start"]]
+        return found | {
+            "valleys": float(len(valleys)),
+            "share of the start's valley": start.share,
+            "share of the base's valley": valleys[self.valley_of["base"]].share,
+            "log depth of the start's valley over the lowest": _log(start.total) - _log(valleys[0].total),
+            "starts in the base's valley": float(self.valley_of["start"] == self.valley_of["base"]),
+        }
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data, without the grid of the landscape."""
+        valleys = None if self.landscape is None else [asdict(valley) for valley in self.landscape.valleys]
+        return {
+            "oddness": self.oddness, "start": self.start, "copies": [asdict(copy) for copy in self.copies], "valleys": valleys,
+            "places": self.places, "valley_of": self.valley_of, "features": self.features,
+        }  # fmt: skip
+
+
+def _log(value: float) -> float:
+    return math.log(max(value, TINY))
+
+
+def foresee(base: Checkpoint, *, resolution: int = 61, seed: int = 0, where: str = "the model") -> Foresight:
+    """Look at a base, without a transfer and without training.
+
+    Args:
+        base: a model that was never transferred.
+        resolution: places per axis of the placement landscape.
+        seed: of the data, where transitions are sampled.
+        where: named in errors.
+
+    Raises:
+        UserError: for a transfer, or dynamics that give no finite loss.
+    """
+    if base.info.get("base"):
+        raise UserError(f"{where}: a transfer; give the base that it came from, {base.info['base']}")
+    problem = pose(replace(base, inverse=not base.inverse, info=base.info | {"variant": "moved"}), base, seed, where=where)
+    task, agent = base.task, base.agent
+    sides = [task.batch(inverse=side, dtype=torch.float32) for side in (base.inverse, not base.inverse)]
+    own, other = (replace(batch, onehot=agent.one_hot(batch.action, torch.float32)) for batch in sides)
+    encoder = {name: value[None] for name, value in select(base.parameters, ("encoder",)).items()}
+    with torch.no_grad():
+        here, there = problem.encode(encoder, own), problem.encode(encoder, other)
+        start = {name: float(value) for name, value in problem.terms(there, other).items()}
+        moves = signed_permutations(agent.channels, torch.float32)
+        images = torch.einsum("pij,njk->pnik", moves, agent.by_position(here[0])).flatten(2)  # (copies, rows, d)
+        errors = [
+            loss_terms(agent, problem.dynamics, own, problem.loss, ["transition"], embedding=piece)["transition"].flatten()
+            for piece in torch.split(images, CHUNK)
+        ]
+    copies = tuple(
+        Copy([[int(x) for x in row] for row in move.tolist()], transition)
+        for move, transition in zip(moves, torch.cat(errors).tolist(), strict=True)
+    )
+    assert own.states is not None
+    pair = [x[0, own.states].double() for x in (here, there)]
+    odd, even = (float((pair[1] + sign * pair[0]).norm(dim=1).mean()) for sign in (1.0, -1.0))
+    return Foresight(odd / max(even, TINY), start, copies, *_placed(problem, here[0], there[0], resolution))
+
+
+def _placed(
+    problem: Problem, own: Tensor, other: Tensor, resolution: int
+) -> tuple[Landscape | None, dict[str, tuple[float, float]], dict[str, int]]:
+    if why_not(problem.task, problem.agent) is not None:
+        return None, {}, {}
+    landscape, at = survey(problem, resolution), maze_of(problem).start
+    places = {"base": own[at], "start": other[at]}
+    plain = {name: (float(place[0]), float(place[1])) for name, place in places.items()}
+    return landscape, plain, {name: landscape.valley_of(place) for name, place in places.items()}

@@ -1,0 +1,127 @@
+"""Observation maps: how the other side of a maze shows what the first side shows. Each is y = A x + c on the pixels of an image.
+
+The study's is `negative`. The maze itself, its moves and its rewards, is the same on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crar_model.settings import OBSERVATION_MAPS, TrainSettings
+from crar_model.streams import Stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = np.ndarray[Any, Any]
+FIELDS = {
+    "name": "observation_map",
+    "seed": "map_seed",
+    "condition": "map_condition",
+    "contrast": "map_contrast",
+    "brightness": "map_brightness",
+}
+"""The fields of a map -> the settings that give them."""
+
+
+@dataclass(frozen=True)
+class ObservationMap:
+    """One map; fields that it does not use make no difference.
+
+    Attributes:
+        name: negative (-x), affine (contrast x + brightness), mirror (left-right), permute (a fixed permutation of the pixels), mix (a
+            random invertible matrix on the pixels), texture (x plus a fixed background, uniform within +-brightness).
+        seed: of permute, mix and texture.
+        condition: of the matrix of mix: its largest singular value over its smallest; their geometric mean is 1.
+        contrast, brightness: see above.
+    """
+
+    name: str = "negative"
+    seed: int = 0
+    condition: float = 10.0
+    contrast: float = 0.5
+    brightness: float = 0.25
+
+    @classmethod
+    def of(cls, settings: TrainSettings | Mapping[str, Any]) -> ObservationMap:
+        """The map that settings name; what they do not say is the study's."""
+        values = settings if isinstance(settings, Mapping) else vars(settings)
+        found = {field: values[key] for field, key in FIELDS.items() if key in values}
+        return cls() if found.get("name", "negative") == "negative" else cls(**found)
+
+    def settings(self) -> dict[str, Any]:
+        """As settings."""
+        return {key: getattr(self, field) for field, key in FIELDS.items()}
+
+    @property
+    def per_pixel(self) -> tuple[float, float] | None:
+        """(contrast, brightness) of a map that treats every pixel alike, or None."""
+        return {"negative": (-1.0, 0.0), "affine": (self.contrast, self.brightness)}.get(self.name)
+
+    def linear(self, height: int, width: int) -> tuple[Array, Array]:
+        """A (pixels, pixels) and c (pixels,) for images of a size, float64."""
+        return _linear(self, height, width)
+
+    def undo(self, height: int, width: int) -> tuple[Array, Array]:
+        """A^-1 and -A^-1 c: x = A^-1 y - A^-1 c."""
+        return _undo(self, height, width)
+
+    def apply(self, images: Tensor) -> Tensor:
+        """What images (..., height, width) look like on the other side."""
+        import torch
+
+        if self.name == "negative":
+            return -images  # exact
+        if self.name == "mirror":
+            return images.flip(-1)
+        matrix, shift = (torch.from_numpy(part) for part in self.linear(*images.shape[-2:]))
+        return (images.flatten(-2).double() @ matrix.T + shift).to(images.dtype).view(images.shape)
+
+
+NEGATIVE_MAP = ObservationMap()
+"""The study's."""
+
+
+def as_map(given: str | ObservationMap) -> ObservationMap:
+    """A map by its name, or as it is.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    found = ObservationMap(given) if isinstance(given, str) else given
+    if found.name not in OBSERVATION_MAPS:
+        raise ValueError(f"map is {found.name!r}; choose one of {', '.join(OBSERVATION_MAPS)}")
+    return found
+
+
+@lru_cache(maxsize=16)
+def _linear(this: ObservationMap, height: int, width: int) -> tuple[Array, Array]:
+    pixels = height * width
+    rng = np.random.default_rng([this.seed, Stream.OBSERVATION_MAP])
+    matrix, shift = np.eye(pixels), np.zeros(pixels)
+    if this.per_pixel is not None:
+        contrast, brightness = this.per_pixel
+        matrix, shift = contrast * matrix, shift + brightness
+    elif this.name == "mirror":
+        matrix = matrix[np.arange(pixels).reshape(height, width)[:, ::-1].ravel()]
+    elif this.name == "permute":
+        matrix = matrix[rng.permutation(pixels)]
+    elif this.name == "mix":
+        left, right = (np.linalg.qr(rng.standard_normal((pixels, pixels)))[0] for _ in range(2))
+        sizes = np.geomspace(this.condition**0.5, this.condition**-0.5, pixels)
+        matrix = left * sizes @ right
+    else:
+        shift = this.brightness * rng.uniform(-1, 1, pixels)
+    return matrix, shift
+
+
+@lru_cache(maxsize=16)
+def _undo(this: ObservationMap, height: int, width: int) -> tuple[Array, Array]:
+    matrix, shift = this.linear(height, width)
+    inverse = np.linalg.inv(matrix)
+    return inverse, -inverse @ shift

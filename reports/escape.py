@@ -1,0 +1,170 @@
+"""`crar escape`: why noise does not carry a failed transfer out, from its minimum over a grid of learning rates and batch sizes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from crar_model.checkpoints import load_checkpoint, save_checkpoint
+from crar_model.cures.problem import pose
+from crar_model.errors import UserError
+from crar_model.evaluation import embed
+from crar_model.files import write_text
+from crar_model.settings import from_plain
+from crar_model.tasks import default_settings
+from landscape_tools import elastic_band
+from reports import console
+from reports.figures.escape import escape_figure
+from reports.figures.style import save_figure
+from reports.markdown import render
+from reports.measure.escape import DATA, DESCENT, ELSEWHERE, OPTIMISERS, Cell, distances, escape, settle
+from reports.measure.minimum import Minimum, examine
+from reports.measure.paths import SMOOTHING
+from reports.measure.subject import Subject, load_subject, refuse_senseless
+from reports.threads import torch_threads
+
+Plain = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is tried.
+
+    Attributes:
+        rates, sgd_rates: constant learning rates of RMSprop and of plain SGD.
+        batches: transitions per update.
+        seeds: members of every cell.
+        updates: for how long they are watched.
+        checks: noiseless descents on the way.
+    """
+
+    rates: tuple[float, ...] = (8e-5, 1e-3)
+    sgd_rates: tuple[float, ...] = (1e-4, 1e-3)
+    batches: tuple[int, ...] = (8, 32)
+    seeds: int = 20
+    updates: int = 5_000
+    checks: int = 4
+
+    def validate(self) -> None:
+        """Raise :class:`UserError` for a value out of range."""
+        for flag, values in (("--rate", self.rates), ("--sgd-rate", self.sgd_rates)):
+            for value in values:
+                if not (0 < value < math.inf):
+                    raise UserError(f"{flag} is {value}; give a number above 0")
+        if self.checks > self.updates:
+            raise UserError(f"--checks is {self.checks}, more than --updates {self.updates}; give fewer")
+
+    def groups(self) -> list[list[Cell]]:
+        """Cells by optimiser and batch size."""
+        rates = {"sgd": self.sgd_rates, "rmsprop": self.rates}
+        return [[Cell(name, rate, batch) for rate in rates[name]] for name in OPTIMISERS for batch in self.batches if rates[name]]
+
+
+def write_escape(
+    failed_path: Path, folder: Path, *, base_path: Path | None = None, grid: Grid | None = None, image: str = "png", command: str = ""
+) -> Plain:
+    """Certify the minimum of a failed transfer, try to leave it, and write `report.md`, `results.json`, `minimum.pt` and the figure.
+
+    Args:
+        failed_path: the transfer.
+        folder: made if missing; finished cells in it are kept.
+        base_path: its base; the one that it names where it is None.
+        grid: what is tried.
+        image: format of the figure.
+        command: shown in the report.
+
+    Raises:
+        UserError: for unusable models, a maze whose transitions cannot all be listed, or a transfer that did not fail.
+    """
+    grid = grid or Grid()
+    grid.validate()
+    failed = load_checkpoint(failed_path)
+    base_path = base_path or Path(str(failed.info.get("base") or ""))
+    if not base_path.is_file():
+        raise UserError(f"{failed_path}: its base is not there; give it with --to")
+    subject = load_subject(failed_path, base_path, complete_only=True)
+    refuse_senseless(subject)
+    state, fingerprint = folder / "state.json", f"{failed.digest} {subject.optimum_file.digest} {json.dumps(asdict(grid))}"
+    kept: Plain = {}
+    if state.exists():
+        read: Plain = json.loads(state.read_text(encoding="utf-8"))
+        kept = read["kept"] if read["fingerprint"] == fingerprint else {}
+    if "minimum" not in kept:
+        found = examine(subject)
+        end = {name: value.detach().to(torch.float32) for name, value in found.converged.point.items()}
+        save_checkpoint(folder / "minimum.pt", replace(failed, parameters=failed.parameters | end))
+        kept["minimum"] = found.plain() | {"barrier": barrier(subject, found)}
+        _keep(state, fingerprint, kept)
+    minimum = load_checkpoint(folder / "minimum.pt")
+    problem = pose(minimum, subject.optimum_file, 0, where=str(failed_path))
+    stored = failed.info.get("settings")
+    settings = from_plain(stored, where="checkpoint settings") if stored else default_settings(failed.maze)
+    settings = replace(settings, inverse=failed.inverse, updates=grid.updates)
+    base = embed(failed.task, subject.optimum_file.parameters, inverse=subject.optimum_file.inverse).float()
+    groups = grid.groups()
+    with torch_threads(1):
+        own = {name: value[None] for name, value in minimum.parameters.items() if name.startswith("encoder.")}
+        at = problem.encode(own, problem.data.judged)[0]
+        still = float(distances(problem, settle(problem, own)[1], at)[0])
+        with console.progress_bar(f"escape: {sum(map(len, groups))} cells", "checks") as tick:
+            for number, cells in enumerate(groups):
+                name = f"{cells[0].optimiser} {cells[0].batch}"
+                if name not in kept:
+                    done = escape(
+                        folder / "minimum.pt", problem, settings, cells, seeds=grid.seeds, checks=grid.checks, base=base,
+                        tick=lambda k, n, number=number: tick(number * n + k, len(groups) * n),  # type: ignore[misc]
+                    )  # fmt: skip
+                    kept[name] = [asdict(cell) | exits.plain() for cell, exits in zip(cells, done, strict=True)]
+                    _keep(state, fingerprint, kept)
+    totals = {"minimum": kept["minimum"]["loss"], "base": float(subject.terms(subject.optimum)["total"])}
+    results: Plain = {
+        "command": command, "failed": {"path": str(failed_path), "digest": failed.digest},
+        "base": {"path": str(base_path), "digest": subject.optimum_file.digest}, "grid": asdict(grid), "minimum": kept["minimum"],
+        "totals": totals, "log_ratio": math.log(totals["minimum"] / totals["base"]), "still": still,
+        "cells": [cell for cells in groups for cell in kept[f"{cells[0].optimiser} {cells[0].batch}"]],
+    }  # fmt: skip
+    figure = save_figure(escape_figure(results["cells"], grid.updates), folder / "survival", image).name
+    limits = {"elsewhere": ELSEWHERE, "descent": DESCENT, "data": DATA}
+    render("escape.md", folder / "report.md", r=results, verdict=verdict(results), figure=figure, limits=limits, task=failed.task)
+    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    state.unlink(missing_ok=True)
+    return results
+
+
+def barrier(subject: Subject, found: Minimum) -> float:
+    """What the best path found from the minimum's embedding to the base's climbs, with the dynamics frozen: an upper bound."""
+    ends = [
+        {"embedding": subject.embedding(subject.failed | dict(found.converged.point))},
+        {"embedding": subject.embedding(subject.optimum)},
+    ]
+    path = elastic_band(
+        subject.heights(subject.dynamics, SMOOTHING), *ends, exact=subject.heights(subject.dynamics), vectorize="batched", images=9,
+        iterations=60, climb_after=20, zooms=2,
+    )  # fmt: skip
+    return float(path.barrier)
+
+
+def verdict(results: Plain) -> str:
+    """What the cells say, in a sentence."""
+    cells: Sequence[Plain] = results["cells"]
+    left, seeds = sum(cell["left"] for cell in cells), sum(cell["seeds"] for cell in cells)
+    if not left:
+        return f"Nothing left: {seeds} members in {len(cells)} cells, watched for {results['grid']['updates']:,} updates."
+    best = max(cells, key=lambda cell: (cell["left"] / cell["seeds"], cell["matched"]))
+    arrived = sum(cell["matched"] for cell in cells)
+    none = sum(not cell["left"] for cell in cells)
+    return (
+        f"{left} of {seeds} members left within {results['grid']['updates']:,} updates, {arrived} of them for the base's embedding; most of them, "
+        f"{best['left']} of {best['seeds']}, by {best['optimiser']} at a rate of {best['rate']:g} and batches of {best['batch']}; "
+        f"{none} of {len(cells)} cells kept all."
+    )
+
+
+def _keep(state: Path, fingerprint: str, kept: Plain) -> None:
+    write_text(state, json.dumps({"fingerprint": fingerprint, "kept": kept}))

@@ -1,0 +1,152 @@
+"""`crar predict`: what a base says of its transfers before there is one, and whether that predicts what becomes of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from crar_model.checkpoints import Checkpoint, load_checkpoint
+from crar_model.cures.foresight import Foresight, foresee
+from crar_model.errors import UserError
+from crar_model.files import StrPath, write_text
+from crar_model.settings import PlaySettings
+from reports import console
+from reports.cure import as_good
+from reports.cures import share
+from reports.figures.calibration import calibration_figure
+from reports.figures.placement import placement_figure
+from reports.figures.style import save_figure
+from reports.markdown import render
+from reports.measure.forecast import FEWEST, Table, calibration, score_predictors
+from reports.models import expand, judge
+
+Plain = dict[str, Any]
+
+
+def predict(
+    bases: Sequence[StrPath],
+    folder: StrPath | None = None,
+    *,
+    transfers: Sequence[StrPath] = (),
+    resolution: int = 61,
+    how: PlaySettings | None = None,
+    image: str = "png",
+    command: str = "",
+) -> Plain:
+    """Look at bases; with transfers, score what was seen as a predictor of their outcomes.
+
+    Args:
+        bases: checkpoints and run folders.
+        folder: of `report.md`, `results.json` and figures; None writes nothing.
+        transfers: run folders or checkpoints of transfers of these bases.
+        resolution: places per axis of the placement landscape.
+        how: how agents are scored, where a maze has a score.
+        image: format of the figures.
+        command: shown in the report.
+
+    Returns:
+        what `results.json` holds.
+
+    Raises:
+        UserError: for unusable models, bases of two mazes, or transfers of other bases.
+    """
+    paths = expand(bases)
+    models = [load_checkpoint(path) for path in paths]
+    for path, model in zip(paths, models, strict=True):
+        if not model.task.same_maze(models[0].task):
+            raise UserError(
+                f"{path}: a model of the {model.task.title}, but {paths[0]} is of the {models[0].task.title}; ask of them apart"
+            )
+    seen = []
+    with console.progress_bar("predict", "bases") as tick:
+        for number, (path, model) in enumerate(zip(paths, models, strict=True)):
+            tick(number, len(paths))
+            seen.append(foresee(model, resolution=resolution, where=str(path)))
+        tick(len(paths), len(paths))
+    rows = [{"path": str(path), "digest": model.digest, **found.plain()} for path, model, found in zip(paths, models, seen, strict=True)]
+    results: Plain = {"command": command, "bases": rows, "scores": None, "unscored": None, "outcomes": None}
+    if transfers:
+        results |= scored(paths, models, seen, transfers, how or PlaySettings(episodes=100))
+    if folder is not None:
+        _write(Path(folder), results, models[0], seen, image)
+    return results
+
+
+def scored(
+    paths: Sequence[StrPath], models: Sequence[Checkpoint], seen: Sequence[Foresight], transfers: Sequence[StrPath], how: PlaySettings
+) -> Plain:
+    """Outcomes of transfers by base, and predictors of them. A transfer succeeds where it is as good as its base.
+
+    Raises:
+        UserError: for a transfer of a base that is not among these.
+    """
+    own = {model.digest: number for number, model in enumerate(models)}
+    counts = np.zeros((2, len(models)), dtype=np.int64)
+    bases = [one.evaluation for one in judge(paths, how=how)]
+    for path in expand(transfers):
+        named = str(load_checkpoint(path).info.get("base") or "")
+        number = own.get(load_checkpoint(named).digest) if named and Path(named).is_file() else None
+        if number is None:
+            raise UserError(f"{path}: its base {named or '(none)'} is not among those asked about; name that base too")
+        (one,) = judge([path], paths[number], how=how)
+        counts[:, number] += (as_good(one.evaluation, bases[number], complete=one.checkpoint.task.sampling.complete), 1)
+    with_transfers = counts[1] > 0
+    names = tuple(seen[0].features)
+    features = np.array([[one.features[name] for name in names] for one in seen])
+    table = Table(names, features[with_transfers], counts[0][with_transfers], counts[1][with_transfers])
+    found: Plain = {"outcomes": [{"successes": int(k), "transfers": int(n)} for k, n in counts.T]}
+    why = table.why_not()
+    if why is not None:
+        return found | {"unscored": why}
+    scores = score_predictors(table)
+    for row in scores["rows"]:
+        row["calibration"] = [group | share([True] * group["count"] + [False] * (group["of"] - group["count"]))
+                              for group in calibration(row["predicted"], table)]  # fmt: skip
+    return found | {"scores": scores | {"features": list(names)}}
+
+
+def verdict(results: Plain) -> str:
+    """What the scores say, in a sentence."""
+    scores = results["scores"]
+    if scores is None:
+        return f"Nothing was scored: {results['unscored'] or 'no transfers were given'}."
+    constant = scores["rows"][0]["brier"]["value"]
+    over = f"of {scores['transfers']} transfers from {scores['bases']} bases"
+    if not scores["predicts"]:
+        best = min(scores["rows"][1:], key=lambda row: row["brier"]["value"])
+        return (
+            f"Nothing predicts: {over}, the best predictor, {best['name']}, has a Brier score of {best['brier']['value']:.3f} against "
+            f"{constant:.3f} of the constant one, and the interval of the difference, {best['gain']['low']:.3f} to {best['gain']['high']:.3f}, does not lie below 0."
+        )
+    better = [row for row in scores["rows"] if row["better"]]
+    words = "; ".join(
+        f"{row['name']}, Brier score {row['brier']['value']:.3f}, ROC area {row['area']['value']:.2f} ({row['area']['low']:.2f} to {row['area']['high']:.2f})"
+        for row in better
+    )
+    return f"Predicts: {over}: {words}; the constant predictor's Brier score is {constant:.3f}."
+
+
+def _write(folder: Path, results: Plain, model: Checkpoint, seen: Sequence[Foresight], image: str) -> None:
+    figure = None
+    landscape = seen[0].landscape
+    if landscape is not None:
+        grid = {"total": (("x", "y"), landscape.total.numpy())}
+        data = xr.Dataset(grid, coords={"x": landscape.axis.numpy(), "y": landscape.axis.numpy()})
+        figure = save_figure(placement_figure(data, seen[0].places), folder / "placement", image).name
+    chart = None
+    if results["scores"] is not None:
+        chart = save_figure(calibration_figure(results["scores"]["rows"]), folder / "calibration", image).name
+    render(
+        "predict.md", folder / "report.md", r=results, verdict=verdict(results), figure=figure, chart=chart, task=model.task, fewest=FEWEST,
+        names=list(seen[0].features), rows=[_row(number, one) for number, one in enumerate(results["bases"])],
+    )  # fmt: skip
+    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+
+
+def _row(number: int, base: Plain) -> tuple[object, ...]:
+    return number + 1, base["path"], *base["features"].values()

@@ -1,0 +1,284 @@
+"""How each claim is decided from the figures of one pair: `Dissection.plain()` -> (the measured figures in words, the verdict).
+
+What losses are held against is the reference: the base's copy, converged under the frozen dynamics as the failed model is. Totals are compared above
+their floor, which the moves that change nothing give to `consecutive`. S3 and S8 measure nearness by the same ratios, so that the same figures cannot
+bring out "holds" of the one and "does not hold" of the other.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from crar_model.losses import FOLLOWED
+
+HOLDS, EXCEPTIONS, FAILS, UNDECIDED = "holds", "holds with exceptions", "does not hold", "undecided"
+Plain = dict[str, Any]
+Verdict = tuple[str, str]
+COMPARED = tuple(term for term in FOLLOWED if term != "value")
+"""Terms that do not depend on bootstrap values."""
+LEAST = 1e-6
+"""A reference's term below this counts as this: a ratio of two rounding errors says nothing."""
+NEAR, FAR, CLOSE, VALLEY = 2.0, 10.0, 1.1, 1.25
+"""Ratios to the reference: of a term that is near, and that is not far; of a total above its floor at the reference's level; of one in a valley."""
+GOOD_BASE = 0.97
+"""Least share of transitions that a base must predict, for its losses to be what a failed model is held against."""
+WELL = 0.9
+"""Share of the base's figures of merit from which a transfer does as well."""
+MARGINAL = 1e-3
+"""A multiplier below this is said to hold marginally."""
+LOW_SCORE = -4.0
+"""A score whose whole interval lies below this is the lowest there is: no key found."""
+ROUNDING = 1e-9
+"""Relative change of a landscape up to which it is the same."""
+
+
+def above(terms: dict[str, float], d: Plain) -> float:
+    """A total above its floor."""
+    return float(terms["total"] - d["floor"]["total"])
+
+
+def ratios(terms: dict[str, float], d: Plain, reference: str = "optimum_terms") -> dict[str, float]:
+    """Every term that has no bootstrap value over the reference's, `consecutive` and the total above their floors."""
+    base, floor = d[reference], d["floor"]
+    found = {t: terms[t] / max(base[t], LEAST) for t in COMPARED}
+    found["consecutive"] = (terms["consecutive"] - floor["consecutive"]) / max(base["consecutive"] - floor["consecutive"], LEAST)
+    return found | {"total": above(terms, d) / max(above(base, d), LEAST)}
+
+
+def structure(ratio: dict[str, float]) -> float:
+    """The larger ratio of the terms that keep states apart."""
+    return max(ratio["random_pairs"], ratio["consecutive"])
+
+
+def at_level(terms: dict[str, float], d: Plain) -> bool:
+    """Whether losses are at the reference's level: transition within a factor 2, total above its floor within 10 %."""
+    ratio = ratios(terms, d)
+    return ratio["transition"] <= NEAR and ratio["total"] <= CLOSE
+
+
+def does(d: Plain) -> str:
+    """What a transfer is by what it does, against its base: "failed", "successful" or, where an interval decides nothing, "open"."""
+    if "failed_score" in d:
+        score = d["failed_score"]
+        return "failed" if score["high"] < 0 else "successful" if score["low"] > 0 else "open"
+    pairs = [(d[name][0], d[name][-1]) for name in ("accuracy", "navigation") if name in d]
+    return "successful" if all(own >= WELL * base for own, base in pairs) else "failed"
+
+
+def looks(d: Plain) -> str:
+    """The same by what its embedding looks like."""
+    return "successful" if d["match"]["verdict"] == "matched" else "failed"
+
+
+def s1(d: Plain) -> Verdict:
+    """Odd embeddings."""
+    odd, even = d["oddness"]
+    return f"norm of e(-s)+e(s) {odd:.2g}, of e(-s)-e(s) {even:.2g} edges", HOLDS if odd < 0.25 * even else FAILS
+
+
+def s2(d: Plain) -> Verdict:
+    """Swapped embeddings."""
+    m = d["match"]
+    verdict = HOLDS if m["verdict"] == "swapped" else FAILS
+    return (
+        f"{m['verdict']}; best axes {m['axes']}, residual {m['residual_edges']:.2g} mean moves (identity {m['identity_edges']:.2g})",
+        verdict,
+    )
+
+
+def s3(d: Plain) -> Verdict:
+    """Losses near the reference's."""
+    ratio = ratios(d["failed_terms"], d)
+    text = f"transition x{ratio['transition']:.3g}, random_pairs x{ratio['random_pairs']:.2g}, consecutive x{ratio['consecutive']:.2g}"
+    base = d["accuracy"][-1]
+    if base < GOOD_BASE:
+        return f"{text}; its base predicts {100 * base:.0f} % only", UNDECIDED
+    if max(ratio["transition"], structure(ratio)) <= NEAR:
+        return text, HOLDS
+    return text, EXCEPTIONS if at_level(d["failed_terms"], d) or (structure(ratio) <= NEAR and ratio["transition"] < FAR) else FAILS
+
+
+def s4(d: Plain) -> Verdict:
+    """Errors of single transitions."""
+    e = d["errors"]
+    text = (
+        f"in local edges: largest {e['largest']:.2g}, mean {e['mean']:.2g}; {100 * e['above_two']:.0f} % of {e['moves']} moves above 2, "
+        f"{100 * e['above_at_door']:.0f} % of those at a door; near a side {e['near']:.2g}, elsewhere {e['far']:.2g}; "
+        f"{100 * e['worst_share']:.0f} % of the error on {e['worst']} moves, {e['worst_at_door']} of them at a door; near a side "
+        f"{e['near_states']} of {e['states']} states ({e['board_near']} of {e['board']} cells as drawn); two mean edges {e['two_edges']:.2g} (said: 0.66)"
+    )
+    bounded = e["above_two"] == 0 and not e["near"] > 1
+    return text, HOLDS if bounded else EXCEPTIONS if e["above_two"] < 0.1 or e["above_at_door"] == 1 else FAILS
+
+
+def s5(d: Plain) -> Verdict:
+    """Midpoints and peaks of the pairwise terms."""
+    line = d["barriers"]["embedding"]
+    peaks = {t: line[t]["where"] for t in ("random_pairs", "consecutive") if t in line}
+    text = f"midpoints {d['midpoint']:.2g} edges from 0; peaks at t = " + ", ".join(f"{w:.2f} ({t})" for t, w in peaks.items())
+    if len(peaks) < 2:
+        return text, UNDECIDED
+    middle = all(0.4 <= w <= 0.6 for w in peaks.values())
+    return text, HOLDS if middle and d["midpoint"] < 0.5 else EXCEPTIONS if middle or d["midpoint"] < 0.5 else FAILS
+
+
+def s6(d: Plain) -> Verdict:
+    """A barrier. A path found bounds it from above: it refutes, and only the failure of several unlike searches speaks for one."""
+    paths, c = d["paths"], d["certificate"]
+    found, climb = paths["frozen"], paths["straight"][paths["space"]]
+    searches = {name: search["barrier"] for name, search in paths["searches"].items()}
+    drop = found["start"] - found["end"]
+    text = "straight " + ", ".join(f"{x:.2g} ({s})" for s, x in paths["straight"].items())
+    text += f"; lowest of {len(searches)} searches {found['barrier']:.2g}; drop to the reference {drop:.2g}"
+    if c is None or c["verdict"] == "not converged":
+        return f"{text}; not from a stationary point", UNDECIDED
+    if drop <= 0 or c["match"]["verdict"] == "matched":
+        return f"{text}; the descent ended at the reference, so there is nothing to pass", UNDECIDED
+    if found["barrier"] < max(0.1 * min(climb, drop), LEAST):
+        return text, FAILS
+    unlike = len(searches) >= 5 and not d["quick"]
+    return text, HOLDS if unlike and found["barrier"] > 0.5 * climb else UNDECIDED
+
+
+def s7(d: Plain) -> Verdict:
+    """A failed local minimum: a valid certificate of a point that is not the reference's."""
+    c = d["certificate"]
+    if c is None:
+        return "not asked for", UNDECIDED
+    level = above({"total": c["loss"]}, d) / max(above(d["optimum_terms"], d), LEAST)
+    text = f"{c['verdict']} at {c['loss']:.3g}, above the floor x{level:.3g} of the reference's; embedding there {c['match']['verdict']}"
+    if not math.isnan(c["multiplier_slack"]):
+        marginal = " (marginal)" if c["multiplier_slack"] < MARGINAL else ""
+        text += f"; smallest multiplier {c['multiplier_slack']:.2g}{marginal}"
+    if c["verdict"] not in ("minimum", "saddle"):
+        return f"{text}; {c['reason']}", UNDECIDED
+    if c["verdict"] == "saddle":
+        return text, FAILS
+    if level <= CLOSE:
+        return f"{text}; at the reference's level, so no failed minimum", FAILS
+    return text, EXCEPTIONS if c["match"]["verdict"] == "matched" else HOLDS
+
+
+def s8(d: Plain) -> Verdict:
+    """A way out once the dynamics are trained."""
+    released, adapted = d["released"], d["adapted"]
+    text = "; ".join(
+        f"{what}: transition x{ratio['transition']:.3g}, total above the floor x{ratio['total']:.3g}"
+        for what, ratio in (
+            ("failed", ratios(d["failed_terms"], d)),
+            ("dynamics alone", ratios(adapted["terms"], d)),
+            ("everything", ratios(released["terms"], d)),
+        )
+    )
+    crossed = released["match"]["verdict"] == "matched" and d["match"]["verdict"] != "matched"
+    text += "; the embedding crosses over" if crossed else f"; the embedding stays {released['match']['verdict']}"
+    if at_level(d["failed_terms"], d):
+        return f"{text}; at the reference's level before, so there is nothing to open", UNDECIDED
+    if at_level(released["terms"], d) or at_level(adapted["terms"], d):
+        return text, HOLDS
+    if not released["converged"]:
+        return f"{text}; not converged after {_steps(released)}", UNDECIDED
+    ratio = ratios(released["terms"], d)
+    nearly = max(ratio["transition"], structure(ratio)) <= NEAR or (
+        ratio["total"] <= CLOSE and ratio["transition"] < FAR and structure(ratio) <= NEAR
+    )
+    return text, EXCEPTIONS if nearly else FAILS
+
+
+def _steps(released: Plain) -> str:
+    return next(
+        f"{released[unit]} {unit} of {how}" for unit, how in (("iterations", "descent"), ("updates", "training")) if unit in released
+    )
+
+
+def s9(d: Plain) -> Verdict:
+    """Three answers: unmoved dynamics leave the landscape, symmetries leave it, other moves change it and what descent finds in it."""
+    size = abs(d["failed_terms"]["total"])
+    still = all(s["values"] == 0 and s["gradients"] == 0 for s in d["shifts"] if s["distance"] == 0)
+    symmetric = [s for s in d["shifts"] if s["way"].startswith(("hidden units", "mirrored, seen"))]
+    same = bool(symmetric) and all(s["values"] <= ROUNDING * size and s["gradients"] <= ROUNDING for s in symmetric)
+    moved = [s for s in d["shifts"] if s["distance"] > 0 and "of the way" in s["way"]]
+    other = all(s["values"] > ROUNDING * size and s["gradients"] > ROUNDING for s in moved)
+    per = [s["values"] / s["distance"] for s in moved]
+    text = (
+        f"unmoved: {'exactly the same' if still else 'not the same'}; symmetries: {'the same' if same else 'another landscape'}; other moves: loss moves "
+        f"{min(per):.2g} to {max(per):.2g} per unit of the dynamics"
+    )
+    finds = d.get("descents")
+    if finds:
+        own, *others = [(f["verdict"], f["match"], f["level"] <= CLOSE) for f in finds]
+        text += ", descent finds " + ", ".join(f"a {f['verdict']} x{f['level']:.3g} ({f['way']}, {f['match']})" for f in finds)
+    if not still:
+        return f"{text}; the measurement is not exact", UNDECIDED
+    if not other:
+        return text, FAILS
+    if not finds or any(f["verdict"] in ("not converged", "undecided") for f in finds):
+        return f"{text}; what descent finds is not known", UNDECIDED
+    if all(one == own for one in others):
+        return f"{text}: the same", FAILS
+    return text, EXCEPTIONS if same else HOLDS
+
+
+def s10(d: Plain) -> Verdict:
+    """A valley beside the frozen slice, and a way to it that the slice lacks."""
+    base, adapted, released = (above(terms, d) for terms in (d["optimum_terms"], d["adapted"]["terms"], d["released"]["terms"]))
+    on_slice = above(d["certificate"]["terms"] if d["certificate"] else d["failed_terms"], d)
+    on, valleys, free = d["paths"]["frozen"], d["paths"]["valleys"], d["paths"]["free"]
+    text = f"above the floor: {base:.3g} (reference), {on_slice:.3g} (failed, on the slice), {adapted:.3g} (adapted), {released:.3g} (released)"
+    text += f"; highest point of the best path {on['barrier']:.2g} above its start on the slice, {free['barrier']:.2g} off it"
+    if valleys is not None:
+        text += f", {valleys['barrier']:.2g} from valley to valley"
+    if adapted > VALLEY * base:
+        if released <= VALLEY * base:
+            return text, EXCEPTIONS
+        return text, FAILS if d["adapted"]["converged"] and d["released"]["converged"] else UNDECIDED
+    lower = free["barrier"] < 0.5 * on["barrier"]
+    return text, HOLDS if on_slice > VALLEY * base and lower else EXCEPTIONS
+
+
+def s3_sample(d: Plain) -> Verdict:
+    """The same of every term on a sample."""
+    ratio = ratios(d["failed_terms"], d)
+    ratio.pop("total")
+    text = ", ".join(f"{t} x{r:.2g}" for t, r in ratio.items())
+    worst = max(ratio.values())
+    return text, HOLDS if worst <= NEAR else EXCEPTIONS if worst < FAR or at_level(d["failed_terms"], d) else FAILS
+
+
+def s10_sample(d: Plain) -> Verdict:
+    """A valley beside the frozen slice."""
+    base, failed, adapted = (above(terms, d) for terms in (d["optimum_terms"], d["failed_terms"], d["adapted"]["terms"]))
+    text = f"above the floor: {base:.3g} (reference), {adapted:.3g} (failed, adapted), {failed:.3g} (failed, on the slice)"
+    if adapted > VALLEY * base:
+        return text, FAILS if d["adapted"]["converged"] else UNDECIDED  # a short training decides nothing
+    return text, HOLDS if failed > VALLEY * base else EXCEPTIONS
+
+
+def s6_sample(d: Plain) -> Verdict:
+    """A barrier, by straight lines alone."""
+    climbs = {space: line["total"]["climb"] for space, line in d["barriers"].items()}
+    text = "straight " + ", ".join(f"{c:.2g} ({s})" for s, c in climbs.items())
+    # 5,307 weights cannot set the states of all images freely, so a line of embeddings is no way that an encoder can go.
+    low = min(climb for space, climb in climbs.items() if space != "embedding")
+    drop = d["failed_terms"]["total"] - d["optimum_terms"]["total"]
+    return text, FAILS if drop > 0 and low < 0.1 * drop else UNDECIDED  # a climb on a straight line bounds from above only
+
+
+def s11_sample(d: Plain) -> Verdict:
+    """Small losses beside the lowest score."""
+    failed, base = d["failed_score"], d["copy_score"]
+    ratio = ratios(d["failed_terms"], d, "copy_terms")
+    ratio.pop("total")
+    term = max(ratio, key=lambda name: ratio[name])
+    text = (
+        f"score {failed['mean']:.2f} ({failed['low']:.2f} to {failed['high']:.2f}), base {base['mean']:.2f} ({base['low']:.2f} to "
+        f"{base['high']:.2f}); largest ratio of a term {ratio[term]:.2g} ({term})"
+    )
+    if not failed["high"] < 0:
+        return f"{text}; {'no failure' if failed['low'] > 0 else 'the interval does not say whether it failed'}", UNDECIDED
+    if ratio[term] > NEAR:
+        return text, EXCEPTIONS if failed["high"] < LOW_SCORE and ratio[term] < FAR else FAILS
+    if failed["high"] < LOW_SCORE:
+        return text, HOLDS
+    return text, EXCEPTIONS if failed["low"] > LOW_SCORE else UNDECIDED

@@ -1,0 +1,41 @@
+"""What benchmarks make of what they measured; nothing is timed here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.against import HERE
+from benchmarks.simple_training import BEFORE, ROWS, Row, figure, results_of, table, update_gflop
+
+REPETITIONS = [
+    {"matmul": [100.0], "plain": [10.0, 5.0], BEFORE: [20.0, 10.0], HERE: [200.0, 30.0]},
+    {"matmul": [50.0], "plain": [5.0, 2.0], BEFORE: [10.0, 5.0], HERE: [90.0, 20.0]},
+    {"matmul": [80.0], "plain": [8.0, 4.0], BEFORE: [40.0, 10.0], HERE: [480.0, 30.0]},
+]
+MEASURED = (Row("joint", 6), Row("sequential", 1, "freeze"))
+
+
+def test_rates_are_divided_within_a_repetition() -> None:
+    rows = results_of(REPETITIONS, MEASURED)["rows"]
+    assert rows["joint 6"]["times_before"] == {"median": 10.0, "low": 9.0, "high": 12.0}
+    assert rows["joint 6"]["times_plain"] == {"median": 20.0, "low": 18.0, "high": 60.0}
+    assert rows["sequential 1 freeze"]["times_plain"]["high"] == 10.0
+    share = update_gflop(MEASURED[0])
+    assert rows["joint 6"]["of_matmul"]["low"] == pytest.approx(90 / 50 * share)
+
+
+def test_operations_that_are_not_needed_are_not_counted() -> None:
+    """By hand: 2 x (12,800 + 31 x 200) + 3 x 31 x 25,520 in the encoder, 3 x 32 x 6,860 in the rest, 2 each."""
+    assert update_gflop(Row("joint", 1)) == pytest.approx(2 * (38_000 + 2_373_360 + 658_560) / 1e9)
+    assert update_gflop(Row("sequential", 36)) == pytest.approx(2 * (7 * 2_411_360 + 658_560) / 1e9)
+    assert update_gflop(Row("joint", 36, "freeze")) == pytest.approx(2 * (2_411_360 + 439_040) / 1e9)
+
+
+def test_the_curves_are_drawn_and_every_row_has_its_line(tmp_path: Path) -> None:
+    found = [{"matmul": [100.0], "plain": [10.0, 5.0], BEFORE: [20.0] * len(ROWS), HERE: [200.0 + k] * len(ROWS)} for k in range(3)]
+    results = results_of(found, ROWS)
+    assert len(table(results).splitlines()) == 2 + 2 + len(ROWS)
+    figure(results, tmp_path / "curves.png")
+    assert 10_000 < (tmp_path / "curves.png").stat().st_size < 200_000
