@@ -110,7 +110,8 @@ def transfer(
     from crar_model.training.members import transfer_plan
 
     base = load_checkpoint(bases[0])
-    given = {"maze": base.maze, "walls": base.walls, **(base.task.observation_map.settings() if base.inverse else {})} | given
+    seen = base.task.observation_map.settings() if base.inverse else {}
+    given = {"maze": base.maze, "walls": base.walls, "observation": base.observation, **seen} | given
     task, names = task_named(given["maze"]), list(dict.fromkeys(variants or [next(iter(VARIANTS))]))
     started = {name: settled(transfer_start(task, VARIANTS[name]), given) for name in names}
     plans = {

@@ -20,6 +20,8 @@ from crar_model.nets import (
     CONV_STEPS,
     DENSE_STEPS,
     DENSE_UPDATES,
+    IMAGE_STEPS,
+    STEM,
     Conv,
     Layers,
     Linear,
@@ -30,7 +32,7 @@ from crar_model.nets import (
     glorot_conv,
     glorot_dense,
 )
-from crar_model.params import BLOCKS, Params
+from crar_model.params import DYNAMICS, Params
 
 
 @dataclass(frozen=True)
@@ -151,13 +153,45 @@ class Agent(ABC):
 
 
 @dataclass(frozen=True)
-class DenseAgent(Agent):
-    """The simple maze's agent: 64 observed numbers, an abstract state of 2, dense networks (45,880 parameters)."""
+class DenseDynamics(Agent):
+    """An agent whose dynamics are dense networks; a subclass says what its encoder is.
 
-    encoder: tuple[int, ...] = (64, 200, 100, 50, 10, 2)
+    Attributes:
+        encoder: its layers, or their widths.
+        transition_net, reward_net, value_net: widths of the layers, input first; `discount` is as wide as `reward`.
+    """
+
+    encoder: tuple[Any, ...] = ()
     transition_net: tuple[int, ...] = (6, 10, 30, 30, 10, 2)
     reward_net: tuple[int, ...] = (6, 10, 50, 20, 1)
     value_net: tuple[int, ...] = (2, 20, 50, 20, 4)
+
+    @property
+    def dynamics_widths(self) -> dict[str, tuple[int, ...]]:
+        """Widths of the layers of every block of the dynamics, input first."""
+        return dict(zip(DYNAMICS, (self.transition_net, self.reward_net, self.reward_net, self.value_net), strict=True))
+
+    @abstractmethod
+    def init_encoder(self, rng: np.random.Generator) -> Params:
+        """Glorot-uniform parameters of the encoder."""
+
+    def init(self, rng: np.random.Generator) -> Params:
+        """Glorot-uniform parameters of all five blocks for one model, float32."""
+        params = self.init_encoder(rng)
+        for block, widths in self.dynamics_widths.items():
+            params |= glorot_dense(block, widths, rng)
+        return params
+
+    def network(self, params: Params, block: str, x: Tensor, onehot: Tensor | None = None) -> Tensor:
+        """A dense network on the state and the action side by side."""
+        return dense(params, block, x if onehot is None else torch.cat((x, onehot), dim=-1))
+
+
+@dataclass(frozen=True)
+class DenseAgent(DenseDynamics):
+    """The simple maze's agent: 64 observed numbers, an abstract state of 2, dense networks (45,880 parameters)."""
+
+    encoder: tuple[int, ...] = (64, 200, 100, 50, 10, 2)
 
     @property
     def encoder_signs(self) -> tuple[bool, ...]:
@@ -167,14 +201,11 @@ class DenseAgent(Agent):
     @property
     def dense_widths(self) -> dict[str, tuple[int, ...]]:
         """Widths of every block's layers, input first."""
-        return dict(zip(BLOCKS, (self.encoder, self.transition_net, self.reward_net, self.reward_net, self.value_net), strict=True))
+        return {"encoder": self.encoder, **self.dynamics_widths}
 
-    def init(self, rng: np.random.Generator) -> Params:
-        """Glorot-uniform parameters of all five blocks for one model, float32."""
-        params: Params = {}
-        for block, widths in self.dense_widths.items():
-            params |= glorot_dense(block, widths, rng)
-        return params
+    def init_encoder(self, rng: np.random.Generator) -> Params:
+        """Glorot-uniform parameters of the encoder."""
+        return glorot_dense("encoder", self.encoder, rng)
 
     def kernels(self, *, whole_updates: bool) -> Kernels:
         """Those of dense networks."""
@@ -188,9 +219,43 @@ class DenseAgent(Agent):
         """Layer by layer."""
         return dense_jacobian(params, "encoder", observations.flatten(-3))
 
-    def network(self, params: Params, block: str, x: Tensor, onehot: Tensor | None = None) -> Tensor:
-        """A dense network on the state and the action side by side."""
-        return dense(params, block, x if onehot is None else torch.cat((x, onehot), dim=-1))
+
+@dataclass(frozen=True)
+class ImageAgent(DenseDynamics):
+    """The simple maze's agent on 48x48 images: a convolutional encoder with dense layers behind it, an abstract state of 2, dense dynamics
+    (447,888 parameters). Source: `HIGHER_DIM_OBS` of the released `run_simple_maze.py`.
+
+    Observations are tile maps (rows, 1, 8, 8) uint8 (`mazes.tiles`).
+
+    Attributes:
+        other: (contrast, brightness) of what the inverse maze shows; it draws observations and is no part of the networks.
+    """
+
+    encoder: Layers = (*STEM, Linear(200), Linear(100), Linear(50), Linear(10), Linear(2))
+    other: Other = NEGATED
+
+    @property
+    def encoder_signs(self) -> tuple[bool, ...]:
+        """Layers that no max-pooling follows."""
+        return tuple(layer.odd for layer in self.encoder)
+
+    def init_encoder(self, rng: np.random.Generator) -> Params:
+        """Glorot-uniform parameters of the encoder."""
+        return glorot_conv("encoder", self.encoder, 1, SIZE * CELL_PIXELS, rng)
+
+    def kernels(self, *, whole_updates: bool) -> Kernels:
+        """Those of dense networks, step by step, and of what repeats in tile maps."""
+        return IMAGE_STEPS
+
+    def encode(self, params: Params, observations: Tensor) -> Tensor:
+        """Abstract states e(s): tile maps (*members, rows, 1, 8, 8) or (rows, 1, 8, 8) -> (*members, rows, 2)."""
+        return encode_tiles(params, "encoder", self.encoder, observations, self.other)
+
+    def read(self, params: Params, observations: Tensor) -> Tensor:
+        """Images of 48x48 as they are, whatever they show, and tile maps by what they stand for."""
+        if observations.is_floating_point():
+            return convolve(params, "encoder", self.encoder, observations)
+        return self.encode(params, observations)
 
 
 _HEAD = (Conv(16, 2), Conv(32, 3, pool=2), Conv(16, 2), Conv(4, 1), Linear(200), Linear(50), Linear(20))

@@ -18,7 +18,7 @@ from crar_model.files import StrPath
 from crar_model.mazes.maps import ObservationMap, as_map
 from crar_model.params import Params
 from crar_model.settings import LossSettings, from_plain
-from crar_model.tasks import TASKS, Task, default_settings, side_named, task_named
+from crar_model.tasks import GRID, TASKS, Task, default_settings, side_named, task_as, task_named
 from crar_model.tensor_files import VERSION, load_plain, save_plain, warn_unverified
 
 FORMAT = "crar-checkpoint"
@@ -45,12 +45,17 @@ class Checkpoint:
     @property
     def task(self) -> Task:
         """The maze that the model belongs to, whichever side of it."""
-        return task_named(self.maze).with_walls(self.walls).with_map(_map_of(self.info))
+        return task_as(self.maze, self.walls, self.observation, _map_of(self.info))
 
     @property
     def walls(self) -> str:
         """The layout that the model was trained in, as a drawing; "" for the maze's own."""
-        return _walls_of(self.info)
+        return _setting(self.info, "walls", "")
+
+    @property
+    def observation(self) -> str:
+        """How the model sees its maze, "grid" or "image"."""
+        return _setting(self.info, "observation", GRID)
 
     @property
     def agent(self) -> Agent:
@@ -96,10 +101,10 @@ class Checkpoint:
         return hasher.hexdigest()[:12]
 
 
-def _walls_of(info: object) -> str:
-    """The layout that a checkpoint's plain data name; "" for none, and for data of another form."""
+def _setting(info: object, name: str, default: str) -> str:
+    """A setting that a checkpoint's plain data name; the default for none, and for data of another form."""
     settings = info.get("settings") if isinstance(info, dict) else None
-    return str(settings.get("walls", "")) if isinstance(settings, dict) else ""
+    return str(settings.get(name, default)) if isinstance(settings, dict) else default
 
 
 def _map_of(info: object) -> ObservationMap:
@@ -155,7 +160,8 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
             raise UserError(f"{path}: `{key}` is {content[key]!r}, which no checkpoint has; write it again with this program")
     task = task_named(content["maze"], what=f"{path}: unknown maze")
     try:
-        task = task.with_walls(_walls_of(content.get("info")))
+        info = content.get("info")
+        task = task_as(task.name, _setting(info, "walls", ""), _setting(info, "observation", GRID))
     except UserError as error:
         raise UserError(f"{path}: its layout is damaged ({error}); write the checkpoint again") from error
     try:

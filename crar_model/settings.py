@@ -106,6 +106,10 @@ class TrainSettings:
     )
     data_digest: str = ""  # of that file, so that a resumed run reads what it began with
     walls: str = option("", "simple maze: file with another layout, # a wall, . a free cell, S the start", group="Data and quirks")
+    observation: str = option(
+        "grid", "simple maze: grid (a number a cell, dense encoder) or image (48x48 pixels, convolutional encoder)", choices=("grid", "image"),
+        group="Data and quirks",
+    )  # fmt: skip
     observation_map: str = option(
         "negative",
         "what the inverse maze makes of an observation; the study's is negative",

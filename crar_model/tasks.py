@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from crar_model.training.data import Data
 
 
+GRID, IMAGE = "grid", "image"
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How the loss of a task is looked at, in landscapes and reports.
@@ -94,6 +97,16 @@ class Task(ABC):
         """
         if walls:
             raise UserError(f"--walls: the {self.name} maze has no one layout to replace; leave it out")
+        return self
+
+    def with_observation(self, observation: str) -> Task:
+        """The same task seen as "grid" or "image"; "grid" is the task's own way.
+
+        Raises:
+            UserError: for a task that is seen in one way only, or a layout that this way cannot show.
+        """
+        if observation != GRID:
+            raise UserError(f"--observation: the {self.name} maze is seen in one way only; leave it out")
         return self
 
     observation_map = NEGATIVE_MAP
@@ -200,25 +213,37 @@ class SimpleMazeTask(Task):
 
     walls = ""
     """The layout as a drawing; "" is the study's."""
+    observation = GRID
+    """How it is seen: "grid" or "image"."""
 
     def with_walls(self, walls: str) -> Task:
         """The task in another layout; the same drawing gives the same task."""
         return _walled(self, walls) if walls else self
 
+    def with_observation(self, observation: str) -> Task:
+        """The task seen as numbers or as images; the same way gives the same task."""
+        if observation not in (GRID, IMAGE):
+            raise UserError(f"--observation is {observation!r}; choose {GRID} or {IMAGE}")
+        return _seen(self, observation) if observation != self.observation else self
+
     @property
     def maze(self) -> SimpleMaze:
         """The maze as tables."""
-        from crar_model.mazes.simple import mapped_maze, simple_maze, walled_maze
+        from crar_model.mazes.simple import image_maze, mapped_maze, simple_maze, walled_maze
 
+        if self.observation == IMAGE:
+            return mapped_maze(image_maze(self.walls), self.observation_map)
         return mapped_maze(walled_maze(self.walls) if self.walls else simple_maze(), self.observation_map)
 
     def why_no_map(self, observation_map: ObservationMap) -> str | None:
-        """Every map is possible."""
-        return None
+        """Every map is possible on numbers; on images, which are maps of tiles, what treats all pixels alike."""
+        if self.observation == GRID or observation_map.per_pixel is not None:
+            return None
+        return f"images of the {self.name} maze are kept as maps of tiles, and this map treats a pixel by where it stands"
 
     def carried(self, params: Params, *, inverse: bool) -> Params:
-        """Every map that can be undone is undone by the first layer: W A^-1 in the place of W, and its bias."""
-        if self.observation_map.per_pixel == (-1.0, 0.0):
+        """Every map that can be undone is undone by the first dense layer: W A^-1 in the place of W, and its bias."""
+        if self.observation == IMAGE or self.observation_map.per_pixel == (-1.0, 0.0):
             return super().carried(params, inverse=inverse)
         from crar_model.symmetry import undo_in_first_layer
 
@@ -227,9 +252,14 @@ class SimpleMazeTask(Task):
         return undo_in_first_layer(params, *pieces)
 
     def agent(self) -> Agent:
-        """Dense networks with an abstract state of two numbers, as wide at the input as the maze has cells."""
-        from crar_model.agents import DenseAgent
+        """Dense networks with an abstract state of two numbers, as wide at the input as the maze has cells; convolutions before them for
+        images."""
+        from crar_model.agents import DenseAgent, ImageAgent
 
+        if self.observation == IMAGE:
+            other = self.observation_map.per_pixel
+            assert other is not None
+            return ImageAgent(other=other)
         if not self.walls:
             return DenseAgent()
         return DenseAgent(encoder=(self.maze.walls.numel(), *DenseAgent.encoder[1:]))
@@ -271,6 +301,19 @@ def _walled(task: SimpleMazeTask, walls: str) -> SimpleMazeTask:
     own.title = f"{task.title} with other walls"
     own.judged_by_eye = ()  # that was of the study's layout
     own.sampling = replace(task.sampling, what=f"all {maze.n_states * maze.n_actions} transitions")
+    return own
+
+
+@lru_cache(maxsize=64)
+def _seen(task: SimpleMazeTask, observation: str) -> SimpleMazeTask:
+    own = copy.copy(task)
+    own.observation = observation
+    try:
+        own.maze  # noqa: B018 - a layout may have no such images
+    except ValueError as error:
+        raise UserError(f"--observation: {error}") from error
+    own.title = f"{task.title} in 48x48 images"
+    own.judged_by_eye = ()  # that was of grids
     return own
 
 
@@ -383,13 +426,18 @@ def side_named(word: str, flag: str) -> tuple[str, bool]:
     return name, word != name
 
 
-def task_of(settings: TrainSettings) -> Task:
-    """The task that settings name, in their layout and with their observation map.
+def task_as(name: str, walls: str = "", observation: str = GRID, observation_map: ObservationMap = NEGATIVE_MAP) -> Task:
+    """The task of a name in a layout, seen in a way, with an observation map; the same four give the same task.
 
     Raises:
-        UserError: for an unknown maze, or a layout or a map that cannot be.
+        UserError: for an unknown maze, a layout that cannot be, a way in which it is not seen, or a map that this way cannot show.
     """
-    return task_named(settings.maze).with_walls(settings.walls).with_map(ObservationMap.of(settings))
+    return task_named(name).with_walls(walls).with_observation(observation).with_map(observation_map)
+
+
+def task_of(settings: TrainSettings) -> Task:
+    """The task that settings name, as :func:`task_as`."""
+    return task_as(settings.maze, settings.walls, settings.observation, ObservationMap.of(settings))
 
 
 def default_settings(maze: str) -> TrainSettings:

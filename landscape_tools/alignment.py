@@ -23,7 +23,8 @@ class HiddenLayer:
 
     Attributes:
         weight, bias: names of its incoming weight (units, inputs, ...) and bias (units).
-        following: name of the weight that reads its units along its second axis, (outputs, units, ...).
+        following: name of the weight that reads its units along its second axis, (outputs, units, ...); behind flattened maps every unit has
+            as many inputs there as its map has places, side by side.
         signs: whether units may be negated: the activation is odd and nothing between the layer and `following`
             breaks that (max-pooling does: the largest of negated values is the negated smallest).
     """
@@ -53,7 +54,8 @@ def apply_symmetry(point: Point, layer: HiddenLayer, order: Tensor, sign: Tensor
     sign = sign.to(weight)
     changed[layer.weight] = weight[order] * sign.view(-1, *([1] * (weight.dim() - 1)))
     changed[layer.bias] = point[layer.bias][order] * sign
-    changed[layer.following] = following[:, order] * sign.view(1, -1, *([1] * (following.dim() - 2)))
+    ahead = torch.unflatten(following, 1, (len(order), -1))  # (outputs, units, places, ...)
+    changed[layer.following] = (ahead[:, order] * sign.view(1, -1, *([1] * (ahead.dim() - 2)))).flatten(1, 2)
     return changed
 
 
@@ -62,7 +64,9 @@ def _similarity(moving: Point, fixed: Point, layer: HiddenLayer, *, outgoing: bo
     score = fixed[layer.weight].flatten(1).double() @ moving[layer.weight].flatten(1).double().T
     score = score + torch.outer(fixed[layer.bias].double(), moving[layer.bias].double())
     if outgoing:
-        ahead = (point[layer.following].transpose(0, 1).flatten(1).double() for point in (fixed, moving))
+        ahead = (
+            torch.unflatten(point[layer.following], 1, (len(score), -1)).transpose(0, 1).flatten(1).double() for point in (fixed, moving)
+        )
         first, second = ahead
         score = score + first @ second.T
     return score

@@ -118,7 +118,7 @@ def repeat_command(plan: Plan, folder: StrPath) -> str:
         if len(rates) > 1 or rates[0] != defaults["learning_rate"]:
             words += [word for rate in rates for word in ("--rate", f"{rate:g}")]
     words += ["--members", str(len(plan.members) // max(1, len(bases) * len(rates) if not training else 1))]
-    implied = {"inverse", "learning_rate", "data_digest", "walls", *variant.changes} | (
+    implied = {"inverse", "learning_rate", "data_digest", "walls", "observation", *variant.changes} | (
         {"data_size"} if variant.supervised or plan.settings.data else set()
     )
     words += _flags(settings, defaults, {"data_digest", "walls", *({"data_size"} if plan.settings.data else ())} if training else implied)

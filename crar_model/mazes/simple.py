@@ -7,7 +7,7 @@ steps in one indexing operation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from functools import lru_cache
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from crar_model.mazes.maps import NEGATIVE_MAP, ObservationMap
-from crar_model.mazes.tiles import AGENT_SPRITE, CELL_PIXELS, SIZE
+from crar_model.mazes.tiles import AGENT_SPRITE, BLANK, CELL_PIXELS, NEGATIVE, PLAIN_AGENT, PLAIN_FREE, PLAIN_WALL, SIZE, draw_pixels
 
 DOOR = (4, 4)
 
@@ -168,6 +168,49 @@ class SimpleMaze:
         grid = grid.unsqueeze(1)
         return self.map.apply(grid) if inverse else grid
 
+    def blank(self) -> Tensor:
+        """(1, 1, H, W) the observation that is all zeros."""
+        return torch.zeros(1, 1, *self.walls.shape)
+
+    def pictures(self, *, inverse: bool = False) -> Tensor:
+        """(N, rows, columns) what the observations of all states show."""
+        return self.observations(inverse=inverse)[:, 0]
+
+
+class ImageMaze(SimpleMaze):
+    """The same maze seen as 48x48 images, which are handed around as tile maps (`mazes.tiles`); its map treats all pixels alike."""
+
+    @classmethod
+    def of(cls, maze: SimpleMaze) -> ImageMaze:
+        """The maze of these tables.
+
+        Raises:
+            ValueError: for other than 8x8 cells.
+        """
+        if maze.walls.shape != (SIZE, SIZE):
+            rows, columns = maze.walls.shape
+            raise ValueError(f"the layout has {rows}x{columns} cells, and images show {SIZE}x{SIZE}; draw it in {SIZE} rows of {SIZE}")
+        return cls(**{item.name: getattr(maze, item.name) for item in fields(maze)})
+
+    def observations(self, *, inverse: bool = False, pixels: bool = False, dtype: torch.dtype = torch.float32) -> Tensor:
+        """(N, 1, 8, 8) uint8 tile map of every state, or with `pixels` the images that they stand for, (N, 1, 48, 48) of this dtype."""
+        if pixels:
+            return super().observations(inverse=inverse, pixels=True, dtype=dtype)
+        tiles = torch.where(self.walls, PLAIN_WALL, PLAIN_FREE).to(torch.uint8).repeat(self.n_states, 1, 1)
+        tiles[torch.arange(self.n_states), self.positions[:, 0], self.positions[:, 1]] = PLAIN_AGENT
+        tiles = tiles.unsqueeze(1)
+        return tiles + NEGATIVE if inverse else tiles
+
+    def blank(self) -> Tensor:
+        """(1, 1, 8, 8) the tile map of an image that is all zeros."""
+        return torch.full((1, 1, SIZE, SIZE), BLANK, dtype=torch.uint8)
+
+    def pictures(self, *, inverse: bool = False) -> Tensor:
+        """(N, 48, 48) the images."""
+        other = self.map.per_pixel
+        assert other is not None
+        return draw_pixels(self.observations(inverse=inverse), other=other)[:, 0]
+
 
 def mapped_maze(maze: SimpleMaze, observation_map: ObservationMap) -> SimpleMaze:
     """A maze with another observation map."""
@@ -178,6 +221,12 @@ def mapped_maze(maze: SimpleMaze, observation_map: ObservationMap) -> SimpleMaze
 def walled_maze(text: str) -> SimpleMaze:
     """:meth:`SimpleMaze.from_walls`, kept."""
     return SimpleMaze.from_walls(text)
+
+
+@lru_cache(maxsize=64)
+def image_maze(text: str = "") -> ImageMaze:
+    """:class:`ImageMaze` of a drawing, or of the study's maze, kept."""
+    return ImageMaze.of(walled_maze(text) if text else simple_maze())
 
 
 @lru_cache(maxsize=1)

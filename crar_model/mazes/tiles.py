@@ -2,13 +2,16 @@
 
 A 48x48 observation is 64 tiles of 6x6 pixels, so a board is kept as 64 bytes instead of 9,216 and drawn where
 the pixels are needed. The kind of a tile tells its sign too: kind + NEGATIVE is the same tile negated, as the
-inverse maze shows it. Sprites: `maze_env` of the released code (section 2 of docs/original.md).
+inverse maze shows it. The random mazes scale what is drawn to 2 p - 1, the simple maze shows p itself: its walls and its agent are
+kinds of their own, its free cells are blank. Sprites: `maze_env` of the released code (section 2 of docs/original.md).
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,9 +19,13 @@ SIZE = 8
 CELL_PIXELS = 6
 FREE, WALL, AGENT, KEY = range(4)
 NEGATIVE = 4
-"""Added to a kind: the tile negated."""
+"""Added to a kind: the tile of the other side, in the study negated."""
 BLANK = 8
 """All pixels 0, whatever the maze: the observation after a terminal step in the released code."""
+PLAIN_FREE, PLAIN_WALL, PLAIN_AGENT = BLANK, 9, 10
+"""Free cell, wall and agent that are not scaled: pixels in [0, 1]."""
+KINDS = (*range(11), *(kind + NEGATIVE for kind in (PLAIN_FREE, PLAIN_WALL, PLAIN_AGENT)))
+"""All kinds of tiles."""
 OUTSIDE = 15
 """Beyond the border, where convolutions see padding; never in a stored map."""
 
@@ -48,16 +55,22 @@ NEGATED: Other = (-1.0, 0.0)
 
 
 @lru_cache(maxsize=8)
-def tile_pixels(dtype: torch.dtype = torch.float32, device: str = "cpu", other: Other = NEGATED) -> Tensor:
-    """Pixels of every kind of tile, (16, 6, 6): 2 p - 1 of the drawing p, the same on the other side, and zeros."""
-    drawn = torch.zeros(4, CELL_PIXELS, CELL_PIXELS, dtype=torch.float64)
-    drawn[WALL] = 1.0
-    drawn[AGENT] = torch.tensor(AGENT_SPRITE, dtype=torch.float64)
-    drawn[KEY] = torch.tensor(KEY_SPRITE, dtype=torch.float64)
-    table = torch.zeros(16, CELL_PIXELS, CELL_PIXELS, dtype=torch.float64)
+def pixel_table(other: Other = NEGATED) -> np.ndarray[Any, Any]:
+    """Pixels of every kind of tile, (16, 6, 6) float64: 2 p - 1 of the drawing p, or p itself, the same on the other side, and zeros."""
+    drawn = np.zeros((4, CELL_PIXELS, CELL_PIXELS))
+    drawn[WALL], drawn[AGENT], drawn[KEY] = 1.0, AGENT_SPRITE, KEY_SPRITE
+    table = np.zeros((16, CELL_PIXELS, CELL_PIXELS))
     table[:4] = 2 * drawn - 1
-    table[4:8] = other[0] * table[:4] + other[1]
-    return table.to(device, dtype)
+    table[PLAIN_WALL], table[PLAIN_AGENT] = drawn[WALL], drawn[AGENT]
+    for first, last in ((FREE, KEY), (PLAIN_FREE, PLAIN_AGENT)):
+        table[first + NEGATIVE : last + NEGATIVE + 1] = other[0] * table[first : last + 1] + other[1]
+    return table
+
+
+@lru_cache(maxsize=8)
+def tile_pixels(dtype: torch.dtype = torch.float32, device: str = "cpu", other: Other = NEGATED) -> Tensor:
+    """:func:`pixel_table` as a tensor."""
+    return torch.from_numpy(pixel_table(other)).to(device, dtype)
 
 
 def draw_pixels(tiles: Tensor, dtype: torch.dtype = torch.float32, other: Other = NEGATED) -> Tensor:
@@ -104,4 +117,4 @@ def read_grid(values: Tensor) -> Tensor:
 
 def negated(tiles: Tensor) -> Tensor:
     """The same maps as the other maze shows them: every observation negated."""
-    return torch.where(tiles < BLANK, tiles ^ NEGATIVE, tiles)
+    return torch.where(tiles == BLANK, tiles, tiles ^ NEGATIVE)

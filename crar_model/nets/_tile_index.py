@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from crar_model.compiled import numba
-from crar_model.mazes.tiles import BLANK, NEGATED, OUTSIDE, SIZE, Other, tile_pixels
+from crar_model.mazes.tiles import KINDS, NEGATED, OUTSIDE, SIZE, Other, pixel_table
 
-PIXEL_SLOTS = 32768
-"""More than twice the pooled pixels that there can be: 4 inside a tile of one of 10 kinds, 4 across two tiles, 1 across four."""
+_UNKNOWN = np.array([kind for kind in range(16) if kind not in KINDS])
 
 
 @dataclass(frozen=True)
@@ -82,12 +81,12 @@ def _find_windows(tiles: Any, places: Any, mask: int) -> Any:  # pragma: no cove
 
 
 @numba.njit(cache=True, nogil=True)
-def _find_values(keys: Any, mask: int) -> Any:  # pragma: no cover - compiled
+def _find_values(keys: Any, mask: int, pixel_mask: int) -> Any:  # pragma: no cover - compiled
     """Pooled pixels and third-layer values that the neighbourhoods need.
 
     Returns the pooled pixels' keys, the values' rows of pooled pixels, and the neighbourhoods' rows of values.
     """
-    pixel_slots = np.full(PIXEL_SLOTS, -1, dtype=np.int32)
+    pixel_slots = np.full(pixel_mask + 1, -1, dtype=np.int32)
     pixel_keys = np.empty(1024, dtype=np.int64)
     pixels = 0
     value_slots = np.full(mask + 1, -1, dtype=np.int32)
@@ -114,9 +113,9 @@ def _find_values(keys: Any, mask: int) -> Any:  # pragma: no cover - compiled
                     key |= kinds[tr + 1, tc] << 12
                 if a == 2 and b == 2:
                     key |= kinds[tr + 1, tc + 1] << 16
-                slot = _slot(key, PIXEL_SLOTS - 1)
+                slot = _slot(key, pixel_mask)
                 while pixel_slots[slot] >= 0 and pixel_keys[pixel_slots[slot]] != key:
-                    slot = (slot + 1) & (PIXEL_SLOTS - 1)
+                    slot = (slot + 1) & pixel_mask
                 if pixel_slots[slot] < 0:
                     if pixels == pixel_keys.shape[0]:
                         pixel_keys = _grow(pixel_keys)
@@ -170,7 +169,7 @@ def index_tiles(tiles: Tensor, other: Other = NEGATED) -> TileIndex:
     """Find the distinct pieces of tile maps.
 
     Args:
-        tiles: (..., 8, 8) kinds of tiles, integers from 0 to 8 on the CPU (`mazes.tiles`); N maps together.
+        tiles: (..., 8, 8) kinds of tiles, integers of `mazes.tiles.KINDS` on the CPU; N maps together.
         other: (contrast, brightness) of tiles of the other side.
 
     Raises:
@@ -181,19 +180,28 @@ def index_tiles(tiles: Tensor, other: Other = NEGATED) -> TileIndex:
         raise TypeError(f"tile maps are {tiles.dtype}; wanted are integers, torch.uint8")
     if tiles.shape[-2:] != (SIZE, SIZE) or not tiles.is_cpu:
         raise ValueError(f"tile maps have shape {tuple(tiles.shape)} on {tiles.device}; wanted is (..., {SIZE}, {SIZE}) on the CPU")
-    boards = tiles.reshape(-1, SIZE, SIZE).contiguous().numpy()
+    # By DLPack, for under `torch.func` even a tensor that nothing is asked of has no `numpy()`.
+    boards = np.ascontiguousarray(np.from_dlpack(tiles).reshape(-1, SIZE, SIZE))
     if not boards.size:
         raise ValueError("there are no tile maps; give at least one")
-    if not 0 <= int(boards.min()) <= int(boards.max()) <= BLANK:
-        raise ValueError(f"tile maps hold numbers from {boards.min()} to {boards.max()}; wanted are kinds of tiles, 0 to {BLANK}")
+    in_range = 0 <= int(boards.min()) <= int(boards.max()) < OUTSIDE
+    counts = np.bincount(boards.ravel(), minlength=OUTSIDE + 1) if in_range else None
+    if counts is None or counts[_UNKNOWN].any():
+        raise ValueError(f"tile maps hold numbers from {boards.min()} to {boards.max()}; wanted are kinds of tiles, {KINDS}")
     places = np.empty(boards.size, dtype=np.int64)
     keys = _find_windows(boards, places, _power_of_two(2 * boards.size) - 1)
-    pixel_keys, values, windows = _find_values(keys, _power_of_two(18 * len(keys)) - 1)
+    pixel_keys, values, windows = _find_values(keys, _power_of_two(18 * len(keys)) - 1, _pixel_slots(int(np.count_nonzero(counts))) - 1)
     patches = np.empty((len(pixel_keys), 4, 4), dtype=np.float64)
     inside = np.empty((len(pixel_keys), 3, 3), dtype=np.float32)
-    _draw(pixel_keys, tile_pixels(torch.float64, "cpu", other).numpy(), patches, inside)
+    _draw(pixel_keys, pixel_table(other), patches, inside)
     as_tensor: Any = torch.from_numpy
     return TileIndex(as_tensor(patches), as_tensor(inside), as_tensor(values), as_tensor(windows), as_tensor(places))
+
+
+def _pixel_slots(kinds: int) -> int:
+    """More than twice the pooled pixels that there can be: 4 inside a tile, 4 across two tiles, 1 across four, the outside a kind too."""
+    kinds += 1
+    return _power_of_two(2 * (4 * kinds + 4 * kinds**2 + kinds**4))
 
 
 def _power_of_two(least: int) -> int:

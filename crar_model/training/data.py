@@ -72,7 +72,7 @@ class TableData:
         self.data = {name: torch.from_numpy(np.stack([walk[name] for walk in walks])) for name in walks[0]}
         observations = maze.observations(inverse=settings.inverse)
         if settings.terminal_last:  # the all-zero observation that follows the terminal tuple
-            observations = torch.cat((observations, torch.zeros_like(observations[:1])))
+            observations = torch.cat((observations, maze.blank()))
         self.observations = observations.to(device)
         self.no_reward = torch.zeros(len(seeds), settings.batch_size, device=device)
         self.draws = _Draws(seeds, settings.data_size, settings.batch_size)

@@ -115,7 +115,8 @@ def transfer_plan(
     for path, base in loaded:
         if base.maze == settings.maze and not base.task.same_maze(task_of(settings)):
             raise UserError(
-                f"{path}: a base of another layout; leave --walls out, a transfer keeps its base's, and give bases of one layout"
+                f"{path}: a base of another layout or observation; leave --walls and --observation out, a transfer keeps its base's, and give "
+                "bases that have both in common"
             )
         if base.maze != settings.maze:
             raise UserError(f"{path}: a base of the {base.maze} maze, but --maze is {settings.maze}; give a base of that maze")

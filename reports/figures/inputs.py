@@ -23,10 +23,14 @@ def example_state(maze: SimpleMaze) -> int:
     return cells.index(list(EXAMPLE)) if list(EXAMPLE) in cells else maze.start
 
 
+LEGIBLE = 16
+"""Columns up to which numbers can be read; of the pixels of an image they cannot."""
+
+
 def draw_matrix(axes: Axes, observation: Tensor, title: str) -> None:
-    """Draw one observation (rows, columns) with its numbers, on a scale from -1 to 1."""
+    """Draw one observation (rows, columns) with its numbers where they can be read, on a scale from -1 to 1."""
     axes.imshow(observation.numpy(), cmap="RdBu_r", vmin=-1.6, vmax=1.6)
-    for row, values in enumerate(observation.tolist()):
+    for row, values in enumerate(observation.tolist() if observation.shape[1] <= LEGIBLE else []):
         for column, value in enumerate(values):
             axes.text(
                 column, row, f"{value + 0.0:g}", ha="center", va="center", fontsize=6.5, fontweight="bold" if abs(value) == 0.5 else None
@@ -55,7 +59,7 @@ def inputs_figure(task: Task, maze: SimpleMaze, base: Params, *, base_inverse: b
         shared = []
         for column, inverse in enumerate((base_inverse, not base_inverse)):
             name = "inverse" if inverse else "normal"
-            draw_matrix(grid[0, column], maze.observations(inverse=inverse)[state, 0], f"{name} maze, agent at {position}")
+            draw_matrix(grid[0, column], maze.pictures(inverse=inverse)[state], f"{name} maze, agent at {position}")
             x = embed(task, base, inverse=inverse)[:, :2]
             axes = grid[1, column]
             _background(axes, x)
@@ -81,7 +85,7 @@ def transition_error_figure(task: Task, maze: SimpleMaze, params: Params, *, inv
     state = example_state(maze)
     position = tuple(maze.positions[state].tolist())
     after = int(maze.successor[state, action])
-    observations = maze.observations(inverse=inverse)
+    pictures = maze.pictures(inverse=inverse)
     x = embed(task, params, inverse=inverse)
     with torch.no_grad():
         expected = task.agent().transition(cast(params, dtype_of(task)), x[state : state + 1], torch.tensor([action]))[0]
@@ -90,10 +94,8 @@ def transition_error_figure(task: Task, maze: SimpleMaze, params: Params, *, inv
     with house_style():
         figure = Figure(figsize=(9.6, 3.7), layout="constrained")
         left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.25))
-        draw_matrix(left, observations[state, 0], f"s: agent at {position}")
-        draw_matrix(
-            middle, observations[after, 0], f"s' after {maze.action_names[action]}: agent at {tuple(maze.positions[after].tolist())}"
-        )
+        draw_matrix(left, pictures[state], f"s: agent at {position}")
+        draw_matrix(middle, pictures[after], f"s' after {maze.action_names[action]}: agent at {tuple(maze.positions[after].tolist())}")
         _background(right, x)
         for point, color, label in (
             (x[state], "#B8860B", "e(s)"),

@@ -90,3 +90,29 @@ def test_convolutions_keep_their_function() -> None:
     assert torch.allclose(function(moved, x), function(original, x))
     aligned = align(moved, original, chain)
     assert all(torch.equal(aligned[name], value) for name, value in original.items())
+
+
+def test_flattened_maps_keep_their_function() -> None:
+    """A convolution whose maps of 5x5 a dense layer reads as 25 numbers a channel."""
+    generator = torch.Generator().manual_seed(1)
+    shapes = {
+        "c.0.weight": (4, 1, 2, 2),
+        "c.0.bias": (4,),
+        "c.1.weight": (3, 100),
+        "c.1.bias": (3,),
+        "c.2.weight": (2, 3),
+        "c.2.bias": (2,),
+    }
+    original = {name: torch.randn(*shape, generator=generator, dtype=torch.float64) for name, shape in shapes.items()}
+    chain = dense_chain("c", 3)
+
+    def function(p: dict[str, Tensor], x: Tensor) -> Tensor:
+        x = torch.tanh(torch.nn.functional.conv2d(x, p["c.0.weight"], p["c.0.bias"])).flatten(1)
+        return torch.tanh(x @ p["c.1.weight"].T + p["c.1.bias"]) @ p["c.2.weight"].T + p["c.2.bias"]
+
+    moved = apply_symmetry(original, chain[0], torch.tensor([2, 0, 3, 1]), torch.tensor([1.0, -1, 1, -1]))
+    moved = apply_symmetry(moved, chain[1], torch.tensor([1, 2, 0]), torch.tensor([-1.0, 1, 1]))
+    x = torch.randn(2, 1, 6, 6, generator=generator, dtype=torch.float64)
+    assert torch.allclose(function(moved, x), function(original, x))
+    aligned = align(moved, original, chain)
+    assert all(torch.equal(aligned[name], value) for name, value in original.items())
