@@ -23,7 +23,7 @@ from crar_model.files import write_text
 
 BASES = "train --members {bases} --updates 14000 --decay-interval 1000 --log-interval 14000 --out base"
 TRANSFER = "transfer {sources} --variant freeze --members {seeds} --update-rule {rule} --learning-rate {rate:g} --updates {updates} --log-interval {updates} --out {rule}"
-RULES = {"joint": (3e-4, 12_000), "sequential": (8e-5, 12_000)}
+RULES = {"joint": (3e-4, 12_000), "sequential": (8e-5, 3_000)}
 """Learning rate and updates of each rule's transfers."""
 VERDICTS = ("matched", "swapped", "neither")
 

@@ -27,6 +27,7 @@ from crar_model.nets import (
     Linear,
     convolve,
     dense,
+    dense_jacobian,
     encode_tiles,
     glorot_conv,
     glorot_dense,
@@ -74,6 +75,11 @@ class Agent(ABC):
     @abstractmethod
     def encode(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states e(s): (rows, ...) or (*members, rows, ...) -> (*members, rows, d)."""
+
+    def encoder_jacobian(self, params: Params, observations: Tensor) -> Tensor:
+        """(rows, d, numbers) derivative of one model's abstract states by its `params` of the encoder, flattened in their order."""
+        derivative: Any = torch.func.jacrev(lambda encoder: self.encode(encoder, observations))
+        return torch.cat([part.detach().flatten(2) for part in derivative(params).values()], dim=2)
 
     def read(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states of observations as an environment gives them: (rows, 1, height, width) -> (rows, d).
@@ -208,6 +214,10 @@ class DenseAgent(DenseDynamics):
     def encode(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states e(s): (rows, 1, 8, 8) -> (*members, rows, 2)."""
         return dense(params, "encoder", observations.flatten(-3))
+
+    def encoder_jacobian(self, params: Params, observations: Tensor) -> Tensor:
+        """Layer by layer."""
+        return dense_jacobian(params, "encoder", observations.flatten(-3))
 
 
 @dataclass(frozen=True)

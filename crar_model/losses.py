@@ -140,6 +140,29 @@ def ball_weights(agent: Agent, batch: Batch, settings: LossSettings) -> Tensor:
     return (settings.ball_weight * counts / counts.sum() / agent.positions).repeat_interleave(agent.positions)
 
 
+def smooth_total(
+    agent: Agent, params: Params, batch: Batch, settings: LossSettings, smoothing: float, weights: Tensor, embedding: Tensor | None = None
+) -> Tensor:
+    """Total loss of many points on an evaluation set with the maxima in `ball` smooth: smoothing logsumexp(pieces / smoothing).
+
+    Args:
+        smoothing: 0 for the maxima themselves.
+        weights: those of :func:`ball_weights`.
+        embedding: as in :func:`loss_terms`.
+
+    Returns:
+        (*members), above the total by at most smoothing log(1 + C) per unit of weight.
+    """
+    assert batch.states is not None
+    if embedding is None:
+        embedding = agent.encode(params, batch.observations)
+    names = [name for name, weight in settings.weights().items() if name != "ball" and weight != 0]
+    smooth = total(loss_terms(agent, params, batch, settings, names, embedding=embedding), settings)
+    pieces = ball_pieces(agent, embedding.index_select(-2, batch.states), settings)
+    tops = smoothing * torch.logsumexp(pieces / smoothing, -1) if smoothing > 0 else pieces.amax(-1)
+    return smooth + (weights * tops).sum(-1)
+
+
 def value_targets(
     agent: Agent, params: Params, batch: Batch, settings: LossSettings, target: Params | None = None, embedding: Tensor | None = None
 ) -> Tensor:

@@ -6,7 +6,7 @@ with kinks or of few outputs.
 
 from landscape_tools.alignment import HiddenLayer, align, apply_symmetry, dense_chain
 from landscape_tools.certificates import FLAT, MINIMUM, NOT_CONVERGED, SADDLE, UNDECIDED, Certificate, Signature, certify
-from landscape_tools.composite import Composite, composite_of
+from landscape_tools.composite import Composite, composite_of, jacobian_of
 from landscape_tools.convergence import NEWTON_LIMIT, Converged, converge
 from landscape_tools.curvature import Spectrum, extreme_eigenvalues, hessian_product
 from landscape_tools.curves import Curve, bezier_path
@@ -66,6 +66,7 @@ __all__ = [
     "flatten",
     "gaussian_direction",
     "hessian_product",
+    "jacobian_of",
     "lift",
     "module_loss",
     "moved",

@@ -29,12 +29,17 @@ class Composite:
         outputs: point -> z (n,), twice differentiable; None takes the flattened point itself.
         pieces: z (n,) -> (groups, alternatives), each twice differentiable; None for a smooth loss.
         weights: (groups,) positive weights of the maxima.
+        slope: point -> (n, parameters) Jacobian of the outputs, where you know a cheaper way than autograd's; columns in the order of the
+            point's entries.
+        together: z -> (smooth(z), pieces(z)), where the two share work.
     """
 
     smooth: Callable[[Tensor], Tensor]
     outputs: Callable[[dict[str, Tensor]], Tensor] | None = None
     pieces: Callable[[Tensor], Tensor] | None = None
     weights: Tensor | None = None
+    slope: Parts | None = None
+    together: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
 
     def output(self, vector: Tensor, like: Point) -> Tensor:
         """z at a flattened point."""
@@ -42,21 +47,19 @@ class Composite:
 
     def exact(self, z: Tensor) -> Tensor:
         """The loss itself."""
-        value = self.smooth(z)
-        if self.pieces is not None:
-            assert self.weights is not None
-            value = value + (self.weights * self.pieces(z).amax(-1)).sum()
-        return value
+        return self._with(z, lambda pieces: pieces.amax(-1))
 
     def smoothed(self, z: Tensor, smoothing: float) -> Tensor:
         """The loss with each maximum replaced by smoothing * logsumexp(c / smoothing): above it by at most
         smoothing * log(alternatives) per unit of weight, and smooth."""
-        value = self.smooth(z)
-        if self.pieces is not None:
-            assert self.weights is not None
-            soft = smoothing * torch.logsumexp(self.pieces(z) / smoothing, -1)
-            value = value + (self.weights * soft).sum()
-        return value
+        return self._with(z, lambda pieces: smoothing * torch.logsumexp(pieces / smoothing, -1))
+
+    def _with(self, z: Tensor, tops: Callable[[Tensor], Tensor]) -> Tensor:
+        if self.pieces is None:
+            return self.smooth(z)
+        assert self.weights is not None
+        value, pieces = (self.smooth(z), self.pieces(z)) if self.together is None else self.together(z)
+        return value + (self.weights * tops(pieces)).sum()
 
     def lagrangian(self, z: Tensor, multipliers: Tensor | None) -> Tensor:
         """smooth(z) + sum_i w_i sum_j multipliers_ij c_ij(z): smooth, and equal to the loss in value and gradient where
@@ -77,9 +80,18 @@ class Composite:
         """(n, parameters) of the outputs; None stands for the identity."""
         if self.outputs is None:
             return None
-        derivative: Any = torch.func.jacrev(lambda v: self.output(v, like))
-        result: Tensor = derivative(vector).detach()
-        return result
+        return jacobian_of(self.outputs, self.slope)(vector, like)
+
+
+def jacobian_of(outputs: Parts, slope: Parts | None) -> Callable[[Tensor, Point], Tensor]:
+    """(flattened point, a point like it) -> (n, parameters) Jacobian of outputs: `slope` where it is given, else by autograd."""
+
+    def jacobian(vector: Tensor, like: Point) -> Tensor:
+        derivative: Any = torch.func.jacrev(lambda v: outputs(unflatten(v, like)))
+        result: Tensor = derivative(vector) if slope is None else slope(unflatten(vector, like))
+        return result.detach()
+
+    return jacobian
 
 
 def composite_of(loss: ScalarLoss, like: Point, *, pieces: Parts | None = None, weights: Tensor | None = None) -> Composite:

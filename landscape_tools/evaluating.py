@@ -7,6 +7,9 @@ A point is a dict of named tensors. A loss takes one and returns a scalar, or a 
 - "vmap": the loss is written for one point, and `torch.func.vmap` maps it;
 - "batched": the loss takes parameters with a leading axis of m points and returns (m,) values by itself;
 - "loop": the loss is written for one point and cannot be mapped (data-dependent Python, `.item()`); it is called point by point.
+
+A loss whose gradient is known without autograd may bring it, as a method `with_gradients`: flattened points (m, n) and one point like them ->
+losses (m,) and gradients (m, n).
 """
 
 from __future__ import annotations
@@ -114,6 +117,14 @@ def values_and_gradients(loss: ScalarLoss, like: Point, vectorize: Vectorize) ->
     Raises:
         ValueError: when called, for a loss that returns numbers, which have no gradient.
     """
+    known = getattr(loss, "with_gradients", None)
+    if known is not None:
+
+        def brought(rows: Tensor) -> tuple[Tensor, Tensor]:
+            values, gradients = known(rows.detach(), like)
+            return values.to(rows), gradients.to(rows)
+
+        return brought
     evaluate = many(loss, vectorize)
 
     def both(rows: Tensor) -> tuple[Tensor, Tensor]:

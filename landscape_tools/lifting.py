@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from landscape_tools.composite import jacobian_of
 from landscape_tools.points import Point, flatten, unflatten
 
 Outputs = Callable[[dict[str, Tensor]], Tensor]
@@ -38,26 +38,37 @@ class Lifted:
     reached: float
 
 
-def lift(outputs: Outputs, start: Point, targets: Tensor, *, tolerance: float = 1e-6, corrections: int = 8, halvings: int = 3) -> Lifted:
+def lift(
+    outputs: Outputs,
+    start: Point,
+    targets: Tensor,
+    *,
+    slope: Outputs | None = None,
+    tolerance: float = 1e-6,
+    corrections: int = 8,
+    halvings: int = 3,
+) -> Lifted:
     """Follow a polygon of outputs from a point.
 
     Args:
         outputs: point -> (n,), n at most the number of parameters.
         start: parameters, best of float64.
         targets: (m, n) corners of the polygon, the first one next to where `start` is.
+        slope: point -> (n, parameters) derivative of the outputs, where you know a cheaper way than autograd's; columns in the order of
+            `start`.
         tolerance: distance from a target at which it counts as met.
         corrections: most Newton steps per target, all with one Jacobian.
         halvings: times a step may be cut in half when its corrections do not converge.
     """
     like = dict(start)
     vector = flatten(start).detach()
-    derivative: Any = torch.func.jacrev(lambda v: outputs(unflatten(v, like)))
+    jacobian_at = jacobian_of(outputs, slope)
     missed, singular, length, corners = 0.0, float("inf"), 0.0, [vector]
     here = outputs(unflatten(vector, like)).detach()
     for number, target in enumerate(targets):
         todo = [target]
         while todo:
-            jacobian = derivative(vector).detach()
+            jacobian = jacobian_at(vector, like)
             gram = jacobian @ jacobian.T
             singular = min(singular, float(torch.linalg.eigvalsh(gram)[0].clamp_min(0).sqrt()))
             factor, failed = torch.linalg.cholesky_ex(gram)

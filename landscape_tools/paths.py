@@ -152,7 +152,9 @@ def elastic_band(
         part = resampled(chain[first : last + 1], band["images"])
         finer, force, more = _relax(evaluate, part, band, band["climb_after"], tick(zoom + 1))
         tried = torch.cat((chain[:first], finer, chain[last + 1 :]))
-        tried_walk, tried_heights = sample_polygon(heights_of, tried, band["samples"])
+        _, anew = sample_polygon(heights_of, finer, band["samples"])  # the rest of the chain stands where it stood
+        tried_heights = torch.cat((heights[: first * band["samples"]], anew, heights[last * band["samples"] + 1 :]))
+        tried_walk = _walk(tried, band["samples"])
         taken += more
         if tried_heights.max() < heights.max():
             chain, walk, heights, residual, reach = tried, tried_walk, tried_heights, force, 1
@@ -187,11 +189,13 @@ def _tangents(images: Tensor, losses: Tensor) -> Tensor:
     up, down = losses[2:] - losses[1:-1], losses[:-2] - losses[1:-1]
     larger, smaller = torch.maximum(up.abs(), down.abs()), torch.minimum(up.abs(), down.abs())
     rising = losses[2:] > losses[:-2]
-    mixed = torch.where(rising, larger, smaller).unsqueeze(1) * ahead + torch.where(rising, smaller, larger).unsqueeze(1) * behind
     one_way_up, one_way_down = (up > 0) & (down < 0), (up < 0) & (down > 0)
-    tangent: Tensor = torch.where(one_way_up.unsqueeze(1), ahead, torch.where(one_way_down.unsqueeze(1), behind, mixed))
+    one_way = one_way_up | one_way_down
+    share = torch.where(one_way, one_way_up.to(up), torch.where(rising, larger, smaller))
+    rest = torch.where(one_way, one_way_down.to(up), torch.where(rising, smaller, larger))
+    tangent: Tensor = share.unsqueeze(1) * ahead + rest.unsqueeze(1) * behind
     length: Tensor = torch.linalg.vector_norm(tangent, dim=1, keepdim=True)
-    return tangent / length.clamp_min(1e-300)
+    return tangent.div_(length.clamp_min(1e-300))
 
 
 MOVE_LIMIT = 0.1
@@ -207,10 +211,10 @@ def _relax(evaluate: Evaluate, chain: Tensor, band: Band, climb_after: int, tick
         tangent = _tangents(chain, losses)
         inner = gradients[1:-1]
         along = (inner * tangent).sum(1, keepdim=True)
-        force = -(inner - along * tangent)
-        across = force.norm(dim=1)
-        gaps = (chain[1:] - chain[:-1]).norm(dim=1)
-        force = force + band["spring"] * (gaps[1:] - gaps[:-1]).unsqueeze(1) * tangent
+        force = (along * tangent).sub_(inner)
+        across = torch.linalg.vector_norm(force, dim=1)
+        gaps = torch.linalg.vector_norm(chain[1:] - chain[:-1], dim=1)
+        force.addcmul_((band["spring"] * (gaps[1:] - gaps[:-1])).unsqueeze(1), tangent)
         top = int(losses[1:-1].argmax())
         if taken > climb_after and float(losses[top + 1]) > max(float(losses[0]), float(losses[-1])):
             force[top] = -inner[top] + 2 * along[top] * tangent[top]
@@ -219,22 +223,25 @@ def _relax(evaluate: Evaluate, chain: Tensor, band: Band, climb_after: int, tick
         if residual < band["tolerance"] and taken > min(climb_after, band["iterations"] // 2):
             break
         # FIRE: steer the velocity along the force, speed up downhill, stop dead when the force points back.
-        power = float((force * velocity).sum())
+        power = float(torch.dot(force.flatten(), velocity.flatten()))
         if power > 0:
-            velocity = (1 - mixing) * velocity + mixing * force * (velocity.norm() / force.norm().clamp_min(1e-300))
+            turn = mixing * float(torch.linalg.vector_norm(velocity)) / max(float(torch.linalg.vector_norm(force)), 1e-300)
+            velocity = velocity.mul_(1 - mixing).add_(force, alpha=turn)
             downhill += 1
             if downhill > 5:
                 step, mixing = min(step * 1.1, 10 * band["time_step"]), mixing * 0.99
         else:
-            velocity, step, mixing, downhill = torch.zeros_like(velocity), step * 0.5, 0.1, 0
-        velocity = velocity + step * force
+            velocity, step, mixing, downhill = velocity.zero_(), step * 0.5, 0.1, 0
+        velocity.add_(force, alpha=step)
         # A step beyond 1 / sqrt(curvature) oscillates; one beyond the gap between images tangles the chain.
         move = (step if curvature == 0 else min(step, curvature**-0.5)) * velocity
-        move = move * (MOVE_LIMIT * float(gaps.mean()) / move.norm(dim=1, keepdim=True).clamp_min(1e-300)).clamp_max(1.0)
-        before = gradients[1:-1]
+        length = torch.linalg.vector_norm(move, dim=1, keepdim=True)
+        cut = (MOVE_LIMIT * float(gaps.mean()) / length.clamp_min(1e-300)).clamp_max(1.0)
+        move.mul_(cut)
+        before = inner
         chain = torch.cat((chain[:1], chain[1:-1] + move, chain[-1:]))
         losses, gradients = evaluate(chain)
-        met = (gradients[1:-1] - before).norm(dim=1) / move.norm(dim=1).clamp_min(1e-12)
+        met = torch.linalg.vector_norm(gradients[1:-1] - before, dim=1) / (length * cut).squeeze(1).clamp_min(1e-12)
         curvature = max(0.97 * curvature, float(met.max()))
         tick(taken)
     return chain, residual, taken
@@ -242,13 +249,22 @@ def _relax(evaluate: Evaluate, chain: Tensor, band: Band, climb_after: int, tick
 
 def sample_polygon(heights_of: Callable[[Tensor], Tensor], chain: Tensor, samples: int) -> tuple[Tensor, Tensor]:
     """Positions in [0, 1] and losses of `samples` points per piece and the last end."""
-    t = (torch.arange(samples, dtype=torch.float64) / samples).view(1, -1, 1)
+    t = _shares(samples).unsqueeze(-1)
     rows = ((1 - t) * chain[:-1].unsqueeze(1) + t * chain[1:].unsqueeze(1)).flatten(0, 1)
-    rows = torch.cat((rows, chain[-1:]))
+    return _walk(chain, samples), heights_of(torch.cat((rows, chain[-1:])))
+
+
+def _shares(samples: int) -> Tensor:
+    return (torch.arange(samples, dtype=torch.float64) / samples).view(1, -1)
+
+
+def _walk(chain: Tensor, samples: int) -> Tensor:
+    """Positions in [0, 1] of `samples` points per piece and the last end."""
+    t = _shares(samples)
     gaps = (chain[1:] - chain[:-1]).norm(dim=1)
     walked = torch.cat((gaps.new_zeros(1), gaps.cumsum(0)))
-    walk = torch.cat((((1 - t[..., 0]) * walked[:-1].unsqueeze(1) + t[..., 0] * walked[1:].unsqueeze(1)).flatten(), walked[-1:]))
-    return walk / walked[-1], heights_of(rows)
+    walk = torch.cat((((1 - t) * walked[:-1].unsqueeze(1) + t * walked[1:].unsqueeze(1)).flatten(), walked[-1:]))
+    return walk / walked[-1]
 
 
 def summarise(

@@ -59,12 +59,10 @@ def flatten(point: Point) -> Tensor:
 
 def unflatten(vector: Tensor, like: Point) -> dict[str, Tensor]:
     """The inverse of :func:`flatten`, in the dtypes of `like`; leading axes are kept: (*batch, n) -> name -> (*batch, *shape)."""
-    point, at = {}, 0
-    for name, value in like.items():
-        size = value.numel()
-        point[name] = vector[..., at : at + size].reshape(*vector.shape[:-1], *value.shape).to(value.dtype)
-        at += size
-    return point
+    sizes = [value.numel() for value in like.values()]
+    pieces = torch.split(vector[..., : sum(sizes)], sizes, dim=-1)  # one node of autograd's, where slices are one each
+    lead = vector.shape[:-1]
+    return {n: piece.reshape(*lead, *value.shape).to(value.dtype) for (n, value), piece in zip(like.items(), pieces, strict=True)}
 
 
 def restrict(point: Point, prefixes: Sequence[str]) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from crar_model.checkpoints import load_checkpoint, save_checkpoint
 from crar_model.cures.problem import pose
 from crar_model.errors import UserError
 from crar_model.evaluation import embed
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from crar_model.settings import from_plain
 from crar_model.tasks import default_settings
 from landscape_tools import elastic_band
@@ -67,7 +67,13 @@ class Grid:
 
 
 def write_escape(
-    failed_path: Path, folder: Path, *, base_path: Path | None = None, grid: Grid | None = None, image: str = "png", command: str = ""
+    failed_path: StrPath,
+    folder: StrPath,
+    *,
+    base_path: StrPath | None = None,
+    grid: Grid | None = None,
+    image: str = "png",
+    command: str = "",
 ) -> Plain:
     """Certify the minimum of a failed transfer, try to leave it, and write `report.md`, `results.json`, `minimum.pt` and the figure.
 
@@ -82,6 +88,8 @@ def write_escape(
     Raises:
         UserError: for unusable models, a maze whose transitions cannot all be listed, or a transfer that did not fail.
     """
+    failed_path, folder = Path(failed_path), Path(folder)
+    base_path = None if base_path is None else Path(base_path)
     grid = grid or Grid()
     grid.validate()
     failed = load_checkpoint(failed_path)

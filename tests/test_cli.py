@@ -63,7 +63,7 @@ def test_landscape_of_the_shipped_pair(tmp_path: Path) -> None:
     done = crar("landscape", "--points", 11, "--resolution", 5, "--profile", "--out", tmp_path / "ls")
     assert done.returncode == 0, done.stderr
     *stages, together, _ = done.stdout.splitlines()
-    assert [line.split("  ")[0] for line in stages[:3]] == ["models", "lines", "certificate and released dynamics"]
+    assert {"models", "lines", "certificate and released dynamics", "paths"} <= {line.split("  ")[0] for line in stages}
     assert together.endswith("100.0 %")
     report = (tmp_path / "ls" / "report.md").read_text()
     results = json.loads((tmp_path / "ls" / "results.json").read_text())

@@ -90,12 +90,12 @@ def findings() -> list[str]:
         f"{ratio(one, 'failed_terms', 'transition'):.0f} times",
         f"{ratio(sample, 'failed_terms', 'transition'):.0f} times",
         f"largest error {min(largest):.1f} to {max(largest):.1f} edges; {count(failed, 'S4', 'holds')} of {n} hold",
-        f"{one['errors']['largest']:.1f} edges",
+        f"{one['errors']['largest']:.1f} local edges",
         f"`random_pairs` peaks at {min(peaks):.2f} to {max(peaks):.2f} of the way, midpoints {min(middles):.1f} to {max(middles):.1f} edges from 0",
         f"at {one['barriers']['embedding']['random_pairs']['where']:.2f}, {one['midpoint']:.1f} edges",
         f"{count(failed, 'S6', 'does not hold')} of {n} refuted, {count(failed, 'S6', 'undecided')} undecided: "
         f"a path climbs {median(frozen):.3f}, the straight line {median(climbs):.3f} (medians)",
-        f"refuted: {one['paths']['frozen']['barrier']:.4f} against {one['barriers']['embedding']['total']['climb']:.2f}",
+        f"refuted: {one['paths']['frozen']['barrier']:.2g} against {one['paths']['straight']['embedding']:.2f}",
         f"undecided: the straight climb is {straight['embedding']:.0f} between embeddings, {straight['weight']:.2f} between weights",
         f"{certified.count('minimum')} of {n} certified strict minima, {certified.count('not converged')} not converged",
         f"certified, {one['certificate']['signature']['positive']} positive curvatures, {one['certificate']['kinks']} kinks, "

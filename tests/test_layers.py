@@ -24,7 +24,7 @@ FLOORS = {
         ("nets",),
         ("agents", "batches"),
         ("losses", "planning", "tasks"),
-        ("acting",),
+        ("acting", "losses_compiled"),
         ("checkpoints",),
         ("original", "symmetry"),
         ("evaluation",),

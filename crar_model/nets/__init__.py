@@ -8,17 +8,19 @@ from crar_model.nets._first import Observed
 from crar_model.nets._threads import get_threads, set_threads
 from crar_model.nets._tile_index import TileIndex, index_tiles
 from crar_model.nets.conv import convolve
-from crar_model.nets.dense import dense, fast_tanh
+from crar_model.nets.dense import dense, dense_jacobian, fast_tanh
 from crar_model.nets.kernels import CONV_STEPS, DENSE_STEPS, DENSE_UPDATES, IMAGE_STEPS
 from crar_model.nets.layers import Conv, Layers, Linear, glorot_conv, glorot_dense
 from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step
 from crar_model.nets.tiles import STEM, encode_tiles
+from crar_model.nets.totals import EMBEDDING, Totals, TotalTables
 from crar_model.nets.updates import MemberState, Transitions, UpdateTables, update_members
 
 __all__ = [
     "CONV_STEPS",
     "DENSE_STEPS",
     "DENSE_UPDATES",
+    "EMBEDDING",
     "IMAGE_STEPS",
     "STEM",
     "Conv",
@@ -28,10 +30,13 @@ __all__ = [
     "Observed",
     "RMSpropSettings",
     "TileIndex",
+    "TotalTables",
+    "Totals",
     "Transitions",
     "UpdateTables",
     "convolve",
     "dense",
+    "dense_jacobian",
     "encode_tiles",
     "fast_tanh",
     "get_threads",

@@ -7,6 +7,7 @@ docs/original.md, CRAR paper appendix).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, cast
@@ -49,6 +50,49 @@ def dense(params: Params, block: str, x: Tensor) -> Tensor:
     if not weights:
         raise KeyError(f"no parameters of block {block!r}")
     return apply(_DENSE, block, weights, x)
+
+
+def dense_jacobian(params: Params, block: str, x: Tensor) -> Tensor:
+    """Derivative of the dense network `block` of one model by its parameters.
+
+    A row's outputs depend on that row alone, so a layer's part is an outer product of what goes back to it and what it read; autograd,
+    which cannot know that, multiplies matrices of all rows for every output.
+
+    Args:
+        params: parameters of one model.
+        x: (rows, in).
+
+    Returns:
+        (rows, out, numbers) with the block's parameters flattened in the order of `params`.
+
+    Raises:
+        KeyError, TypeError, ValueError: as :func:`dense`.
+    """
+    with torch.no_grad():
+        reads, layer = [x], 0
+        while layer_names(block, layer + 1)[0] in params:
+            reads.append(fast_tanh(_layer(params, block, layer, reads[-1])))
+            layer += 1
+        out = _layer(params, block, layer, reads[-1]).shape[-1]
+        names = [name for name in params if name.startswith(f"{block}.")]
+        begins = dict(zip(names, itertools.accumulate((params[name].numel() for name in names), initial=0), strict=False))
+        result = x.new_empty(len(x), out, sum(params[name].numel() for name in names))
+        back = torch.eye(out, dtype=x.dtype, device=x.device).expand(len(x), out, out)
+        for at in range(layer, -1, -1):
+            (weight, bias), read = layer_names(block, at), reads[at]
+            width, inputs = params[weight].shape
+            into = result[..., begins[weight] : begins[weight] + width * inputs].unflatten(-1, (width, inputs))
+            torch.mul(back.unsqueeze(-1), read[:, None, None, :], out=into)
+            result[..., begins[bias] : begins[bias] + width] = back
+            if at:
+                back = (back @ params[weight]) * (1 - read.square()).unsqueeze(1)
+    return result
+
+
+def _layer(params: Params, block: str, layer: int, x: Tensor) -> Tensor:
+    """One layer before its tanh, checked as a network of its own."""
+    first = layer_names(block, 0)
+    return dense(dict(zip(first, (params[name] for name in layer_names(block, layer)), strict=True)), block, x)
 
 
 class _Dense(Network):

@@ -6,20 +6,16 @@ What an update is, is said in `update_rules` and `losses`; here it is only writt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from crar_model.agents import Agent
-from crar_model.losses import FOLLOWED
+from crar_model.losses_compiled import COLUMNS, coefficients
 from crar_model.nets import MemberState, Observed, Transitions, UpdateTables, update_members
 from crar_model.params import BLOCKS, Params, block_of
-from crar_model.settings import LossSettings
 from crar_model.training.update_rules import OptimizerState, Rule
-
-_COLUMNS = {term: column for column, term in enumerate((*FOLLOWED, "pairing"))}
 
 
 def applies(agent: Agent) -> bool:
@@ -76,11 +72,11 @@ class CompiledUpdates:
         }
 
     def _tables(self, rule: Rule) -> UpdateTables:
-        weights = np.zeros((len(rule.steps), len(_COLUMNS)), dtype=np.float32)
+        weights = np.zeros((len(rule.steps), len(COLUMNS)), dtype=np.float32)
         of_total = rule.loss.weights() | {"pairing": 1.0}
         for row, (step, _) in enumerate(rule.steps):
             for term in step.terms:  # a step on one term follows it unweighted, its rate has the weight
-                weights[row, _COLUMNS[term]] = of_total[term] if len(step.terms) > 1 else 1.0
+                weights[row, COLUMNS[term]] = of_total[term] if len(step.terms) > 1 else 1.0
         return UpdateTables(
             names=tuple(self.names),
             blocks={block: tuple(widths) for block, widths in (self.agent.dense_widths or {}).items()},
@@ -89,15 +85,6 @@ class CompiledUpdates:
             step_slots=tuple(step.slot for step, _ in rule.steps),
             step_rates=np.array([step.rate for step, _ in rule.steps], dtype=np.float32),
             step_names=tuple(frozenset(names) for _, names in rule.steps),
-            scalars=_scalars(rule.loss, self.agent.n_actions),
+            scalars=coefficients(rule.loss, self.agent.n_actions),
             optimiser=rule.rmsprop,
         )
-
-
-def _scalars(loss: LossSettings, actions: int) -> np.ndarray[Any, Any]:
-    """The coefficients in the kernels' order."""
-    share = 1.0 / actions if loss.value_over_actions else 1.0
-    numbers = (
-        loss.discount, loss.ball_radius**2, loss.ball_max, loss.pair_min, loss.pair_max, loss.pair_scale, share, float(loss.double_q),
-    )  # fmt: skip
-    return np.array(numbers, dtype=np.float32)

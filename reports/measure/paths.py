@@ -156,7 +156,7 @@ def find_passage(
     lifted = None
     if space == "embedding" and effort.lift:
         encoder = select(beginning, ("encoder",))
-        found = lift(subject.outputs, encoder, frozen.points["embedding"].flatten(1))
+        found = lift(subject.outputs, encoder, frozen.points["embedding"].flatten(1), slope=subject.slope)
         corners = torch.cat([value.flatten(1) for value in found.points.values()], dim=1)
         _, heights = sample_polygon(values_of(frozen_loss[1], encoder, vectorize="batched"), corners, samples=8)
         lifted = found, max(0.0, float(heights.max() - heights[0]))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crar_model.evaluation import Match
+from crar_model.losses import FOLLOWED
 from crar_model.params import BLOCKS, Params, select
 from crar_model.settings import from_plain
 from crar_model.tasks import default_settings
@@ -68,7 +69,7 @@ def adapt(subject: Subject, blocks: tuple[str, ...], iterations: int = 400) -> R
     free = select(subject.failed, blocks)
     still = {name: value for name, value in subject.failed.items() if name not in free}
     embedding = subject.embedding(subject.failed)
-    return _descended(subject, composite_of(lambda p: subject.terms(still | p, embedding)["total"], free), free, iterations)
+    return _descended(subject, composite_of(lambda p: subject.terms(still | p, embedding, FOLLOWED)["total"], free), free, iterations)
 
 
 def release(subject: Subject, blocks: tuple[str, ...], iterations: int = 800, start: Params | None = None) -> Released:

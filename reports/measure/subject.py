@@ -18,7 +18,8 @@ from crar_model.batches import Batch
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import Match, dtype_of, match_embeddings
-from crar_model.losses import TERMS, ball_pieces, ball_weights, loss_terms, total, value_targets
+from crar_model.losses import TERMS, ball_pieces, ball_weights, loss_terms, smooth_total, total, value_targets
+from crar_model.losses_compiled import CompiledTotal
 from crar_model.params import DYNAMICS, Params, select
 from crar_model.settings import LossSettings
 from crar_model.symmetry import in_maze
@@ -110,21 +111,18 @@ class Subject:
     def heights(self, fixed: Params, smoothing: float = 0.0) -> Callable[[Params], Tensor]:
         """The total loss of many points at once: parameters (m, ...) that with `fixed` make whole models, or, in place of
         the encoder, "embedding" (m, rows, d) -> (m,). `smoothing` above 0 replaces the maxima in `ball` by smooth ones and
-        computes in float32, several times faster: for the forces on a path, not for its heights."""
+        computes in float32, many times faster: for the forces on a path, not for its heights."""
+        if smoothing > 0 and CompiledTotal.fits(self.agent, self.batch):
+            return CompiledTotal(self.agent, fixed, self.batch, self.settings, smoothing)
         dtype = torch.float32 if smoothing > 0 else torch.float64
-        smooth_terms, weights, batch = self._smooth_terms(), self._ball_weights.to(dtype), self.batch.to("cpu", dtype)
+        weights, batch = self._ball_weights.to(dtype), self.batch.to("cpu", dtype)
         # Two axes of 1: one network on every point's abstract states, the form that the compiled kernels take.
         still = {name: tensor.to(dtype)[None, None] for name, tensor in fixed.items()}
 
         def value(points: Params) -> Tensor:
             params = still | {name: tensor.to(dtype) for name, tensor in points.items()}
             embedding = params.pop("embedding", None)
-            if embedding is None:
-                embedding = self.agent.encode(params, batch.observations)
-            smooth = total(loss_terms(self.agent, params, batch, self.settings, smooth_terms, embedding=embedding), self.settings)
-            pieces = self._ball_pieces(embedding)
-            tops = smoothing * torch.logsumexp(pieces / smoothing, -1) if smoothing > 0 else pieces.amax(-1)
-            heights = (smooth + (weights * tops).sum(-1)).double()
+            heights = smooth_total(self.agent, params, batch, self.settings, smoothing, weights, embedding).double()
             return heights.squeeze(0) if heights.dim() == 2 else heights
 
         return value
@@ -145,6 +143,10 @@ class Subject:
     def outputs(self, encoder: Params) -> Tensor:
         """(rows d,) what the loss sees of an encoder: its embedding, flat; 62 numbers in the simple maze."""
         return self.agent.encode(encoder, self.batch.observations).flatten()
+
+    def slope(self, encoder: Params) -> Tensor:
+        """(rows d, parameters) Jacobian of :meth:`outputs`."""
+        return self.agent.encoder_jacobian(encoder, self.batch.observations).flatten(0, 1)
 
     def composite(self, free: Params, fixed: Params) -> Composite:
         """The total loss of the parameters `free`, the others as in `fixed`, with the kinks of `ball` as pieces.
@@ -171,6 +173,7 @@ class Subject:
                 self.outputs,
                 lambda z: self._ball_pieces(z.view(-1, size)),
                 weights,
+                self.slope,
             )
 
         def joined(z: Tensor) -> Params:
@@ -179,7 +182,12 @@ class Subject:
         def encoded(z: Tensor) -> Tensor:
             return self.agent.encode(joined(z), self.batch.observations)
 
-        return Composite(lambda z: smooth(joined(z), encoded(z)), None, lambda z: self._ball_pieces(encoded(z)), weights)
+        def together(z: Tensor) -> tuple[Tensor, Tensor]:
+            params = joined(z)
+            embedding = self.agent.encode(params, self.batch.observations)
+            return smooth(params, embedding), self._ball_pieces(embedding)
+
+        return Composite(lambda z: together(z)[0], None, lambda z: self._ball_pieces(encoded(z)), weights, together=together)
 
 
 def hidden_layers(agent: Agent) -> list[HiddenLayer]:

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crar_model.agents import ConvAgent, DenseAgent
+from crar_model.agents import Agent, ConvAgent, DenseAgent
 from crar_model.nets import _blas, _tiles
 from crar_model.nets._first import observed
 from crar_model.nets.dense import _BatchedDense, _NativeDense, dense, fast_tanh
@@ -58,6 +58,19 @@ def test_an_input_of_one_pattern_and_a_cell_takes_no_product_and_is_the_same(row
     true = torch.autograd.grad((wanted * direction).sum(), exact)
     for a, b in zip(grads, true, strict=True):
         assert torch.allclose(a.double(), b, rtol=1e-4, atol=5e-5)
+
+
+@given(seed=st.integers(0, 10**6), rows=st.integers(1, 5), which=st.booleans())
+def test_jacobian_of_a_dense_encoder_is_that_of_autograd(seed: int, rows: int, which: bool) -> None:
+    rng = np.random.default_rng(seed)
+    agent = DenseAgent(3, (3,), (6, 5, 4, 3), (6, 3), (6, 1), (3, 3)) if which else DenseAgent(2, (2,), (4, 2), (4, 2), (4, 1), (2, 2))
+    encoder = {name: value.double() + 0.3 for name, value in agent.init(rng).items() if name.startswith("encoder.")}
+    turned = dict(reversed(encoder.items()))  # columns come in the order of the names
+    seen = torch.from_numpy(rng.standard_normal((rows, 1, 2, agent.encoder[0] // 2)))
+    for params in (encoder, turned):
+        found, wanted = agent.encoder_jacobian(params, seen), Agent.encoder_jacobian(agent, params, seen)
+        assert found.shape == (rows, agent.abstract_size, sum(value.numel() for value in params.values()))
+        assert torch.allclose(found, wanted, rtol=1e-12, atol=1e-14)
 
 
 def test_scipy_blas_serves_where_torch_has_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 import torch
 from torch import Tensor
 
-from landscape_tools import bezier_path, elastic_band
+from landscape_tools import bezier_path, elastic_band, sample_polygon
 
 # Mueller & Brown (1979): parameters, minima and saddles as published.
 A = torch.tensor([-200.0, -100.0, -170.0, 15.0], dtype=torch.float64)
@@ -92,10 +94,36 @@ def test_zooms_lower_the_bound_to_the_saddle() -> None:
     assert coarse.barrier > fine.barrier + 0.05
     assert fine.barrier == pytest.approx(1.46700 - 0.40665, abs=2e-3)
     assert fine.barrier >= 1.46700 - 0.40665 - 1e-4  # a bound from above
+    # What a zoom did not touch keeps its heights: they are those of the whole polygon all the same.
+    losses = torch.stack([mueller_brown({"x": x}) for x in fine.points["x"]])
+    assert len(losses) > 5
+    assert torch.allclose(fine.losses, losses, rtol=1e-12)
+    walk, heights = sample_polygon(lambda rows: torch.stack([mueller_brown({"x": x}) for x in rows]), fine.points["x"], 16)
+    assert torch.allclose(fine.heights, heights, rtol=1e-12)
+    assert torch.equal(fine.walk, walk)
 
 
 def test_batched_and_mapped_losses_give_the_same_path() -> None:
     one = elastic_band(ridge, at(-1, 0.1), at(1, 0), images=9, iterations=30)
     two = elastic_band(ridge, at(-1, 0.1), at(1, 0), vectorize="batched", images=9, iterations=30)
+    assert torch.allclose(one.points["x"], two.points["x"], atol=1e-10)
+    assert one.barrier == pytest.approx(two.barrier)
+
+
+def test_a_loss_may_bring_its_gradient() -> None:
+    class Known:
+        """The ridge, its gradient computed by itself; autograd would not get through."""
+
+        def __call__(self, point: dict[str, Tensor]) -> Tensor:
+            return ridge(point).detach()
+
+        def with_gradients(self, rows: Tensor, like: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+            assert list(like) == ["x"]
+            leaves = rows.clone().requires_grad_()
+            values = torch.stack([ridge({"x": x}) for x in leaves])
+            return values.detach(), torch.autograd.grad(values.sum(), leaves)[0]
+
+    one = elastic_band(ridge, at(-1, 0.1), at(1, 0), images=9, iterations=30)
+    two = elastic_band(Known(), at(-1, 0.1), at(1, 0), vectorize="loop", images=9, iterations=30)
     assert torch.allclose(one.points["x"], two.points["x"], atol=1e-10)
     assert one.barrier == pytest.approx(two.barrier)
