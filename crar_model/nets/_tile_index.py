@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from crar_model.compiled import numba
-from crar_model.mazes.tiles import KINDS, NEGATED, OUTSIDE, SIZE, Other, pixel_table
+from crar_model.mazes.tiles import BLANK, KINDS, NEGATED, OUTSIDE, SIZE, Other, pixel_table
 
-_UNKNOWN = np.array([kind for kind in range(16) if kind not in KINDS])
+_KNOWN = np.isin(np.arange(OUTSIDE), KINDS)
 
 
 @dataclass(frozen=True)
@@ -184,13 +184,13 @@ def index_tiles(tiles: Tensor, other: Other = NEGATED) -> TileIndex:
     boards = np.ascontiguousarray(np.from_dlpack(tiles).reshape(-1, SIZE, SIZE))
     if not boards.size:
         raise ValueError("there are no tile maps; give at least one")
-    in_range = 0 <= int(boards.min()) <= int(boards.max()) < OUTSIDE
-    counts = np.bincount(boards.ravel(), minlength=OUTSIDE + 1) if in_range else None
-    if counts is None or counts[_UNKNOWN].any():
-        raise ValueError(f"tile maps hold numbers from {boards.min()} to {boards.max()}; wanted are kinds of tiles, {KINDS}")
+    least, most = int(boards.min()), int(boards.max())
+    if not 0 <= least <= most < OUTSIDE or (most > BLANK and not _KNOWN[boards].all()):
+        raise ValueError(f"tile maps hold numbers from {least} to {most}; wanted are kinds of tiles, {KINDS}")
+    kinds = most + 1 if most <= BLANK else len(np.unique(boards))
     places = np.empty(boards.size, dtype=np.int64)
     keys = _find_windows(boards, places, _power_of_two(2 * boards.size) - 1)
-    pixel_keys, values, windows = _find_values(keys, _power_of_two(18 * len(keys)) - 1, _pixel_slots(int(np.count_nonzero(counts))) - 1)
+    pixel_keys, values, windows = _find_values(keys, _power_of_two(18 * len(keys)) - 1, _pixel_slots(kinds) - 1)
     patches = np.empty((len(pixel_keys), 4, 4), dtype=np.float64)
     inside = np.empty((len(pixel_keys), 3, 3), dtype=np.float32)
     _draw(pixel_keys, pixel_table(other), patches, inside)

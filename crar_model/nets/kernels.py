@@ -20,5 +20,5 @@ CONV_STEPS = Kernels(
     20.0,
 )  # fmt: skip
 """Steps of convolutional networks on tile maps."""
-IMAGE_STEPS = Kernels((*DENSE_STEPS.functions, _tile_index._draw), 9.0)
+IMAGE_STEPS = Kernels((*DENSE_STEPS.functions, _tile_index._draw), 11.0)
 """Steps of dense networks behind convolutions of tile maps, whose pieces are found by kernels and convolved by tensor operations."""

@@ -121,9 +121,9 @@ import dataclasses
 from crar_model.tasks import TASKS, default_settings
 from crar_model.training import warmup
 from crar_model.training.members import base_plan
-for maze in TASKS:
+for maze, observation in (*((maze, "grid") for maze in TASKS), ("simple", "image")):
     for engine in ("compiled", "reference"):
-        plan = base_plan(dataclasses.replace(default_settings(maze), engine=engine), 1)
+        plan = base_plan(dataclasses.replace(default_settings(maze), engine=engine, observation=observation), 1)
         kernels = warmup.needed(plan)
         assert kernels.functions and kernels.seconds and kernels.kept, maze
         warmup.compile_missing(plan)
