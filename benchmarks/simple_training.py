@@ -34,7 +34,8 @@ from crar_model.training.variants import BASE, VARIANTS
 BEFORE = "6b7a7ec"
 """The code before whole updates were compiled."""
 WORKER = ROOT / "benchmarks" / "updates_worker.py"
-SAMPLE = ROOT / "reports" / "sample_models" / "base.pt"
+SAMPLE = Path("reports") / "sample_models" / "base.pt"
+"""In the folder of each code, which reads its own."""
 RULES = ("joint", "sequential")
 
 
@@ -90,7 +91,7 @@ def update_gflop(row: Row) -> float:
 
 def trained_rates(folder: Path, rows: Sequence[Row], seconds: float) -> list[float]:
     """Agent-updates per second of every row with the code of a folder."""
-    job = {"rows": [asdict(row) for row in rows], "seconds": seconds, "base": str(SAMPLE)}
+    job = {"rows": [asdict(row) for row in rows], "seconds": seconds, "base": str(folder / SAMPLE)}
     env = os.environ | {"PYTHONPATH": str(folder)}
     done = subprocess.run(
         [sys.executable, "-P", str(WORKER), json.dumps(job)], cwd=folder, env=env, capture_output=True, text=True, check=False
