@@ -32,6 +32,9 @@ class Composite:
         slope: point -> (n, parameters) Jacobian of the outputs, where you know a cheaper way than autograd's; columns in the order of the
             point's entries.
         together: z -> (smooth(z), pieces(z)), where the two share work.
+        rough: (z, smoothing) -> :meth:`smoothed` and its gradient (n,), where you know a much faster way in less precision: long descents begin
+            with it.
+        derivatives: (z, smoothing) -> gradient (n,) and Hessian (n, n) of :meth:`smoothed`, where you know a cheaper way than autograd's.
     """
 
     smooth: Callable[[Tensor], Tensor]
@@ -40,6 +43,8 @@ class Composite:
     weights: Tensor | None = None
     slope: Parts | None = None
     together: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    rough: Callable[[Tensor, float], tuple[Tensor, Tensor]] | None = None
+    derivatives: Callable[[Tensor, float], tuple[Tensor, Tensor]] | None = None
 
     def output(self, vector: Tensor, like: Point) -> Tensor:
         """z at a flattened point."""

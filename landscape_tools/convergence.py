@@ -27,6 +27,8 @@ NEWTON_LIMIT = 1500
 """Most outputs for which Newton's method with a dense Hessian is used."""
 REFRESH = 4
 """Steps for which one Jacobian of the outputs serves; it is the dearest part of a step and changes slowly."""
+AT_LEAST = 20
+"""Iterations in full precision after the rough ones."""
 Progress = Callable[[int, int], None]
 
 
@@ -106,6 +108,8 @@ def converge(
 
 def _derivatives(composite: Composite, z: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
     """Gradient (n,) and Hessian (n, n) of the smoothed loss in its outputs."""
+    if composite.derivatives is not None:
+        return composite.derivatives(z, smoothing)
 
     def loss(outputs: Tensor) -> Tensor:
         return composite.smoothed(outputs, smoothing)
@@ -116,8 +120,8 @@ def _derivatives(composite: Composite, z: Tensor, smoothing: float) -> tuple[Ten
         gradient = slope(outputs)
         return gradient, gradient
 
-    derivatives: Any = torch.func.jacrev(twice, has_aux=True)  # twice as fast here as forward over reverse
-    hessian, gradient = derivatives(z)
+    both: Any = torch.func.jacrev(twice, has_aux=True)  # twice as fast here as forward over reverse
+    hessian, gradient = both(z)
     return gradient.detach(), hessian.detach()
 
 
@@ -233,14 +237,8 @@ def polish(composite: Composite, vector: Tensor, like: Point, *, within: float, 
 def _quasi_newton(
     composite: Composite, vector: Tensor, like: Point, smoothing: float, iterations: int, tolerance: float, tick: Callable[[int], Any]
 ) -> tuple[Tensor, int]:
-    """L-BFGS in the parameters."""
-
-    def evaluate(x: np.ndarray[Any, Any]) -> tuple[float, np.ndarray[Any, Any]]:
-        at = torch.from_numpy(x).to(vector).requires_grad_()
-        value = composite.smoothed(composite.output(at, like), smoothing)
-        (gradient,) = torch.autograd.grad(value, at)
-        return float(value.detach()), gradient.double().cpu().numpy()
-
+    """L-BFGS in the parameters: first in the rough way, where there is one, as far as its digits go."""
+    rough = composite.rough if composite.outputs is None and smoothing > 0 else None
     count = 0
 
     def called(_: object) -> None:
@@ -248,6 +246,21 @@ def _quasi_newton(
         count += 1
         tick(count)
 
-    options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 30, "ftol": 1e-16, "gtol": tolerance / len(vector) ** 0.5}
-    result = minimize(evaluate, vector.double().cpu().numpy(), jac=True, method="L-BFGS-B", callback=called, options=options)
-    return torch.from_numpy(result.x).to(vector), int(result.nit)
+    def roughly(x: np.ndarray[Any, Any]) -> tuple[float, np.ndarray[Any, Any]]:
+        assert rough is not None
+        value, gradient = rough(torch.from_numpy(x).to(vector), smoothing)
+        return float(value), gradient.double().cpu().numpy()
+
+    def exactly(x: np.ndarray[Any, Any]) -> tuple[float, np.ndarray[Any, Any]]:
+        at = torch.from_numpy(x).to(vector).requires_grad_()
+        value = composite.smoothed(composite.output(at, like), smoothing)
+        (gradient,) = torch.autograd.grad(value, at)
+        return float(value.detach()), gradient.double().cpu().numpy()
+
+    x, taken = vector.double().cpu().numpy(), 0
+    for evaluate in (roughly, exactly) if rough is not None else (exactly,):
+        allowed = max(iterations - taken, min(iterations, AT_LEAST))
+        options = {"maxiter": allowed, "maxfun": 2 * allowed, "maxcor": 30, "ftol": 1e-16, "gtol": tolerance / len(vector) ** 0.5}
+        result = minimize(evaluate, x, jac=True, method="L-BFGS-B", callback=called, options=options)
+        x, taken = result.x, taken + int(result.nit)
+    return torch.from_numpy(x).to(vector), taken

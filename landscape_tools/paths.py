@@ -19,6 +19,8 @@ from landscape_tools.evaluating import Evaluate, ScalarLoss, Vectorize, filled, 
 from landscape_tools.points import Point, check_alike, flatten, unflatten
 
 Progress = Callable[[int, int], None]
+SAMPLED = 2**21
+"""Numbers of a polygon's samples that are made at a time."""
 
 
 @dataclass(frozen=True)
@@ -250,8 +252,13 @@ def _relax(evaluate: Evaluate, chain: Tensor, band: Band, climb_after: int, tick
 def sample_polygon(heights_of: Callable[[Tensor], Tensor], chain: Tensor, samples: int) -> tuple[Tensor, Tensor]:
     """Positions in [0, 1] and losses of `samples` points per piece and the last end."""
     t = _shares(samples).unsqueeze(-1)
-    rows = ((1 - t) * chain[:-1].unsqueeze(1) + t * chain[1:].unsqueeze(1)).flatten(0, 1)
-    return _walk(chain, samples), heights_of(torch.cat((rows, chain[-1:])))
+    heights = []
+    pieces = max(1, SAMPLED // max(1, samples * chain.shape[1]))  # so many at a time: a polygon of whole networks is larger than the caches
+    for first in range(0, len(chain) - 1, pieces):
+        corners = chain[first : first + pieces + 1]
+        rows = torch.lerp(corners[:-1].unsqueeze(1), corners[1:].unsqueeze(1), t).flatten(0, 1)
+        heights.append(heights_of(rows))
+    return _walk(chain, samples), torch.cat((*heights, heights_of(chain[-1:])))
 
 
 def _shares(samples: int) -> Tensor:

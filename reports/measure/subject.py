@@ -26,6 +26,7 @@ from crar_model.symmetry import in_maze
 from crar_model.tasks import TASKS, Task
 from crar_model.training.variants import BASE
 from landscape_tools import Composite, HiddenLayer, align, dense_chain, unflatten
+from reports.measure.row_hessian import row_derivatives
 
 
 @dataclass(frozen=True)
@@ -160,20 +161,15 @@ class Subject:
         def smooth(params: Params, embedding: Tensor) -> Tensor:
             return total(loss_terms(self.agent, params, self.batch, self.settings, terms=smooth_terms, embedding=embedding), self.settings)
 
-        if set(free) == {"embedding"}:
+        placed = set(free) == {"embedding"}
+        if placed or all(name.startswith("encoder.") for name in free):
             return Composite(
                 lambda z: smooth(fixed, z.view(-1, size)),
-                lambda p: p["embedding"].flatten(),
+                (lambda p: p["embedding"].flatten()) if placed else self.outputs,
                 lambda z: self._ball_pieces(z.view(-1, size)),
                 weights,
-            )
-        if all(name.startswith("encoder.") for name in free):
-            return Composite(
-                lambda z: smooth(fixed, z.view(-1, size)),
-                self.outputs,
-                lambda z: self._ball_pieces(z.view(-1, size)),
-                weights,
-                self.slope,
+                None if placed else self.slope,
+                derivatives=row_derivatives(self.agent, fixed, self.batch, self.settings, weights),
             )
 
         def joined(z: Tensor) -> Params:
@@ -187,7 +183,18 @@ class Subject:
             embedding = self.agent.encode(params, self.batch.observations)
             return smooth(params, embedding), self._ball_pieces(embedding)
 
-        return Composite(lambda z: together(z)[0], None, lambda z: self._ball_pieces(encoded(z)), weights, together=together)
+        kernels: dict[float, CompiledTotal] = {}
+
+        def rough(z: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+            if smoothing not in kernels:
+                kernels[smoothing] = CompiledTotal(self.agent, fixed, self.batch, self.settings, smoothing)
+            totals, gradients = kernels[smoothing].with_gradients(z.unsqueeze(0), free)
+            return totals[0], gradients[0]
+
+        return Composite(
+            lambda z: together(z)[0], None, lambda z: self._ball_pieces(encoded(z)), weights, together=together,
+            rough=rough if CompiledTotal.fits(self.agent, self.batch) else None,
+        )  # fmt: skip
 
 
 def hidden_layers(agent: Agent) -> list[HiddenLayer]:

@@ -149,6 +149,28 @@ def test_more_outputs_than_newton_takes_fall_back_to_lbfgs() -> None:
     assert torch.allclose(2 * (x - 3) + 4 * x**3, torch.zeros_like(x), atol=1e-6)
 
 
+def test_a_rough_way_starts_the_descent_and_the_exact_one_ends_it() -> None:
+    """The rough way is off in its fifth digit; the point found is not."""
+    size = NEWTON_LIMIT + 1
+    start = torch.linspace(-1, 1, size, dtype=torch.float64)
+    calls = {"rough": 0, "exact": 0}
+
+    def exact(z: Tensor) -> Tensor:
+        calls["exact"] += 1
+        return (z - 3).square().sum()
+
+    def rough(z: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+        calls["rough"] += 1
+        return (z - 3.00005).square().sum(), (2 * (z - 3.00005)).float()
+
+    pieces = torch.zeros(1, 2, dtype=torch.float64)
+    loss = Composite(exact, None, lambda z: pieces + 0 * z[0], ONE, rough=rough)
+    found = converge(loss, {"p": start}, smoothings=(1e-3,))
+    assert calls["rough"] > 0
+    assert calls["exact"] > 0
+    assert torch.allclose(found.point["p"], torch.full_like(start, 3.0), atol=1e-7)
+
+
 def test_a_start_that_is_not_finite_is_refused() -> None:
     with pytest.raises(ValueError, match="not finite"):
         converge(composite_of(lambda p: p["p"].log().sum(), at(-1.0)), at(-1.0))
