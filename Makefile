@@ -43,7 +43,9 @@ format: install-dev ## format and mend what ruff can
 bench: install ## side-by-side timings, written to benchmarks/results and docs/speed.md
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.training --maze random $(if $(AGAINST),--against $(AGAINST))
+	$(BIN)/python -m benchmarks.random_stages
 	$(BIN)/python -m benchmarks.landscape
+	$(BIN)/python -m benchmarks.landscape_command $(if $(AGAINST),--against $(AGAINST))
 	$(BIN)/python -m benchmarks.compile_time
 	$(BIN)/python -m benchmarks.page
 

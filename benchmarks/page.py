@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import random_stages
 from benchmarks.against import ROOT
 from benchmarks.simple_training import with_spread
 from crar_model.files import write_text
@@ -119,8 +121,43 @@ def pieces(results: Path) -> str:
     return f"{gflop['distinct pieces']:.2f} GFLOP an update in place of {gflop['whole images']:.2f}."
 
 
+def against(results: Path) -> str:
+    """The random mazes against the code before."""
+    mazes = _read("random_training", results)
+    name, found = next((key.split()[1], own) for key, own in mazes.items() if key.startswith("against "))
+    lines = [f"| random mazes | code of {name} | now | times before |", "|---|---|---|---|"]
+    for work, own in found.items():
+        if isinstance(own, dict):
+            before, now = own[name], own["."]
+            low, high = now["ratio_spread"]
+            lines.append(
+                f"| {work} | {_rate(before['median'])}/s | {_rate(now['median'])}/s | {now['ratio']:.2f} ({low:.2f} to {high:.2f}) |"
+            )
+    joint, freeze = found["joint, 6 agents"][name]["median"], found["freeze, 6 agents"]["."]["median"]
+    return "\n".join(lines) + f"\n\n`freeze` runs at {freeze / joint:.1f} times the rate that a base trained at before."
+
+
+def step(results: Path) -> str:
+    """Where one agent's update spends its time."""
+    found = _read("random_stages", results)
+    return f"{random_stages.table(found)}\n\n{random_stages.verdict(found)}"
+
+
+def command(results: Path) -> str:
+    """`crar landscape` against the code before, and its stages."""
+    found = _read("landscape_command", results)
+    before, now = (statistics.median(found[key]) for key in ("before_s", "now_s"))
+    low, high = found["ratio_spread"]
+    stages = ", ".join(f"{row['stage']} {row['seconds']:.1f} s" for row in found["stages"] if row["seconds"] >= 0.5)
+    return (
+        f"`crar landscape` on the sample models at {found['side']} x {found['side']} takes {now:.0f} s of processor time, {before:.0f} s with the code of "
+        f"{found['against']}: {found['ratio']:.2f} times as fast ({low:.2f} to {high:.2f}), though it measures more now. Its stages by the clock: {stages}."
+    )
+
+
 FIGURES: dict[str, Callable[[Path], str]] = {
-    "machine": machine, "simple": simple, "needed": needed, "compiling": compiling, "others": others, "growth": growth, "pieces": pieces,
+    "machine": machine, "simple": simple, "needed": needed, "compiling": compiling, "others": others, "growth": growth, "pieces": pieces, "against": against,
+    "step": step, "command": command,
 }  # fmt: skip
 
 

@@ -1,0 +1,68 @@
+"""`crar landscape` on the sample models, this code against another commit's: `python -m benchmarks.landscape_command [--against COMMIT]`.
+
+Whole processes in turn, processor seconds of both cores, Python's start included; and where this code's time goes, stage by stage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.against import HERE, ROOT, compare, trees
+from benchmarks.simple_training import BEFORE
+from crar_model.files import write_text
+
+SIDE = 51
+SAMPLES = ROOT / "reports" / "sample_models"
+_COMMAND = """
+import resource, subprocess, sys, tempfile
+with tempfile.TemporaryDirectory() as out:
+    command = [sys.executable, "cli.py", "landscape", "--from", {failed!r}, "--to", {base!r}, "--resolution", "{side}", "--out", out + "/landscape"]
+    subprocess.run(command, check=True, capture_output=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(1 / (used.ru_utime + used.ru_stime))
+"""
+
+
+def measure(commit: str, repetitions: int) -> dict[str, Any]:
+    """Processor seconds of both codes and their ratio, and this code's stages."""
+    code = _COMMAND.format(failed=str(SAMPLES / "failed.pt"), base=str(SAMPLES / "base.pt"), side=SIDE)
+    env = {"OMP_NUM_THREADS": "1"}
+    with trees((commit, HERE)) as folders:
+        rates = compare(code, folders, repetitions, env)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "landscape"
+        command = [
+            sys.executable, "cli.py", "landscape", "--from", str(SAMPLES / "failed.pt"), "--to", str(SAMPLES / "base.pt"), "--resolution", str(SIDE), "--profile",
+            "--out", str(out),
+        ]  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=os.environ | env)
+        results = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    now, before = rates[HERE], rates[commit]
+    return {
+        "against": commit, "side": SIDE, "repetitions": repetitions,
+        "before_s": [1 / value for value in before.values], "now_s": [1 / value for value in now.values],
+        "ratio": now.ratio, "ratio_spread": now.ratio_spread, "stages": results["profile"],
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Measure and write `landscape_command.json`."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--against", default=BEFORE, help="commit (default %(default)s)")
+    parser.add_argument("--repetitions", type=int, default=5, help="of each code (default %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder of the results")
+    options = parser.parse_args()
+    found = measure(options.against, options.repetitions)
+    write_text(options.out / "landscape_command.json", json.dumps(found, indent=1) + "\n")
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
