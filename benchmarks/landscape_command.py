@@ -19,12 +19,14 @@ from benchmarks.simple_training import BEFORE
 from crar_model.files import write_text
 
 SIDE = 51
-SAMPLES = ROOT / "reports" / "sample_models"
+SAMPLES = "reports/sample_models"
+"""In the folder of each code: an earlier one does not read files of today."""
 _COMMAND = """
 import resource, subprocess, sys, tempfile
 with tempfile.TemporaryDirectory() as out:
     command = [sys.executable, "cli.py", "landscape", "--from", {failed!r}, "--to", {base!r}, "--resolution", "{side}", "--out", out + "/landscape"]
-    subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(1 / (used.ru_utime + used.ru_stime))
 """
@@ -32,15 +34,15 @@ print(1 / (used.ru_utime + used.ru_stime))
 
 def measure(commit: str, repetitions: int) -> dict[str, Any]:
     """Processor seconds of both codes and their ratio, and this code's stages."""
-    code = _COMMAND.format(failed=str(SAMPLES / "failed.pt"), base=str(SAMPLES / "base.pt"), side=SIDE)
+    code = _COMMAND.format(failed=f"{SAMPLES}/failed.pt", base=f"{SAMPLES}/base.pt", side=SIDE)
     env = {"OMP_NUM_THREADS": "1"}
     with trees((commit, HERE)) as folders:
         rates = compare(code, folders, repetitions, env)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "landscape"
         command = [
-            sys.executable, "cli.py", "landscape", "--from", str(SAMPLES / "failed.pt"), "--to", str(SAMPLES / "base.pt"), "--resolution", str(SIDE), "--profile",
-            "--out", str(out),
+            sys.executable, "cli.py", "landscape", "--from", f"{SAMPLES}/failed.pt", "--to", f"{SAMPLES}/base.pt", "--resolution", str(SIDE),
+            "--profile", "--out", str(out),
         ]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True, cwd=ROOT, env=os.environ | env)
         results = json.loads((out / "results.json").read_text(encoding="utf-8"))

@@ -134,7 +134,10 @@ def against(results: Path) -> str:
                 f"| {work} | {_rate(before['median'])}/s | {_rate(now['median'])}/s | {now['ratio']:.2f} ({low:.2f} to {high:.2f}) |"
             )
     joint, freeze = found["joint, 6 agents"][name]["median"], found["freeze, 6 agents"]["."]["median"]
-    return "\n".join(lines) + f"\n\n`freeze` runs at {freeze / joint:.1f} times the rate that a base trained at before."
+    return (
+        "\n".join(lines)
+        + f"\n\nOver different repetitions, `freeze` runs now at {freeze / joint:.1f} times the median rate of joint training before."
+    )
 
 
 def step(results: Path) -> str:

@@ -1,7 +1,7 @@
 """Where one agent's update of the random mazes spends its time: `python -m benchmarks.random_stages`.
 
 Compiled kernels are timed around each of their calls, in a process of its own for every number of threads; what is left is small tensor
-operations, autograd and Python, which one core does while the others wait. Medians over the updates.
+operations, packing of weights, the optimiser, autograd and Python, which one core does while the others wait. Medians over the updates.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ KINDS = {
     "tiles_backward": "encoder's first layers, backward",
 }  # fmt: skip
 """Functions of `crar_model.nets` that call kernels -> what they compute."""
-REST = "small operations, autograd, Python"
+REST = "all else: packing, indexing, optimiser, autograd, small operations, Python"
 _UPDATES = """
 import collections, dataclasses, json, statistics, sys, time, torch
 import crar_model.nets as nets

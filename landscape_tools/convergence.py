@@ -28,7 +28,9 @@ NEWTON_LIMIT = 1500
 REFRESH = 4
 """Steps for which one Jacobian of the outputs serves; it is the dearest part of a step and changes slowly."""
 AT_LEAST = 20
-"""Iterations in full precision after the rough ones."""
+"""Iterations kept for full precision after the rough ones."""
+ROUGH = 1e-9
+"""Relative gain of an iteration below which the rough way has no digits left."""
 Progress = Callable[[int, int], None]
 
 
@@ -257,10 +259,18 @@ def _quasi_newton(
         (gradient,) = torch.autograd.grad(value, at)
         return float(value.detach()), gradient.double().cpu().numpy()
 
-    x, taken = vector.double().cpu().numpy(), 0
-    for evaluate in (roughly, exactly) if rough is not None else (exactly,):
-        allowed = max(iterations - taken, min(iterations, AT_LEAST))
-        options = {"maxiter": allowed, "maxfun": 2 * allowed, "maxcor": 30, "ftol": 1e-16, "gtol": tolerance / len(vector) ** 0.5}
+    def descended(evaluate: Callable[[np.ndarray[Any, Any]], Any], x: np.ndarray[Any, Any], allowed: int, least: float) -> tuple[Any, int]:
+        options = {"maxiter": allowed, "maxfun": 2 * allowed, "maxcor": 30, "ftol": least, "gtol": tolerance / len(vector) ** 0.5}
         result = minimize(evaluate, x, jac=True, method="L-BFGS-B", callback=called, options=options)
-        x, taken = result.x, taken + int(result.nit)
+        return result.x, int(result.nit)
+
+    begun, taken = vector.double().cpu().numpy(), 0
+    x = begun
+    if rough is not None and iterations > 1:
+        tried, taken = descended(roughly, begun, iterations - min(AT_LEAST, iterations // 2), ROUGH)
+        reached = exactly(tried)[0] if np.isfinite(tried).all() else float("nan")
+        if reached <= exactly(begun)[0]:  # never for what is not finite: then it was no help
+            x = tried
+    x, more = descended(exactly, x, iterations - taken, 1e-16)
+    taken += more
     return torch.from_numpy(x).to(vector), taken

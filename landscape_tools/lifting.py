@@ -38,10 +38,6 @@ class Lifted:
     reached: float
 
 
-AGED = 3
-"""Newton steps to a target above which the next one gets a Jacobian of its own."""
-
-
 def lift(
     outputs: Outputs,
     start: Point,
@@ -61,7 +57,7 @@ def lift(
         slope: point -> (n, parameters) derivative of the outputs, where you know a cheaper way than autograd's; columns in the order of
             `start`.
         tolerance: distance from a target at which it counts as met.
-        corrections: most Newton steps per target, all with one Jacobian; the next targets share it while few steps do.
+        corrections: most Newton steps per target, all with one Jacobian.
         halvings: times a step may be cut in half when its corrections do not converge.
     """
     like = dict(start)
@@ -69,18 +65,15 @@ def lift(
     jacobian_at = jacobian_of(outputs, slope)
     missed, singular, length, corners = 0.0, float("inf"), 0.0, [vector]
     here = outputs(unflatten(vector, like)).detach()
-    jacobian, factor, failed, taken = None, vector, 0, 0
     for number, target in enumerate(targets):
         todo = [target]
         while todo:
-            if fresh := jacobian is None or taken > AGED:
-                jacobian = jacobian_at(vector, like)
-                gram = jacobian @ jacobian.T
-                singular = min(singular, float(torch.linalg.eigvalsh(gram)[0].clamp_min(0).sqrt()))
-                factor, info = torch.linalg.cholesky_ex(gram)
-                failed = int(info)
-            tried, gap, taken = vector, float("inf"), 0
-            for taken in range(corrections if failed == 0 else 0):  # noqa: B007
+            jacobian = jacobian_at(vector, like)
+            gram = jacobian @ jacobian.T
+            singular = min(singular, float(torch.linalg.eigvalsh(gram)[0].clamp_min(0).sqrt()))
+            factor, failed = torch.linalg.cholesky_ex(gram)
+            tried, gap = vector, float("inf")
+            for _ in range(corrections if int(failed) == 0 else 0):
                 rest = (todo[-1] - outputs(unflatten(tried, like))).detach()
                 gap = float(rest.norm())
                 if not gap > tolerance:
@@ -91,8 +84,6 @@ def lift(
                 missed = max(missed, gap)
                 vector, here = tried, todo.pop()
                 corners.append(vector)
-            elif not fresh:
-                taken = corrections  # with a Jacobian of its own first
             elif len(todo) <= halvings:
                 todo.append(0.5 * (here + todo[-1]))
             else:

@@ -251,7 +251,7 @@ def _relax(evaluate: Evaluate, chain: Tensor, band: Band, climb_after: int, tick
 
 def sample_polygon(heights_of: Callable[[Tensor], Tensor], chain: Tensor, samples: int) -> tuple[Tensor, Tensor]:
     """Positions in [0, 1] and losses of `samples` points per piece and the last end."""
-    t = _shares(samples).unsqueeze(-1)
+    chain, t = chain.double(), _shares(samples).unsqueeze(-1)
     heights = []
     pieces = max(1, SAMPLED // max(1, samples * chain.shape[1]))  # so many at a time: a polygon of whole networks is larger than the caches
     for first in range(0, len(chain) - 1, pieces):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from benchmarks import page, random_stages
 from benchmarks.against import HERE
 from benchmarks.simple_training import BEFORE, ROWS, Row, figure, results_of, table, update_gflop
 
@@ -39,3 +41,35 @@ def test_the_curves_are_drawn_and_every_row_has_its_line(tmp_path: Path) -> None
     assert len(table(results).splitlines()) == 2 + 2 + len(ROWS)
     figure(results, tmp_path / "curves.png")
     assert 10_000 < (tmp_path / "curves.png").stat().st_size < 200_000
+
+
+def test_stages_of_an_update_add_up_and_say_what_bounds_it() -> None:
+    kernels = dict.fromkeys(random_stages.KINDS.values(), 1.0)
+    found = {"cores": 2, "updates": 3, "gflop": 0.6, "matmul_gflops": 200.0}
+    found |= {f"{n} threads": kernels | {random_stages.REST: rest, "whole": 4.0 + rest} for n, rest in ((1, 4.0), (2, 6.0))}
+    table = random_stages.table(found)
+    assert table.splitlines()[0].count("|") == 4
+    assert "| whole | 8.0 ms | 10.0 ms |" in table
+    assert "would take 3.0 ms" in random_stages.verdict(found)
+    assert "6.0 ms (60 %)" in random_stages.verdict(found)
+    assert "1.11 times" in random_stages.verdict(found)
+    slower = found | {"2 threads": kernels | {random_stages.REST: 1.0, "whole": 5.0}}
+    assert "1.0 ms (20 %)" in random_stages.verdict(slower)
+
+
+def test_the_page_says_what_the_command_s_file_says(tmp_path: Path) -> None:
+    row = {
+        "against": "abc",
+        "side": 9,
+        "repetitions": 3,
+        "before_s": [60, 70, 65],
+        "now_s": [30, 31, 29],
+        "ratio": 2.1,
+        "ratio_spread": [2.0, 2.4],
+    }
+    content = row | {"stages": [{"stage": "paths", "seconds": 9.0, "share": 0.9}, {"stage": "lines", "seconds": 0.1, "share": 0.1}]}
+    (tmp_path / "landscape_command.json").write_text(json.dumps(content))
+    text = page.command(tmp_path)
+    assert "takes 30 s of processor time, 65 s with the code of abc: 2.10 times as fast (2.00 to 2.40)" in text
+    assert "paths 9.0 s" in text
+    assert "lines" not in text

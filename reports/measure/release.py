@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from crar_model.evaluation import Match
+from crar_model.losses import FOLLOWED
 from crar_model.params import BLOCKS, Params, select
 from crar_model.settings import from_plain
 from crar_model.tasks import default_settings
 from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import Variant
-from landscape_tools import Composite, converge, norm
+from landscape_tools import Composite, composite_of, converge, norm
 from reports.measure.subject import Subject
 
 ROUND = 200
@@ -67,7 +68,8 @@ def adapt(subject: Subject, blocks: tuple[str, ...], iterations: int = 400) -> R
     """Train blocks of the dynamics alone on the failed embedding as it is: the second axis of the surface."""
     free = select(subject.failed, blocks)
     still = {name: value for name, value in subject.failed.items() if name not in free}
-    return _descended(subject, subject.composite(free, still), free, iterations)
+    embedding = subject.embedding(subject.failed)
+    return _descended(subject, composite_of(lambda p: subject.terms(still | p, embedding, FOLLOWED)["total"], free), free, iterations)
 
 
 def release(subject: Subject, blocks: tuple[str, ...], iterations: int = 800, start: Params | None = None) -> Released:

@@ -149,26 +149,51 @@ def test_more_outputs_than_newton_takes_fall_back_to_lbfgs() -> None:
     assert torch.allclose(2 * (x - 3) + 4 * x**3, torch.zeros_like(x), atol=1e-6)
 
 
-def test_a_rough_way_starts_the_descent_and_the_exact_one_ends_it() -> None:
-    """The rough way is off in its fifth digit; the point found is not."""
-    size = NEWTON_LIMIT + 1
-    start = torch.linspace(-1, 1, size, dtype=torch.float64)
-    calls = {"rough": 0, "exact": 0}
+def rough_loss(centre: float, calls: list[str], *, broken: bool = False) -> Composite:
+    """(z - 3)^2 summed, whose rough way has its minimum at `centre`, or no numbers at all."""
 
     def exact(z: Tensor) -> Tensor:
-        calls["exact"] += 1
+        calls.append("exact")
         return (z - 3).square().sum()
 
     def rough(z: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-        calls["rough"] += 1
-        return (z - 3.00005).square().sum(), (2 * (z - 3.00005)).float()
+        calls.append("rough")
+        value, slope = (z - centre).square().sum(), (2 * (z - centre)).float()
+        return (value * torch.nan, slope * torch.nan) if broken and len(calls) > 8 else (value, slope)
 
     pieces = torch.zeros(1, 2, dtype=torch.float64)
-    loss = Composite(exact, None, lambda z: pieces + 0 * z[0], ONE, rough=rough)
-    found = converge(loss, {"p": start}, smoothings=(1e-3,))
-    assert calls["rough"] > 0
-    assert calls["exact"] > 0
+    return Composite(exact, None, lambda z: pieces + 0 * z[0], ONE, rough=rough)
+
+
+@pytest.mark.parametrize(("centre", "broken"), [(3.00005, False), (9.0, False), (9.0, True)])
+def test_a_rough_way_starts_the_descent_and_the_exact_one_ends_it(centre: float, broken: bool) -> None:
+    """Whether the rough way is off in its fifth digit, leads elsewhere or breaks down, the point found is right."""
+    start = torch.linspace(-1, 1, NEWTON_LIMIT + 1, dtype=torch.float64)
+    calls: list[str] = []
+    found = converge(rough_loss(centre, calls, broken=broken), {"p": start}, smoothings=(1e-3,))
+    assert "rough" in calls
+    assert calls[-5:] == ["exact"] * 5
     assert torch.allclose(found.point["p"], torch.full_like(start, 3.0), atol=1e-7)
+    assert found.loss <= found.start
+
+
+def test_rough_steps_count_as_steps() -> None:
+    start = {"p": torch.linspace(-1, 1, NEWTON_LIMIT + 1, dtype=torch.float64)}
+    valley = torch.linspace(1, 1e4, NEWTON_LIMIT + 1, dtype=torch.float64)
+    told: list[tuple[int, int]] = []
+
+    def value(z: Tensor) -> Tensor:
+        return (valley * (z - 3).square()).sum() + (z - 3).pow(4).sum()
+
+    def rough(z: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+        return value(z), (2 * valley * (z - 3) + 4 * (z - 3) ** 3).float()
+
+    pieces = torch.zeros(1, 2, dtype=torch.float64)
+    loss = Composite(value, None, lambda z: pieces + 0 * z[0], ONE, rough=rough)
+    for most in (1, 5, 30):
+        found = converge(loss, start, iterations=most, smoothings=(1e-2, 1e-3), progress=lambda taken, of: told.append((taken, of)))
+        assert found.iterations <= max(most, 2)  # a step at each level
+    assert all(taken <= max(of, 2) for taken, of in told)
 
 
 def test_a_start_that_is_not_finite_is_refused() -> None:

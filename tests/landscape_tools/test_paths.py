@@ -127,3 +127,15 @@ def test_a_loss_may_bring_its_gradient() -> None:
     two = elastic_band(Known(), at(-1, 0.1), at(1, 0), vectorize="loop", images=9, iterations=30)
     assert torch.allclose(one.points["x"], two.points["x"], atol=1e-10)
     assert one.barrier == pytest.approx(two.barrier)
+
+
+def test_a_polygon_is_sampled_alike_in_pieces_and_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = torch.linspace(-1, 2, 21, dtype=torch.float64).view(7, 3)
+    whole = sample_polygon(lambda rows: rows.square().sum(1), chain, samples=4)
+    assert whole[1].shape == (25,)
+    assert float(whole[1][1]) == pytest.approx(float((0.75 * chain[0] + 0.25 * chain[1]).square().sum()))
+    monkeypatch.setattr("landscape_tools.paths.SAMPLED", 24)
+    for given in (chain, chain.float()):
+        walk, heights = sample_polygon(lambda rows: rows.square().sum(1), given, samples=4)
+        assert torch.allclose(walk, whole[0], atol=1e-6)
+        assert torch.allclose(heights, whole[1], atol=1e-6)
