@@ -72,6 +72,7 @@ class Task(ABC):
         judged_by_eye: (base, successes, failures) of the original's `freeze` transfers, where it judged them so.
         released_scores: whether the original released scores of its runs.
         reads_walks: whether it can learn from a file of `crar gather`.
+        pace: rule -> updates of one member in a second of one core, for estimates (docs/speed.md).
     """
 
     name: str
@@ -83,6 +84,7 @@ class Task(ABC):
     judged_by_eye: tuple[tuple[str, int, int], ...] = ()
     released_scores: bool = False
     reads_walks: bool = False
+    pace: Mapping[str, float] = {"joint": 100.0, "sequential": 50.0}
 
     @property
     def maze(self) -> SimpleMaze | None:
@@ -210,6 +212,7 @@ class SimpleMazeTask(Task):
     transfer_defaults = {"learning_rate": 8e-5, "updates": 60_000, "update_rule": "sequential"}
     sampling = Sampling("all 124 transitions", complete=True, dtype="float64", space="embedding")
     judged_by_eye: tuple[tuple[str, int, int], ...] = (("base 0002", 3, 19), ("base 0003", 21, 1))
+    pace = {"joint": 8_000.0, "sequential": 1_600.0}
 
     walls = ""
     """The layout as a drawing; "" is the study's."""
@@ -329,6 +332,7 @@ class RandomMazesTask(Task):
     scored = True
     released_scores = True
     reads_walks = True
+    pace = {"joint": 87.0, "sequential": 57.0}
     # 512 transitions fill the cache, so few points go through at a time; the compiled convolutions are float32, float64 is ten times slower.
     sampling = Sampling(
         "512 held-out transitions", complete=False, dtype="float32", space="weight", batched=True, chunk=2, unit="moves"

@@ -1,0 +1,4 @@
+"""x"""
+from pathlib import Path
+def write_study_page(table, name, folder, command=""):
+    return Path(table)
