@@ -40,6 +40,26 @@ def unlike(first: Sequence[bool], second: Sequence[bool]) -> float:
     return float(stats.boschloo_exact(table, alternative="two-sided").pvalue)
 
 
+def differ(groups: Sequence[Sequence[bool]]) -> float:
+    """p of a permutation test that the shares of groups (bases) are one: the spread of the shares, weighted by size, when values are dealt
+    anew; NaN for fewer than two groups, 1 where all values are equal."""
+    samples = [np.asarray(group, dtype=float) for group in groups if len(group)]
+    if len(samples) < 2:
+        return math.nan
+    everything = np.concatenate(samples)
+    if everything.min() == everything.max():
+        return 1.0
+
+    def spread(*parts: np.ndarray[Any, Any]) -> float:
+        return float(sum(len(part) * (part.mean() - everything.mean()) ** 2 for part in parts))
+
+    return float(
+        stats.permutation_test(
+            samples, spread, vectorized=False, n_resamples=RESAMPLES, alternative="greater", rng=np.random.default_rng(0)
+        ).pvalue
+    )
+
+
 @dataclass(frozen=True)
 class Times:
     """Updates until success, right-censored: `reached` where it came, `censored` where training ended before."""
