@@ -60,7 +60,7 @@ def study(
         raise UserError("--workers, --scheduler and --scheduler-file name two clusters; give one of them")
     from crar_model.studies.packing import DONE, OPEN, estimate, measured, status
     from crar_model.studies.plan import read_study
-    from crar_model.studies.run import only_client, run_study
+    from crar_model.studies.run import compile_for, only_client, run_study
     from crar_model.studies.store import open_store
 
     plan, store = read_study(file), open_store(out)
@@ -86,6 +86,8 @@ def study(
         finished = True
         try:
             if todo:
+                if scheduler is None and scheduler_file is None:
+                    compile_for(plan, (name for name in todo if store.record(name) is None), console.say)
                 with (
                     console.progress_bar(f"study {plan.name}: {len(todo)} of {len(plan.cells)} cells") as tick,
                     cluster(workers or 0, scheduler or "", scheduler_file) as client,

@@ -17,6 +17,7 @@ from crar_model.studies.packing import status
 from crar_model.studies.plan import Study
 from crar_model.studies.store import Store
 from reports.claims import SUCCESS
+from reports.cure import WITHIN
 from reports.measure import scores as measure
 
 Row = dict[str, Any]
@@ -85,18 +86,25 @@ def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
         row |= {f"{which}_{name}": value for name, value in _flat(figures.get(which, {})).items()}
     row["outcome"] = row.pop("last_match_verdict", "diverged" if record["diverged_at"] >= 0 else "")
     row |= _scores(store.folder(cell.name) / "losses.csv") if cell.task.scored and figures else {}
-    row["success"] = success(cell, row)
+    origin = (store.judged(cell.base, study.how) or {}).get(cell.start, {}) if cell.base else {}
+    row["success"] = success(cell, row, origin)
     return row
 
 
-def success(cell: Cell, row: Row) -> bool | str:
-    """Whether a model does what its base does: its embedding matches the base's where there is no score, its final score is above 0 where
-    there is one. "" for a base without a score; a network that diverged has failed."""
+def success(cell: Cell, row: Row, base: Row) -> bool | str:
+    """Whether a model does what it should: its final score is above 0 where there is one; where there is none, every share (transitions
+    predicted right, goals reached) is at most 2 points below its base's. "" for a base without a score; a network that diverged has failed.
+
+    Args:
+        cell: the model.
+        row: its figures.
+        base: figures of its base, as they were judged; empty for a base.
+    """
     if row["diverged_at"] >= 0:
         return False
     if cell.task.scored:
         return bool(row["final_score"] > SUCCESS)
-    return "" if cell.is_base else row["outcome"] == "matched"
+    return all(row[f"{LAST}_{name}"] >= base[name] - WITHIN for name in base["metrics"]) if base else ""
 
 
 def _flat(figures: Row, before: str = "") -> Row:

@@ -6,7 +6,7 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,9 @@ from crar_model.studies.plan import Study
 from crar_model.studies.store import Store
 from crar_model.studies.worker import FAILED, FULL, STOPPED, Order, Report, versions, work
 from crar_model.tasks import TASKS
+from crar_model.training.members import Member, Plan
+from crar_model.training.variants import BASE
+from crar_model.training.warmup import Notice, compile_missing
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -101,6 +104,18 @@ def run_study(
             if _standing(store, study, attempts) == before:
                 why = next((report.why for report in reports if report.status == FAILED), "no task got anything done")
                 raise UserError(f"{store.root}: {why}")
+
+
+def compile_for(study: Study, names: Iterable[str], notice: Notice | None = None) -> None:
+    """Compile the kernels that cells need, once, before the workers of a local cluster would each do it.
+
+    Args:
+        study: the study.
+        names: its cells that are to be made.
+        notice: told in one line before it begins.
+    """
+    for cell in {study.cells[name].alike: study.cells[name] for name in names}.values():
+        compile_missing(Plan(cell.settings, (Member(cell.seed, cell.learning_rate),), BASE), notice)
 
 
 def _standing(store: Store, study: Study, attempts: int) -> tuple[dict[str, tuple[str, str]], int, int]:

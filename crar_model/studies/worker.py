@@ -268,5 +268,5 @@ def judged(store: Store, cell: Cell, how: PlaySettings) -> Plain:
         model = load_checkpoint(path)
         compared = None if base is None else (base.parameters, base.inverse)
         found = evaluate(model.task, model.parameters, inverse=model.inverse, settings=model.loss_settings, how=how, base=compared)
-        figures[which] = found.plain() | {"digest": model.digest, "updates": model.updates}
+        figures[which] = found.plain() | {"digest": model.digest, "updates": model.updates, "metrics": list(found.metrics)}
     return figures
