@@ -78,16 +78,16 @@ def _maze(maze: str, rows: Sequence[Row], folder: Path) -> dict[str, Any]:
     return found
 
 
-Key = tuple[str, str, str, str]
-"""Variant, rule, learning rate, observation map."""
+Key = tuple[str, str, str, str, str]
+"""Variant, rule, learning rate, observation map, updates."""
 
 
 def _key(row: Row) -> Key:
-    return row["variant"], row["update_rule"], row["learning_rate"], row["observation_map"]
+    return row["variant"], row["update_rule"], row["learning_rate"], row["observation_map"], row["updates"]
 
 
 def _label(key: Key, *, short: bool = False) -> str:
-    variant, rule, rate, seen = key
+    variant, rule, rate, seen, _ = key
     words = [variant, f"{float(rate):g}"] + ([] if rule == "joint" and short else [rule]) + ([] if seen == "negative" else [seen])
     return ", ".join(words)
 
@@ -145,10 +145,10 @@ def _variant_row(key: Key, group: Sequence[Row], groups: dict[Key, list[Row]]) -
     mean, low, high = interquartile(
         [[value for row in rows if not math.isnan(value := _merit(row))] for rows in _by(told, "base").values()]
     )
-    updates = sorted({int(row["updates"]) for row in group})
+    around = "" if math.isnan(low) else f" ({low:.3g} to {high:.3g})"
     return (
-        _label(key), f"{len(told)} of {len(group)}", " or ".join(f"{each:,}" for each in updates), share_words([_success(row) for row in told]),
-        share_words(_mostly(told)), f"{mean:.3g} ({low:.3g} to {high:.3g})" if told else "-", p,
+        _label(key), f"{len(told)} of {len(group)}", f"{int(key[-1]):,}", share_words([_success(row) for row in told]),
+        share_words(_mostly(told)), f"{mean:.3g}{around}" if told else "-", p,
     )  # fmt: skip
 
 

@@ -33,7 +33,12 @@ FLOORS = {
         ("training",),
         ("studies",),
     ),
-    "commands": (("config",), ("command",), ("app", "flags"), ("training", "judging", "pages", "curing", "predicting", "escaping", "studying")),
+    "commands": (
+        ("config",),
+        ("command",),
+        ("app", "flags"),
+        ("training", "judging", "pages", "curing", "predicting", "escaping", "studying"),
+    ),
     "reports": (
         ("samples", "threads", "tables", "glossary", "stages", "html", "statistics"),
         ("markdown",),

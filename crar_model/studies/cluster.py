@@ -8,7 +8,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +61,26 @@ def cluster(workers: int = 0, scheduler: str = "", scheduler_file: Path | None =
             with _existing(scheduler, scheduler_file) as client:
                 yield client
             return
-        with (
-            LocalCluster(
-                n_workers=workers or cores(), threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
-                host="127.0.0.1", silence_logs=quiet,
-            ) as own,
-            Client(own) as client,
-        ):  # fmt: skip
-            client.register_plugin(_LeaveCtrlCToTheClient())
+        with _local(workers or cores()) as client:
             yield client
+
+
+@contextmanager
+def _local(workers: int) -> Iterator[Client]:
+    with ExitStack() as stack:
+        try:
+            own = stack.enter_context(
+                LocalCluster(
+                    n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0, host="127.0.0.1",
+                    silence_logs=logging.CRITICAL,
+                )
+            )  # fmt: skip
+            client = stack.enter_context(Client(own))
+            client.register_plugin(_LeaveCtrlCToTheClient())
+        except (OSError, RuntimeError, TimeoutError) as error:
+            line = " ".join(str(error).split())
+            raise UserError(f"--workers: the {workers} processes did not start ({line}); the same command tries again") from error
+        yield client
 
 
 @contextmanager
