@@ -262,7 +262,7 @@ def _time_row(label: str, times: Times, at: int, usual: Times | None) -> tuple[o
 
 def _cost(rows: Sequence[Row]) -> list[tuple[object, ...]]:
     """By variant and rule: models done, updates, hours of a core, updates a second of a core."""
-    found = []
+    found: list[tuple[object, ...]] = []
     for (variant, rule), group in _pairs(rows).items():
         done = [row for row in group if row["status"] == DONE]
         updates = sum(int(row["updates_taken"]) + int(row["search_updates"]) for row in done)

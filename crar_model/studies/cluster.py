@@ -25,7 +25,7 @@ DEATHS = 10
 """Workers that may die at one task before it counts as a failure: a user's kills are not a cell's."""
 
 
-class _LeaveCtrlCToTheClient(WorkerPlugin):  # type: ignore[misc]
+class _LeaveCtrlCToTheClient(WorkerPlugin):
     """The terminal sends Ctrl-C to every process; the client turns it into a request to save and stop."""
 
     name = "crar-signals"

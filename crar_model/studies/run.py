@@ -140,8 +140,8 @@ def _round(
     progress: Progress | None,
 ) -> list[Report]:
     """Send every pack to the cluster once and wait for all."""
-    makes: dict[str, Future] = {}
-    futures: dict[Future, list[str]] = {}
+    makes: dict[str, Future[Any]] = {}
+    futures: dict[Future[Any], list[str]] = {}
     for pack, cells in packs.items():
         bases = list(dict.fromkeys(makes[base] for base in (study.cells[name].base for name in cells) if base in makes))
         future = client.submit(work, order, pack, cells, *bases, key=f"{prefix}-{pack}", pure=False)
@@ -171,7 +171,7 @@ def _round(
     return [_report(order.store, future, cells) for future, cells in futures.items()]
 
 
-def _report(store: Store, future: Future, cells: list[str]) -> Report:
+def _report(store: Store, future: Future[Any], cells: list[str]) -> Report:
     """What a task came to; one that could not even run counts as a failure of its cells."""
     if future.status == "finished":
         found: Report = future.result()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import errno
 import os
 import signal
 import subprocess
@@ -255,6 +256,23 @@ def test_a_worker_of_another_version_refuses(tmp_path: Path) -> None:
     assert "torch" in report.why
     assert store.attempts(first)[0] == 0
     assert differing(versions(), versions()) == ""
+
+
+def test_a_full_disk_is_no_failure_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, store = ready(SMALL, tmp_path)
+    first = next(iter(study.cells))
+    pack = store.pack([first])
+
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    report = work(order(study, store), pack, [first])
+    assert report.status == "disk full"
+    assert "No space left" in report.why
+    monkeypatch.undo()
+    assert store.attempts(first)[0] == 0
+    assert work(order(study, store), pack, [first]).status == "done"
 
 
 def test_a_folder_keeps_to_one_study(tmp_path: Path) -> None:
