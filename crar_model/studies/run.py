@@ -151,15 +151,16 @@ def _round(
         cells = judging[first : first + LARGEST]
         futures[client.submit(work, order, "", cells, key=f"{prefix}-judge-{first}", pure=False)] = cells
     everything = sum(cell.settings.updates for cell in study.cells.values())
-    told = False
+    told, done = False, set[str]()
     while True:
         pending = [future for future in futures if future.status == "pending"]
         if stop.is_set() and not told:
             told = True
             order.store.stop_session(order.token)
         if progress is not None:
-            done = sum(cell.settings.updates for name, cell in study.cells.items() if order.store.record(name) is not None)
-            progress(min(everything, done + updates_taken(order.store, packs)), everything)
+            done |= {name for name in study.cells if name not in done and order.store.record(name) is not None}
+            taken = sum(study.cells[name].settings.updates for name in done) + updates_taken(order.store, packs)
+            progress(min(everything, taken), everything)
         if not pending:
             break
         if client.status not in ("running", "connecting"):
