@@ -17,6 +17,7 @@ from crar_model.errors import UserError
 ORDER = (
     "train",
     "transfer",
+    "study",
     "evaluate",
     "landscape",
     "cure",

@@ -13,7 +13,7 @@ from typing import Annotated, Any, cast, get_args, get_origin
 import typer
 
 from crar_model.errors import UserError
-from crar_model.settings import CureSettings, LossSettings, PlaySettings, TrainSettings, from_plain, to_plain
+from crar_model.settings import CureSettings, LossSettings, PlaySettings, TrainSettings, from_plain, merged, to_plain
 from crar_model.tasks import TASKS, Task, default_settings
 from crar_model.training.variants import Variant
 
@@ -165,15 +165,7 @@ def base_start(task: Task) -> Plain:
 
 def transfer_start(task: Task, variant: Variant | None = None) -> Plain:
     """Settings of a transfer in a task, nested; of the usual variants, where none is named."""
-    return merge(base_start(task), task.transfer_defaults if variant is None else variant.defaults(task))
-
-
-def merge(*layers: Plain) -> dict[str, Any]:
-    """Nested settings, later ones over earlier ones."""
-    values: dict[str, Any] = {}
-    for layer in layers:
-        values |= {**layer, "loss": {**values.get("loss", {}), **layer.get("loss", {})}}
-    return values
+    return merged(base_start(task), task.transfer_defaults if variant is None else variant.defaults(task))
 
 
 def settled(*layers: Plain) -> TrainSettings:
@@ -182,7 +174,7 @@ def settled(*layers: Plain) -> TrainSettings:
     Raises:
         UserError: for a value out of range.
     """
-    settings = from_plain(merge(*layers), where="settings")
+    settings = from_plain(merged(*layers), where="settings")
     settings.validate()
     return settings
 

@@ -232,6 +232,14 @@ def to_plain(settings: TrainSettings) -> dict[str, Any]:
     return dataclasses.asdict(settings)
 
 
+def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings, later ones over earlier ones."""
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values |= {**layer, "loss": {**values.get("loss", {}), **layer.get("loss", {})}}
+    return values
+
+
 def from_plain(values: dict[str, Any], *, where: str) -> TrainSettings:
     """Build settings from nested plain data such as a TOML file or a checkpoint.
 

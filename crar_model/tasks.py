@@ -72,6 +72,8 @@ class Task(ABC):
         judged_by_eye: (base, successes, failures) of the original's `freeze` transfers, where it judged them so.
         released_scores: whether the original released scores of its runs.
         reads_walks: whether it can learn from a file of `crar gather`.
+        published_cost: (experiment, machines, hours of each) of the study's appendix E.
+        pace: rule -> updates of one member in a second of one core, for estimates (docs/speed.md).
     """
 
     name: str
@@ -83,6 +85,8 @@ class Task(ABC):
     judged_by_eye: tuple[tuple[str, int, int], ...] = ()
     released_scores: bool = False
     reads_walks: bool = False
+    published_cost: tuple[tuple[str, str, float], ...] = ()
+    pace: Mapping[str, float] = {"joint": 100.0, "sequential": 50.0}
 
     @property
     def maze(self) -> SimpleMaze | None:
@@ -210,6 +214,8 @@ class SimpleMazeTask(Task):
     transfer_defaults = {"learning_rate": 8e-5, "updates": 60_000, "update_rule": "sequential"}
     sampling = Sampling("all 124 transitions", complete=True, dtype="float64", space="embedding")
     judged_by_eye: tuple[tuple[str, int, int], ...] = (("base 0002", 3, 19), ("base 0003", 21, 1))
+    published_cost = (("all of the low-dimensional maze", "1 computer with a GTX 1050 Ti", 240.0),)
+    pace = {"joint": 8_000.0, "sequential": 1_600.0}
 
     walls = ""
     """The layout as a drawing; "" is the study's."""
@@ -329,6 +335,12 @@ class RandomMazesTask(Task):
     scored = True
     released_scores = True
     reads_walks = True
+    published_cost = (
+        ("original approach, 5 base models", "4 nodes with a Xeon Bronze 3104 and 4 GTX 1080 Ti each", 48.0),
+        ("embeddings of the base models", "1 computer with a GTX 1050 Ti", 0.5),
+        ("the other approaches", "4 nodes with a Xeon Bronze 3104 and 4 GTX 1080 Ti each", 48.0),
+    )
+    pace = {"joint": 87.0, "sequential": 57.0}
     # 512 transitions fill the cache, so few points go through at a time; the compiled convolutions are float32, float64 is ten times slower.
     sampling = Sampling(
         "512 held-out transitions", complete=False, dtype="float32", space="weight", batched=True, chunk=2, unit="moves"

@@ -6,10 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
@@ -18,6 +16,7 @@ from reports import console
 from reports.cure import CureOptions, Plain, as_good, write_cure
 from reports.markdown import render
 from reports.models import expand, judge
+from reports.statistics import share
 
 RESAMPLES = 10_000
 """Of the bases, for the interval that takes transfers of one base as one."""
@@ -135,14 +134,6 @@ def _counts(method: str, rows: Sequence[Plain]) -> Plain:
         "median_updates": float(np.median([row["budget"]["updates"] for row in rows])) if rows else None,
         "median_seconds": float(np.median([row["budget"]["seconds"] for row in rows])) if rows else None,
     }
-
-
-def share(values: Sequence[bool]) -> Plain:
-    """Count, share and Clopper-Pearson interval at 95 %; None for no values."""
-    if not values:
-        return {"count": 0, "of": 0, "share": None, "low": None, "high": None}
-    found: Any = binomtest(sum(values), len(values)).proportion_ci(0.95, method="exact")
-    return {"count": sum(values), "of": len(values), "share": sum(values) / len(values), "low": float(found.low), "high": float(found.high)}
 
 
 def clustered(groups: Sequence[Sequence[bool]]) -> Plain:

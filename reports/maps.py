@@ -14,9 +14,10 @@ from crar_model.mazes.maps import ObservationMap
 from crar_model.settings import PlaySettings
 from reports import console
 from reports.cure import as_good
-from reports.cures import clustered, share
+from reports.cures import clustered
 from reports.markdown import render
 from reports.models import expand, judge
+from reports.statistics import share
 
 Plain = dict[str, Any]
 

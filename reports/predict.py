@@ -17,13 +17,13 @@ from crar_model.files import StrPath, write_text
 from crar_model.settings import PlaySettings
 from reports import console
 from reports.cure import as_good
-from reports.cures import share
 from reports.figures.calibration import calibration_figure
 from reports.figures.placement import placement_figure
 from reports.figures.style import save_figure
 from reports.markdown import render
 from reports.measure.forecast import FEWEST, Table, calibration, score_predictors
 from reports.models import expand, judge
+from reports.statistics import share
 
 Plain = dict[str, Any]
 

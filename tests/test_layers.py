@@ -31,10 +31,16 @@ FLOORS = {
         ("scoring",),
         ("cures",),
         ("training",),
+        ("studies",),
     ),
-    "commands": (("config",), ("command",), ("app", "flags"), ("training", "judging", "pages", "curing", "predicting", "escaping")),
+    "commands": (
+        ("config",),
+        ("command",),
+        ("app", "flags"),
+        ("training", "judging", "pages", "curing", "predicting", "escaping", "studying"),
+    ),
     "reports": (
-        ("samples", "threads", "tables", "glossary", "stages", "html"),
+        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics"),
         ("markdown",),
         ("models", "console"),
         ("runs",),
@@ -45,8 +51,8 @@ FLOORS = {
         ("figures",),
         ("interactive",),
         ("landscape", "alone", "theorem", "trajectory", "study", "many", "play", "cure"),
-        ("demo", "cures"),
-        ("predict", "maps", "escape"),
+        ("demo", "cures", "study_table"),
+        ("predict", "maps", "escape", "study_page"),
     ),
 }
 """Lowest first. What is loaded with a module lies below it, or in the same folder. `crar_model.tasks` loads what a task needs when it is used."""

@@ -109,8 +109,6 @@ def transfer_plan(
     if not bases:
         raise UserError("--from names no checkpoint; give at least one base")
     _at_least_one(members)
-    if recipe.supervised and paired < 1:
-        raise UserError(f"--paired is {paired}; give at least 1 paired observation")
     loaded = [(path, load_checkpoint(path)) for path in bases]
     for path, base in loaded:
         if base.maze == settings.maze and not base.task.same_maze(task_of(settings)):
@@ -124,6 +122,28 @@ def transfer_plan(
             raise UserError(f"{path}: a base of the maze seen through {base.task.observation_map}; give the same --observation-map")
         if base.inverse != loaded[0][1].inverse:
             raise UserError(f"{path}: its maze is {'inverse' if base.inverse else 'normal'}, unlike {loaded[0][0]}; run them apart")
+    settings = transferred(settings, recipe, inverse=not loaded[0][1].inverse, paired=paired)
+    rates = tuple(learning_rates) or (settings.learning_rate,)
+    for rate in rates:
+        dataclasses.replace(settings, learning_rate=rate).validate()
+    plans = [Member(settings.seed + k, rate, str(path)) for path, _ in loaded for rate in rates for k in range(members)]
+    return Plan(settings, tuple(plans), recipe, reset, paired if recipe.supervised else 0)
+
+
+def transferred(settings: TrainSettings, recipe: Variant, *, inverse: bool, paired: int) -> TrainSettings:
+    """The settings of a transfer by a variant.
+
+    Args:
+        settings: as given.
+        recipe: the variant.
+        inverse: the side that is learned, opposite to the bases'.
+        paired: observations of a supervised variant.
+
+    Raises:
+        UserError: for a variant that the maze lacks, or settings that do not go with it.
+    """
+    if recipe.supervised and paired < 1:
+        raise UserError(f"--paired is {paired}; give at least 1 paired observation")
     why = refusal(task_of(settings), METHODS[recipe.search]) if recipe.search else None
     if why is not None:
         raise UserError(f"--variant {recipe.name}: {why}; choose another")
@@ -132,13 +152,7 @@ def transfer_plan(
         if settings.data:
             raise UserError(f"--data: the variant {recipe.name} learns from --paired {paired} observations of its own; leave --data out")
         settings = dataclasses.replace(settings, data_size=paired)
-    settings = dataclasses.replace(settings, inverse=not loaded[0][1].inverse)
-    settings = with_file(settings)
-    rates = tuple(learning_rates) or (settings.learning_rate,)
-    for rate in rates:
-        dataclasses.replace(settings, learning_rate=rate).validate()
-    plans = [Member(settings.seed + k, rate, str(path)) for path, _ in loaded for rate in rates for k in range(members)]
-    return Plan(settings, tuple(plans), recipe, reset, paired if recipe.supervised else 0)
+    return with_file(dataclasses.replace(settings, inverse=inverse))
 
 
 def with_file(settings: TrainSettings) -> TrainSettings:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -54,6 +54,19 @@ class RunResult:
     finished: bool
 
 
+@dataclass(frozen=True)
+class Guest:
+    """Conditions of a run inside another program's process, such as a worker of a cluster; its members must be in one process.
+
+    Attributes:
+        stopped: asked now and then; True saves and ends the call, as Ctrl-C does.
+        threads: that share the compiled networks.
+    """
+
+    stopped: Callable[[], bool]
+    threads: int = 1
+
+
 Progress = Callable[[int, int], None]
 Rows = Callable[[int, int, dict[str, Any]], None]
 
@@ -67,6 +80,7 @@ def run_plan(
     rows: Rows | None = None,
     tensorboard: bool = True,
     notice: Notice | None = None,
+    guest: Guest | None = None,
 ) -> RunResult:
     """Train all members of a plan, or go on where an earlier call stopped.
 
@@ -78,6 +92,7 @@ def run_plan(
         rows: called with new rows of the log as (first member, update, column -> (members,) values).
         tensorboard: also write TensorBoard events.
         notice: told in one line where kernels have to be compiled first.
+        guest: of a run inside another program's process; None for a run that has the machine.
 
     Raises:
         UserError: when the folder holds another run, another process trains in it, it cannot be written, or the device is not there.
@@ -90,8 +105,30 @@ def run_plan(
         plan = with_starts(plan, folder)
         shards = _prepare(plan, described, folder, resume)
         compile_missing(plan, notice)  # here, so that the workers find them
-        search_starts(plan, folder, progress)
-        return _run(plan, folder, shards, progress, rows, tensorboard)
+        stopped = guest.stopped if guest is not None else None
+        if guest is not None:
+            shards = [replace(job, threads=guest.threads) for job in shards]
+        try:
+            search_starts(plan, folder, _until(stopped, progress))
+        except _Stopped:
+            return RunResult(folder, (), {}, False)
+        return _run(plan, folder, shards, progress, rows, tensorboard, stopped)
+
+
+class _Stopped(Exception):
+    """A search was told to stop; what it has finished lies on disk."""
+
+
+def _until(stopped: Callable[[], bool] | None, progress: Progress | None) -> Progress:
+    """The progress of a search that ends when it is told to."""
+
+    def tick(done: int, everything: int) -> None:
+        if stopped is not None and stopped():
+            raise _Stopped
+        if progress is not None:
+            progress(done, everything)
+
+    return tick
 
 
 @contextmanager
@@ -112,7 +149,15 @@ def _only_writer(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _run(plan: Plan, folder: Path, shards: list[ShardJob], progress: Progress | None, rows: Rows | None, tensorboard: bool) -> RunResult:
+def _run(
+    plan: Plan,
+    folder: Path,
+    shards: list[ShardJob],
+    progress: Progress | None,
+    rows: Rows | None,
+    tensorboard: bool,
+    stopped: Callable[[], bool] | None,
+) -> RunResult:
     events = Events(folder, plan) if tensorboard else None
     log = LossLog(folder, plan.members, logged(plan.task), events)
     updates = [0] * len(shards)
@@ -143,7 +188,7 @@ def _run(plan: Plan, folder: Path, shards: list[ShardJob], progress: Progress | 
                 progress(sum(job.count * updates[job.index] for job in shards), everything)
 
     try:
-        finished = _run_here(shards[0], receive) if len(shards) == 1 else _run_processes(shards, receive)
+        finished = _run_here(shards[0], receive, stopped) if len(shards) == 1 else _run_processes(shards, receive)
     finally:
         log.close()
     paths = tuple(folder / f"member-{k}.pt" for k in range(len(plan.members)))
@@ -277,13 +322,15 @@ def _stopped_by_signals(stop: Any) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _run_here(job: ShardJob, receive: Callable[[int, str, dict[str, Any]], None]) -> bool:
+def _run_here(job: ShardJob, receive: Callable[[int, str, dict[str, Any]], None], stopped: Callable[[], bool] | None) -> bool:
     """Train the only shard in this process."""
     stop = threading.Event()
     threads = torch.get_num_threads()
     try:
         with _stopped_by_signals(stop):
-            return train_shard(job, lambda kind, content: receive(job.index, kind, content), stop.is_set)
+            return train_shard(
+                job, lambda kind, content: receive(job.index, kind, content), lambda: stop.is_set() or (stopped is not None and stopped())
+            )
     finally:
         torch.set_num_threads(threads)
         torch.set_flush_denormal(False)

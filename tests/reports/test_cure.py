@@ -17,7 +17,8 @@ from crar_model.params import DYNAMICS, select
 from reports import cure as page
 from reports import samples
 from reports.cure import as_good
-from reports.cures import clustered, share
+from reports.cures import clustered
+from reports.statistics import share
 from reports.study import write_study
 from tests.reports.pages import whole_page
 

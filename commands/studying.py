@@ -1,0 +1,110 @@
+"""`crar study`."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.app import app, command_line
+from commands.command import Command
+from commands.flags import RUN, OutOption, with_flags
+from crar_model.errors import UserError
+
+CLUSTER = "Cluster"
+
+
+@app.command(
+    cls=Command,
+    epilog="Example:\n  crar study studies/quick.toml --out runs/quick\n\n"
+    "The same command goes on where it was stopped, and a changed file runs only\nwhat is new. docs/cluster.md has clusters.",
+)
+@with_flags()
+def study(
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, help="The study, *.toml; studies/ has some.", show_default=False)],
+    out: OutOption,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print cells, updates, estimated hours and gigabytes, and end.", rich_help_panel=RUN)
+    ] = False,
+    pack: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Members of a task.", show_default="what keeps all workers at work", rich_help_panel=RUN),
+    ] = None,
+    attempts: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Failures after which a cell is left and reported.", rich_help_panel=RUN)
+    ] = 3,
+    retry: Annotated[bool, typer.Option("--retry", help="Try cells again that were left.", rich_help_panel=RUN)] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Processes of a local cluster.", show_default="one a core", rich_help_panel=CLUSTER),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Use the Dask cluster at tcp://host:port.", show_default=False, rich_help_panel=CLUSTER),
+    ] = None,
+    scheduler_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Use the Dask cluster of this file of dask scheduler.", show_default=False, rich_help_panel=CLUSTER
+        ),
+    ] = None,
+) -> None:
+    """Run a whole study: bases, transfers, one table, one page.
+
+    The file is expanded into cells, one a model. Cells that are done already are kept; the others run on a Dask cluster.
+    """
+    if sum(given is not None for given in (workers, scheduler, scheduler_file)) > 1:
+        raise UserError("--workers, --scheduler and --scheduler-file name two clusters; give one of them")
+    from crar_model.studies.packing import DONE, OPEN, estimate, measured, status
+    from crar_model.studies.plan import read_study
+    from crar_model.studies.run import compile_for, only_client, run_study
+    from crar_model.studies.store import open_store
+
+    plan, store = read_study(file), open_store(out)
+    if dry_run:
+        known = status(store, plan, attempts)
+        left = [cell for name, cell in plan.cells.items() if known[name][0] == OPEN]
+        whole, rest = estimate(plan.cells.values()), estimate(left, measured(store, plan))
+        for (group, variant, maze), count in Counter((c.group, c.variant, c.settings.maze) for c in plan.cells.values()).items():
+            print(f"{group}: {count} cells, {variant}, {maze}")
+        for name, each in ((f"study {plan.name}", whole), ("still to run", rest)):
+            print(f"{name}: {each.cells} cells, {each.updates:,} updates, about {each.core_hours:.2f} h of a core, {each.gigabytes:.2f} GB")
+        return
+    from crar_model.studies.cluster import cluster
+    from reports import console
+    from reports.study_page import write_study_page
+    from reports.study_table import write_table
+
+    with only_client(store):
+        store.claim(plan.name)
+        for name in plan.cells if retry else ():
+            store.forgive(name)
+        todo = [name for name, cell in plan.cells.items() if store.record(name) is None or store.judged(name, plan.how) is None]
+        finished = True
+        try:
+            if todo:
+                if scheduler is None and scheduler_file is None:
+                    compile_for(plan, (name for name in todo if store.record(name) is None), console.say)
+                with (
+                    console.progress_bar(f"study {plan.name}: {len(todo)} of {len(plan.cells)} cells") as tick,
+                    cluster(workers or 0, scheduler or "", scheduler_file) as client,
+                ):
+                    finished = run_study(client, store, plan, pack=pack or 0, attempts=attempts, progress=tick).finished
+        finally:
+            table = write_table(store, plan, attempts)
+        page = write_study_page(table, plan.name, store.root, command=command_line())
+        found = status(store, plan, attempts)
+    bad = {name: why for name, (word, why) in found.items() if word not in (DONE, OPEN)}
+    for name, why in bad.items():
+        print(f"cell {name} ({plan.cells[name].variant}) was left: {why}")
+    if not finished:
+        print(f"stopped and saved; the same command goes on: {command_line()}")
+        raise typer.Exit(130)
+    counts = Counter(word for word, _ in found.values())
+    print(f"{', '.join(f'{count} cells {word}' for word, count in counts.items())}; {out / table.name}, {out / page.name}")
+    if bad:
+        print(f"try them again with --retry: {shlex.quote(str(out))}")
+        raise typer.Exit(1)

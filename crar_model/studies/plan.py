@@ -1,0 +1,253 @@
+"""Reads the file of a study and expands it into cells: bases first, then the transfers that start from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from crar_model.errors import UserError
+from crar_model.files import StrPath
+from crar_model.mazes.maps import ObservationMap
+from crar_model.settings import LossSettings, PlaySettings, TrainSettings, from_plain, load_toml, merged, to_plain
+from crar_model.studies.cells import BEST, LAST, Cell
+from crar_model.tasks import Task, default_settings, task_named, task_of
+from crar_model.training.members import transferred, with_file
+from crar_model.training.variants import BASE, VARIANTS
+
+TOP = ("name", "bases", "transfers", "evaluation")
+OF_BASES = ("name", "seeds")
+OF_TRANSFERS = ("name", "bases", "first", "variants", "rates", "seeds", "maps", "reset", "paired", "start")
+SETTINGS = tuple(item.name for item in dataclasses.fields(TrainSettings) if item.metadata)
+OF_THE_BASE = ("maze", "walls", "observation", "inverse")
+"""Settings that a transfer has from its base."""
+OF_THE_STUDY = ("seed", "workers")
+"""Settings that the study decides: seeds have a key of their own, the workers are those of the cluster."""
+MAP = tuple(name for name in SETTINGS if name.startswith("map_") or name == "observation_map")
+RESETS = ("glorot", "permute")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study's file, expanded.
+
+    Attributes:
+        name: of the study; a folder keeps to one.
+        cells: name -> cell; a base stands before what starts from it.
+        how: how finished models are scored.
+    """
+
+    name: str
+    cells: dict[str, Cell]
+    how: PlaySettings
+
+
+def read_study(path: StrPath) -> Study:
+    """Read and expand a study's file.
+
+    Raises:
+        UserError: for a file that is not TOML, a name that is not known, a value of another type or out of range, and a variant that the
+            maze lacks; the line names the file, the place in it and the nearest name that is known.
+    """
+    path = Path(path)
+    content = load_toml(path)
+    _known(f"{path}", content, TOP)
+    name = _value(f"{path}: name", content.get("name", path.stem), str)
+    groups: dict[str, list[Cell]] = {}
+    for number, table in enumerate(_tables(path, content, "bases"), 1):
+        where = f"{path}: [[bases]] {table.get('name', number)}"
+        label = _value(f"{where}: name", table.get("name", f"bases-{number}"), str)
+        if label in groups:
+            raise UserError(f"{where}: two groups of bases have this name; choose another")
+        groups[label] = _bases(path, where, label, table)
+    if not groups:
+        raise UserError(f"{path}: names no bases; add a table [[bases]] with maze, seeds and updates")
+    cells = [cell for group in groups.values() for cell in group]
+    for number, table in enumerate(_tables(path, content, "transfers"), 1):
+        where = f"{path}: [[transfers]] {table.get('name', number)}"
+        cells += _transfers(path, where, table, groups, number)
+    how = _evaluation(path, content.get("evaluation", {}))
+    unique: dict[str, Cell] = {}
+    for cell in cells:  # what two tables ask for is made once, under the first one's name
+        unique.setdefault(cell.name, cell)
+    return Study(name, unique, how)
+
+
+def _bases(path: Path, where: str, label: str, table: Mapping[str, Any]) -> list[Cell]:
+    given = _settings(path, where, table, OF_BASES, OF_THE_STUDY)
+    if "maze" not in given:
+        raise UserError(f"{where}: names no maze; add maze")
+    with _at(where):
+        usual = default_settings(_value("maze", given["maze"], str))
+        settings = _frozen(from_plain(merged(to_plain(usual), given), where="settings"))
+        task_of(settings)
+        settings = with_file(settings)
+    rate = settings.learning_rate
+    return [Cell(BASE.name, _own(settings), seed, rate, group=label) for seed in _seeds(where, table)]
+
+
+def _transfers(path: Path, where: str, table: Mapping[str, Any], groups: Mapping[str, Sequence[Cell]], number: int) -> list[Cell]:
+    given = _settings(path, where, table, OF_TRANSFERS, (*OF_THE_BASE, *OF_THE_STUDY))
+    label = _value(f"{where}: name", table.get("name", f"transfers-{number}"), str)
+    variants = _list(f"{where}: variants", table.get("variants", next(iter(VARIANTS))), str)
+    rates: list[float | None] = [*_list(f"{where}: rates", table.get("rates", []), float)] or [None]
+    reset = _value(f"{where}: reset", table.get("reset", RESETS[0]), str)
+    paired = _value(f"{where}: paired", table.get("paired", 500), int)
+    first = _value(f"{where}: first", table.get("first", 0), int)
+    maps = table.get("maps", [{}])
+    if not isinstance(maps, list) or not maps or not all(isinstance(each, dict) for each in maps):
+        raise UserError(f"{where}: maps must be a list of tables such as {{ observation_map = 'mirror' }}")
+    for each in maps:
+        _known(f"{where}: maps", each, MAP)
+    if reset not in RESETS:
+        raise UserError(f"{where}: reset is {reset!r}; choose {' or '.join(RESETS)}")
+    if first < 0:
+        raise UserError(f"{where}: first is {first}; give how many bases of each group, at least 1")
+    for name in variants:
+        _word(f"{where}: variants", name, VARIANTS)
+    names = _list(f"{where}: bases", table.get("bases", list(groups)), str)
+    cells = []
+    for name in names:
+        _word(f"{where}: bases", name, groups)
+        for variant in variants:
+            for each in maps:
+                for base in groups[name][: first or None]:
+                    start = _value(f"{where}: start", table.get("start", BEST if base.task.scored else LAST), str)
+                    if start not in (LAST, BEST) or (start == BEST and not base.task.scored):
+                        raise UserError(f"{where}: start is {start!r}; choose {LAST}" + (f" or {BEST}" if base.task.scored else ""))
+                    with _at(where):
+                        settings = _transfer_settings(base, variant, {**given, **each}, paired)
+                    recipe = VARIANTS[variant]
+                    for rate in rates:
+                        with _at(where):
+                            own = settings.learning_rate if rate is None else rate
+                            dataclasses.replace(settings, learning_rate=own).validate()
+                        cells += [
+                            Cell(
+                                variant, _own(settings), seed, own, base.name, start, reset if recipe.start == "fresh-encoder" else "",
+                                paired if recipe.supervised else 0, label,
+                            )
+                            for seed in _seeds(where, table)
+                        ]  # fmt: skip
+    return cells
+
+
+def _transfer_settings(base: Cell, variant: str, given: Mapping[str, Any], paired: int) -> TrainSettings:
+    task, recipe = task_named(base.settings.maze), VARIANTS[variant]
+    have = {name: getattr(base.settings, name) for name in OF_THE_BASE}
+    seen = ObservationMap.of(to_plain(base.settings)).settings() if base.settings.inverse else {}
+    usual = to_plain(default_settings(task.name))
+    settings = _frozen(from_plain(merged(usual, recipe.defaults(task), have, seen, given), where="settings"))
+    return transferred(settings, recipe, inverse=not base.settings.inverse, paired=paired)
+
+
+def _frozen(settings: TrainSettings) -> TrainSettings:
+    settings.validate()
+    return settings
+
+
+def _own(settings: TrainSettings) -> TrainSettings:
+    """Without what a member has for itself, so that cells that train together have the same."""
+    usual = TrainSettings()
+    return dataclasses.replace(settings, seed=usual.seed, learning_rate=usual.learning_rate, workers=1)
+
+
+def _evaluation(path: Path, table: Any) -> PlaySettings:
+    where = f"{path}: [evaluation]"
+    names = [item.name for item in dataclasses.fields(PlaySettings)]
+    if not isinstance(table, dict):
+        raise UserError(f"{path}: evaluation is a single value; make it a table, [evaluation]")
+    _known(where, table, names)
+    usual = PlaySettings()
+    how = PlaySettings(**{name: _value(f"{where}: {name}", value, type(getattr(usual, name))) for name, value in table.items()})
+    with _at(where):
+        how.validate()
+    return how
+
+
+def _settings(path: Path, where: str, table: Mapping[str, Any], own: Sequence[str], decided: Sequence[str]) -> dict[str, Any]:
+    """The training settings among the keys of a table."""
+    usable = [name for name in SETTINGS if name not in decided]
+    for name in table:
+        if name in decided:
+            raise UserError(f"{where}: {name} is not for this table; " + ("use seeds" if name == "seed" else "leave it out"))
+    _known(where, table, (*own, *usable, "loss"))
+    given = {name: value for name, value in table.items() if name not in own}
+    loss = given.get("loss", {})
+    if not isinstance(loss, dict):
+        raise UserError(f"{where}: loss is a single value; make it a table")
+    _known(f"{where}: loss", loss, [item.name for item in dataclasses.fields(LossSettings)])
+    beside = path.parent
+    if given.get("walls"):
+        file = beside / _value(f"{where}: walls", given["walls"], str)
+        try:
+            given["walls"] = file.read_text(encoding="utf-8").strip("\n") + "\n"
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"{where}: walls: cannot read {file} ({getattr(error, 'strerror', None) or error}); give a text file"
+            ) from error
+    if given.get("data"):
+        given["data"] = str((beside / _value(f"{where}: data", given["data"], str)).resolve())
+    return given
+
+
+def _seeds(where: str, table: Mapping[str, Any]) -> list[int]:
+    """`seeds = 3` is 0, 1, 2; a list is taken as it is."""
+    seeds = table.get("seeds", 1)
+    found = list(range(seeds)) if type(seeds) is int else seeds
+    if not isinstance(found, list) or not found or not all(type(seed) is int and seed >= 0 for seed in found):
+        raise UserError(f"{where}: seeds is {seeds!r}; give how many, at least 1, or a list of them")
+    return list(dict.fromkeys(found))
+
+
+def _tables(path: Path, content: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    tables = content.get(name, [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise UserError(f"{path}: {name} must be tables, each under [[{name}]]")
+    return tables
+
+
+def _known(where: str, table: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Refuse a key that is none of the names."""
+    names = list(names)
+    for key in table:
+        if key not in names:
+            near = get_close_matches(key, names, n=1, cutoff=0.0)
+            raise UserError(f"{where}: unknown key {key!r}; the nearest known one is {near[0]!r}")
+
+
+def _word(where: str, word: str, known: Iterable[str]) -> None:
+    if word not in known:
+        raise UserError(f"{where}: {word!r} is not known; choose from {', '.join(known)}")
+
+
+def _list(where: str, value: Any, kind: type) -> list[Any]:
+    return [_value(where, each, kind) for each in (value if isinstance(value, list) else [value])]
+
+
+def _value(where: str, value: Any, kind: type) -> Any:
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        words = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
+        raise UserError(f"{where} is {value!r}; it must be {words[kind]}")
+    return value
+
+
+@contextmanager
+def _at(where: str) -> Iterator[None]:
+    """Have errors inside name their place in the file."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def parameters(task: Task) -> int:
+    """How many numbers a model of a maze has."""
+    return sum(math.prod(shape) for shape in task.agent().shapes().values())

@@ -1,0 +1,175 @@
+"""A study's folder. What lies here is the truth: a cell is done when its record says so, whoever made it.
+
+study.json               whose folder it is
+session.json             the client at work, and whether it wants its tasks to stop
+cells/NAME/cell.json     what the cell is
+cells/NAME/model.pt      its network; best.pt, losses.csv beside it
+cells/NAME/record.json   written last: the cell is done
+cells/NAME/judged-K.json its figures by the scoring with the key K
+cells/NAME/attempts.json how often it has failed, and at what
+packs/NAME/              cells in training as members of one program: a run folder
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from crar_model.errors import UserError
+from crar_model.files import StrPath, write_text
+from crar_model.settings import PlaySettings
+from crar_model.studies.cells import BEST, Cell, cell_from
+
+Plain = dict[str, Any]
+STUDY = "crar-study"
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of a study.
+
+    Attributes:
+        root: the folder; an absolute path, since workers have working directories of their own.
+    """
+
+    root: Path
+
+    def claim(self, name: str) -> None:
+        """Make the folder that of a study.
+
+        Raises:
+            UserError: where it is another's, or holds something else.
+        """
+        record = self.root / "study.json"
+        if record.exists():
+            found = _read(record)
+            if found is None or found.get("format") != STUDY:
+                raise UserError(f"{record}: not the record of a study; choose another --out")
+            if found.get("name") != name:
+                raise UserError(
+                    f"{self.root}: holds the study {found.get('name')!r}, not {name!r}; choose another --out, or give the file its name"
+                )
+            return
+        if self.root.exists() and (not self.root.is_dir() or any(path.name != "lock" for path in self.root.iterdir())):
+            raise UserError(f"{self.root}: exists and is not the folder of a study; choose an empty or new --out")
+        write_text(record, json.dumps({"format": STUDY, "name": name}) + "\n")
+
+    def folder(self, cell: str) -> Path:
+        """Where a cell lies."""
+        return self.root / "cells" / cell
+
+    def model(self, cell: str, which: str) -> Path:
+        """The network of a cell, the last or the best."""
+        return self.folder(cell) / ("best.pt" if which == BEST else "model.pt")
+
+    def write_cell(self, cell: Cell) -> None:
+        """Say what a cell is, before anything of it is made."""
+        path = self.folder(cell.name) / "cell.json"
+        if not path.exists():
+            write_text(path, json.dumps(cell.plain(), indent=1) + "\n")
+
+    def cell(self, name: str) -> Cell:
+        """What a cell is.
+
+        Raises:
+            UserError: where that cannot be read.
+        """
+        path = self.folder(name) / "cell.json"
+        content = _read(path)
+        if content is None:
+            raise UserError(f"{path}: missing or damaged; run crar study again")
+        return cell_from(content, where=str(path))
+
+    def record(self, cell: str) -> Plain | None:
+        """The record of a cell that is done, else None."""
+        return _read(self.folder(cell) / "record.json")
+
+    def judged(self, cell: str, how: PlaySettings) -> Plain | None:
+        """The figures of a cell by a scoring, where they have been taken."""
+        return _read(self._judged(cell, how))
+
+    def write_judged(self, cell: str, how: PlaySettings, figures: Plain) -> None:
+        """Keep the figures of a cell."""
+        write_text(self._judged(cell, how), json.dumps(figures, indent=1) + "\n")
+
+    def _judged(self, cell: str, how: PlaySettings) -> Path:
+        return self.folder(cell) / f"judged-{key_of(asdict(how))}.json"
+
+    def attempts(self, cell: str) -> tuple[int, str]:
+        """(how often a cell has failed, at what the last time)."""
+        found = _read(self.folder(cell) / "attempts.json") or {}
+        return int(found.get("failed", 0)), str(found.get("last", ""))
+
+    def failed(self, cells: Iterable[str], why: str) -> None:
+        """Count a failure of cells."""
+        for cell in cells:
+            count = self.attempts(cell)[0] + 1
+            write_text(self.folder(cell) / "attempts.json", json.dumps({"failed": count, "last": why}) + "\n")
+
+    def forgive(self, cell: str) -> None:
+        """Count a cell's failures from 0 again."""
+        (self.folder(cell) / "attempts.json").unlink(missing_ok=True)
+
+    def pack(self, cells: Iterable[str]) -> str:
+        """Begin a pack of cells, or find the one begun; returns its name."""
+        cells = list(cells)
+        name = key_of(cells)
+        path = self.root / "packs" / name / "pack.json"
+        if not path.exists():
+            write_text(path, json.dumps(cells) + "\n")
+        return name
+
+    def pack_cells(self, pack: str) -> list[str]:
+        """The cells of a pack that was begun; none for one that has ended or is damaged."""
+        try:
+            found = json.loads((self.root / "packs" / pack / "pack.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        return [str(cell) for cell in found]
+
+    def packs(self) -> list[str]:
+        """Packs that were begun and have not ended, by name."""
+        return sorted(path.parent.name for path in (self.root / "packs").glob("*/pack.json"))
+
+    def end_pack(self, pack: str) -> None:
+        """Drop the folder of a pack whose cells are done; `pack.json` goes first, so that a half-dropped one is none."""
+        folder = self.root / "packs" / pack
+        (folder / "pack.json").unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def begin_session(self, token: str) -> None:
+        """Tell tasks of earlier clients, which may still be running, that another has come."""
+        write_text(self.root / "session.json", json.dumps({"token": token, "stop": False}) + "\n")
+
+    def stop_session(self, token: str) -> None:
+        """Ask the running tasks to save and stop."""
+        write_text(self.root / "session.json", json.dumps({"token": token, "stop": True}) + "\n")
+
+    def stopped(self, token: str) -> bool:
+        """Whether the tasks of a client are to save and stop."""
+        found = _read(self.root / "session.json")
+        return found is not None and (found.get("token") != token or bool(found.get("stop")))
+
+
+def open_store(root: StrPath) -> Store:
+    """The store of a folder."""
+    return Store(Path(root).absolute())
+
+
+def key_of(content: object) -> str:
+    """A short name of plain data."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()[:12]
+
+
+def _read(path: Path) -> Plain | None:
+    """The object of a JSON file; None where there is none, or a damaged one, which is made again."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

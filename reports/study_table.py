@@ -1,0 +1,139 @@
+"""The tidy table of a study: a row a model, with every setting, outcome, score and cost."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crar_model.files import write_text
+from crar_model.settings import LossSettings, TrainSettings
+from crar_model.studies.cells import BEST, LAST, Cell
+from crar_model.studies.packing import status
+from crar_model.studies.plan import Study
+from crar_model.studies.store import Store
+from reports.claims import SUCCESS
+from reports.cure import WITHIN
+from reports.measure import scores as measure
+
+Row = dict[str, Any]
+FILE = "table.csv"
+ABOUT = (
+    "cell", "group", "status", "why", "variant", "maze", "scored", "base", "base_seed", "base_start", "seed", "learning_rate", "reset", "paired",
+)  # fmt: skip
+SETTINGS = tuple(
+    item.name
+    for item in dataclasses.fields(TrainSettings)
+    if item.metadata and item.name not in ("maze", "seed", "learning_rate", "workers", "walls", "data")
+)
+LOSS = tuple(item.name for item in dataclasses.fields(LossSettings))
+COST = ("seconds", "updates_per_second")
+"""Columns that two runs of the same study have otherwise; all others are the same to the last digit on one kind of machine."""
+
+
+def write_table(store: Store, study: Study, attempts: int) -> Path:
+    """Write `table.csv`, a row a cell in the order of the study; returns its path.
+
+    Columns: what the cell is (:data:`ABOUT`), every setting (those of the loss with `loss_` before), `updates_taken`, `search_updates`,
+    `diverged_at` (-1 for none), `success` (1, 0, or nothing where it cannot be said: see :func:`success`), `outcome` (how the embedding
+    relates to the base's), where there is a score `final_score` (mean of the last 10 validations) and `success_update` (the update at
+    which the 5-validation mean is above 0 for the first time), the figures of the last network and of that of the best validation
+    (`last_...`, `best_...`), and :data:`COST`. Cells that are not done have nothing there.
+    """
+    found = status(store, study, attempts)
+    rows = [_row(store, study, cell, *found[name]) for name, cell in study.cells.items()]
+    extra = sorted({name for row in rows for name in row if name.startswith(("last_", "best_"))})
+    columns = [
+        *ABOUT, *SETTINGS, *(f"loss_{name}" for name in LOSS), "updates_taken", "search_updates", "diverged_at", "success", "outcome",
+        "final_score", "success_update", *extra, *COST,
+    ]  # fmt: skip
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    table.writeheader()
+    table.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    path = store.root / FILE
+    write_text(path, text.getvalue())
+    return path
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    return f"{value:.10g}" if isinstance(value, float) else value
+
+
+def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
+    settings = cell.settings
+    row: Row = {
+        "cell": cell.name, "group": cell.group, "status": word, "why": why, "variant": cell.variant, "maze": settings.maze,
+        "scored": cell.task.scored, "base": cell.base, "base_seed": study.cells[cell.base].seed if cell.base else "",
+        "base_start": cell.start, "seed": cell.seed, "learning_rate": cell.learning_rate, "reset": cell.reset, "paired": cell.paired or "",
+    }  # fmt: skip
+    row |= {name: getattr(settings, name) for name in SETTINGS} | {f"loss_{name}": getattr(settings.loss, name) for name in LOSS}
+    record, figures = store.record(cell.name), store.judged(cell.name, study.how)
+    if record is None:
+        return row
+    row |= {name: record[name] for name in ("search_updates", "diverged_at", "seconds")} | {"updates_taken": record["updates"]}
+    if record["updates"] and record["seconds"] > 0:
+        row["updates_per_second"] = record["updates"] / record["seconds"]
+    if figures is None:
+        return row
+    for which in (LAST, BEST):
+        row |= {f"{which}_{name}": value for name, value in _flat(figures.get(which, {})).items()}
+    row["outcome"] = row.pop("last_match_verdict", "diverged" if record["diverged_at"] >= 0 else "")
+    row |= _scores(store.folder(cell.name) / "losses.csv") if cell.task.scored and figures else {}
+    origin = (store.judged(cell.base, study.how) or {}).get(cell.start, {}) if cell.base else {}
+    row["success"] = success(cell, row, origin)
+    return row
+
+
+def success(cell: Cell, row: Row, base: Row) -> bool | str:
+    """Whether a model does what it should: its final score is above 0 where there is one; where there is none, every share (transitions
+    predicted right, goals reached) is at most 2 points below its base's. "" for a base without a score; a network that diverged has failed.
+
+    Args:
+        cell: the model.
+        row: its figures.
+        base: figures of its base, as they were judged; empty for a base.
+    """
+    if row["diverged_at"] >= 0:
+        return False
+    if cell.task.scored:
+        return bool(row["final_score"] > SUCCESS)
+    return all(row[f"{LAST}_{name}"] >= base[name] - WITHIN for name in base["metrics"]) if base else ""
+
+
+def _flat(figures: Row, before: str = "") -> Row:
+    flat: Row = {}
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{before}{name}_" if name != "terms" else before)
+        elif not isinstance(value, list):
+            flat[f"{before}{name}"] = "" if value is None else value
+    return flat
+
+
+def _scores(path: Path) -> Row:
+    """What the validations of a model come to; the one before the first update counts only where there is no other."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    pairs = [(int(float(row["update"])), float(row["score"])) for row in rows]
+    trained = [pair for pair in pairs if pair[0] > 0] or pairs
+    values = np.array([score for _, score in trained])
+    found: Row = {"final_score": float(values[-measure.LAST :].mean())}
+    if len(values) >= measure.WINDOW:
+        means = np.lib.stride_tricks.sliding_window_view(values, measure.WINDOW).mean(1)  # as of the released runs
+        above = np.flatnonzero(means > SUCCESS)
+        if len(above):
+            found["success_update"] = trained[int(above[0]) + measure.WINDOW - 1][0]
+    return found
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a table, all values as text."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))

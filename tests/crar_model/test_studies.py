@@ -1,0 +1,382 @@
+"""Studies: what a file expands to, what names a cell, and that packing, kills and failures change no number."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from crar_model.checkpoints import load_checkpoint
+from crar_model.errors import UserError
+from crar_model.settings import PlaySettings
+from crar_model.studies import worker
+from crar_model.studies.packing import BLOCKED, DONE, FAILED, OPEN, estimate, packs_of, status
+from crar_model.studies.plan import Study, read_study
+from crar_model.studies.store import Store, open_store
+from crar_model.studies.worker import WAITS, Order, differing, versions, work
+from reports.study_page import write_study_page
+from reports.study_table import COST, write_table
+
+STUDIES = Path(__file__).parents[2] / "studies"
+SMALL = """
+name = "small"
+[[bases]]
+name = "b"
+maze = "simple"
+seeds = 2
+updates = 40
+log_interval = 20
+[[transfers]]
+name = "t"
+bases = "b"
+variants = ["freeze", "negate-input"]
+rates = [1e-4, 1e-3]
+seeds = 2
+updates = 20
+log_interval = 10
+"""
+FEW = SMALL.replace('bases = "b"', 'bases = "b"\nfirst = 1').replace(', "negate-input"]', "]")
+"""Two bases and four transfers of the first."""
+
+
+def expanded(text: str, folder: Path, name: str = "study.toml") -> Study:
+    (folder / name).write_text(text)
+    return read_study(folder / name)
+
+
+def ready(text: str, root: Path) -> tuple[Study, Store]:
+    """A study and its folder, as a client leaves them before the first task."""
+    root.mkdir(parents=True, exist_ok=True)
+    study, store = expanded(text, root, "file.toml"), open_store(root / "out")
+    store.claim(study.name)
+    for cell in study.cells.values():
+        store.write_cell(cell)
+    store.begin_session("me")
+    return study, store
+
+
+def order(study: Study, store: Store) -> Order:
+    return Order(store, "me", study.how, versions())
+
+
+def run_all(study: Study, store: Store, size: int, workers: int = 1) -> None:
+    for pack, cells in packs_of(store, study.cells.values(), size, workers).items():
+        report = work(order(study, store), pack, cells)
+        assert report.status == "done", report
+
+
+def digests(study: Study, store: Store) -> dict[str, str]:
+    return {name: load_checkpoint(store.folder(name) / "model.pt").digest for name in study.cells}
+
+
+def test_a_file_expands_to_bases_and_what_starts_from_them(tmp_path: Path) -> None:
+    study = expanded(SMALL, tmp_path)
+    cells = list(study.cells.values())
+    assert [(cell.variant, cell.seed, cell.group) for cell in cells[:2]] == [("base", 0, "b"), ("base", 1, "b")]
+    assert len(cells) == 2 + 2 * 2 * 2 * 2  # bases, variants, rates, seeds
+    freeze = cells[2]
+    assert (freeze.variant, freeze.base, freeze.learning_rate, freeze.settings.updates) == ("freeze", cells[0].name, 1e-4, 20)
+    assert freeze.settings.update_rule == "sequential"  # the maze's own default of a transfer
+    assert freeze.settings.inverse
+    assert {cell.settings.updates for cell in cells if cell.variant == "negate-input"} == {0}
+    one = expanded(SMALL.replace('bases = "b"', 'bases = "b"\nfirst = 1'), tmp_path)
+    assert len(one.cells) == 2 + 8
+    maps = expanded(SMALL + 'maps = [{ observation_map = "negative" }, { observation_map = "mirror" }]\n', tmp_path)
+    assert len(maps.cells) == 2 + 32
+    twice = expanded(SMALL + SMALL[SMALL.index("[[transfers]]") :], tmp_path)  # asked for twice, made once
+    assert list(twice.cells) == list(study.cells)
+    assert estimate(cells).updates == 2 * 40 + 8 * 20
+
+
+def test_only_what_determines_a_cell_changes_its_name(tmp_path: Path) -> None:
+    names = list(expanded(SMALL, tmp_path).cells)
+    same = (
+        SMALL.replace('"small"', '"other"'),
+        SMALL.replace('name = "t"', 'name = "u"'),
+        SMALL.replace("updates = 40", "updates = 40\ncheckpoint_interval = 7\nsnapshots = true"),
+        SMALL + "[evaluation]\nepisodes = 3\n",
+    )
+    for text in same:
+        assert list(expanded(text, tmp_path).cells) == names, text
+    transfers_differ = (
+        SMALL.replace("updates = 20", "updates = 21"),
+        SMALL.replace("updates = 20", "updates = 20\nbatch_size = 16"),
+        SMALL.replace("updates = 20", "updates = 20\nloss = { beta = 0.3 }"),
+        SMALL.replace("updates = 20", "updates = 20\nengine = 'reference'"),
+    )
+    for text in transfers_differ:
+        cells = expanded(text, tmp_path).cells.values()
+        other = {cell.name for cell in cells if cell.variant == "freeze"}
+        assert list(expanded(text, tmp_path).cells)[:2] == names[:2]
+        assert not other & set(names), text
+    everything = SMALL.replace("updates = 40", "updates = 41")  # a transfer of another base is another transfer
+    assert not set(expanded(everything, tmp_path).cells) & set(names)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("updates = 20", "updatse = 20", r"\[\[transfers\]\] t: unknown key 'updatse'; the nearest known one is 'updates'"),
+        ("updates = 40", "updates = 40\nloss = { bta = 1 }", "loss: unknown key 'bta'; the nearest known one is 'beta'"),
+        ('name = "small"', 'nmae = "small"', "unknown key 'nmae'; the nearest known one is 'name'"),
+        ('maze = "simple"', 'maze = "round"', "b: .*'round'; choose one of"),
+        ('maze = "simple"\n', "", "names no maze"),
+        ("updates = 40", "updates = '40'", "updates is '40'"),
+        ("updates = 40", "updates = -1", "--updates is -1"),
+        ("seeds = 2", "seeds = 0", "seeds is 0"),
+        ("seeds = 2", "seed = 2", "use seeds"),
+        ("updates = 20", "maze = 'simple'", "maze is not for this table"),
+        ('variants = ["freeze", "negate-input"]', 'variants = ["freezer"]', "'freezer' is not known; choose from freeze"),
+        ('bases = "b"', 'bases = "c"', "'c' is not known; choose from b"),
+        ("[1e-4, 1e-3]", "[0]", "--learning-rate is 0"),
+        ("updates = 20", "start = 'best'", "start is 'best'; choose last"),
+        ("updates = 20", "maps = [{ colour = 1 }]", "maps: unknown key 'colour'"),
+        ("updates = 20", "paired = 0\nreset = 'zero'", "reset is 'zero'"),
+        ("[[bases]]", "[[bases", "not a TOML file"),
+    ],
+)
+def test_a_bad_file_is_named_with_the_remedy(before: str, after: str, said: str, tmp_path: Path) -> None:
+    assert before in SMALL
+    with pytest.raises(UserError, match=rf"study\.toml.*{said}") as caught:
+        expanded(SMALL.replace(before, after, 1), tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_variant_that_the_maze_lacks_is_refused(tmp_path: Path) -> None:
+    text = SMALL.replace('"simple"', '"random"').replace('["freeze", "negate-input"]', '["placement"]')
+    with pytest.raises(UserError, match=r"\[\[transfers\]\] t: --variant placement: "):
+        expanded(text, tmp_path)
+
+
+def test_the_published_files_are_studies() -> None:
+    found = {path.stem: read_study(path) for path in STUDIES.glob("*.toml")}
+    assert {"quick", "simple", "random", "learning_rates"} <= set(found)
+    assert all(study.name == stem for stem, study in found.items())
+    assert len({cell.settings.maze for cell in found["quick"].cells.values()}) == 2
+    simple = found["simple"].cells.values()
+    assert sum(cell.variant == "freeze" and cell.group == "joint" for cell in simple) >= 24 * 8
+
+
+def test_packing_changes_no_bit(tmp_path: Path) -> None:
+    together, alone = ready(FEW, tmp_path / "a"), ready(FEW, tmp_path / "b")
+    run_all(*together, size=8)
+    run_all(*alone, size=1)
+    assert digests(*together) == digests(*alone)
+    assert not list((alone[1].root / "packs").glob("*"))
+    tables = [write_table(store, study, 3) for study, store in (together, alone)]
+    assert comparable(tables[0]) == comparable(tables[1])
+    assert "Success by variant" in write_study_page(tables[0], "small", tmp_path / "page").read_text()
+
+
+def test_a_changed_file_runs_only_what_is_new(tmp_path: Path) -> None:
+    study, store = ready(FEW, tmp_path)
+    run_all(study, store, 8)
+    more = expanded(FEW.replace("[1e-4, 1e-3]", "[1e-4, 1e-3, 5e-3]"), tmp_path)
+    left = [more.cells[name] for name, (word, _) in status(store, more, 3).items() if word == OPEN]
+    assert {cell.learning_rate for cell in left} == {5e-3}
+    assert len(left) == 2
+    how = PlaySettings(episodes=3)  # another scoring judges again, and trains nothing
+    assert store.judged(next(iter(study.cells)), study.how) is not None
+    assert store.judged(next(iter(study.cells)), how) is None
+
+
+def test_a_stopped_pack_goes_on_where_it_was_whatever_the_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "LOOK_EVERY", 0.0)
+    text = FEW.replace("updates = 40", "updates = 400")
+    study, store = ready(text, tmp_path / "a")
+    bases = [cell for cell in study.cells.values() if cell.is_base]
+    (pack,) = packs_of(store, bases, 2, 1)
+    asked = []
+
+    class Stops(Store):
+        def stopped(self, token: str) -> bool:
+            asked.append(token)
+            return len(asked) > 2  # when the task begins and before the first updates; then stop
+
+    report = work(dataclasses.replace(order(study, store), store=Stops(store.root)), pack, [cell.name for cell in bases])
+    assert report.status == "stopped"
+    assert packs_of(store, bases, 1, 1) == {pack: [cell.name for cell in bases]}
+    run_all(study, store, 1)
+    other = ready(text, tmp_path / "b")
+    run_all(*other, size=2)
+    assert digests(study, store) == digests(*other)
+
+
+def test_a_cell_that_fails_is_counted_and_left_and_the_others_go_on(tmp_path: Path) -> None:
+    study, store = ready(SMALL, tmp_path)
+    bases = [cell for cell in study.cells.values() if cell.is_base]
+    for pack, names in packs_of(store, bases, 2, 1).items():
+        assert work(order(study, store), pack, names).status == "done"
+    (store.folder(bases[0].name) / "model.pt").write_bytes(b"damaged")
+    for _ in range(4):
+        wanted = [study.cells[name] for name, (word, _) in status(store, study, 2).items() if word == OPEN]
+        for pack, names in packs_of(store, wanted, 4, 1).items():
+            work(order(study, store), pack, names)
+    found = status(store, study, 2)
+    for name, cell in study.cells.items():
+        assert found[name][0] == (FAILED if cell.base == bases[0].name else DONE), cell
+        if cell.base == bases[0].name:
+            assert "model.pt" in found[name][1]
+    store.forgive(next(name for name, (word, _) in found.items() if word == FAILED))
+    assert [word for word, _ in status(store, study, 2).values()].count(FAILED) == 7
+
+
+def test_what_starts_from_a_failed_base_is_blocked(tmp_path: Path) -> None:
+    study, store = ready(SMALL, tmp_path)
+    first = next(iter(study.cells))
+    for _ in range(3):
+        store.failed([first], "broken")
+    found = status(store, study, 3)
+    assert found[first] == (FAILED, "broken")
+    assert {found[name][0] for name, cell in study.cells.items() if cell.base == first} == {BLOCKED}
+    transfer = next(cell for cell in study.cells.values() if cell.base == first)
+    pack = store.pack([transfer.name])
+    assert work(order(study, store), pack, [transfer.name]).status == WAITS
+    page = write_study_page(write_table(store, study, 3), "small", tmp_path / "page").read_text()
+    assert "**18 models are not done**" in page
+
+
+def test_a_worker_of_another_version_refuses(tmp_path: Path) -> None:
+    study, store = ready(SMALL, tmp_path)
+    first = next(iter(study.cells))
+    other = dataclasses.replace(order(study, store), versions=versions() | {"torch": "1.0"})
+    report = work(other, store.pack([first]), [first])
+    assert report.status == "failed"
+    assert "torch" in report.why
+    assert store.attempts(first)[0] == 0
+    assert differing(versions(), versions()) == ""
+
+
+def test_a_full_disk_is_no_failure_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, store = ready(SMALL, tmp_path)
+    first = next(iter(study.cells))
+    pack = store.pack([first])
+
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    report = work(order(study, store), pack, [first])
+    assert report.status == "disk full"
+    assert "No space left" in report.why
+    monkeypatch.undo()
+    assert store.attempts(first)[0] == 0
+    assert work(order(study, store), pack, [first]).status == "done"
+
+
+def test_a_folder_keeps_to_one_study(tmp_path: Path) -> None:
+    _, store = ready(SMALL, tmp_path)
+    store.claim("small")
+    with pytest.raises(UserError, match="holds the study 'small', not 'other'"):
+        store.claim("other")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("mine")
+    with pytest.raises(UserError, match="not the folder of a study"):
+        open_store(tmp_path / "full").claim("small")
+
+
+def comparable(table: Path) -> list[dict[str, str]]:
+    """The rows of a table without what two runs have otherwise."""
+    with table.open(newline="") as stream:
+        return [{name: value for name, value in row.items() if name not in COST} for row in csv.DictReader(stream)]
+
+
+def crar(*words: object) -> list[str]:
+    return [sys.executable, "-m", "cli", *map(str, words)]
+
+
+LONGER = FEW.replace("updates = 40\nlog_interval = 20\n", "updates = 8_000\nlog_interval = 1_000\ncheckpoint_interval = 1_000\n")
+
+
+def kill_a_worker(client: int) -> None:
+    """SIGKILL a worker process of a client; its nanny starts another."""
+    while True:
+        for child in psutil.Process(client).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "spawn_main" in " ".join(child.cmdline()):
+                    child.kill()
+                    return
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def dask_cluster(tmp_path: Path) -> Iterator[Path]:
+    """A scheduler and a worker as processes of their own; the scheduler's file."""
+    file = tmp_path / "scheduler.json"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    started = [subprocess.Popen([*command, "--scheduler-file", str(file)], **quiet)]
+    flags = ["--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(tmp_path / "scratch")]
+    try:
+        while not file.exists():
+            assert started[0].poll() is None
+            time.sleep(0.1)
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(file), *flags]
+        started.append(subprocess.Popen(command, **quiet))
+        yield file
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def test_killed_and_resumed_here_is_as_undisturbed_on_a_cluster_of_two_processes(dask_cluster: Path, tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(LONGER)
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    words = ["study", tmp_path / "study.toml", "--out"]
+    done = subprocess.run(crar(*words, whole, "--scheduler-file", dask_cluster, "--pack", 3), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    local = [*words, torn, "--workers", 1]
+    process = subprocess.Popen(crar(*local), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list(torn.glob("packs/*/run/state/shard-0.pt")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert not list(torn.glob("cells/*/record.json"))
+    before = (torn / "session.json").read_text()
+    resumed = subprocess.Popen(crar(*local), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    while (torn / "session.json").read_text() == before:
+        assert resumed.poll() is None
+        time.sleep(0.02)
+    kill_a_worker(resumed.pid)
+    said, _ = resumed.communicate()
+    assert resumed.returncode == 0, said
+    assert comparable(whole / "table.csv") == comparable(torn / "table.csv")
+    assert not list(torn.glob("packs/*"))
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(LONGER.replace("8_000", "3_000_000"))
+    out = tmp_path / "out"
+    command = crar("study", tmp_path / "study.toml", "--out", out, "--workers", 1)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+    while not list(out.glob("packs/*/run/state/shard-0.pt")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "the same command goes on" in said
+    assert list(out.glob("packs/*/seconds"))  # the task itself came to its end
+
+
+def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crar_model.studies import cluster
+
+    monkeypatch.setattr(cluster, "ANSWERS_WITHIN", 0.5)
+    with pytest.raises(UserError, match=r"nothing answers at tcp://127\.0\.0\.1:9"), cluster.cluster(scheduler="tcp://127.0.0.1:9"):
+        pass
+    with pytest.raises(UserError, match=r"none\.json does not exist"), cluster.cluster(scheduler_file=tmp_path / "none.json"):
+        pass
