@@ -161,7 +161,10 @@ CLAIMS: tuple[Claim, ...] = (
             "from the stationary point: refuted by a path below a tenth of the straight climb and of the drop to the reference; held up only where the "
             "lowest of at least 5 unlike searches stays above half the straight climb", rules.s6,
         ),
-        sample=Rule("no climb on a straight line between the weights refutes it; a climb decides nothing", rules.s6_sample),
+        sample=Rule(
+            "from where the encoder converges on a sample: refuted by a path in the weights below a tenth of the straight climb and of the drop, on the "
+            "independent sample too; without one, by a straight line below a tenth of the drop; a climb decides nothing", rules.s6_sample,
+        ),
         measures=(
             Measure("climb of the total from the stationary point, straight in embedding space", lambda d: d["paths"]["straight"]["embedding"]),
             Measure("climb, straight in weight space", lambda d: d["paths"]["straight"].get("weight")),
@@ -216,7 +219,7 @@ CLAIMS: tuple[Claim, ...] = (
             "off the slice a valley within 25 % of the reference's total above the floor, which the slice lacks, and a path whose highest point is half as "
             "high; exceptions: the valley without the lower path, or only where the encoder moves too", rules.s10,
         ),
-        sample=Rule("off the slice a valley within 25 % of the reference's total above the floor, which the slice lacks", rules.s10_sample),
+        sample=Rule("off the slice a valley within 25 % of the reference's total above the floor, which the slice lacks, and a path half as high", rules.s10_sample),
         measures=(
             Measure("total above the floor under adapted dynamics over the reference's", lambda d: rules.ratios(d["adapted"]["terms"], d)["total"]),
             Measure("barrier between the released valley and the base's, all free", lambda d: (d["paths"]["valleys"] or {}).get("barrier")),

@@ -16,7 +16,7 @@ from crar_model.batches import Batch
 from crar_model.evaluation import Match, dtype_of
 from crar_model.losses import FOLLOWED
 from crar_model.params import DYNAMICS, Params, select
-from landscape_tools import Path, elastic_band, flatten, sample_polygon, unflatten, values_of
+from landscape_tools import Path, bezier_path, elastic_band, flatten, sample_polygon, unflatten, values_of
 from landscape_tools.sampled import (
     Descended,
     Ends,
@@ -30,6 +30,8 @@ from reports.measure.subject import Subject
 
 SAMPLE, INDEPENDENT = 0, 1
 """Numbers of the two samples."""
+RATE = 0.02
+"""Of the curve's steps."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,22 @@ class Budget:
     Attributes:
         iterations: of L-BFGS. stationary: norm of the gradient at which it is done.
         steps: of Lanczos' method. step: length of the moves that products are differences over.
-        images, moves: of the bands of both paths, and iterations; samples: per straight piece.
+        bends: steps of the Bezier curve that a path begins as; images, moves: of the elastic band that goes on from it, and its iterations.
+        samples: per straight piece of a path.
     """
 
     iterations: int = 80
     stationary: float = 1e-3
     steps: int = 16
     step: float = 1e-2
-    images: int = 7
-    moves: int = 12
+    bends: int = 20
+    images: int = 5
+    moves: int = 4
     samples: int = 3
 
 
-QUICK = Budget(iterations=4, steps=3, images=3, moves=1, samples=2)
+QUICK = Budget(iterations=4, steps=3, bends=2, images=3, moves=1, samples=2)
+"""For `--quick`."""
 
 
 class SampleTotal:
@@ -233,17 +238,22 @@ def _paths(own: Subject, other: Subject, start: Params, blocks: tuple[str, ...],
         "free": (still, select(begun, ("encoder", *blocks)), select(goal, ("encoder", *blocks))),
     }
 
-    def band(name: str) -> tuple[Path, float]:
+    def way(name: str) -> tuple[Path, float]:
         fixed, first, last = ways[name]
         loss = SampleTotal(own, fixed, first)
-        path = elastic_band(
-            loss, first, last, vectorize="loop", images=budget.images, iterations=budget.moves, climb_after=budget.moves, samples=budget.samples
+        curve = bezier_path(
+            loss, first, last, vectorize="loop", points=budget.images, iterations=budget.bends, rate=RATE, samples=budget.samples
         )
+        band = elastic_band(
+            loss, first, last, vectorize="loop", images=budget.images, iterations=budget.moves, climb_after=budget.moves, samples=budget.samples,
+            guess=curve.points,
+        )  # fmt: skip
+        path = min((band, curve), key=lambda found: found.barrier)
         chain = torch.cat([value.flatten(1) for value in path.points.values()], dim=1)
         return path, _climb(SampleTotal(other, fixed, first), first, chain)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
-        (frozen, frozen_there), (free, free_there) = pool.map(band, ways)
+        (frozen, frozen_there), (free, free_there) = pool.map(way, ways)
     fixed, first, last = ways["frozen"]
     line = torch.stack((flatten(first), flatten(last))).double()
     straight, straight_there = (

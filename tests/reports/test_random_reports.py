@@ -9,6 +9,7 @@ import torch
 import xarray as xr
 from PIL import Image
 
+from crar_model import batches
 from crar_model.batches import held_out_batch
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
@@ -21,6 +22,7 @@ from landscape_tools import align, apply_symmetry
 from reports.landscape import write_landscape
 from reports.measure import dissection, release
 from reports.measure.dissection import LandscapeOptions
+from reports.measure.sampled import Budget
 from reports.measure.scores import running_mean
 from reports.measure.subject import hidden_layers, load_subject
 from reports.measure.surface import encoder_dynamics
@@ -40,6 +42,10 @@ def shipped_freeze(random_settings: TrainSettings, tmp_path_factory: pytest.Temp
     return folder / "member-0.pt"
 
 
+SAMPLE = 160
+"""Transitions of the page's samples, some of them terminal."""
+
+
 @pytest.fixture(scope="module")
 def page(shipped_freeze: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A landscape report of the random mazes, everything cut short."""
@@ -47,7 +53,10 @@ def page(shipped_freeze: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(release, "QUICK_UPDATES", 3)
         patch.setattr(dissection, "QUICK_EPISODES", 3)
-        options = LandscapeOptions(points=3, resolution=2, quick=True)
+        patch.setattr(batches, "TABLE_SIZE", 1024)
+        patch.setattr(batches, "LEAST_MAPS", 20)
+        patch.setattr(dissection, "QUICK_BUDGET", Budget(iterations=1, steps=2, bends=1, images=3, moves=1, samples=2))
+        options = LandscapeOptions(points=3, resolution=2, quick=True, sample=SAMPLE)
         write_landscape(shipped_freeze, RANDOM_BASE, folder, options=options, command="crar landscape")
     return folder
 
