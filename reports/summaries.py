@@ -97,9 +97,9 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
         lines.append((f"Found of the {len(group)} {name}", f"{found}."))
     failed = groups.get("failed by what they do", ())
     if failed:
-        certified = [d["certificate"]["verdict"] if d["certificate"] else "not certified" for d in failed]
-        straight = median(d["barriers"]["embedding"]["total"]["climb"] for d in failed)
-        frozen = median(d["paths"]["frozen"]["barrier"] for d in failed)
+        certified = [_certified(d) for d in failed]
+        straight = median(d["sampled"]["paths"]["straight"] if "sampled" in d else d["barriers"]["embedding"]["total"]["climb"] for d in failed)
+        frozen = median(d.get("sampled", d)["paths"]["frozen"]["barrier"] for d in failed)
         lines.append(
             (
                 "Where the failed ones sit",
@@ -112,6 +112,13 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
     few = f"; the smallest group has {_plural(smallest, 'transfer')}"
     quick = f"; {QUICK}" if any(d["quick"] for d in everything) else ""
     return [*lines, ("How sure", f"{sure}{few}{quick}.")]
+
+
+def _certified(d: Plain) -> str:
+    """What the certificate calls a failed model; on samples, with the independent one."""
+    if "sampled" in d:
+        return str(d["sampled"]["failed"]["both"])
+    return str(d["certificate"]["verdict"]) if d["certificate"] else "not certified"
 
 
 def theorem_summary(proofs: Sequence[Plain], shifts: Sequence[Plain]) -> Lines:
