@@ -66,7 +66,9 @@ def write_claims(
             tick(done, len(pairs))
             subject = load_subject(path, base)
             if found and subject.task.sampling.complete != complete:
-                raise UserError(f"{path}: its transitions are {'listed' if not complete else 'sampled'}, those of {found[0][0]} are not; judge them apart")
+                raise UserError(
+                    f"{path}: its transitions are {'listed' if not complete else 'sampled'}, those of {found[0][0]} are not; judge them apart"
+                )
             complete = subject.task.sampling.complete
             what = subject.task.sampling.what if complete else f"{len(subject.table.batch.state):,} held-out transitions"
             store = folder / "pairs" / f"{subject.failed_file.digest}-{'quick' if quick else 'full'}-{FIGURES}.json"
@@ -77,7 +79,9 @@ def write_claims(
     groups = grouped([d for _, _, d in found])
     results = {
         "command": command,
-        "pairs": [{"transfer": str(p), "base": str(b), **d, "claims": [asdict(c) for c in decide(d, complete=complete)]} for p, b, d in found],
+        "pairs": [
+            {"transfer": str(p), "base": str(b), **d, "claims": [asdict(c) for c in decide(d, complete=complete)]} for p, b, d in found
+        ],
     }
     write_text(folder / "results.json", json.dumps(results, separators=(",", ":")) + "\n")
     decided = {name: verdicts(group, complete=complete) for name, group in groups.items()}

@@ -98,7 +98,9 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
     failed = groups.get("failed by what they do", ())
     if failed:
         certified = [_certified(d) for d in failed]
-        straight = median(d["sampled"]["paths"]["straight"] if "sampled" in d else d["barriers"]["embedding"]["total"]["climb"] for d in failed)
+        straight = median(
+            d["sampled"]["paths"]["straight"] if "sampled" in d else d["barriers"]["embedding"]["total"]["climb"] for d in failed
+        )
         frozen = median(d.get("sampled", d)["paths"]["frozen"]["barrier"] for d in failed)
         lines.append(
             (

@@ -173,7 +173,13 @@ def sample() -> Plain:
     sampled = {
         "sizes": {"sample": {"transitions": 2048, "terminal": 6, "maps": 300}}, "failed": own, "reference": own | {"loss": 0.08}, "paths": ways,
     }  # fmt: skip
-    return {**facts(), "sampled": sampled, "failed_score": score(-4.9, -4.5), "optimum_score": score(0.5, 0.9), "copy_score": score(0.5, 0.9)}
+    return {
+        **facts(),
+        "sampled": sampled,
+        "failed_score": score(-4.9, -4.5),
+        "optimum_score": score(0.5, 0.9),
+        "copy_score": score(0.5, 0.9),
+    }
 
 
 SAMPLE: list[tuple[str, Plain, str]] = [
