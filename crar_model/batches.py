@@ -76,7 +76,7 @@ class Batch:
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Batch:
         """The same batch on another device, its floating tensors as `dtype`."""
-        moved = {}
+        moved: dict[str, Any] = {}
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if isinstance(value, Tensor):

@@ -246,15 +246,6 @@ def s3_sample(d: Plain) -> Verdict:
     return text, HOLDS if worst <= NEAR else EXCEPTIONS if worst < FAR or at_level(d["failed_terms"], d) else FAILS
 
 
-def s10_sample(d: Plain) -> Verdict:
-    """A valley beside the frozen slice."""
-    base, failed, adapted = (above(terms, d) for terms in (d["optimum_terms"], d["failed_terms"], d["adapted"]["terms"]))
-    text = f"above the floor: {base:.3g} (reference), {adapted:.3g} (failed, adapted), {failed:.3g} (failed, on the slice)"
-    if adapted > VALLEY * base:
-        return text, FAILS if d["adapted"]["converged"] else UNDECIDED  # a short training decides nothing
-    return text, HOLDS if failed > VALLEY * base else EXCEPTIONS
-
-
 def s6_sample(d: Plain) -> Verdict:
     """A barrier, by straight lines and, where there are any, by paths in the weights: bounds from above, which refute and never prove."""
     climbs = {space: line["total"]["climb"] for space, line in d["barriers"].items()}

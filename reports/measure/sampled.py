@@ -45,13 +45,13 @@ class Budget:
         samples: per straight piece of a path.
     """
 
-    iterations: int = 80
+    iterations: int = 50
     stationary: float = 1e-3
-    steps: int = 16
+    steps: int = 12
     step: float = 1e-2
-    bends: int = 20
+    bends: int = 12
     images: int = 5
-    moves: int = 4
+    moves: int = 2
     samples: int = 3
 
 

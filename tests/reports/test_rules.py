@@ -196,7 +196,7 @@ SAMPLE: list[tuple[str, Plain, str]] = [
     ("S6", {"sampled": None}, UNDECIDED),  # straight lines alone, which climb
     ("S6", {"sampled": None, "barriers": dict.fromkeys(("embedding", "weight"), {"total": {"climb": 0.0}})}, FAILS),
     ("S6", {"sampled": None, "barriers": {"embedding": {"total": {"climb": 0.0}}, "weight": {"total": {"climb": 0.3}}}}, UNDECIDED),  # no way of weights
-    ("S6", {"sampled": None, "barriers": dict.fromkeys(("weight",), {"total": {"climb": 0.0}}), "failed_terms": NEAR}, UNDECIDED),  # no drop
+    ("S6", {"sampled": None, "barriers": {"weight": {"total": {"climb": 0.0}}}, "failed_terms": NEAR}, UNDECIDED),  # no drop
     ("S7", {}, HOLDS),
     ("S7", {"sampled.failed.both": "saddle"}, FAILS),
     ("S7", {"sampled.failed.both": "undecided"}, UNDECIDED),  # a minimum of the sample alone
