@@ -66,6 +66,7 @@ class SampleTotal:
         self.subject, self.fixed, self.like = subject, fixed, dict(like)
 
     def __call__(self, point: Params) -> Tensor:
+        """The loss, a scalar."""
         return self.subject.terms(self.fixed | dict(point), names=FOLLOWED)["total"]
 
     def slope(self, vector: np.ndarray[Any, Any]) -> tuple[float, np.ndarray[Any, Any]]:

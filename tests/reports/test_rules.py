@@ -194,7 +194,7 @@ SAMPLE: list[tuple[str, Plain, str]] = [
     ("S6", {"sampled.paths.frozen.barrier": 0.001, "sampled.paths.independent.frozen": 0.001, "sampled.failed.verdict": "not converged"}, UNDECIDED),
     ("S6", {"sampled.paths.frozen.barrier": 0.0, "sampled.paths.independent.frozen": 0.0, "sampled.paths.frozen.start": 0.08}, UNDECIDED),
     ("S6", {"sampled": None}, UNDECIDED),  # straight lines alone, which climb
-    ("S6", {"sampled": None, "barriers": dict.fromkeys(("embedding", "weight"), {"total": {"climb": 0.0}})}, FAILS),
+    ("S6", {"sampled": None, "barriers": {space: {"total": {"climb": 0.0}} for space in ("embedding", "weight")}}, FAILS),
     ("S6", {"sampled": None, "barriers": {"embedding": {"total": {"climb": 0.0}}, "weight": {"total": {"climb": 0.3}}}}, UNDECIDED),  # no way of weights
     ("S6", {"sampled": None, "barriers": {"weight": {"total": {"climb": 0.0}}}, "failed_terms": NEAR}, UNDECIDED),  # no drop
     ("S7", {}, HOLDS),
