@@ -261,3 +261,10 @@ def test_a_transfer_counts_by_what_it_does_and_by_what_it_looks_like() -> None:
         "failed by what they do": 1, "successful by what they do": 2, "failed by what they look like": 2, "successful by what they look like": 1,
     }  # fmt: skip
     assert verdicts(groups["failed by what they look like"])["S7"] == (HOLDS, "holds 2")
+
+
+def test_claims_over_samples_count_the_verdicts_of_sample_rules() -> None:
+    bad = altered(sample(), {"sampled.failed.both": "saddle"})
+    assert verdicts([bad, bad], complete=False)["S7"] == (FAILS, f"{FAILS} 2")
+    assert verdicts([sample(), bad], complete=False)["S7"][0] == "mixed"
+    assert set(verdicts([bad], complete=False)) == {"S2", "S3", "S6", "S7", "S8", "S10", "S11"}
