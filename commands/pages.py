@@ -109,6 +109,9 @@ def landscape(
     space: Annotated[str, Choices(SPACES), typer.Option(help="Where surface and paths run; auto is the maze's own choice.")] = "auto",
     align: Annotated[bool, typer.Option(help="Match hidden units first, so that ways in weight space go to the nearest copy.")] = True,
     certificate: Annotated[bool, typer.Option(help="Certify whether the failed encoder is a local minimum.")] = True,
+    sample: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Transitions of the certificate and the paths, where a maze's are sampled.")
+    ] = 2_048,
     quick: QuickOption = False,
     profile: Annotated[bool, typer.Option("--profile", help="Print where the time went; results.json keeps it.")] = False,
     image: FormatOption = "png",
@@ -117,7 +120,7 @@ def landscape(
     """Dissect a failed transfer and look for ways out of it.
 
     Lines, a surface encoder x dynamics, a certificate, paths, and the appendix's claims on this pair. Where the states of a maze can be listed, everything is measured on all of
-    them; elsewhere on held-out transitions, with scores and without certificate and paths. A model that names no base, such as an imported one, is dissected
+    them; elsewhere on held-out transitions, with scores, the certificate and the paths on a sample and an independent one. A model that names no base, such as an imported one, is dissected
     without: certificate, release, surface, and the claims that need none.
     """
     moved, drawn = words_of("--blocks", blocks, "dynamics", DYNAMICS), words_of("--terms", terms, "all", TERMS)
@@ -130,7 +133,7 @@ def landscape(
     clock = StageClock() if profile else None
     options = LandscapeOptions(
         points=points, resolution=resolution, blocks=moved, terms=drawn, space=space, align=align, quick=quick, certificate=certificate,
-        image=image,
+        sample=sample, image=image,
     )  # fmt: skip
     if ends is not None:
         from reports.landscape import write_landscape

@@ -21,6 +21,13 @@ HELD_OUT_SIZE = 512
 HELD_OUT_SEED = 1_000_003
 """Seed of the walk that they come from; no member of a run has it."""
 HELD_OUT_WALK = 25_600
+TABLE_SIZE = 8_192
+"""Transitions of the random mazes behind tables and verdicts: of 512, one or two are terminal, and a single one that a model misses would
+double its `discount`."""
+SAMPLE_SEED = 1_000_101
+"""Seed of the first further sample; its successors have their own."""
+LEAST_MAPS = 200
+"""Maps that a further sample's walk leads through, at least; it goes on until it has."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,6 +52,7 @@ class Batch:
         states: (N,) rows of the distinct states that embeddings are compared on; evaluation sets only.
         moves: (2, E) rows before and after each move that changes the state, whose mean length is the unit of distances;
             evaluation sets only.
+        maps: how many maps the transitions come from; drawn evaluation sets only.
     """
 
     observations: Tensor
@@ -59,19 +67,22 @@ class Batch:
     onehot: Tensor | None = None
     states: Tensor | None = None
     moves: Tensor | None = None
+    maps: int | None = None
 
     def __repr__(self) -> str:
         """Shapes instead of numbers."""
         parts = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
-        return f"Batch({', '.join(f'{name} {tuple(value.shape)}' for name, value in parts.items() if value is not None)})"
+        return f"Batch({', '.join(f'{name} {tuple(value.shape)}' for name, value in parts.items() if isinstance(value, Tensor))})"
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Batch:
         """The same batch on another device, its floating tensors as `dtype`."""
-        moved = {}
+        moved: dict[str, Any] = {}
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            if value is not None:
+            if isinstance(value, Tensor):
                 moved[item.name] = value.to(device, dtype) if value.is_floating_point() else value.to(device)
+            elif value is not None:
+                moved[item.name] = value
         return Batch(**moved)
 
 
@@ -116,8 +127,38 @@ def walk_batch(walk: Walk, picks: np.ndarray[Any, Any], dtype: torch.dtype = tor
 def held_out_batch(inverse: bool, size: int = HELD_OUT_SIZE, seed: int = HELD_OUT_SEED) -> Batch:
     """`size` transitions of a random walk in the random mazes that no training sees, in random order, so that neighbours, which
     `random_pairs` compares, are unrelated. The same transitions in both mazes; float32."""
-    walk = gather_walk(seed, max(HELD_OUT_WALK, 2 * size), inverse=inverse)
-    batch = walk_batch(walk, np.random.default_rng([seed, Stream.HELD_OUT]).permutation(len(walk))[:size])
+    return _drawn(gather_walk(seed, max(HELD_OUT_WALK, 2 * size), inverse=inverse), size, seed)
+
+
+@lru_cache(maxsize=4)
+def further_batch(inverse: bool, size: int, number: int) -> Batch:
+    """`size` transitions of a walk of their own, of at least as many maps as `LEAST_MAPS` or as transitions, in random order.
+
+    Args:
+        inverse: the maze to see them in; they are the same in both.
+        size: how many.
+        number: which of the samples; two numbers share no map but by chance.
+    """
+    length = max(HELD_OUT_WALK, 2 * size)
+    while True:
+        walk = gather_walk(SAMPLE_SEED + number, length, inverse=inverse)
+        batch = _drawn(walk, size, SAMPLE_SEED + number)
+        assert batch.maps is not None
+        if batch.maps >= min(size, LEAST_MAPS) or length >= MOST_STEPS:
+            return batch
+        length *= 2
+
+
+MOST_STEPS = 2**21
+"""Longest walk that a further sample is drawn of."""
+
+
+def _drawn(walk: Walk, size: int, seed: int) -> Batch:
+    """Transitions of a walk in random order, as an evaluation set."""
+    picks = np.random.default_rng([seed, Stream.HELD_OUT]).permutation(len(walk))[:size]
+    batch = walk_batch(walk, picks)
     before, after = batch.state, batch.next_state
     moving = (batch.observations[before] != batch.observations[after]).flatten(1).any(1)
-    return dataclasses.replace(batch, states=before, moves=torch.stack((before[moving], after[moving])))
+    number = np.cumsum(walk.terminated) - walk.terminated  # of the map that each step is in
+    maps = len(np.unique(number[picks]))
+    return dataclasses.replace(batch, states=before, moves=torch.stack((before[moving], after[moving])), maps=maps)

@@ -153,7 +153,7 @@ def evaluate(
     agent, dtype = task.agent(), dtype_of(task)
     params = cast(params, dtype)
     batch = task.batch(inverse=inverse, dtype=dtype)
-    terms = judged_terms(agent, params, batch, settings)
+    terms = judged_terms(agent, params, task.table(inverse=inverse, dtype=dtype), settings)
     metrics = task.metrics(agent, params, inverse=inverse, how=how or PlaySettings())
     match = None
     if base is not None:

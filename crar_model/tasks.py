@@ -188,6 +188,24 @@ class Task(ABC):
     def batch(self, *, inverse: bool, dtype: torch.dtype) -> Batch:
         """The frozen evaluation set; the same states in both mazes, with `states` and `moves`."""
 
+    def table(self, *, inverse: bool, dtype: torch.dtype) -> Batch:
+        """The set that tables and verdicts are made on: the evaluation set, or a larger one where that is a sample."""
+        return self.batch(inverse=inverse, dtype=dtype)
+
+    def sample(self, *, inverse: bool, dtype: torch.dtype, size: int, number: int) -> Batch:
+        """Further transitions, where the evaluation set is not all there is.
+
+        Args:
+            inverse: the maze to see them in; they are the same in both.
+            dtype: of rewards.
+            size: how many.
+            number: which of the samples; no two, nor the evaluation set, have the same seed.
+
+        Raises:
+            UserError: for a sample without a terminal transition, on which `discount` would say nothing.
+        """
+        raise NotImplementedError(f"the {self.name} maze has no transitions but those of its evaluation set")
+
     @abstractmethod
     def metrics(self, agent: Agent, params: Params, *, inverse: bool, how: PlaySettings) -> dict[str, Metric]:
         """Figures of merit of one model beside its losses, by name: plain numbers and scores."""
@@ -371,6 +389,21 @@ class RandomMazesTask(Task):
         from crar_model.batches import held_out_batch
 
         return held_out_batch(inverse).to("cpu", dtype)
+
+    def table(self, *, inverse: bool, dtype: torch.dtype) -> Batch:
+        """More of the same kind, of which one terminal transition is a small part."""
+        from crar_model.batches import TABLE_SIZE, held_out_batch
+
+        return held_out_batch(inverse, TABLE_SIZE).to("cpu", dtype)
+
+    def sample(self, *, inverse: bool, dtype: torch.dtype, size: int, number: int) -> Batch:
+        """Transitions of a random walk of its own."""
+        from crar_model.batches import further_batch
+
+        batch = further_batch(inverse, size, number).to("cpu", dtype)
+        if not bool(batch.terminated.any()):
+            raise UserError(f"--sample is {size}: none of the transitions drawn is terminal, so `discount` would say nothing; give more")
+        return batch
 
     def metrics(self, agent: Agent, params: Params, *, inverse: bool, how: PlaySettings) -> dict[str, Metric]:
         """The score, with its interval."""

@@ -75,7 +75,7 @@ class Claim:
         id, text: as in the appendix, shortened.
         complete: its rule where the evaluation set is all there is; None where it cannot be decided so.
         sample: its rule on a sample of transitions.
-        measures: figures whose spread over many models is reported.
+        measures: figures whose spread over many models is reported, where the evaluation set is all there is; of_sample: on a sample.
     """
 
     id: str
@@ -83,6 +83,11 @@ class Claim:
     complete: Rule | None = None
     sample: Rule | None = None
     measures: tuple[Measure, ...] = ()
+    of_sample: tuple[Measure, ...] = ()
+
+    def measured(self, *, complete: bool) -> tuple[Measure, ...]:
+        """The figures for a kind of evaluation set."""
+        return self.measures if complete else self.of_sample
 
     def rule(self, *, complete: bool) -> Rule | None:
         """The rule for a kind of evaluation set."""
@@ -119,6 +124,7 @@ CLAIMS: tuple[Claim, ...] = (
         measures=(
             Measure("residual of the best signed permutation, edges", lambda d: d["match"]["residual_edges"]),
         ),
+        of_sample=(Measure("residual of the best signed permutation, moves", lambda d: d["match"]["residual_edges"]),),
     ),
     Claim(
         "S3", "the failed losses are nearly the base's",
@@ -131,6 +137,10 @@ CLAIMS: tuple[Claim, ...] = (
             Measure("transition term over the reference's", lambda d: rules.ratios(d["failed_terms"], d)["transition"]),
             Measure("random_pairs over the reference's", lambda d: rules.ratios(d["failed_terms"], d)["random_pairs"]),
             Measure("accuracy of the base", lambda d: d["accuracy"][-1]),
+        ),
+        of_sample=tuple(
+            Measure(f"{term} over the reference's", lambda d, term=term: rules.ratios(d["failed_terms"], d)[term])  # type: ignore[misc]
+            for term in rules.COMPARED
         ),
     ),
     Claim(
@@ -161,7 +171,10 @@ CLAIMS: tuple[Claim, ...] = (
             "from the stationary point: refuted by a path below a tenth of the straight climb and of the drop to the reference; held up only where the "
             "lowest of at least 5 unlike searches stays above half the straight climb", rules.s6,
         ),
-        sample=Rule("no climb on a straight line between the weights refutes it; a climb decides nothing", rules.s6_sample),
+        sample=Rule(
+            "from where the encoder converges on a sample: refuted by a path in the weights below a tenth of the straight climb and of the drop, on the "
+            "independent sample too; without one, by a straight line below a tenth of the drop; a climb decides nothing", rules.s6_sample,
+        ),
         measures=(
             Measure("climb of the total from the stationary point, straight in embedding space", lambda d: d["paths"]["straight"]["embedding"]),
             Measure("climb, straight in weight space", lambda d: d["paths"]["straight"].get("weight")),
@@ -170,12 +183,21 @@ CLAIMS: tuple[Claim, ...] = (
             Measure("searches for it", lambda d: len(d["paths"]["searches"])),
             Measure("drop from the stationary point to the reference", lambda d: d["paths"]["frozen"]["start"] - d["paths"]["frozen"]["end"]),
         ),
+        of_sample=(
+            Measure("climb, straight in the weights from where the descent ended", lambda d: d["sampled"]["paths"]["straight"]),
+            Measure("barrier of the lowest path found, dynamics frozen", lambda d: d["sampled"]["paths"]["frozen"]["barrier"]),
+            Measure("the same on the independent sample", lambda d: d["sampled"]["paths"]["independent"]["frozen"]),
+        ),
     ),
     Claim(
         "S7", "the failed encoder is in a local minimum while the dynamics are frozen",
         complete=Rule(
             "a certificate on the full batch, critical cone and rank looked at; a point within 10 % of the reference's total above the floor is no failed "
             "minimum; exceptions: its embedding matches the base's", rules.s7,
+        ),
+        sample=Rule(
+            "a minimum on a sample whose curvature and loss an independent sample confirms; a point within 10 % of the reference's total above the floor is "
+            "no failed minimum; exceptions: its embedding matches the base's", rules.s7_sample,
         ),
         measures=(
             Measure(
@@ -185,6 +207,13 @@ CLAIMS: tuple[Claim, ...] = (
             Measure("norm of the smallest subgradient there", lambda d: d["certificate"]["subgradient_norm"]),
             Measure("lowest curvature there", lambda d: (d["certificate"]["signature"] or {}).get("lowest")),
             Measure("smallest multiplier there", lambda d: d["certificate"]["multiplier_slack"]),
+        ),
+        of_sample=(
+            Measure("total where the descent on the sample ended", lambda d: d["sampled"]["failed"]["loss"]),
+            Measure("the same on the independent sample", lambda d: d["sampled"]["failed"]["independent"]["loss"]),
+            Measure("norm of the gradient there", lambda d: d["sampled"]["failed"]["gradient"]),
+            Measure("lowest curvature found there", lambda d: d["sampled"]["failed"]["spectrum"]["lowest"]),
+            Measure("curvature of the independent sample in that direction", lambda d: d["sampled"]["failed"]["independent"]["lowest"]),
         ),
     ),
     Claim(
@@ -199,6 +228,10 @@ CLAIMS: tuple[Claim, ...] = (
             Measure("the same, everything trained", lambda d: rules.ratios(d["released"]["terms"], d)["total"]),
             Measure("transition over the reference's, everything trained", lambda d: rules.ratios(d["released"]["terms"], d)["transition"]),
             Measure("barrier of the path, dynamics free", lambda d: d["paths"]["free"]["barrier"]),
+        ),
+        of_sample=(
+            Measure("total above the floor over the reference's, everything trained", lambda d: rules.ratios(d["released"]["terms"], d)["total"]),
+            Measure("barrier of the path, dynamics free", lambda d: d["sampled"]["paths"]["free"]["barrier"]),
         ),
     ),
     Claim(
@@ -216,7 +249,7 @@ CLAIMS: tuple[Claim, ...] = (
             "off the slice a valley within 25 % of the reference's total above the floor, which the slice lacks, and a path whose highest point is half as "
             "high; exceptions: the valley without the lower path, or only where the encoder moves too", rules.s10,
         ),
-        sample=Rule("off the slice a valley within 25 % of the reference's total above the floor, which the slice lacks", rules.s10_sample),
+        sample=Rule("off the slice a valley within 25 % of the reference's total above the floor, which the slice lacks, and a path half as high", rules.s10_sample),
         measures=(
             Measure("total above the floor under adapted dynamics over the reference's", lambda d: rules.ratios(d["adapted"]["terms"], d)["total"]),
             Measure("barrier between the released valley and the base's, all free", lambda d: (d["paths"]["valleys"] or {}).get("barrier")),
@@ -227,6 +260,10 @@ CLAIMS: tuple[Claim, ...] = (
         sample=Rule(
             "the interval of the score below -4 with every term but `value` within a factor 2 of the base's; exceptions: below -4 with all within 10, or "
             "near losses with the interval between -4 and 0", rules.s11_sample,
+        ),
+        of_sample=(
+            Measure("score of the transfer", lambda d: d["failed_score"]["mean"]),
+            Measure("score of its base", lambda d: d["copy_score"]["mean"]),
         ),
     ),
 )  # fmt: skip

@@ -122,6 +122,7 @@ def write_landscape(
         found=found,
         certificate=plain.get("certificate"),
         paths=plain.get("paths"),
+        sampled=plain.get("sampled"),
         match=found.match,
         barriers={space: {term: barrier(line, term) for term in shown} for space, line in found.lines.items()},
         titles=TITLES,

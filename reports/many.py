@@ -60,12 +60,17 @@ def write_claims(
             pairs.append((path, Path(base)))
     options = LandscapeOptions(quick=quick, resolution=25)
     found: list[tuple[Path, Path, Plain]] = []
-    what = ""
+    what, complete = "", True
     with console.progress_bar(f"claims: {len(pairs)} transfers") as tick:
         for done, (path, base) in enumerate(pairs):
             tick(done, len(pairs))
-            subject = load_subject(path, base, complete_only=True)
-            what = subject.task.sampling.what
+            subject = load_subject(path, base)
+            if found and subject.task.sampling.complete != complete:
+                raise UserError(
+                    f"{path}: its transitions are {'listed' if not complete else 'sampled'}, those of {found[0][0]} are not; judge them apart"
+                )
+            complete = subject.task.sampling.complete
+            what = subject.task.sampling.what if complete else f"{len(subject.table.batch.state):,} held-out transitions"
             store = folder / "pairs" / f"{subject.failed_file.digest}-{'quick' if quick else 'full'}-{FIGURES}.json"
             if not store.exists():
                 write_text(store, json.dumps(dissect(subject, options).plain()))
@@ -74,15 +79,17 @@ def write_claims(
     groups = grouped([d for _, _, d in found])
     results = {
         "command": command,
-        "pairs": [{"transfer": str(p), "base": str(b), **d, "claims": [asdict(c) for c in decide(d, complete=True)]} for p, b, d in found],
+        "pairs": [
+            {"transfer": str(p), "base": str(b), **d, "claims": [asdict(c) for c in decide(d, complete=complete)]} for p, b, d in found
+        ],
     }
     write_text(folder / "results.json", json.dumps(results, separators=(",", ":")) + "\n")
-    decided = {name: verdicts(group) for name, group in groups.items()}
+    decided = {name: verdicts(group, complete=complete) for name, group in groups.items()}
     return render(
         "claims.md", folder / "report.md", command=command, found=found, groups=groups, quick=quick, what=what,
         summary=claims_summary(groups, decided, bases=len({base for _, base in pairs})), verdicts=decided,
-        spreads={name: spreads(group) for name, group in groups.items()}, rules=claims_of(complete=True), does=does, looks=looks,
-        poor=sorted({str(base) for _, base, d in found if d["accuracy"][-1] < GOOD_BASE}), least=GOOD_BASE,
+        spreads={name: spreads(group, complete=complete) for name, group in groups.items()}, rules=claims_of(complete=complete), complete=complete, does=does, looks=looks,
+        poor=sorted({str(base) for _, base, d in found if complete and d["accuracy"][-1] < GOOD_BASE}), least=GOOD_BASE,
     )  # fmt: skip
 
 
@@ -95,10 +102,10 @@ def grouped(found: Sequence[Plain]) -> dict[str, list[Plain]]:
     return {name: group for name, group in groups.items() if group}
 
 
-def verdicts(group: Sequence[Plain]) -> dict[str, tuple[str, str]]:
+def verdicts(group: Sequence[Plain], *, complete: bool = True) -> dict[str, tuple[str, str]]:
     """claim -> (the verdict of most transfers, or "mixed"; how many have which)."""
     result = {}
-    for claim, rule in claims_of(complete=True):
+    for claim, rule in claims_of(complete=complete):
         counts = Counter(rule.decide(d)[1] for d in group)
         most, size = counts.most_common(1)[0]
         text = ", ".join(f"{verdict} {count}" for verdict, count in counts.most_common())
@@ -106,9 +113,9 @@ def verdicts(group: Sequence[Plain]) -> dict[str, tuple[str, str]]:
     return result
 
 
-def spreads(group: Sequence[Plain]) -> list[tuple[str, str, str, str, str, int]]:
+def spreads(group: Sequence[Plain], *, complete: bool = True) -> list[tuple[str, str, str, str, str, int]]:
     """(claim, measure, median, lowest, highest, models) over a group; what a model lacks is left out."""
-    measures = [(claim.id, measure) for claim, _ in claims_of(complete=True) for measure in claim.measures]
+    measures = [(claim.id, measure) for claim, _ in claims_of(complete=complete) for measure in claim.measured(complete=complete)]
     rows = []
     for name, measure in measures:
         values = np.array([v for d in group if (v := measure.read(d)) is not None and np.isfinite(v)], dtype=float)

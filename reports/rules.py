@@ -246,23 +246,65 @@ def s3_sample(d: Plain) -> Verdict:
     return text, HOLDS if worst <= NEAR else EXCEPTIONS if worst < FAR or at_level(d["failed_terms"], d) else FAILS
 
 
-def s10_sample(d: Plain) -> Verdict:
-    """A valley beside the frozen slice."""
-    base, failed, adapted = (above(terms, d) for terms in (d["optimum_terms"], d["failed_terms"], d["adapted"]["terms"]))
-    text = f"above the floor: {base:.3g} (reference), {adapted:.3g} (failed, adapted), {failed:.3g} (failed, on the slice)"
-    if adapted > VALLEY * base:
-        return text, FAILS if d["adapted"]["converged"] else UNDECIDED  # a short training decides nothing
-    return text, HOLDS if failed > VALLEY * base else EXCEPTIONS
-
-
 def s6_sample(d: Plain) -> Verdict:
-    """A barrier, by straight lines alone."""
+    """A barrier, by straight lines and, where there are any, by paths in the weights: bounds from above, which refute and never prove."""
     climbs = {space: line["total"]["climb"] for space, line in d["barriers"].items()}
     text = "straight " + ", ".join(f"{c:.2g} ({s})" for s, c in climbs.items())
     # 5,307 weights cannot set the states of all images freely, so a line of embeddings is no way that an encoder can go.
     low = min(climb for space, climb in climbs.items() if space != "embedding")
     drop = d["failed_terms"]["total"] - d["optimum_terms"]["total"]
-    return text, FAILS if drop > 0 and low < 0.1 * drop else UNDECIDED  # a climb on a straight line bounds from above only
+    found = d.get("sampled")
+    if found is None:
+        return text, FAILS if drop > 0 and low < 0.1 * drop else UNDECIDED  # a climb on a straight line bounds from above only
+    paths = found["paths"]
+    way, own, other = paths["frozen"], found["failed"], paths["independent"]
+    fall = way["start"] - way["end"]
+    text += (
+        f"; from where the descent ended: straight {paths['straight']:.2g}, path {way['barrier']:.2g} (dynamics free {paths['free']['barrier']:.2g}), "
+        f"on the independent sample {other['frozen']:.2g}; drop {fall:.2g}"
+    )
+    if own["verdict"] == "not converged":
+        return f"{text}; not from a stationary point", UNDECIDED
+    if fall <= 0:
+        return f"{text}; the descent ended at the reference's level, so there is nothing to pass", UNDECIDED
+    least = max(0.1 * min(paths["straight"], fall), LEAST)
+    return text, FAILS if max(way["barrier"], other["frozen"]) < least else UNDECIDED
+
+
+def s7_sample(d: Plain) -> Verdict:
+    """A failed local minimum, of a sample and of an independent one."""
+    found = d.get("sampled")
+    if found is None:
+        return "not asked for", UNDECIDED
+    own, size, floor = found["failed"], found["sizes"]["sample"], d["floor"]["total"]
+    level = (own["loss"] - floor) / max(found["reference"]["loss"] - floor, LEAST)
+    text = (
+        f"on {size['transitions']:,} transitions of {size['maps']} maps, {size['terminal']} terminal: {own['verdict']} ({own['reason']}); with an independent "
+        f"sample: {own['both']} ({own['both_reason']}); above the floor x{level:.3g} of the reference's, embedding there {own['match']['verdict']}"
+    )
+    if own["both"] == "saddle":
+        return text, FAILS
+    if own["both"] != "minimum":
+        return text, UNDECIDED
+    if level <= CLOSE:
+        return f"{text}; at the reference's level, so no failed minimum", FAILS
+    return text, EXCEPTIONS if own["match"]["verdict"] == "matched" else HOLDS
+
+
+def s10_sample(d: Plain) -> Verdict:
+    """A valley beside the frozen slice, and where there are paths a lower way to it."""
+    base, failed, adapted, released = (
+        above(terms, d) for terms in (d["optimum_terms"], d["failed_terms"], d["adapted"]["terms"], d["released"]["terms"])
+    )
+    text = f"above the floor: {base:.3g} (reference), {adapted:.3g} (failed, adapted), {failed:.3g} (failed, on the slice)"
+    lower, found = True, d.get("sampled")
+    if found is not None:
+        on, off = found["paths"]["frozen"]["barrier"], found["paths"]["free"]["barrier"]
+        lower = off < 0.5 * on
+        text += f", {released:.3g} (released); highest point of the best path {on:.2g} on the slice, {off:.2g} off it"
+    if adapted > VALLEY * base:
+        return text, FAILS if d["adapted"]["converged"] else UNDECIDED  # a short training decides nothing
+    return text, HOLDS if failed > VALLEY * base and lower else EXCEPTIONS
 
 
 def s11_sample(d: Plain) -> Verdict:

@@ -36,12 +36,12 @@ def landscape_summary(d: Plain, decisions: Sequence[Decision], *, variant: str, 
         variant: of the transfer.
         where: the maze in words.
     """
-    certificate, paths = d.get("certificate"), d.get("paths")
+    certificate, paths, sampled = d.get("certificate"), d.get("paths"), d.get("sampled")
     lines = [
         ("Asked", f"why this `{variant}` transfer misses what its base can do in the {where}."),
         (
             "Where it is",
-            f"total loss {number(d['failed_terms']['total'])}, the base's copy{', converged,' if d.get('reference') else ''} "
+            f"total loss {number(d['failed_terms']['total'])}, the base's copy{', converged,' if d.get('reference') or d.get('sampled') else ''} "
             f"{number(d['optimum_terms']['total'])}; "
             f"its embedding is {d['match']['verdict']}.",
         ),
@@ -54,11 +54,26 @@ def landscape_summary(d: Plain, decisions: Sequence[Decision], *, variant: str, 
                 f"(total loss {number(certificate['loss'])}).",
             )
         )
+    if sampled:
+        own, size = sampled["failed"], sampled["sizes"]["sample"]
+        lines.append(
+            (
+                "What it is",
+                f"{own['verdict']} on a sample of {size['transitions']:,} transitions ({size['terminal']} terminal), {own['both']} with an independent one: "
+                f"a descent of its encoder under the frozen dynamics ends at total loss {number(own['loss'])}, {number(own['independent']['loss'])} there.",
+            )
+        )
     way = f"the straight line to the base's copy climbs {number(d['barriers']['embedding']['total']['climb'])}"
     if paths:
         way += (
             f"; the best path found climbs {number(paths['frozen']['barrier'])} with the dynamics frozen and "
             f"{number(paths['free']['barrier'])} with them free, upper bounds both"
+        )
+    if sampled:
+        found = sampled["paths"]
+        way += (
+            f" between the embeddings; in the weights, from where that descent ended, {number(found['straight'])} straight, {number(found['frozen']['barrier'])} on the "
+            f"best path found with the dynamics frozen and {number(found['free']['barrier'])} with them free, upper bounds both"
         )
     sure = f"verdicts on {len(decisions)} claims: {_counted([one.verdict for one in decisions])}; one pair of models, no more"
     return [*lines, ("What is in the way", f"{way}."), ("How sure", f"{sure}{'; ' + QUICK if d['quick'] else ''}.")]
@@ -82,9 +97,11 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
         lines.append((f"Found of the {len(group)} {name}", f"{found}."))
     failed = groups.get("failed by what they do", ())
     if failed:
-        certified = [d["certificate"]["verdict"] if d["certificate"] else "not certified" for d in failed]
-        straight = median(d["barriers"]["embedding"]["total"]["climb"] for d in failed)
-        frozen = median(d["paths"]["frozen"]["barrier"] for d in failed)
+        certified = [_certified(d) for d in failed]
+        straight = median(
+            d["sampled"]["paths"]["straight"] if "sampled" in d else d["barriers"]["embedding"]["total"]["climb"] for d in failed
+        )
+        frozen = median(d.get("sampled", d)["paths"]["frozen"]["barrier"] for d in failed)
         lines.append(
             (
                 "Where the failed ones sit",
@@ -97,6 +114,13 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
     few = f"; the smallest group has {_plural(smallest, 'transfer')}"
     quick = f"; {QUICK}" if any(d["quick"] for d in everything) else ""
     return [*lines, ("How sure", f"{sure}{few}{quick}.")]
+
+
+def _certified(d: Plain) -> str:
+    """What the certificate calls a failed model; on samples, with the independent one."""
+    if "sampled" in d:
+        return str(d["sampled"]["failed"]["both"])
+    return str(d["certificate"]["verdict"]) if d["certificate"] else "not certified"
 
 
 def theorem_summary(proofs: Sequence[Plain], shifts: Sequence[Plain]) -> Lines:

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
+from crar_model.evaluation import dtype_of
 from crar_model.files import StrPath
 from crar_model.losses import loss_terms, total, value_targets
 from crar_model.params import BLOCKS, Params, select
-from crar_model.tasks import TASKS
 from crar_model.training.shard import load_snapshot, snapshot_folder
 from landscape_tools import sample_trajectory
 from reports.data_files import save_netcdf
@@ -28,7 +28,7 @@ def write_trajectory(
 ) -> Path:
     """Write `report.md`, a figure and `trajectory.nc`; returns the report's path.
 
-    The batch is the complete one and its bootstrap values are the final model's, so all points see one loss. Blocks that did
+    The batch is the task's evaluation set and its bootstrap values are the final model's, so all points see one loss. Blocks that did
     not train (a frozen transfer's dynamics) are no part of the plane.
 
     Args:
@@ -51,12 +51,10 @@ def write_trajectory(
         )
     model = load_checkpoint(run / f"member-{member}.pt")
     task = model.task
-    if not task.sampling.complete:
-        known = ", ".join(name for name, other in TASKS.items() if other.sampling.complete)
-        raise UserError(f"{run}: a run of the {model.maze} maze; trajectories are drawn of runs of: {known}")
-    points: list[Params] = [{name: value.double() for name, value in load_snapshot(file).items()} for file in files]
+    dtype = dtype_of(task)
+    points: list[Params] = [{name: value.to(dtype) for name, value in load_snapshot(file).items()} for file in files]
     settings, final = model.loss_settings, points[-1]
-    batch = task.batch(inverse=model.inverse, dtype=torch.float64)
+    batch = task.batch(inverse=model.inverse, dtype=dtype)
     batch = replace(batch, value_target=value_targets(model.agent, final, batch, settings))
     still = tuple(b for b in BLOCKS if all(torch.equal(points[0][n], v) for n, v in select(final, (b,)).items()))
     fixed = select(final, still)
@@ -66,7 +64,7 @@ def write_trajectory(
         values = loss_terms(model.agent, fixed | params, batch, settings)
         return values | {"total": total(values, settings)}
 
-    data = sample_trajectory(loss, moving, resolution=resolution)
+    data = sample_trajectory(loss, moving, resolution=resolution, vectorize="loop" if task.sampling.batched else "auto")
     updates = [int(file.stem) for file in files]
     data = data.assign_coords(snapshot=updates).assign_attrs(member=member, digest=model.digest, command=command, frozen=",".join(still))
     save_netcdf(data, folder / "trajectory.nc")

@@ -23,6 +23,8 @@ from landscape_tools import barrier, sample_line
 from reports.measure.minimum import Minimum, examine
 from reports.measure.paths import Effort, Passage, find_passage
 from reports.measure.release import Released, adapted_and_released
+from reports.measure.sampled import QUICK as QUICK_BUDGET
+from reports.measure.sampled import Budget, Sampled, on_samples
 from reports.measure.shifts import Descent, Shift, descents, landscape_shifts
 from reports.measure.subject import Subject
 from reports.measure.surface import encoder_dynamics
@@ -51,6 +53,7 @@ class LandscapeOptions:
             set every state freely.
         align: match hidden units before going to the optimum in weight space.
         quick: fewer iterations everywhere. certificate: converge and certify the failed encoder.
+        sample: where transitions are sampled, those of the certificate and the paths.
         image: "png" or "svg".
     """
 
@@ -62,6 +65,7 @@ class LandscapeOptions:
     align: bool = True
     quick: bool = False
     certificate: bool = True
+    sample: int = 2_048
     image: str = "png"
 
     def validate(self) -> None:
@@ -70,6 +74,8 @@ class LandscapeOptions:
             raise UserError(f"--points is {self.points}; give at least 2")
         if self.resolution < 2:
             raise UserError(f"--resolution is {self.resolution}; give at least 2")
+        if self.sample < 1:
+            raise UserError(f"--sample is {self.sample}; give at least 1")
         for flag, given, known in (("--blocks", self.blocks, DYNAMICS), ("--terms", self.terms, SHOWN)):
             for word in given:
                 if word not in known:
@@ -87,7 +93,7 @@ class LandscapeOptions:
 
 @dataclass(frozen=True)
 class Dissection:
-    """What was measured. The last four are there only where the evaluation set is all there is.
+    """What was measured. From `minimum` to `finds` only where the evaluation set is all there is, `sampled` only where it is not.
 
     Attributes:
         subject: the pair, with the reference that all was measured against.
@@ -102,6 +108,8 @@ class Dissection:
         errors: claim S4, see :func:`transition_errors`; None where the states cannot be listed.
         minimum: None without a certificate. reference: where the base's copy converges.
         passage: paths; shifts: of the encoder's landscape; finds: what descents find in the moved ones.
+        sampled: certificate and paths on a sample and an independent one; None without a certificate.
+        table: evaluation set of the tables, in words.
     """
 
     subject: Subject
@@ -124,6 +132,8 @@ class Dissection:
     passage: Passage | None = None
     shifts: list[Shift] | None = None
     finds: list[Descent] | None = None
+    sampled: Sampled | None = None
+    table: str = ""
 
     @property
     def lowest(self) -> tuple[str, float]:
@@ -132,8 +142,9 @@ class Dissection:
             "reference": self.optimum.terms["total"], "base's copy": self.copy.terms["total"],
             "failed model with adapted dynamics": self.adapted.terms["total"], "released model": self.released.terms["total"],
         }  # fmt: skip
-        totals["surface"] = float(self.surface["total"].min())
-        totals |= {f"line ({space})": float(line["total"].min()) for space, line in self.lines.items()}
+        if self.subject.task.sampling.complete:  # else pictures are drawn on other transitions than tables
+            totals["surface"] = float(self.surface["total"].min())
+            totals |= {f"line ({space})": float(line["total"].min()) for space, line in self.lines.items()}
         if self.minimum is not None:
             totals["failed model's stationary point"] = self.minimum.converged.loss
         if self.passage is not None:
@@ -174,6 +185,8 @@ class Dissection:
             result["errors"] = self.errors
         if self.reference is not None:
             result["reference"] = self.reference.plain()
+        if self.sampled is not None:
+            result["sampled"] = self.sampled.plain()
         if self.passage is not None:
             result |= {"paths": self.passage.plain(), "certificate": None if self.minimum is None else self.minimum.plain()}
         if self.shifts is not None:
@@ -261,7 +274,7 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
     options = options.settled(task)
     complete, quick = task.sampling.complete, options.quick
     names = ["certificate and released dynamics" if complete else "dynamics adapted, everything released", "lines", "surface"]
-    names += ["paths", "theorem"] if complete else []
+    names += ["paths", "theorem"] if complete else ["certificate and paths on samples"] if options.certificate else []
     names += ["figures of merit"]
 
     def at(number: int) -> None:
@@ -293,7 +306,11 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
             subject, adapted.params, options.blocks, resolution=options.resolution, space=options.space, align=options.align,
             terms=terms, store=store, threads=threads,
         )  # fmt: skip
-        passage = shifts = finds = None
+        passage = shifts = finds = sampled = None
+        if not complete and options.certificate:
+            at(3)
+            sampled = on_samples(subject, options.sample, options.blocks, QUICK_BUDGET if quick else Budget())
+            subject = subject.referred_to(sampled.reference.encoder)
         if complete:
             at(3)
             start = select(subject.failed, ("encoder",)) if minimum is None else minimum.converged.point
@@ -305,7 +322,12 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
             shifts = landscape_shifts(subject, adapted.params)
             finds = None if quick else descents(subject, adapted.params)
         at(len(names) - 1)
-        failed, optimum, copy = judge_ends(subject, how)
+        table = subject.table
+        failed, optimum, copy = judge_ends(table, how)
+        if table is not subject:
+            adapted, released = (
+                replace(one, terms={name: float(value) for name, value in table.terms(one.params).items()}) for one in (adapted, released)
+            )
         at(len(names))
     x_failed, x_base = subject.embedding(subject.failed).double(), subject.embedding(subject.copy).double()
     unit, states = float(mean_move(subject.batch, x_base)), subject.batch.states
@@ -315,8 +337,9 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
     midpoint = float((0.5 * (x_failed + x_base))[states].norm(dim=1).mean()) / unit
     errors = None if task.maze is None else transition_errors(subject, task.maze)
     return Dissection(
-        subject, failed, optimum, copy, subject.floor, subject.match(subject.embedding(subject.failed)), (odd, even), midpoint, lines, surface, adapted,
-        released, how, quick, errors, minimum, reference, passage, shifts, finds,
+        subject, failed, optimum, copy, table.floor, subject.match(subject.embedding(subject.failed)), (odd, even), midpoint, lines, surface, adapted,
+        released, how, quick, errors, minimum, reference, passage, shifts, finds, sampled,
+        task.sampling.what if complete else f"{len(table.batch.state):,} held-out transitions, {int(table.batch.terminated.sum())} of them terminal",
     )  # fmt: skip
 
 

@@ -69,6 +69,18 @@ class Subject:
         """The same with another encoder as the reference, such as the one that the copy's converges to."""
         return replace(self, optimum=self.copy | encoder)
 
+    def on(self, batch: Batch) -> Subject:
+        """The same on other transitions, with the bootstrap values of the copy."""
+        targets = value_targets(self.agent, self.copy, batch, self.settings)
+        return replace(self, batch=replace(batch, value_target=targets, onehot=self.agent.one_hot(batch.action, batch.reward.dtype)))
+
+    @cached_property
+    def table(self) -> Subject:
+        """The same on what tables and verdicts are made on."""
+        if self.task.sampling.complete:
+            return self
+        return self.on(self.task.table(inverse=self.inverse, dtype=dtype_of(self.task)))
+
     @cached_property
     def floor(self) -> dict[str, float]:
         """What no encoder can lower: `consecutive` of the moves that change nothing, and its part in the total."""

@@ -167,7 +167,19 @@ def score(low: float, high: float) -> Plain:
 
 def sample() -> Plain:
     """The same in the random mazes."""
-    return {**facts(), "failed_score": score(-4.9, -4.5), "optimum_score": score(0.5, 0.9), "copy_score": score(0.5, 0.9)}
+    own = {"verdict": "minimum", "reason": "", "both": "minimum", "both_reason": "", "loss": 0.15, "gradient": 1e-4, "match": SWAPPED}
+    ways = {"straight": 0.4, "frozen": path(0.1), "free": path(0.01), "independent": {"frozen": 0.1, "free": 0.01, "straight": 0.4}}
+    ways = {k: v | {"start": 0.15, "end": 0.08} if k in ("frozen", "free") else v for k, v in ways.items()}
+    sampled = {
+        "sizes": {"sample": {"transitions": 2048, "terminal": 6, "maps": 300}}, "failed": own, "reference": own | {"loss": 0.08}, "paths": ways,
+    }  # fmt: skip
+    return {
+        **facts(),
+        "sampled": sampled,
+        "failed_score": score(-4.9, -4.5),
+        "optimum_score": score(0.5, 0.9),
+        "copy_score": score(0.5, 0.9),
+    }
 
 
 SAMPLE: list[tuple[str, Plain, str]] = [
@@ -176,10 +188,28 @@ SAMPLE: list[tuple[str, Plain, str]] = [
     ("S3", {"failed_terms": NEAR}, HOLDS),
     ("S3", {"failed_terms": NEAR | {"discount": 9e-4}}, EXCEPTIONS),
     ("S3", {}, FAILS),
+    ("S6", {}, UNDECIDED),  # a path bounds from above
+    ("S6", {"sampled.paths.frozen.barrier": 0.001, "sampled.paths.independent.frozen": 0.001}, FAILS),
+    ("S6", {"sampled.paths.frozen.barrier": 0.001}, UNDECIDED),  # the independent sample still climbs
+    ("S6", {"sampled.paths.frozen.barrier": 0.001, "sampled.paths.independent.frozen": 0.001, "sampled.failed.verdict": "not converged"}, UNDECIDED),
+    ("S6", {"sampled.paths.frozen.barrier": 0.0, "sampled.paths.independent.frozen": 0.0, "sampled.paths.frozen.start": 0.08}, UNDECIDED),
+    ("S6", {"sampled": None}, UNDECIDED),  # straight lines alone, which climb
+    ("S6", {"sampled": None, "barriers": {space: {"total": {"climb": 0.0}} for space in ("embedding", "weight")}}, FAILS),
+    ("S6", {"sampled": None, "barriers": {"embedding": {"total": {"climb": 0.0}}, "weight": {"total": {"climb": 0.3}}}}, UNDECIDED),  # no way of weights
+    ("S6", {"sampled": None, "barriers": {"weight": {"total": {"climb": 0.0}}}, "failed_terms": NEAR}, UNDECIDED),  # no drop
+    ("S7", {}, HOLDS),
+    ("S7", {"sampled.failed.both": "saddle"}, FAILS),
+    ("S7", {"sampled.failed.both": "undecided"}, UNDECIDED),  # a minimum of the sample alone
+    ("S7", {"sampled.failed.both": "not converged"}, UNDECIDED),
+    ("S7", {"sampled.failed.both": "flat"}, UNDECIDED),
+    ("S7", {"sampled.failed.loss": 0.081}, FAILS),  # at the reference's level
+    ("S7", {"sampled.failed.match": MATCHED}, EXCEPTIONS),
+    ("S7", {"sampled": None}, UNDECIDED),
     ("S8", {}, HOLDS),
     ("S8", {"released.terms": BAD, "released.converged": False}, UNDECIDED),  # a training is never said to have converged
     ("S10", {"adapted.terms": NEAR}, HOLDS),
     ("S10", {"adapted.terms": NEAR, "failed_terms": NEAR, "certificate": None}, EXCEPTIONS),
+    ("S10", {"adapted.terms": NEAR, "sampled.paths.free.barrier": 0.09}, EXCEPTIONS),  # a valley without a lower way
     ("S10", {}, FAILS),
     ("S10", {"adapted.converged": False}, UNDECIDED),
     ("S11", {"failed_terms": NEAR}, HOLDS),
@@ -231,3 +261,10 @@ def test_a_transfer_counts_by_what_it_does_and_by_what_it_looks_like() -> None:
         "failed by what they do": 1, "successful by what they do": 2, "failed by what they look like": 2, "successful by what they look like": 1,
     }  # fmt: skip
     assert verdicts(groups["failed by what they look like"])["S7"] == (HOLDS, "holds 2")
+
+
+def test_claims_over_samples_count_the_verdicts_of_sample_rules() -> None:
+    bad = altered(sample(), {"sampled.failed.both": "saddle"})
+    assert verdicts([bad, bad], complete=False)["S7"] == (FAILS, f"{FAILS} 2")
+    assert verdicts([sample(), bad], complete=False)["S7"][0] == "mixed"
+    assert set(verdicts([bad], complete=False)) == {"S2", "S3", "S6", "S7", "S8", "S10", "S11"}

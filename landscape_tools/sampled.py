@@ -1,0 +1,184 @@
+"""What a point is on a sample of a loss, and what an independent sample says of that.
+
+For losses of many outputs, single precision and no Newton's method: L-BFGS on the sample, both ends of the Hessian's spectrum by
+Lanczos' method on products that are central differences of gradients, and the same figures along the same directions on another
+sample. A Ritz value below 0 proves negative curvature, for it is the curvature of a direction; one above 0 says only that so many
+steps found nothing lower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from landscape_tools.certificates import FLAT, MINIMUM, NOT_CONVERGED, SADDLE, UNDECIDED
+
+Vector = np.ndarray[Any, Any]
+Slope = Callable[[Vector], tuple[float, Vector]]
+"""A flattened point (n,) float64 -> the loss there and its gradient (n,)."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Both ends of a Hessian's spectrum.
+
+    Attributes:
+        lowest, highest: Ritz values, as curvatures of `low` and `high`; their residuals |H v - lambda v|.
+        low, high: (n,) unit directions.
+        steps: of Lanczos' method.
+    """
+
+    lowest: float
+    lowest_residual: float
+    highest: float
+    highest_residual: float
+    low: Vector
+    high: Vector
+    steps: int
+
+
+@dataclass(frozen=True)
+class Descended:
+    """Where L-BFGS ended.
+
+    Attributes:
+        point: (n,). start, loss: the loss where it began and there. gradient: norm of the gradient there.
+        iterations: taken; message: why it stopped, in the optimiser's words.
+    """
+
+    point: Vector
+    start: float
+    loss: float
+    gradient: float
+    iterations: int
+    message: str
+
+
+def descend(slope: Slope, point: Vector, *, iterations: int, tolerance: float, progress: Callable[[int], None] | None = None) -> Descended:
+    """L-BFGS from a point, until the largest entry of the gradient is below `tolerance` / sqrt(n), so its norm is below `tolerance`.
+
+    Args:
+        slope: the loss with its gradient.
+        point: (n,) where to start.
+        iterations: most steps.
+        tolerance: norm of the gradient at which it is done.
+        progress: called with the steps taken.
+    """
+    count = 0
+
+    def called(_: object) -> None:
+        nonlocal count
+        count += 1
+        if progress is not None:
+            progress(count)
+
+    start = slope(point)[0]
+    options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20, "ftol": 0.0, "gtol": tolerance / len(point) ** 0.5}
+    found = minimize(slope, point, jac=True, method="L-BFGS-B", callback=called, options=options)
+    return Descended(found.x, start, float(found.fun), float(np.linalg.norm(found.jac)), int(found.nit), str(found.message))
+
+
+def difference_product(slope: Slope, point: Vector, step: float) -> Callable[[Vector], Vector]:
+    """v (n,) -> H v by the central difference of gradients at `point` +- `step` v / |v|.
+
+    Args:
+        slope: the loss with its gradient.
+        point: (n,).
+        step: length; in single precision a larger one rounds less, and one above the distance to the next kink averages over it.
+    """
+
+    def product(direction: Vector) -> Vector:
+        length = float(np.linalg.norm(direction))
+        move = direction * (step / length)
+        return (slope(point + move)[1] - slope(point - move)[1]) * (length / (2 * step))
+
+    return product
+
+
+def spectrum_ends(product: Callable[[Vector], Vector], dimension: int, *, steps: int, seed: int = 0) -> Ends:
+    """Both ends by Lanczos' method with full reorthogonalisation: one Krylov space serves both, and two more products their residuals.
+
+    Args:
+        product: v (n,) -> H v (n,), symmetric.
+        dimension: n.
+        steps: most products; fewer where the space is exhausted.
+        seed: of the start direction.
+    """
+    basis = np.zeros((min(steps, dimension), dimension))
+    vector = np.random.default_rng(seed).standard_normal(dimension)
+    vector /= np.linalg.norm(vector)
+    seen: list[Vector] = []
+    for k in range(len(basis)):
+        basis[k] = vector
+        image = product(vector)
+        seen.append(image)
+        rest = image.copy()
+        for _ in range(2):  # once leaves what rounding brings back
+            rest -= basis[: k + 1].T @ (basis[: k + 1] @ rest)
+        size = float(np.linalg.norm(rest))
+        if size <= 1e-12 * max(1.0, float(np.linalg.norm(image))):
+            break
+        vector = rest / size
+    used = basis[: len(seen)]
+    small = used @ np.stack(seen).T
+    _, vectors = np.linalg.eigh(0.5 * (small + small.T))
+    low, high = used.T @ vectors[:, 0], used.T @ vectors[:, -1]
+    found = []
+    for direction in (low, high):
+        direction /= np.linalg.norm(direction)
+        image = product(direction)
+        value = float(direction @ image)
+        found.append((value, float(np.linalg.norm(image - value * direction))))
+    return Ends(*found[0], *found[1], low, high, len(seen))
+
+
+FLATNESS = 1e-3
+"""Curvatures within this share of the highest count as 0: what central differences in single precision tell apart."""
+GAP = 0.25
+"""Relative difference of the losses of two samples up to which one speaks for the other."""
+
+
+def verdict_on_sample(gradient: float, ends: Ends | None, *, stationary: float) -> tuple[str, str]:
+    """(verdict, reason) of a point on the sample it was converged on.
+
+    Args:
+        gradient: norm there.
+        ends: of the spectrum there; None where it was not looked at.
+        stationary: largest norm of the gradient at which it counts as converged.
+    """
+    if gradient > stationary:
+        return NOT_CONVERGED, f"the norm of the gradient is {gradient:.1e}, above {stationary:.0e}"
+    if ends is None:
+        return UNDECIDED, "no curvature was looked at"
+    zero, low, off = FLATNESS * abs(ends.highest), ends.lowest, ends.lowest_residual
+    if low < -zero:
+        return SADDLE, f"a direction has curvature {low:.2g}"
+    if low - off > zero:
+        return MINIMUM, f"the lowest of {ends.steps} Lanczos steps is {low:.2g}, {off:.1e} from an eigenvalue"
+    if abs(low) + off <= zero:
+        return FLAT, f"the lowest of {ends.steps} Lanczos steps is {low:.2g}, a thousandth of the highest or less"
+    return UNDECIDED, f"the lowest curvature {low:.2g} is known to {off:.1e} only"
+
+
+def verdict_on_both(verdict: str, loss: float, highest: float, other_loss: float, other_lowest: float) -> tuple[str, str]:
+    """(verdict, reason) for a sample and an independent one: the sample's, where the independent one has a like loss and its curvature along the
+    sample's lowest direction has the same sign; else "undecided".
+
+    Args:
+        verdict, loss, highest: of the sample: its verdict, loss and highest curvature.
+        other_loss, other_lowest: of the independent sample: the loss, and the curvature along the sample's lowest direction.
+    """
+    if verdict in (NOT_CONVERGED, UNDECIDED):
+        return verdict, "the sample decides nothing already"
+    gap = abs(other_loss - loss) / max(abs(loss), 1e-12)
+    if gap > GAP:
+        return UNDECIDED, f"the loss of the independent sample is {100 * gap:.0f} % away, so the point belongs to the sample"
+    zero = FLATNESS * abs(highest)
+    sign = SADDLE if other_lowest < -zero else MINIMUM if other_lowest > zero else FLAT
+    if sign != verdict:
+        return UNDECIDED, f"along the sample's lowest direction the independent sample has curvature {other_lowest:.2g}"
+    return verdict, f"the independent sample has a loss {100 * gap:.0f} % away and curvature {other_lowest:.2g} along the same direction"

@@ -1,0 +1,271 @@
+"""Claims S6 and S7 where transitions are sampled: what the failed encoder is on a fixed sample and on an independent one, and the way out
+of it in the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crar_model.batches import Batch
+from crar_model.evaluation import Match, dtype_of
+from crar_model.losses import FOLLOWED
+from crar_model.params import DYNAMICS, Params, select
+from landscape_tools import Path, bezier_path, elastic_band, flatten, sample_polygon, unflatten, values_of
+from landscape_tools.sampled import (
+    Descended,
+    Ends,
+    descend,
+    difference_product,
+    spectrum_ends,
+    verdict_on_both,
+    verdict_on_sample,
+)
+from reports.measure.subject import Subject
+
+SAMPLE, INDEPENDENT = 0, 1
+"""Numbers of the two samples."""
+RATE = 0.02
+"""Of the curve's steps."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a certificate and its paths may cost.
+
+    Attributes:
+        iterations: of L-BFGS. stationary: norm of the gradient at which it is done.
+        steps: of Lanczos' method. step: length of the moves that products are differences over.
+        bends: steps of the Bezier curve that a path begins as; images, moves: of the elastic band that goes on from it, and its iterations.
+        samples: per straight piece of a path.
+    """
+
+    iterations: int = 50
+    stationary: float = 1e-3
+    steps: int = 12
+    step: float = 1e-2
+    bends: int = 12
+    images: int = 5
+    moves: int = 2
+    samples: int = 3
+
+
+QUICK = Budget(iterations=4, steps=3, bends=2, images=3, moves=1, samples=2)
+"""For `--quick`."""
+
+
+class SampleTotal:
+    """The total loss of one point on a batch, with its gradient: `landscape_tools` takes it point by point."""
+
+    def __init__(self, subject: Subject, fixed: Params, like: Params) -> None:
+        self.subject, self.fixed, self.like = subject, fixed, dict(like)
+
+    def __call__(self, point: Params) -> Tensor:
+        """The loss, a scalar."""
+        return self.subject.terms(self.fixed | dict(point), names=FOLLOWED)["total"]
+
+    def slope(self, vector: np.ndarray[Any, Any]) -> tuple[float, np.ndarray[Any, Any]]:
+        """(n,) float64 -> the loss and its gradient."""
+        at = torch.from_numpy(np.ascontiguousarray(vector)).requires_grad_()
+        value = self(unflatten(at, self.like))
+        (gradient,) = torch.autograd.grad(value, at)
+        return float(value.detach()), gradient.double().numpy()
+
+    def with_gradients(self, rows: Tensor, like: Params) -> tuple[Tensor, Tensor]:
+        """One after the other: the graph of a single point fills the cache."""
+        found = [self.slope(row.detach().double().numpy()) for row in rows]
+        return torch.tensor([value for value, _ in found], dtype=torch.float64), torch.stack([torch.from_numpy(g) for _, g in found])
+
+
+@dataclass(frozen=True)
+class OnSample:
+    """A converged encoder on the sample and on an independent one.
+
+    Attributes:
+        encoder: its parameters.
+        descended: how it got there. ends: of the spectrum on the sample; None where it was not looked at.
+        verdict, both: (word, reason), of the sample and of both samples.
+        other_loss, other_gradient: on the independent sample; other_start its loss where the descent began.
+        other_lowest, other_highest: curvature of the independent sample along the sample's extreme directions.
+        match: how the embedding there relates to the base's.
+    """
+
+    encoder: Params
+    descended: Descended
+    ends: Ends | None
+    verdict: tuple[str, str]
+    both: tuple[str, str]
+    other_start: float
+    other_loss: float
+    other_gradient: float
+    other_lowest: float
+    other_highest: float
+    match: Match
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data."""
+        d, e = self.descended, self.ends
+        return {
+            "verdict": self.verdict[0], "reason": self.verdict[1], "both": self.both[0], "both_reason": self.both[1], "start": d.start,
+            "loss": d.loss, "gradient": d.gradient, "iterations": d.iterations, "stopped": d.message,
+            "spectrum": None if e is None else {
+                "lowest": e.lowest, "lowest_residual": e.lowest_residual, "highest": e.highest, "highest_residual": e.highest_residual, "steps": e.steps,
+            },
+            "independent": {
+                "start": self.other_start, "loss": self.other_loss, "gradient": self.other_gradient, "lowest": self.other_lowest,
+                "highest": self.other_highest,
+            },
+            "match": self.match.plain(),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SamplePaths:
+    """Paths in the weights from the converged failed encoder to the converged reference.
+
+    Attributes:
+        frozen, free: with the dynamics frozen and free. straight: climb of the straight line between the same ends.
+        other: barriers of the same three on the independent sample.
+    """
+
+    frozen: Path
+    free: Path
+    straight: float
+    other: dict[str, float]
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "straight": self.straight,
+            **{
+                name: {
+                    "barrier": p.barrier, "where": p.where, "start": float(p.heights[0]), "end": float(p.heights[-1]), "force": p.force,
+                    "iterations": p.iterations, "converged": p.converged,
+                }
+                for name, p in (("frozen", self.frozen), ("free", self.free))
+            },
+            "independent": self.other,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """All that is measured on the samples.
+
+    Attributes:
+        sizes: of either sample: transitions, terminal ones, maps.
+        failed, reference: the failed encoder and the base's copy, converged; paths: between them.
+        budget: what it was allowed to cost.
+    """
+
+    sizes: dict[str, dict[str, int]]
+    failed: OnSample
+    reference: OnSample
+    paths: SamplePaths
+    budget: Budget
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "sizes": self.sizes, "failed": self.failed.plain(), "reference": self.reference.plain(), "paths": self.paths.plain(),
+            "budget": asdict(self.budget),
+        }  # fmt: skip
+
+
+def on_samples(subject: Subject, size: int, blocks: tuple[str, ...], budget: Budget, tick: Callable[[str], None] | None = None) -> Sampled:
+    """Converge, certify, and look for paths; deterministic.
+
+    Args:
+        subject: a pair whose transitions are sampled.
+        size: transitions of either sample.
+        blocks: of the dynamics that may move on the free path.
+        budget: what it may cost.
+        tick: told what begins.
+
+    Raises:
+        UserError: for a sample without a terminal transition.
+    """
+    dtype = dtype_of(subject.task)
+    batches = {
+        which: subject.task.sample(inverse=subject.inverse, dtype=dtype, size=size, number=number)
+        for which, number in (("sample", SAMPLE), ("independent", INDEPENDENT))
+    }
+    own, other = (subject.on(batch) for batch in batches.values())
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        failed, reference = pool.map(lambda base: _converged(own, other, budget, base=base), (False, True))
+    paths = _paths(own.referred_to(reference.encoder), other, failed.encoder, blocks, budget)
+    return Sampled({which: _size(batch) for which, batch in batches.items()}, failed, reference, paths, budget)
+
+
+def _size(batch: Batch) -> dict[str, int]:
+    return {"transitions": len(batch.state), "terminal": int(batch.terminated.sum()), "maps": batch.maps or 0}
+
+
+def _converged(own: Subject, other: Subject, budget: Budget, *, base: bool) -> OnSample:
+    """The failed encoder, or the base's copy, converged under its dynamics; the copy's spectrum is not looked at."""
+    begun = own.copy if base else own.failed
+    encoder, fixed = select(begun, ("encoder",)), select(begun, DYNAMICS)
+    here, there = (SampleTotal(subject, fixed, encoder) for subject in (own, other))
+    start = flatten(encoder).double().numpy()
+    found = descend(here.slope, start, iterations=budget.iterations, tolerance=budget.stationary)
+    ends, lowest, highest = None, float("nan"), float("nan")
+    if not base:
+        ends = spectrum_ends(difference_product(here.slope, found.point, budget.step), len(start), steps=budget.steps)
+        product = difference_product(there.slope, found.point, budget.step)
+        lowest, highest = (float(v @ product(v)) for v in (ends.low, ends.high))
+    other_loss, gradient = there.slope(found.point)
+    verdict = verdict_on_sample(found.gradient, ends, stationary=budget.stationary)
+    both = verdict_on_both(verdict[0], found.loss, float("nan") if ends is None else ends.highest, other_loss, lowest)
+    point = unflatten(torch.from_numpy(found.point), encoder)
+    return OnSample(
+        point, found, ends, verdict, both, there.slope(start)[0], other_loss, float(np.linalg.norm(gradient)), lowest, highest,
+        own.match(own.embedding(begun | point)),
+    )  # fmt: skip
+
+
+def _paths(own: Subject, other: Subject, start: Params, blocks: tuple[str, ...], budget: Budget) -> SamplePaths:
+    """Both paths, each on a thread; their barriers on the independent sample are those of the same polygons."""
+    begun = own.failed | start
+    goal = own.optimum | replace(own, failed=begun).nearest
+    moving = select(own.failed, blocks)
+    still = {name: value for name, value in own.dynamics.items() if name not in moving}
+    ways = {
+        "frozen": (own.dynamics, select(begun, ("encoder",)), select(goal, ("encoder",))),
+        "free": (still, select(begun, ("encoder", *blocks)), select(goal, ("encoder", *blocks))),
+    }
+
+    def way(name: str) -> tuple[Path, float]:
+        fixed, first, last = ways[name]
+        loss = SampleTotal(own, fixed, first)
+        curve = bezier_path(
+            loss, first, last, vectorize="loop", points=budget.images, iterations=budget.bends, rate=RATE, samples=budget.samples
+        )
+        band = elastic_band(
+            loss, first, last, vectorize="loop", images=budget.images, iterations=budget.moves, climb_after=budget.moves, samples=budget.samples,
+            guess=curve.points,
+        )  # fmt: skip
+        path = min((band, curve), key=lambda found: found.barrier)
+        chain = torch.cat([value.flatten(1) for value in path.points.values()], dim=1)
+        return path, _climb(SampleTotal(other, fixed, first), first, chain)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        (frozen, frozen_there), (free, free_there) = pool.map(way, ways)
+    fixed, first, last = ways["frozen"]
+    line = torch.stack((flatten(first), flatten(last))).double()
+    straight, straight_there = (
+        _climb(SampleTotal(subject, fixed, first), first, line, samples=4 * budget.samples) for subject in (own, other)
+    )
+    if free.barrier > frozen.barrier:  # frozen dynamics are one way of moving them
+        free, free_there = frozen, frozen_there
+    return SamplePaths(frozen, free, straight, {"frozen": frozen_there, "free": free_there, "straight": straight_there})
+
+
+def _climb(loss: SampleTotal, like: Params, chain: Tensor, samples: int = 1) -> float:
+    """Highest loss along a polygon above its start."""
+    _, heights = sample_polygon(values_of(loss, like, "loop"), chain.double(), samples)
+    return max(0.0, float(heights.max() - heights[0]))
