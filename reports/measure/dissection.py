@@ -273,18 +273,19 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
     task = subject.task
     options = options.settled(task)
     complete, quick = task.sampling.complete, options.quick
-    names = ["certificate and released dynamics" if complete else "dynamics adapted, everything released", "lines", "surface"]
-    names += ["paths", "theorem"] if complete else ["certificate and paths on samples"] if options.certificate else []
-    names += ["figures of merit"]
+    on_sample = options.certificate and not complete
+    names = ["certificate and released dynamics" if complete else "dynamics adapted, everything released"]
+    names += ["certificate and paths on samples"] if on_sample else []
+    names += ["lines", "surface", *(["paths", "theorem"] if complete else []), "figures of merit"]
 
-    def at(number: int) -> None:
+    def at(name: str) -> None:
         if stage is not None:
-            stage(names[number] if number < len(names) else "done", number, len(names))
+            stage(name, names.index(name) if name in names else len(names), len(names))
 
     terms = options.terms if "total" in options.terms else (*options.terms, "total")
     threads = 1 if complete else cores()  # a pass over all of a small maze is too small to share
     how = PlaySettings(episodes=QUICK_EPISODES) if quick else PlaySettings()
-    at(0)
+    at(names[0])
     with torch_threads(1):
 
         def examined() -> tuple[Minimum | None, Minimum | None]:
@@ -297,38 +298,40 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
         adapted, released, (minimum, reference) = adapted_and_released(subject, options.blocks, quick=quick, beside=examined)
     if reference is not None:
         subject = subject.referred_to(reference.converged.point)
+    sampled = None
+    if on_sample:  # first, for lines and surface end at the reference
+        at("certificate and paths on samples")
+        with torch_threads(1):
+            sampled = on_samples(subject, options.sample, options.blocks, QUICK_BUDGET if quick else Budget())
+        subject = subject.referred_to(sampled.reference.encoder)
     with torch_threads(threads):
-        at(1)
+        at("lines")
         lines = sample_lines(subject, options.points, terms, options.align)
     with torch_threads(1):
-        at(2)
+        at("surface")
         surface = encoder_dynamics(
             subject, adapted.params, options.blocks, resolution=options.resolution, space=options.space, align=options.align,
             terms=terms, store=store, threads=threads,
         )  # fmt: skip
-        passage = shifts = finds = sampled = None
-        if not complete and options.certificate:
-            at(3)
-            sampled = on_samples(subject, options.sample, options.blocks, QUICK_BUDGET if quick else Budget())
-            subject = subject.referred_to(sampled.reference.encoder)
+        passage = shifts = finds = None
         if complete:
-            at(3)
+            at("paths")
             start = select(subject.failed, ("encoder",)) if minimum is None else minimum.converged.point
             effort = Effort(images=9, iterations=60, zooms=2, lift=False, searches=False) if quick else Effort()
             passage = find_passage(
                 subject, start, options.blocks, None if quick else released.params, space=options.space, align=options.align, effort=effort
             )
-            at(4)
+            at("theorem")
             shifts = landscape_shifts(subject, adapted.params)
             finds = None if quick else descents(subject, adapted.params)
-        at(len(names) - 1)
+        at("figures of merit")
         table = subject.table
         failed, optimum, copy = judge_ends(table, how)
         if table is not subject:
             adapted, released = (
                 replace(one, terms={name: float(value) for name, value in table.terms(one.params).items()}) for one in (adapted, released)
             )
-        at(len(names))
+        at("done")
     x_failed, x_base = subject.embedding(subject.failed).double(), subject.embedding(subject.copy).double()
     unit, states = float(mean_move(subject.batch, x_base)), subject.batch.states
     base = subject.optimum_file
