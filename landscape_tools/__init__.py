@@ -18,6 +18,7 @@ from landscape_tools.modules import ModuleLoss, module_loss, parameters_of
 from landscape_tools.paths import Band, Path, elastic_band, sample_polygon
 from landscape_tools.planes import sample_plane, sample_product, three_point_axes
 from landscape_tools.points import Point, check_alike, difference, dot, flatten, moved, norm, restrict, unflatten
+from landscape_tools.sampled import Descended, Ends, descend, difference_product, spectrum_ends, verdict_on_both, verdict_on_sample
 from landscape_tools.sampling import Progress, Sampling, sample_points
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 from landscape_tools.trajectories import sample_trajectory
@@ -35,6 +36,8 @@ __all__ = [
     "Composite",
     "Converged",
     "Curve",
+    "Descended",
+    "Ends",
     "HiddenLayer",
     "Lifted",
     "Loss",
@@ -58,7 +61,9 @@ __all__ = [
     "composite_of",
     "converge",
     "dense_chain",
+    "descend",
     "difference",
+    "difference_product",
     "dot",
     "elastic_band",
     "extreme_eigenvalues",
@@ -81,9 +86,12 @@ __all__ = [
     "sample_product",
     "sample_trajectory",
     "smallest_subgradient",
+    "spectrum_ends",
     "thread_safe",
     "three_point_axes",
     "trajectory_plane",
     "unflatten",
     "values_of",
+    "verdict_on_both",
+    "verdict_on_sample",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from crar_model.settings import LossSettings, TrainSettings
 from crar_model.studies.cells import BEST, LAST, Cell
 from crar_model.studies.packing import status
@@ -119,7 +119,7 @@ def _flat(figures: Row, before: str = "") -> Row:
 
 def _scores(path: Path) -> Row:
     """What the validations of a model come to; the one before the first update counts only where there is no other."""
-    with path.open(encoding="utf-8", newline="") as stream:
+    with Path(path).open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     pairs = [(int(float(row["update"])), float(row["score"])) for row in rows]
     trained = [pair for pair in pairs if pair[0] > 0] or pairs
@@ -133,7 +133,7 @@ def _scores(path: Path) -> Row:
     return found
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
+def read_table(path: StrPath) -> list[dict[str, str]]:
     """The rows of a table, all values as text."""
-    with path.open(encoding="utf-8", newline="") as stream:
+    with Path(path).open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))

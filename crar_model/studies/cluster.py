@@ -17,6 +17,7 @@ from distributed import Client, LocalCluster
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from crar_model.errors import UserError
+from crar_model.files import StrPath
 from crar_model.studies.worker import differing, versions
 
 ANSWERS_WITHIN = 10.0
@@ -42,7 +43,7 @@ def cores() -> int:
 
 
 @contextmanager
-def cluster(workers: int = 0, scheduler: str = "", scheduler_file: Path | None = None) -> Iterator[Client]:
+def cluster(workers: int = 0, scheduler: str = "", scheduler_file: StrPath | None = None) -> Iterator[Client]:
     """A client of a cluster; a local one ends with the block.
 
     Args:
@@ -58,7 +59,7 @@ def cluster(workers: int = 0, scheduler: str = "", scheduler_file: Path | None =
         logging.getLogger(name).setLevel(quiet)
     with dask.config.set({"distributed.scheduler.allowed-failures": DEATHS, "distributed.worker.profile.enabled": False}):
         if scheduler or scheduler_file is not None:
-            with _existing(scheduler, scheduler_file) as client:
+            with _existing(scheduler, None if scheduler_file is None else Path(scheduler_file)) as client:
                 yield client
             return
         with _local(workers or cores()) as client:

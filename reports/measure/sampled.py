@@ -16,13 +16,19 @@ from crar_model.batches import Batch
 from crar_model.evaluation import Match, dtype_of
 from crar_model.losses import FOLLOWED
 from crar_model.params import DYNAMICS, Params, select
-from landscape_tools import Path, bezier_path, elastic_band, flatten, sample_polygon, unflatten, values_of
-from landscape_tools.sampled import (
+from landscape_tools import (
     Descended,
     Ends,
+    Path,
+    bezier_path,
     descend,
     difference_product,
+    elastic_band,
+    flatten,
+    sample_polygon,
     spectrum_ends,
+    unflatten,
+    values_of,
     verdict_on_both,
     verdict_on_sample,
 )
