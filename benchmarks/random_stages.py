@@ -1,4 +1,4 @@
-"""Where one agent's update of the random mazes spends its time: `python -m benchmarks.random_stages`.
+"""Where an update of the random mazes spends its time: `python -m benchmarks.random_stages`. One agent trained jointly, and a process's half of six `freeze` agents.
 
 Compiled kernels are timed around each of their calls, in a process of its own for every number of threads; what is left is small tensor
 operations, packing of weights, the optimiser, autograd and Python, which one core does while the others wait. Medians over the updates.
@@ -23,6 +23,8 @@ KINDS = {
 }  # fmt: skip
 """Functions of `crar_model.nets` that call kernels -> what they compute."""
 REST = "all else: packing, indexing, optimiser, autograd, small operations, Python"
+HALF = 3
+"""Agents of one of the two processes that six are split among."""
 _UPDATES = """
 import collections, dataclasses, json, statistics, sys, time, torch
 import crar_model.nets as nets
@@ -30,6 +32,7 @@ from crar_model.nets import _conv, _tiles
 from crar_model.tasks import default_settings
 from crar_model.training.members import base_plan
 from crar_model.training.trainer import Trainer
+from crar_model.training.variants import VARIANTS
 
 torch.set_num_threads(1)
 torch.set_flush_denormal(True)
@@ -45,7 +48,10 @@ def timed(share):
     return call
 
 _conv.share, _tiles.share = timed(_conv.share), timed(_tiles.share)
-trainer = Trainer(base_plan(dataclasses.replace(default_settings("random"), data_size=3000), 1))
+plan = base_plan(dataclasses.replace(default_settings("random"), data_size=3000), {agents})
+if {freeze}:
+    plan = dataclasses.replace(plan, variant=dataclasses.replace(VARIANTS["freeze"], start="fresh"))
+trainer = Trainer(plan)
 for _ in range(10):
     trainer.one_update()
 rows = []
@@ -64,22 +70,26 @@ def measure(updates: int, folder: Path) -> dict[str, Any]:
     """Milliseconds of each stage by the number of threads, and what the multiplications alone would need."""
     cores = os.cpu_count() or 1
     found: dict[str, Any] = {"cores": cores, "updates": updates, "gflop": update_gflop(images=False), "matmul_gflops": matmul_rate(1.0)}
-    for threads in sorted({1, cores}):
-        path = folder / f"stages-{threads}.json"
-        printed(_UPDATES.format(threads=threads, updates=updates, path=str(path.resolve())), ROOT, {"OMP_NUM_THREADS": "1"})
+    cases = [(f"{threads} threads", threads, 1, False) for threads in sorted({1, cores})] + [("freeze", 1, HALF, True)]
+    for case, threads, agents, freeze in cases:
+        path = folder / f"stages-{threads}-{agents}.json"
+        code = _UPDATES.format(threads=threads, updates=updates, path=str(path.resolve()), agents=agents, freeze=freeze)
+        printed(code, ROOT, {"OMP_NUM_THREADS": "1"})
         seconds: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
         path.unlink()
         kernels = {what: 1e3 * seconds.get(name, 0.0) for name, what in KINDS.items()}
         whole = 1e3 * seconds["whole"]
-        found[f"{threads} threads"] = kernels | {REST: whole - sum(kernels.values()), "whole": whole}
+        found[case] = kernels | {REST: whole - sum(kernels.values()), "whole": whole}
     return found
 
 
 def table(found: dict[str, Any]) -> str:
     """As Markdown, with the multiplications' own time at the machine's rate below."""
     counts = sorted({1, found["cores"]})
-    rows = [["one update of one agent", *(f"{count} thread{'s' if count > 1 else ''}" for count in counts)], ["---"] * (1 + len(counts))]
-    rows += [[name, *(f"{found[f'{count} threads'][name]:.1f} ms" for count in counts)] for name in (*KINDS.values(), REST, "whole")]
+    cases = {f"{count} threads": f"one agent, {count} thread{'s' if count > 1 else ''}" for count in counts}
+    cases |= {"freeze": f"`freeze`, {HALF} agents, 1 thread"}
+    rows = [["one update", *cases.values()], ["---"] * (1 + len(cases))]
+    rows += [[name, *(f"{found[case][name]:.1f} ms" for case in cases)] for name in (*KINDS.values(), REST, "whole")]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -88,10 +98,13 @@ def verdict(found: dict[str, Any]) -> str:
     last = found[f"{found['cores']} threads"]
     needed = 1e3 * found["gflop"] / found["matmul_gflops"]
     kernels = last["whole"] - last[REST]
+    frozen = found["freeze"]
     return (
-        f"The multiplications that an update needs would take {needed:.1f} ms at the machine's rate. The kernels take {kernels:.1f} ms, and "
+        f"The multiplications that one agent's update needs would take {needed:.1f} ms at the machine's rate. The kernels take {kernels:.1f} ms, and "
         f"{last[REST]:.1f} ms ({100 * last[REST] / last['whole']:.0f} %) are spent outside them, on one core: with kernels at the full multiply rate one agent "
-        f"would be {last['whole'] / (needed + last[REST]):.2f} times as fast as it is."
+        f"would be {last['whole'] / (needed + last[REST]):.2f} times as fast as it is. "
+        f"Of a `freeze` update the convolutions' passes are {100 * (frozen[KINDS['conv_forward']] + frozen[KINDS['conv_backward']]) / frozen['whole']:.0f} %: frozen "
+        "networks have no gradients of weights, and still pass those of their inputs on to the encoder."
     )
 
 

@@ -47,9 +47,11 @@ def test_stages_of_an_update_add_up_and_say_what_bounds_it() -> None:
     kernels = dict.fromkeys(random_stages.KINDS.values(), 1.0)
     found = {"cores": 2, "updates": 3, "gflop": 0.6, "matmul_gflops": 200.0}
     found |= {f"{n} threads": kernels | {random_stages.REST: rest, "whole": 4.0 + rest} for n, rest in ((1, 4.0), (2, 6.0))}
+    found["freeze"] = kernels | {random_stages.REST: 12.0, "whole": 16.0}
     table = random_stages.table(found)
-    assert table.splitlines()[0].count("|") == 4
-    assert "| whole | 8.0 ms | 10.0 ms |" in table
+    assert table.splitlines()[0].count("|") == 5
+    assert "| whole | 8.0 ms | 10.0 ms | 16.0 ms |" in table
+    assert "passes are 12 %" in random_stages.verdict(found)
     assert "would take 3.0 ms" in random_stages.verdict(found)
     assert "6.0 ms (60 %)" in random_stages.verdict(found)
     assert "1.11 times" in random_stages.verdict(found)
@@ -68,8 +70,10 @@ def test_the_page_says_what_the_command_s_file_says(tmp_path: Path) -> None:
         "ratio_spread": [2.0, 2.4],
     }
     content = row | {"stages": [{"stage": "paths", "seconds": 9.0, "share": 0.9}, {"stage": "lines", "seconds": 0.1, "share": 0.1}]}
+    content |= {"descent": {"seconds": 8.0, "optimiser_s": 5.0, "iterations": 800, "weights": 46000}}
     (tmp_path / "landscape_command.json").write_text(json.dumps(content))
     text = page.command(tmp_path)
     assert "takes 30 s of processor time, 65 s with the code of abc: 2.10 times as fast (2.00 to 2.40)" in text
     assert "paths 9.0 s" in text
     assert "lines" not in text
+    assert "8.0 s for 800 L-BFGS iterations, 5.0 s of that" in text
