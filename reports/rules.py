@@ -276,7 +276,7 @@ def s7_sample(d: Plain) -> Verdict:
     found = d.get("sampled")
     if found is None:
         return "not asked for", UNDECIDED
-    own, size, floor = found["failed"], found["sizes"]["sample"], d["floor"]["total"]
+    own, size, floor = found["failed"], found["sizes"]["sample"], found["floors"]["sample"]
     level = (own["loss"] - floor) / max(found["reference"]["loss"] - floor, LEAST)
     text = (
         f"on {size['transitions']:,} transitions of {size['maps']} maps, {size['terminal']} terminal: {own['verdict']} ({own['reason']}); with an independent "

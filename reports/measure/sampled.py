@@ -164,12 +164,13 @@ class Sampled:
     """All that is measured on the samples.
 
     Attributes:
-        sizes: of either sample: transitions, terminal ones, maps.
+        sizes: of either sample: transitions, terminal ones, maps. floors: what no encoder can lower of its total.
         failed, reference: the failed encoder and the base's copy, converged; paths: between them.
         budget: what it was allowed to cost.
     """
 
     sizes: dict[str, dict[str, int]]
+    floors: dict[str, float]
     failed: OnSample
     reference: OnSample
     paths: SamplePaths
@@ -178,7 +179,7 @@ class Sampled:
     def plain(self) -> dict[str, Any]:
         """As plain data."""
         return {
-            "sizes": self.sizes, "failed": self.failed.plain(), "reference": self.reference.plain(), "paths": self.paths.plain(),
+            "sizes": self.sizes, "floors": self.floors, "failed": self.failed.plain(), "reference": self.reference.plain(), "paths": self.paths.plain(),
             "budget": asdict(self.budget),
         }  # fmt: skip
 
@@ -205,7 +206,8 @@ def on_samples(subject: Subject, size: int, blocks: tuple[str, ...], budget: Bud
     with ThreadPoolExecutor(max_workers=2) as pool:
         failed, reference = pool.map(lambda base: _converged(own, other, budget, base=base), (False, True))
     paths = _paths(own.referred_to(reference.encoder), other, failed.encoder, blocks, budget)
-    return Sampled({which: _size(batch) for which, batch in batches.items()}, failed, reference, paths, budget)
+    floors = {"sample": own.floor["total"], "independent": other.floor["total"]}
+    return Sampled({which: _size(batch) for which, batch in batches.items()}, floors, failed, reference, paths, budget)
 
 
 def _size(batch: Batch) -> dict[str, int]:

@@ -171,7 +171,7 @@ def sample() -> Plain:
     ways = {"straight": 0.4, "frozen": path(0.1), "free": path(0.01), "independent": {"frozen": 0.1, "free": 0.01, "straight": 0.4}}
     ways = {k: v | {"start": 0.15, "end": 0.08} if k in ("frozen", "free") else v for k, v in ways.items()}
     sampled = {
-        "sizes": {"sample": {"transitions": 2048, "terminal": 6, "maps": 300}}, "failed": own, "reference": own | {"loss": 0.08}, "paths": ways,
+        "floors": {"sample": facts()["floor"]["total"]}, "sizes": {"sample": {"transitions": 2048, "terminal": 6, "maps": 300}}, "failed": own, "reference": own | {"loss": 0.08}, "paths": ways,
     }  # fmt: skip
     return {
         **facts(),
@@ -203,6 +203,7 @@ SAMPLE: list[tuple[str, Plain, str]] = [
     ("S7", {"sampled.failed.both": "not converged"}, UNDECIDED),
     ("S7", {"sampled.failed.both": "flat"}, UNDECIDED),
     ("S7", {"sampled.failed.loss": 0.081}, FAILS),  # at the reference's level
+    ("S7", {"sampled.floors.sample": -9.0}, FAILS),  # the sample's own floor counts: next to it they are at one level
     ("S7", {"sampled.failed.match": MATCHED}, EXCEPTIONS),
     ("S7", {"sampled": None}, UNDECIDED),
     ("S8", {}, HOLDS),
