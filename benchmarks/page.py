@@ -155,7 +155,7 @@ def command(results: Path) -> str:
     stages = ", ".join(f"{row['stage']} {row['seconds']:.1f} s" for row in found["stages"] if row["seconds"] >= 0.5)
     return (
         f"`crar landscape` on the sample models at {found['side']} x {found['side']} takes {now:.0f} s of processor time, {before:.0f} s with the code of "
-        f"{found['against']}: {found['ratio']:.2f} times as fast ({low:.2f} to {high:.2f}), though it measures more now. Its stages by the clock: {stages}. "
+        f"{found['against']}: {found['ratio']:.2f} times as fast ({low:.2f} to {high:.2f}; {found['repetitions']} repetitions), though it measures more now. Its stages by the clock: {stages}. "
         f"The longest single descent, of the whole released model with its {descent['weights']:,} weights, takes {descent['seconds']:.1f} s for "
         f"{descent['iterations']} L-BFGS iterations, {descent['optimiser_s']:.1f} s of that within SciPy's own update of the step, which reads thirty past steps of all weights."
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,8 @@ from reports.rules import GOOD_BASE, does, looks
 from reports.summaries import claims_summary
 
 Plain = dict[str, Any]
+DIGITS = 6
+"""Of the numbers in `results.json`; the files under `pairs` have all."""
 FIGURES = 2
 """Of what is measured on a pair; kept figures of another edition are measured again."""
 
@@ -80,10 +81,16 @@ def write_claims(
     results = {
         "command": command,
         "pairs": [
-            {"transfer": str(p), "base": str(b), **d, "claims": [asdict(c) for c in decide(d, complete=complete)]} for p, b, d in found
+            {
+                "transfer": str(p),
+                "base": str(b),
+                **d,
+                "claims": [{"id": c.id, "figure": c.figure, "verdict": c.verdict} for c in decide(d, complete=complete)],
+            }
+            for p, b, d in found
         ],
     }
-    write_text(folder / "results.json", json.dumps(results, separators=(",", ":")) + "\n")
+    write_text(folder / "results.json", json.dumps(_shortened(results), separators=(",", ":")) + "\n")
     decided = {name: verdicts(group, complete=complete) for name, group in groups.items()}
     return render(
         "claims.md", folder / "report.md", command=command, found=found, groups=groups, quick=quick, what=what,
@@ -91,6 +98,15 @@ def write_claims(
         spreads={name: spreads(group, complete=complete) for name, group in groups.items()}, rules=claims_of(complete=complete), complete=complete, does=does, looks=looks,
         poor=sorted({str(base) for _, base, d in found if complete and d["accuracy"][-1] < GOOD_BASE}), least=GOOD_BASE,
     )  # fmt: skip
+
+
+def _shortened(plain: Any) -> Any:
+    """Plain data with numbers of `DIGITS` digits: a file of many transfers is kept with the report."""
+    if isinstance(plain, dict):
+        return {name: _shortened(value) for name, value in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [_shortened(value) for value in plain]
+    return float(f"{plain:.{DIGITS}g}") if isinstance(plain, float) else plain
 
 
 def grouped(found: Sequence[Plain]) -> dict[str, list[Plain]]:

@@ -73,7 +73,7 @@ def test_the_page_says_what_the_command_s_file_says(tmp_path: Path) -> None:
     content |= {"descent": {"seconds": 8.0, "optimiser_s": 5.0, "iterations": 800, "weights": 46000}}
     (tmp_path / "landscape_command.json").write_text(json.dumps(content))
     text = page.command(tmp_path)
-    assert "takes 30 s of processor time, 65 s with the code of abc: 2.10 times as fast (2.00 to 2.40)" in text
+    assert "takes 30 s of processor time, 65 s with the code of abc: 2.10 times as fast (2.00 to 2.40; 3 repetitions)" in text
     assert "paths 9.0 s" in text
     assert "lines" not in text
     assert "8.0 s for 800 L-BFGS iterations, 5.0 s of that" in text
