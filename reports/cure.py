@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from crar_model.cures.cure import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, UNFIT, Cure, cure
+from crar_model.cures.cure import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, STRAYS, UNFIT, Cure, cure
 from crar_model.cures.methods import METHODS
 from crar_model.cures.placement import Landscape, Level
 from crar_model.cures.problem import Problem, pose
@@ -204,7 +204,8 @@ def _rule(problem: Problem, found: Cure) -> str:
     fit = f"; the dynamics fit no embedding where more than {UNFIT:.0%} of the level's errors are above half a move"
     return (
         f"the lowest total on {problem.task.sampling.what} among those at the level; at the level is a total of at most {ABOVE} times the lowest "
-        f"free embedding's, with no transition further off than its worst plus {FURTHER} moves{fit}"
+        f"free embedding's, with no transition further off than its worst plus {FURTHER} moves and at most {STRAYS:.0%} of the transitions more "
+        f"predicted nearer another state than its{fit}; of these the one with the fewest such transitions goes first"
     )
 
 

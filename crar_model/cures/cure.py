@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from crar_model.cures.descent import Descent, Embed, agent_updates, descend
-from crar_model.cures.methods import AUTO, FIT, METHODS, ORDER, REFINE, Method, method_named, scaled
+from crar_model.cures.methods import AUTO, FIT, METHODS, ORDER, REFINE, REPLACE, Method, method_named, scaled
 from crar_model.cures.placement import Landscape, Level, level_of, survey, targets_of, why_not
 from crar_model.cures.problem import Problem, Tail
 from crar_model.cures.starts import Starts, starts_of
@@ -26,6 +26,8 @@ ABOVE = 1.1
 """A candidate is at the level when its total is at most this many times the level's ..."""
 FURTHER = 0.5
 """... and its worst transition is off by at most this many moves more than the level's worst."""
+STRAYS = 0.01
+"""... and at most this share of transitions more is predicted nearer another state than the level's."""
 UNFIT = 0.1
 """Dynamics that mispredict more than this share of the transitions by half a move, wherever the states lie, fit no embedding."""
 SAMPLED_MEAN, SAMPLED_OFF = 0.25, 0.05
@@ -167,7 +169,7 @@ def cure(
         raise UserError("no method is left for this model; give its base with --base")
     everything = sum(_budget(problem, each, settings) for each in methods)
     placed = why_not(problem.task, problem.agent) is None
-    everything += agent_updates(scaled(REFINE, settings.effort, REFINE[0].kept), REFINE[0].kept) if placed else 0
+    everything += sum(agent_updates(scaled(r, settings.effort, r[0].kept), r[0].kept) for r in (REFINE, REPLACE)) if placed else 0
     done = 0
 
     def tick(updates: int) -> None:
@@ -190,7 +192,7 @@ def cure(
                 break
     best = chosen(problem, [candidate for each in tried for candidate in each.candidates])
     if progress is not None:
-        progress(everything, everything)
+        progress(max(done, everything), max(done, everything))
     return Cure(method, tuple(tried), before, best, best.at_level, landscape, level, spent)
 
 
@@ -264,14 +266,17 @@ def reaches(terms: dict[str, float], tail: Tail, level: Level | None) -> bool:
         return tail.mean <= SAMPLED_MEAN and tail.off <= SAMPLED_OFF
     if level.tail.off > UNFIT:
         return False
-    return terms["total"] <= ABOVE * float(level.totals[0]) and tail.worst <= level.tail.worst + FURTHER
+    if tail.worst > level.tail.worst + FURTHER or (tail.astray or 0.0) > (level.tail.astray or 0.0) + STRAYS:
+        return False
+    return terms["total"] <= ABOVE * float(level.totals[0])
 
 
 def chosen(problem: Problem, candidates: list[Candidate]) -> Candidate:
-    """The lowest of those at the level; where there is none, the lowest of all."""
+    """Of those at the level the one with the fewest transitions astray, the lowest of these; where none is at the level, the lowest of all."""
 
-    def rank(candidate: Candidate) -> float:
-        return float(problem.rank({name: torch.tensor(value) for name, value in candidate.terms.items()}))
+    def rank(candidate: Candidate) -> tuple[float, float]:
+        height = float(problem.rank({name: torch.tensor(value) for name, value in candidate.terms.items()}))
+        return (candidate.tail.astray or 0.0) if candidate.at_level else 0.0, height
 
     return min([each for each in candidates if each.at_level] or candidates, key=rank)
 

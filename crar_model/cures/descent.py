@@ -110,7 +110,11 @@ def descend(
             )
             batch = problem.data.batch(shared)
             embedding = embed(values, batch)
-            losses = problem.terms(embedding, batch)["total"] if objective is None else objective(embedding, index)
+            if objective is None:
+                terms = problem.terms(embedding, batch)
+                losses = terms["total"] + (this.transition - 1) * problem.loss.transition_weight * terms.get("transition", 0.0)
+            else:
+                losses = objective(embedding, index)
             grads = torch.autograd.grad(losses.sum(), leaves)  # candidates do not interact: each gets its own gradient
             for leaf, grad in zip(leaves, grads, strict=True):
                 leaf.grad = grad

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from crar_model.errors import UserError
@@ -16,11 +16,14 @@ class Round:
         kept: candidates that take part, the best of those before.
         updates: that each of them takes.
         rate: Adam's learning rate, which falls to a tenth over the round.
+        transition: multiple of the transition term's weight while the round lasts. The total is flat at its bottom, and where it ends there
+            a move may still miss its state; candidates are compared by the total as it is.
     """
 
     kept: int
     updates: int
     rate: float
+    transition: float = 1.0
 
 
 Rounds = tuple[Round, ...]
@@ -53,18 +56,23 @@ FIT: Rounds = (Round(4, 800, 2e-3),)
 """An encoder is fitted to an embedding that placement found."""
 REFINE: Rounds = (Round(32, 200, 1e-2), Round(8, 400, 5e-3))
 """The lowest places of the placement landscape, as free embeddings; they also give the level that the dynamics allow."""
-WHOLE: Rounds = (Round(8, 1_000, 1e-3), Round(3, 2_000, 1e-3), Round(1, 1_500, 5e-4))
+REPLACE: Rounds = (Round(180, 100, 1e-2), Round(8, 300, 5e-3))
+"""The lowest of those with one state put where the dynamics have it from a neighbour: a state on the wrong side of others stays there."""
+STRICT = 4.0
+"""Multiple of the transition weight in the last round of a method that has all transitions."""
+WHOLE: Rounds = (Round(8, 1_000, 1e-3), Round(3, 2_000, 1e-3), Round(1, 1_500, 5e-4, STRICT))
 """A whole encoder, full batch: 15,500 updates for 8 candidates."""
 SAMPLED: Rounds = (Round(8, 250, 1e-3), Round(3, 400, 1e-3), Round(1, 2_000, 5e-4))
 """A whole encoder on samples: 5,200 updates for 8 candidates."""
 METHODS = {
     method.name: method
     for method in (
-        Method("placement", "choose where the start state lies; the dynamics place the rest", "places", (Round(4, 1_500, 5e-4),)),
+        Method("placement", "choose where the start state lies; the dynamics place the rest", "places",
+               (Round(4, 1_000, 5e-4), Round(2, 1_000, 5e-4, STRICT))),
         Method("symmetry", "the failed encoder behind every signed permutation of the abstract axes, trained on", "copies", WHOLE, SAMPLED),
         Method(
             "first-layer", "the base's encoder with its first layer drawn anew, that layer trained alone", "first-layer",
-            (Round(8, 1_000, 5e-3), Round(3, 2_000, 5e-3), Round(1, 1_500, 2e-3)),
+            (Round(8, 1_000, 5e-3), Round(3, 2_000, 5e-3), Round(1, 1_500, 2e-3, STRICT)),
             (Round(8, 250, 1e-2), Round(3, 400, 1e-2), Round(1, 2_000, 5e-3)), needs_base=True,
         ),
         Method("restart", "control: new encoders", "fresh", WHOLE, SAMPLED),
@@ -90,5 +98,5 @@ def method_named(name: str) -> Method:
 
 def scaled(rounds: Rounds, effort: float, starts: int) -> Rounds:
     """Rounds with `effort` times the updates, the first with all `starts` candidates."""
-    first = [Round(starts, rounds[0].updates, rounds[0].rate)] if rounds else []
-    return tuple(Round(r.kept, max(1, ceil(r.updates * effort)), r.rate) for r in (*first, *rounds[1:]))
+    first = [replace(rounds[0], kept=starts)] if rounds else []
+    return tuple(replace(r, updates=max(1, ceil(r.updates * effort))) for r in (*first, *rounds[1:]))

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from crar_model.agents import Agent
+from crar_model.batches import Batch
 from crar_model.cures.descent import Descent, Tick, descend
-from crar_model.cures.methods import REFINE, scaled
+from crar_model.cures.methods import REFINE, REPLACE, scaled
 from crar_model.cures.problem import Problem, Tail
 from crar_model.cures.starts import Starts
 from crar_model.cures.store import Store
@@ -33,6 +34,12 @@ PROMINENCE = 0.25
 """A valley is at least this deep, in units of its lowest loss: less is the roughness of the grid."""
 DISTINCT = 0.25
 """Start states this far apart are two places, not one."""
+ATTEMPTS = 6
+"""Times that single states are put elsewhere, at most."""
+GAIN = 0.005
+"""Share of the lowest total that an attempt has to gain for another."""
+KEPT = 8
+"""Embeddings of a level."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +208,10 @@ def basins(total: Tensor, prominence: float = PROMINENCE) -> Tensor:
 
 
 def level_of(problem: Problem, landscape: Landscape, settings: CureSettings, store: Store, tick: Tick = lambda _: None) -> Level:
-    """Refine the lowest places, and those of the valleys, as free embeddings."""
+    """Refine the lowest places, and those of the valleys, as free embeddings; then put single states of the lowest elsewhere, while that helps.
+
+    Rolling imprecise dynamics along a tree can put a state on the wrong side of others, and a descent leaves it there.
+    """
     count = REFINE[0].kept
     lowest = landscape.total.flatten().argsort(stable=True)[:count]
     grid = torch.cartesian_prod(landscape.axis, landscape.axis)
@@ -209,9 +219,45 @@ def level_of(problem: Problem, landscape: Landscape, settings: CureSettings, sto
     places = torch.cat((valleys, grid[lowest]))[:count]
     start = unroll(problem.agent, select(problem.failed, DYNAMICS), maze_of(problem), places)
     rounds = scaled(REFINE, settings.effort, len(places))
-    done: Descent = descend(problem, "level", {"embedding": start}, lambda free, _: free["embedding"], rounds, store=store, tick=tick)
-    embeddings = done.free["embedding"]
-    return Level(embeddings, done.terms["total"], problem.tail(embeddings[0]), done.updates)
+    done: Descent = descend(problem, "level", {"embedding": start}, _itself, rounds, store=store, tick=tick)
+    embeddings, totals, updates = done.free["embedding"], done.terms["total"], done.updates
+    for attempt in range(ATTEMPTS):
+        start = torch.cat([replaced(problem, embeddings[which]) for which in _distinct(problem, embeddings)])
+        rounds = scaled(REPLACE, settings.effort, len(start))
+        done = descend(problem, f"level-{attempt}", {"embedding": start}, _itself, rounds, store=store, tick=tick)
+        updates += done.updates
+        gained = float(done.terms["total"][0]) < (1 - GAIN) * float(totals[0])
+        totals = torch.cat((totals, done.terms["total"]))
+        order = totals.argsort(stable=True)[:KEPT]
+        embeddings, totals = torch.cat((embeddings, done.free["embedding"]))[order], totals[order]
+        if not gained:
+            break
+    return Level(embeddings, totals, problem.tail(embeddings[0]), updates)
+
+
+def _itself(free: Params, _: Batch) -> Tensor:
+    return free["embedding"]
+
+
+def _distinct(problem: Problem, embeddings: Tensor) -> list[int]:
+    """The lowest embedding, and the next whose start state lies elsewhere."""
+    at = embeddings[:, maze_of(problem).start]
+    apart = torch.linalg.vector_norm(at - at[0], dim=-1) > DISTINCT * problem.loss.ball_radius
+    return [0, *apart.nonzero().flatten().tolist()[:1]]
+
+
+def replaced(problem: Problem, embedding: Tensor) -> Tensor:
+    """(m, rows, 2) copies of an embedding, one a move that leads to another state: that state put where T has it from the state before."""
+    maze, states, actions = maze_of(problem), *maze_of(problem).successor.shape
+    with torch.no_grad():
+        every = torch.arange(actions).repeat(states)
+        before = embedding.repeat_interleave(actions, dim=0)
+        predicted = problem.agent.transition(select(problem.failed, DYNAMICS), before, every)
+    to = torch.as_tensor(maze.successor).flatten()
+    moves = (to != torch.arange(states).repeat_interleave(actions)).nonzero().flatten()
+    copies = embedding.expand(len(moves), *embedding.shape).clone()
+    copies[torch.arange(len(moves)), to[moves]] = predicted[moves]
+    return copies
 
 
 def targets_of(problem: Problem, level: Level, seed: int) -> tuple[Starts, Tensor]:
@@ -221,9 +267,7 @@ def targets_of(problem: Problem, level: Level, seed: int) -> tuple[Starts, Tenso
         the encoders (m, ...), and the embedding that each is fitted to, (m, rows, 2).
     """
     maze = maze_of(problem)
-    at = level.embeddings[:, maze.start]
-    apart = torch.linalg.vector_norm(at - at[0], dim=-1) > DISTINCT * problem.loss.ball_radius
-    chosen = [0, *apart.nonzero().flatten().tolist()[:1]]
+    at, chosen = level.embeddings[:, maze.start], _distinct(problem, level.embeddings)
     fresh = select(problem.agent.init(np.random.default_rng([seed, Stream.WEIGHTS])), ("encoder",))
     labels, encoders, targets = [], [], []
     for which in chosen:

@@ -33,12 +33,14 @@ class Tail:
     Attributes:
         mean, high, worst: over the transitions: the mean, the 95th percentile, the largest.
         off: share of transitions that are off by more than half a move.
+        astray: share whose prediction lies nearer another state than the one reached; None where the states cannot be listed.
     """
 
     mean: float
     high: float
     worst: float
     off: float
+    astray: float | None = None
 
 
 class OwnData:
@@ -138,9 +140,13 @@ class Problem:
             action = batch.action if batch.onehot is None else batch.onehot
             predicted = self.agent.transition(select(self.failed, DYNAMICS), x, action)
             errors = (torch.linalg.vector_norm(predicted - reached, dim=-1) / unit)[batch.terminated == 0].double()
+            astray = None
+            if batch.states is not None and self.data.complete:
+                nearest = torch.cdist(predicted.double(), embedding[batch.states].double()).argmin(-1)
+                astray = float((batch.states[nearest] != batch.next_state).double().mean())
         errors = torch.nan_to_num(errors, nan=torch.inf)
         high, worst = torch.quantile(errors, 0.95), errors.max()
-        return Tail(float(errors.mean()), float(high), float(worst), float((errors > HALF_MOVE).double().mean()))
+        return Tail(float(errors.mean()), float(high), float(worst), float((errors > HALF_MOVE).double().mean()), astray)
 
     def encode(self, encoder: Params, batch: Batch) -> Tensor:
         """Abstract states (m, rows, d) of encoders (m, ...)."""

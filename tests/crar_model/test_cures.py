@@ -17,10 +17,10 @@ from crar_model import batches, symmetry
 from crar_model.batches import Batch
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.cures import descent
-from crar_model.cures.cure import chosen, cure, methods_for
+from crar_model.cures.cure import chosen, cure, methods_for, reaches
 from crar_model.cures.descent import agent_updates, descend
-from crar_model.cures.methods import METHODS, Round, scaled
-from crar_model.cures.placement import basins, survey, unroll
+from crar_model.cures.methods import METHODS, REPLACE, Round, scaled
+from crar_model.cures.placement import Level, basins, replaced, survey, unroll
 from crar_model.cures.problem import Problem, pose
 from crar_model.cures.starts import FIRST, starts_of
 from crar_model.cures.store import Store
@@ -266,6 +266,70 @@ def test_the_choice_is_the_lowest_at_the_level(problem: Problem) -> None:
     ]
     assert chosen(problem, others).label == "2"
     assert chosen(problem, others[:1]).label == "0"
+
+
+def test_a_state_on_the_wrong_side_is_put_where_the_dynamics_have_it(problem: Problem, base: Checkpoint) -> None:
+    """A single state at the opposite place is a trap for a descent, and one of its moves, put right, leads out."""
+    maze, state = problem.task.maze, 16
+    assert maze is not None
+    right = problem.agent.encode(base.parameters, maze.observations(inverse=False))
+    wrong = right.clone()
+    wrong[state] = -right[state]
+    ended = descend(problem, "a", {"embedding": torch.stack((right, wrong))}, embed_freely, (Round(2, 200, 1e-2),), store=Store())
+    low, trapped = ended.terms["total"].tolist()
+    assert trapped > 1.1 * low
+    copies = replaced(problem, ended.free["embedding"][1])
+    moved = (copies != ended.free["embedding"][1]).any(-1)
+    assert moved.sum(1).tolist() == [1] * len(copies)  # one state each
+    assert sorted(moved.double().argmax(1).unique().tolist()) == list(range(len(right)))  # and every state in its turn
+    to_state = copies[moved[:, state], state]
+    action = torch.arange(4).repeat(len(right))
+    every = problem.agent.transition(problem.failed, ended.free["embedding"][1].repeat_interleave(4, 0), action)
+    leads = (maze.successor.flatten() == state) & (torch.arange(len(right)).repeat_interleave(4) != state)
+    assert torch.allclose(to_state, every[leads], atol=1e-6)
+    out = descend(problem, "b", {"embedding": copies}, embed_freely, scaled(REPLACE, 1, len(copies)), store=Store())
+    assert float(out.terms["total"][0]) < 1.01 * low
+
+
+def test_a_strict_round_lowers_the_transition_term_and_ranks_by_the_total(problem: Problem, base: Checkpoint) -> None:
+    maze = problem.task.maze
+    assert maze is not None
+    start = problem.agent.encode(base.parameters, maze.observations(inverse=False))[None]
+    plain, strict = (
+        descend(problem, "a", {"embedding": start}, embed_freely, (Round(1, 500, 5e-3, weight),), store=Store()).terms
+        for weight in (1.0, 4.0)
+    )
+    assert strict["transition"] < plain["transition"]
+    assert strict["total"] > plain["total"]
+    assert torch.allclose(strict["total"], total({name: value for name, value in strict.items() if name != "total"}, problem.loss))
+
+
+def test_transitions_astray_keep_a_candidate_from_the_level(problem: Problem, base: Checkpoint) -> None:
+    maze = problem.task.maze
+    assert maze is not None
+    embedding = problem.agent.encode(base.parameters, maze.observations(inverse=False))
+    tail = problem.tail(embedding)
+    params = {name: value for name, value in base.parameters.items() if not name.startswith("encoder")}
+    judged = evaluate(base.task, base.parameters | params, inverse=False, settings=problem.loss)
+    assert tail.astray is not None
+    assert abs(1 - tail.astray - judged.share("nearest_state_accuracy")) < 1e-6  # figure of merit and tail are one count
+    level = Level(embedding[None], torch.tensor([1.0]), tail, 0)
+    assert reaches({"total": 1.05}, tail, level)
+    assert not reaches({"total": 1.05}, dataclasses.replace(tail, astray=tail.astray + 0.02), level)
+    assert not reaches({"total": 1.15}, tail, level)
+
+
+def test_of_those_at_the_level_the_one_that_errs_least_is_chosen(problem: Problem) -> None:
+    found = cure(problem, "noise", dataclasses.replace(SMALL, effort=0.01))
+    low = found.tried[0].candidates[0]
+    some = [
+        dataclasses.replace(
+            low, label=str(k), terms=low.terms | {"total": height}, at_level=level, tail=dataclasses.replace(low.tail, astray=astray)
+        )
+        for k, (height, astray, level) in enumerate([(1.0, 0.02, True), (1.1, 0.0, True), (0.5, 0.0, False)])
+    ]
+    assert chosen(problem, some).label == "1"
+    assert chosen(problem, [some[0], some[2]]).label == "0"
 
 
 def test_auto_takes_what_the_maze_and_the_base_allow(problem: Problem, sampled: Problem) -> None:
