@@ -36,7 +36,7 @@ class CompiledTotal:
     """`losses.smooth_total` of many points, in float32, that carries its gradient.
 
     Args:
-        agent, batch: a pair that :meth:`fits`.
+        agent, batch: a pair that :meth:`fits`; without value targets a point regresses to its own values of the next states.
         fixed: parameters that all points share.
         settings: coefficients and weights.
         smoothing: of the maxima in `ball`, above 0.
@@ -44,7 +44,6 @@ class CompiledTotal:
 
     def __init__(self, agent: Agent, fixed: Params, batch: Batch, settings: LossSettings, smoothing: float) -> None:
         assert agent.dense_widths is not None
-        assert batch.value_target is not None
         assert batch.states is not None
         weights = np.zeros(len(COLUMNS), dtype=np.float32)
         for term in FOLLOWED:
@@ -68,9 +67,10 @@ class CompiledTotal:
         )
 
     @staticmethod
-    def fits(agent: Agent, batch: Batch) -> bool:
-        """Whether the kernels take it: dense networks, one batch for all points on the CPU, fixed value targets, listed states."""
-        listed = batch.state.dim() == 1 and batch.states is not None and batch.value_target is not None and batch.value_target.dim() == 1
+    def fits(agent: Agent, batch: Batch, *, live: bool = False) -> bool:
+        """Whether the kernels take it: dense networks, one batch for all points on the CPU, listed states, fixed value targets (`live`: none)."""
+        targets = batch.value_target is None if live else batch.value_target is not None and batch.value_target.dim() == 1
+        listed = batch.state.dim() == 1 and batch.states is not None and targets
         return agent.dense_widths is not None and listed and batch.observations.dim() == 4 and batch.observations.is_cpu
 
     def __call__(self, points: Params) -> Tensor:

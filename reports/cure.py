@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from crar_model.cures.cure import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, STRAYS, UNFIT, Cure, cure
+from crar_model.cures.cure import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, STRAYS, UNFIT, Cure, Ground, cure
 from crar_model.cures.methods import METHODS
 from crar_model.cures.placement import Landscape, Level
 from crar_model.cures.problem import Problem, pose
@@ -45,11 +45,13 @@ class CureOptions:
         settings: what it spends.
         how: how agents are scored, where a maze has a score.
         image: format of the figure.
+        grounds: what dynamics were found to allow, by `ground_key`; looked up and added to, so that transfers of one base share it.
     """
 
     settings: CureSettings = field(default_factory=CureSettings)
     how: PlaySettings = field(default_factory=lambda: PlaySettings(episodes=100))
     image: str = "png"
+    grounds: dict[str, Ground] = field(default_factory=dict)
 
 
 def own_base(failed: Checkpoint, path: StrPath | None) -> Checkpoint | None:
@@ -107,8 +109,10 @@ def write_cure(
         )
     problem = pose(failed, base, options.settings.seed, where=str(failed_path))
     store = Store(folder / "state", _fingerprint(problem, base, options.settings))
+    key = ground_key(problem, options.settings)
     with torch_threads(1):
-        found = cure(problem, method, options.settings, store=store, progress=progress)
+        found = cure(problem, method, options.settings, store=store, progress=progress, ground=options.grounds.get(key))
+    options.grounds[key] = Ground(found.landscape, found.level, found.level_seconds)
     if found.cured:
         save_checkpoint(folder / "cured.pt", cured_checkpoint(failed, found))
     results: Plain = {
@@ -229,6 +233,14 @@ def _landscape(problem: Problem, found: Cure, landscape: Landscape) -> Plain:
 def _data(landscape: Landscape) -> xr.Dataset:
     values = {name: (("x", "y"), getattr(landscape, name).numpy()) for name in ("total", "transition")}
     return xr.Dataset(values, coords={"x": landscape.axis.numpy(), "y": landscape.axis.numpy()})
+
+
+def ground_key(problem: Problem, settings: CureSettings) -> str:
+    """Of all that the placement landscape and the level depend on: dynamics, data, loss, and what is spent."""
+    tensors = b"".join(name.encode() + value.numpy().tobytes() for name, value in sorted(select(problem.failed, DYNAMICS).items()))
+    seen = problem.data.judged.observations.numpy().tobytes()
+    text = json.dumps([asdict(problem.loss), settings.resolution, settings.effort], sort_keys=True)
+    return hashlib.sha256(tensors + seen + text.encode()).hexdigest()
 
 
 def _fingerprint(problem: Problem, base: Checkpoint | None, settings: CureSettings) -> str:

@@ -69,7 +69,10 @@ def write_cures(
             for place, method in enumerate(methods):
                 tick(number * len(methods) + place, len(failed) * len(methods))
                 own = folder / method / _label(path)
-                rows.append(_finished(own, path, method, options) or _cure(path, own, method, base_path, judge_path, options, command))
+                made = _finished(own, path, method, options) or write_cure(
+                    path, own, method=method, base_path=base_path, to_path=judge_path, options=options, command=command
+                )
+                rows.append(made)
         tick(len(failed) * len(methods), len(failed) * len(methods))
     table = [_counts(method, [row for row in rows if row["method"] == method]) for method in methods]
     results = {
@@ -104,10 +107,6 @@ def _finished(own: Path, path: Path, method: str, options: CureOptions) -> Plain
     found: Plain = json.loads(file.read_text(encoding="utf-8"))
     same = found["failed"]["digest"] == load_checkpoint(path).digest and found["method"] == method
     return found if same and found["settings"] == json.loads(json.dumps(asdict(options.settings))) else None
-
-
-def _cure(path: Path, own: Path, method: str, base: Path | None, judge_path: Path, options: CureOptions, command: str) -> Plain:
-    return write_cure(path, own, method=method, base_path=base, to_path=judge_path, options=options, command=command)
 
 
 def _short(row: Plain) -> Plain:

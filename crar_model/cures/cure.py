@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crar_model.cures.descent import Descent, Embed, agent_updates, descend
+from crar_model.cures.descent import Descent, agent_updates, descend
 from crar_model.cures.methods import AUTO, FIT, METHODS, ORDER, REFINE, REPLACE, Method, method_named, scaled
 from crar_model.cures.placement import Landscape, Level, level_of, survey, targets_of, why_not
 from crar_model.cures.problem import Problem, Tail
@@ -140,6 +140,31 @@ def refusal(task: Task, method: Method) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What the frozen dynamics say of their maze before any encoder is looked at; the same for all transfers of a base.
+
+    Attributes:
+        landscape, level: of the placements; None where the maze has none.
+        seconds: that these took.
+    """
+
+    landscape: Landscape | None
+    level: Level | None
+    seconds: float
+
+
+def ground_of(problem: Problem, settings: CureSettings, store: Store | None = None, tick: Callable[[int], None] = lambda _: None) -> Ground:
+    """The placement landscape and the level of a problem."""
+    if why_not(problem.task, problem.agent) is not None:
+        return Ground(None, None, 0.0)
+    began = time.monotonic()
+    with _denormals_as_zero():
+        landscape = survey(problem, settings.resolution)
+        level = level_of(problem, landscape, settings, store or Store(), tick)
+    return Ground(landscape, level, time.monotonic() - began)
+
+
 def cure(
     problem: Problem,
     method: str = AUTO,
@@ -147,6 +172,7 @@ def cure(
     *,
     store: Store | None = None,
     progress: Progress | None = None,
+    ground: Ground | None = None,
 ) -> Cure:
     """Look for an encoder that the frozen dynamics can use.
 
@@ -158,6 +184,7 @@ def cure(
         settings: what to spend.
         store: keeps unfinished work.
         progress: called with (updates taken, updates at most), of all candidates together.
+        ground: of a problem with the same dynamics, data and settings, where one is known.
 
     Raises:
         UserError: for a method that is not allowed here, or dynamics that give no finite loss.
@@ -168,7 +195,7 @@ def cure(
     if not methods:
         raise UserError("no method is left for this model; give its base with --base")
     everything = sum(_budget(problem, each, settings) for each in methods)
-    placed = why_not(problem.task, problem.agent) is None
+    placed = ground is None and why_not(problem.task, problem.agent) is None
     everything += sum(agent_updates(scaled(r, settings.effort, r[0].kept), r[0].kept) for r in (REFINE, REPLACE)) if placed else 0
     done = 0
 
@@ -178,11 +205,9 @@ def cure(
         if progress is not None:
             progress(done, max(done, everything))
 
+    ground = ground or ground_of(problem, settings, store, tick)
+    level = ground.level
     with _denormals_as_zero():
-        began = time.monotonic()
-        landscape = survey(problem, settings.resolution) if placed else None
-        level = None if landscape is None else level_of(problem, landscape, settings, store, tick)
-        spent = time.monotonic() - began
         own = {name: value[None] for name, value in select(problem.failed, ("encoder",)).items()}
         before = _candidates(problem, level, METHODS["noise"], ("as it was",), own, torch.zeros(1, dtype=torch.int64), 0)[0]
         tried: list[Tried] = []
@@ -193,7 +218,7 @@ def cure(
     best = chosen(problem, [candidate for each in tried for candidate in each.candidates])
     if progress is not None:
         progress(max(done, everything), max(done, everything))
-    return Cure(method, tuple(tried), before, best, best.at_level, landscape, level, spent)
+    return Cure(method, tuple(tried), before, best, best.at_level, ground.landscape, level, ground.seconds)
 
 
 @contextmanager
@@ -224,21 +249,15 @@ def _try(problem: Problem, method: Method, settings: CureSettings, level: Level 
             return (embedding - targets[index]).square().mean((-1, -2))
 
         fit = scaled(FIT, settings.effort, len(starts.labels))
-        first = descend(problem, f"{method.name}-fit", starts.free, problem.encode, fit, store=store, tick=tick, objective=distance)
+        first = descend(problem, f"{method.name}-fit", starts.free, fit, store=store, tick=tick, objective=distance)
         fitted = first.updates
         starts = Starts(tuple(starts.labels[int(k)] for k in first.index), first.free, {})
     else:
         starts = starts_of(problem, method, settings)
-    held = starts.still
-
-    def embed(free: Params, batch: Any) -> Tensor:
-        count = len(next(iter(free.values())))
-        return problem.encode(free | {name: value[:count] for name, value in held.items()}, batch)  # alike for all candidates
-
-    found: Descent = descend(
-        problem, method.name, starts.free, embed, scaled(rounds, settings.effort, len(starts.labels)), store=store, tick=tick
-    )
-    whole = found.free | {name: value[: len(found.index)] for name, value in held.items()}
+    rounds = scaled(rounds, settings.effort, len(starts.labels))
+    found: Descent = descend(problem, method.name, starts.free, rounds, store=store, tick=tick, still=starts.still)
+    left = len(found.index)
+    whole = found.free | {name: value.expand(left, *value.shape).contiguous() for name, value in starts.still.items()}
     candidates = _candidates(problem, level, method, starts.labels, whole, found.index, found.each)
     dropped = tuple((starts.labels[who], rank, count) for who, rank, count in found.dropped)
     return Tried(method.name, tuple(candidates), dropped, found.updates + fitted, time.monotonic() - began)
@@ -281,4 +300,4 @@ def chosen(problem: Problem, candidates: list[Candidate]) -> Candidate:
     return min([each for each in candidates if each.at_level] or candidates, key=rank)
 
 
-__all__ = ["Candidate", "Cure", "Embed", "Tried", "chosen", "cure", "methods_for", "reaches"]
+__all__ = ["Candidate", "Cure", "Ground", "Tried", "chosen", "cure", "ground_of", "methods_for", "reaches"]

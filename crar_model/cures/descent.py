@@ -16,7 +16,6 @@ from crar_model.cures.problem import Problem
 from crar_model.cures.store import Store
 from crar_model.params import Params
 
-Embed = Callable[[Params, Batch], Tensor]
 Tick = Callable[[int], None]
 SAVE_EVERY = 10.0
 """Seconds between two saves of unfinished work."""
@@ -50,12 +49,12 @@ def descend(
     problem: Problem,
     name: str,
     free: Params,
-    embed: Embed,
     rounds: Rounds,
     *,
     store: Store,
     tick: Tick = lambda _: None,
     objective: Callable[[Tensor, Tensor], Tensor] | None = None,
+    still: Params | None = None,
 ) -> Descent:
     """Train candidates round by round, the best of each round going on.
 
@@ -64,14 +63,22 @@ def descend(
     Args:
         problem: gives data and loss.
         name: of this work in the store.
-        free: (m, ...) where the candidates start; the only thing that moves.
-        embed: (free, batch) -> (m, rows, d) abstract states.
+        free: (m, ...) where the candidates start; the only thing that moves: tensors of the encoder, or "embedding" (m, rows, d).
         rounds: who goes on, how long, how fast.
         store: keeps unfinished work.
         tick: called with updates taken, of all candidates together, since the last call.
         objective: (abstract states (m, rows, d), index (m,)) -> (m,) to descend in place of the total loss; candidates are then ranked
             by it too.
+        still: (...) the other tensors of the encoder, the same for all candidates.
     """
+    held = still or {}
+
+    def embed(moving: Params, batch: Batch) -> Tensor:
+        if "embedding" in moving:
+            return moving["embedding"]
+        count = len(next(iter(moving.values())))
+        return problem.encode(moving | {key: value.expand(count, *value.shape).contiguous() for key, value in held.items()}, batch)
+
     values = {key: value.detach().clone() for key, value in free.items()}
     index = torch.arange(len(next(iter(values.values()))))
     first, step, taken, each, shared = 0, 0, 0, 0, 0
@@ -98,7 +105,13 @@ def descend(
             dropped += [(int(index[k]), float(h), each) for k, h in zip(order[this.kept :], heights[this.kept :], strict=True)]
             values = {key: value[order[: this.kept]].clone() for key, value in values.items()}
             index = index[order[: this.kept]]
-        leaves = [value.requires_grad_() for value in values.values()]
+        kernel = None if objective is not None else problem.compiled(held, this.transition)
+        if kernel is None:
+            leaves = [value.requires_grad_() for value in values.values()]
+        else:  # all numbers of a candidate side by side: one tensor for Adam, and views of it for everyone else
+            leaves = [torch.cat([value.flatten(1) for value in values.values()], dim=1)]
+            pieces = torch.split(leaves[0], [value[0].numel() for value in values.values()], dim=1)
+            values = {key: piece.view(value.shape) for (key, value), piece in zip(values.items(), pieces, strict=True)}
         optimizer = torch.optim.Adam(leaves, lr=this.rate)
         if optimizer_state is not None:
             optimizer.load_state_dict(optimizer_state)
@@ -109,13 +122,17 @@ def descend(
                 LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * step / this.updates))
             )
             batch = problem.data.batch(shared)
-            embedding = embed(values, batch)
-            if objective is None:
-                terms = problem.terms(embedding, batch)
-                losses = terms["total"] + (this.transition - 1) * problem.loss.transition_weight * terms.get("transition", 0.0)
+            grads: tuple[Tensor, ...]
+            if kernel is not None:
+                grads = (kernel.with_gradients(leaves[0], {key: value[0] for key, value in values.items()})[1],)
             else:
-                losses = objective(embedding, index)
-            grads = torch.autograd.grad(losses.sum(), leaves)  # candidates do not interact: each gets its own gradient
+                embedding = embed(values, batch)
+                if objective is not None:
+                    losses = objective(embedding, index)
+                else:
+                    terms = problem.terms(embedding, batch)
+                    losses = terms["total"] + (this.transition - 1) * problem.loss.transition_weight * terms.get("transition", 0.0)
+                grads = torch.autograd.grad(losses.sum(), leaves)  # candidates do not interact: each gets its own gradient
             for leaf, grad in zip(leaves, grads, strict=True):
                 leaf.grad = grad
             optimizer.step()
@@ -127,7 +144,7 @@ def descend(
                 if time.monotonic() - saved > SAVE_EVERY:
                     _save(store, name, values, index, optimizer.state_dict(), (number, step, taken, each, shared), dropped)
                     saved = time.monotonic()
-        values = {key: value.detach() for key, value in values.items()}
+        values = {key: value.detach().clone() for key, value in values.items()}
         step = 0
     order = ranks()[0].argsort(stable=True)
     values = {key: value.detach()[order] for key, value in values.items()}

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from crar_model.agents import Agent
-from crar_model.batches import Batch
 from crar_model.cures.descent import Descent, Tick, descend
 from crar_model.cures.methods import REFINE, REPLACE, scaled
 from crar_model.cures.problem import Problem, Tail
@@ -219,12 +218,12 @@ def level_of(problem: Problem, landscape: Landscape, settings: CureSettings, sto
     places = torch.cat((valleys, grid[lowest]))[:count]
     start = unroll(problem.agent, select(problem.failed, DYNAMICS), maze_of(problem), places)
     rounds = scaled(REFINE, settings.effort, len(places))
-    done: Descent = descend(problem, "level", {"embedding": start}, _itself, rounds, store=store, tick=tick)
+    done: Descent = descend(problem, "level", {"embedding": start}, rounds, store=store, tick=tick)
     embeddings, totals, updates = done.free["embedding"], done.terms["total"], done.updates
     for attempt in range(ATTEMPTS):
         start = torch.cat([replaced(problem, embeddings[which]) for which in _distinct(problem, embeddings)])
         rounds = scaled(REPLACE, settings.effort, len(start))
-        done = descend(problem, f"level-{attempt}", {"embedding": start}, _itself, rounds, store=store, tick=tick)
+        done = descend(problem, f"level-{attempt}", {"embedding": start}, rounds, store=store, tick=tick)
         updates += done.updates
         gained = float(done.terms["total"][0]) < (1 - GAIN) * float(totals[0])
         totals = torch.cat((totals, done.terms["total"]))
@@ -233,10 +232,6 @@ def level_of(problem: Problem, landscape: Landscape, settings: CureSettings, sto
         if not gained:
             break
     return Level(embeddings, totals, problem.tail(embeddings[0]), updates)
-
-
-def _itself(free: Params, _: Batch) -> Tensor:
-    return free["embedding"]
 
 
 def _distinct(problem: Problem, embeddings: Tensor) -> list[int]:

@@ -13,6 +13,7 @@ from crar_model.batches import Batch
 from crar_model.checkpoints import Checkpoint
 from crar_model.errors import UserError
 from crar_model.losses import loss_terms, total
+from crar_model.losses_compiled import CompiledTotal
 from crar_model.params import DYNAMICS, Params, select
 from crar_model.settings import LossSettings, from_plain
 from crar_model.tasks import Task, default_settings
@@ -24,6 +25,8 @@ JUDGED_SIZE = 512
 JUDGED_SEED = 500_009
 """Added to the seed of the data for these."""
 HALF_MOVE = 0.5
+SHARP = 1e-7
+"""Smoothing of the maxima in `ball` where compiled code takes them: none that float32 can tell."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,19 @@ class Problem:
         found = loss_terms(self.agent, dynamics, wanted, self.loss, names, embedding=embedding)
         found["total"] = total(found, self.loss)
         return {name: value.squeeze(0) if value.dim() == 2 else value for name, value in found.items()}
+
+    def compiled(self, still: Params, strict: float = 1.0) -> CompiledTotal | None:
+        """The total of :meth:`terms` and its gradient in compiled code, where the kernels take this problem.
+
+        Args:
+            still: parameters (...) of the encoder that all candidates share.
+            strict: multiple of the transition term's weight.
+        """
+        batch = replace(self.data.judged, value_target=None)
+        if not self.data.complete or not CompiledTotal.fits(self.agent, batch, live=True):
+            return None
+        loss = replace(self.loss, transition_weight=strict * self.loss.transition_weight)
+        return CompiledTotal(self.agent, select(self.failed, DYNAMICS) | still, batch, loss, SHARP)
 
     def rank(self, terms: dict[str, Tensor]) -> Tensor:
         """(m,) what candidates are ordered by, lowest first: the total where the transitions are all there are; on a sample, whose

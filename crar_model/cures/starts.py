@@ -26,7 +26,7 @@ class Starts:
     Attributes:
         labels: one a candidate.
         free: (m, ...) what trains.
-        still: (m, ...) the other tensors of the encoder.
+        still: (...) the other tensors of the encoder, the same for all.
     """
 
     labels: tuple[str, ...]
@@ -55,7 +55,7 @@ def starts_of(problem: Problem, method: Method, settings: CureSettings) -> Start
         )
     rest = {name: value for name, value in select(problem.base, ("encoder",)).items() if name not in FIRST}
     free = _stacked([{name: encoder[name] for name in FIRST} for encoder in drawn])
-    return Starts(labels, free, {name: value.expand(settings.starts, *value.shape).contiguous() for name, value in rest.items()})
+    return Starts(labels, free, rest)
 
 
 def copies(problem: Problem) -> Starts:

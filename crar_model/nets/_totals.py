@@ -80,14 +80,15 @@ def totals_kernel(
     points: Any, gradients: Any, totals: Any, embedded: int, params: Any, param_steps: Any, grads: Any, grad_steps: Any, most_numbers: int,
     first: Any, widths: Any, starts: Any, trained: Any, weights: Any, scalars: Any, smoothing: Any, ball_states: Any, ball_weights: Any,
     pair_one: Any, pair_other: Any, rows: int, shared: Any, scale: Any, entries: Any, columns: Any, values: Any,
-    state: Any, next_state: Any, action: Any, reward: Any, terminated: Any, wanted: Any,
+    state: Any, next_state: Any, action: Any, reward: Any, terminated: Any, wanted: Any, live: bool,
 ) -> int:  # fmt: skip # pragma: no cover - compiled
     """Totals (points,) and their gradients (points, n) at points (points, n).
 
     embedded: column where a point's abstract states (rows, d) begin, -1 where its encoder makes them. params, grads (tensors,): addresses of
     the first point's parameters and their gradients, and the bytes from one point to the next; an encoder that nobody asks has 0. first, starts: first
     tensor and first width of each block. weights: of the terms. ball_states (N,), ball_weights (N P,); pairs of rows; the batch: rows of s
-    and s', actions, rewards, ends, and wanted values (batch,). The observations are scale (rows up to whole panels) times shared
+    and s', actions, rewards, ends, and wanted values (batch,); where `live` is set these are not read, and a point's own values of s' take their
+    place, as numbers without a gradient. The observations are scale (rows up to whole panels) times shared
     (pixels,), plus entries (row, column, value); with embedded points only the panels count.
     """
     tensors, count = params.shape[0], state.shape[0]
@@ -114,7 +115,9 @@ def totals_kernel(
     x, x_next = np.zeros((count, d), dtype=np.float32), np.zeros((count, d), dtype=np.float32)
     gx, gx_next = np.zeros((count, d), dtype=np.float32), np.zeros((count, d), dtype=np.float32)
     # A fixed wanted value is the reward of a move that ends all: no kernel of its own.
-    over, unseen = np.ones(count, dtype=np.float32), np.zeros((rows, widths[-1]), dtype=np.float32)
+    over, unseen = terminated if live else np.ones(count, dtype=np.float32), np.zeros((rows, widths[-1]), dtype=np.float32)
+    if live:
+        wanted = reward
     own, into = np.empty(tensors, dtype=np.int64), np.empty(tensors, dtype=np.int64)
     for k in range(points.shape[0]):
         for t in range(tensors):
@@ -146,6 +149,13 @@ def totals_kernel(
                     weights[block - 1], scalars, x, x_next, action, reward, terminated, gx, gx_next,
                 )  # fmt: skip
         if weights[T_VALUE] != 0:
+            if live:
+                values_of = widths_of(widths, starts, VALUE)
+                network_forward(own, first[VALUE], values_of, 0, state_tiles, acts_q)
+                following = numba.carray(pointer(acts_q[values_of.shape[0] - 1]), (state_tiles, values_of[-1], ROWS))
+                for i in range(rows):
+                    for a in range(values_of[-1]):
+                        unseen[i, a] = following[i // ROWS, a, i % ROWS]
             total += value_gradients(
                 own, into, first[VALUE], widths_of(widths, starts, VALUE), acts_q, room, back, trained[VALUE], weights[T_VALUE],
                 scalars, rows, state, next_state, action, wanted, over, unseen, errors, ge,

@@ -32,7 +32,8 @@ class TotalTables:
         smoothing: of the maxima in `ball`, above 0.
         observed: what the encoder reads.
         state, next_state, action: (batch,) rows of s and s', actions.
-        reward, terminated, wanted: (batch,) rewards, ends, and the values that `value` regresses to.
+        reward, terminated, wanted: (batch,) rewards, ends, and the values that `value` regresses to; None where these are the reward and a
+            point's own discounted value of s', without a gradient.
         pairs: (2, K) rows of `random_pairs`.
         ball_states, ball_weights: (N,) rows and (N P,) weights of the maxima at their positions.
     """
@@ -47,7 +48,7 @@ class TotalTables:
     action: Tensor
     reward: Tensor
     terminated: Tensor
-    wanted: Tensor
+    wanted: Tensor | None
     pairs: Tensor
     ball_states: Tensor
     ball_weights: Tensor
@@ -112,7 +113,7 @@ class Totals:
             _integers(tables.ball_states), _floats(tables.ball_weights), _integers(tables.pairs[0]), _integers(tables.pairs[1]),
             observed.rows, observed.shared, observed.scale, observed.row, observed.column, observed.value,
             _integers(tables.state), _integers(tables.next_state), _integers(tables.action), _floats(tables.reward),
-            _floats(tables.terminated), _floats(tables.wanted),
+            _floats(tables.terminated), _floats(tables.reward if tables.wanted is None else tables.wanted), tables.wanted is None,
         )  # fmt: skip
 
     def __call__(self, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,8 +141,9 @@ class Totals:
         if tables.smoothing <= 0:
             raise ValueError(f"smoothing is {tables.smoothing}; give one above 0")
         for name in ("next_state", "action", "reward", "terminated", "wanted"):
-            if getattr(tables, name).shape != batch or len(batch) != 1:
-                raise ValueError(f"{name} has shape {tuple(getattr(tables, name).shape)}; wanted is {tuple(batch)}, one axis")
+            value = getattr(tables, name)
+            if value is not None and (value.shape != batch or len(batch) != 1):
+                raise ValueError(f"{name} has shape {tuple(value.shape)}; wanted is {tuple(batch)}, one axis")
         for name, rows in (
             ("state", tables.state), ("next_state", tables.next_state), ("pairs", tables.pairs), ("ball_states", tables.ball_states),
         ):  # fmt: skip

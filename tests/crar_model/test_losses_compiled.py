@@ -104,6 +104,29 @@ def test_every_term_alone(term: str) -> None:
     assert bool(found["embedding"].any())
 
 
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("which", [0, 2])
+def test_without_targets_a_point_regresses_to_its_own_values(which: int, double: bool) -> None:
+    """The targets that the loss function would be given: r + (1 - end) discount max_a Q(e(s'), a), as numbers."""
+    agent, settings = ALL[which], LossSettings(double_q=double, discount=0.8)
+    batch, (fixed, moving) = listed(agent, 21, 45, 31, True), models(agent, 22, 3, 31)
+    ends = (torch.arange(45) % 7 == 0).float()
+    batch = dataclasses.replace(batch, terminated=ends)
+    points = {"embedding": moving["embedding"]}
+    live = CompiledTotal(agent, fixed, dataclasses.replace(batch, value_target=None), settings, 0.01)
+    for k in range(3):
+        point = points["embedding"][k : k + 1]
+        best = agent.value(fixed, point[0][batch.next_state]).amax(-1)
+        wanted = dataclasses.replace(batch, value_target=batch.reward + (1 - ends) * 0.8 * best)
+        (_, found), (total, gradients) = both(agent, fixed, {"embedding": point}, wanted, settings, 0.01)
+        values, own = live.with_gradients(point.flatten(1), {"embedding": point[0]})
+        assert torch.allclose(values, total, rtol=1e-4, atol=1e-6)
+        assert torch.allclose(own, 2 * found["embedding"].flatten(1), rtol=1e-4, atol=1e-6)
+        assert torch.allclose(
+            0.5 * own.double(), gradients["embedding"].flatten(1), rtol=2e-3, atol=2e-5 * (1 + float(gradients["embedding"].abs().max()))
+        )
+
+
 def test_a_point_does_not_depend_on_its_neighbours() -> None:
     agent = AGENTS[1]
     batch, (fixed, moving) = listed(agent, 5, 45, 31, True), models(agent, 6, 3, 31)
@@ -138,6 +161,8 @@ def test_what_the_kernels_take_and_what_not() -> None:
     batch, (fixed, moving) = listed(agent, 9, 5, 4, True), models(agent, 10, 2, 4)
     assert CompiledTotal.fits(agent, batch)
     assert not CompiledTotal.fits(agent, dataclasses.replace(batch, value_target=None))
+    assert CompiledTotal.fits(agent, dataclasses.replace(batch, value_target=None), live=True)
+    assert not CompiledTotal.fits(agent, batch, live=True)
     assert not CompiledTotal.fits(agent, dataclasses.replace(batch, states=None))
     embedding, good = moving["embedding"], LossSettings()
     with pytest.raises(ValueError, match="the points have shape"):
