@@ -171,7 +171,7 @@ def judged(failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlayS
     before, after = evaluated(failed.parameters), evaluated(cured_parameters(failed, found))
     plain: Plain = {"before": before.plain(), "after": after.plain()}
     if judge is None:
-        return plain | {"to": None, "base_place": None, "restored": None}
+        return plain | {"to": None, "base_place": None, "restored": None, "lacks": None}
     base = evaluate(task, judge.parameters, inverse=judge.inverse, settings=loss, how=how)
     place = None
     if found.landscape is not None and task.maze is not None:
@@ -183,19 +183,21 @@ def judged(failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlayS
         "base_place": place,
         "failed_before": not as_good(before, base, complete=task.sampling.complete),
         "restored": as_good(after, base, complete=task.sampling.complete),
+        "lacks": lacks(after, base, complete=task.sampling.complete),
     }
 
 
 def as_good(model: Evaluation, base: Evaluation, *, complete: bool) -> bool:
     """Whether a model is what its base is: every share within 2 points of the base's, a score within its interval, and where the states
     can be listed its embedding the base's."""
-    if complete and model.match is not None and model.match.verdict != "matched":
-        return False
-    for name, value in base.metrics.items():
-        least = value.low if isinstance(value, Score) else value - WITHIN
-        if not model.share(name) >= least:
-            return False
-    return True
+    return not lacks(model, base, complete=complete)
+
+
+def lacks(model: Evaluation, base: Evaluation, *, complete: bool) -> list[str]:
+    """What a model falls short of its base in: names of figures of merit, "embedding" first where it is not the base's."""
+    least = {name: value.low if isinstance(value, Score) else value - WITHIN for name, value in base.metrics.items()}
+    short = [name for name, low in least.items() if not model.share(name) >= low]
+    return ["embedding"] * (complete and model.match is not None and model.match.verdict != "matched") + short
 
 
 def _rule(problem: Problem, found: Cure) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -111,8 +112,9 @@ def _finished(own: Path, path: Path, method: str, options: CureOptions) -> Plain
 
 def _short(row: Plain) -> Plain:
     """A row of the table: what one cure came to."""
-    names = ("method", "failed", "cured", "by", "restored", "budget", "before", "after")
-    return {name: row[name] for name in names} | {"base": row["to"]["path"], "total": row["chosen"]["terms"]["total"]}
+    names = ("method", "failed", "cured", "by", "restored", "lacks", "budget", "before", "after")
+    level = None if row["level"] is None else row["level"]["total"]
+    return {name: row[name] for name in names} | {"base": row["to"]["path"], "total": row["chosen"]["terms"]["total"], "level": level}
 
 
 def _counts(method: str, rows: Sequence[Plain]) -> Plain:
@@ -130,6 +132,7 @@ def _counts(method: str, rows: Sequence[Plain]) -> Plain:
         "bases_restored": sum(all(each) for each in by_base.values()),
         "cured_not_restored": sum(a and not b for a, b in zip(says, is_so, strict=True)),
         "restored_not_cured": sum(b and not a for a, b in zip(says, is_so, strict=True)),
+        "lacks": Counter(what for row in rows for what in row["lacks"]),
         "median_updates": float(np.median([row["budget"]["updates"] for row in rows])) if rows else None,
         "median_seconds": float(np.median([row["budget"]["seconds"] for row in rows])) if rows else None,
     }

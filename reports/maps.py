@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from crar_model.checkpoints import load_checkpoint
+from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from crar_model.mazes.maps import ObservationMap
 from crar_model.settings import PlaySettings
+from crar_model.training.variants import VARIANTS
 from reports import console
 from reports.cure import as_good
 from reports.cures import clustered
@@ -54,7 +55,8 @@ def write_maps(
             by_base.setdefault(row["base"], []).append(row["good"])
         bases = {base: {"count": sum(values), "of": len(values)} for base, values in by_base.items()}
         spread = clustered(list(by_base.values()))
-        table.append({"map": name, "way": way, "all": share([row["good"] for row in those]), "by_bases": spread, "bases": bases,
+        updates = sorted(row["updates"] for row in those)
+        table.append({"map": name, "updates": updates[len(updates) // 2], "way": way, "all": share([row["good"] for row in those]), "by_bases": spread, "bases": bases,
                       "bases_all": sum(all(values) for values in by_base.values())})  # fmt: skip
     results = {"command": command, "rows": rows, "table": table}
     write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
@@ -76,7 +78,7 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
             (one,), (reference,) = judge([path], base, how=how), judge([base], how=how)
             good = as_good(one.evaluation, reference.evaluation, complete=model.task.sampling.complete)
             rows.append({"path": str(path), "base": str(base), "map": _name(model.task.observation_map),
-                         "way": str(model.info.get("variant")), "good": good})  # fmt: skip
+                         "way": _way(model), "updates": model.updates, "good": good})  # fmt: skip
         tick(len(paths), len(paths))
     return rows
 
@@ -86,11 +88,18 @@ def _cures(folder: Path) -> list[Plain]:
         found = json.loads((folder / "results.json").read_text(encoding="utf-8"))["rows"]
         return [
             {"path": row["failed"]["path"], "base": row["base"], "map": _name(load_checkpoint(row["failed"]["path"]).task.observation_map),
-             "way": f"cure: {row['method']}", "good": bool(row["restored"])}
+             "way": f"cure: {row['method']}", "updates": row["budget"]["updates"], "good": bool(row["restored"])}
             for row in found
         ]  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder}: no table of crar cure in it; give the --out of `crar cure` with several transfers") from error
+
+
+def _way(model: Checkpoint) -> str:
+    """The variant, and of a supervised one how many pairs it learned from."""
+    name = str(model.info.get("variant"))
+    pairs = (model.info.get("settings") or {}).get("data_size")
+    return f"{name}, {pairs} pairs" if name in VARIANTS and VARIANTS[name].supervised else name
 
 
 def _name(this: ObservationMap) -> str:

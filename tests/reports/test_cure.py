@@ -99,7 +99,14 @@ def test_many_transfers_make_a_table(base_run: Path, freeze_run: Path, tmp_path:
     again = json.loads(crar(*words, "--effort", 0.002, "--json", "--out", out, "--resume"))
     assert again["table"] == table["table"]
     assert next(out.glob("symmetry/*/results.json")).stat().st_mtime_ns == stamp  # a finished cure is kept
-    assert "| symmetry |" in (out / "report.md").read_text()
+    text = (out / "report.md").read_text()
+    assert "| symmetry |" in text
+    for row in table["table"]:  # why a method failed, counted
+        lacking = [found["lacks"] for found in table["rows"] if found["method"] == row["method"]]
+        assert row["restored"]["count"] == sum(not each for each in lacking)
+        assert row["lacks"] == {kind: sum(kind in each for each in lacking) for each in lacking for kind in each}
+    assert table["table"][0]["lacks"], "of two updates nothing is restored"
+    assert f"| symmetry | {table['failed'] - table['table'][0]['restored']['count']} | " in text
     whole_page(out / "report.md")
 
 

@@ -20,18 +20,38 @@ from reports.maps import write_maps
 def test_counts_by_map_and_variant(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
     bases = [base_run / "member-0.pt", base_run / "member-1.pt"]
     settings = TrainSettings(updates=0, data_size=200, workers=1)
+    pairs = run_plan(transfer_plan(settings, bases, "paired", 1, paired=16), tmp_path / "paired", tensorboard=False)
+    assert pairs
     for name in ("mirror", "mix"):
         run_plan(transfer_plan(replace(settings, observation_map=name), bases, "negate-input", 2), tmp_path / name, tensorboard=False)
-    words = ["maps", "--transfer", freeze_run, "--transfer", tmp_path / "mirror", "--transfer", tmp_path / "mix", "--out", tmp_path / "out"]
+    words = [
+        "maps",
+        "--transfer",
+        freeze_run,
+        "--transfer",
+        tmp_path / "mirror",
+        "--transfer",
+        tmp_path / "mix",
+        "--transfer",
+        tmp_path / "paired",
+        "--out",
+        tmp_path / "out",
+    ]
     done = CliRunner().invoke(app, [str(word) for word in (*words, "--json")])
     assert done.exit_code == 0, done.output
     found = {(row["map"], row["way"]): row for row in json.loads(done.stdout)["table"]}
-    assert set(found) == {("negative", "freeze"), ("mirror", "negate-input"), ("mix, condition 10", "negate-input")}
+    assert set(found) == {
+        ("negative", "freeze"),
+        ("mirror", "negate-input"),
+        ("mix, condition 10", "negate-input"),
+        ("negative", "paired, 16 pairs"),
+    }
+    assert {found[key]["updates"] for key in found if key[1] != "freeze"} == {0}
     for key in (("mirror", "negate-input"), ("mix, condition 10", "negate-input")):  # the closed form is the base
         assert (found[key]["all"]["count"], found[key]["all"]["of"], found[key]["bases_all"]) == (4, 4, 2)
         assert found[key]["by_bases"] == {"low": 1.0, "high": 1.0}
     assert found["negative", "freeze"]["all"]["of"] == 2
-    assert "| mirror | negate-input | 4 of 4 |" in (tmp_path / "out" / "report.md").read_text()
+    assert "| mirror | negate-input | 0 | 4 of 4 |" in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_what_cannot_be_counted(base_run: Path, tmp_path: Path) -> None:
