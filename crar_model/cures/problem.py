@@ -126,18 +126,19 @@ class Problem:
         found["total"] = total(found, self.loss)
         return {name: value.squeeze(0) if value.dim() == 2 else value for name, value in found.items()}
 
-    def compiled(self, still: Params, strict: float = 1.0) -> CompiledTotal | None:
+    def compiled(self, still: Params, strict: float = 1.0, smoothing: float = SHARP) -> CompiledTotal | None:
         """The total of :meth:`terms` and its gradient in compiled code, where the kernels take this problem.
 
         Args:
             still: parameters (...) of the encoder that all candidates share.
             strict: multiple of the transition term's weight.
+            smoothing: of the maxima in `ball`.
         """
         batch = replace(self.data.judged, value_target=None)
         if not self.data.complete or not CompiledTotal.fits(self.agent, batch, live=True):
             return None
         loss = replace(self.loss, transition_weight=strict * self.loss.transition_weight)
-        return CompiledTotal(self.agent, select(self.failed, DYNAMICS) | still, batch, loss, SHARP)
+        return CompiledTotal(self.agent, select(self.failed, DYNAMICS) | still, batch, loss, smoothing)
 
     def rank(self, terms: dict[str, Tensor]) -> Tensor:
         """(m,) what candidates are ordered by, lowest first: the total where the transitions are all there are; on a sample, whose

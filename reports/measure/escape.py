@@ -25,6 +25,8 @@ ELSEWHERE = 0.5
 """A noiseless descent ends elsewhere when its embedding is this far, in mean moves (rms), from the minimum."""
 DESCENT = 400
 """Steps of a noiseless descent."""
+SMOOTH = 0.01
+"""Smoothing of the maxima in `ball` while it descends: at a kink no step along the gradient is lower, however short."""
 FIRST_STEP = 1e-4
 """Length of its first, times the gradient."""
 DATA = 20_000
@@ -119,6 +121,12 @@ def settle(problem: Problem, encoders: Params) -> tuple[Params, Tensor]:
 
 def _slope(problem: Problem, encoders: Params) -> tuple[Tensor, Params]:
     """Total losses (m,) and their gradients."""
+    kernel = problem.compiled({}, smoothing=SMOOTH)
+    if kernel is not None:
+        rows = torch.cat([value.flatten(1) for value in encoders.values()], dim=1)
+        totals, slopes = kernel.with_gradients(rows, {name: value[0] for name, value in encoders.items()})
+        pieces = torch.split(slopes, [value[0].numel() for value in encoders.values()], dim=1)
+        return totals, {name: piece.view(value.shape) for (name, value), piece in zip(encoders.items(), pieces, strict=True)}
     leaves = {name: value.detach().requires_grad_() for name, value in encoders.items()}
     batch = problem.data.judged
     losses = problem.terms(problem.encode(leaves, batch), batch)["total"]

@@ -12,7 +12,7 @@ from crar_model.checkpoints import load_checkpoint
 from crar_model.cures.problem import pose
 from crar_model.errors import UserError
 from crar_model.nets import RMSpropSettings, rmsprop_step
-from crar_model.params import select
+from crar_model.params import Params, select
 from reports import samples
 from reports.escape import Grid, write_escape
 from reports.measure import escape
@@ -48,6 +48,26 @@ def test_a_noiseless_descent_never_climbs(monkeypatch: pytest.MonkeyPatch) -> No
     before, after = (problem.terms(problem.encode(x, batch), batch)["total"].detach() for x in (own, ended))
     assert bool((after < before).all())
     assert embeddings.shape[0] == 2
+
+
+def test_a_noiseless_descent_does_not_stop_at_a_kink() -> None:
+    """From the shipped failure's corner of `ball`: descents from around it come closer to each other, and go on when given more steps."""
+    failed = load_checkpoint(samples.FAILED)
+    problem = pose(failed, None, 0)
+    generator = torch.Generator().manual_seed(0)
+    own = {}
+    for name, value in select(failed.parameters, ("encoder",)).items():
+        noise = torch.randn((6, *value.shape), generator=generator) * value.square().mean().sqrt()
+        own[name] = value + 0.02 * noise
+    batch = problem.data.judged
+
+    def totals(encoders: Params) -> torch.Tensor:
+        return problem.terms(problem.encode(encoders, batch), batch)["total"].detach()
+
+    once = settle(problem, own)[0]
+    twice = settle(problem, once)[0]
+    assert float(totals(once).std()) < 0.25 * float(totals(own).std())
+    assert bool((totals(twice) < totals(once) - 1e-5).all())
 
 
 def test_bad_input_names_the_remedy(tmp_path: Path) -> None:
