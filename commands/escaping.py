@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,14 +14,19 @@ from commands.flags import RUN, FormatOption, OutOption, ResumeOption, fresh, wi
 from reports import samples
 
 
-@app.command(cls=Command, epilog="Example:\n  crar escape --seeds 100 --updates 20000 --out escape   # shipped failure")
+@app.command(
+    cls=Command,
+    epilog="Examples:\n  crar escape --seeds 100 --updates 20000 --out escape   # shipped failure\n"
+    "  crar escape --from runs/freeze --seeds 100 --out runs/escape   # each",
+)
 @with_flags()
 def escape(
     out: OutOption,
     failed: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            "--from", metavar="FILE", exists=True, help="The failed transfer.", show_default="the shipped sample", rich_help_panel=RUN
+            "--from", metavar="FILE", exists=True, help="The failed transfer; several, or run folders, make a table.",
+            show_default="the shipped sample", rich_help_panel=RUN,
         ),
     ] = None,
     base: Annotated[
@@ -52,13 +57,17 @@ def escape(
     From its certified minimum, frozen dynamics, plain SGD and RMSprop: who leaves, when, and where to.
     """
     fresh(out, force=resume, other="--resume to continue")
-    if failed is None:
-        failed, base = samples.FAILED, base or samples.BASE
+    if not failed:
+        failed, base = [samples.FAILED], base or samples.BASE
     from reports import escape as page
+    from reports import escapes as pages
 
     usual = page.Grid()
     grid = page.Grid(
         tuple(rates or usual.rates), tuple(sgd_rates or usual.sgd_rates), tuple(batches or usual.batches), seeds, updates, checks
     )
-    found = page.write_escape(failed, out, base_path=base, grid=grid, image=image, command=command_line())
-    print(json.dumps(found, indent=1) if as_json else f"{page.verdict(found)}\nreport: {out / 'report.md'}")
+    alone = len(failed) == 1 and failed[0].is_file()
+    how: dict[str, Any] = {"base_path": base, "grid": grid, "image": image, "command": command_line()}
+    found = page.write_escape(failed[0], out, **how) if alone else pages.write_escapes(failed, out, **how)
+    verdict = page.verdict(found) if alone else pages.verdict(found)
+    print(json.dumps(found, indent=1) if as_json else f"{verdict}\nreport: {out / 'report.md'}")

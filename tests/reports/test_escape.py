@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from cli import app
 from crar_model.checkpoints import load_checkpoint
 from crar_model.cures.problem import pose
 from crar_model.errors import UserError
@@ -15,6 +20,7 @@ from crar_model.nets import RMSpropSettings, rmsprop_step
 from crar_model.params import Params, select
 from reports import samples
 from reports.escape import Grid, write_escape
+from reports.escapes import relations, verdict
 from reports.measure import escape
 from reports.measure.escape import OPTIMISERS, Exits, settle
 
@@ -77,3 +83,49 @@ def test_bad_input_names_the_remedy(tmp_path: Path) -> None:
         write_escape(samples.FAILED, tmp_path, grid=Grid(updates=5, checks=9))
     with pytest.raises(UserError, match="give it with --to"):
         write_escape(samples.FAILED, tmp_path)
+
+
+def test_several_minima_make_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command from end to end on a folder with the shipped failure; what is finished is kept."""
+    monkeypatch.setattr(escape, "DESCENT", 20)
+    run, out = tmp_path / "run", tmp_path / "out"
+    run.mkdir()
+    shutil.copy(samples.FAILED, run / "member-0.pt")
+    words = ["escape", "--from", run, "--to", samples.BASE, "--rate", 1e-3, "--sgd-rate", 1e-3]
+    words += ["--batch-size", 8, "--seeds", 2, "--updates", 20, "--checks", 2, "--out", out, "--json"]
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    (first,) = found["rows"]
+    assert (first["name"], first["seeds"], first["cells"]) == ("run-member-0", 4, 2)
+    assert first["left"] == sum(cell["left"] for cell in json.loads((out / first["name"] / "results.json").read_text())["cells"])
+    assert (out / first["name"] / "survival.png").exists()
+    text = (out / "report.md").read_text()
+    assert "cannot be told from these" in text
+    assert f"{first['left']} of 4" in text
+    stamp = (out / first["name"] / "results.json").stat().st_mtime_ns
+    again = CliRunner().invoke(app, [str(word) for word in (*words, "--resume")])
+    assert json.loads(again.stdout)["rows"] == found["rows"]
+    assert (out / first["name"] / "results.json").stat().st_mtime_ns == stamp
+
+
+def test_relations_come_out_each_way() -> None:
+    def minima(shares: list[int]) -> dict[str, Any]:
+        rows = [
+            {"barrier": 0.1 * k, "log_ratio": 1.0, "lowest": None, "highest": float((k * 3) % 7), "left": left, "seeds": 100, "matched": 0}
+            for k, left in enumerate(shares)
+        ]
+        return {"rows": rows, "grid": {"updates": 10}, "relations": relations(rows)}
+
+    falling = minima([90, 80, 70, 60, 50, 40, 30])
+    barrier = next(each for each in falling["relations"] if each["look"] == "barrier")
+    assert barrier["rho"] == pytest.approx(-1)
+    assert barrier["p"] < 0.05
+    assert "goes with: barrier" in verdict(falling)
+    assert "lowest curvature" not in verdict(falling)
+    mixed = minima([50, 90, 40, 80, 60, 45, 70])
+    assert "Nothing that a minimum looks like" in verdict(mixed)
+    kept = minima([0] * 7)
+    assert "7 of the minima kept all" in verdict(kept)
+    assert "cannot be told" in verdict(kept)
+    assert "cannot be told" in verdict(minima([1, 2, 3]))
