@@ -11,7 +11,8 @@ import typer
 from commands.app import app, command_line
 from commands.command import Command
 from commands.flags import RUN, ForceOption, FormatOption, OutOption, fresh, playing, with_flags
-from crar_model.settings import CureSettings
+from crar_model.mazes.maps import FIELDS, ObservationMap
+from crar_model.settings import CureSettings, TrainSettings
 from reports import samples
 
 
@@ -19,7 +20,7 @@ from reports import samples
     cls=Command,
     epilog="Examples:\n  crar predict   # the shipped base\n  crar predict runs/base --transfer runs/freeze --out runs/predict",
 )
-@with_flags(CureSettings, only=("resolution",))
+@with_flags(CureSettings, TrainSettings, only=("resolution", *FIELDS.values()))
 def predict(
     given: dict[str, Any],
     bases: Annotated[
@@ -45,8 +46,10 @@ def predict(
 
     Oddness, signed copies under its own dynamics, valleys of the placement landscape. With transfers: does any of it predict them?
     """
-    settings = CureSettings(**given)
+    mapped = {name: given.pop(name) for name in FIELDS.values() if name in given}
+    settings, seen = CureSettings(**given), TrainSettings(**mapped)
     settings.validate()
+    seen.validate()
     how = playing({"episodes": episodes})
     if out is not None:
         fresh(out, force=force)
@@ -58,6 +61,7 @@ def predict(
         transfers=transfers or [],
         resolution=settings.resolution,
         how=how,
+        observation_map=ObservationMap.of(seen) if mapped else None,
         image=image,
         command=command_line(),
     )

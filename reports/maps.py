@@ -10,7 +10,6 @@ from typing import Any
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
-from crar_model.mazes.maps import ObservationMap
 from crar_model.settings import PlaySettings
 from crar_model.training.variants import VARIANTS
 from reports import console
@@ -77,7 +76,7 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
                 )
             (one,), (reference,) = judge([path], base, how=how), judge([base], how=how)
             good = as_good(one.evaluation, reference.evaluation, complete=model.task.sampling.complete)
-            rows.append({"path": str(path), "base": str(base), "map": _name(model.task.observation_map),
+            rows.append({"path": str(path), "base": str(base), "map": model.task.observation_map.title,
                          "way": _way(model), "updates": model.updates, "good": good})  # fmt: skip
         tick(len(paths), len(paths))
     return rows
@@ -87,7 +86,7 @@ def _cures(folder: Path) -> list[Plain]:
     try:
         found = json.loads((folder / "results.json").read_text(encoding="utf-8"))["rows"]
         return [
-            {"path": row["failed"]["path"], "base": row["base"], "map": _name(load_checkpoint(row["failed"]["path"]).task.observation_map),
+            {"path": row["failed"]["path"], "base": row["base"], "map": load_checkpoint(row["failed"]["path"]).task.observation_map.title,
              "way": f"cure: {row['method']}", "updates": row["budget"]["updates"], "good": bool(row["restored"])}
             for row in found
         ]  # fmt: skip
@@ -100,7 +99,3 @@ def _way(model: Checkpoint) -> str:
     name = str(model.info.get("variant"))
     pairs = (model.info.get("settings") or {}).get("data_size")
     return f"{name}, {pairs} pairs" if name in VARIANTS and VARIANTS[name].supervised else name
-
-
-def _name(this: ObservationMap) -> str:
-    return f"mix, condition {this.condition:g}" if this.name == "mix" else this.name

@@ -11,9 +11,10 @@ import numpy as np
 import xarray as xr
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint
-from crar_model.cures.foresight import Foresight, foresee
+from crar_model.cures.foresight import Foresight, foresee, seen_through
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
+from crar_model.mazes.maps import ObservationMap
 from crar_model.settings import PlaySettings
 from reports import console
 from reports.cure import as_good
@@ -35,6 +36,7 @@ def predict(
     transfers: Sequence[StrPath] = (),
     resolution: int = 61,
     how: PlaySettings | None = None,
+    observation_map: ObservationMap | None = None,
     image: str = "png",
     command: str = "",
 ) -> Plain:
@@ -46,6 +48,7 @@ def predict(
         transfers: run folders or checkpoints of transfers of these bases.
         resolution: places per axis of the placement landscape.
         how: how agents are scored, where a maze has a score.
+        observation_map: of the maze that a transfer would go to; each base's own setting, the study's negative, where it is None.
         image: format of the figures.
         command: shown in the report.
 
@@ -57,6 +60,8 @@ def predict(
     """
     paths = expand(bases)
     models = [load_checkpoint(path) for path in paths]
+    if observation_map is not None:
+        models = [seen_through(model, observation_map, str(path)) for path, model in zip(paths, models, strict=True)]
     for path, model in zip(paths, models, strict=True):
         if not model.task.same_maze(models[0].task):
             raise UserError(
@@ -69,7 +74,14 @@ def predict(
             seen.append(foresee(model, resolution=resolution, where=str(path)))
         tick(len(paths), len(paths))
     rows = [{"path": str(path), "digest": model.digest, **found.plain()} for path, model, found in zip(paths, models, seen, strict=True)]
-    results: Plain = {"command": command, "bases": rows, "scores": None, "unscored": None, "outcomes": None}
+    results: Plain = {
+        "command": command,
+        "observation_map": models[0].task.observation_map.title,
+        "bases": rows,
+        "scores": None,
+        "unscored": None,
+        "outcomes": None,
+    }
     if transfers:
         results |= scored(paths, models, seen, transfers, how or PlaySettings(episodes=100))
     if folder is not None:
@@ -93,6 +105,9 @@ def scored(
         number = own.get(load_checkpoint(named).digest) if named and Path(named).is_file() else None
         if number is None:
             raise UserError(f"{path}: its base {named or '(none)'} is not among those asked about; name that base too")
+        through = load_checkpoint(path).task.observation_map
+        if through != models[number].task.observation_map:
+            raise UserError(f"{path}: a transfer seen through {through.title}; give its --observation-map, or leave the transfer out")
         (one,) = judge([path], paths[number], how=how)
         counts[:, number] += (as_good(one.evaluation, bases[number], complete=one.checkpoint.task.sampling.complete), 1)
     with_transfers = counts[1] > 0

@@ -14,6 +14,7 @@ from crar_model.cures.placement import Landscape, maze_of, survey, why_not
 from crar_model.cures.problem import Problem, pose
 from crar_model.errors import UserError
 from crar_model.losses import loss_terms
+from crar_model.mazes.maps import ObservationMap
 from crar_model.params import select
 from crar_model.symmetry import signed_permutations
 
@@ -88,6 +89,19 @@ class Foresight:
 
 def _log(value: float) -> float:
     return math.log(max(value, TINY))
+
+
+def seen_through(base: Checkpoint, observation_map: ObservationMap, where: str) -> Checkpoint:
+    """A base whose other maze shows its observations through a map.
+
+    Raises:
+        UserError: for a base that was itself trained behind another map, or a map that the maze does not have.
+    """
+    if base.inverse and observation_map != base.task.observation_map:
+        raise UserError(f"{where}: a base of the maze seen through {base.task.observation_map}; give the same --observation-map")
+    found = replace(base, info=base.info | {"settings": {**(base.info.get("settings") or {}), **observation_map.settings()}})
+    assert found.task.observation_map == observation_map
+    return found
 
 
 def foresee(base: Checkpoint, *, resolution: int = 61, seed: int = 0, where: str = "the model") -> Foresight:

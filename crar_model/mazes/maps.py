@@ -59,6 +59,11 @@ class ObservationMap:
         return {key: getattr(self, field) for field, key in FIELDS.items()}
 
     @property
+    def title(self) -> str:
+        """The name, with the setting that a page should show."""
+        return f"mix, condition {self.condition:g}" if self.name == "mix" else self.name
+
+    @property
     def per_pixel(self) -> tuple[float, float] | None:
         """(contrast, brightness) of a map that treats every pixel alike, or None."""
         return {"negative": (-1.0, 0.0), "affine": (self.contrast, self.brightness)}.get(self.name)

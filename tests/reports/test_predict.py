@@ -15,6 +15,7 @@ from crar_model.checkpoints import load_checkpoint
 from crar_model.cures.foresight import foresee
 from crar_model.errors import UserError
 from crar_model.evaluation import evaluate
+from crar_model.mazes.maps import ObservationMap
 from reports import predict as page
 from reports import samples
 from reports.measure import forecast
@@ -94,6 +95,27 @@ def test_what_is_seen_of_the_shipped_base() -> None:
     assert found.landscape is not None
     assert found.landscape.valleys[found.valley_of["base"]].total == found.landscape.total.min()
     assert all(np.isfinite(value) for value in found.features.values())
+
+
+def test_another_observation_map_is_looked_through(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
+    """The base is the same, what it sees of the other maze is not."""
+    words = ["predict", base_run / "member-0.pt", "--resolution", 9, "--json"]
+    plain, mirror = (
+        json.loads(CliRunner().invoke(app, [str(word) for word in (*words, *more)]).stdout)
+        for more in ((), ("--observation-map", "mirror"))
+    )
+    assert (plain["observation_map"], mirror["observation_map"]) == ("negative", "mirror")
+    (one,), (other,) = plain["bases"], mirror["bases"]
+    assert one["copies"] == other["copies"]
+    assert one["start"]["total"] != other["start"]["total"]
+    base = load_checkpoint(base_run / "member-0.pt")
+    seen = base.task.with_map(ObservationMap("mirror"))
+    there = evaluate(seen, base.parameters, inverse=not base.inverse, settings=base.loss_settings)
+    assert other["start"]["transition"] == pytest.approx(there.terms["transition"], rel=1e-4)
+    with pytest.raises(UserError, match="a transfer seen through negative; give its --observation-map"):
+        page.predict([base_run / "member-0.pt"], transfers=[freeze_run], resolution=9, observation_map=ObservationMap("mirror"))
+    bad = CliRunner().invoke(app, [str(word) for word in (*words, "--observation-map", "mix", "--map-condition", 0.1)])
+    assert bad.exit_code != 0
 
 
 def test_the_random_mazes_have_48_copies_and_no_placement() -> None:
