@@ -95,7 +95,7 @@ def study(
                     finished = run_study(client, store, plan, pack=pack or 0, attempts=attempts, progress=tick).finished
         finally:
             table = write_table(store, plan, attempts)
-        page = write_study_page(table, plan.name, store.root, command=command_line())
+        page = write_study_page(table, plan.name, store.root, pages=plan.pages, command=command_line())
         found = status(store, plan, attempts)
     bad = {name: why for name, (word, why) in found.items() if word not in (DONE, OPEN)}
     for name, why in bad.items():

@@ -52,6 +52,7 @@ FLOORS = {
         ("interactive",),
         ("landscape", "alone", "theorem", "trajectory", "study", "many", "play", "cure"),
         ("demo", "cures", "study_table"),
+        ("studies",),
         ("predict", "maps", "escape", "study_page"),
     ),
 }

@@ -22,7 +22,7 @@ from crar_model.errors import UserError
 from crar_model.settings import PlaySettings
 from crar_model.studies import worker
 from crar_model.studies.packing import BLOCKED, DONE, FAILED, OPEN, estimate, packs_of, status
-from crar_model.studies.plan import Study, read_study
+from crar_model.studies.plan import PAGES, Study, read_study
 from crar_model.studies.store import Store, open_store
 from crar_model.studies.worker import WAITS, Order, differing, versions, work
 from reports.study_page import write_study_page
@@ -99,6 +99,14 @@ def test_a_file_expands_to_bases_and_what_starts_from_them(tmp_path: Path) -> No
     assert estimate(cells).updates == 2 * 40 + 8 * 20
 
 
+def test_pages_are_chosen_and_change_no_cell(tmp_path: Path) -> None:
+    study = expanded(SMALL, tmp_path)
+    assert study.pages == PAGES
+    less = expanded(SMALL.replace('"small"', '"small"\npages = ["times", "rates"]'), tmp_path)
+    assert less.pages == ("rates", "times")
+    assert list(less.cells) == list(study.cells)
+
+
 def test_only_what_determines_a_cell_changes_its_name(tmp_path: Path) -> None:
     names = list(expanded(SMALL, tmp_path).cells)
     same = (
@@ -143,6 +151,8 @@ def test_only_what_determines_a_cell_changes_its_name(tmp_path: Path) -> None:
         ("updates = 20", "start = 'best'", "start is 'best'; choose last"),
         ("updates = 20", "maps = [{ colour = 1 }]", "maps: unknown key 'colour'"),
         ("updates = 20", "paired = 0\nreset = 'zero'", "reset is 'zero'"),
+        ('name = "small"', 'name = "small"\npages = ["ratse"]', "pages: unknown page 'ratse'; the nearest known one is 'rates'"),
+        ('name = "small"', 'name = "small"\npages = 3', "pages is 3; it must be a text"),
         ("[[bases]]", "[[bases", "not a TOML file"),
     ],
 )
