@@ -130,8 +130,8 @@ def _values(groups: Outcomes, bases: Sequence[str]) -> list[bool]:
 
 def _units(groups: Outcomes, bases: Sequence[str]) -> str:
     if len(bases) == 1:
-        return f"{len(groups[bases[0]])} transfers from the one base that `freeze` mostly fails from"
-    return f"{len(bases)} bases that `freeze` mostly fails from"
+        return f"{len(groups[bases[0]])} transfers from the one base that both were run from and `freeze` mostly fails from"
+    return f"{len(bases)} bases that both were run from and `freeze` mostly fails from"
 
 
 def _of(groups: Outcomes, bases: Sequence[str]) -> str:

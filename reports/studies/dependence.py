@@ -74,7 +74,7 @@ def dependence_part(groups: Groups, bases: Sequence[Row], root: Path, figure: Pa
         line = verdict(scores) + few
         save_png(calibration_figure(scores["rows"]), figure)
         found |= {"scores": scores, "calibration": figure.name}
-    return found | {"predicted": line}, depends(of, line.rstrip("."))
+    return found | {"predicted": line}, depends(of, line[0].lower() + line[1:].rstrip("."))
 
 
 def see(bases: Sequence[Row], transfers: Sequence[Row], root: Path, key: Key) -> tuple[dict[str, dict[str, float]], str]:

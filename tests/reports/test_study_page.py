@@ -275,7 +275,7 @@ def test_the_figures_are_in_the_words() -> None:
     assert one.figure.endswith("; `unfreeze` 6/6")
     assert (one.models, one.bases) == (18, 1)
     both = relearned({"freeze": {"a": NONE, "b": NONE}, "reset-encoder": {"a": ALL, "b": NONE}})
-    assert "of 2 bases that `freeze` mostly fails from `reset-encoder` gets 1/2" in both.figure  # the unit is the base
+    assert "`freeze` mostly fails from `reset-encoder` gets 1/2" in both.figure  # the unit is the base
     assert "no transfers at 0.005" in learning_rates(rates(**WORKS)[:-6]).figure
     assert "from 0 to 100 % over 2 bases" in depends({"a": ALL, "b": NONE}).figure
     assert depends({"a": ALL, "b": NONE}, "nothing predicts").figure.endswith("; nothing predicts")
