@@ -206,12 +206,9 @@ def summary(rows: Iterable[tuple[Entry, Decided | None]]) -> list[tuple[str, str
     answers = {(answer.id, entry.maze): answer.verdict for entry, answer in rows if answer is not None}
     words = "; ".join(f"{verdict}: {', '.join(_where(answers, verdict))}" for verdict in Counter(answers.values()))
     lines.append(("The released data, by the same rules", f"{words}."))
-    measured = [entry for entry, _ in rows if entry.models]
-    models = (
-        f"{min(entry.models for entry in measured)} to {max(entry.models for entry in measured)} models a verdict"
-        if measured
-        else "nothing was measured"
-    )
+    counts = sorted(entry.models for entry, _ in rows if entry.models)
+    span = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))) if counts else ""
+    models = f"{span} models a verdict" if counts else "nothing was measured"
     lines.append(
         ("How sure", f"{models}; a verdict over many transfers stands where 80 % share it, else it is mixed; rules and tests are below.")
     )
