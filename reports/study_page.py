@@ -99,7 +99,7 @@ def _maze(task: Task, rows: Sequence[Row], root: Path, folder: Path, pages: Sequ
     if "times" in pages and task.scored:
         found |= times_part(groups, folder / f"{task.name}-times.png", released=task.released_scores)
     if "cost" in pages:
-        found |= {"cost": _cost(rows), "published": task.published_cost}
+        found |= {"cost": _cost(rows), "published": task.published_cost, "repeated": _repeated(rows)}
     return found, [one for one in decided if one is not None]
 
 
@@ -151,6 +151,15 @@ def _by_base(key: Key, group: Sequence[Row], bases: Sequence[Row]) -> list[str]:
             (f"{sum(map(success, done))}/{len(done)}" + (f", {len(own) - len(done)} open" if len(done) < len(own) else "")) if own else ""
         )
     return [label(key), *cells]
+
+
+def _repeated(rows: Sequence[Row]) -> str:
+    """How much was trained more than once, in words."""
+    done = [row for row in rows if row["status"] == DONE]
+    again, once = (sum(int(row[name] or 0) for row in done) for name in ("repeated_updates", "updates_taken"))
+    if not again:
+        return "No update was taken more than once."
+    return f"{again:,} updates, {100 * again / once:.2g} % of {once:,}, were taken more than once: those of interrupted stretches since their last checkpoint."
 
 
 def _cost(rows: Sequence[Row]) -> list[tuple[object, ...]]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,8 @@ TELL_EVERY = 2.0
 """Seconds between two words on how far a pack is."""
 WAIT_FOR_LOCK = 120.0
 """Seconds that a task waits for one of a client that is gone to save and leave the same pack."""
+STRETCHES, BEGIN = "stretches", "begin"
+"""The account of a pack's updates, and the word that begins a stretch of it."""
 DONE, STOPPED, FAILED, WAITS, FULL = "done", "stopped", "failed", "waits", "disk full"
 PACKAGES = ("torch", "numpy", "numba", "dask", "distributed")
 """Besides crar and Python: what both sides must have in one version, because numbers or messages depend on it."""
@@ -157,7 +160,7 @@ def _train(order: Order, pack: str, path: str) -> Report | None:
     while True:
         resume = (folder / "run.json").exists()
         try:
-            tell = None if plan.variant.search else _teller(Path(path) / "at")
+            tell = None if plan.variant.search else _teller(Path(path))
             result = run_plan(plan, folder, resume=resume, tensorboard=False, guest=Guest(stopped), progress=tell)
             break
         except UserError as error:
@@ -169,7 +172,7 @@ def _train(order: Order, pack: str, path: str) -> Report | None:
     seconds = _spent(Path(path) / "seconds", time.perf_counter() - began)
     if not result.finished:
         return Report(STOPPED, path)
-    _file_away(store, plan, cells, folder, seconds)
+    _file_away(store, plan, cells, folder, seconds, repeated(Path(path) / STRETCHES))
     store.end_pack(pack)
     return None
 
@@ -183,16 +186,34 @@ def _cannot_go_on(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path)
     return bool(read_run(folder)["members"] != [member.plain() for member in plan.members])
 
 
-def _teller(path: Path) -> Progress:
-    """Progress that keeps the updates taken, of all members, in a file."""
-    state = {"at": time.monotonic()}
+def _teller(folder: Path) -> Progress:
+    """Progress that keeps the updates taken, of all members: now and then in `at`, for the client, and all of them in `stretches`."""
+    state, begun = {"at": time.monotonic()}, list[bool]()
 
     def tell(done: int, _: int) -> None:
+        with suppress(OSError), (folder / STRETCHES).open("a", encoding="utf-8") as log:  # an account, not a result: it may be short
+            log.write(f"{done}\n" if begun else f"{BEGIN}\n{done}\n")
+        begun.append(True)
         if time.monotonic() - state["at"] >= TELL_EVERY:
             state["at"] = time.monotonic()
-            write_text(path, f"{done}\n")
+            write_text(folder / "at", f"{done}\n")
 
     return tell
+
+
+def repeated(log: Path) -> int:
+    """Updates, of all members of a pack, that were taken more than once, because a stretch was killed after its last checkpoint.
+
+    Args:
+        log: the file `stretches` of a pack: every stretch begins with a word and where it goes on from. What a killed stretch did after its
+            last line is not in it, at most the updates between two looks at whether to stop.
+    """
+    try:
+        parts = log.read_text(encoding="utf-8").split(BEGIN)
+    except OSError:
+        return 0
+    stretches = [[int(word) for word in part.split()] for part in parts if part.split()]
+    return sum(max(0, before[-1] - after[0]) for before, after in pairwise(stretches))
 
 
 def pack_plan(store: Store, cells: Sequence[Cell]) -> Plan:
@@ -223,8 +244,8 @@ def _spent(path: Path, seconds: float) -> float:
     return seconds
 
 
-def _file_away(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path, seconds: float) -> None:
-    """Put every member of a finished run into the folder of its cell; the record comes last."""
+def _file_away(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path, seconds: float, again: int) -> None:
+    """Put every member of a finished run into the folder of its cell; the record comes last. `again` are updates taken more than once."""
     losses = read_losses(folder)
     for k, cell in enumerate(cells):
         own = store.folder(cell.name)
@@ -243,6 +264,7 @@ def _file_away(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path, se
             "diverged_at": int(checkpoint["info"]["diverged_at"]),
             "search_updates": int(checkpoint["info"].get("search", {}).get("updates", 0)),
             "seconds": seconds / len(cells),
+            "repeated_updates": again // len(cells),
             "crar": __version__,
         }
         write_text(own / "record.json", json.dumps(record, indent=1) + "\n")

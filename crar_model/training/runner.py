@@ -187,6 +187,8 @@ def _run(
             if progress is not None:
                 progress(sum(job.count * updates[job.index] for job in shards), everything)
 
+    if progress is not None:  # where it goes on from
+        progress(sum(job.count * updates[job.index] for job in shards), everything)
     try:
         finished = _run_here(shards[0], receive, stopped) if len(shards) == 1 else _run_processes(shards, receive)
     finally:

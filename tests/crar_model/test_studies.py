@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from benchmarks.study_kills import reason, taken
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.settings import PlaySettings
@@ -25,7 +26,9 @@ from crar_model.studies.packing import BLOCKED, DONE, FAILED, OPEN, estimate, pa
 from crar_model.studies.plan import PAGES, Study, read_study
 from crar_model.studies.run import only_client, run_study
 from crar_model.studies.store import Store, open_store
-from crar_model.studies.worker import WAITS, Order, differing, versions, work
+from crar_model.studies.worker import WAITS, Order, differing, repeated, versions, work
+from crar_model.training import shard
+from crar_model.training.trainer import Trainer
 from reports.study_page import write_study_page
 from reports.study_table import COST, write_table
 
@@ -224,6 +227,45 @@ def test_a_stopped_pack_goes_on_where_it_was_whatever_the_size(tmp_path: Path, m
     assert digests(study, store) == digests(*other)
 
 
+def test_what_is_taken_again_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill loses what was done since the last checkpoint; here an error in its place, between two checkpoints."""
+    study, store = ready(FEW.replace("updates = 40", "updates = 400\ncheckpoint_interval = 100"), tmp_path)
+    bases = [cell for cell in study.cells.values() if cell.is_base]
+    (pack,) = packs_of(store, bases, 2, 1)
+    log = store.root / "packs" / pack / worker.STRETCHES
+    whole = Trainer.advance
+
+    def killed(self: Trainer, updates: int) -> None:
+        whole(self, updates)
+        if self.update == 150:
+            log.write_text(f"{log.read_text()}{2 * 150}\n")  # the last word of the process
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "advance", killed)
+    monkeypatch.setattr(shard, "CHUNK", 50)
+    with pytest.raises(KeyboardInterrupt):
+        work(order(study, store), pack, [cell.name for cell in bases])
+    monkeypatch.undo()
+    assert work(order(study, store), pack, [cell.name for cell in bases]).status == "done"
+    assert [store.record(cell.name)["repeated_updates"] for cell in bases] == [50, 50]  # type: ignore[index]
+    run_all(study, store, 8)
+    table = write_table(store, study, 3)
+    assert taken(table) == (2 * 400 + 4 * 20, 2 * 400 + 4 * 20 + 100)
+    assert "100 updates of 880 were taken again" in reason(880, 980, 3)
+    assert reason(880, 880, 0) == "every update was taken once"
+    page = write_study_page(table, "small", tmp_path / "page", pages=["cost"]).read_text()
+    assert "100 updates, 11 % of 880, were taken more than once" in page
+
+
+def test_the_account_of_stretches(tmp_path: Path) -> None:
+    log = tmp_path / "stretches"
+    assert repeated(log) == 0
+    log.write_text("begin\n0\n50\n100\n")
+    assert repeated(log) == 0
+    log.write_text("begin\n0\n50\n150\nbegin\n100\n150\n200\nbegin\n200\nbegin\n0\n400\n")
+    assert repeated(log) == 50 + 200  # after a kill, after a stop, after a run that was dropped
+
+
 def test_a_cell_that_fails_is_counted_and_left_and_the_others_go_on(tmp_path: Path) -> None:
     study, store = ready(SMALL, tmp_path)
     bases = [cell for cell in study.cells.values() if cell.is_base]
@@ -376,6 +418,8 @@ def test_killed_here_and_finished_on_a_cluster_of_two_processes_is_as_undisturbe
     assert comparable(write_table(store, study, 3)) == comparable(write_table(other, study, 3))
     assert digests(study, store) == digests(study, other)
     assert not list(torn.glob("packs/*"))
+    planned, everything = taken(torn / "table.csv")
+    assert planned <= everything < planned * 2  # two stretches were killed soon after a checkpoint
 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
