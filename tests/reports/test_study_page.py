@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from crar_model.losses import SHOWN
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import TASKS
 from reports import samples
+from reports.measure.subject import load_subject
 from reports.rules import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
 from reports.statistics import at_risk
 from reports.studies import dependence, terms
@@ -38,7 +40,7 @@ def row(cell: str, **given: Any) -> Row:
     usual: Row = {
         "cell": cell, "group": "g", "status": "done", "why": "", "variant": "base", "maze": "random", "scored": int(scored), "base": "",
         "base_start": "", "seed": 0, "learning_rate": 0.0005, "update_rule": "joint", "observation_map": "negative", "updates": TRAINED,
-        "updates_taken": TRAINED, "search_updates": 0, "success": "", "final_score": 0.5, "success_update": "", "seconds": 10,
+        "updates_taken": TRAINED, "search_updates": 0, "repeated_updates": 0, "success": "", "final_score": 0.5, "success_update": "", "seconds": 10,
         "updates_per_second": 100, "last_nearest_state_accuracy": 1,
     }  # fmt: skip
     usual |= {f"{which}_{term}": 0.001 for which in ("last", "best") for term in SHOWN}
@@ -131,6 +133,32 @@ def test_figure_16_shows_the_best_the_worst_and_its_base(tmp_path: Path, monkeyp
     said = terms_part(groups, bases, tmp_path, tmp_path / "terms.png", TASKS["random"])[0]
     assert "logs are not in the study's folder" in said["terms_words"]
     assert said["terms_figure"] == ""
+
+
+def test_s11_is_of_failed_transfers_on_the_set_of_verdicts(
+    random_base: Path, random_freeze: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = TASKS["random"].sample(inverse=True, dtype=torch.float32, size=2_048, number=1)
+    monkeypatch.setattr(type(TASKS["random"]), "table", lambda *_, **__: small)
+    low = {f"last_score_{name}": value for name, value in (("mean", -4.8), ("low", -4.9), ("high", -4.7))}
+    near = low | {"last_score_high": 0.4}  # not surely below its base, whose interval begins at 0.3
+    rows = text_rows([row("b"), transfer(0, "b", good=False, **low), transfer(1, "b", good=False, **near)])
+    for cell, file, model in (("b", "best.pt", random_base / "member-0.pt"), ("b-freeze-0", "model.pt", random_freeze / "member-0.pt")):
+        (tmp_path / "cells" / cell).mkdir(parents=True)
+        shutil.copy(model, tmp_path / "cells" / cell / file)
+    first = terms_part(groups_of(rows[1:]), rows[:1], tmp_path, tmp_path / "t.png", TASKS["random"])[1]
+    assert first is not None
+    assert (first.models, first.bases) == (1, 1)
+    subject = load_subject(tmp_path / "cells" / "b-freeze-0" / "model.pt", tmp_path / "cells" / "b" / "best.pt").table
+    kept = json.loads((tmp_path / "cells" / "b-freeze-0" / "verdict-losses.json").read_text())["figures"]
+    assert kept["failed_terms"]["transition"] == float(subject.terms(subject.failed)["transition"])
+    assert kept["floor"] == subject.floor
+
+    def never(*_: object) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(terms, "load_subject", never)
+    assert terms_part(groups_of(rows[1:]), rows[:1], tmp_path, tmp_path / "t.png", TASKS["random"])[1] == first
 
 
 def test_equal_merits_are_told_apart_by_the_loss() -> None:
