@@ -17,7 +17,7 @@ from crar_model.training.variants import BASE
 from reports.figures.shares import shares_figure
 from reports.figures.style import save_png
 from reports.markdown import render
-from reports.measure.forecast import FEWEST
+from reports.released_scores import BASES, released_rows
 from reports.statistics import interquartile, share_words, unlike
 from reports.studies.decisions import Decided, relearned
 from reports.studies.dependence import ENOUGH, dependence_part
@@ -70,7 +70,7 @@ def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Seque
     counts = Counter(row["status"] for row in rows)
     return render(
         "study_page.md", folder / "report.md", name=name, command=command, mazes=mazes, left=left[:20], unfinished=len(left),
-        counts=", ".join(f"{count} {word}" for word, count in counts.items()), claims=claims, enough=ENOUGH, fewest=FEWEST,
+        counts=", ".join(f"{count} {word}" for word, count in counts.items()), claims=claims, enough=ENOUGH, released_bases=[f"base {name}" for name in BASES],
     )  # fmt: skip
 
 
@@ -88,6 +88,8 @@ def _maze(task: Task, rows: Sequence[Row], root: Path, folder: Path, pages: Sequ
         decided.append(claim)
     if "variants" in pages and groups:
         found |= _variants(groups, bases, folder / f"{task.name}-variants.png")
+        found["released"] = released_rows() if task.released_scores else []
+        found["by_eye"] = [(name, f"{good}/{good + bad}") for name, good, bad in task.judged_by_eye]
         decided.append(_relearned(groups))
     if "rates" in pages:
         found["rates"], claim = rates_part(rows, folder, task.name, released=task.released_scores)

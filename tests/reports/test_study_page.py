@@ -18,7 +18,9 @@ from crar_model.losses import SHOWN
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import TASKS
 from reports import samples
+from reports.markdown import table as markdown
 from reports.measure.subject import load_subject
+from reports.released_scores import BASES, released_rows
 from reports.rules import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
 from reports.statistics import at_risk
 from reports.studies import dependence, terms
@@ -234,6 +236,8 @@ def test_only_the_pages_that_are_asked_for_are_made(tmp_path: Path) -> None:
     report = write_study_page(table, "s", tmp_path / "all", command="crar study")
     assert all(title in report.read_text() for title in titles.values())
     assert "nan" not in report.read_text()
+    assert markdown(["variant", *(f"base {name}" for name in BASES)], released_rows()) in report.read_text()
+    assert "| base 0002 | 3/22 |" not in report.read_text()
     assert len(Tags(report.with_suffix(".html").read_text()).all("img")) == report.read_text().count("![")
     claims = json.loads((tmp_path / "all" / "results.json").read_text())["claims"]
     assert [(one["maze"], one["id"]) for one in claims] == [("random", "S11"), ("random", "S12"), ("random", "S14")]
