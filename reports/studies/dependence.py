@@ -11,6 +11,7 @@ import numpy as np
 from crar_model.checkpoints import load_checkpoint
 from crar_model.cures.foresight import foresee
 from crar_model.errors import UserError
+from crar_model.studies.cells import BEST
 from reports import console
 from reports.figures.calibration import calibration_figure
 from reports.figures.style import save_png
@@ -93,7 +94,7 @@ def see(bases: Sequence[Row], transfers: Sequence[Row], root: Path, key: Key) ->
         for done, row in enumerate(bases):
             tick(done, len(bases))
             start = next(other["base_start"] for other in transfers if other["base"] == row["cell"])
-            path = root / "cells" / row["cell"] / ("best.pt" if start == "best" else "model.pt")
+            path = root / "cells" / row["cell"] / ("best.pt" if start == BEST else "model.pt")
             try:
                 found[row["cell"]] = _features(path, start)
             except UserError as error:

@@ -11,6 +11,7 @@ import numpy as np
 
 from crar_model.checkpoints import load_checkpoint
 from crar_model.losses import SHOWN
+from crar_model.studies.cells import BEST, LAST
 from crar_model.tasks import Task
 from reports import console, rules
 from reports.figures.outcomes import Log, outcomes_figure
@@ -47,9 +48,11 @@ def terms_part(groups: Groups, bases: Sequence[Row], root: Path, figure: Path, t
         found["terms_words"] += " Their logs are not in the study's folder, so nothing is drawn."
     found["terms_label"] = label(main)
     found["terms_columns"] = [title for title, _ in shown]
-    found["terms_rows"] = [_terms_row(name, [row for _, row in shown]) for name in SHOWN]
+    start = shown[-1][1]["base_start"]  # which network of a base the transfers begin with
+    networks = [(row, LAST if row["base"] else start) for _, row in shown]
+    found["terms_rows"] = [_terms_row(name, networks) for name in SHOWN]
     if task.scored:
-        found["terms_rows"].append(("score", *(_score(row) for _, row in shown), ""))
+        found["terms_rows"].append(("score", *(_score(*network) for network in networks), ""))
     return found, _decided(told(groups[main]), bases, root) if task.scored else None
 
 
@@ -85,20 +88,14 @@ def _log(path: Path) -> Log | None:
     return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]} if rows else None
 
 
-def _which(row: Row) -> str:
-    """The network of a base that the transfers start from is its best, where it keeps one; of a transfer the last is shown."""
-    return "best" if row["base"] == "" and row.get("best_total") else "last"
-
-
-def _terms_row(term: str, rows: Sequence[Row]) -> tuple[object, ...]:
-    values = [number(row, f"{_which(row)}_{term}") for row in rows]
-    base = values[0] if rows[0]["base"] == "" else float("nan")
+def _terms_row(term: str, networks: Sequence[tuple[Row, str]]) -> tuple[object, ...]:
+    values = [number(row, f"{which}_{term}") for row, which in networks]
+    base = values[0] if networks[0][0]["base"] == "" else float("nan")
     ratio = values[-1] / max(base, rules.LEAST)
     return term, *values, "" if np.isnan(ratio) or term == "value" else f"x{ratio:.3g}"
 
 
-def _score(row: Row) -> str:
-    which = _which(row)
+def _score(row: Row, which: str) -> str:
     mean, low, high = (number(row, f"{which}_score_{name}") for name in ("mean", "low", "high"))
     return f"{mean:.2f} ({low:.2f} to {high:.2f})"
 
@@ -118,7 +115,7 @@ def _decided(rows: Sequence[Row], bases: Sequence[Row], root: Path) -> Decided:
             start = row["base_start"]
             which = [
                 root / "cells" / row["cell"] / "model.pt",
-                root / "cells" / row["base"] / ("best.pt" if start == "best" else "model.pt"),
+                root / "cells" / row["base"] / ("best.pt" if start == BEST else "model.pt"),
             ]
             scores = {
                 name: {bound: number(one, f"{kind}_score_{bound}") for bound in ("mean", "low", "high")}

@@ -43,7 +43,7 @@ def times_part(groups: Groups, figure: Path, *, released: bool) -> dict[str, Any
 
     Returns:
         times, released_times: rows of the table. equal: updates that all of our rows were trained for. time_words: sentences.
-        time_figure: name of the figure, "" for none.
+        time_figure: name of the figure, "" for none. validated, epoch: updates between validations, ours and of the released runs.
     """
     ours = {key: times for key, rows in groups.items() if len(times := times_of(rows))}
     if not ours:
@@ -67,7 +67,8 @@ def times_part(groups: Groups, figure: Path, *, released: bool) -> dict[str, Any
     return {
         "times": [_row(label(key), times, equal, usual if key != main else None) for key, times in ours.items()],
         "released_times": [_row(f"{variant}, {rate:g}, released", times, equal, None) for (variant, rate), times in named.items()],
-        "equal": equal, "time_figure": figure.name,
+        "equal": equal, "time_figure": figure.name, "epoch": EPOCH,
+        "validated": sorted({int(row["log_interval"]) for key in ours for row in told(groups[key])}),
         "time_words": [line for key in shown for line in _sentences(key, ours, theirs.get(key), main, trained[key])],
     }  # fmt: skip
 

@@ -42,7 +42,7 @@ def row(cell: str, **given: Any) -> Row:
     usual: Row = {
         "cell": cell, "group": "g", "status": "done", "why": "", "variant": "base", "maze": "random", "scored": int(scored), "base": "",
         "base_start": "", "seed": 0, "learning_rate": 0.0005, "update_rule": "joint", "observation_map": "negative", "updates": TRAINED,
-        "updates_taken": TRAINED, "search_updates": 0, "repeated_updates": 0, "success": "", "final_score": 0.5, "success_update": "", "seconds": 10,
+        "updates_taken": TRAINED, "search_updates": 0, "repeated_updates": 0, "log_interval": 1_000, "success": "", "final_score": 0.5, "success_update": "", "seconds": 10,
         "updates_per_second": 100, "last_nearest_state_accuracy": 1,
     }  # fmt: skip
     usual |= {f"{which}_{term}": 0.001 for which in ("last", "best") for term in SHOWN}
