@@ -48,8 +48,8 @@ def reason(plan: int, every: int, kills: int) -> str:
     if every == plan:
         return "every update was taken once"
     return (
-        f"{every - plan} updates of {plan} were taken again: what {kills} killed stretches had done since their last checkpoint; "
-        "what a stretch did between its last word and its kill is not counted, at most one look at whether to stop"
+        f"{every - plan} updates of {plan} were taken again: what stretches had done since their last checkpoint when one of {kills} kills ended them; "
+        "what a stretch did after its last word, at most until one look at whether to stop, is not counted"
     )
 
 

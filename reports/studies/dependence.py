@@ -71,11 +71,20 @@ def dependence_part(groups: Groups, bases: Sequence[Row], root: Path, figure: Pa
                 group | share([True] * group["count"] + [False] * (group["of"] - group["count"]))
                 for group in calibration(row["predicted"], table)
             ]
-        few = f" Of fewer than {FEWEST} bases the intervals, which resample bases, are rough." if len(rows) < FEWEST else ""
-        line = verdict(scores) + few
+        line = verdict(scores) if len(rows) >= FEWEST else _few(scores)
         save_png(calibration_figure(scores["rows"]), figure)
         found |= {"scores": scores, "calibration": figure.name}
     return found | {"predicted": line}, depends(of, line[0].lower() + line[1:].rstrip("."))
+
+
+def _few(scores: Plain) -> str:
+    """Of few bases the scores are shown, and nothing is called a predictor: resampling so few says too little of how sure they are."""
+    constant, *others = scores["rows"]
+    best = min(others, key=lambda row: row["brier"]["value"])
+    return (
+        f"Scored on {scores['transfers']} transfers from {scores['bases']} bases; of fewer than {FEWEST} nothing is called a predictor. The lowest Brier score is that of "
+        f"{best['name']}, {best['brier']['value']:.3f} against {constant['brier']['value']:.3f} of the constant predictor."
+    )
 
 
 def see(bases: Sequence[Row], transfers: Sequence[Row], root: Path, key: Key) -> tuple[dict[str, dict[str, float]], str]:

@@ -59,24 +59,30 @@ def terms_part(groups: Groups, bases: Sequence[Row], root: Path, figure: Path, t
 def _chosen(rows: Sequence[Row], bases: Sequence[Row], *, scored: bool) -> tuple[list[tuple[str, Row]], str]:
     """(title, row) of the base, the best and the worst transfer, and the rule in words."""
     order = sorted(rows, key=lambda row: (merit(row) if row["last_total"] else -np.inf, -number(row, "last_total")))
-    worst, best = order[0], order[-1]
+    good, bad = ([row for row in order if success(row) is wanted] for wanted in (True, False))
+    best, worst = (good or bad)[-1], (bad or good)[0]
     base = next((row for row in bases if row["cell"] == worst["base"] and row["status"] == DONE), None)
     what = "final score" if scored else "nearest state accuracy, of equal ones by total loss"
-    words = [f"Of {len(rows)} `{USUAL}` transfers the best and the worst by {what}, and the base of the worst."]
-    if not success(best):
-        words.append("None of them succeeded, so the best is a failed one too.")
-    if success(worst):
-        words.append("All of them succeeded, so the worst is a good one too.")
+    words = [
+        f"Of {len(rows)} `{USUAL}` transfers {len(good)} succeeded: the best of these and the worst of the others by {what}, and the base of the worst."
+    ]
+    if not good or not bad:
+        words[0] = (
+            f"All of {len(rows)} `{USUAL}` transfers {'succeeded' if good else 'failed'}: the best and the worst of them by {what}, and the base of the worst."
+        )
     names = {row["cell"]: base_name(row) for row in bases}
 
     def title(what: str, row: Row) -> str:
         return f"{what}: {names.get(row['base'], '?')}, seed {row['seed']}"
 
-    good, bad = ("succeeded" if success(row) else "failed" for row in (best, worst))
     found = [(f"base {base_name(base)}", base)] if base is not None else []
     if best is not worst:
-        found.append((title(f"best, {good}", best), best))
-    return [*found, (title(f"worst, {bad}", worst), worst)], " ".join(words)
+        found.append((title(f"best, {_word(best)}", best), best))
+    return [*found, (title(f"worst, {_word(worst)}", worst), worst)], " ".join(words)
+
+
+def _word(row: Row) -> str:
+    return "succeeded" if success(row) else "failed"
 
 
 def _log(path: Path) -> Log | None:

@@ -130,7 +130,7 @@ def test_figure_16_shows_the_best_the_worst_and_its_base(tmp_path: Path, monkeyp
     for one in rows[2:]:
         one["success"] = "0"
     said = terms_part(groups, bases, tmp_path, tmp_path / "terms.png", TASKS["random"])[0]["terms_words"]
-    assert "None of them succeeded" in said
+    assert said.startswith("All of 8 `freeze` transfers failed")
     (tmp_path / "cells" / rows[1]["cell"] / "losses.csv").unlink()
     said = terms_part(groups, bases, tmp_path, tmp_path / "terms.png", TASKS["random"])[0]
     assert "logs are not in the study's folder" in said["terms_words"]
@@ -168,6 +168,10 @@ def test_equal_merits_are_told_apart_by_the_loss() -> None:
     shown, said = terms._chosen(rows, text_rows([row("b", maze="simple")]), scored=False)
     assert [one["seed"] for _, one in shown] == ["0", "1", "0"]
     assert "nearest state accuracy" in said
+    rows[0]["success"], rows[0]["last_nearest_state_accuracy"] = "1", "0.5"  # as good as its base, which is worse than the others
+    shown, said = terms._chosen(rows, text_rows([row("b", maze="simple")]), scored=False)
+    assert [title for title, _ in shown[1:]] == ["best, succeeded: g/0, seed 0", "worst, failed: g/0, seed 2"]
+    assert "1 succeeded" in said
 
 
 def four_bases(root: Path, hits: Sequence[int]) -> list[dict[str, str]]:
@@ -215,8 +219,9 @@ def test_predictors_are_scored_from_four_bases_on(tmp_path: Path, monkeypatch: p
         ("g/3", "4/4", 3.0),
     ]
     assert found["calibration"] == "calibration.png"
-    assert "of 16 transfers from 4 bases" in found["predicted"]
-    assert "fewer than 8 bases" in found["predicted"]
+    assert "on 16 transfers from 4 bases; of fewer than 8 nothing is called a predictor" in found["predicted"]
+    monkeypatch.setattr(dependence, "FEWEST", 4)
+    assert found["predicted"] != dependence.dependence_part(groups_of(rows[4:]), rows[:4], tmp_path, tmp_path / "c.png")[0]["predicted"]
     assert decided is not None
     assert decided.verdict == HOLDS
     all_alike = groups_of(text_rows(a_study([4, 4, 4, 4]))[4:])
