@@ -69,9 +69,40 @@ def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Seque
     left = [(row["cell"], row["variant"], row["status"], row["why"]) for row in rows if row["status"] != DONE]
     counts = Counter(row["status"] for row in rows)
     return render(
-        "study_page.md", folder / "report.md", name=name, command=command, mazes=mazes, left=left[:20], unfinished=len(left),
+        "study_page.md", folder / "report.md", summary=summary(rows, claims), name=name, command=command, mazes=mazes, left=left[:20], unfinished=len(left),
         counts=", ".join(f"{count} {word}" for word, count in counts.items()), claims=claims, enough=ENOUGH, released_bases=[f"base {name}" for name in BASES],
     )  # fmt: skip
+
+
+def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What was asked, found and how sure it is.
+
+    Args:
+        rows: of the table.
+        claims: `Decided.plain()` of every claim, with its maze.
+    """
+    transfers, mazes = [row for row in rows if row["variant"] != BASE.name], by(rows, "maze")
+    lines = [
+        (
+            "Asked",
+            f"what becomes of {len(transfers)} transfers from {len(rows) - len(transfers)} bases, and which claims of S11 to S14 hold of them.",
+        )
+    ]
+    for maze in mazes:
+        groups, title = groups_of(row for row in transfers if row["maze"] == maze), task_named(maze).title
+        mains = [key for variant in dict.fromkeys(key[0] for key in groups) if (key := main_group(groups, variant)) is not None]
+        words = [f"`{key[0]}` {share_words([success(row) for row in told(groups[key])])}" for key in mains]
+        lines.append((f"Success in the {title}", f"{', '.join(words) or 'no transfer is done'}."))
+        found = [f"{one['id']} {one['verdict']}" for one in claims if one["maze"] == maze]
+        lines.append((f"Claims in the {title}", f"{', '.join(found) or 'none is decided'}."))
+    bases = sorted({one["bases"] for one in claims})
+    few = f"; the claims' verdicts are of {' to '.join(map(str, dict.fromkeys((bases[0], bases[-1]))))} bases" if bases else ""
+    left = sum(row["status"] != DONE for row in rows)
+    open_ = f"; {left} models are not done" if left else ""
+    return [
+        *lines,
+        ("How sure", f"shares have 95 % intervals (Clopper-Pearson) of transfers, which are alike where they share a base{few}{open_}."),
+    ]
 
 
 def _maze(task: Task, rows: Sequence[Row], root: Path, folder: Path, pages: Sequence[str]) -> tuple[dict[str, Any], list[Decided]]:

@@ -30,7 +30,7 @@ from reports.studies.rows import groups_of
 from reports.studies.terms import terms_part
 from reports.studies.times import released_times, times_of, times_part
 from reports.study_page import write_study_page
-from tests.reports.pages import Tags
+from tests.reports.pages import summary_of, whole_page
 
 Row = dict[str, Any]
 TRAINED = 60_000
@@ -243,7 +243,11 @@ def test_only_the_pages_that_are_asked_for_are_made(tmp_path: Path) -> None:
     assert "nan" not in report.read_text()
     assert markdown(["variant", *(f"base {name}" for name in BASES)], released_rows()) in report.read_text()
     assert "| base 0002 | 3/22 |" not in report.read_text()
-    assert len(Tags(report.with_suffix(".html").read_text()).all("img")) == report.read_text().count("![")
+    lines = summary_of(report.read_text())
+    assert "`freeze` 3/8 (9 to 76 %), `unfreeze` 4/4 (40 to 100 %)." in lines[1]
+    assert "S11 undecided, S12 undecided, S14 undecided." in lines[2]
+    assert lines[-1].endswith("the claims' verdicts are of 0 to 2 bases.")
+    whole_page(report)
     claims = json.loads((tmp_path / "all" / "results.json").read_text())["claims"]
     assert [(one["maze"], one["id"]) for one in claims] == [("random", "S11"), ("random", "S12"), ("random", "S14")]
     assert json.loads((tmp_path / "cost" / "results.json").read_text())["claims"] == []
