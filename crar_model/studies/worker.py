@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,22 +25,19 @@ from crar_model.evaluation import evaluate
 from crar_model.files import write_bytes, write_text
 from crar_model.nets import set_threads
 from crar_model.settings import PlaySettings
+from crar_model.studies.account import STRETCHES, repeated, teller
 from crar_model.studies.cells import BEST, LAST, Cell
 from crar_model.studies.store import Plain, Store
 from crar_model.tasks import Task, add_task
 from crar_model.tensor_files import load_plain
 from crar_model.training.log import read_losses
 from crar_model.training.members import Member, Plan
-from crar_model.training.runner import Guest, Progress, read_run, run_plan
+from crar_model.training.runner import Guest, read_run, run_plan
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at whether to stop."""
-TELL_EVERY = 2.0
-"""Seconds between two words on how far a pack is."""
 WAIT_FOR_LOCK = 120.0
 """Seconds that a task waits for one of a client that is gone to save and leave the same pack."""
-STRETCHES, BEGIN = "stretches", "begin"
-"""The account of a pack's updates, and the word that begins a stretch of it."""
 DONE, STOPPED, FAILED, WAITS, FULL = "done", "stopped", "failed", "waits", "disk full"
 PACKAGES = ("torch", "numpy", "numba", "dask", "distributed")
 """Besides crar and Python: what both sides must have in one version, because numbers or messages depend on it."""
@@ -160,7 +156,7 @@ def _train(order: Order, pack: str, path: str) -> Report | None:
     while True:
         resume = (folder / "run.json").exists()
         try:
-            tell = None if plan.variant.search else _teller(Path(path))
+            tell = None if plan.variant.search else teller(Path(path))
             result = run_plan(plan, folder, resume=resume, tensorboard=False, guest=Guest(stopped), progress=tell)
             break
         except UserError as error:
@@ -184,36 +180,6 @@ def _cannot_go_on(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path)
     if any(store.attempts(cell.name)[0] > 1 for cell in cells):
         return True
     return bool(read_run(folder)["members"] != [member.plain() for member in plan.members])
-
-
-def _teller(folder: Path) -> Progress:
-    """Progress that keeps the updates taken, of all members: now and then in `at`, for the client, and all of them in `stretches`."""
-    state, begun = {"at": time.monotonic()}, list[bool]()
-
-    def tell(done: int, _: int) -> None:
-        with suppress(OSError), (folder / STRETCHES).open("a", encoding="utf-8") as log:  # an account, not a result: it may be short
-            log.write(f"{done}\n" if begun else f"{BEGIN}\n{done}\n")
-        begun.append(True)
-        if time.monotonic() - state["at"] >= TELL_EVERY:
-            state["at"] = time.monotonic()
-            write_text(folder / "at", f"{done}\n")
-
-    return tell
-
-
-def repeated(log: Path) -> int:
-    """Updates, of all members of a pack, that were taken more than once, because a stretch was killed after its last checkpoint.
-
-    Args:
-        log: the file `stretches` of a pack: every stretch begins with a word and where it goes on from. What a killed stretch did after its
-            last line is not in it, at most the updates between two looks at whether to stop.
-    """
-    try:
-        parts = log.read_text(encoding="utf-8").split(BEGIN)
-    except OSError:
-        return 0
-    stretches = [[int(word) for word in part.split()] for part in parts if part.split()]
-    return sum(max(0, before[-1] - after[0]) for before, after in pairwise(stretches))
 
 
 def pack_plan(store: Store, cells: Sequence[Cell]) -> Plan:

@@ -22,11 +22,12 @@ from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.settings import PlaySettings
 from crar_model.studies import cluster, worker
+from crar_model.studies.account import STRETCHES, repeated
 from crar_model.studies.packing import BLOCKED, DONE, FAILED, OPEN, estimate, packs_of, status
 from crar_model.studies.plan import PAGES, Study, read_study
 from crar_model.studies.run import only_client, run_study
 from crar_model.studies.store import Store, open_store
-from crar_model.studies.worker import WAITS, Order, differing, repeated, versions, work
+from crar_model.studies.worker import WAITS, Order, differing, versions, work
 from crar_model.training import shard
 from crar_model.training.trainer import Trainer
 from reports.study_page import write_study_page
@@ -232,7 +233,7 @@ def test_what_is_taken_again_is_counted(tmp_path: Path, monkeypatch: pytest.Monk
     study, store = ready(FEW.replace("updates = 40", "updates = 400\ncheckpoint_interval = 100"), tmp_path)
     bases = [cell for cell in study.cells.values() if cell.is_base]
     (pack,) = packs_of(store, bases, 2, 1)
-    log = store.root / "packs" / pack / worker.STRETCHES
+    log = store.root / "packs" / pack / STRETCHES
     whole = Trainer.advance
 
     def killed(self: Trainer, updates: int) -> None:
@@ -264,6 +265,9 @@ def test_the_account_of_stretches(tmp_path: Path) -> None:
     assert repeated(log) == 0
     log.write_text("begin\n0\n50\n150\nbegin\n100\n150\n200\nbegin\n200\nbegin\n0\n400\n")
     assert repeated(log) == 50 + 200  # after a kill, after a stop, after a run that was dropped
+
+    log.write_bytes(b"begin\n0\n150\nbegin\n\xff\x00\n100\n200\n")  # a machine that lost its power
+    assert repeated(log) == 50
 
 
 def test_a_cell_that_fails_is_counted_and_left_and_the_others_go_on(tmp_path: Path) -> None:
