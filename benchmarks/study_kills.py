@@ -1,8 +1,9 @@
 """A study under random SIGKILLs of its workers, scheduler and client, resumed until it is done, against the same study undisturbed.
 
-    python -m benchmarks.study_kills studies/quick.toml --kills 50 --out runs/kills
+    python -m benchmarks.study_kills --study studies/quick.toml --kills 50 --out runs/kills
 
-Prints, and writes to OUT/kills.json, what was killed, whether table and checkpoints are the same, and how much was trained twice.
+Prints, and writes to OUT/kills.json, what was killed, whether table and checkpoints are the same, and how much was trained twice: the updates
+that all stretches took, from the account that the workers keep of each pack, over those of the plan.
 """
 
 from __future__ import annotations
@@ -32,6 +33,24 @@ def rows(table: Path) -> list[dict[str, str]]:
 
 def digests(folder: Path) -> dict[str, str]:
     return {path.parent.name + path.name: load_checkpoint(path).digest for path in sorted(folder.glob("cells/*/*.pt"))}
+
+
+def taken(table: Path) -> tuple[int, int]:
+    """(updates of the plan, updates that were taken in all) of the models of a finished study; searches are not counted."""
+    with table.open(encoding="utf-8", newline="") as stream:
+        found = list(csv.DictReader(stream))
+    plan, again = (sum(int(row[name] or 0) for row in found) for name in ("updates_taken", "repeated_updates"))
+    return plan, plan + again
+
+
+def reason(plan: int, every: int, kills: int) -> str:
+    """Why more was taken than planned, in words."""
+    if every == plan:
+        return "every update was taken once"
+    return (
+        f"{every - plan} updates of {plan} were taken again: what stretches had done since their last checkpoint when one of {kills} kills ended them; "
+        "what a stretch did after its last word, at most until one look at whether to stop, is not counted"
+    )
 
 
 def quietly(words: list[str]) -> subprocess.Popen[bytes]:
@@ -113,7 +132,7 @@ def under_fire(study: Path, out: Path, cluster: Cluster, kills: int, every: floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("study", type=Path)
+    parser.add_argument("--study", type=Path, default=Path("studies/quick.toml"))
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--every", type=float, default=6.0, help="seconds between two kills, in the mean")
     parser.add_argument("--workers", type=int, default=2)
@@ -129,10 +148,12 @@ def main() -> None:
         found = under_fire(given.study, torn, cluster, given.kills, given.every, given.seed)
     finally:
         cluster.end()
+    plan, every = taken(torn / "table.csv")
     spent = [sum(float(row["seconds"] or 0) for row in csv.DictReader((folder / "table.csv").open())) for folder in (calm, torn)]
     found |= {
         "study": str(given.study), "seed": given.seed, "same table": rows(calm / "table.csv") == rows(torn / "table.csv"),
         "same checkpoints": digests(calm) == digests(torn), "cells": len(rows(calm / "table.csv")), "seconds recorded, calm and torn": spent,
+        "updates planned": plan, "updates taken": every, "taken over planned": every / plan, "why": reason(plan, every, sum(found["killed"].values())),
         "packs left": len(list(torn.glob("packs/*"))), "failures counted": len(list(torn.glob("cells/*/attempts.json"))),
     }  # fmt: skip
     write_text(given.out / "kills.json", json.dumps(found, indent=1) + "\n")

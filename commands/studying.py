@@ -1,4 +1,4 @@
-"""`crar study`."""
+"""`crar study` and `crar verdicts`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from commands.app import app, command_line
 from commands.command import Command
-from commands.flags import RUN, OutOption, with_flags
+from commands.flags import RUN, ForceOption, OutOption, fresh, with_flags
 from crar_model.errors import UserError
 
 CLUSTER = "Cluster"
@@ -95,7 +95,7 @@ def study(
                     finished = run_study(client, store, plan, pack=pack or 0, attempts=attempts, progress=tick).finished
         finally:
             table = write_table(store, plan, attempts)
-        page = write_study_page(table, plan.name, store.root, command=command_line())
+        page = write_study_page(table, plan.name, store.root, pages=plan.pages, command=command_line())
         found = status(store, plan, attempts)
     bad = {name: why for name, (word, why) in found.items() if word not in (DONE, OPEN)}
     for name, why in bad.items():
@@ -108,3 +108,31 @@ def study(
     if bad:
         print(f"try them again with --retry: {shlex.quote(str(out))}")
         raise typer.Exit(1)
+
+
+@app.command(
+    cls=Command,
+    epilog="Example:\n  crar verdicts --claims runs/claims --study runs/simple-study \\\n    --study runs/random-study --out runs/verdicts",
+)
+@with_flags()
+def verdicts(
+    out: OutOption,
+    claims: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", exists=True, help="What crar claims wrote.", show_default="none", rich_help_panel=RUN),
+    ] = None,
+    studies: Annotated[
+        list[Path] | None,
+        typer.Option("--study", metavar="DIR", exists=True, help="What crar study wrote.", show_default="none", rich_help_panel=RUN),
+    ] = None,
+    force: ForceOption = False,
+) -> None:
+    """Put the verdicts on all claims, S1 to S14, on one page.
+
+    From the results.json of claims and studies, with the released data's own answers beside them. A claim without a result
+    stands there as not measured.
+    """
+    fresh(out, force=force)
+    from reports.verdicts import write_verdicts
+
+    print(f"report: {write_verdicts(claims or [], studies or [], out, command=command_line())}")

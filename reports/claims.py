@@ -61,10 +61,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure of a claim that has a spread over many models: what it is, and how to read it from `Dissection.plain()`."""
+    """A figure of a claim that has a spread over many models: what it is, how to read it from `Dissection.plain()`, and whether it stands for
+    the claim where there is room for one; without such a one the first does."""
 
     what: str
     read: Callable[[Plain], float | None]
+    main: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,13 +181,13 @@ CLAIMS: tuple[Claim, ...] = (
             Measure("climb of the total from the stationary point, straight in embedding space", lambda d: d["paths"]["straight"]["embedding"]),
             Measure("climb, straight in weight space", lambda d: d["paths"]["straight"].get("weight")),
             Measure("climb, straight to the nearest copy", lambda d: d["paths"]["straight"].get("aligned")),
-            Measure("barrier of the lowest path found, dynamics frozen", lambda d: d["paths"]["frozen"]["barrier"]),
+            Measure("barrier of the lowest path found, dynamics frozen", lambda d: d["paths"]["frozen"]["barrier"], main=True),
             Measure("searches for it", lambda d: len(d["paths"]["searches"])),
             Measure("drop from the stationary point to the reference", lambda d: d["paths"]["frozen"]["start"] - d["paths"]["frozen"]["end"]),
         ),
         of_sample=(
             Measure("climb, straight in the weights from where the descent ended", lambda d: d["sampled"]["paths"]["straight"]),
-            Measure("barrier of the lowest path found, dynamics frozen", lambda d: d["sampled"]["paths"]["frozen"]["barrier"]),
+            Measure("barrier of the lowest path found, dynamics frozen", lambda d: d["sampled"]["paths"]["frozen"]["barrier"], main=True),
             Measure("the same on the independent sample", lambda d: d["sampled"]["paths"]["independent"]["frozen"]),
         ),
     ),

@@ -61,7 +61,7 @@ def write_claims(
             pairs.append((path, Path(base)))
     options = LandscapeOptions(quick=quick, resolution=25)
     found: list[tuple[Path, Path, Plain]] = []
-    what, complete = "", True
+    what, complete, maze = "", True, ""
     with console.progress_bar(f"claims: {len(pairs)} transfers") as tick:
         for done, (path, base) in enumerate(pairs):
             tick(done, len(pairs))
@@ -70,7 +70,7 @@ def write_claims(
                 raise UserError(
                     f"{path}: its transitions are {'listed' if not complete else 'sampled'}, those of {found[0][0]} are not; judge them apart"
                 )
-            complete = subject.task.sampling.complete
+            complete, maze = subject.task.sampling.complete, subject.task.name
             what = subject.task.sampling.what if complete else f"{len(subject.table.batch.state):,} held-out transitions"
             store = folder / "pairs" / f"{subject.failed_file.digest}-{'quick' if quick else 'full'}-{FIGURES}.json"
             if not store.exists():
@@ -80,6 +80,7 @@ def write_claims(
     groups = grouped([d for _, _, d in found])
     results = {
         "command": command,
+        "maze": maze,
         "pairs": [
             {
                 "transfer": str(p),

@@ -22,6 +22,7 @@ from reports.figures.calibration import calibration_figure
 from reports.figures.placement import placement_figure
 from reports.figures.style import save_figure
 from reports.markdown import render
+from reports.measure import forecast
 from reports.measure.forecast import FEWEST, Table, calibration, score_predictors
 from reports.models import expand, judge
 from reports.statistics import share
@@ -127,23 +128,9 @@ def scored(
 
 def verdict(results: Plain) -> str:
     """What the scores say, in a sentence."""
-    scores = results["scores"]
-    if scores is None:
+    if results["scores"] is None:
         return f"Nothing was scored: {results['unscored'] or 'no transfers were given'}."
-    constant = scores["rows"][0]["brier"]["value"]
-    over = f"of {scores['transfers']} transfers from {scores['bases']} bases"
-    if not scores["predicts"]:
-        best = min(scores["rows"][1:], key=lambda row: row["brier"]["value"])
-        return (
-            f"Nothing predicts: {over}, the best predictor, {best['name']}, has a Brier score of {best['brier']['value']:.3f} against "
-            f"{constant:.3f} of the constant one, and the interval of the difference, {best['gain']['low']:.3f} to {best['gain']['high']:.3f}, does not lie below 0."
-        )
-    better = [row for row in scores["rows"] if row["better"]]
-    words = "; ".join(
-        f"{row['name']}, Brier score {row['brier']['value']:.3f}, ROC area {row['area']['value']:.2f} ({row['area']['low']:.2f} to {row['area']['high']:.2f})"
-        for row in better
-    )
-    return f"Predicts: {over}: {words}; the constant predictor's Brier score is {constant:.3f}."
+    return forecast.verdict(results["scores"])
 
 
 def _write(folder: Path, results: Plain, model: Checkpoint, seen: Sequence[Foresight], image: str) -> None:

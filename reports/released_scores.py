@@ -27,6 +27,8 @@ COLUMNS = np.dtype(
 """Columns of :func:`released_scores`."""
 BASES = ("41", "42", "43", "44", "45")
 VARIANTS = ("freeze", "reset-encoder", "unfreeze", "omit-ball", "delay-structure")
+EPOCH = 2_000
+"""Updates of an epoch."""
 RATE = 5e-4
 """Learning rate of all runs but those of the study of learning rates."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
+CHANCE = 0.05
+"""A p below this is called beyond chance."""
 RESAMPLES = 1_000
 TRIMMED = 0.25
 """Share that the interquartile mean leaves out at each end."""
@@ -76,17 +79,64 @@ class Times:
         return len(self.reached) + len(self.censored)
 
 
+def up_to(times: Times, end: float) -> Times:
+    """The same as if training had ended at `end` updates."""
+    late = [end for value in (*times.reached, *times.censored) if value > end]
+    return Times(tuple(value for value in times.reached if value <= end), (*(value for value in times.censored if value <= end), *late))
+
+
+def at_risk(times: Times, at: float) -> int:
+    """Models that were in training at `at` updates without having succeeded before."""
+    return sum(value >= at for value in (*times.reached, *times.censored))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A Kaplan-Meier curve of success: steps, each value holds from its updates on.
+
+    Attributes:
+        updates: from 0 to the last success or censoring.
+        share: that has succeeded. low, high: its pointwise 95 % interval (log-log); NaN where the formula gives none: before the first
+            success, and once all have succeeded.
+    """
+
+    updates: tuple[float, ...]
+    share: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def at(self, updates: float) -> tuple[float, float, float]:
+        """(share, low, high) by then; beyond the end that of the end."""
+        place = int(np.searchsorted(self.updates, updates, side="right")) - 1
+        return self.share[place], self.low[place], self.high[place]
+
+
+def success_curve(times: Times) -> Curve:
+    """The curve of SciPy's `ecdf`.
+
+    Raises:
+        ValueError: for no models.
+    """
+    if not len(times):
+        raise ValueError("a curve needs a model")
+    end = max((*times.reached, *times.censored))
+    if not times.reached:
+        return Curve((0.0, end), (0.0, 0.0), (math.nan,) * 2, (math.nan,) * 2)
+    left = stats.ecdf(times.data).sf
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # where it is undefined it is NaN, and the page says so
+        bounds = left.confidence_interval(CONFIDENCE, method="log-log")
+    steps = [1 - np.asarray(each.probabilities, dtype=float) for each in (left, bounds.high, bounds.low)]
+    share, low, high = (tuple(map(float, values)) for values in steps)
+    return Curve((0.0, *map(float, left.quantiles)), (0.0, *share), (math.nan, *low), (math.nan, *high))
+
+
 def survival_share(times: Times, at: float) -> tuple[float, float, float]:
     """Kaplan-Meier share that has succeeded by `at` updates, with its 95 % interval (log-log); NaN where there is none.
 
     Beyond the last success or censoring the estimate is that of the last moment.
     """
-    if not times.reached:
-        return 0.0, math.nan, math.nan
-    left = stats.ecdf(times.data).sf
-    bounds = left.confidence_interval(CONFIDENCE, method="log-log")
-    value, low, high = (float(np.asarray(each.evaluate(at))) for each in (left, bounds.low, bounds.high))
-    return 1 - value, 1 - high, 1 - low
+    return success_curve(times).at(at)
 
 
 def middle(times: Times) -> float:

@@ -31,7 +31,7 @@ SETTINGS = tuple(
     if item.metadata and item.name not in ("maze", "seed", "learning_rate", "workers", "walls", "data")
 )
 LOSS = tuple(item.name for item in dataclasses.fields(LossSettings))
-COST = ("seconds", "updates_per_second")
+COST = ("seconds", "updates_per_second", "repeated_updates")
 """Columns that two runs of the same study have otherwise; all others are the same to the last digit on one kind of machine."""
 
 
@@ -78,6 +78,7 @@ def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
     if record is None:
         return row
     row |= {name: record[name] for name in ("search_updates", "diverged_at", "seconds")} | {"updates_taken": record["updates"]}
+    row["repeated_updates"] = record.get("repeated_updates", 0)
     if record["updates"] and record["seconds"] > 0:
         row["updates_per_second"] = record["updates"] / record["seconds"]
     if figures is None:

@@ -6,6 +6,7 @@ figure that no file gives fails as much as one that differs.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -24,6 +25,7 @@ from crar_model.params import BLOCKS, block_of
 from crar_model.settings import LossSettings, TrainSettings
 from crar_model.tasks import TASKS
 from reports.rules import does
+from reports.verdicts import write_verdicts
 
 ROOT = Path(__file__).parent.parent
 NAMES = re.compile(r"S\d+|float32|95 %|\]\([^)]*\)|`[^`]*`")
@@ -193,6 +195,14 @@ def test_the_facts_name_real_flags() -> None:
     named = set(re.findall(r"--([a-z][a-z-]*)", FACTS))
     assert len(named) > 15
     assert {name.replace("-", "_") for name in named} <= known
+
+
+def test_the_page_of_verdicts_is_what_its_results_say(tmp_path: Path) -> None:
+    root = ROOT / "reports" / "published"
+    command = published("verdicts")["command"].split()
+    given = {flag: [root / words[1] for words in itertools.pairwise(command) if words[0] == flag] for flag in ("--claims", "--study")}
+    again = write_verdicts(given["--claims"], given["--study"], tmp_path, command=" ".join(command))
+    assert again.read_text() == (root / "verdicts" / "report.md").read_text()
 
 
 def test_a_page_of_figures_is_made_anew_from_the_files() -> None:

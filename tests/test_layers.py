@@ -52,7 +52,9 @@ FLOORS = {
         ("interactive",),
         ("landscape", "alone", "theorem", "trajectory", "study", "many", "play", "cure"),
         ("demo", "cures", "study_table"),
+        ("studies",),
         ("predict", "maps", "escape", "study_page"),
+        ("verdicts",),
     ),
 }
 """Lowest first. What is loaded with a module lies below it, or in the same folder. `crar_model.tasks` loads what a task needs when it is used."""

@@ -20,7 +20,9 @@ from crar_model.tasks import Task, default_settings, task_named, task_of
 from crar_model.training.members import transferred, with_file
 from crar_model.training.variants import BASE, VARIANTS
 
-TOP = ("name", "bases", "transfers", "evaluation")
+TOP = ("name", "pages", "bases", "transfers", "evaluation")
+PAGES = ("terms", "variants", "rates", "dependence", "times", "cost")
+"""Parts of the report: terms of single models (Figure 16), variants (17), learning rates (18), dependence on the base, updates until success, cost."""
 OF_BASES = ("name", "seeds")
 OF_TRANSFERS = ("name", "bases", "first", "variants", "rates", "seeds", "maps", "reset", "paired", "start")
 SETTINGS = tuple(item.name for item in dataclasses.fields(TrainSettings) if item.metadata)
@@ -40,11 +42,13 @@ class Study:
         name: of the study; a folder keeps to one.
         cells: name -> cell; a base stands before what starts from it.
         how: how finished models are scored.
+        pages: parts of the report that are made, of :data:`PAGES`.
     """
 
     name: str
     cells: dict[str, Cell]
     how: PlaySettings
+    pages: tuple[str, ...] = PAGES
 
 
 def read_study(path: StrPath) -> Study:
@@ -75,7 +79,7 @@ def read_study(path: StrPath) -> Study:
     unique: dict[str, Cell] = {}
     for cell in cells:  # what two tables ask for is made once, under the first one's name
         unique.setdefault(cell.name, cell)
-    return Study(name, unique, how)
+    return Study(name, unique, how, _pages(path, content.get("pages", list(PAGES))))
 
 
 def _bases(path: Path, where: str, label: str, table: Mapping[str, Any]) -> list[Cell]:
@@ -170,6 +174,14 @@ def _evaluation(path: Path, table: Any) -> PlaySettings:
     return how
 
 
+def _pages(path: Path, names: Any) -> tuple[str, ...]:
+    found = _list(f"{path}: pages", names, str)
+    for name in found:
+        if name not in PAGES:
+            raise UserError(f"{path}: pages: unknown page {name!r}; the nearest known one is {_nearest(name, PAGES)!r}")
+    return tuple(name for name in PAGES if name in found)
+
+
 def _settings(path: Path, where: str, table: Mapping[str, Any], own: Sequence[str], decided: Sequence[str]) -> dict[str, Any]:
     """The training settings among the keys of a table."""
     usable = [name for name in SETTINGS if name not in decided]
@@ -217,8 +229,11 @@ def _known(where: str, table: Mapping[str, Any], names: Iterable[str]) -> None:
     names = list(names)
     for key in table:
         if key not in names:
-            near = get_close_matches(key, names, n=1, cutoff=0.0)
-            raise UserError(f"{where}: unknown key {key!r}; the nearest known one is {near[0]!r}")
+            raise UserError(f"{where}: unknown key {key!r}; the nearest known one is {_nearest(key, names)!r}")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    return get_close_matches(word, list(known), n=1, cutoff=0.0)[0]
 
 
 def _word(where: str, word: str, known: Iterable[str]) -> None:

@@ -6,12 +6,10 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock, Timeout
 
 from crar_model.errors import UserError
 from crar_model.studies.packing import LARGEST, OPEN, packs_of, status, to_judge, updates_taken
@@ -19,6 +17,7 @@ from crar_model.studies.plan import Study
 from crar_model.studies.store import Store
 from crar_model.studies.worker import FAILED, FULL, STOPPED, Order, Report, versions, work
 from crar_model.tasks import TASKS
+from crar_model.training.guards import on_signals, only_one
 from crar_model.training.members import Member, Plan
 from crar_model.training.variants import BASE
 from crar_model.training.warmup import Notice, compile_missing
@@ -39,25 +38,13 @@ class Result:
     status: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
-@contextmanager
-def only_client(store: Store) -> Iterator[None]:
+def only_client(store: Store) -> AbstractContextManager[None]:
     """Keep a second client from the same study.
 
     Raises:
         UserError: when there is one already, or the folder cannot be written.
     """
-    try:
-        store.root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(store.root / "lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise UserError(f"{store.root}: another crar study works there; wait for it or choose another --out") from error
-    except OSError as error:
-        raise UserError(f"{store.root}: cannot write ({error.strerror or error}); free some space or choose another --out") from error
-    try:
-        yield
-    finally:
-        lock.release()
+    return only_one(store.root / "lock", store.root, "another crar study works there", "--out")
 
 
 def run_study(
@@ -85,8 +72,8 @@ def run_study(
     order = Order(
         store, token, study.how, versions(), tuple(TASKS[name] for name in sorted({c.settings.maze for c in study.cells.values()}))
     )
-    with _stop_on_signals() as stop:
-        number = 0
+    stop, number = threading.Event(), 0
+    with on_signals(stop.set, again=lambda signum: signal.default_int_handler(signum, None)):  # a second Ctrl-C ends the process at once
         while True:
             before = _standing(store, study, attempts)
             wanted = [study.cells[name] for name, (word, _) in before[0].items() if word == OPEN]
@@ -185,24 +172,3 @@ def _report(store: Store, future: Future[Any], cells: list[str]) -> Report:
     if all(not base or store.record(base) for base in bases):  # else the error is that of a base
         store.failed(cells, line)
     return Report(FAILED, str(store.root), line)
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """Let the first Ctrl-C or SIGTERM ask for a stop; the second ends the process at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(number: int, _: object) -> None:
-        if stop.is_set():
-            signal.default_int_handler(number, None)
-        stop.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

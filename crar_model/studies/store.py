@@ -7,7 +7,7 @@ cells/NAME/model.pt      its network; best.pt, losses.csv beside it
 cells/NAME/record.json   written last: the cell is done
 cells/NAME/judged-K.json its figures by the scoring with the key K
 cells/NAME/attempts.json how often it has failed, and at what
-packs/NAME/              cells in training as members of one program: a run folder
+packs/NAME/              cells in training as members of one program: a run folder, and the account of its updates
 """
 
 from __future__ import annotations

@@ -25,18 +25,17 @@ from crar_model.evaluation import evaluate
 from crar_model.files import write_bytes, write_text
 from crar_model.nets import set_threads
 from crar_model.settings import PlaySettings
+from crar_model.studies.account import STRETCHES, repeated, teller
 from crar_model.studies.cells import BEST, LAST, Cell
 from crar_model.studies.store import Plain, Store
 from crar_model.tasks import Task, add_task
 from crar_model.tensor_files import load_plain
 from crar_model.training.log import read_losses
 from crar_model.training.members import Member, Plan
-from crar_model.training.runner import Guest, Progress, read_run, run_plan
+from crar_model.training.runner import Guest, read_run, run_plan
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at whether to stop."""
-TELL_EVERY = 2.0
-"""Seconds between two words on how far a pack is."""
 WAIT_FOR_LOCK = 120.0
 """Seconds that a task waits for one of a client that is gone to save and leave the same pack."""
 DONE, STOPPED, FAILED, WAITS, FULL = "done", "stopped", "failed", "waits", "disk full"
@@ -157,7 +156,7 @@ def _train(order: Order, pack: str, path: str) -> Report | None:
     while True:
         resume = (folder / "run.json").exists()
         try:
-            tell = None if plan.variant.search else _teller(Path(path) / "at")
+            tell = None if plan.variant.search else teller(Path(path))
             result = run_plan(plan, folder, resume=resume, tensorboard=False, guest=Guest(stopped), progress=tell)
             break
         except UserError as error:
@@ -169,7 +168,7 @@ def _train(order: Order, pack: str, path: str) -> Report | None:
     seconds = _spent(Path(path) / "seconds", time.perf_counter() - began)
     if not result.finished:
         return Report(STOPPED, path)
-    _file_away(store, plan, cells, folder, seconds)
+    _file_away(store, plan, cells, folder, seconds, repeated(Path(path) / STRETCHES))
     store.end_pack(pack)
     return None
 
@@ -181,18 +180,6 @@ def _cannot_go_on(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path)
     if any(store.attempts(cell.name)[0] > 1 for cell in cells):
         return True
     return bool(read_run(folder)["members"] != [member.plain() for member in plan.members])
-
-
-def _teller(path: Path) -> Progress:
-    """Progress that keeps the updates taken, of all members, in a file."""
-    state = {"at": time.monotonic()}
-
-    def tell(done: int, _: int) -> None:
-        if time.monotonic() - state["at"] >= TELL_EVERY:
-            state["at"] = time.monotonic()
-            write_text(path, f"{done}\n")
-
-    return tell
 
 
 def pack_plan(store: Store, cells: Sequence[Cell]) -> Plan:
@@ -223,8 +210,8 @@ def _spent(path: Path, seconds: float) -> float:
     return seconds
 
 
-def _file_away(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path, seconds: float) -> None:
-    """Put every member of a finished run into the folder of its cell; the record comes last."""
+def _file_away(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path, seconds: float, again: int) -> None:
+    """Put every member of a finished run into the folder of its cell; the record comes last. `again` are updates taken more than once."""
     losses = read_losses(folder)
     for k, cell in enumerate(cells):
         own = store.folder(cell.name)
@@ -243,6 +230,7 @@ def _file_away(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path, se
             "diverged_at": int(checkpoint["info"]["diverged_at"]),
             "search_updates": int(checkpoint["info"].get("search", {}).get("updates", 0)),
             "seconds": seconds / len(cells),
+            "repeated_updates": again // len(cells),
             "crar": __version__,
         }
         write_text(own / "record.json", json.dumps(record, indent=1) + "\n")

@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -21,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from crar_model import __version__
 from crar_model.checkpoints import load_checkpoint
@@ -31,6 +28,7 @@ from crar_model.nets import set_threads
 from crar_model.settings import from_plain, to_plain
 from crar_model.tensor_files import load_plain
 from crar_model.training.events import Events
+from crar_model.training.guards import on_signals, only_one
 from crar_model.training.log import LossLog, logged
 from crar_model.training.members import Member, Plan
 from crar_model.training.search import search_starts, with_starts
@@ -101,7 +99,7 @@ def run_plan(
     _check_device(plan.settings.device)
     described = _describe(plan)  # names an unusable base before anything is written
     check_folder(folder, resume)
-    with _only_writer(folder):
+    with only_one(folder / "state" / "lock", folder, "another process trains there", "--out"):
         plan = with_starts(plan, folder)
         shards = _prepare(plan, described, folder, resume)
         compile_missing(plan, notice)  # here, so that the workers find them
@@ -129,24 +127,6 @@ def _until(stopped: Callable[[], bool] | None, progress: Progress | None) -> Pro
             progress(done, everything)
 
     return tick
-
-
-@contextmanager
-def _only_writer(folder: Path) -> Iterator[None]:
-    """Keep other processes from training in the folder; the system drops the lock when the process ends, however it ends."""
-    path = folder / "state" / "lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path, timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise UserError(f"{folder}: another process trains there; wait for it or choose another --out") from error
-    except OSError as error:
-        raise UserError(f"{folder}: cannot write ({error.strerror or error}); free some space or choose another folder") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _run(
@@ -187,6 +167,8 @@ def _run(
             if progress is not None:
                 progress(sum(job.count * updates[job.index] for job in shards), everything)
 
+    if progress is not None:  # where it goes on from
+        progress(sum(job.count * updates[job.index] for job in shards), everything)
     try:
         finished = _run_here(shards[0], receive, stopped) if len(shards) == 1 else _run_processes(shards, receive)
     finally:
@@ -307,27 +289,12 @@ def plan_of(folder: StrPath) -> Plan:
     return Plan(settings, members, variant_named(content["variant"]), content["reset"], content["paired"])
 
 
-@contextmanager
-def _stopped_by_signals(stop: Any) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM set an event, after which a run saves and ends; also where a shell started us in the background
-    with Ctrl-C ignored."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _run_here(job: ShardJob, receive: Callable[[int, str, dict[str, Any]], None], stopped: Callable[[], bool] | None) -> bool:
     """Train the only shard in this process."""
     stop = threading.Event()
     threads = torch.get_num_threads()
     try:
-        with _stopped_by_signals(stop):
+        with on_signals(stop.set):
             return train_shard(
                 job, lambda kind, content: receive(job.index, kind, content), lambda: stop.is_set() or (stopped is not None and stopped())
             )
@@ -355,7 +322,7 @@ def _run_processes(shards: list[ShardJob], receive: Callable[[int, str, dict[str
             theirs.close()
             processes.append(process)
             pipes[ours] = job.index
-        with _stopped_by_signals(stop):
+        with on_signals(stop.set):
             return _listen(processes, pipes, stop, receive)
     finally:
         stop.set()

@@ -30,22 +30,24 @@ class Table:
         names: of the features.
         features: (bases, features).
         successes, trials: (bases,) transfers that succeeded, and all.
+        fewest: bases below which nothing is scored.
     """
 
     names: tuple[str, ...]
     features: Array
     successes: Array
     trials: Array
+    fewest: int = FEWEST
 
     def without(self, base: int) -> Table:
         """All bases but one."""
         keep = np.arange(len(self.trials)) != base
-        return Table(self.names, self.features[keep], self.successes[keep], self.trials[keep])
+        return Table(self.names, self.features[keep], self.successes[keep], self.trials[keep], self.fewest)
 
     def why_not(self) -> str | None:
         """Why nothing can be scored, or None."""
-        if len(self.trials) < FEWEST:
-            return f"{len(self.trials)} bases with transfers, fewer than {FEWEST}"
+        if len(self.trials) < self.fewest:
+            return f"{len(self.trials)} {'base' if len(self.trials) == 1 else 'bases'} with transfers, fewer than {self.fewest}"
         if self.successes.sum() == 0 or (self.successes == self.trials).all():
             return f"all {self.trials.sum()} transfers {'failed' if self.successes.sum() == 0 else 'succeeded'}, so there is nothing to tell apart"
         return None
@@ -170,3 +172,21 @@ def calibration(predicted: Sequence[float], table: Table, bins: int = 5) -> list
         }
         for g in groups
     ]  # fmt: skip
+
+
+def verdict(scores: Plain) -> str:
+    """What :func:`score_predictors` found, in a sentence."""
+    constant = scores["rows"][0]["brier"]["value"]
+    over = f"of {scores['transfers']} transfers from {scores['bases']} bases"
+    if not scores["predicts"]:
+        best = min(scores["rows"][1:], key=lambda row: row["brier"]["value"])
+        return (
+            f"Nothing predicts: {over}, the best predictor, {best['name']}, has a Brier score of {best['brier']['value']:.3f} against "
+            f"{constant:.3f} of the constant one, and the interval of the difference, {best['gain']['low']:.3f} to {best['gain']['high']:.3f}, does not lie below 0."
+        )
+    better = [row for row in scores["rows"] if row["better"]]
+    words = "; ".join(
+        f"{row['name']}, Brier score {row['brier']['value']:.3f}, ROC area {row['area']['value']:.2f} ({row['area']['low']:.2f} to {row['area']['high']:.2f})"
+        for row in better
+    )
+    return f"Predicts: {over}: {words}; the constant predictor's Brier score is {constant:.3f}."

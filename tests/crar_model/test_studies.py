@@ -11,20 +11,25 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from benchmarks.study_kills import reason, taken
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.settings import PlaySettings
-from crar_model.studies import worker
+from crar_model.studies import cluster, worker
+from crar_model.studies.account import STRETCHES, repeated
 from crar_model.studies.packing import BLOCKED, DONE, FAILED, OPEN, estimate, packs_of, status
-from crar_model.studies.plan import Study, read_study
+from crar_model.studies.plan import PAGES, Study, read_study
+from crar_model.studies.run import only_client, run_study
 from crar_model.studies.store import Store, open_store
 from crar_model.studies.worker import WAITS, Order, differing, versions, work
+from crar_model.training import shard
+from crar_model.training.trainer import Trainer
 from reports.study_page import write_study_page
 from reports.study_table import COST, write_table
 
@@ -99,6 +104,14 @@ def test_a_file_expands_to_bases_and_what_starts_from_them(tmp_path: Path) -> No
     assert estimate(cells).updates == 2 * 40 + 8 * 20
 
 
+def test_pages_are_chosen_and_change_no_cell(tmp_path: Path) -> None:
+    study = expanded(SMALL, tmp_path)
+    assert study.pages == PAGES
+    less = expanded(SMALL.replace('"small"', '"small"\npages = ["times", "rates"]'), tmp_path)
+    assert less.pages == ("rates", "times")
+    assert list(less.cells) == list(study.cells)
+
+
 def test_only_what_determines_a_cell_changes_its_name(tmp_path: Path) -> None:
     names = list(expanded(SMALL, tmp_path).cells)
     same = (
@@ -143,6 +156,8 @@ def test_only_what_determines_a_cell_changes_its_name(tmp_path: Path) -> None:
         ("updates = 20", "start = 'best'", "start is 'best'; choose last"),
         ("updates = 20", "maps = [{ colour = 1 }]", "maps: unknown key 'colour'"),
         ("updates = 20", "paired = 0\nreset = 'zero'", "reset is 'zero'"),
+        ('name = "small"', 'name = "small"\npages = ["ratse"]', "pages: unknown page 'ratse'; the nearest known one is 'rates'"),
+        ('name = "small"', 'name = "small"\npages = 3', "pages is 3; it must be a text"),
         ("[[bases]]", "[[bases", "not a TOML file"),
     ],
 )
@@ -211,6 +226,48 @@ def test_a_stopped_pack_goes_on_where_it_was_whatever_the_size(tmp_path: Path, m
     other = ready(text, tmp_path / "b")
     run_all(*other, size=2)
     assert digests(study, store) == digests(*other)
+
+
+def test_what_is_taken_again_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill loses what was done since the last checkpoint; here an error in its place, between two checkpoints."""
+    study, store = ready(FEW.replace("updates = 40", "updates = 400\ncheckpoint_interval = 100"), tmp_path)
+    bases = [cell for cell in study.cells.values() if cell.is_base]
+    (pack,) = packs_of(store, bases, 2, 1)
+    log = store.root / "packs" / pack / STRETCHES
+    whole = Trainer.advance
+
+    def killed(self: Trainer, updates: int) -> None:
+        whole(self, updates)
+        if self.update == 150:
+            log.write_text(f"{log.read_text()}{2 * 150}\n")  # the last word of the process
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "advance", killed)
+    monkeypatch.setattr(shard, "CHUNK", 50)
+    with pytest.raises(KeyboardInterrupt):
+        work(order(study, store), pack, [cell.name for cell in bases])
+    monkeypatch.undo()
+    assert work(order(study, store), pack, [cell.name for cell in bases]).status == "done"
+    assert [store.record(cell.name)["repeated_updates"] for cell in bases] == [50, 50]  # type: ignore[index]
+    run_all(study, store, 8)
+    table = write_table(store, study, 3)
+    assert taken(table) == (2 * 400 + 4 * 20, 2 * 400 + 4 * 20 + 100)
+    assert "100 updates of 880 were taken again" in reason(880, 980, 3)
+    assert reason(880, 880, 0) == "every update was taken once"
+    page = write_study_page(table, "small", tmp_path / "page", pages=["cost"]).read_text()
+    assert "100 updates, 11 % of 880, were taken more than once" in page
+
+
+def test_the_account_of_stretches(tmp_path: Path) -> None:
+    log = tmp_path / "stretches"
+    assert repeated(log) == 0
+    log.write_text("begin\n0\n50\n100\n")
+    assert repeated(log) == 0
+    log.write_text("begin\n0\n50\n150\nbegin\n100\n150\n200\nbegin\n200\nbegin\n0\n400\n")
+    assert repeated(log) == 50 + 200  # after a kill, after a stop, after a run that was dropped
+
+    log.write_bytes(b"begin\n0\n150\nbegin\n\xff\x00\n100\n200\n")  # a machine that lost its power
+    assert repeated(log) == 50
 
 
 def test_a_cell_that_fails_is_counted_and_left_and_the_others_go_on(tmp_path: Path) -> None:
@@ -296,7 +353,8 @@ def crar(*words: object) -> list[str]:
     return [sys.executable, "-m", "cli", *map(str, words)]
 
 
-LONGER = FEW.replace("updates = 40\nlog_interval = 20\n", "updates = 8_000\nlog_interval = 1_000\ncheckpoint_interval = 1_000\n")
+LONGER = FEW.replace("updates = 40\nlog_interval = 20\n", "updates = 6_000\nlog_interval = 1_000\ncheckpoint_interval = 500\n")
+LONGER = LONGER.replace('name = "small"', 'name = "small"\npages = ["cost"]')
 
 
 def kill_a_worker(client: int) -> None:
@@ -331,34 +389,45 @@ def dask_cluster(tmp_path: Path) -> Iterator[Path]:
             process.wait()
 
 
-def test_killed_and_resumed_here_is_as_undisturbed_on_a_cluster_of_two_processes(dask_cluster: Path, tmp_path: Path) -> None:
-    (tmp_path / "study.toml").write_text(LONGER)
-    whole, torn = tmp_path / "whole", tmp_path / "torn"
-    words = ["study", tmp_path / "study.toml", "--out"]
-    done = subprocess.run(crar(*words, whole, "--scheduler-file", dask_cluster, "--pack", 3), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    local = [*words, torn, "--workers", 1]
-    process = subprocess.Popen(crar(*local), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not list(torn.glob("packs/*/run/state/shard-0.pt")):
+def after(process: subprocess.Popen[str], happened: Callable[[], bool]) -> None:
+    """Wait until something has happened, while a process runs."""
+    while not happened():
         assert process.poll() is None
         time.sleep(0.02)
+
+
+def test_killed_here_and_finished_on_a_cluster_of_two_processes_is_as_undisturbed(dask_cluster: Path, tmp_path: Path) -> None:
+    """A worker dies, then its client; this process finishes as a client of another cluster. The undisturbed study is made here too."""
+    torn = tmp_path / "torn"
+    study, store = ready(LONGER, tmp_path / "whole")
+    words = ["study", tmp_path / "whole" / "file.toml", "--out", torn]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(crar(*words, "--workers", 1, "--pack", 3), text=True, **quiet)
+    run_all(study, store, 8)  # meanwhile
+
+    def states() -> list[int]:
+        return [path.stat().st_mtime_ns for path in torn.glob("packs/*/run/state/shard-0.pt")]
+
+    after(process, lambda: bool(states()))
+    kill_a_worker(process.pid)
+    time.sleep(0.1)
+    before = states()
+    after(process, lambda: states() != before)  # by the worker that came in its place
     process.kill()
     process.wait()
     assert not list(torn.glob("cells/*/record.json"))
-    before = (torn / "session.json").read_text()
-    resumed = subprocess.Popen(crar(*local), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    while (torn / "session.json").read_text() == before:
-        assert resumed.poll() is None
-        time.sleep(0.02)
-    kill_a_worker(resumed.pid)
-    said, _ = resumed.communicate()
-    assert resumed.returncode == 0, said
-    assert comparable(whole / "table.csv") == comparable(torn / "table.csv")
+    other = open_store(torn)
+    with only_client(other), cluster.cluster(scheduler_file=dask_cluster) as client:
+        assert run_study(client, other, study).finished
+    assert comparable(write_table(store, study, 3)) == comparable(write_table(other, study, 3))
+    assert digests(study, store) == digests(study, other)
     assert not list(torn.glob("packs/*"))
+    planned, everything = taken(torn / "table.csv")
+    assert planned <= everything < planned * 2  # two stretches were killed soon after a checkpoint
 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "study.toml").write_text(LONGER.replace("8_000", "3_000_000"))
+    (tmp_path / "study.toml").write_text(LONGER.replace("6_000", "3_000_000"))
     out = tmp_path / "out"
     command = crar("study", tmp_path / "study.toml", "--out", out, "--workers", 1)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
@@ -373,8 +442,6 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from crar_model.studies import cluster
-
     monkeypatch.setattr(cluster, "ANSWERS_WITHIN", 0.5)
     with pytest.raises(UserError, match=r"nothing answers at tcp://127\.0\.0\.1:9"), cluster.cluster(scheduler="tcp://127.0.0.1:9"):
         pass

@@ -312,6 +312,17 @@ def test_a_second_process_is_refused_and_changes_nothing(tmp_path: Path) -> None
     assert run_plan(with_updates(plan, 40), tmp_path / "run", resume=True, tensorboard=False).finished
 
 
+def test_progress_begins_where_a_run_goes_on(tmp_path: Path) -> None:
+    plan = base_plan(dataclasses.replace(QUICK, updates=60, workers=1), 2)
+    told: list[tuple[int, int]] = []
+    for updates in (60, 100):
+        again = with_updates(plan, updates)
+        run_plan(again, tmp_path / "run", resume=updates > 60, tensorboard=False, progress=lambda *seen: told.append(seen))
+    assert told[0] == (0, 120)
+    assert (120, 200) in told
+    assert told[-1] == (200, 200)
+
+
 def test_a_refused_run_leaves_no_folder(tmp_path: Path, base_run: Path) -> None:
     plan = dataclasses.replace(plan_of(base_run), members=(Member(0, 1e-4, str(tmp_path / "gone.pt")),))
     with pytest.raises(UserError, match=r"gone\.pt"):

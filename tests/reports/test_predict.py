@@ -131,7 +131,7 @@ def test_the_page_and_what_it_refuses(base_run: Path, freeze_run: Path, tmp_path
     found = json.loads(done.stdout)
     assert [outcome["transfers"] for outcome in found["outcomes"]] == [2, 0]
     text = (tmp_path / "out" / "report.md").read_text()
-    assert f"Nothing was scored: 1 bases with transfers, fewer than {forecast.FEWEST}" in text
+    assert f"Nothing was scored: 1 base with transfers, fewer than {forecast.FEWEST}" in text
     assert found == json.loads((tmp_path / "out" / "results.json").read_text())
     with pytest.raises(UserError, match="a transfer; give the base that it came from"):
         page.predict([samples.FAILED])

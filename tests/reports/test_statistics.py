@@ -6,8 +6,20 @@ import math
 
 import pytest
 
-from reports.statistics import Times, differ, interquartile, middle, share, share_words, survival_share, unlike, unlike_times
-from reports.study_page import _odd
+from reports.statistics import (
+    Times,
+    at_risk,
+    differ,
+    interquartile,
+    middle,
+    share,
+    share_words,
+    success_curve,
+    survival_share,
+    unlike,
+    unlike_times,
+    up_to,
+)
 
 
 def test_shares_have_exact_intervals() -> None:
@@ -52,11 +64,22 @@ def test_the_interquartile_mean_resamples_bases() -> None:
     assert math.isnan(interquartile([[1.0]])[1])
 
 
-def test_the_odd_rate_is_judged_by_its_figures() -> None:
-    def runs(own: int, around: int) -> list[tuple[str, str, float, bool]]:
-        rates = ((1e-4, own), (5e-5, around), (5e-4, around))
-        return [("base", str(seed), rate, seed < hits) for rate, hits in rates for seed in range(6)]
+def test_a_curve_is_the_product_of_what_stayed() -> None:
+    times = Times((2_000.0, 4_000.0), (3_000.0, 6_000.0))
+    curve = success_curve(times)
+    assert curve.updates == (0, 2_000, 3_000, 4_000, 6_000)
+    assert curve.share == pytest.approx((0, 1 / 4, 1 / 4, 5 / 8, 5 / 8))  # by hand: one of four, then one of the two at risk
+    assert math.isnan(curve.low[0])
+    error = math.sqrt(1 / (4 * 3)) / abs(math.log(3 / 4))  # Greenwood's, on the scale of log(-log)
+    assert curve.low[1] == pytest.approx(1 - (3 / 4) ** math.exp(-1.959964 * error))
+    assert curve.high[1] == pytest.approx(1 - (3 / 4) ** math.exp(1.959964 * error))
+    assert [at_risk(times, at) for at in (0, 2_000, 2_001, 4_000, 6_001)] == [4, 4, 3, 2, 0]
+    assert success_curve(Times((), (100.0,))).share == (0, 0)
+    assert math.isnan(success_curve(Times((100.0, 200.0), ())).high[-1])  # all have succeeded: the formula has no interval
+    with pytest.raises(ValueError, match="needs a model"):
+        success_curve(Times((), ()))
 
-    assert " is unlike its neighbours beyond chance: 0/6 against 12/12" in _odd(runs(0, 6), [5e-5, 1e-4, 5e-4])
-    assert "not unlike" in _odd(runs(5, 6), [5e-5, 1e-4, 5e-4])
-    assert "nothing is said" in _odd(runs(5, 6), [1e-4, 5e-4])
+
+def test_times_cut_off_are_censored_there() -> None:
+    found = up_to(Times((2_000.0, 4_000.0), (1_000.0, 6_000.0)), 3_000.0)
+    assert (found.reached, sorted(found.censored)) == ((2_000.0,), [1_000.0, 3_000.0, 3_000.0])

@@ -1,0 +1,207 @@
+"""How the claims that need a whole study are decided, S11 to S14: the same rules for this study's table and for the released scores.
+
+Every rule can end in each of the four verdicts. The unit is the base where transfers share one; where there is one base only, its transfers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from reports import rules
+from reports.rules import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
+from reports.statistics import CHANCE, differ, share, share_words, unlike
+
+Outcomes = Mapping[str, Sequence[bool]]
+"""Base -> outcomes of its transfers."""
+Runs = Sequence[tuple[str, str, float, bool]]
+"""(base, seed, learning rate, success)."""
+ODD_RATE = 1e-4
+"""The learning rate that the appendix calls an odd one out (claim S13)."""
+WORK, FAIL = (5e-5, 5e-4, 1e-3), (1e-5, 5e-3)
+"""Rates that mostly work and that fail, by the appendix."""
+RELEARNED = "reset-encoder"
+AGREE = 0.8
+"""Share of models that must have one verdict for it to be that of all, as in `crar claims`."""
+MANY_BASES, MANY_TRANSFERS, ALIKE = 8, 4, 0.5
+"""Bases, and transfers of each, from which "does not depend on the base" can be said, and the least p for it."""
+TEXTS = {
+    "S11": "small losses, yet a score of -5",
+    "S12": "re-learning the encoder from scratch succeeds where `freeze` fails",
+    "S13": "learning rates: 1e-3, 5e-4 and 5e-5 mostly work, 5e-3 and 1e-5 fail, 1e-4 is an odd one out",
+    "S14": "whether a transfer succeeds depends on its base",
+}
+CHECKS = {
+    "S11": "of failed `freeze` transfers: the score's interval below -4, every term but `value` within a factor 2 of the base's; exceptions: within 10, or "
+    "near losses with the interval between -4 and 0",
+    "S12": "over the bases of which `freeze` gets at most half of its transfers through: the 95 % interval of the share that `reset-encoder` gets through lies "
+    "above a half (holds) or below (does not hold); exceptions: more than `freeze` beyond chance, but not above a half",
+    "S13": "5e-5, 5e-4 and 1e-3 together succeed more than 1e-5 and 5e-3 together, beyond chance and in more than half; 1e-4 is worse than its neighbours beyond "
+    "chance. Exceptions: the first alone. Does not hold: the interval of the ones that should work below a half, or that of those that should fail above",
+    "S14": "a permutation test over bases, p below 0.05; does not hold: 8 bases or more with 4 transfers each, and p above 0.5",
+}
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A claim on a study.
+
+    Attributes:
+        id: of the claim. verdict: one of the four words, or "mixed".
+        figure: the measured numbers in words. models: how many stand behind it. bases: how many these are of.
+    """
+
+    id: str
+    verdict: str
+    figure: str
+    models: int
+    bases: int
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data, with the claim's text."""
+        return asdict(self) | {"claim": TEXTS[self.id], "check": CHECKS[self.id]}
+
+
+def small_losses(pairs: Sequence[rules.Plain], bases: int) -> Decided:
+    """S11 over failed transfers.
+
+    Args:
+        pairs: what `reports.rules.s11_sample` takes, of each.
+        bases: how many they are of.
+    """
+    if not pairs:
+        return Decided("S11", UNDECIDED, "no `freeze` transfer scores below 0 and below its base, each by its whole interval", 0, bases)
+    counts = Counter(rules.s11_sample(pair)[1] for pair in pairs)
+    most, size = counts.most_common(1)[0]
+    low = sum(pair["failed_score"]["high"] < rules.LOW_SCORE for pair in pairs)
+    near = sum(max(rules.ratios(pair["failed_terms"], pair, "copy_terms")[term] for term in rules.COMPARED) <= rules.NEAR for pair in pairs)
+    words = ", ".join(f"{verdict} {count}" for verdict, count in counts.most_common())
+    figure = f"of {len(pairs)} failed transfers {low} score below {rules.LOW_SCORE:g} with their whole interval, and {near} have every term within a factor {rules.NEAR:g} of the base's ({words})"
+    return Decided("S11", most if size >= AGREE * len(pairs) else "mixed", figure, len(pairs), bases)
+
+
+def relearned(by_variant: Mapping[str, Outcomes]) -> Decided:
+    """S12.
+
+    Args:
+        by_variant: of every variant, `freeze` among them.
+    """
+    usual = by_variant.get("freeze", {})
+    hard = [base for base, values in usual.items() if values and sum(values) <= len(values) / 2]
+    others = [name for name in by_variant if name not in ("freeze", RELEARNED)]
+    everything = sum(len(values) for groups in by_variant.values() for values in groups.values())
+    count = len({base for groups in by_variant.values() for base in groups})
+    tail = "".join(f"; `{name}` {_of(by_variant[name], hard)}" for name in others if _of(by_variant[name], hard))
+    own = by_variant.get(RELEARNED, {})
+    both = [base for base in hard if own.get(base)]
+    if not usual or not own:
+        return Decided("S12", UNDECIDED, f"`{RELEARNED}` or `freeze` was not run{tail}", everything, count)
+    if not hard:
+        return Decided(
+            "S12",
+            UNDECIDED,
+            f"`freeze` gets more than half through from each of {len(usual)} bases, so there is nothing to mend",
+            everything,
+            count,
+        )
+    if not both:
+        return Decided("S12", UNDECIDED, f"`{RELEARNED}` was not run from the bases that `freeze` fails from{tail}", everything, count)
+    unit, (mended, before) = _units(own, both), (_values(own, both), _values(usual, both))
+    found, p = share(mended), unlike(mended, before)
+    figure = f"of {unit} `{RELEARNED}` gets {share_words(mended)} through, `freeze` {share_words(before)} (Boschloo's exact test, p = {p:.2g}){tail}"
+    if found["low"] > 0.5:
+        verdict = HOLDS
+    elif found["high"] < 0.5:
+        verdict = FAILS
+    else:
+        verdict = EXCEPTIONS if p < CHANCE and sum(mended) / len(mended) > sum(before) / len(before) else UNDECIDED
+    return Decided("S12", verdict, figure, everything, count)
+
+
+def _values(groups: Outcomes, bases: Sequence[str]) -> list[bool]:
+    """By base whether most succeeded; of a single base its transfers."""
+    if len(bases) == 1:
+        return list(groups[bases[0]])
+    return [sum(groups[base]) > len(groups[base]) / 2 for base in bases]
+
+
+def _units(groups: Outcomes, bases: Sequence[str]) -> str:
+    if len(bases) == 1:
+        return f"{len(groups[bases[0]])} transfers from the one base that both were run from and `freeze` mostly fails from"
+    return f"{len(bases)} bases that both were run from and `freeze` mostly fails from"
+
+
+def _of(groups: Outcomes, bases: Sequence[str]) -> str:
+    """Successes of a variant from some bases, in words; "" for none."""
+    values = [value for base in bases for value in groups.get(base, ())]
+    return f"{sum(values)}/{len(values)}" if values else ""
+
+
+def learning_rates(runs: Runs) -> Decided:
+    """S13."""
+    bases = len({base for base, *_ in runs})
+    groups = {name: [ok for _, _, rate, ok in runs if _among(rate, rates)] for name, rates in (("work", WORK), ("fail", FAIL))}
+    missing = [rate for rate in (*WORK, *FAIL, ODD_RATE) if not any(_among(other, (rate,)) for _, _, other, _ in runs)]
+    odd, near, p_odd = odd_one(runs)
+    if missing:
+        return Decided("S13", UNDECIDED, f"no transfers at {', '.join(f'{rate:g}' for rate in missing)}", len(runs), bases)
+    work, fail = groups["work"], groups["fail"]
+    p = unlike(work, fail)
+    figure = (
+        f"at 5e-05, 0.0005 and 0.001 {share_words(work)} succeed, at 1e-05 and 0.005 {share_words(fail)} (Boschloo's exact test, p = {p:.2g}); at "
+        f"{ODD_RATE:g} {sum(odd)}/{len(odd)} against {sum(near)}/{len(near)} at its neighbours (p = {p_odd:.2g})"
+    )
+    trend = p < CHANCE and sum(work) > len(work) / 2 and sum(work) / len(work) > sum(fail) / len(fail)
+    worse = p_odd < CHANCE and sum(odd) / len(odd) < sum(near) / len(near)
+    if share(work)["high"] < 0.5 or share(fail)["low"] > 0.5:
+        verdict = FAILS
+    elif trend:
+        verdict = HOLDS if worse else EXCEPTIONS
+    else:
+        verdict = UNDECIDED
+    return Decided("S13", verdict, figure, len(runs), bases)
+
+
+def _among(rate: float, rates: Sequence[float]) -> bool:
+    return any(math.isclose(rate, other) for other in rates)
+
+
+def odd_one(runs: Runs) -> tuple[list[bool], list[bool], float]:
+    """Outcomes at the odd rate and at its two neighbours together, with the p of Boschloo's exact test; NaN without both neighbours."""
+    rates = sorted({rate for _, _, rate, _ in runs})
+    places = [place for place, rate in enumerate(rates) if math.isclose(rate, ODD_RATE)]
+    if not places or places[0] in (0, len(rates) - 1):
+        return [], [], math.nan
+    around = (rates[places[0] - 1], rates[places[0] + 1])
+    own = [ok for _, _, rate, ok in runs if math.isclose(rate, ODD_RATE)]
+    others = [ok for _, _, rate, ok in runs if rate in around]
+    return own, others, unlike(own, others)
+
+
+def depends(outcomes: Outcomes, predictor: str = "") -> Decided:
+    """S14.
+
+    Args:
+        outcomes: of one variant by base.
+        predictor: what predicts it, in words; "" where that was not asked.
+    """
+    told = {base: list(values) for base, values in outcomes.items() if values}
+    models, tail = sum(map(len, told.values())), f"; {predictor}" if predictor else ""
+    if len(told) < 2:
+        return Decided("S14", UNDECIDED, f"transfers of {len(told)} base{'s' * (len(told) != 1)} only{tail}", models, len(told))
+    values = [value for group in told.values() for value in group]
+    if all(values) or not any(values):
+        word = "succeeded" if all(values) else "failed"
+        return Decided("S14", UNDECIDED, f"all {models} transfers {word}, so there is nothing to tell apart{tail}", models, len(told))
+    p = differ(list(told.values()))
+    shares = [sum(group) / len(group) for group in told.values()]
+    figure = f"the share of successes goes from {100 * min(shares):.0f} to {100 * max(shares):.0f} % over {len(told)} bases (permutation test, p = {p:.2g}){tail}"
+    if p < CHANCE:
+        verdict = HOLDS
+    else:
+        many = len(told) >= MANY_BASES and min(map(len, told.values())) >= MANY_TRANSFERS
+        verdict = FAILS if many and p > ALIKE else UNDECIDED
+    return Decided("S14", verdict, figure, models, len(told))

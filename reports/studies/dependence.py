@@ -1,0 +1,135 @@
+"""Does success depend on the base (claim S14), and does anything known of a base before the transfer predict it?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crar_model.checkpoints import load_checkpoint
+from crar_model.cures.foresight import foresee
+from crar_model.errors import UserError
+from crar_model.studies.cells import BEST
+from reports import console
+from reports.figures.calibration import calibration_figure
+from reports.figures.style import save_png
+from reports.measure.forecast import FEWEST, Table, calibration, score_predictors, verdict
+from reports.statistics import CHANCE, differ, share
+from reports.studies.decisions import Decided, depends
+from reports.studies.kept import Plain, kept
+from reports.studies.rows import USUAL, Groups, Key, Row, base_name, label, main_group, outcomes, success, told
+
+ENOUGH = 4
+"""Bases with transfers from which predictors are scored here; `crar predict` asks for more."""
+RESOLUTION = 61
+"""Places per axis of the placement landscape, as in `crar predict`."""
+EDITION = 1
+"""Of what is seen of a base; what was kept of another is made again."""
+
+
+def dependence_part(groups: Groups, bases: Sequence[Row], root: Path, figure: Path) -> tuple[dict[str, Any], Decided | None]:
+    """What the page shows, and claim S14 by the `freeze` group of most models; None where there is none.
+
+    Args:
+        groups: transfers of the table.
+        bases: their bases.
+        root: the study's folder, where models lie and what is seen of them is kept.
+        figure: where to draw the calibration.
+    """
+    main = main_group(groups, USUAL)
+    words = [line for key, rows in groups.items() if (line := _depends(key, rows))]
+    found: dict[str, Any] = {"depends": words, "predictors": [], "predicted": "", "scores": None, "calibration": "", "features": []}
+    if main is None:
+        return found, None
+    told_of = [row for row in bases if any(other["base"] == row["cell"] for other in told(groups[main]))]
+    seen, why = see(told_of, groups[main], root, main)
+    if why:
+        return found | {"predicted": f"Nothing is said of predictors: {why}."}, depends(outcomes(groups[main]))
+    names = list(next(iter(seen.values())))
+    of = outcomes(groups[main])
+    rows = [row for row in told_of if row["cell"] in seen]
+    table = Table(
+        tuple(names), np.array([[seen[row["cell"]][name] for name in names] for row in rows]),
+        np.array([sum(of[row["cell"]]) for row in rows]), np.array([len(of[row["cell"]]) for row in rows]), ENOUGH,
+    )  # fmt: skip
+    found |= {
+        "features": names,
+        "predictors": [
+            (base_name(row), f"{k}/{n}", *(seen[row["cell"]][name] for name in names))
+            for row, k, n in zip(rows, table.successes, table.trials, strict=True)
+        ],
+    }
+    missing = table.why_not()
+    if missing is not None:
+        line = f"Predictors are not scored: {missing}."
+    else:
+        scores = score_predictors(table)
+        for row in scores["rows"]:
+            row["calibration"] = [
+                group | share([True] * group["count"] + [False] * (group["of"] - group["count"]))
+                for group in calibration(row["predicted"], table)
+            ]
+        line = verdict(scores) if len(rows) >= FEWEST else _few(scores)
+        save_png(calibration_figure(scores["rows"]), figure)
+        found |= {"scores": scores, "calibration": figure.name}
+    return found | {"predicted": line}, depends(of, line[0].lower() + line[1:].rstrip("."))
+
+
+def _few(scores: Plain) -> str:
+    """Of few bases the scores are shown, and nothing is called a predictor: resampling so few says too little of how sure they are."""
+    constant, *others = scores["rows"]
+    best = min(others, key=lambda row: row["brier"]["value"])
+    return (
+        f"Scored on {scores['transfers']} transfers from {scores['bases']} bases; of fewer than {FEWEST} nothing is called a predictor. The lowest Brier score is that of "
+        f"{best['name']}, {best['brier']['value']:.3f} against {constant['brier']['value']:.3f} of the constant predictor."
+    )
+
+
+def see(bases: Sequence[Row], transfers: Sequence[Row], root: Path, key: Key) -> tuple[dict[str, dict[str, float]], str]:
+    """What a base says of its transfers, by cell, or why there is none of it.
+
+    Args:
+        bases: their rows.
+        transfers: that start from them, which say from which network.
+        root: the study's folder.
+        key: of the transfers; what is seen is of the negated maze, so it must be theirs.
+    """
+    if key[3] != "negative":
+        return {}, f"the transfers are through the map {key[3]}, and what is seen of a base is of the negated maze"
+    found: dict[str, dict[str, float]] = {}
+    with console.progress_bar("study: what the bases say", "bases") as tick:
+        for done, row in enumerate(bases):
+            tick(done, len(bases))
+            start = next(other["base_start"] for other in transfers if other["base"] == row["cell"])
+            path = root / "cells" / row["cell"] / ("best.pt" if start == BEST else "model.pt")
+            try:
+                found[row["cell"]] = _features(path, start)
+            except UserError as error:
+                return {}, str(error)
+        tick(len(bases), len(bases))
+    return found, ""
+
+
+def _features(path: Path, start: str) -> dict[str, float]:
+    model = load_checkpoint(path)
+
+    def look() -> Plain:
+        return foresee(model, resolution=RESOLUTION, where=str(path)).plain()
+
+    key = {"model": model.digest, "resolution": RESOLUTION, "edition": EDITION}
+    return {name: float(value) for name, value in kept(path.with_name(f"foresight-{start}.json"), key, look)["features"].items()}
+
+
+def _depends(key: Key, group: Sequence[Row]) -> str:
+    """Whether success depends on the base, in words; "" for fewer than two bases."""
+    shares = list(outcomes(group).values())
+    if len(shares) < 2:
+        return ""
+    p = differ(shares)
+    bases = f"{len(shares)} bases, {sum(map(len, shares))} transfers"
+    if p == 1 and len({success(row) for row in told(group)}) == 1:
+        return f"`{label(key)}`: all have one outcome, so there is nothing to tell apart ({bases})."
+    word = "depends on the base" if p < CHANCE else "does not differ between the bases beyond chance"
+    return f"`{label(key)}`: success {word} (p = {p:.2g}; {bases})."

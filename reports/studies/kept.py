@@ -1,0 +1,31 @@
+"""Figures of a cell that take time, kept in its folder: made once, made again where the model is another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from crar_model.files import write_text
+
+Plain = dict[str, Any]
+
+
+def kept(path: Path, key: Plain, make: Callable[[], Plain]) -> Plain:
+    """The figures of a file, where it has them under this key; else they are made and written there.
+
+    Args:
+        path: the file.
+        key: all that the figures depend on.
+        make: makes them.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if isinstance(found, dict) and found.get("key") == key and isinstance(found.get("figures"), dict):
+        return dict(found["figures"])
+    figures: Plain = json.loads(json.dumps(make()))  # as they are read the next time
+    write_text(path, json.dumps({"key": key, "figures": figures}, indent=1) + "\n")
+    return figures

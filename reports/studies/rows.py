@@ -1,0 +1,91 @@
+"""Rows of a study's table: how they are grouped, named and counted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+Row = dict[str, str]
+DONE = "done"
+USUAL = "freeze"
+"""The variant that the others are held against."""
+Key = tuple[str, str, str, str, str]
+"""Variant, rule, learning rate, observation map, updates."""
+Groups = Mapping[Key, Sequence[Row]]
+
+
+def key_of(row: Row) -> Key:
+    """What a row shares with those it is counted with."""
+    return row["variant"], row["update_rule"], row["learning_rate"], row["observation_map"], row["updates"]
+
+
+def groups_of(rows: Iterable[Row]) -> dict[Key, list[Row]]:
+    """Rows by their key, in their order."""
+    groups: dict[Key, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(key_of(row), []).append(row)
+    return groups
+
+
+def label(key: Key, *, short: bool = False) -> str:
+    """The name of a group; a short one says what is not the usual."""
+    variant, rule, rate, seen, _ = key
+    words = [variant, f"{float(rate):g}"] + ([] if rule == "joint" and short else [rule]) + ([] if seen == "negative" else [seen])
+    return ", ".join(words)
+
+
+def told(rows: Iterable[Row]) -> list[Row]:
+    """Rows of models that are done and of which can be said whether they succeeded."""
+    return [row for row in rows if row["status"] == DONE and row["success"] != ""]
+
+
+def success(row: Row) -> bool:
+    """Whether a model succeeded."""
+    return row["success"] == "1"
+
+
+def by(rows: Iterable[Row], column: str) -> dict[str, list[Row]]:
+    """Rows by the value of a column, in their order."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row[column], []).append(row)
+    return found
+
+
+def base_name(row: Row) -> str:
+    """What a base is called on the page."""
+    return f"{row['group']}/{row['seed']}"
+
+
+def number(row: Row, name: str) -> float:
+    """A figure of a row; NaN where there is none."""
+    return float(row[name]) if row.get(name) else math.nan
+
+
+def merit(row: Row) -> float:
+    """The figure of merit of a row: the final score, or the share of transitions predicted to the right state."""
+    return number(row, "final_score" if row["scored"] == "1" else "last_nearest_state_accuracy")
+
+
+def mostly(rows: Iterable[Row]) -> list[bool]:
+    """For every base, whether more than half of its transfers succeeded."""
+    return [sum(map(success, group)) > len(group) / 2 for group in by(rows, "base").values()]
+
+
+def outcomes(rows: Iterable[Row]) -> dict[str, list[bool]]:
+    """Base -> outcomes of its transfers, of rows that tell."""
+    return {base: [success(row) for row in group] for base, group in by(told(rows), "base").items()}
+
+
+def main_group(groups: Groups, variant: str, like: Key | None = None) -> Key | None:
+    """Of the groups of a variant, the one of most models that tell, of two the one trained longer; None where none tells.
+
+    Args:
+        groups: all of them.
+        variant: its name.
+        like: only groups of this one's rule and map.
+    """
+    keys = [
+        key for key, rows in groups.items() if key[0] == variant and told(rows) and (like is None or (key[1], key[3]) == (like[1], like[3]))
+    ]
+    return max(keys, key=lambda key: (len(told(groups[key])), int(key[4])), default=None)

@@ -1,0 +1,145 @@
+"""Figure 16: terms and scores of a base, a good and a failed transfer over updates, and claim S11 over all failed ones."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crar_model.checkpoints import load_checkpoint
+from crar_model.losses import SHOWN
+from crar_model.studies.cells import BEST, LAST
+from crar_model.tasks import Task
+from reports import console, rules
+from reports.figures.outcomes import Log, outcomes_figure
+from reports.figures.style import save_png
+from reports.measure.subject import load_subject
+from reports.studies.decisions import Decided, small_losses
+from reports.studies.kept import Plain, kept
+from reports.studies.rows import DONE, USUAL, Groups, Row, base_name, label, main_group, merit, number, success, told
+
+EDITION = 1
+"""Of the figures that are kept of a failed transfer."""
+
+
+def terms_part(groups: Groups, bases: Sequence[Row], root: Path, figure: Path, task: Task) -> tuple[dict[str, Any], Decided | None]:
+    """What the page shows, and claim S11 where the maze has scores; None where it has none, or no `freeze` transfer tells.
+
+    Args:
+        groups: transfers of the table.
+        bases: all bases of the maze.
+        root: the study's folder, where logs and models lie.
+        figure: where to draw it.
+        task: the maze.
+    """
+    found: dict[str, Any] = {"terms_figure": "", "terms_rows": [], "terms_columns": [], "terms_words": "", "failed_pairs": 0}
+    main = main_group(groups, USUAL)
+    if main is None:
+        return found, None
+    shown, found["terms_words"] = _chosen(told(groups[main]), bases, scored=task.scored)
+    logs = [(title, log) for title, row in shown if (log := _log(root / "cells" / row["cell"] / "losses.csv")) is not None]
+    if len(logs) == len(shown):
+        save_png(outcomes_figure(logs, task.sampling.what), figure)
+        found["terms_figure"] = figure.name
+    else:
+        found["terms_words"] += " Their logs are not in the study's folder, so nothing is drawn."
+    found["terms_label"] = label(main)
+    found["terms_columns"] = [title for title, _ in shown]
+    start = shown[-1][1]["base_start"]  # which network of a base the transfers begin with
+    networks = [(row, LAST if row["base"] else start) for _, row in shown]
+    found["terms_rows"] = [_terms_row(name, networks) for name in SHOWN]
+    if task.scored:
+        found["terms_rows"].append(("score", *(_score(*network) for network in networks), ""))
+    return found, _decided(told(groups[main]), bases, root) if task.scored else None
+
+
+def _chosen(rows: Sequence[Row], bases: Sequence[Row], *, scored: bool) -> tuple[list[tuple[str, Row]], str]:
+    """(title, row) of the base, the best and the worst transfer, and the rule in words."""
+    order = sorted(rows, key=lambda row: (merit(row) if row["last_total"] else -np.inf, -number(row, "last_total")))
+    good, bad = ([row for row in order if success(row) is wanted] for wanted in (True, False))
+    best, worst = (good or bad)[-1], (bad or good)[0]
+    base = next((row for row in bases if row["cell"] == worst["base"] and row["status"] == DONE), None)
+    what = "final score" if scored else "nearest state accuracy, of equal ones by total loss"
+    words = [
+        f"Of {len(rows)} `{USUAL}` transfers {len(good)} succeeded: the best of these and the worst of the others by {what}, and the base of the worst."
+    ]
+    if not good or not bad:
+        words[0] = (
+            f"All of {len(rows)} `{USUAL}` transfers {'succeeded' if good else 'failed'}: the best and the worst of them by {what}, and the base of the worst."
+        )
+    names = {row["cell"]: base_name(row) for row in bases}
+
+    def title(what: str, row: Row) -> str:
+        return f"{what}: {names.get(row['base'], '?')}, seed {row['seed']}"
+
+    found = [(f"base {base_name(base)}", base)] if base is not None else []
+    if best is not worst:
+        found.append((title(f"best, {_word(best)}", best), best))
+    return [*found, (title(f"worst, {_word(worst)}", worst), worst)], " ".join(words)
+
+
+def _word(row: Row) -> str:
+    return "succeeded" if success(row) else "failed"
+
+
+def _log(path: Path) -> Log | None:
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except OSError:
+        return None
+    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]} if rows else None
+
+
+def _terms_row(term: str, networks: Sequence[tuple[Row, str]]) -> tuple[object, ...]:
+    values = [number(row, f"{which}_{term}") for row, which in networks]
+    base = values[0] if networks[0][0]["base"] == "" else float("nan")
+    ratio = values[-1] / max(base, rules.LEAST)
+    return term, *values, "" if np.isnan(ratio) or term == "value" else f"x{ratio:.3g}"
+
+
+def _score(row: Row, which: str) -> str:
+    mean, low, high = (number(row, f"{which}_score_{name}") for name in ("mean", "low", "high"))
+    return f"{mean:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _decided(rows: Sequence[Row], bases: Sequence[Row], root: Path) -> Decided:
+    """S11 over the transfers whose score's whole interval lies below 0 and below that of their base, on the set that verdicts are made on."""
+    named = {row["cell"]: row for row in bases}
+    failed = [
+        row
+        for row in rows
+        if row["base"] in named and number(row, "last_score_high") < min(0.0, number(named[row["base"]], f"{row['base_start']}_score_low"))
+    ]
+    pairs = []
+    with console.progress_bar("study: losses of failed transfers", "models") as tick:
+        for done, row in enumerate(failed):
+            tick(done, len(failed))
+            start = row["base_start"]
+            which = [
+                root / "cells" / row["cell"] / "model.pt",
+                root / "cells" / row["base"] / ("best.pt" if start == BEST else "model.pt"),
+            ]
+            scores = {
+                name: {bound: number(one, f"{kind}_score_{bound}") for bound in ("mean", "low", "high")}
+                for name, one, kind in (("failed_score", row, "last"), ("copy_score", named[row["base"]], start))
+            }
+            pairs.append(_losses(*which) | scores)
+        tick(len(failed), len(failed))
+    return small_losses(pairs, len({row["base"] for row in failed}))
+
+
+def _losses(model: Path, base: Path) -> Plain:
+    """Terms of a failed transfer and of its base, and the floor of both, as `crar claims` has them."""
+
+    def look() -> Plain:
+        subject = load_subject(model, base).table
+        pair = {"failed_terms": subject.failed, "copy_terms": subject.copy}
+        terms = {name: {term: float(value) for term, value in subject.terms(params).items()} for name, params in pair.items()}
+        return terms | {"floor": subject.floor}
+
+    key = {"models": [load_checkpoint(path).digest for path in (model, base)], "edition": EDITION}
+    return kept(model.with_name("verdict-losses.json"), key, look)

@@ -1,0 +1,111 @@
+"""Updates until success: Kaplan-Meier curves, log-rank tests, and the released runs at equal updates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from crar_model.training.variants import VARIANTS
+from reports.figures.style import save_png
+from reports.figures.survival import survival_figure
+from reports.released_scores import EPOCH, ReleasedRun, released_runs
+from reports.statistics import CHANCE, Times, middle, survival_share, unlike_times, up_to
+from reports.studies.rows import USUAL, Groups, Key, Row, label, main_group, told
+
+
+def times_of(rows: Sequence[Row]) -> Times:
+    """Updates until success of models that tell and have trained."""
+    rows = [row for row in told(rows) if int(row["updates_taken"]) > 0]
+    return Times(
+        tuple(float(row["success_update"]) for row in rows if row["success_update"]),
+        tuple(float(row["updates_taken"]) for row in rows if not row["success_update"]),
+    )
+
+
+def released_times(runs: Sequence[ReleasedRun]) -> Times:
+    """The same of released runs."""
+    firsts = [(run.first_above(), len(run.scores)) for run in runs]
+    return Times(
+        tuple(float(first * EPOCH) for first, _ in firsts if first is not None),
+        tuple(float(length * EPOCH) for first, length in firsts if first is None),
+    )
+
+
+def times_part(groups: Groups, figure: Path, *, released: bool) -> dict[str, Any]:
+    """Rows of the table, sentences and the figure.
+
+    Args:
+        groups: of the table.
+        figure: where to draw it.
+        released: whether scores of runs in this maze were released.
+
+    Returns:
+        times, released_times: rows of the table. equal: updates that all of our rows were trained for. time_words: sentences.
+        time_figure: name of the figure, "" for none. validated, epoch: updates between validations, ours and of the released runs.
+    """
+    ours = {key: times for key, rows in groups.items() if len(times := times_of(rows))}
+    if not ours:
+        return {"times": [], "released_times": [], "equal": 0, "time_words": [], "time_figure": ""}
+    trained = {key: _length(groups[key]) for key in ours}
+    equal = min(trained.values())
+    main = main_group(groups, USUAL)
+    usual = ours.get(main) if main is not None else None
+    theirs = {key: found for key in ours if released and len(found := released_times(_released(key)))}
+    shown = [key for variant in VARIANTS if (key := main_group(groups, variant)) in ours and key is not None]
+    panels = [
+        (
+            label(key, short=True),
+            trained[key],
+            [("this study", ours[key]), *([("released", up_to(theirs[key], trained[key]))] if key in theirs else [])],
+        )
+        for key in shown
+    ]
+    save_png(survival_figure(panels), figure)
+    named = {(key[0], float(key[2])): times for key, times in theirs.items()}
+    return {
+        "times": [_row(label(key), times, equal, usual if key != main else None) for key, times in ours.items()],
+        "released_times": [_row(f"{variant}, {rate:g}, released", times, equal, None) for (variant, rate), times in named.items()],
+        "equal": equal, "time_figure": figure.name, "epoch": EPOCH,
+        "validated": sorted({int(row["log_interval"]) for key in ours for row in told(groups[key])}),
+        "time_words": [line for key in shown for line in _sentences(key, ours, theirs.get(key), main, trained[key])],
+    }  # fmt: skip
+
+
+def _released(key: Key) -> list[ReleasedRun]:
+    """Released runs of the variant and rate of a group; where the original has that variant at another rate only, none."""
+    return released_runs(key[0], None, float(key[2]))
+
+
+def _length(rows: Sequence[Row]) -> int:
+    """Updates that the longest-trained of some models took."""
+    return max(int(row["updates_taken"]) for row in told(rows))
+
+
+def _sentences(key: Key, ours: Mapping[Key, Times], released: Times | None, main: Key | None, end: int) -> list[str]:
+    """The log-rank tests of a variant in words: against the usual one, and against the released runs at equal updates, `end` of them."""
+    lines, times = [], ours[key]
+    if main in ours and main is not None and key != main:
+        lines.append(f"`{label(key)}` against `{label(main)}`: {_differ(unlike_times(times, ours[main]))}.")
+    if released is not None:
+        theirs = up_to(released, end)
+        lines.append(
+            f"`{label(key)}` against the {len(released)} released runs up to {end:,} updates: {_differ(unlike_times(times, theirs))}; "
+            f"{len(times.reached)}/{len(times)} of ours and {len(theirs.reached)}/{len(theirs)} of theirs had succeeded by then."
+        )
+    return lines
+
+
+def _differ(p: float) -> str:
+    if math.isnan(p):
+        return "no success on either side, so there is nothing to test"
+    return f"the times {'differ' if p < CHANCE else 'do not differ'} beyond chance (log-rank, p = {p:.2g})"
+
+
+def _row(name: str, times: Times, at: int, usual: Times | None) -> tuple[object, ...]:
+    value, low, high = survival_share(times, at)
+    half = middle(times)
+    around = "" if math.isnan(low) else f" ({low:.2f} to {high:.2f})"
+    p = unlike_times(times, usual) if usual is not None else math.nan
+    return name, len(times), len(times.reached), "not half" if math.isinf(half) else f"{half:,.0f}", f"{value:.2f}{around}", p

@@ -1,0 +1,235 @@
+"""`crar verdicts`: every claim S1 to S14 on one page, from the results of `crar claims` and `crar study`, the released data's answers beside them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from crar_model.errors import UserError
+from crar_model.files import StrPath, write_text
+from crar_model.tasks import TASKS, Task, task_named
+from reports.claims import CLAIMS, SUCCESS, UNDECIDED
+from reports.many import grouped, spreads, verdicts
+from reports.markdown import render
+from reports.released_scores import BASES, RATE, VARIANTS, released_runs
+from reports.rules import LOW_SCORE
+from reports.studies.decisions import CHECKS, TEXTS, Decided, Outcomes, depends, learning_rates, relearned
+from reports.studies.rates import released_rates
+from reports.studies.rows import USUAL
+from reports.study_page import RESULTS
+
+Plain = dict[str, Any]
+NOT_MEASURED = "not measured here"
+FAILED = "failed by what they do"
+CLAIM_TEXTS = {claim.id: claim.text for claim in CLAIMS} | TEXTS
+"""Every claim, S1 to S14."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A claim in a maze, by one result.
+
+    Attributes:
+        id: of the claim. maze: name of the maze.
+        verdict: one of the four words, "mixed", or that it was not measured.
+        figure: the measured numbers in words. models, bases: how many stand behind it.
+        source: the folder that it is from, "" for none.
+        measured: all its figures with their spread: median (lowest to highest).
+    """
+
+    id: str
+    maze: str
+    verdict: str
+    figure: str = ""
+    models: int = 0
+    bases: int = 0
+    source: str = ""
+    measured: tuple[str, ...] = ()
+
+
+def write_verdicts(claims: Sequence[StrPath], studies: Sequence[StrPath], folder: StrPath, *, command: str = "") -> Path:
+    """Write `report.md`, `report.html` and `results.json` to a folder; returns the report's path.
+
+    Args:
+        claims: folders of `crar claims`. studies: of `crar study`.
+        folder: made if missing.
+        command: shown on the page.
+
+    Raises:
+        UserError: for a folder without such results, or results of an unknown maze.
+    """
+    folder, sources = Path(folder), list[tuple[str, str]]()
+    found: list[Entry] = []
+    for paths, read, what in ((claims, claims_entries, "claims"), (studies, study_entries, "study")):
+        for path in dict.fromkeys(map(Path, paths)):
+            content = _results(path, what)
+            found += read(content, path)
+            sources.append((path.name, f"`{content.get('command', '')}`"))
+    answers = released_answers()
+    rows = [
+        (entry, answers.get((entry.id, entry.maze)))
+        for name in CLAIM_TEXTS
+        for task in TASKS.values()
+        if asked(name, task)
+        for entry in [one for one in found if (one.id, one.maze) == (name, task.name)] or [Entry(name, task.name, NOT_MEASURED)]
+    ]
+    results = {
+        "command": command,
+        "claims": [asdict(entry) | {"claim": CLAIM_TEXTS[entry.id], "released": answer and answer.plain()} for entry, answer in rows],
+    }
+    write_text(folder / RESULTS, json.dumps(results, indent=1) + "\n")
+    return render(
+        "verdicts.md", folder / "report.md", command=command, summary=summary(rows), rows=[_row(*row) for row in rows], sources=sources,
+        checks=list(_checks()), measured=[(entry.id, TASKS[entry.maze].title, line) for entry, _ in rows for line in entry.measured],
+    )  # fmt: skip
+
+
+def asked(name: str, task: Task) -> bool:
+    """Whether a claim makes sense in a maze: S1 to S10 where there is a rule for its evaluation set, S11 where agents have a score."""
+    if name in ("S12", "S13", "S14"):
+        return True
+    (claim,) = (claim for claim in CLAIMS if claim.id == name)
+    return claim.rule(complete=task.sampling.complete) is not None
+
+
+def _results(path: Path, what: str) -> Plain:
+    file = path / RESULTS
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{file}: cannot read ({error.strerror or error}); give --{what} a folder that `crar {what}` wrote") from error
+    except ValueError as error:
+        raise UserError(f"{file}: not JSON ({error}); give --{what} a folder that `crar {what}` wrote") from error
+    key = {"claims": "pairs", "study": "study"}[what]
+    if not isinstance(content, dict) or key not in content:
+        raise UserError(f"{file}: not the results of `crar {what}`; give --{what} a folder that it wrote")
+    return content
+
+
+def claims_entries(content: Plain, path: Path) -> list[Entry]:
+    """What the results of `crar claims` decide: the verdicts over the transfers that failed by what they do.
+
+    Raises:
+        UserError: for results of no known maze.
+    """
+    pairs = content["pairs"]
+    task = _maze_of(content, path)
+    complete, group = task.sampling.complete, grouped(pairs).get(FAILED, [])
+    bases = len({pair["base"] for pair in pairs if pair in group})
+    names = [claim.id for claim in CLAIMS if claim.rule(complete=complete) is not None]
+    if not group:
+        none = f"none of {len(pairs)} transfers failed"
+        return [Entry(name, task.name, UNDECIDED, none, 0, 0, path.name) for name in names]
+    decided, measured = verdicts(group, complete=complete), spreads(group, complete=complete)
+    entries = []
+    for claim in CLAIMS:
+        if claim.id in names:
+            verdict, counts = decided[claim.id]
+            own = {row[1]: row for row in measured if row[0] == claim.id}
+            order = sorted(claim.measured(complete=complete), key=lambda measure: not measure.main)
+            shown = next((own[measure.what] for measure in order if measure.what in own), None)
+            spread = "" if shown is None else f"; {shown[1]}: median {shown[2]} ({shown[3]} to {shown[4]})"
+            rows = tuple(f"{what}: {row[2]} ({row[3]} to {row[4]})" for what, row in own.items())
+            entries.append(Entry(claim.id, task.name, verdict, f"{counts}{spread}", len(group), bases, path.name, rows))
+    return entries
+
+
+def _maze_of(content: Plain, path: Path) -> Task:
+    """The maze of results; those of before they named it are of the only maze whose evaluation set is of their kind."""
+    if "maze" in content:
+        return task_named(content["maze"], what=f"{path / RESULTS}: its maze is")
+    complete = not any("failed_score" in pair for pair in content["pairs"])
+    alike = [task for task in TASKS.values() if task.sampling.complete == complete]
+    if len(alike) != 1:
+        raise UserError(f"{path / RESULTS}: does not say of which maze it is; run `crar claims --resume` again")
+    return alike[0]
+
+
+def study_entries(content: Plain, path: Path) -> list[Entry]:
+    """What the results of `crar study` decide.
+
+    Raises:
+        UserError: for results of an unknown maze.
+    """
+    return [
+        Entry(
+            one["id"], task_named(one["maze"], what=f"{path / RESULTS}: its maze is").name, one["verdict"], one["figure"], one["models"],
+            one["bases"], path.name,
+        )
+        for one in content["claims"]
+    ]  # fmt: skip
+
+
+def released_answers() -> dict[tuple[str, str], Decided]:
+    """(claim, maze) -> what the released data say, by the same rules: scores where they were released, else outcomes judged by eye."""
+    found: dict[tuple[str, str], Decided] = {}
+    for task in TASKS.values():
+        if task.released_scores:
+            of = {variant: _released(variant) for variant in VARIANTS}
+            usual = [run for run in released_runs(USUAL, None, RATE) if run.final <= SUCCESS]
+            low = sum(run.final < LOW_SCORE for run in usual)
+            answers = [
+                Decided("S11", UNDECIDED, f"losses were not released; {low} of {len(usual)} failed runs have a final score below {LOW_SCORE:g}",
+                        len(usual), len({run.base_model for run in usual})),
+                relearned({variant: groups for variant, groups in of.items() if groups}),
+                learning_rates(released_rates()),
+                depends(of[USUAL]),
+            ]  # fmt: skip
+        else:
+            eye: Outcomes = {name: [True] * good + [False] * bad for name, good, bad in task.judged_by_eye}
+            answers = [depends(eye)] if eye else []
+        found |= {(answer.id, task.name): answer for answer in answers}
+    return found
+
+
+def _released(variant: str) -> Outcomes:
+    """Base -> outcomes of the released runs of a variant at the usual rate."""
+    runs = {base: released_runs(variant, base, RATE) for base in BASES}
+    return {base: [run.final > SUCCESS for run in group] for base, group in runs.items() if group}
+
+
+def summary(rows: Iterable[tuple[Entry, Decided | None]]) -> list[tuple[str, str]]:
+    """What was asked, found and how sure it is."""
+    rows = list(rows)
+    lines = [("Asked", f"which of the {len(CLAIM_TEXTS)} claims of the appendix hold, in each maze where they make sense.")]
+    for task in TASKS.values():
+        by_verdict: dict[str, list[str]] = {}
+        for entry, _ in rows:
+            if entry.maze == task.name and entry.id not in by_verdict.setdefault(entry.verdict, []):
+                by_verdict[entry.verdict].append(entry.id)
+        words = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in by_verdict.items() if names)
+        lines.append((f"Found in the {task.title}", f"{words}."))
+    answers = {(answer.id, entry.maze): answer.verdict for entry, answer in rows if answer is not None}
+    words = "; ".join(f"{verdict}: {', '.join(_where(answers, verdict))}" for verdict in Counter(answers.values()))
+    lines.append(("The released data, by the same rules", f"{words}."))
+    counts = sorted(entry.models for entry, _ in rows if entry.models)
+    span = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))) if counts else ""
+    models = f"{span} models a verdict" if counts else "nothing was measured"
+    lines.append(
+        ("How sure", f"{models}; a verdict over many transfers stands where 80 % share it, else it is mixed; rules and tests are below.")
+    )
+    return lines
+
+
+def _where(answers: dict[tuple[str, str], str], verdict: str) -> list[str]:
+    return [f"{name} ({TASKS[maze].title})" for (name, maze), word in answers.items() if word == verdict]
+
+
+def _row(entry: Entry, answer: Decided | None) -> tuple[str, ...]:
+    models = f"{entry.models} of {entry.bases} base{'s' * (entry.bases != 1)}" if entry.source else ""
+    own = f"**{answer.verdict}**, {answer.models} runs: {answer.figure}" if answer is not None else ""
+    verdict = entry.verdict if entry.verdict == NOT_MEASURED else f"**{entry.verdict}**"
+    return entry.id, CLAIM_TEXTS[entry.id], TASKS[entry.maze].title, verdict, entry.figure, models, entry.source, own
+
+
+def _checks() -> Iterable[tuple[str, str, str]]:
+    for claim in CLAIMS:
+        for where, rule in (("listed transitions", claim.complete), ("a sample", claim.sample)):
+            if rule is not None:
+                yield claim.id, where, rule.check
+    for name, check in CHECKS.items():
+        yield name, "a study", check

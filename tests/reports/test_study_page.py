@@ -1,0 +1,330 @@
+"""The page of a study, from tables made here: what is drawn, chosen and said follows the figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from crar_model.losses import SHOWN
+from crar_model.studies.plan import PAGES
+from crar_model.tasks import TASKS
+from reports import samples
+from reports.markdown import table as markdown
+from reports.measure.subject import load_subject
+from reports.released_scores import BASES, released_rows
+from reports.rules import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
+from reports.statistics import at_risk
+from reports.studies import dependence, terms
+from reports.studies.decisions import CHECKS, TEXTS, depends, learning_rates, relearned, small_losses
+from reports.studies.rates import odd_words, released_rates
+from reports.studies.rows import groups_of
+from reports.studies.terms import terms_part
+from reports.studies.times import released_times, times_of, times_part
+from reports.study_page import write_study_page
+from tests.reports.pages import summary_of, whole_page
+
+Row = dict[str, Any]
+TRAINED = 60_000
+
+
+def row(cell: str, **given: Any) -> Row:
+    """A row of a table, of a base where no variant is named."""
+    scored = given.get("maze", "random") == "random"
+    usual: Row = {
+        "cell": cell, "group": "g", "status": "done", "why": "", "variant": "base", "maze": "random", "scored": int(scored), "base": "",
+        "base_start": "", "seed": 0, "learning_rate": 0.0005, "update_rule": "joint", "observation_map": "negative", "updates": TRAINED,
+        "updates_taken": TRAINED, "search_updates": 0, "repeated_updates": 0, "log_interval": 1_000, "success": "", "final_score": 0.5, "success_update": "", "seconds": 10,
+        "updates_per_second": 100, "last_nearest_state_accuracy": 1,
+    }  # fmt: skip
+    usual |= {f"{which}_{term}": 0.001 for which in ("last", "best") for term in SHOWN}
+    usual |= {f"{which}_score_{name}": value for which in ("last", "best") for name, value in (("mean", 0.5), ("low", 0.3), ("high", 0.7))}
+    return usual | given
+
+
+def transfer(number: int, base: str, *, good: bool, at: int = 0, **given: Any) -> Row:
+    """A transfer that came up after `at` updates, or failed."""
+    own = {
+        "variant": "freeze", "base": base, "base_start": "best", "seed": number, "success": int(good), "success_update": at if good else "",
+        "final_score": 0.8 - number / 100 if good else -4.4 - number / 100,
+    }  # fmt: skip
+    return row(f"{base}-{given.get('variant', 'freeze')}-{number}", **{**own, **given})
+
+
+def text_rows(rows: Sequence[Row]) -> list[dict[str, str]]:
+    return [{name: str(value) for name, value in one.items()} for one in rows]
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+    return path
+
+
+def a_study(hits: Sequence[int], each: int = 4) -> list[Row]:
+    """Bases, of each so many `freeze` transfers succeed; and two `unfreeze` of each, which all do."""
+    rows = [row(f"b{number}", seed=number) for number in range(len(hits))]
+    for number, count in enumerate(hits):
+        rows += [transfer(k, f"b{number}", good=k < count, at=10_000 * (k + 1)) for k in range(each)]
+        rows += [
+            transfer(k, f"b{number}", good=True, at=4_000 + k, variant="unfreeze", updates_taken=20_000, updates=20_000) for k in range(2)
+        ]
+    return rows
+
+
+def test_curves_stand_beside_the_released_ones_at_equal_updates(tmp_path: Path) -> None:
+    groups = groups_of(one for one in text_rows(a_study([4, 0])) if one["variant"] != "base")
+    found = times_part(groups, tmp_path / "times.png", released=True)
+    assert (tmp_path / "times.png").stat().st_size > 1_000
+    assert [(line[0], *line[1:3]) for line in found["times"]] == [("freeze, 0.0005, joint", 8, 4), ("unfreeze, 0.0005, joint", 4, 4)]
+    assert found["equal"] == 20_000
+    assert [(line[0], line[1]) for line in found["released_times"]] == [
+        ("freeze, 0.0005, released", 30),
+        ("unfreeze, 0.0005, released", 12),
+    ]
+    lines = found["time_words"]
+    assert "`freeze, 0.0005, joint` against the 30 released runs up to 60,000 updates" in lines[0]
+    assert lines[0].endswith("4/8 of ours and 2/30 of theirs had succeeded by then.")
+    assert "`unfreeze, 0.0005, joint` against `freeze, 0.0005, joint`: the times differ beyond chance" in lines[1]
+    assert "released runs up to 20,000 updates" in lines[2]
+    alike = times_part(groups_of(text_rows(a_study([0, 0])[2:-4])), tmp_path / "times.png", released=False)
+    assert "do not differ" not in " ".join(alike["time_words"])
+    assert not alike["released_times"]
+    assert len(times_of(text_rows([transfer(0, "b", good=False, updates_taken=0)]))) == 0
+
+
+@pytest.mark.parametrize(("first", "risk"), [(None, 1), (10, 0)])
+def test_released_times_are_of_the_scores(first: int | None, risk: int) -> None:
+    runs: list[Any] = [SimpleNamespace(scores=np.zeros(100), first_above=lambda: first)]
+    found = released_times(runs)
+    assert at_risk(found, 20_001) == risk
+    assert found.censored == ((200_000.0,) if risk else ())
+
+
+def test_figure_16_shows_the_best_the_worst_and_its_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = text_rows(a_study([3, 1]))
+    next(one for one in rows if one["cell"] == "b1-freeze-3")["final_score"] = "-4.9"
+    for one in rows:
+        log = tmp_path / "cells" / one["cell"] / "losses.csv"
+        write_rows(log, [{"update": update, **dict.fromkeys(SHOWN, 0.01), "interpret": 0, "score": -4 + update} for update in range(6)])
+    bases, groups = rows[:2], groups_of(rows[2:])
+    drawn: list[str] = []
+    whole = terms.outcomes_figure
+    monkeypatch.setattr(terms, "outcomes_figure", lambda panels, what: (drawn.extend(title for title, _ in panels), whole(panels, what))[1])
+    found, decided = terms_part(groups, bases, tmp_path, tmp_path / "terms.png", TASKS["random"])
+    assert drawn == ["base g/1", "best, succeeded: g/1, seed 0", "worst, failed: g/1, seed 3"]
+    assert found["terms_columns"] == drawn
+    assert decided is not None
+    assert (decided.verdict, decided.models) == (UNDECIDED, 0)  # no score's interval lies below 0
+    for one in rows[2:]:
+        one["success"] = "0"
+    said = terms_part(groups, bases, tmp_path, tmp_path / "terms.png", TASKS["random"])[0]["terms_words"]
+    assert said.startswith("All of 8 `freeze` transfers failed")
+    (tmp_path / "cells" / rows[1]["cell"] / "losses.csv").unlink()
+    said = terms_part(groups, bases, tmp_path, tmp_path / "terms.png", TASKS["random"])[0]
+    assert "logs are not in the study's folder" in said["terms_words"]
+    assert said["terms_figure"] == ""
+
+
+def test_s11_is_of_failed_transfers_on_the_set_of_verdicts(
+    random_base: Path, random_freeze: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = TASKS["random"].sample(inverse=True, dtype=torch.float32, size=2_048, number=1)
+    monkeypatch.setattr(type(TASKS["random"]), "table", lambda *_, **__: small)
+    low = {f"last_score_{name}": value for name, value in (("mean", -4.8), ("low", -4.9), ("high", -4.7))}
+    near = low | {"last_score_high": 0.4}  # not surely below its base, whose interval begins at 0.3
+    rows = text_rows([row("b"), transfer(0, "b", good=False, **low), transfer(1, "b", good=False, **near)])
+    for cell, file, model in (("b", "best.pt", random_base / "member-0.pt"), ("b-freeze-0", "model.pt", random_freeze / "member-0.pt")):
+        (tmp_path / "cells" / cell).mkdir(parents=True)
+        shutil.copy(model, tmp_path / "cells" / cell / file)
+    first = terms_part(groups_of(rows[1:]), rows[:1], tmp_path, tmp_path / "t.png", TASKS["random"])[1]
+    assert first is not None
+    assert (first.models, first.bases) == (1, 1)
+    subject = load_subject(tmp_path / "cells" / "b-freeze-0" / "model.pt", tmp_path / "cells" / "b" / "best.pt").table
+    kept = json.loads((tmp_path / "cells" / "b-freeze-0" / "verdict-losses.json").read_text())["figures"]
+    assert kept["failed_terms"]["transition"] == float(subject.terms(subject.failed)["transition"])
+    assert kept["floor"] == subject.floor
+
+    def never(*_: object) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(terms, "load_subject", never)
+    assert terms_part(groups_of(rows[1:]), rows[:1], tmp_path, tmp_path / "t.png", TASKS["random"])[1] == first
+
+
+def test_equal_merits_are_told_apart_by_the_loss() -> None:
+    rows = text_rows([transfer(k, "b", good=False, maze="simple", last_total=total) for k, total in enumerate((0.3, 0.1, 0.2))])
+    shown, said = terms._chosen(rows, text_rows([row("b", maze="simple")]), scored=False)
+    assert [one["seed"] for _, one in shown] == ["0", "1", "0"]
+    assert "nearest state accuracy" in said
+    rows[0]["success"], rows[0]["last_nearest_state_accuracy"] = "1", "0.5"  # as good as its base, which is worse than the others
+    shown, said = terms._chosen(rows, text_rows([row("b", maze="simple")]), scored=False)
+    assert [title for title, _ in shown[1:]] == ["best, succeeded: g/0, seed 0", "worst, failed: g/0, seed 2"]
+    assert "1 succeeded" in said
+
+
+def four_bases(root: Path, hits: Sequence[int]) -> list[dict[str, str]]:
+    """A table whose cells hold the shipped base."""
+    rows = text_rows(a_study(hits))
+    for one in rows[: len(hits)]:
+        (root / "cells" / one["cell"]).mkdir(parents=True)
+        shutil.copy(samples.BASE, root / "cells" / one["cell"] / "best.pt")
+    return rows
+
+
+def test_what_a_base_says_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dependence, "RESOLUTION", 9)
+    rows = four_bases(tmp_path, [4, 0])
+    bases, groups = rows[:2], groups_of(rows[2:])
+    found, decided = dependence.dependence_part(groups, bases, tmp_path, tmp_path / "c.png")
+    assert found["predicted"] == "Predictors are not scored: 2 bases with transfers, fewer than 4."
+    assert "log oddness" in found["features"]
+    assert len(found["predictors"]) == 2
+    assert decided is not None
+    assert "fewer than 4" in decided.figure
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr(dependence, "foresee", never)
+    assert dependence.dependence_part(groups, bases, tmp_path, tmp_path / "c.png")[0] == found
+    monkeypatch.setattr(dependence, "EDITION", 0)
+    with pytest.raises(AssertionError, match="asked again"):
+        dependence.dependence_part(groups, bases, tmp_path, tmp_path / "c.png")
+    for one in rows[2:]:
+        one["observation_map"] = "mirror"
+    assert "through the map mirror" in dependence.dependence_part(groups_of(rows[2:]), bases, tmp_path, tmp_path / "c.png")[0]["predicted"]
+
+
+def test_predictors_are_scored_from_four_bases_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = iter(range(100))
+    monkeypatch.setattr(dependence, "foresee", lambda *_, **__: SimpleNamespace(plain=lambda: {"features": {"number": float(next(calls))}}))
+    rows = four_bases(tmp_path, [0, 0, 4, 4])
+    found, decided = dependence.dependence_part(groups_of(rows[4:]), rows[:4], tmp_path, tmp_path / "calibration.png")
+    assert [line[:3] for line in found["predictors"]] == [
+        ("g/0", "0/4", 0.0),
+        ("g/1", "0/4", 1.0),
+        ("g/2", "4/4", 2.0),
+        ("g/3", "4/4", 3.0),
+    ]
+    assert found["calibration"] == "calibration.png"
+    assert "on 16 transfers from 4 bases; of fewer than 8 nothing is called a predictor" in found["predicted"]
+    monkeypatch.setattr(dependence, "FEWEST", 4)
+    assert found["predicted"] != dependence.dependence_part(groups_of(rows[4:]), rows[:4], tmp_path, tmp_path / "c.png")[0]["predicted"]
+    assert decided is not None
+    assert decided.verdict == HOLDS
+    all_alike = groups_of(text_rows(a_study([4, 4, 4, 4]))[4:])
+    assert "all 16 transfers succeeded" in dependence.dependence_part(all_alike, rows[:4], tmp_path, tmp_path / "c.png")[0]["predicted"]
+
+
+def test_only_the_pages_that_are_asked_for_are_made(tmp_path: Path) -> None:
+    table = write_rows(tmp_path / "study" / "table.csv", a_study([3, 0]))
+    titles = {
+        "terms": "(Figure 16)", "variants": "(Figure 17)", "rates": "(Figure 18)", "dependence": "(S14)", "times": "Updates until success",
+        "cost": "### Cost",
+    }  # fmt: skip
+    assert set(titles) == set(PAGES)
+    for page, title in titles.items():
+        said = write_study_page(table, "s", tmp_path / page, pages=[page]).read_text()
+        assert [other for other, words in titles.items() if words in said] == [page], title
+    report = write_study_page(table, "s", tmp_path / "all", command="crar study")
+    assert all(title in report.read_text() for title in titles.values())
+    assert "nan" not in report.read_text()
+    assert markdown(["variant", *(f"base {name}" for name in BASES)], released_rows()) in report.read_text()
+    assert "| base 0002 | 3/22 |" not in report.read_text()
+    lines = summary_of(report.read_text())
+    assert "`freeze` 3/8 (9 to 76 %), `unfreeze` 4/4 (40 to 100 %)." in lines[1]
+    assert "S11 undecided, S12 undecided, S14 undecided." in lines[2]
+    assert lines[-1].endswith("the claims' verdicts are of 0 to 2 bases.")
+    whole_page(report)
+    claims = json.loads((tmp_path / "all" / "results.json").read_text())["claims"]
+    assert [(one["maze"], one["id"]) for one in claims] == [("random", "S11"), ("random", "S12"), ("random", "S14")]
+    assert json.loads((tmp_path / "cost" / "results.json").read_text())["claims"] == []
+
+
+def pair(score: tuple[float, float], worst: float) -> Row:
+    """A failed transfer: the interval of its score, and the transition term over the base's."""
+    base = dict.fromkeys(SHOWN, 0.01)
+    floor = {"consecutive": 0.0, "total": 0.0}
+    bounds = {"mean": sum(score) / 2, "low": score[0], "high": score[1]}
+    return {
+        "failed_terms": base | {"transition": 0.01 * worst},
+        "copy_terms": base,
+        "floor": floor,
+        "failed_score": bounds,
+        "copy_score": bounds,
+    }
+
+
+def rates(**hits: int) -> list[tuple[str, str, float, bool]]:
+    """Six seeds a rate, twelve at 1e-4; how many succeed."""
+    values = {"low": 1e-5, "under": 5e-5, "odd": 1e-4, "over": 5e-4, "middle": 1e-3, "high": 5e-3}
+    return [("b", str(seed), rate, seed < hits.get(name, 0)) for name, rate in values.items() for seed in range(12 if name == "odd" else 6)]
+
+
+WORKS = {"under": 5, "over": 5, "middle": 6}
+ALL, NONE = [True] * 6, [False] * 6
+
+
+@pytest.mark.parametrize(
+    ("decided", "verdict"),
+    [
+        (small_losses([pair((-5, -4.5), 1.5)] * 5, 2), HOLDS),
+        (small_losses([pair((-5, -4.5), 5)] * 5, 2), EXCEPTIONS),
+        (small_losses([pair((-5, -4.5), 50)] * 5, 2), FAILS),
+        (small_losses([pair((-5, -4.5), 50)] * 2 + [pair((-5, -4.5), 1)] * 2, 2), "mixed"),
+        (small_losses([], 0), UNDECIDED),
+        (relearned({"freeze": {"a": NONE}, "reset-encoder": {"a": ALL}}), HOLDS),
+        (relearned({"freeze": {"a": NONE}, "reset-encoder": {"a": [*ALL[:3], *NONE[:3]]}}), UNDECIDED),
+        (relearned({"freeze": {"a": NONE * 2}, "reset-encoder": {"a": [*ALL, *NONE]}}), EXCEPTIONS),
+        (relearned({"freeze": {"a": NONE}, "reset-encoder": {"a": NONE}}), FAILS),
+        (relearned({"freeze": {"a": ALL}, "reset-encoder": {"a": ALL}}), UNDECIDED),
+        (relearned({"freeze": {"a": NONE}, "unfreeze": {"a": ALL}}), UNDECIDED),
+        (relearned({"freeze": {"a": NONE, "b": ALL}, "reset-encoder": {"b": ALL}}), UNDECIDED),
+        (relearned({"freeze": dict.fromkeys("abcdef", NONE), "reset-encoder": dict.fromkeys("abcdef", NONE)}), FAILS),
+        (learning_rates(rates(**WORKS, odd=3)), HOLDS),
+        (learning_rates(rates(**WORKS, odd=10)), EXCEPTIONS),
+        (learning_rates(rates(odd=3)), FAILS),
+        (learning_rates(rates(**WORKS, low=6, high=6)), FAILS),
+        (learning_rates(rates(under=3, over=3, middle=3, low=2, high=2)), UNDECIDED),
+        (learning_rates(rates(**WORKS)[:6]), UNDECIDED),
+        (depends({"a": ALL, "b": NONE}), HOLDS),
+        (depends(dict.fromkeys("abcdefgh", [True, False] * 3)), FAILS),
+        (depends(dict.fromkeys("abc", [True, False] * 3)), UNDECIDED),
+        (depends(dict.fromkeys("abcdefgh", ALL)), UNDECIDED),
+        (depends({"a": ALL}), UNDECIDED),
+    ],
+)  # fmt: skip
+def test_every_verdict_can_come_out(decided: Any, verdict: str) -> None:
+    assert decided.verdict == verdict, decided.figure
+
+
+def test_the_figures_are_in_the_words() -> None:
+    one = relearned({"freeze": {"a": NONE}, "reset-encoder": {"a": ALL}, "unfreeze": {"a": ALL}})
+    assert "reset-encoder` gets 6/6 (54 to 100 %) through, `freeze` 0/6" in one.figure
+    assert one.figure.endswith("; `unfreeze` 6/6")
+    assert (one.models, one.bases) == (18, 1)
+    both = relearned({"freeze": {"a": NONE, "b": NONE}, "reset-encoder": {"a": ALL, "b": NONE}})
+    assert "`freeze` mostly fails from `reset-encoder` gets 1/2" in both.figure  # the unit is the base
+    assert "no transfers at 0.005" in learning_rates(rates(**WORKS)[:-6]).figure
+    assert "from 0 to 100 % over 2 bases" in depends({"a": ALL, "b": NONE}).figure
+    assert depends({"a": ALL, "b": NONE}, "nothing predicts").figure.endswith("; nothing predicts")
+    assert set(TEXTS) == set(CHECKS) == {"S11", "S12", "S13", "S14"}
+
+
+def test_the_odd_rate_is_judged_by_its_figures() -> None:
+    assert " is unlike its neighbours beyond chance: 0/12 against 12/12" in odd_words(rates(under=6, over=6))
+    assert "not unlike" in odd_words(rates(under=5, over=6, odd=11))
+    assert "nothing is said" in odd_words([one for one in rates() if one[2] > 9e-5])
+    assert "3/12 against 10/12" in odd_words(released_rates())
