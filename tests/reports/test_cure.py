@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 from typer.testing import CliRunner
@@ -13,6 +14,7 @@ from cli import app
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, Match, Score
+from crar_model.original import exported
 from crar_model.params import DYNAMICS, select
 from reports import cure as page
 from reports import samples
@@ -123,6 +125,19 @@ def test_a_study_ends_with_what_gets_its_transfer_out(method: str, base_run: Pat
     assert f"{100 * found['after']['nearest_state_accuracy']:.1f} %" in text.partition("## What gets it out")[2]
     assert "(cure/report.md)" in text
     assert "What gets it out" not in write_study([base_run], [freeze_run], tmp_path / "other").read_text()
+
+
+def test_a_network_of_the_original_code_is_cured_from_its_arrays(tmp_path: Path) -> None:
+    """Arrays only, no base: what the shipped failure would be as the original code dumps it."""
+    np.savez(tmp_path / "net.npz", **exported(load_checkpoint(samples.FAILED).parameters))
+    crar("import", tmp_path / "net.npz", "--maze", "simple-inverse", "--out", tmp_path / "model.pt")
+    words = ["cure", "--from", tmp_path / "model.pt", "--resolution", 31, "--effort", 0.25, "--out", tmp_path / "cure"]
+    said = crar(*words, "--to", samples.BASE)
+    assert said.startswith("cured by placement")
+    assert "restored" in said
+    found = json.loads((tmp_path / "cure" / "results.json").read_text())
+    assert found["base"] is None
+    assert found["restored"]
 
 
 def test_bad_input_names_the_remedy(tmp_path: Path) -> None:
