@@ -25,7 +25,7 @@ from reports.summaries import claims_summary
 Plain = dict[str, Any]
 DIGITS = 6
 """Of the numbers in `results.json`; the files under `pairs` have all."""
-FIGURES = 2
+FIGURES = 3
 """Of what is measured on a pair; kept figures of another edition are measured again."""
 
 
@@ -59,7 +59,7 @@ def write_claims(
             raise UserError(f"{base}: the base of {path} is not there; run this where `crar transfer` ran")
         if sum(known == Path(base) for _, known in pairs) < limit:
             pairs.append((path, Path(base)))
-    options = LandscapeOptions(quick=quick, resolution=25)
+    options = LandscapeOptions(quick=quick, full=not quick, resolution=25)
     found: list[tuple[Path, Path, Plain]] = []
     what, complete = "", True
     with console.progress_bar(f"claims: {len(pairs)} transfers") as tick:

@@ -45,7 +45,8 @@ class Budget:
     """What a certificate and its paths may cost.
 
     Attributes:
-        iterations: of L-BFGS. stationary: norm of the gradient at which it is done.
+        iterations: of L-BFGS. stationary: norm of the gradient at which it is done; share: expected further gain at which it is done too, of
+            what there is to gain: of the failed encoder's loss above the reference's, of the reference's above its floor.
         steps: of Lanczos' method. step: length of the moves that products are differences over.
         bends: steps of the Bezier curve that a path begins as; images, moves: of the elastic band that goes on from it, and its iterations.
         samples: per straight piece of a path.
@@ -53,6 +54,7 @@ class Budget:
 
     iterations: int = 50
     stationary: float = 1e-3
+    share: float = 0.1
     steps: int = 12
     step: float = 1e-2
     bends: int = 12
@@ -63,6 +65,8 @@ class Budget:
 
 QUICK = Budget(iterations=4, steps=3, bends=2, images=3, moves=1, samples=2)
 """For `--quick`."""
+FULL = Budget(iterations=200, steps=30)
+"""For `--full` and `crar claims`."""
 
 
 class SampleTotal:
@@ -95,7 +99,8 @@ class OnSample:
     Attributes:
         encoder: its parameters.
         descended: how it got there. ends: of the spectrum on the sample; None where it was not looked at.
-        verdict, both: (word, reason), of the sample and of both samples.
+        target: loss on the sample that its descent is held against: the converged reference's, or the floor where it is the reference.
+        budget: what it was allowed to cost.
         other_loss, other_gradient: on the independent sample; other_start its loss where the descent began.
         other_lowest, other_highest: curvature of the independent sample along the sample's extreme directions.
         match: how the embedding there relates to the base's.
@@ -104,8 +109,8 @@ class OnSample:
     encoder: Params
     descended: Descended
     ends: Ends | None
-    verdict: tuple[str, str]
-    both: tuple[str, str]
+    target: float
+    budget: Budget
     other_start: float
     other_loss: float
     other_gradient: float
@@ -113,12 +118,35 @@ class OnSample:
     other_highest: float
     match: Match
 
+    def held_against(self, reference: OnSample) -> OnSample:
+        """The same, with where the reference ended as the target."""
+        return replace(self, target=reference.descended.loss)
+
+    @property
+    def left(self) -> float:
+        """Expected further gain over what there is to gain; infinite at the target or below it."""
+        gap = self.descended.loss - self.target
+        return self.descended.expected / gap if gap > 0 else float("inf")
+
+    @property
+    def verdict(self) -> tuple[str, str]:
+        """(word, reason), of the sample."""
+        how = self.budget
+        return verdict_on_sample(self.descended.gradient, self.ends, stationary=how.stationary, left=self.left, share=how.share)
+
+    @property
+    def both(self) -> tuple[str, str]:
+        """The same of both samples."""
+        highest = float("nan") if self.ends is None else self.ends.highest
+        return verdict_on_both(self.verdict[0], self.descended.loss, highest, self.other_loss, self.other_lowest)
+
     def plain(self) -> dict[str, Any]:
         """As plain data."""
         d, e = self.descended, self.ends
         return {
             "verdict": self.verdict[0], "reason": self.verdict[1], "both": self.both[0], "both_reason": self.both[1], "start": d.start,
-            "loss": d.loss, "gradient": d.gradient, "iterations": d.iterations, "stopped": d.message,
+            "loss": d.loss, "gradient": d.gradient, "iterations": d.iterations, "stopped": d.message, "expected": d.expected,
+            "left": self.left,
             "spectrum": None if e is None else {
                 "lowest": e.lowest, "lowest_residual": e.lowest_residual, "highest": e.highest, "highest_residual": e.highest_residual, "steps": e.steps,
             },
@@ -197,41 +225,71 @@ def on_samples(subject: Subject, size: int, blocks: tuple[str, ...], budget: Bud
     Raises:
         UserError: for a sample without a terminal transition.
     """
-    dtype = dtype_of(subject.task)
-    batches = {
-        which: subject.task.sample(inverse=subject.inverse, dtype=dtype, size=size, number=number)
-        for which, number in (("sample", SAMPLE), ("independent", INDEPENDENT))
-    }
-    own, other = (subject.on(batch) for batch in batches.values())
+    samples = two_samples(subject, size)
+    own, other = samples
     with ThreadPoolExecutor(max_workers=2) as pool:
-        failed, reference = pool.map(lambda base: _converged(own, other, budget, base=base), (False, True))
+        tries = ((own.failed, copy_total(own), True), (own.copy, own.floor["total"], False))
+        failed, reference = pool.map(lambda one: converge_encoder(*samples, one[0], budget, target=one[1], spectrum=one[2]), tries)
+    failed = failed.held_against(reference)
     paths = _paths(own.referred_to(reference.encoder), other, failed.encoder, blocks, budget)
     floors = {"sample": own.floor["total"], "independent": other.floor["total"]}
-    return Sampled({which: _size(batch) for which, batch in batches.items()}, floors, failed, reference, paths, budget)
+    return Sampled(sizes_of(samples), floors, failed, reference, paths, budget)
 
 
-def _size(batch: Batch) -> dict[str, int]:
+def two_samples(subject: Subject, size: int) -> tuple[Subject, Subject]:
+    """The subject on the sample and on the independent one.
+
+    Raises:
+        UserError: for a sample without a terminal transition.
+    """
+    dtype = dtype_of(subject.task)
+    own, other = (subject.task.sample(inverse=subject.inverse, dtype=dtype, size=size, number=number) for number in (SAMPLE, INDEPENDENT))
+    return subject.on(own), subject.on(other)
+
+
+def copy_total(subject: Subject) -> float:
+    """Loss of the base's copy as it is: a target of descents that go on beside the copy's own, for it is no lower than where that will end."""
+    with torch.no_grad():
+        return float(subject.terms(subject.copy, names=FOLLOWED)["total"])
+
+
+def sizes_of(samples: tuple[Subject, Subject]) -> dict[str, dict[str, int]]:
+    """Sizes of both samples."""
+    return {which: size_of(one.batch) for which, one in zip(("sample", "independent"), samples, strict=True)}
+
+
+def size_of(batch: Batch) -> dict[str, int]:
+    """Transitions, terminal ones and maps of a sample."""
     return {"transitions": len(batch.state), "terminal": int(batch.terminated.sum()), "maps": batch.maps or 0}
 
 
-def _converged(own: Subject, other: Subject, budget: Budget, *, base: bool) -> OnSample:
-    """The failed encoder, or the base's copy, converged under its dynamics; the copy's spectrum is not looked at."""
-    begun = own.copy if base else own.failed
+def converge_encoder(own: Subject, other: Subject, begun: Params, budget: Budget, *, target: float, spectrum: bool) -> OnSample:
+    """The encoder of a model, converged on the sample under the model's dynamics.
+
+    Args:
+        own, other: the pair on the sample and on the independent one.
+        begun: all parameters of the model.
+        budget: what it may cost.
+        target: loss on the sample that the descent is held against.
+        spectrum: whether to look at the curvature where it ends.
+    """
     encoder, fixed = select(begun, ("encoder",)), select(begun, DYNAMICS)
     here, there = (SampleTotal(subject, fixed, encoder) for subject in (own, other))
     start = flatten(encoder).double().numpy()
-    found = descend(here.slope, start, iterations=budget.iterations, tolerance=budget.stationary)
+
+    def enough(loss: float, expected: float) -> bool:
+        return 0 <= expected <= budget.share * (loss - target)
+
+    found = descend(here.slope, start, iterations=budget.iterations, tolerance=budget.stationary, enough=enough)
     ends, lowest, highest = None, float("nan"), float("nan")
-    if not base:
+    if spectrum:
         ends = spectrum_ends(difference_product(here.slope, found.point, budget.step), len(start), steps=budget.steps)
         product = difference_product(there.slope, found.point, budget.step)
         lowest, highest = (float(v @ product(v)) for v in (ends.low, ends.high))
     other_loss, gradient = there.slope(found.point)
-    verdict = verdict_on_sample(found.gradient, ends, stationary=budget.stationary)
-    both = verdict_on_both(verdict[0], found.loss, float("nan") if ends is None else ends.highest, other_loss, lowest)
     point = unflatten(torch.from_numpy(found.point), encoder)
     return OnSample(
-        point, found, ends, verdict, both, there.slope(start)[0], other_loss, float(np.linalg.norm(gradient)), lowest, highest,
+        point, found, ends, target, budget, there.slope(start)[0], other_loss, float(np.linalg.norm(gradient)), lowest, highest,
         own.match(own.embedding(begun | point)),
     )  # fmt: skip
 

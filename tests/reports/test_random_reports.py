@@ -207,7 +207,7 @@ def test_mazes_are_not_mixed(random_base: Path, random_freeze: Path, base_run: P
         judge([random_model], simple_model)
     with pytest.raises(UserError, match="two of one maze"):
         write_landscape(random_freeze / "member-0.pt", simple_model, tmp_path / "out")
-    with pytest.raises(UserError, match="this command takes"):
-        write_theorem(random_freeze / "member-0.pt", random_model, tmp_path / "out")
+    with pytest.raises(UserError, match="two of one maze"):
+        write_theorem(random_freeze / "member-0.pt", simple_model, tmp_path / "out")
     with pytest.raises(UserError, match="apart"):
         write_study([base_run], [random_freeze], tmp_path / "out")
