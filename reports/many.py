@@ -20,6 +20,7 @@ from reports.measure.dissection import LandscapeOptions, dissect
 from reports.measure.subject import load_subject
 from reports.models import expand
 from reports.rules import GOOD_BASE, does, looks
+from reports.runs import short_name
 from reports.summaries import claims_summary
 
 Plain = dict[str, Any]
@@ -62,7 +63,7 @@ def write_claims(
     options = LandscapeOptions(quick=quick, full=not quick, resolution=25)
     found: list[tuple[Path, Path, Plain]] = []
     what, complete = "", True
-    with console.progress_bar(f"claims: {len(pairs)} transfers") as tick:
+    with console.progress_bar("claims", "transfers") as tick:
         for done, (path, base) in enumerate(pairs):
             tick(done, len(pairs))
             subject = load_subject(path, base)
@@ -74,7 +75,11 @@ def write_claims(
             what = subject.task.sampling.what if complete else f"{len(subject.table.batch.state):,} held-out transitions"
             store = folder / "pairs" / f"{subject.failed_file.digest}-{'quick' if quick else 'full'}-{FIGURES}.json"
             if not store.exists():
-                write_text(store, json.dumps(dissect(subject, options).plain()))
+
+                def stage(name: str, begun: int, everything: int, done: int = done, path: Path = path) -> None:
+                    tick.at(done, len(pairs), f"{short_name(path)}: {name} ({begun} of {everything})")
+
+                write_text(store, json.dumps(dissect(subject, options, stage=stage).plain()))
             found.append((path, base, json.loads(store.read_text(encoding="utf-8"))))
         tick(len(pairs), len(pairs))
     groups = grouped([d for _, _, d in found])

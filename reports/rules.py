@@ -237,25 +237,25 @@ def rounding(shift: Plain, total: float) -> bool:
     return bool(shift["values"] <= ROUNDING * abs(total) and shift["gradients"] <= ROUNDING)
 
 
-def _found(finds: list[Plain]) -> str:
-    return ", descent finds " + ", ".join(f"a {f['verdict']} x{f['level']:.3g} ({f['way']}, {f['match']})" for f in finds)
+def _found(finds: list[Plain], article: str = "a ") -> str:
+    return ", descent finds " + ", ".join(f"{article}{f['verdict']} x{f['level']:.3g} ({f['way']}, {f['match']})" for f in finds)
 
 
 def side(find: Plain) -> bool | None:
-    """Whether a descent on a sample ends at the reference's level, however much further it goes; None where that is not known."""
+    """Whether a descent on a sample ends at the reference's level, with all that further steps are expected to gain; None where that is not known."""
     if find["most"] <= CLOSE:
         return True
     return False if find["least"] > CLOSE else None
 
 
 def s9_sample(d: Plain) -> Verdict:
-    """The same on samples, where a descent that is not at a stationary point may still be known to end at the reference's level, or above it."""
+    """The same on samples, where a descent that is not at a stationary point may still be expected to end at the reference's level, or above it."""
     if "shifts" not in d:
         return "not measured here: `crar theorem`, or `--full`", UNDECIDED
     text, still, same, other = landscapes(d)
     finds = d.get("descents")
     if finds:
-        text += _found(finds)
+        text += _found(finds, "")
     if not still:
         return f"{text}; the measurement is not exact", UNDECIDED
     if not other:
@@ -266,7 +266,11 @@ def s9_sample(d: Plain) -> Verdict:
     if own is not None and any(one is not None and one != own for one in others):
         return f"{text}; the reference's level is {'left' if own else 'reached'} by other dynamics", EXCEPTIONS if same else HOLDS
     if any(f["verdict"] in ("not converged", "undecided") for f in finds):
-        return f"{text}; what descent finds is not known", UNDECIDED
+        ends = {own, *others}
+        where = (
+            "; all end above the reference's level" if ends == {False} else "; all end at the reference's level" if ends == {True} else ""
+        )
+        return f"{text}{where}; what descent finds is not known", UNDECIDED
     first, *rest = [(f["verdict"], f["match"]) for f in finds]
     if None in (own, *others):
         return f"{text}; whether at the reference's level is not known", UNDECIDED

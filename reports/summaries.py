@@ -137,7 +137,7 @@ def trajectory_summary(data: xr.Dataset, *, whose: str) -> Lines:
             f"total loss {number(float(true[0]))} at update {updates[0]:,}, {number(float(true[-1]))} at update {updates[-1]:,}; "
             f"the lowest is {number(float(true[low]))} at update {updates[low]:,}.",
         ),
-        ("The plane", f"its axes hold {x:.1f} % and {y:.1f} % of the movement's variance, {x + y:.1f} % together."),
+        ("The plane", f"its axes hold {x:.1f} % and {y:.1f} % of the squared distances from the last snapshot, {x + y:.1f} % together."),
         (
             "What it misses",
             f"the snapshot of update {updates[far]:,} lies {number(float(off[far]))} off the plane: its loss is "

@@ -59,7 +59,12 @@ def linear_words(proofs: Sequence[Plain]) -> str:
     if not any(kept.values()):
         return "So the theorem **holds**: no exception leaves the difference 0."
     texts = [f"{name}: {', '.join(names)}" for name, names in kept.items() if names]
-    return f"So the theorem **holds with exceptions**, where different dynamics leave no difference. {'; '.join(texts).capitalize()}."
+    return f"So the theorem **holds with exceptions**, where different dynamics leave no difference. {_first_up('; '.join(texts))}."
+
+
+def _first_up(text: str) -> str:
+    """A sentence's first letter; `str.capitalize` would change the others."""
+    return text[:1].upper() + text[1:]
 
 
 def shift_words(shifts: Sequence[Plain], total: float) -> list[str]:
@@ -76,7 +81,7 @@ def shift_words(shifts: Sequence[Plain], total: float) -> list[str]:
         worst = max(still, key=lambda s: s["values"])
         lines = [f"Not moved, the landscape changes by {number(worst['values'])}: the measurement is not exact."]
     for s in shifts:
-        what = f"{str(s['way']).capitalize()}, the dynamics move by {number(s['distance'])} and"
+        what = f"{_first_up(str(s['way']))}, the dynamics move by {number(s['distance'])} and"
         if not symmetry(s):
             if str(s["way"]).startswith("mirrored"):
                 kept = "leave the landscape as it is" if rounding(s, total) else f"change it by {number(s['values'])}"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from crar_model.params import DYNAMICS, Params, select
-from landscape_tools import certify, converge
-from reports.measure.sampled import Budget, OnSample, Sampled, converge_encoder, copy_total, sizes_of, two_samples
+from landscape_tools import NOT_CONVERGED, UNDECIDED, certify, converge
+from reports.measure.sampled import Budget, Curvature, OnSample, Sampled, converge_encoder, copy_total, sizes_of, two_samples
 from reports.measure.shifts import random_walk
 from reports.measure.subject import Subject
 
@@ -106,13 +106,13 @@ def _of_weights(subject: Subject, ways: dict[str, Params], size: int, budget: Bu
     samples = two_samples(subject, size)
     own = samples[0]
     copy, floor = copy_total(own), own.floor["total"]
-    todo = [(subject.failed | dynamics, copy, True) for dynamics in ways.values()]
+    todo: list[tuple[Params, float, Curvature]] = [(subject.failed | dynamics, copy, "converged") for dynamics in ways.values()]
     if known is None:
-        todo.append((subject.copy, floor, False))
+        todo.append((subject.copy, floor, "never"))
     else:
         todo = todo[1:]
     with ThreadPoolExecutor(max_workers=2) as pool:
-        found = list(pool.map(lambda one: converge_encoder(*samples, one[0], budget, target=one[1], spectrum=one[2]), todo))
+        found = list(pool.map(lambda one: converge_encoder(*samples, one[0], budget, target=one[1], curvature=one[2]), todo))
     if known is None:
         *found, reference = found
     else:
@@ -127,4 +127,6 @@ def _row(way: str, found: OnSample, reference: OnSample, floor: float) -> Descen
     # Never below the floor, which is as low as either can go.
     least, most = max(0.0, above - end.expected) / level, above / max(level - base.expected, 1e-3 * level)
     verdict, reason = found.both
+    if found.verdict[0] == verdict and verdict in (NOT_CONVERGED, UNDECIDED):  # the independent sample was not asked
+        reason = found.verdict[1]
     return Descent(way, verdict, end.loss, above / level, found.match.verdict, reason, least, most, end.iterations)

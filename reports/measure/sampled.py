@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -228,8 +228,10 @@ def on_samples(subject: Subject, size: int, blocks: tuple[str, ...], budget: Bud
     samples = two_samples(subject, size)
     own, other = samples
     with ThreadPoolExecutor(max_workers=2) as pool:
-        tries = ((own.failed, copy_total(own), True), (own.copy, own.floor["total"], False))
-        failed, reference = pool.map(lambda one: converge_encoder(*samples, one[0], budget, target=one[1], spectrum=one[2]), tries)
+        tries: tuple[tuple[Params, float, Curvature], ...] = (
+            (own.failed, copy_total(own), "always"), (own.copy, own.floor["total"], "never"),
+        )  # fmt: skip
+        failed, reference = pool.map(lambda one: converge_encoder(*samples, one[0], budget, target=one[1], curvature=one[2]), tries)
     failed = failed.held_against(reference)
     paths = _paths(own.referred_to(reference.encoder), other, failed.encoder, blocks, budget)
     floors = {"sample": own.floor["total"], "independent": other.floor["total"]}
@@ -263,7 +265,11 @@ def size_of(batch: Batch) -> dict[str, int]:
     return {"transitions": len(batch.state), "terminal": int(batch.terminated.sum()), "maps": batch.maps or 0}
 
 
-def converge_encoder(own: Subject, other: Subject, begun: Params, budget: Budget, *, target: float, spectrum: bool) -> OnSample:
+Curvature = Literal["always", "converged", "never"]
+"""When to look at the spectrum where a descent ended; of an end that had not converged it decides nothing."""
+
+
+def converge_encoder(own: Subject, other: Subject, begun: Params, budget: Budget, *, target: float, curvature: Curvature) -> OnSample:
     """The encoder of a model, converged on the sample under the model's dynamics.
 
     Args:
@@ -271,7 +277,7 @@ def converge_encoder(own: Subject, other: Subject, begun: Params, budget: Budget
         begun: all parameters of the model.
         budget: what it may cost.
         target: loss on the sample that the descent is held against.
-        spectrum: whether to look at the curvature where it ends.
+        curvature: when to look at it.
     """
     encoder, fixed = select(begun, ("encoder",)), select(begun, DYNAMICS)
     here, there = (SampleTotal(subject, fixed, encoder) for subject in (own, other))
@@ -282,7 +288,8 @@ def converge_encoder(own: Subject, other: Subject, begun: Params, budget: Budget
 
     found = descend(here.slope, start, iterations=budget.iterations, tolerance=budget.stationary, enough=enough)
     ends, lowest, highest = None, float("nan"), float("nan")
-    if spectrum:
+    converged = found.gradient <= budget.stationary or enough(found.loss, found.expected)
+    if curvature == "always" or (curvature == "converged" and converged):
         ends = spectrum_ends(difference_product(here.slope, found.point, budget.step), len(start), steps=budget.steps)
         product = difference_product(there.slope, found.point, budget.step)
         lowest, highest = (float(v @ product(v)) for v in (ends.low, ends.high))
