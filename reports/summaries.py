@@ -28,6 +28,11 @@ def plural(count: int, word: str) -> str:
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
+def size_words(size: Plain) -> str:
+    """ "256 transitions of 228 maps (2 terminal)"."""
+    return f"{size['transitions']:,} transitions of {size['maps']:,} maps ({size['terminal']:,} terminal)"
+
+
 def landscape_summary(d: Plain, decisions: Sequence[Decision], *, variant: str, where: str) -> Lines:
     """Of `crar landscape`.
 

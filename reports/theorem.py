@@ -23,7 +23,8 @@ from reports.measure.release import fitted
 from reports.measure.sampled import FULL, Budget
 from reports.measure.shifts import SHARES, landscape_shifts
 from reports.measure.subject import load_subject
-from reports.theorem_words import find_words, linear_words, shift_words, size_words, theorem_summary
+from reports.summaries import size_words
+from reports.theorem_words import find_words, linear_words, shift_words, theorem_summary
 from reports.threads import torch_threads
 
 

@@ -7,14 +7,9 @@ from typing import Any
 
 from reports.markdown import number
 from reports.rules import rounding, side, symmetry
-from reports.summaries import Lines, plural
+from reports.summaries import Lines, plural, size_words
 
 Plain = dict[str, Any]
-
-
-def size_words(size: Plain) -> str:
-    """ "256 transitions of 228 maps (2 terminal)"."""
-    return f"{size['transitions']:,} transitions of {size['maps']:,} maps ({size['terminal']:,} terminal)"
 
 
 def theorem_summary(proofs: Sequence[Plain], shifts: Sequence[Plain], finds: Sequence[Plain], *, sizes: Plain) -> Lines:

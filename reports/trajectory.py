@@ -15,7 +15,7 @@ from crar_model.files import StrPath
 from crar_model.losses import loss_terms, total, value_targets
 from crar_model.params import BLOCKS, Params, select
 from crar_model.training.shard import load_snapshot, snapshot_folder
-from landscape_tools import sample_trajectory
+from landscape_tools import sample_trajectory, thread_safe
 from reports import console
 from reports.data_files import save_netcdf
 from reports.figures.style import save_figure
@@ -65,6 +65,7 @@ def write_trajectory(
     fixed = select(final, still)
     moving = [{name: value for name, value in point.items() if name not in fixed} for point in points]
 
+    @thread_safe
     def loss(params: Params) -> dict[str, Tensor]:
         values = loss_terms(model.agent, fixed | params, batch, settings)
         return values | {"total": total(values, settings)}
