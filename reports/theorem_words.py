@@ -38,7 +38,7 @@ def theorem_summary(proofs: Sequence[Plain], shifts: Sequence[Plain], finds: Seq
             "Measured",
             f"moved by {number(far['distance'])}, the dynamics of a trained model change its encoder's losses by up to "
             f"{number(far['values'])} (rms); not moved, by {number(max((s['values'] for s in still), default=float('nan')))}. "
-            f"A descent ends at {levels} times the reference's level.",
+            f"A descent ends at {levels} times the {'reference' if sizes['descents'] else 'copy'}'s level.",
         ),
         ("Exceptions", "; ".join(f"{s['way']}: {number(s['values'])} at a distance of {number(s['distance'])}" for s in same) + "."),
         ("How sure", f"the linear case is proven symbolically; the trained model is one pair, {where}."),
@@ -79,7 +79,7 @@ def shift_words(shifts: Sequence[Plain], total: float) -> list[str]:
         what = f"{_first_up(str(s['way']))}, the dynamics move by {number(s['distance'])} and"
         if not symmetry(s):
             if str(s["way"]).startswith("mirrored"):
-                kept = "leave the landscape as it is" if rounding(s, total) else f"change it by {number(s['values'])}"
+                kept = "leave the landscape as it is" if rounding(s, total) else f"change the loss by {number(s['values'])}"
                 lines.append(f"{what} {kept} at the same encoders.")
         elif rounding(s, total):
             lines.append(
