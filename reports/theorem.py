@@ -19,8 +19,8 @@ from reports.figures.style import save_figure
 from reports.markdown import render
 from reports.measure.finds import descents
 from reports.measure.linear_theorem import statements
+from reports.measure.on_sample import FULL, Budget
 from reports.measure.release import fitted
-from reports.measure.sampled import FULL, Budget
 from reports.measure.shifts import SHARES, landscape_shifts
 from reports.measure.subject import load_subject
 from reports.summaries import size_words

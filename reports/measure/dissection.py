@@ -22,11 +22,12 @@ from crar_model.tasks import Task
 from landscape_tools import barrier, sample_line
 from reports.measure.finds import Finds, descents
 from reports.measure.minimum import Minimum, examine
+from reports.measure.on_sample import FULL as FULL_BUDGET
+from reports.measure.on_sample import QUICK as QUICK_BUDGET
+from reports.measure.on_sample import Budget
 from reports.measure.paths import Effort, Passage, find_passage
 from reports.measure.release import Released, adapted_and_released
-from reports.measure.sampled import FULL as FULL_BUDGET
-from reports.measure.sampled import QUICK as QUICK_BUDGET
-from reports.measure.sampled import Budget, Sampled, on_samples
+from reports.measure.sampled import Sampled, on_samples
 from reports.measure.shifts import Shifts, landscape_shifts
 from reports.measure.subject import Subject
 from reports.measure.surface import encoder_dynamics

@@ -9,7 +9,8 @@ import torch
 
 from crar_model.params import DYNAMICS, Params, select
 from landscape_tools import NOT_CONVERGED, UNDECIDED, certify, converge
-from reports.measure.sampled import Budget, Curvature, OnSample, Sampled, converge_encoder, copy_total, sizes_of, two_samples
+from reports.measure.on_sample import Budget, Curvature, OnSample, converge_encoder, copy_total, sizes_of, two_samples
+from reports.measure.sampled import Sampled
 from reports.measure.shifts import random_walk
 from reports.measure.subject import Subject
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from crar_model.params import DYNAMICS, Params, select
 from landscape_tools import apply_symmetry, filter_normalised, flatten, gaussian_direction, norm, unflatten
+from reports.measure.on_sample import SampleTotal, size_of
 from reports.measure.paths import mixed
-from reports.measure.sampled import SampleTotal, size_of
 from reports.measure.subject import Subject, hidden_layers
 
 SHARES = (0.0, 1e-3, 1e-2, 0.1, 0.5, 1.0)
