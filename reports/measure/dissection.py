@@ -283,7 +283,7 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
     complete, quick = task.sampling.complete, options.quick
     on_sample = options.certificate and not complete
     names = ["certificate and released dynamics" if complete else "dynamics adapted, everything released"]
-    names += ["certificate and paths on samples"] if on_sample else []
+    names += ["certificate on samples", "paths on samples"] if on_sample else []
     theorem = complete or options.full
     names += ["lines", "surface", *(["paths"] if complete else []), *(["theorem"] if theorem else []), "figures of merit"]
 
@@ -310,9 +310,8 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
         subject = subject.referred_to(reference.converged.point)
     sampled = None
     if on_sample:  # first, for lines and surface end at the reference
-        at("certificate and paths on samples")
         with torch_threads(1):
-            sampled = on_samples(subject, options.sample, options.blocks, budget)
+            sampled = on_samples(subject, options.sample, options.blocks, budget, tick=at)
         subject = subject.referred_to(sampled.reference.encoder)
     with torch_threads(threads):
         at("lines")

@@ -96,12 +96,15 @@ def on_samples(subject: Subject, size: int, blocks: tuple[str, ...], budget: Bud
     """
     samples = two_samples(subject, size)
     own, other = samples
+    say = tick or (lambda _: None)
+    say("certificate on samples")
     with ThreadPoolExecutor(max_workers=2) as pool:
         tries: tuple[tuple[Params, float, Curvature], ...] = (
             (own.failed, copy_total(own), "always"), (own.copy, own.floor["total"], "never"),
         )  # fmt: skip
         failed, reference = pool.map(lambda one: converge_encoder(*samples, one[0], budget, target=one[1], curvature=one[2]), tries)
     failed = failed.held_against(reference)
+    say("paths on samples")
     paths = _paths(own.referred_to(reference.encoder), other, failed.encoder, blocks, budget)
     floors = {"sample": own.floor["total"], "independent": other.floor["total"]}
     return Sampled(sizes_of(samples), floors, failed, reference, paths, budget)
