@@ -13,14 +13,20 @@ import torch
 from crar_model import batches
 from crar_model.errors import UserError
 from crar_model.params import DYNAMICS, select
+from crar_model.settings import PlaySettings, TrainSettings
+from crar_model.training.members import transfer_plan
+from crar_model.training.runner import run_plan
 from landscape_tools import apply_symmetry
 from reports import theorem
-from reports.measure import release, shifts
+from reports.landscape import write_landscape
+from reports.measure import dissection, release, shifts
+from reports.measure.dissection import LandscapeOptions
 from reports.measure.finds import descents
 from reports.measure.on_sample import Budget
 from reports.measure.paths import mixed
 from reports.measure.sampled import on_samples
 from reports.measure.subject import Subject, hidden_layers, load_subject
+from reports.samples import RANDOM_BASE
 from reports.theorem import write_page, write_theorem
 from tests.reports.pages import summary_of, whole_page
 
@@ -121,6 +127,30 @@ def test_sentences_follow_the_figures(page: Path, tmp_path: Path, changes: Any, 
     assert before in rendered(plain, tmp_path)
     assert after not in rendered(plain, tmp_path)
     assert after in rendered(altered(plain, *changes), tmp_path)
+
+
+def test_a_full_landscape_has_the_theorem_too(tmp_path: Path, random_settings: TrainSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_plan(transfer_plan(random_settings, [RANDOM_BASE], "freeze", 1), tmp_path / "run", tensorboard=False)
+    for module, name, value in (
+        (release, "UPDATES", 2), (batches, "LEAST_MAPS", 8), (batches, "SAMPLE_SEED", 19_135), (batches, "TABLE_SIZE", 512), (shifts, "SHARES", (0.0, 1.0)),
+        (shifts, "FEW", 16), (shifts, "NUMBER", 34), (dissection, "FULL_BUDGET", Budget(iterations=1, steps=2, bends=1, images=3, moves=1, samples=2)),
+        (dissection, "PlaySettings", lambda: PlaySettings(episodes=2, depth=1)),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, value)
+    options = LandscapeOptions(points=2, resolution=2, sample=32, full=True)
+    report = write_landscape(tmp_path / "run" / "member-0.pt", RANDOM_BASE, tmp_path / "out", options=options)
+    whole_page(report)
+    text, found = report.read_text(), json.loads((tmp_path / "out" / "results.json").read_text())
+    assert "in float64 on 16 transitions of 12 maps (1 terminal)" in text
+    assert (
+        "What a descent of the failed encoder's weights finds in the moved landscapes, on the samples of the certificate: own: not converged"
+        in text
+    )
+    assert found["descents_on"] == found["sampled"]["sizes"]
+    assert found["descents"][0]["loss"] == found["sampled"]["failed"]["loss"]
+    decided = {claim["id"]: claim for claim in found["claims"]}
+    assert decided["S9"]["figure"].startswith("unmoved: exactly the same; symmetries: the same; other moves: loss moves")
+    assert decided["S9"]["verdict"] == "undecided"
 
 
 def test_what_is_known_of_the_samples_is_not_measured_again(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
