@@ -113,6 +113,9 @@ def landscape(
         int, typer.Option(metavar="N", min=1, help="Transitions of the certificate and the paths, where a maze's are sampled.")
     ] = 2_048,
     quick: QuickOption = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Where a maze's transitions are sampled, descend four times as long, and measure S9 too.")
+    ] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Print where the time went; results.json keeps it.")] = False,
     image: FormatOption = "png",
     force: ForceOption = False,
@@ -132,7 +135,7 @@ def landscape(
 
     clock = StageClock() if profile else None
     options = LandscapeOptions(
-        points=points, resolution=resolution, blocks=moved, terms=drawn, space=space, align=align, quick=quick, certificate=certificate,
+        points=points, resolution=resolution, blocks=moved, terms=drawn, space=space, align=align, quick=quick, full=full, certificate=certificate,
         sample=sample, image=image,
     )  # fmt: skip
     if ends is not None:
@@ -182,18 +185,22 @@ def theorem(
     out: OutOption,
     failed: FromOption = None,
     base: ToOption = None,
+    sample: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Transitions that the descents run on, where a maze's are sampled.")
+    ] = 2_048,
+    full: Annotated[bool, typer.Option("--full", help="Where they are sampled, descend four times as long.")] = False,
     image: FormatOption = "png",
     force: ForceOption = False,
 ) -> None:
     """Show that new dynamics change the encoder's landscape.
 
-    The linear case is proven with its exceptions; then a trained model is measured.
+    The linear case is proven with its exceptions; then a trained model is measured, on all transitions of its maze or on samples of them.
     """
     fresh(out, force=force)
     failed, base = pair(failed, base)
     from reports.theorem import write_theorem
 
-    print(f"report: {write_theorem(failed, base, out, image=image, command=command_line())}")
+    print(f"report: {write_theorem(failed, base, out, image=image, sample=sample, full=full, command=command_line())}")
 
 
 @app.command(cls=Command, epilog="Example:\n  crar trajectory runs/base --out runs/trajectory   # a run with --snapshots")

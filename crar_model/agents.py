@@ -62,11 +62,15 @@ class Agent(ABC):
         """d = C P, numbers in an abstract state."""
         return int(np.prod(self.abstract_shape))
 
-    @property
     @abstractmethod
-    def encoder_signs(self) -> tuple[bool, ...]:
-        """Whether the units of each layer of the encoder may be negated together with what reads them, without changing the encoder:
+    def unit_signs(self, block: str) -> tuple[bool, ...]:
+        """Whether the units of each layer of a block may be negated together with what reads them, without changing the block:
         tanh is odd, but the largest of negated values is the negated smallest, so not before a max-pooling."""
+
+    @abstractmethod
+    def state_inputs(self, block: str) -> slice:
+        """Which inputs of a dynamics block's first layer, the second axis of its weight, are the abstract state, channel by channel; the others
+        are the action's."""
 
     @abstractmethod
     def init(self, rng: np.random.Generator) -> Params:
@@ -172,6 +176,18 @@ class DenseDynamics(Agent):
         return dict(zip(DYNAMICS, (self.transition_net, self.reward_net, self.reward_net, self.value_net), strict=True))
 
     @abstractmethod
+    def encoder_signs(self) -> tuple[bool, ...]:
+        """:meth:`unit_signs` of the encoder."""
+
+    def unit_signs(self, block: str) -> tuple[bool, ...]:
+        """The encoder's own; all units of dense dynamics."""
+        return self.encoder_signs() if block == "encoder" else (True,) * (len(self.dynamics_widths[block]) - 1)
+
+    def state_inputs(self, block: str) -> slice:
+        """The first ones."""
+        return slice(0, self.abstract_size)
+
+    @abstractmethod
     def init_encoder(self, rng: np.random.Generator) -> Params:
         """Glorot-uniform parameters of the encoder."""
 
@@ -193,7 +209,6 @@ class DenseAgent(DenseDynamics):
 
     encoder: tuple[int, ...] = (64, 200, 100, 50, 10, 2)
 
-    @property
     def encoder_signs(self) -> tuple[bool, ...]:
         """All: there is no pooling."""
         return (True,) * (len(self.encoder) - 1)
@@ -234,7 +249,6 @@ class ImageAgent(DenseDynamics):
     encoder: Layers = (*STEM, Linear(200), Linear(100), Linear(50), Linear(10), Linear(2))
     other: Other = NEGATED
 
-    @property
     def encoder_signs(self) -> tuple[bool, ...]:
         """Layers that no max-pooling follows."""
         return tuple(layer.odd for layer in self.encoder)
@@ -278,10 +292,13 @@ class ConvAgent(Agent):
     value_net: Layers = (*_HEAD, Linear(4))
     other: Other = NEGATED
 
-    @property
-    def encoder_signs(self) -> tuple[bool, ...]:
+    def unit_signs(self, block: str) -> tuple[bool, ...]:
         """Layers that no max-pooling follows."""
-        return tuple(layer.odd for layer in self.encoder)
+        return tuple(layer.odd for layer in (self.encoder if block == "encoder" else self.networks[block]))
+
+    def state_inputs(self, block: str) -> slice:
+        """The last ones, behind the action's constant maps."""
+        return slice(-self.channels, None)
 
     @property
     def networks(self) -> dict[str, Layers]:

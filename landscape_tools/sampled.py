@@ -8,12 +8,12 @@ steps found nothing lower.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 
 from landscape_tools.certificates import FLAT, MINIMUM, NOT_CONVERGED, SADDLE, UNDECIDED
 
@@ -47,7 +47,8 @@ class Descended:
 
     Attributes:
         point: (n,). start, loss: the loss where it began and there. gradient: norm of the gradient there.
-        iterations: taken; message: why it stopped, in the optimiser's words.
+        iterations: taken; message: why it stopped, in the optimiser's words or "enough".
+        expected: what further steps are expected to gain, see :func:`expected_gain`; 0 where the gradient is small.
     """
 
     point: Vector
@@ -56,30 +57,63 @@ class Descended:
     gradient: float
     iterations: int
     message: str
+    expected: float = 0.0
 
 
-def descend(slope: Slope, point: Vector, *, iterations: int, tolerance: float, progress: Callable[[int], None] | None = None) -> Descended:
-    """L-BFGS from a point, until the largest entry of the gradient is below `tolerance` / sqrt(n), so its norm is below `tolerance`.
+ENOUGH = "enough"
+"""Why a descent ended that its caller was content with."""
+FEWEST = 20
+"""Steps before which nothing is said of those to come."""
+
+
+def expected_gain(losses: Sequence[float]) -> float:
+    """What a descent is expected to gain by going on: twice what the second half of its steps gained; infinite before `FEWEST` steps.
+
+    A loss that falls by c / steps^p has c / steps^p to go, which is what its last half gained, over 2^p - 1: as much for p = 1, twice as much
+    for p = 0.58. A descent through a long flat valley may gain more.
+
+    Args:
+        losses: where it began and after every step.
+    """
+    steps = len(losses) - 1
+    return 2 * (losses[steps // 2] - losses[-1]) if steps >= FEWEST else float("inf")
+
+
+def descend(
+    slope: Slope,
+    point: Vector,
+    *,
+    iterations: int,
+    tolerance: float,
+    enough: Callable[[float, float], bool] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Descended:
+    """L-BFGS from a point, until the largest entry of the gradient is below `tolerance` / sqrt(n), so its norm is below `tolerance`, or `enough`.
 
     Args:
         slope: the loss with its gradient.
         point: (n,) where to start.
         iterations: most steps.
         tolerance: norm of the gradient at which it is done.
+        enough: (loss, :func:`expected_gain`) after a step -> whether to stop there.
         progress: called with the steps taken.
     """
-    count = 0
-
-    def called(_: object) -> None:
-        nonlocal count
-        count += 1
-        if progress is not None:
-            progress(count)
-
     start = slope(point)[0]
+    losses = [start]
+
+    def called(intermediate_result: OptimizeResult) -> None:
+        losses.append(float(intermediate_result.fun))
+        if progress is not None:
+            progress(len(losses) - 1)
+        if enough is not None and enough(losses[-1], expected_gain(losses)):
+            raise StopIteration
+
     options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20, "ftol": 0.0, "gtol": tolerance / len(point) ** 0.5}
     found = minimize(slope, point, jac=True, method="L-BFGS-B", callback=called, options=options)
-    return Descended(found.x, start, float(found.fun), float(np.linalg.norm(found.jac)), int(found.nit), str(found.message))
+    why = ENOUGH if "StopIteration" in str(found.message) else str(found.message)
+    gradient = float(np.linalg.norm(found.jac))
+    left = 0.0 if gradient <= tolerance else expected_gain(losses)
+    return Descended(found.x, start, float(found.fun), gradient, int(found.nit), why, left)
 
 
 def difference_product(slope: Slope, point: Vector, step: float) -> Callable[[Vector], Vector]:
@@ -142,16 +176,21 @@ GAP = 0.25
 """Relative difference of the losses of two samples up to which one speaks for the other."""
 
 
-def verdict_on_sample(gradient: float, ends: Ends | None, *, stationary: float) -> tuple[str, str]:
+def verdict_on_sample(
+    gradient: float, ends: Ends | None, *, stationary: float, left: float = float("inf"), share: float = 0.0
+) -> tuple[str, str]:
     """(verdict, reason) of a point on the sample it was converged on.
 
     Args:
         gradient: norm there.
         ends: of the spectrum there; None where it was not looked at.
         stationary: largest norm of the gradient at which it counts as converged.
+        left: what further steps are expected to gain, as a share of what there is to gain; it counts as converged, too, where that is `share` or
+            less: single precision and kinks may keep the gradient from getting small.
     """
-    if gradient > stationary:
-        return NOT_CONVERGED, f"the norm of the gradient is {gradient:.1e}, above {stationary:.0e}"
+    if gradient > stationary and not 0 <= left <= share:
+        more = f", and further steps are expected to gain {100 * left:.0f} % of what there is" if np.isfinite(left) else ""
+        return NOT_CONVERGED, f"the norm of the gradient is {gradient:.1e}, above {stationary:.0e}{more}"
     if ends is None:
         return UNDECIDED, "no curvature was looked at"
     zero, low, off = FLATNESS * abs(ends.highest), ends.lowest, ends.lowest_residual

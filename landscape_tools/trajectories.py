@@ -25,7 +25,7 @@ def sample_trajectory(
         snapshots: at least 3 points in order of time.
         resolution: points per axis, at least 2.
         margin: how far the plane reaches beyond the trajectory, in its extent along each axis.
-        options: of :class:`landscape_tools.sampling.Sampling`.
+        options: of :class:`landscape_tools.sampling.Sampling`; `progress` is told of the plane's points alone.
 
     Returns:
         one variable per loss over (y, x), and over `snapshot`: `snapshot_x`, `snapshot_y`, `distance` (Euclidean, from
@@ -43,6 +43,7 @@ def sample_trajectory(
     reach = (high - low) * margin
     x, y = (torch.linspace(float(low[k] - reach[k]), float(high[k] + reach[k]), resolution, dtype=torch.float64) for k in range(2))
     data = sample_plane(loss, plane.origin, *plane.directions, x, y, **options)
+    options["progress"] = None  # told of the plane, which is nearly all of it
     projected = sample_points(loss, plane.origin, list(plane.directions), plane.coordinates, **options)
     own: dict[str, list[float]] = {}
     for snapshot in snapshots:  # one by one: a snapshot off the plane is no point of it

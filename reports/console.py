@@ -42,6 +42,11 @@ class Ticker:
         self._done, self._everything = done, everything
         self._show(done, everything, self.losses)
 
+    def at(self, done: int, everything: int, what: str) -> None:
+        """Tell how much is done, and what is at work now."""
+        self._done, self._everything = done, everything
+        self._show(done, everything, what)
+
     def rows(self, first_member: int, update: int, values: Mapping[str, Sequence[float]]) -> None:
         """Tell the rows of the log at an update: column -> values of the members from `first_member` on."""
         self._latest[first_member] = values

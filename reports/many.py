@@ -14,18 +14,19 @@ from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from reports import console
-from reports.claims import claims_of, decide
+from reports.claims import SUCCESS, claims_of, decide
 from reports.markdown import number, render
 from reports.measure.dissection import LandscapeOptions, dissect
 from reports.measure.subject import load_subject
 from reports.models import expand
 from reports.rules import GOOD_BASE, does, looks
-from reports.summaries import claims_summary
+from reports.runs import short_name
+from reports.summaries import claims_summary, size_words
 
 Plain = dict[str, Any]
 DIGITS = 6
 """Of the numbers in `results.json`; the files under `pairs` have all."""
-FIGURES = 2
+FIGURES = 3
 """Of what is measured on a pair; kept figures of another edition are measured again."""
 
 
@@ -59,10 +60,10 @@ def write_claims(
             raise UserError(f"{base}: the base of {path} is not there; run this where `crar transfer` ran")
         if sum(known == Path(base) for _, known in pairs) < limit:
             pairs.append((path, Path(base)))
-    options = LandscapeOptions(quick=quick, resolution=25)
+    options = LandscapeOptions(quick=quick, full=not quick, resolution=25)
     found: list[tuple[Path, Path, Plain]] = []
     what, complete, maze = "", True, ""
-    with console.progress_bar(f"claims: {len(pairs)} transfers") as tick:
+    with console.progress_bar("claims", "transfers") as tick:
         for done, (path, base) in enumerate(pairs):
             tick(done, len(pairs))
             subject = load_subject(path, base)
@@ -74,7 +75,11 @@ def write_claims(
             what = subject.task.sampling.what if complete else f"{len(subject.table.batch.state):,} held-out transitions"
             store = folder / "pairs" / f"{subject.failed_file.digest}-{'quick' if quick else 'full'}-{FIGURES}.json"
             if not store.exists():
-                write_text(store, json.dumps(dissect(subject, options).plain()))
+
+                def stage(name: str, begun: int, everything: int, done: int = done, path: Path = path) -> None:
+                    tick.at(done, len(pairs), f"{short_name(path)}: {name} ({begun} of {everything})")
+
+                write_text(store, json.dumps(dissect(subject, options, stage=stage).plain()))
             found.append((path, base, json.loads(store.read_text(encoding="utf-8"))))
         tick(len(pairs), len(pairs))
     groups = grouped([d for _, _, d in found])
@@ -98,7 +103,22 @@ def write_claims(
         summary=claims_summary(groups, decided, bases=len({base for _, base in pairs})), verdicts=decided,
         spreads={name: spreads(group, complete=complete) for name, group in groups.items()}, rules=claims_of(complete=complete), complete=complete, does=does, looks=looks,
         poor=sorted({str(base) for _, base, d in found if complete and d["accuracy"][-1] < GOOD_BASE}), least=GOOD_BASE,
+        success=SUCCESS, weak=sorted({str(base) for _, base, d in found if not complete and d["copy_score"]["low"] <= SUCCESS}), samples=samples_in_words(found),
     )  # fmt: skip
+
+
+def samples_in_words(found: Sequence[tuple[Path, Path, Plain]]) -> str:
+    """What certificates, paths and descents were measured on, where transitions are sampled; "" where they are not. All pairs of a page have the same."""
+    sizes = next((d["sampled"]["sizes"] for _, _, d in found if "sampled" in d), None)
+    if sizes is None:
+        return ""
+    words = f"Certificates, paths and descents (S6, S7, S9) are of {size_words(sizes['sample'])}, and an independent sample of {size_words(sizes['independent'])}"
+    few = next((d["shifts_on"] for _, _, d in found if d.get("shifts_on")), None)
+    return (
+        f"{words}; shifts of the landscape (S9) of {size_words(few)}."
+        if few
+        else f"{words}; shifts of the landscape (S9) were not measured."
+    )
 
 
 def _shortened(plain: Any) -> Any:

@@ -33,6 +33,11 @@ def number(value: object) -> str:
     return str(value)
 
 
+def share(value: float) -> str:
+    """A share in per cent; one that is not finite as a dash."""
+    return f"{100 * value:.0f} %" if math.isfinite(value) else "-"
+
+
 def render(template: str, path: StrPath, **values: Any) -> Path:
     """Fill a template of `reports/templates`; write it atomically, and the same page as HTML beside it; returns the path of the Markdown.
 
@@ -48,6 +53,7 @@ def render(template: str, path: StrPath, **values: Any) -> Path:
         loader=PackageLoader("reports", "templates"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     environment.filters["number"] = number
+    environment.filters["share"] = share
     page = environment.get_template(template).render(
         table=table, bullets=bullets, glossary=glossary, glossary_lines=glossary_lines, **values
     )

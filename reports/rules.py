@@ -194,21 +194,11 @@ def _steps(released: Plain) -> str:
 
 def s9(d: Plain) -> Verdict:
     """Three answers: unmoved dynamics leave the landscape, symmetries leave it, other moves change it and what descent finds in it."""
-    size = abs(d["failed_terms"]["total"])
-    still = all(s["values"] == 0 and s["gradients"] == 0 for s in d["shifts"] if s["distance"] == 0)
-    symmetric = [s for s in d["shifts"] if s["way"].startswith(("hidden units", "mirrored, seen"))]
-    same = bool(symmetric) and all(s["values"] <= ROUNDING * size and s["gradients"] <= ROUNDING for s in symmetric)
-    moved = [s for s in d["shifts"] if s["distance"] > 0 and "of the way" in s["way"]]
-    other = all(s["values"] > ROUNDING * size and s["gradients"] > ROUNDING for s in moved)
-    per = [s["values"] / s["distance"] for s in moved]
-    text = (
-        f"unmoved: {'exactly the same' if still else 'not the same'}; symmetries: {'the same' if same else 'another landscape'}; other moves: loss moves "
-        f"{min(per):.2g} to {max(per):.2g} per unit of the dynamics"
-    )
+    text, still, same, other = landscapes(d)
     finds = d.get("descents")
     if finds:
         own, *others = [(f["verdict"], f["match"], f["level"] <= CLOSE) for f in finds]
-        text += ", descent finds " + ", ".join(f"a {f['verdict']} x{f['level']:.3g} ({f['way']}, {f['match']})" for f in finds)
+        text += _found(finds)
     if not still:
         return f"{text}; the measurement is not exact", UNDECIDED
     if not other:
@@ -216,6 +206,75 @@ def s9(d: Plain) -> Verdict:
     if not finds or any(f["verdict"] in ("not converged", "undecided") for f in finds):
         return f"{text}; what descent finds is not known", UNDECIDED
     if all(one == own for one in others):
+        return f"{text}: the same", FAILS
+    return text, EXCEPTIONS if same else HOLDS
+
+
+def landscapes(d: Plain) -> tuple[str, bool, bool, bool]:
+    """Of the encoder's landscape under moved dynamics: the figures in words, whether unmoved dynamics leave it exactly, whether symmetries leave it up to
+    rounding, and whether every other move changes it by more."""
+    size = abs(d["failed_terms"]["total"])
+    still = all(s["values"] == 0 and s["gradients"] == 0 for s in d["shifts"] if s["distance"] == 0)
+    symmetric = [s for s in d["shifts"] if symmetry(s)]
+    same = bool(symmetric) and all(rounding(s, size) for s in symmetric)
+    moved = [s for s in d["shifts"] if s["distance"] > 0 and "of the way" in s["way"]]
+    other = all(s["values"] > ROUNDING * size and s["gradients"] > ROUNDING for s in moved)
+    per = [s["values"] / s["distance"] for s in moved]
+    text = (
+        f"unmoved: {'exactly the same' if still else 'not the same'}; symmetries: {'the same' if same else 'another landscape'}; other moves: loss moves "
+        f"{min(per):.2g} to {max(per):.2g} per unit of the dynamics"
+    )
+    return text, still, same, other
+
+
+def symmetry(shift: Plain) -> bool:
+    """Whether a way of moving the dynamics should leave the landscape as it is."""
+    return str(shift["way"]).startswith(("hidden units", "mirrored, seen"))
+
+
+def rounding(shift: Plain, total: float) -> bool:
+    """Whether a landscape changed by no more than rounding of a total loss."""
+    return bool(shift["values"] <= ROUNDING * abs(total) and shift["gradients"] <= ROUNDING)
+
+
+def _found(finds: list[Plain], article: str = "a ") -> str:
+    return ", descent finds " + ", ".join(f"{article}{f['verdict']} x{f['level']:.3g} ({f['way']}, {f['match']})" for f in finds)
+
+
+def side(find: Plain) -> bool | None:
+    """Whether a descent on a sample ends at the reference's level, with all that further steps are expected to gain; None where that is not known."""
+    if find["most"] <= CLOSE:
+        return True
+    return False if find["least"] > CLOSE else None
+
+
+def s9_sample(d: Plain) -> Verdict:
+    """The same on samples, where a descent that is not at a stationary point may still be expected to end at the reference's level, or above it."""
+    if "shifts" not in d:
+        return "not measured here: `crar theorem`, or `--full`", UNDECIDED
+    text, still, same, other = landscapes(d)
+    finds = d.get("descents")
+    if finds:
+        text += _found(finds, "")
+    if not still:
+        return f"{text}; the measurement is not exact", UNDECIDED
+    if not other:
+        return text, FAILS
+    if not finds:
+        return f"{text}; what descent finds was not looked at", UNDECIDED
+    own, *others = [side(f) for f in finds]
+    if own is not None and any(one is not None and one != own for one in others):
+        return f"{text}; the reference's level is {'left' if own else 'reached'} by other dynamics", EXCEPTIONS if same else HOLDS
+    if any(f["verdict"] in ("not converged", "undecided") for f in finds):
+        ends = {own, *others}
+        where = (
+            "; all end above the reference's level" if ends == {False} else "; all end at the reference's level" if ends == {True} else ""
+        )
+        return f"{text}{where}; what descent finds is not known", UNDECIDED
+    first, *rest = [(f["verdict"], f["match"]) for f in finds]
+    if None in (own, *others):
+        return f"{text}; whether at the reference's level is not known", UNDECIDED
+    if all(one == first for one in rest):
         return f"{text}: the same", FAILS
     return text, EXCEPTIONS if same else HOLDS
 

@@ -23,8 +23,14 @@ def _counted(words: Sequence[str]) -> str:
     return ", ".join(f"{word} {count}" for word, count in Counter(words).most_common())
 
 
-def _plural(count: int, word: str) -> str:
+def plural(count: int, word: str) -> str:
+    """A count with its word."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def size_words(size: Plain) -> str:
+    """ "256 transitions of 228 maps (2 terminal)"."""
+    return f"{size['transitions']:,} transitions of {size['maps']:,} maps ({size['terminal']:,} terminal)"
 
 
 def landscape_summary(d: Plain, decisions: Sequence[Decision], *, variant: str, where: str) -> Lines:
@@ -88,7 +94,7 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
         bases: how many bases the transfers are of.
     """
     everything = [d for name, group in groups.items() if name.endswith("do") for d in group]
-    lines = [("Asked", f"which of the appendix's claims hold of {_plural(len(everything), 'transfer')} from {_plural(bases, 'base')}.")]
+    lines = [("Asked", f"which of the appendix's claims hold of {plural(len(everything), 'transfer')} from {plural(bases, 'base')}.")]
     for name, group in groups.items():
         by_verdict: dict[str, list[str]] = {}
         for claim, (verdict, _) in verdicts[name].items():
@@ -111,7 +117,7 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
         )
     sure = "a verdict stands for a group when 80 % of it share it, else it is mixed; barriers are upper bounds"
     smallest = min(len(group) for group in groups.values())
-    few = f"; the smallest group has {_plural(smallest, 'transfer')}"
+    few = f"; the smallest group has {plural(smallest, 'transfer')}"
     quick = f"; {QUICK}" if any(d["quick"] for d in everything) else ""
     return [*lines, ("How sure", f"{sure}{few}{quick}.")]
 
@@ -121,33 +127,6 @@ def _certified(d: Plain) -> str:
     if "sampled" in d:
         return str(d["sampled"]["failed"]["both"])
     return str(d["certificate"]["verdict"]) if d["certificate"] else "not certified"
-
-
-def theorem_summary(proofs: Sequence[Plain], shifts: Sequence[Plain]) -> Lines:
-    """Of `crar theorem`.
-
-    Args:
-        proofs: statements with "proven" and "exceptions".
-        shifts: of `landscape_shifts`, as plain data.
-    """
-    proven, exceptions = sum(p["proven"] for p in proofs), sum(len(p["exceptions"]) for p in proofs)
-    moved = [s for s in shifts if "of the way" in s["way"] and s["distance"] > 0]
-    still = [s for s in shifts if "of the way" in s["way"] and s["distance"] == 0]
-    far, same = max(moved, key=lambda s: s["values"]), [s for s in shifts if s not in moved and s not in still]
-    return [
-        ("Asked", "does a change of the dynamics change the encoder's loss landscape (claim S9)?"),
-        (
-            "Proven",
-            f"{proven} of {len(proofs)} statements of the linear case, with {_plural(exceptions, 'exception')} that leave no difference.",
-        ),
-        (
-            "Measured",
-            f"moved by {number(far['distance'])}, the dynamics of a trained model change its encoder's losses by up to "
-            f"{number(far['values'])} (rms); not moved, by {number(max((s['values'] for s in still), default=float('nan')))}.",
-        ),
-        ("Exceptions", "; ".join(f"{s['way']}: {number(s['values'])} at a distance of {number(s['distance'])}" for s in same) + "."),
-        ("How sure", "the linear case is proven symbolically; the trained model is one pair, at 17 encoders, in float64."),
-    ]
 
 
 def trajectory_summary(data: xr.Dataset, *, whose: str) -> Lines:
@@ -163,13 +142,13 @@ def trajectory_summary(data: xr.Dataset, *, whose: str) -> Lines:
             f"total loss {number(float(true[0]))} at update {updates[0]:,}, {number(float(true[-1]))} at update {updates[-1]:,}; "
             f"the lowest is {number(float(true[low]))} at update {updates[low]:,}.",
         ),
-        ("The plane", f"its axes hold {x:.1f} % and {y:.1f} % of the movement's variance, {x + y:.1f} % together."),
+        ("The plane", f"its axes hold {x:.1f} % and {y:.1f} % of the squared distances from the last snapshot, {x + y:.1f} % together."),
         (
             "What it misses",
             f"the snapshot of update {updates[far]:,} lies {number(float(off[far]))} off the plane: its loss is "
             f"{number(float(true[far]))}, its foot's {number(float(seen[far]))}.",
         ),
-        ("How sure", f"{_plural(len(updates), 'snapshot')} of one member; contours are exact on the plane and say nothing beside it."),
+        ("How sure", f"{plural(len(updates), 'snapshot')} of one member; contours are exact on the plane and say nothing beside it."),
     ]
 
 
@@ -186,8 +165,8 @@ def study_summary(bases: Sequence[Plain], transfers: Sequence[Plain], *, where: 
     lines = [
         (
             "Asked",
-            f"what becomes of {_plural(len(bases), 'base')} in the {where} under {', '.join(f'`{name}`' for name in variants)}: "
-            f"{_plural(len(transfers), 'transfer')}.",
+            f"what becomes of {plural(len(bases), 'base')} in the {where} under {', '.join(f'`{name}`' for name in variants)}: "
+            f"{plural(len(transfers), 'transfer')}.",
         )
     ]
     outcomes = []
@@ -206,7 +185,7 @@ def study_summary(bases: Sequence[Plain], transfers: Sequence[Plain], *, where: 
     lines.append(("Loss", f"median transition term {number(term['t'])}, of the bases {number(term['b'])}."))
     lowest, highest = (f(one["updates"] for one in transfers) for f in (min, max))
     span = f"{lowest:,}" if lowest == highest else f"{lowest:,} to {highest:,}"
-    sure = f"transfers of {span} updates from {_plural(len(bases), 'base')}; other bases and longer runs may end otherwise"
+    sure = f"transfers of {span} updates from {plural(len(bases), 'base')}; other bases and longer runs may end otherwise"
     return [*lines, ("How sure", f"{sure}{'; ' + note if note else ''}.")]
 
 

@@ -5,21 +5,27 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import sympy as sp
 
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from crar_model.params import DYNAMICS
+from reports import console
+from reports.claims import decided
 from reports.figures.shifts import shifts_figure
 from reports.figures.style import save_figure
 from reports.markdown import render
+from reports.measure.finds import descents
 from reports.measure.linear_theorem import statements
-from reports.measure.release import adapt
-from reports.measure.shifts import SHARES, descents, landscape_shifts
+from reports.measure.on_sample import FULL, Budget
+from reports.measure.release import fitted
+from reports.measure.shifts import SHARES, landscape_shifts
 from reports.measure.subject import load_subject
-from reports.rules import s9
-from reports.summaries import theorem_summary
+from reports.summaries import size_words
+from reports.theorem_words import find_words, linear_words, shift_words, theorem_summary
+from reports.threads import torch_threads
 
 
 def example(values: dict[sp.Symbol, sp.Expr]) -> str:
@@ -27,27 +33,9 @@ def example(values: dict[sp.Symbol, sp.Expr]) -> str:
     return ", ".join(f"{symbol} = {sp.sstr(value)}" for symbol, value in values.items())
 
 
-def write_theorem(failed: StrPath, base: StrPath, folder: StrPath, *, image: str = "png", command: str = "") -> Path:
-    """Write `report.md`, `results.json` and a figure; returns the report's path.
-
-    Args:
-        failed, base: the pair of models whose encoder landscape is followed.
-        folder: made if missing.
-        image: "png" or "svg".
-        command: shown in the report.
-    """
-    if image not in ("png", "svg"):
-        raise UserError(f"--format is {image!r}; choose png or svg")
-    failed, base, folder = Path(failed), Path(base), Path(folder)
-    subject = load_subject(failed, base, complete_only=True)
-    adapted = adapt(subject, DYNAMICS)
-    shifts = landscape_shifts(subject, adapted.params)
-    finds = [asdict(f) for f in descents(subject, adapted.params)]
-    moved = [asdict(s) for s in shifts]
-    total = float(subject.terms(subject.failed)["total"])
-    decided = s9({"failed_terms": {"total": total}, "shifts": moved, "descents": finds})
-    figure = save_figure(shifts_figure(shifts, SHARES), folder / "shifts", image)
-    proofs = [
+def proofs() -> list[dict[str, Any]]:
+    """The statements of the linear case as plain data."""
+    return [
         {
             "name": s.name, "claim": s.claim, "identity": s.identity, "proven": s.proven,
             "exceptions": [
@@ -57,12 +45,66 @@ def write_theorem(failed: StrPath, base: StrPath, folder: StrPath, *, image: str
         }
         for s in statements()
     ]  # fmt: skip
-    results = {"command": command, "failed": subject.failed_file.digest, "base": subject.optimum_file.digest}
-    write_text(
-        folder / "results.json",
-        json.dumps(results | {"linear": proofs, "shifts": moved, "descents": finds, "verdict": decided[1]}, indent=1) + "\n",
-    )
+
+
+def write_theorem(
+    failed: StrPath, base: StrPath, folder: StrPath, *, image: str = "png", sample: int = 2_048, full: bool = False, command: str = ""
+) -> Path:
+    """Write `report.md`, `results.json` and a figure; returns the report's path.
+
+    Args:
+        failed, base: the pair of models whose encoder landscape is followed.
+        folder: made if missing.
+        image: "png" or "svg".
+        sample, full: where a maze's transitions are sampled, how many the descents run on, and whether they may be four times as long.
+        command: shown in the report.
+    """
+    if image not in ("png", "svg"):
+        raise UserError(f"--format is {image!r}; choose png or svg")
+    if sample < 1:
+        raise UserError(f"--sample is {sample}; give at least 1")
+    failed, base, folder = Path(failed), Path(base), Path(folder)
+    subject = load_subject(failed, base)
+    complete = subject.task.sampling.complete
+    names = ("dynamics adapted", "descents", "shifts")
+    with torch_threads(1), console.stages("theorem") as tick:
+        tick(names[0], 0, len(names))
+        adapted = fitted(subject, DYNAMICS)
+        tick(names[1], 1, len(names))
+        found = descents(subject, adapted.params, size=sample, budget=FULL if full else Budget())
+        tick(names[2], 2, len(names))
+        shifts = landscape_shifts(subject, adapted.params)
+        tick("done", len(names), len(names))
+    moved, finds = [asdict(s) for s in shifts.rows], [asdict(f) for f in found.rows]
+    total = float(subject.terms(subject.failed)["total"])
+    sizes = {"shifts": shifts.sample, "descents": found.sizes}
+    decision = decided("S9", {"failed_terms": {"total": total}, "shifts": moved, "descents": finds}, complete=complete)
+    figure = save_figure(shifts_figure(shifts.rows, SHARES), folder / "shifts", image)
+    linear = proofs()
+    results = {
+        "command": command, "failed": subject.failed_file.digest, "base": subject.optimum_file.digest, "linear": linear, "total": total,
+        "shifts": moved, "descents": finds, "verdict": decision.verdict, "adapted": {"how": adapted.how, "steps": adapted.steps},
+        **({} if complete else {"samples": sizes, "budget": asdict(found.budget) if found.budget else None}),
+    }  # fmt: skip
+    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    return write_page(results, folder, figure=figure.name, failed=failed, base=base, figures=decision.figure)
+
+
+def write_page(results: dict[str, Any], folder: Path, *, figure: str, failed: Path, base: Path, figures: str) -> Path:
+    """Write the page of `results.json`'s contents.
+
+    Args:
+        results: of :func:`write_theorem`.
+        folder: with the figure in it.
+        figure: its file's name.
+        failed, base: where the models lie.
+        figures: what the verdict rests on, in words.
+    """
+    sizes = results.get("samples") or {"shifts": None, "descents": None}
     return render(
-        "theorem.md", folder / "report.md", command=command, summary=theorem_summary(proofs, moved), proofs=proofs, shifts=shifts,
-        figure=figure.name, failed=failed, base=base, finds=finds, decided=decided,
+        "theorem.md", folder / "report.md", command=results["command"], figure=figure, failed=failed, base=base, figures=figures,
+        summary=theorem_summary(results["linear"], results["shifts"], results["descents"], sizes=sizes), proofs=results["linear"],
+        shifts=results["shifts"], finds=results["descents"], verdict=results["verdict"], linear=linear_words(results["linear"]),
+        words=shift_words(results["shifts"], results["total"]), sizes=sizes, budget=results.get("budget"), adapted=results["adapted"],
+        levels=find_words(results["descents"]), size_words=size_words,
     )  # fmt: skip

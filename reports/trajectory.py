@@ -15,12 +15,17 @@ from crar_model.files import StrPath
 from crar_model.losses import loss_terms, total, value_targets
 from crar_model.params import BLOCKS, Params, select
 from crar_model.training.shard import load_snapshot, snapshot_folder
-from landscape_tools import sample_trajectory
+from landscape_tools import sample_trajectory, thread_safe
+from reports import console
 from reports.data_files import save_netcdf
 from reports.figures.style import save_figure
 from reports.figures.trajectory import trajectory_figure
 from reports.markdown import render
 from reports.summaries import trajectory_summary
+from reports.threads import cores, torch_threads
+
+PASS = 8
+"""Points of a pass where they go one by one: progress is told after each."""
 
 
 def write_trajectory(
@@ -60,14 +65,21 @@ def write_trajectory(
     fixed = select(final, still)
     moving = [{name: value for name, value in point.items() if name not in fixed} for point in points]
 
+    @thread_safe
     def loss(params: Params) -> dict[str, Tensor]:
         values = loss_terms(model.agent, fixed | params, batch, settings)
         return values | {"total": total(values, settings)}
 
-    data = sample_trajectory(loss, moving, resolution=resolution, vectorize="loop" if task.sampling.batched else "auto")
+    alone = task.sampling.batched  # a single point of these fills the cache, and two go through beside each other
+    with torch_threads(1), console.progress_bar("trajectory", "points") as tick:
+        data = sample_trajectory(
+            loss, moving, resolution=resolution, vectorize="loop" if alone else "auto", chunk=PASS if alone else None,
+            threads=cores() if alone else 1, progress=tick,
+        )  # fmt: skip
     updates = [int(file.stem) for file in files]
     data = data.assign_coords(snapshot=updates).assign_attrs(member=member, digest=model.digest, command=command, frozen=",".join(still))
     save_netcdf(data, folder / "trajectory.nc")
+    what = task.sampling.what if task.sampling.complete else f"{task.sampling.what}, {int(batch.terminated.sum())} of them terminal"
     whose = f"member {member} of {run.name}"
     name = save_figure(trajectory_figure(data, updates, whose), folder / "trajectory", image).name
     return render(
@@ -81,4 +93,6 @@ def write_trajectory(
         figure=name,
         updates=updates,
         frozen=still,
+        what=what,
+        sampled=not task.sampling.complete,
     )

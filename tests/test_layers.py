@@ -47,7 +47,7 @@ FLOORS = {
         ("measure", "rules"),
         ("claims", "data_files"),
         ("summaries",),
-        ("claims_alone", "released_scores"),
+        ("claims_alone", "released_scores", "theorem_words"),
         ("figures",),
         ("interactive",),
         ("landscape", "alone", "theorem", "trajectory", "study", "many", "play", "cure"),

@@ -72,7 +72,7 @@ def copies(problem: Problem) -> Starts:
 
 def last_layer(agent: Agent) -> tuple[str, str]:
     """Names of the weight and the bias that give the abstract channels."""
-    last = len(agent.encoder_signs) - 1
+    last = len(agent.unit_signs("encoder")) - 1
     return f"encoder.{last}.weight", f"encoder.{last}.bias"
 
 

@@ -95,13 +95,13 @@ class _Conv(Network):
             alone = x.flatten(0, -2).unsqueeze(0)
             return self._given(weights, alone, 1).view(*x.shape[:-1], self.tries, -1)
         rows = self._computed(weights, x.flatten(0, -2), lambda layer: layer.plain)
-        return rows.view(*x.shape[:-1], self.tries, -1)
+        return rows.reshape(*x.shape[:-1], self.tries, -1)  # weights laid out channels last give maps that are
 
     def members(self, weights: Sequence[Tensor], x: Tensor) -> Tensor:
         if x.dim() == self.rank:
             x = x.expand(len(weights[0]), *x.shape)
         if not x.is_cpu:
-            return self._computed(weights, x, lambda layer: layer.grouped).view(*x.shape[:2], self.tries, -1)
+            return self._computed(weights, x, lambda layer: layer.grouped).reshape(*x.shape[:2], self.tries, -1)
         if self._compiled(x):
             if _followed(x, weights):
                 return cast(Tensor, _NativeConv.apply(self, x, *weights))

@@ -126,7 +126,7 @@ def examine_alone(subject: Subject, options: LandscapeOptions, *, store: Path | 
             store=store,
         )  # fmt: skip
         at(2)
-        shifts = landscape_shifts(towards, adapted.params)
+        shifts = landscape_shifts(towards, adapted.params).rows
         at(3)
     end, inverse = minimum.converged.point, subject.inverse
     x = subject.embedding(subject.failed)

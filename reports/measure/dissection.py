@@ -20,12 +20,15 @@ from crar_model.params import DYNAMICS, Params, select
 from crar_model.settings import PlaySettings
 from crar_model.tasks import Task
 from landscape_tools import barrier, sample_line
+from reports.measure.finds import Finds, descents
 from reports.measure.minimum import Minimum, examine
+from reports.measure.on_sample import FULL as FULL_BUDGET
+from reports.measure.on_sample import QUICK as QUICK_BUDGET
+from reports.measure.on_sample import Budget
 from reports.measure.paths import Effort, Passage, find_passage
 from reports.measure.release import Released, adapted_and_released
-from reports.measure.sampled import QUICK as QUICK_BUDGET
-from reports.measure.sampled import Budget, Sampled, on_samples
-from reports.measure.shifts import Descent, Shift, descents, landscape_shifts
+from reports.measure.sampled import Sampled, on_samples
+from reports.measure.shifts import Shifts, landscape_shifts
 from reports.measure.subject import Subject
 from reports.measure.surface import encoder_dynamics
 from reports.threads import cores, torch_threads
@@ -52,7 +55,8 @@ class LandscapeOptions:
         space: where surface and paths run, "embedding" or "weight"; "auto" is the task's choice: the embedding where the encoder can
             set every state freely.
         align: match hidden units before going to the optimum in weight space.
-        quick: fewer iterations everywhere. certificate: converge and certify the failed encoder.
+        quick: fewer iterations everywhere. full: where transitions are sampled, longer descents and the theorem's figures, which take as long as
+            all else. certificate: converge and certify the failed encoder.
         sample: where transitions are sampled, those of the certificate and the paths.
         image: "png" or "svg".
     """
@@ -64,6 +68,7 @@ class LandscapeOptions:
     space: str = "auto"
     align: bool = True
     quick: bool = False
+    full: bool = False
     certificate: bool = True
     sample: int = 2_048
     image: str = "png"
@@ -76,6 +81,8 @@ class LandscapeOptions:
             raise UserError(f"--resolution is {self.resolution}; give at least 2")
         if self.sample < 1:
             raise UserError(f"--sample is {self.sample}; give at least 1")
+        if self.quick and self.full:
+            raise UserError("--quick and --full ask for opposite things; give one of them")
         for flag, given, known in (("--blocks", self.blocks, DYNAMICS), ("--terms", self.terms, SHOWN)):
             for word in given:
                 if word not in known:
@@ -93,7 +100,7 @@ class LandscapeOptions:
 
 @dataclass(frozen=True)
 class Dissection:
-    """What was measured. From `minimum` to `finds` only where the evaluation set is all there is, `sampled` only where it is not.
+    """What was measured. From `minimum` to `passage` only where the evaluation set is all there is, `sampled` only where it is not.
 
     Attributes:
         subject: the pair, with the reference that all was measured against.
@@ -107,7 +114,8 @@ class Dissection:
         how: of the scores. quick: whether work was cut short.
         errors: claim S4, see :func:`transition_errors`; None where the states cannot be listed.
         minimum: None without a certificate. reference: where the base's copy converges.
-        passage: paths; shifts: of the encoder's landscape; finds: what descents find in the moved ones.
+        passage: paths; shifts: of the encoder's landscape; finds: what descents find in the moved ones. Of a sample, the last two with
+            `LandscapeOptions.full` only.
         sampled: certificate and paths on a sample and an independent one; None without a certificate.
         table: evaluation set of the tables, in words.
     """
@@ -130,8 +138,8 @@ class Dissection:
     minimum: Minimum | None = None
     reference: Minimum | None = None
     passage: Passage | None = None
-    shifts: list[Shift] | None = None
-    finds: list[Descent] | None = None
+    shifts: Shifts | None = None
+    finds: Finds | None = None
     sampled: Sampled | None = None
     table: str = ""
 
@@ -190,9 +198,9 @@ class Dissection:
         if self.passage is not None:
             result |= {"paths": self.passage.plain(), "certificate": None if self.minimum is None else self.minimum.plain()}
         if self.shifts is not None:
-            result["shifts"] = [asdict(s) for s in self.shifts]
+            result["shifts"], result["shifts_on"] = [asdict(s) for s in self.shifts.rows], self.shifts.sample
         if self.finds is not None:
-            result["descents"] = [asdict(s) for s in self.finds]
+            result["descents"], result["descents_on"] = [asdict(s) for s in self.finds.rows], self.finds.sizes
         return result
 
 
@@ -275,8 +283,9 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
     complete, quick = task.sampling.complete, options.quick
     on_sample = options.certificate and not complete
     names = ["certificate and released dynamics" if complete else "dynamics adapted, everything released"]
-    names += ["certificate and paths on samples"] if on_sample else []
-    names += ["lines", "surface", *(["paths", "theorem"] if complete else []), "figures of merit"]
+    names += ["certificate on samples", "paths on samples"] if on_sample else []
+    theorem = complete or options.full
+    names += ["lines", "surface", *(["paths"] if complete else []), *(["theorem"] if theorem else []), "figures of merit"]
 
     def at(name: str) -> None:
         if stage is not None:
@@ -285,6 +294,7 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
     terms = options.terms if "total" in options.terms else (*options.terms, "total")
     threads = 1 if complete else cores()  # a pass over all of a small maze is too small to share
     how = PlaySettings(episodes=QUICK_EPISODES) if quick else PlaySettings()
+    budget = QUICK_BUDGET if quick else FULL_BUDGET if options.full else Budget()
     at(names[0])
     with torch_threads(1):
 
@@ -300,9 +310,8 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
         subject = subject.referred_to(reference.converged.point)
     sampled = None
     if on_sample:  # first, for lines and surface end at the reference
-        at("certificate and paths on samples")
         with torch_threads(1):
-            sampled = on_samples(subject, options.sample, options.blocks, QUICK_BUDGET if quick else Budget())
+            sampled = on_samples(subject, options.sample, options.blocks, budget, tick=at)
         subject = subject.referred_to(sampled.reference.encoder)
     with torch_threads(threads):
         at("lines")
@@ -321,9 +330,10 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
             passage = find_passage(
                 subject, start, options.blocks, None if quick else released.params, space=options.space, align=options.align, effort=effort
             )
+        if theorem:
             at("theorem")
             shifts = landscape_shifts(subject, adapted.params)
-            finds = None if quick else descents(subject, adapted.params)
+            finds = None if quick else descents(subject, adapted.params, size=options.sample, budget=budget, known=sampled)
         at("figures of merit")
         table = subject.table
         failed, optimum, copy = judge_ends(table, how)

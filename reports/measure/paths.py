@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from crar_model.agents import Agent
 from crar_model.params import DYNAMICS, Params, select
 from landscape_tools import (
     Lifted,
@@ -135,7 +136,8 @@ def find_passage(
         first = _encoder(subject, released, space) | select(released, blocks)
         tries = []
         for turn in (1, -1):
-            middle = _encoder(subject, turned(goal, turn), space) | select(turned(goal, turn), blocks)
+            other = turned(subject.agent, goal, turn)
+            middle = _encoder(subject, other, space) | select(other, blocks)
             tries.append(elastic_band(free_loss[0], first, free_ends[1], exact=free_loss[1], middle=middle, **options))
         return free, min(tries, key=lambda path: path.barrier)
 
@@ -211,7 +213,7 @@ def _turned_encoder(subject: Subject, params: Params, quarters: int, space: str)
         x = _encoder(subject, params, "embedding")["embedding"]
         return {"embedding": torch.einsum("ij,...jp->...ip", turn.to(x), subject.agent.by_position(x)).flatten(-2)}
     encoder = select(params, ("encoder",))
-    last = max(int(name.split(".")[1]) for name in encoder)
+    last = len(subject.agent.unit_signs("encoder")) - 1
     for part in ("weight", "bias"):
         value = encoder[f"encoder.{last}.{part}"]
         encoder[f"encoder.{last}.{part}"] = (turn.to(value) @ value.flatten(1 if value.dim() > 1 else 0)).view(value.shape)
@@ -231,33 +233,31 @@ def _encoder(subject: Subject, params: Params, space: str) -> Params:
     return {"embedding": params["embedding"] if "embedding" in params else subject.embedding(params)}
 
 
-def turned(params: Params, quarters: int) -> Params:
+def turned(agent: Agent, params: Params, quarters: int) -> Params:
     """The same agent with the plane of its first two channels turned by quarter turns: a way from the swapped to the base embedding,
     because two quarter turns of two channels are -1. All loss terms are the same after every quarter turn, see :func:`mixed`."""
-    return mixed(params, torch.linalg.matrix_power(_quarter(int(_last(params, "encoder").shape[0])), quarters % 4))
+    return mixed(agent, params, torch.linalg.matrix_power(_quarter(agent.channels), quarters % 4))
 
 
-def mixed(params: Params, matrix: Tensor) -> Params:
-    """The same dense agent with its abstract space mapped by an orthogonal matrix: the encoder's last layer maps the states, the
-    dynamics' first layers map them back and the transition's last layer maps its step. All loss terms stay the same but `ball`,
-    which signed permutations keep.
+def mixed(agent: Agent, params: Params, matrix: Tensor) -> Params:
+    """The same agent with the channels of its abstract space mapped by an orthogonal matrix, at every position alike: the encoder's last layer
+    maps the states, the dynamics' first layers map them back and the transition's last layer maps its step. All loss terms stay the same but
+    `ball`, which signed permutations keep.
 
     Args:
-        params: one model of dense networks.
-        matrix: (d, d) orthogonal, float64.
+        agent: whose networks they are, dense or convolutional.
+        params: one model.
+        matrix: (C, C) orthogonal, float64.
     """
     result = dict(params)
     for block in ("encoder", "transition"):
-        last = max(int(name.split(".")[1]) for name in select(params, (block,)))
-        for part in ("weight", "bias"):
-            result[f"{block}.{last}.{part}"] = matrix.to(params[f"{block}.{last}.{part}"]) @ params[f"{block}.{last}.{part}"]
+        last = len(agent.unit_signs(block)) - 1
+        for name in (f"{block}.{last}.weight", f"{block}.{last}.bias"):
+            given = torch.unflatten(params[name], 0, (agent.channels, -1))
+            result[name] = torch.einsum("ij,jp...->ip...", matrix.to(given), given).flatten(0, 1).contiguous()
     for block in DYNAMICS:
-        weight = result[f"{block}.0.weight"].clone()
-        weight[:, : len(matrix)] = weight[:, : len(matrix)] @ matrix.T.to(weight)
+        weight, inputs = result[f"{block}.0.weight"].clone(), agent.state_inputs(block)
+        read = torch.unflatten(weight[:, inputs], 1, (agent.channels, -1))
+        weight[:, inputs] = torch.einsum("oip...,ji->ojp...", read, matrix.to(read)).flatten(1, 2)
         result[f"{block}.0.weight"] = weight
     return result
-
-
-def _last(params: Params, block: str) -> Tensor:
-    layers = select(params, (block,))
-    return layers[f"{block}.{max(int(name.split('.')[1]) for name in layers)}.bias"]

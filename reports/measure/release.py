@@ -72,6 +72,11 @@ def adapt(subject: Subject, blocks: tuple[str, ...], iterations: int = 400) -> R
     return _descended(subject, composite_of(lambda p: subject.terms(still | p, embedding, FOLLOWED)["total"], free), free, iterations)
 
 
+def fitted(subject: Subject, blocks: tuple[str, ...]) -> Released:
+    """Blocks of the dynamics alone fitted to the failed encoder: by descent on all transitions, or by training on fresh data where they are sampled."""
+    return adapt(subject, blocks) if subject.task.sampling.complete else train_further(subject, blocks, UPDATES)
+
+
 def release(subject: Subject, blocks: tuple[str, ...], iterations: int = 800, start: Params | None = None) -> Released:
     """Descend from the failed model with the encoder and blocks of the dynamics free together.
 

@@ -8,126 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.batches import Batch
-from crar_model.evaluation import Match, dtype_of
-from crar_model.losses import FOLLOWED
-from crar_model.params import DYNAMICS, Params, select
+from crar_model.params import Params, select
 from landscape_tools import (
-    Descended,
-    Ends,
     Path,
     bezier_path,
-    descend,
-    difference_product,
     elastic_band,
     flatten,
     sample_polygon,
-    spectrum_ends,
-    unflatten,
     values_of,
-    verdict_on_both,
-    verdict_on_sample,
 )
+from reports.measure.on_sample import Budget, Curvature, OnSample, SampleTotal, converge_encoder, copy_total, sizes_of, two_samples
 from reports.measure.subject import Subject
 
-SAMPLE, INDEPENDENT = 0, 1
-"""Numbers of the two samples."""
 RATE = 0.02
 """Of the curve's steps."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a certificate and its paths may cost.
-
-    Attributes:
-        iterations: of L-BFGS. stationary: norm of the gradient at which it is done.
-        steps: of Lanczos' method. step: length of the moves that products are differences over.
-        bends: steps of the Bezier curve that a path begins as; images, moves: of the elastic band that goes on from it, and its iterations.
-        samples: per straight piece of a path.
-    """
-
-    iterations: int = 50
-    stationary: float = 1e-3
-    steps: int = 12
-    step: float = 1e-2
-    bends: int = 12
-    images: int = 5
-    moves: int = 2
-    samples: int = 3
-
-
-QUICK = Budget(iterations=4, steps=3, bends=2, images=3, moves=1, samples=2)
-"""For `--quick`."""
-
-
-class SampleTotal:
-    """The total loss of one point on a batch, with its gradient: `landscape_tools` takes it point by point."""
-
-    def __init__(self, subject: Subject, fixed: Params, like: Params) -> None:
-        self.subject, self.fixed, self.like = subject, fixed, dict(like)
-
-    def __call__(self, point: Params) -> Tensor:
-        """The loss, a scalar."""
-        return self.subject.terms(self.fixed | dict(point), names=FOLLOWED)["total"]
-
-    def slope(self, vector: np.ndarray[Any, Any]) -> tuple[float, np.ndarray[Any, Any]]:
-        """(n,) float64 -> the loss and its gradient."""
-        at = torch.from_numpy(np.ascontiguousarray(vector)).requires_grad_()
-        value = self(unflatten(at, self.like))
-        (gradient,) = torch.autograd.grad(value, at)
-        return float(value.detach()), gradient.double().numpy()
-
-    def with_gradients(self, rows: Tensor, like: Params) -> tuple[Tensor, Tensor]:
-        """One after the other: the graph of a single point fills the cache."""
-        found = [self.slope(row.detach().double().numpy()) for row in rows]
-        return torch.tensor([value for value, _ in found], dtype=torch.float64), torch.stack([torch.from_numpy(g) for _, g in found])
-
-
-@dataclass(frozen=True)
-class OnSample:
-    """A converged encoder on the sample and on an independent one.
-
-    Attributes:
-        encoder: its parameters.
-        descended: how it got there. ends: of the spectrum on the sample; None where it was not looked at.
-        verdict, both: (word, reason), of the sample and of both samples.
-        other_loss, other_gradient: on the independent sample; other_start its loss where the descent began.
-        other_lowest, other_highest: curvature of the independent sample along the sample's extreme directions.
-        match: how the embedding there relates to the base's.
-    """
-
-    encoder: Params
-    descended: Descended
-    ends: Ends | None
-    verdict: tuple[str, str]
-    both: tuple[str, str]
-    other_start: float
-    other_loss: float
-    other_gradient: float
-    other_lowest: float
-    other_highest: float
-    match: Match
-
-    def plain(self) -> dict[str, Any]:
-        """As plain data."""
-        d, e = self.descended, self.ends
-        return {
-            "verdict": self.verdict[0], "reason": self.verdict[1], "both": self.both[0], "both_reason": self.both[1], "start": d.start,
-            "loss": d.loss, "gradient": d.gradient, "iterations": d.iterations, "stopped": d.message,
-            "spectrum": None if e is None else {
-                "lowest": e.lowest, "lowest_residual": e.lowest_residual, "highest": e.highest, "highest_residual": e.highest_residual, "steps": e.steps,
-            },
-            "independent": {
-                "start": self.other_start, "loss": self.other_loss, "gradient": self.other_gradient, "lowest": self.other_lowest,
-                "highest": self.other_highest,
-            },
-            "match": self.match.plain(),
-        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -197,43 +94,20 @@ def on_samples(subject: Subject, size: int, blocks: tuple[str, ...], budget: Bud
     Raises:
         UserError: for a sample without a terminal transition.
     """
-    dtype = dtype_of(subject.task)
-    batches = {
-        which: subject.task.sample(inverse=subject.inverse, dtype=dtype, size=size, number=number)
-        for which, number in (("sample", SAMPLE), ("independent", INDEPENDENT))
-    }
-    own, other = (subject.on(batch) for batch in batches.values())
+    samples = two_samples(subject, size)
+    own, other = samples
+    say = tick or (lambda _: None)
+    say("certificate on samples")
     with ThreadPoolExecutor(max_workers=2) as pool:
-        failed, reference = pool.map(lambda base: _converged(own, other, budget, base=base), (False, True))
+        tries: tuple[tuple[Params, float, Curvature], ...] = (
+            (own.failed, copy_total(own), "always"), (own.copy, own.floor["total"], "never"),
+        )  # fmt: skip
+        failed, reference = pool.map(lambda one: converge_encoder(*samples, one[0], budget, target=one[1], curvature=one[2]), tries)
+    failed = failed.held_against(reference)
+    say("paths on samples")
     paths = _paths(own.referred_to(reference.encoder), other, failed.encoder, blocks, budget)
     floors = {"sample": own.floor["total"], "independent": other.floor["total"]}
-    return Sampled({which: _size(batch) for which, batch in batches.items()}, floors, failed, reference, paths, budget)
-
-
-def _size(batch: Batch) -> dict[str, int]:
-    return {"transitions": len(batch.state), "terminal": int(batch.terminated.sum()), "maps": batch.maps or 0}
-
-
-def _converged(own: Subject, other: Subject, budget: Budget, *, base: bool) -> OnSample:
-    """The failed encoder, or the base's copy, converged under its dynamics; the copy's spectrum is not looked at."""
-    begun = own.copy if base else own.failed
-    encoder, fixed = select(begun, ("encoder",)), select(begun, DYNAMICS)
-    here, there = (SampleTotal(subject, fixed, encoder) for subject in (own, other))
-    start = flatten(encoder).double().numpy()
-    found = descend(here.slope, start, iterations=budget.iterations, tolerance=budget.stationary)
-    ends, lowest, highest = None, float("nan"), float("nan")
-    if not base:
-        ends = spectrum_ends(difference_product(here.slope, found.point, budget.step), len(start), steps=budget.steps)
-        product = difference_product(there.slope, found.point, budget.step)
-        lowest, highest = (float(v @ product(v)) for v in (ends.low, ends.high))
-    other_loss, gradient = there.slope(found.point)
-    verdict = verdict_on_sample(found.gradient, ends, stationary=budget.stationary)
-    both = verdict_on_both(verdict[0], found.loss, float("nan") if ends is None else ends.highest, other_loss, lowest)
-    point = unflatten(torch.from_numpy(found.point), encoder)
-    return OnSample(
-        point, found, ends, verdict, both, there.slope(start)[0], other_loss, float(np.linalg.norm(gradient)), lowest, highest,
-        own.match(own.embedding(begun | point)),
-    )  # fmt: skip
+    return Sampled(sizes_of(samples), floors, failed, reference, paths, budget)
 
 
 def _paths(own: Subject, other: Subject, start: Params, blocks: tuple[str, ...], budget: Budget) -> SamplePaths:

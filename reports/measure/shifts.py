@@ -9,14 +9,16 @@ import torch
 from torch import Tensor
 
 from crar_model.params import DYNAMICS, Params, select
-from landscape_tools import apply_symmetry, certify, converge, dense_chain, filter_normalised, flatten, gaussian_direction, norm, unflatten
+from landscape_tools import apply_symmetry, filter_normalised, flatten, gaussian_direction, norm, unflatten
+from reports.measure.on_sample import SampleTotal, size_of
 from reports.measure.paths import mixed
-from reports.measure.subject import Subject
+from reports.measure.subject import Subject, hidden_layers
 
 SHARES = (0.0, 1e-3, 1e-2, 0.1, 0.5, 1.0)
 """How far the dynamics move towards where they are sent."""
-STEPS = 150
-"""Of each descent in a moved landscape."""
+FEW, NUMBER = 256, 3
+"""Transitions of the sample that shifts are measured on where a maze's cannot be listed, and which of the further samples it is: two of its
+transitions are terminal. Convolutions in float64 are slow, and rounding, which the symmetries are held against, needs them."""
 
 
 @dataclass(frozen=True)
@@ -36,46 +38,7 @@ class Shift:
     gradients: float
 
 
-@dataclass(frozen=True)
-class Descent:
-    """What a descent of the encoder finds under moved dynamics.
-
-    Attributes:
-        way: what was done to the dynamics.
-        verdict: of the stationary point, from its certificate.
-        loss: total there, the dynamics' own; `level` it above the floor, over the reference's.
-        match: how the embedding there relates to the base's.
-    """
-
-    way: str
-    verdict: str
-    loss: float
-    level: float
-    match: str
-
-
-def descents(subject: Subject, adapted: Params, seed: int = 0) -> list[Descent]:
-    """Descents of the failed embedding under the model's own dynamics, under the adapted ones, and under ones a random walk of the same length away."""
-    own, goal = subject.dynamics, select(adapted, DYNAMICS)
-    random = _random_walk(own, {name: goal[name] - value for name, value in own.items()}, seed)
-    ways = {"own": own, "towards the adapted dynamics": goal, "in a random direction": {n: v + random[n] for n, v in own.items()}}
-    with torch.no_grad():
-        reference = float(subject.terms(subject.optimum)["total"]) - subject.floor["total"]
-
-    def descend(item: tuple[str, Params]) -> Descent:
-        way, dynamics = item
-        start = {"embedding": subject.embedding(subject.failed)}
-        composite = subject.composite(start, dynamics)
-        found = converge(composite, start, iterations=STEPS)
-        match = subject.match(found.point["embedding"]).verdict
-        level = (found.loss - subject.floor["total"]) / reference
-        return Descent(way, certify(composite, found.point).verdict, found.loss, level, match)
-
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        return list(pool.map(descend, ways.items()))
-
-
-def _random_walk(own: Params, like: Params, seed: int) -> Params:
+def random_walk(own: Params, like: Params, seed: int) -> Params:
     """A random direction of the dynamics as long as another."""
     noise = gaussian_direction(own, torch.Generator().manual_seed(seed + 1))
     return {name: value * (norm(like) / norm(noise)) for name, value in noise.items()}
@@ -94,44 +57,74 @@ def encoder_points(subject: Subject, seed: int = 0, radius: float = 0.5) -> Para
     return unflatten(torch.stack(rows), start)
 
 
-def landscape_shifts(subject: Subject, adapted: Params, seed: int = 0) -> list[Shift]:
+def shifted_subject(subject: Subject) -> Subject:
+    """What shifts are measured on, in float64: the subject itself where its transitions are all there are, else a small sample of its own."""
+    if subject.task.sampling.complete:
+        return subject
+    batch = subject.task.sample(inverse=subject.inverse, dtype=torch.float64, size=FEW, number=NUMBER)
+    return subject.in_type(torch.float64).on(batch)
+
+
+@dataclass(frozen=True)
+class Shifts:
+    """How far the encoder's landscape moved, for every way that the dynamics were moved.
+
+    Attributes:
+        rows: one a way.
+        sample: size of what they were measured on: transitions, terminal ones, maps; None where the transitions are all there are.
+    """
+
+    rows: list[Shift]
+    sample: dict[str, int] | None = None
+
+
+def landscape_shifts(subject: Subject, adapted: Params, seed: int = 0) -> Shifts:
     """Values and gradients at the encoder points, for dynamics moved in several ways, against the failed model's own.
 
     Args:
+        subject: a pair; of a maze whose transitions cannot be listed, a small sample stands for them (:func:`shifted_subject`).
         adapted: parameters whose dynamics the first walk goes to; a random walk of the same length is the second.
         seed: of the encoder points and the random walk.
     """
+    subject = shifted_subject(subject)
     points = encoder_points(subject, seed)
     own = subject.dynamics
     before = _landscape(subject, points, own)
     goal = select(adapted, DYNAMICS)
-    towards = {name: goal[name] - value for name, value in own.items()}
-    random = _random_walk(own, towards, seed)
+    towards = {name: goal[name].to(value) - value for name, value in own.items()}
+    random = random_walk(own, towards, seed)
     shifts = []
     for way, direction in (("towards the adapted dynamics", towards), ("in a random direction", random)):
         for share in SHARES:
             moved = {name: value + share * direction[name] for name, value in own.items()}
             shifts.append(_shift(f"{share:g} of the way {way}", own, moved, before, _landscape(subject, points, moved)))
-    exchanged = own
+    exchanged, negated = own, True
     for block in DYNAMICS:
-        for layer in dense_chain(block, len(select(own, (block,))) // 2):
+        for layer in hidden_layers(subject.agent, block):
             units = len(own[layer.bias])
-            exchanged = apply_symmetry(exchanged, layer, torch.arange(units - 1, -1, -1), -torch.ones(units))
-    shifts.append(_shift("hidden units exchanged and negated", own, exchanged, before, _landscape(subject, points, exchanged)))
-    mirrored = mixed(subject.failed, -torch.eye(subject.agent.abstract_size, dtype=torch.float64))
-    here = _landscape(subject, points, select(mirrored, DYNAMICS))
-    shifts.append(_shift("mirrored, T'(x) = -T(-x)", own, select(mirrored, DYNAMICS), before, here))
-    reflected = {name: -v if name.startswith(f"encoder.{len(points) // 2 - 1}.") else v for name, v in points.items()}
-    there = _landscape(subject, reflected, select(mirrored, DYNAMICS))
-    sign = torch.cat(
-        [torch.full((v[0].numel(),), -1.0 if name.startswith(f"encoder.{len(points) // 2 - 1}.") else 1.0) for name, v in points.items()]
-    )
-    shifts.append(_shift("mirrored, seen from the mirrored encoders", own, select(mirrored, DYNAMICS), before, (there[0], there[1] * sign)))
-    return shifts
+            signs = (-1.0 if layer.signs else 1.0) * torch.ones(units)
+            exchanged, negated = apply_symmetry(exchanged, layer, torch.arange(units - 1, -1, -1), signs), negated and layer.signs
+    way = "hidden units exchanged and negated" if negated else "hidden units exchanged, and negated where no max-pooling follows"
+    shifts.append(_shift(way, own, exchanged, before, _landscape(subject, points, exchanged)))
+    mirrored = select(mixed(subject.agent, subject.failed, -torch.eye(subject.agent.channels, dtype=torch.float64)), DYNAMICS)
+    shifts.append(_shift("mirrored, T'(x) = -T(-x)", own, mirrored, before, _landscape(subject, points, mirrored)))
+    last = f"encoder.{len(subject.agent.unit_signs('encoder')) - 1}."
+    reflected = {name: -v if name.startswith(last) else v for name, v in points.items()}
+    there = _landscape(subject, reflected, mirrored)
+    sign = torch.cat([torch.full((v[0].numel(),), -1.0 if name.startswith(last) else 1.0) for name, v in points.items()])
+    shifts.append(_shift("mirrored, seen from the mirrored encoders", own, mirrored, before, (there[0], there[1] * sign)))
+    return Shifts(shifts, None if subject.task.sampling.complete else size_of(subject.batch))
 
 
 def _landscape(subject: Subject, points: Params, dynamics: Params) -> tuple[Tensor, Tensor]:
-    """Total losses (17,) and their gradients (17, n) in the encoders."""
+    """Total losses (17,) and their gradients (17, n) in the encoders: all at once where the states can be listed, else one by one, for
+    the graph of a single one fills the cache."""
+    if not subject.task.sampling.complete:
+        loss = SampleTotal(subject, dynamics, {name: value[0] for name, value in points.items()})
+        rows = torch.cat([value.flatten(1) for value in points.values()], dim=1)
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            found = list(pool.map(lambda row: loss.slope(row.numpy()), rows))
+        return torch.tensor([v for v, _ in found], dtype=torch.float64), torch.stack([torch.from_numpy(g) for _, g in found])
     at = {name: value.detach().requires_grad_() for name, value in points.items()}
     values = subject.heights(dynamics)(at)
     gradients = torch.autograd.grad(values.sum(), list(at.values()))

@@ -74,6 +74,11 @@ class Subject:
         targets = value_targets(self.agent, self.copy, batch, self.settings)
         return replace(self, batch=replace(batch, value_target=targets, onehot=self.agent.one_hot(batch.action, batch.reward.dtype)))
 
+    def in_type(self, dtype: torch.dtype) -> Subject:
+        """The same with parameters of another dtype; follow it by :meth:`on`, for the batch stays."""
+        failed, copy, optimum = ({n: v.to(dtype) for n, v in params.items()} for params in (self.failed, self.copy, self.optimum))
+        return replace(self, failed=failed, copy=copy, optimum=optimum)
+
     @cached_property
     def table(self) -> Subject:
         """The same on what tables and verdicts are made on."""
@@ -209,10 +214,12 @@ class Subject:
         )  # fmt: skip
 
 
-def hidden_layers(agent: Agent) -> list[HiddenLayer]:
-    """The hidden layers of an agent's encoder."""
-    chain = dense_chain("encoder", len(agent.encoder_signs))
-    return [replace(layer, signs=sign) for layer, sign in zip(chain, agent.encoder_signs, strict=False)]  # the last layer is not hidden
+def hidden_layers(agent: Agent, block: str = "encoder") -> list[HiddenLayer]:
+    """The hidden layers of a block of an agent, dense or convolutional: what they may be exchanged with, and which may be negated."""
+    signs = agent.unit_signs(block)
+    return [
+        replace(layer, signs=sign) for layer, sign in zip(dense_chain(block, len(signs)), signs, strict=False)
+    ]  # the last is not hidden
 
 
 def load_subject(

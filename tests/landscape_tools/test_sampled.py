@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from landscape_tools import FLAT, MINIMUM, NOT_CONVERGED, SADDLE, UNDECIDED
-from landscape_tools.sampled import Ends, descend, difference_product, spectrum_ends, verdict_on_both, verdict_on_sample
+from landscape_tools.sampled import (
+    ENOUGH,
+    Ends,
+    descend,
+    difference_product,
+    expected_gain,
+    spectrum_ends,
+    verdict_on_both,
+    verdict_on_sample,
+)
 
 CURVATURES = np.concatenate(([-0.5, 0.0], np.linspace(0.1, 2.0, 57), [9.0]))
 
@@ -36,6 +45,37 @@ def test_descent_reaches_a_known_minimum_and_says_where_it_stopped() -> None:
     assert descend(quadratic, np.ones(60), iterations=1, tolerance=1e-8).iterations == 1
 
 
+@pytest.mark.parametrize(("power", "share"), [(2.0, 1.0), (1.0, 1.0), (0.585, 1.0), (0.3, 0.25)])
+def test_expected_gain_of_known_declines(power: float, share: float) -> None:
+    """Of c / steps^p all that is left, for p = 0.58 and more; of slower ones a part."""
+    losses = [5.0, *(3 * k**-power for k in range(1, 81))]
+    assert expected_gain(losses) >= share * losses[-1]
+    assert expected_gain(losses) == pytest.approx(2 * (losses[40] - losses[80]))
+    assert expected_gain(losses[:20]) == float("inf")  # too few steps to tell
+
+
+def test_a_descent_stops_where_its_caller_is_content() -> None:
+    curvature = np.geomspace(1e-6, 1.0, 400)
+
+    def valley(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return float(0.5 * x @ (curvature * x) + 1.0), curvature * x
+
+    asked: list[tuple[float, float]] = []
+
+    def enough(loss: float, expected: float) -> bool:
+        asked.append((loss, expected))
+        return expected <= 0.01 * (loss - 0.5)
+
+    found = descend(valley, np.ones(400), iterations=400, tolerance=1e-12, enough=enough)
+    assert found.message == ENOUGH
+    assert 20 <= found.iterations == len(asked) < 200
+    assert (found.loss, found.expected) == asked[-1]
+    assert found.gradient > 1e-4  # by the gradient it would have gone on
+    on = descend(valley, found.point, iterations=400, tolerance=1e-12)
+    assert found.loss - on.loss <= found.expected
+    assert descend(valley, np.zeros(400), iterations=9, tolerance=1e-8).expected == 0  # nothing is left at a stationary point
+
+
 ENDS = Ends(0.5, 1e-3, 9.0, 1e-3, np.ones(1), np.ones(1), 16)
 
 
@@ -54,6 +94,16 @@ ENDS = Ends(0.5, 1e-3, 9.0, 1e-3, np.ones(1), np.ones(1), 16)
 )
 def test_verdict_on_a_sample_follows_the_figures(gradient: float, ends: Ends | None, verdict: str) -> None:
     assert verdict_on_sample(gradient, ends, stationary=1e-3)[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("left", "verdict"), [(0.05, MINIMUM), (0.0, MINIMUM), (0.2, NOT_CONVERGED), (-0.1, NOT_CONVERGED), (float("inf"), NOT_CONVERGED)]
+)
+def test_a_descent_with_little_left_counts_as_converged(left: float, verdict: str) -> None:
+    found, reason = verdict_on_sample(1e-2, ENDS, stationary=1e-3, left=left, share=0.1)
+    assert found == verdict
+    if left == 0.2:
+        assert "further steps are expected to gain 20 % of what there is" in reason
 
 
 @pytest.mark.parametrize(

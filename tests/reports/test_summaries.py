@@ -16,7 +16,8 @@ from reports.claims import decide
 from reports.glossary import TERMS, glossary
 from reports.many import grouped, verdicts
 from reports.study import write_study
-from reports.summaries import Lines, claims_summary, landscape_summary, study_summary, theorem_summary, trajectory_summary
+from reports.summaries import Lines, claims_summary, landscape_summary, study_summary, trajectory_summary
+from reports.theorem_words import theorem_summary
 from tests.reports.pages import summary_of
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
@@ -98,17 +99,21 @@ def test_claims() -> None:
 
 def test_theorem() -> None:
     found = published("theorem")
-    before = theorem_summary(found["linear"], found["shifts"])
+
+    def summary(plain: Plain) -> Lines:
+        return theorem_summary(plain["linear"], plain["shifts"], plain["descents"], sizes={"shifts": None, "descents": None})
+
+    before = summary(found)
 
     def after(where: str, value: Any) -> dict[str, str]:
-        changed = altered(found, where, value)
-        return changed_lines(before, theorem_summary(changed["linear"], changed["shifts"]))
+        return changed_lines(before, summary(altered(found, where, value)))
 
     assert f"{len(found['linear']) - 1} of {len(found['linear'])}" in after("linear.0.proven", False)["Proven"]
     ways = [s["way"] for s in found["shifts"]]
     assert "up to 77.5" in after(f"shifts.{ways.index('1 of the way in a random direction')}.values", 77.5)["Measured"]
     assert "not moved, by 0.125" in after(f"shifts.{ways.index('0 of the way in a random direction')}.values", 0.125)["Measured"]
     assert "exchanged and negated: 0.875" in after(f"shifts.{ways.index('hidden units exchanged and negated')}.values", 0.875)["Exceptions"]
+    assert "6.25 (in a random direction)" in after("descents.2.level", 6.25)["Measured"]
 
 
 def test_trajectory() -> None:

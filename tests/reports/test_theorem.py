@@ -40,7 +40,7 @@ def test_every_exception_leaves_nothing(statement: Statement, name: str) -> None
 def test_the_landscape_of_a_trained_encoder() -> None:
     subject = load_subject(FAILED, BASE)
     towards = {name: value + 0.01 for name, value in subject.failed.items()}
-    shifts = {s.way: s for s in landscape_shifts(subject, towards)}
+    shifts = {s.way: s for s in landscape_shifts(subject, towards).rows}
     for way, s in shifts.items():
         if way.startswith("0 of the way"):
             assert (s.distance, s.values, s.gradients) == (0.0, 0.0, 0.0)  # exactly
@@ -58,7 +58,7 @@ def test_the_landscape_of_a_trained_encoder() -> None:
 def test_a_turned_agent_has_the_same_losses(quarters: int) -> None:
     """By quarter turns even `ball`; half a turn is the swapped embedding with dynamics that fit it."""
     subject = load_subject(FAILED, BASE)
-    other = turned(subject.optimum, quarters)
+    other = turned(subject.agent, subject.optimum, quarters)
     before, after = subject.terms(subject.optimum), subject.terms(other)
     for name in ("transition", "reward", "discount", "ball", "random_pairs", "consecutive", "value", "total"):
         assert float(after[name]) == pytest.approx(float(before[name]), rel=1e-9, abs=1e-15)

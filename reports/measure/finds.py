@@ -1,0 +1,133 @@
+"""Claim S9: what a descent of the encoder finds in landscapes of moved dynamics."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+
+from crar_model.params import DYNAMICS, Params, select
+from landscape_tools import NOT_CONVERGED, UNDECIDED, certify, converge
+from reports.measure.on_sample import Budget, Curvature, OnSample, converge_encoder, copy_total, sizes_of, two_samples
+from reports.measure.sampled import Sampled
+from reports.measure.shifts import random_walk
+from reports.measure.subject import Subject
+
+STEPS = 150
+"""Of each descent of an embedding."""
+
+
+@dataclass(frozen=True)
+class Descent:
+    """What a descent of the encoder finds under moved dynamics.
+
+    Attributes:
+        way: what was done to the dynamics.
+        verdict: of the stationary point, from its certificate; on samples, from that of both. reason: of it, on samples.
+        loss: total there, the dynamics' own; `level` it above the floor, over the reference's.
+        match: how the embedding there relates to the base's.
+        least, most: the level, were the descent to go on, and were the reference's to; `level` itself where both are done.
+        steps: that it took.
+    """
+
+    way: str
+    verdict: str
+    loss: float
+    level: float
+    match: str
+    reason: str
+    least: float
+    most: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class Finds:
+    """What descents found.
+
+    Attributes:
+        rows: one for each way of moving the dynamics, the model's own first.
+        sizes: of the samples that they ran on; None where the transitions are all there are.
+        budget: of each descent on samples.
+    """
+
+    rows: list[Descent]
+    sizes: dict[str, dict[str, int]] | None = None
+    budget: Budget | None = None
+
+
+def moved_dynamics(subject: Subject, adapted: Params, seed: int = 0) -> dict[str, Params]:
+    """The model's own dynamics, the adapted ones, and ones a random walk of the same length away."""
+    own, goal = subject.dynamics, select(adapted, DYNAMICS)
+    random = random_walk(own, {name: goal[name] - value for name, value in own.items()}, seed)
+    return {"own": own, "towards the adapted dynamics": goal, "in a random direction": {n: v + random[n] for n, v in own.items()}}
+
+
+def descents(
+    subject: Subject, adapted: Params, *, size: int = 2_048, budget: Budget | None = None, known: Sampled | None = None, seed: int = 0
+) -> Finds:
+    """Descents of the failed encoder under the model's own dynamics, under the adapted ones, and under random ones: of its embedding where the
+    states can be listed, else of its weights on a sample, certified on that and on an independent one.
+
+    Args:
+        subject: a pair.
+        adapted: parameters with the adapted dynamics.
+        size, budget: of a sample and of each descent on it.
+        known: what was measured on these samples already, the reference and the descent under the model's own dynamics.
+        seed: of the random walk.
+
+    Raises:
+        UserError: for a sample without a terminal transition.
+    """
+    ways = moved_dynamics(subject, adapted, seed)
+    if subject.task.sampling.complete:
+        return Finds(_of_embedding(subject, ways))
+    return _of_weights(subject, ways, size, budget or Budget(), known)
+
+
+def _of_embedding(subject: Subject, ways: dict[str, Params]) -> list[Descent]:
+    with torch.no_grad():
+        reference = float(subject.terms(subject.optimum)["total"]) - subject.floor["total"]
+
+    def descend(item: tuple[str, Params]) -> Descent:
+        way, dynamics = item
+        start = {"embedding": subject.embedding(subject.failed)}
+        composite = subject.composite(start, dynamics)
+        found = converge(composite, start, iterations=STEPS)
+        match = subject.match(found.point["embedding"]).verdict
+        level = (found.loss - subject.floor["total"]) / reference
+        return Descent(way, certify(composite, found.point).verdict, found.loss, level, match, "", level, level, found.iterations)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return list(pool.map(descend, ways.items()))
+
+
+def _of_weights(subject: Subject, ways: dict[str, Params], size: int, budget: Budget, known: Sampled | None) -> Finds:
+    samples = two_samples(subject, size)
+    own = samples[0]
+    copy, floor = copy_total(own), own.floor["total"]
+    todo: list[tuple[Params, float, Curvature]] = [(subject.failed | dynamics, copy, "converged") for dynamics in ways.values()]
+    if known is None:
+        todo.append((subject.copy, floor, "never"))
+    else:
+        todo = todo[1:]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        found = list(pool.map(lambda one: converge_encoder(*samples, one[0], budget, target=one[1], curvature=one[2]), todo))
+    if known is None:
+        *found, reference = found
+    else:
+        found, reference = [known.failed, *found], known.reference
+    rows = [_row(way, one.held_against(reference), reference, floor) for way, one in zip(ways, found, strict=True)]
+    return Finds(rows, sizes_of(samples), budget)
+
+
+def _row(way: str, found: OnSample, reference: OnSample, floor: float) -> Descent:
+    end, base = found.descended, reference.descended
+    above, level = end.loss - floor, base.loss - floor
+    # Never below the floor, which is as low as either can go.
+    least, most = max(0.0, above - end.expected) / level, above / max(level - base.expected, 1e-3 * level)
+    verdict, reason = found.both
+    if found.verdict[0] == verdict and verdict in (NOT_CONVERGED, UNDECIDED):  # the independent sample was not asked
+        reason = found.verdict[1]
+    return Descent(way, verdict, end.loss, above / level, found.match.verdict, reason, least, most, end.iterations)
