@@ -56,7 +56,7 @@ class Budget:
 
 QUICK = Budget(iterations=4, steps=3, bends=2, images=3, moves=1, samples=2)
 """For `--quick`."""
-FULL = Budget(iterations=200, steps=30)
+FULL = Budget(iterations=100, steps=30)
 """For `--full` and `crar claims`."""
 
 
