@@ -15,6 +15,7 @@ from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from reports import console
 from reports.cure import CureOptions, Plain, as_good, write_cure
+from reports.data_files import shortened
 from reports.markdown import render
 from reports.models import expand, judge
 from reports.statistics import share
@@ -80,7 +81,7 @@ def write_cures(
         "command": command, "settings": asdict(options.settings), "transfers": len(paths), "failed": len(failed), "as_good": len(unfit),
         "table": table, "rows": [_short(row) for row in rows],
     }  # fmt: skip
-    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    write_text(folder / "results.json", json.dumps(shortened(results), indent=1) + "\n")
     render("cures.md", folder / "report.md", r=results, command=command)
     return results
 
@@ -112,9 +113,12 @@ def _finished(own: Path, path: Path, method: str, options: CureOptions) -> Plain
 
 def _short(row: Plain) -> Plain:
     """A row of the table: what one cure came to."""
-    names = ("method", "failed", "cured", "by", "restored", "lacks", "budget", "before", "after")
+    names = ("method", "failed", "cured", "by", "restored", "lacks", "budget")
+    merit = {side: {name: value for name, value in row[side].items() if name != "terms"} for side in ("before", "after")}
     level = None if row["level"] is None else row["level"]["total"]
-    return {name: row[name] for name in names} | {"base": row["to"]["path"], "total": row["chosen"]["terms"]["total"], "level": level}
+    return (
+        {name: row[name] for name in names} | merit | {"base": row["to"]["path"], "total": row["chosen"]["terms"]["total"], "level": level}
+    )
 
 
 def _counts(method: str, rows: Sequence[Plain]) -> Plain:

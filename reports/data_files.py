@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import xarray as xr
 
 from crar_model.files import StrPath, write_bytes
 from reports.measure.subject import Subject
 
+DIGITS = 6
+"""Significant digits of what a file of many models keeps."""
 TITLES = {"embedding": "embedding space", "weight": "weight space", "aligned": "weight space, nearest copy"}
 
 
@@ -20,3 +24,12 @@ def save_netcdf(data: xr.Dataset, path: StrPath) -> None:
     content = data.to_netcdf(engine="h5netcdf", encoding={name: {"zlib": True} for name in data.data_vars})
     assert content is not None
     write_bytes(path, bytes(content))
+
+
+def shortened(plain: Any) -> Any:
+    """Plain data with numbers of `DIGITS` digits: a file of many models is kept with the report."""
+    if isinstance(plain, dict):
+        return {name: shortened(value) for name, value in plain.items()}
+    if isinstance(plain, list | tuple):
+        return [shortened(value) for value in plain]
+    return float(f"{plain:.{DIGITS}g}") if isinstance(plain, float) else plain

@@ -15,6 +15,7 @@ from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from reports import console
 from reports.claims import SUCCESS, claims_of, decide
+from reports.data_files import shortened
 from reports.markdown import number, render
 from reports.measure.dissection import LandscapeOptions, dissect
 from reports.measure.subject import load_subject
@@ -24,8 +25,6 @@ from reports.runs import short_name
 from reports.summaries import claims_summary, size_words
 
 Plain = dict[str, Any]
-DIGITS = 6
-"""Of the numbers in `results.json`; the files under `pairs` have all."""
 FIGURES = 3
 """Of what is measured on a pair; kept figures of another edition are measured again."""
 
@@ -96,7 +95,7 @@ def write_claims(
             for p, b, d in found
         ],
     }
-    write_text(folder / "results.json", json.dumps(_shortened(results), separators=(",", ":")) + "\n")
+    write_text(folder / "results.json", json.dumps(shortened(results), separators=(",", ":")) + "\n")
     decided = {name: verdicts(group, complete=complete) for name, group in groups.items()}
     return render(
         "claims.md", folder / "report.md", command=command, found=found, groups=groups, quick=quick, what=what,
@@ -119,15 +118,6 @@ def samples_in_words(found: Sequence[tuple[Path, Path, Plain]]) -> str:
         if few
         else f"{words}; shifts of the landscape (S9) were not measured."
     )
-
-
-def _shortened(plain: Any) -> Any:
-    """Plain data with numbers of `DIGITS` digits: a file of many transfers is kept with the report."""
-    if isinstance(plain, dict):
-        return {name: _shortened(value) for name, value in plain.items()}
-    if isinstance(plain, list | tuple):
-        return [_shortened(value) for value in plain]
-    return float(f"{plain:.{DIGITS}g}") if isinstance(plain, float) else plain
 
 
 def grouped(found: Sequence[Plain]) -> dict[str, list[Plain]]:

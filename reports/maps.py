@@ -77,7 +77,7 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
             (one,), (reference,) = judge([path], base, how=how), judge([base], how=how)
             good = as_good(one.evaluation, reference.evaluation, complete=model.task.sampling.complete)
             rows.append({"path": str(path), "base": str(base), "map": model.task.observation_map.title,
-                         "way": _way(model), "updates": model.updates, "good": good})  # fmt: skip
+                         "way": _way(model), "updates": updates_of(model), "good": good})  # fmt: skip
         tick(len(paths), len(paths))
     return rows
 
@@ -87,11 +87,17 @@ def _cures(folder: Path) -> list[Plain]:
         found = json.loads((folder / "results.json").read_text(encoding="utf-8"))["rows"]
         return [
             {"path": row["failed"]["path"], "base": row["base"], "map": load_checkpoint(row["failed"]["path"]).task.observation_map.title,
-             "way": f"cure: {row['method']}", "updates": row["budget"]["updates"], "good": bool(row["restored"])}
+             "way": f"cure: {row['method']}", "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"])}
             for row in found
         ]  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder}: no table of crar cure in it; give the --out of `crar cure` with several transfers") from error
+
+
+def updates_of(model: Checkpoint) -> int:
+    """Updates that a transfer took, those of its search and of the level that it looked for among them."""
+    search = model.info.get("search") or {}
+    return model.updates + int(search.get("updates", 0)) + int(search.get("level_updates", 0))
 
 
 def _way(model: Checkpoint) -> str:

@@ -10,11 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import app
+from crar_model.checkpoints import Checkpoint
 from crar_model.errors import UserError
 from crar_model.settings import TrainSettings
 from crar_model.training.members import transfer_plan
 from crar_model.training.runner import run_plan
-from reports.maps import write_maps
+from reports.maps import updates_of, write_maps
 
 
 def test_counts_by_map_and_variant(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
@@ -52,6 +53,12 @@ def test_counts_by_map_and_variant(base_run: Path, freeze_run: Path, tmp_path: P
         assert found[key]["by_bases"] == {"low": 1.0, "high": 1.0}
     assert found["negative", "freeze"]["all"]["of"] == 2
     assert "| mirror | negate-input | 0 | 4 of 4 |" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_the_updates_of_a_search_count() -> None:
+    searched = Checkpoint("simple", inverse=True, parameters={}, updates=5, info={"search": {"updates": 7, "level_updates": 2}})
+    assert updates_of(searched) == 14
+    assert updates_of(replace(searched, info={})) == 5
 
 
 def test_what_cannot_be_counted(base_run: Path, tmp_path: Path) -> None:
