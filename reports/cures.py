@@ -81,7 +81,7 @@ def write_cures(
         "command": command, "settings": asdict(options.settings), "transfers": len(paths), "failed": len(failed), "as_good": len(unfit),
         "table": table, "rows": [_short(row) for row in rows],
     }  # fmt: skip
-    write_text(folder / "results.json", json.dumps(shortened(results), indent=1) + "\n")
+    write_text(folder / "results.json", json.dumps(shortened(results), separators=(",", ":")) + "\n")
     render("cures.md", folder / "report.md", r=results, command=command)
     return results
 
