@@ -93,12 +93,17 @@ def findings() -> list[str]:
     swapped = sum(m["match"]["verdict"] == "swapped" for (run, _), m in scores.items() if run == "freeze")
     loose = [scores["unfreeze", f"unfreeze/member-{k}.pt"] for k in (0, 1)]
     copies = published("random_mazes")["negations"]
-    assert [one["match"]["verdict"], one["released"]["match"]["verdict"], sample["match"]["verdict"]] == ["swapped", "swapped", "matched"]
+    assert [one["match"]["verdict"], one["released"]["match"]["verdict"], sample["match"]["verdict"]] == ["swapped", "swapped", "neither"]
     assert all(statement["proven"] for statement in theorems)
     assert shifts["0 of the way towards the adapted dynamics"] == shifts["mirrored, seen from the mirrored encoders"] == 0
     assert swapped == 0
     assert all(copy["same"] == 0 and copy["episodes"] == 200 for copy in copies)
-    assert (sample["failed"]["path"], sample["failed_score"]["mean"]) == (stays["path"], stays["score"]["mean"])
+    assert {c["id"] for c in sample["claims"] if c["verdict"] == "undecided"} == {"S6", "S7", "S8", "S9", "S10"}
+    cures = {row["method"]: row for row in published("cures")["table"]}
+    first, controls = cures["auto"], ("symmetry", "noise", "restart", "first-layer")
+    wrong = sum(row["cured_not_restored"] + row["restored_not_cured"] for row in cures.values())
+    near = cures["symmetry"]["restored"]["of"] - cures["symmetry"]["restored"]["count"]
+    assert {row["by"] for row in published("cures")["rows"] if row["method"] == "auto"} == {"placement"}
     return [
         f"{n} failed transfers of {len(pairs)} from {len({pair['base'] for pair in pairs})} bases",
         f"accuracy of {100 * min(pair['accuracy'][-1] for pair in pairs):.1f} % or more",
@@ -137,6 +142,14 @@ def findings() -> list[str]:
         f"a median of {median(free):.2f} times",
         f"{sum(pair['released']['match']['verdict'] == 'matched' for pair in failed)} of {n} embeddings",
         f"minus the identity for {nearest.count(((-1, 0), (0, -1)))} of {n}",
+        f"{first['restored']['count']} of {first['restored']['of']} failures of {first['bases']} bases",
+        f"{100 * first['restored']['low']:.0f} % to {100 * first['restored']['high']:.0f} %",
+        f"median {first['median_updates']:,.0f} updates of candidates and {first['median_seconds']:.0f} s",
+        *(f"| `{name}` | {cures[name]['restored']['count']} | {cures[name]['lacks'].get('embedding', 0)} |" for name in controls),
+        f"{near - cures['symmetry']['lacks']['embedding']} of the {near} that `symmetry` leaves",
+        f"{wrong} of {len(published('cures')['rows'])} times",
+        f"score of {score({'score': sample['failed_score']})} against the base's {score({'score': sample['optimum_score']})}",
+        f"climbs {straight['embedding']:.0f} between the embeddings",
         f"base of {base['updates']:,} updates scores {score(base)}",
         f"in each of {copies[0]['episodes']} episodes",
         f"one comes back to {score(back)}",
