@@ -18,7 +18,16 @@ from landscape_tools.modules import ModuleLoss, module_loss, parameters_of
 from landscape_tools.paths import Band, Path, elastic_band, sample_polygon
 from landscape_tools.planes import sample_plane, sample_product, three_point_axes
 from landscape_tools.points import Point, check_alike, difference, dot, flatten, moved, norm, restrict, unflatten
-from landscape_tools.sampled import Descended, Ends, descend, difference_product, spectrum_ends, verdict_on_both, verdict_on_sample
+from landscape_tools.sampled import (
+    Descended,
+    Ends,
+    descend,
+    difference_product,
+    expected_gain,
+    spectrum_ends,
+    verdict_on_both,
+    verdict_on_sample,
+)
 from landscape_tools.sampling import Progress, Sampling, sample_points
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 from landscape_tools.trajectories import sample_trajectory
@@ -66,6 +75,7 @@ __all__ = [
     "difference_product",
     "dot",
     "elastic_band",
+    "expected_gain",
     "extreme_eigenvalues",
     "filter_normalised",
     "flatten",
