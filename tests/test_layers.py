@@ -54,7 +54,7 @@ FLOORS = {
         ("demo", "cures", "study_table"),
         ("studies",),
         ("predict", "maps", "escape", "study_page"),
-        ("verdicts",),
+        ("verdicts", "escapes"),
     ),
 }
 """Lowest first. What is loaded with a module lies below it, or in the same folder. `crar_model.tasks` loads what a task needs when it is used."""

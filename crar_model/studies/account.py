@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 from crar_model.training.runner import Progress
 
 TELL_EVERY = 2.0
@@ -16,8 +16,9 @@ STRETCHES, BEGIN = "stretches", "begin"
 """The account of a pack's updates, and the word that begins a stretch of it."""
 
 
-def teller(folder: Path) -> Progress:
+def teller(folder: StrPath) -> Progress:
     """Progress that keeps the updates taken, of all members: now and then in `at`, for the client, and all of them in `stretches`."""
+    folder = Path(folder)
     state, begun = {"at": time.monotonic()}, list[bool]()
 
     def tell(done: int, _: int) -> None:
@@ -31,7 +32,7 @@ def teller(folder: Path) -> Progress:
     return tell
 
 
-def repeated(log: Path) -> int:
+def repeated(log: StrPath) -> int:
     """Updates, of all members of a pack, that were taken more than once, because a stretch was killed after its last checkpoint.
 
     Args:
@@ -39,7 +40,7 @@ def repeated(log: Path) -> int:
             last line is not in it, at most the updates between two looks at whether to stop.
     """
     try:
-        parts = log.read_text(encoding="utf-8", errors="replace").split(BEGIN)
+        parts = Path(log).read_text(encoding="utf-8", errors="replace").split(BEGIN)
     except OSError:
         return 0
     stretches = [[int(word) for word in part.split() if word.isdecimal()] for part in parts]
