@@ -106,7 +106,7 @@ def write_claims(
     )  # fmt: skip
 
 
-def samples_in_words(found: Sequence[tuple[Path, Path, Plain]]) -> str:
+def samples_in_words(found: Sequence[tuple[StrPath, StrPath, Plain]]) -> str:
     """What certificates, paths and descents were measured on, where transitions are sampled; "" where they are not. All pairs of a page have the same."""
     sizes = next((d["sampled"]["sizes"] for _, _, d in found if "sampled" in d), None)
     if sizes is None:

@@ -90,7 +90,7 @@ def write_theorem(
     return write_page(results, folder, figure=figure.name, failed=failed, base=base, figures=decision.figure)
 
 
-def write_page(results: dict[str, Any], folder: Path, *, figure: str, failed: Path, base: Path, figures: str) -> Path:
+def write_page(results: dict[str, Any], folder: StrPath, *, figure: str, failed: StrPath, base: StrPath, figures: str) -> Path:
     """Write the page of `results.json`'s contents.
 
     Args:
@@ -100,6 +100,7 @@ def write_page(results: dict[str, Any], folder: Path, *, figure: str, failed: Pa
         failed, base: where the models lie.
         figures: what the verdict rests on, in words.
     """
+    folder, failed, base = Path(folder), Path(failed), Path(base)
     sizes = results.get("samples") or {"shifts": None, "descents": None}
     return render(
         "theorem.md", folder / "report.md", command=results["command"], figure=figure, failed=failed, base=base, figures=figures,

@@ -110,12 +110,13 @@ def _results(path: Path, what: str) -> Plain:
     return content
 
 
-def claims_entries(content: Plain, path: Path) -> list[Entry]:
+def claims_entries(content: Plain, path: StrPath) -> list[Entry]:
     """What the results of `crar claims` decide: the verdicts over the transfers that failed by what they do.
 
     Raises:
         UserError: for results of no known maze.
     """
+    path = Path(path)
     pairs = content["pairs"]
     task = _maze_of(content, path)
     complete, group = task.sampling.complete, grouped(pairs).get(FAILED, [])
@@ -149,12 +150,13 @@ def _maze_of(content: Plain, path: Path) -> Task:
     return alike[0]
 
 
-def study_entries(content: Plain, path: Path) -> list[Entry]:
+def study_entries(content: Plain, path: StrPath) -> list[Entry]:
     """What the results of `crar study` decide.
 
     Raises:
         UserError: for results of an unknown maze.
     """
+    path = Path(path)
     return [
         Entry(
             one["id"], task_named(one["maze"], what=f"{path / RESULTS}: its maze is").name, one["verdict"], one["figure"], one["models"],

@@ -11,10 +11,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from crar_model.errors import UserError
+from crar_model.files import StrPath
 
 
 @contextmanager
-def only_one(lock: Path, folder: Path, busy: str, flag: str) -> Iterator[None]:
+def only_one(lock: StrPath, folder: StrPath, busy: str, flag: str) -> Iterator[None]:
     """Keep other processes out; the system drops the lock when the process ends, however it ends.
 
     Args:
@@ -26,6 +27,7 @@ def only_one(lock: Path, folder: Path, busy: str, flag: str) -> Iterator[None]:
     Raises:
         UserError: when another process holds the lock, or it cannot be written.
     """
+    lock, folder = Path(lock), Path(folder)
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         held = FileLock(lock, timeout=0)

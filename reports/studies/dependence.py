@@ -11,6 +11,7 @@ import numpy as np
 from crar_model.checkpoints import load_checkpoint
 from crar_model.cures.foresight import foresee
 from crar_model.errors import UserError
+from crar_model.files import StrPath
 from crar_model.studies.cells import BEST
 from reports import console
 from reports.figures.calibration import calibration_figure
@@ -29,7 +30,7 @@ EDITION = 1
 """Of what is seen of a base; what was kept of another is made again."""
 
 
-def dependence_part(groups: Groups, bases: Sequence[Row], root: Path, figure: Path) -> tuple[dict[str, Any], Decided | None]:
+def dependence_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrPath) -> tuple[dict[str, Any], Decided | None]:
     """What the page shows, and claim S14 by the `freeze` group of most models; None where there is none.
 
     Args:
@@ -38,6 +39,7 @@ def dependence_part(groups: Groups, bases: Sequence[Row], root: Path, figure: Pa
         root: the study's folder, where models lie and what is seen of them is kept.
         figure: where to draw the calibration.
     """
+    root, figure = Path(root), Path(figure)
     main = main_group(groups, USUAL)
     words = [line for key, rows in groups.items() if (line := _depends(key, rows))]
     found: dict[str, Any] = {"depends": words, "predictors": [], "predicted": "", "scores": None, "calibration": "", "features": []}
@@ -87,7 +89,7 @@ def _few(scores: Plain) -> str:
     )
 
 
-def see(bases: Sequence[Row], transfers: Sequence[Row], root: Path, key: Key) -> tuple[dict[str, dict[str, float]], str]:
+def see(bases: Sequence[Row], transfers: Sequence[Row], root: StrPath, key: Key) -> tuple[dict[str, dict[str, float]], str]:
     """What a base says of its transfers, by cell, or why there is none of it.
 
     Args:
@@ -96,6 +98,7 @@ def see(bases: Sequence[Row], transfers: Sequence[Row], root: Path, key: Key) ->
         root: the study's folder.
         key: of the transfers; what is seen is of the negated maze, so it must be theirs.
     """
+    root = Path(root)
     if key[3] != "negative":
         return {}, f"the transfers are through the map {key[3]}, and what is seen of a base is of the negated maze"
     found: dict[str, dict[str, float]] = {}

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from crar_model.files import write_text
+from crar_model.files import StrPath, write_text
 
 Plain = dict[str, Any]
 
 
-def kept(path: Path, key: Plain, make: Callable[[], Plain]) -> Plain:
+def kept(path: StrPath, key: Plain, make: Callable[[], Plain]) -> Plain:
     """The figures of a file, where it has them under this key; else they are made and written there.
 
     Args:
@@ -20,6 +20,7 @@ def kept(path: Path, key: Plain, make: Callable[[], Plain]) -> Plain:
         key: all that the figures depend on.
         make: makes them.
     """
+    path = Path(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from crar_model.files import StrPath
 from crar_model.training.variants import BASE
 from reports.figures.shares import shares_figure
 from reports.figures.style import save_png
@@ -19,8 +20,9 @@ RELEASED_BASE = "42"
 """The base of the released study of learning rates."""
 
 
-def rates_part(rows: Sequence[Row], folder: Path, maze: str, *, released: bool) -> tuple[list[dict[str, Any]], Decided | None]:
+def rates_part(rows: Sequence[Row], folder: StrPath, maze: str, *, released: bool) -> tuple[list[dict[str, Any]], Decided | None]:
     """A dict a study of rates, ours first, and claim S13 by the one of most transfers; None where there is none."""
+    folder = Path(folder)
     studies = rate_studies(rows)
     parts = [_part(variant, runs, folder / f"{maze}-rates-{number}.png", "this study") for number, (variant, runs) in enumerate(studies)]
     if released:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from crar_model.checkpoints import load_checkpoint
+from crar_model.files import StrPath
 from crar_model.losses import SHOWN
 from crar_model.studies.cells import BEST, LAST
 from crar_model.tasks import Task
@@ -25,7 +26,7 @@ EDITION = 1
 """Of the figures that are kept of a failed transfer."""
 
 
-def terms_part(groups: Groups, bases: Sequence[Row], root: Path, figure: Path, task: Task) -> tuple[dict[str, Any], Decided | None]:
+def terms_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrPath, task: Task) -> tuple[dict[str, Any], Decided | None]:
     """What the page shows, and claim S11 where the maze has scores; None where it has none, or no `freeze` transfer tells.
 
     Args:
@@ -35,6 +36,7 @@ def terms_part(groups: Groups, bases: Sequence[Row], root: Path, figure: Path, t
         figure: where to draw it.
         task: the maze.
     """
+    root, figure = Path(root), Path(figure)
     found: dict[str, Any] = {"terms_figure": "", "terms_rows": [], "terms_columns": [], "terms_words": "", "failed_pairs": 0}
     main = main_group(groups, USUAL)
     if main is None:

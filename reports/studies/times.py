@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from crar_model.files import StrPath
 from crar_model.training.variants import VARIANTS
 from reports.figures.style import save_png
 from reports.figures.survival import survival_figure
@@ -33,7 +34,7 @@ def released_times(runs: Sequence[ReleasedRun]) -> Times:
     )
 
 
-def times_part(groups: Groups, figure: Path, *, released: bool) -> dict[str, Any]:
+def times_part(groups: Groups, figure: StrPath, *, released: bool) -> dict[str, Any]:
     """Rows of the table, sentences and the figure.
 
     Args:
@@ -45,6 +46,7 @@ def times_part(groups: Groups, figure: Path, *, released: bool) -> dict[str, Any
         times, released_times: rows of the table. equal: updates that all of our rows were trained for. time_words: sentences.
         time_figure: name of the figure, "" for none. validated, epoch: updates between validations, ours and of the released runs.
     """
+    figure = Path(figure)
     ours = {key: times for key, rows in groups.items() if len(times := times_of(rows))}
     if not ours:
         return {"times": [], "released_times": [], "equal": 0, "time_words": [], "time_figure": ""}
