@@ -177,7 +177,7 @@ GAP = 0.25
 
 
 def verdict_on_sample(
-    gradient: float, ends: Ends | None, *, stationary: float, left: float = float("inf"), share: float = 0.0
+    gradient: float, ends: Ends | None, *, stationary: float, left: float = float("inf"), share: float = 0.0, gap: float = float("inf")
 ) -> tuple[str, str]:
     """(verdict, reason) of a point on the sample it was converged on.
 
@@ -187,19 +187,33 @@ def verdict_on_sample(
         stationary: largest norm of the gradient at which it counts as converged.
         left: what further steps are expected to gain, as a share of what there is to gain; it counts as converged, too, where that is `share` or
             less: single precision and kinks may keep the gradient from getting small.
+        gap: what there is to gain. A gradient above `stationary` promises a gain of at least its square over twice the highest curvature, so that
+            this, too, has to be `share` of it or less.
     """
     if gradient > stationary and not 0 <= left <= share:
         more = f", and further steps are expected to gain {100 * left:.0f} % of what there is" if np.isfinite(left) else ""
         return NOT_CONVERGED, f"the norm of the gradient is {gradient:.1e}, above {stationary:.0e}{more}"
     if ends is None:
         return UNDECIDED, "no curvature was looked at"
+    if gradient > stationary:
+        promised = gradient**2 / (2 * max(abs(ends.highest), 1e-300))
+        if promised > share * gap:
+            return (
+                NOT_CONVERGED,
+                f"the norm of the gradient is {gradient:.1e}, which promises a gain of {promised:.1e}, {100 * promised / gap:.0f} % of what there is",
+            )
     zero, low, off = FLATNESS * abs(ends.highest), ends.lowest, ends.lowest_residual
+    rest = (
+        ""
+        if gradient <= stationary
+        else f"; the norm of the gradient is {gradient:.1e}, further steps are expected to gain {100 * left:.0f} % of what there is"
+    )
     if low < -zero:
-        return SADDLE, f"a direction has curvature {low:.2g}"
+        return SADDLE, f"a direction has curvature {low:.2g}{rest}"
     if low - off > zero:
-        return MINIMUM, f"the lowest of {ends.steps} Lanczos steps is {low:.2g}, {off:.1e} from an eigenvalue"
+        return MINIMUM, f"the lowest of {ends.steps} Lanczos steps is {low:.2g}, {off:.1e} from an eigenvalue{rest}"
     if abs(low) + off <= zero:
-        return FLAT, f"the lowest of {ends.steps} Lanczos steps is {low:.2g}, a thousandth of the highest or less"
+        return FLAT, f"the lowest of {ends.steps} Lanczos steps is {low:.2g}, a thousandth of the highest or less{rest}"
     return UNDECIDED, f"the lowest curvature {low:.2g} is known to {off:.1e} only"
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from reports.escape import Grid, write_escape
 from reports.markdown import render
 from reports.models import expand
 
-FEWEST = 4
-"""Minima that a rank correlation needs: fewer cannot be told from chance whatever they say."""
+FEWEST = 5
+"""Minima that a rank correlation needs: of 4 the smallest two-sided p is 2 of 24 permutations, whatever they say."""
 RESAMPLES = 9_999
 """Permutations behind a p, where there are more."""
 LOOKS = {
@@ -57,12 +58,14 @@ def write_escapes(
     folder, grid = Path(folder), grid or Grid()
     paths = expand(models)
     names = [f"{path.resolve().parent.name}-{path.stem}" for path in paths]
-    if len(set(names)) < len(names):
-        raise UserError(f"{paths[0]}: two transfers of one name; give each once")
+    if twice := [path for path, name in zip(paths, names, strict=True) if names.count(name) > 1]:
+        raise UserError(f"{twice[-1]}: its run and file have the names of another's here; give each once, or ask of the runs apart")
     rows = []
     for path, name in zip(paths, names, strict=True):
         own = folder / name
-        found = _finished(own, path, grid) or write_escape(path, own, base_path=base_path, grid=grid, image=image, command=command)
+        found = _finished(own, path, base_path, grid) or write_escape(
+            path, own, base_path=base_path, grid=grid, image=image, command=command
+        )
         rows.append(row_of(found, name))
     results: Plain = {"command": command, "grid": asdict(grid), "rows": rows, "relations": relations(rows)}
     write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
@@ -70,13 +73,16 @@ def write_escapes(
     return results
 
 
-def _finished(own: Path, path: Path, grid: Grid) -> Plain | None:
+def _finished(own: Path, path: Path, base_path: StrPath | None, grid: Grid) -> Plain | None:
+    """What an earlier call found of the same minimum, base and grid."""
     file = own / "results.json"
     if not file.exists():
         return None
     found: Plain = json.loads(file.read_text(encoding="utf-8"))
-    same = found["failed"]["digest"] == load_checkpoint(path).digest and found["grid"] == json.loads(json.dumps(asdict(grid)))
-    return found if same else None
+    failed = load_checkpoint(path)
+    base = Path(base_path or str(failed.info.get("base") or ""))
+    same = base.is_file() and found["base"]["digest"] == load_checkpoint(base).digest and found["failed"]["digest"] == failed.digest
+    return found if same and found["grid"] == json.loads(json.dumps(asdict(grid))) else None
 
 
 def row_of(found: Plain, name: str) -> Plain:
@@ -91,16 +97,25 @@ def row_of(found: Plain, name: str) -> Plain:
 
 
 def relations(rows: Sequence[Plain]) -> list[Plain]:
-    """Spearman's rank correlation of each look with the share that left, and its p from permutations (all of them where they are few)."""
-    found = []
+    """Spearman's rank correlation of each look with the share that left, of those that did not diverge; its p from permutations (all of them where they
+    are few), and the same by Holm's correction for as many looks as were asked. Minima of one base are one, by their means: seeds share a base."""
+    found: list[Plain] = []
     for look in LOOKS:
-        pairs = [(row[look], row["left"] / row["seeds"]) for row in rows if row[look] is not None]
-        rank: Plain = {"look": look, "minima": len(pairs), "rho": None, "p": None}
+        of_base: dict[str, list[tuple[float, float]]] = {}
+        for row in rows:
+            if row[look] is not None and row["seeds"] > row["diverged"]:
+                of_base.setdefault(row["base"], []).append((row[look], row["left"] / (row["seeds"] - row["diverged"])))
+        pairs = [(fmean(x for x, _ in each), fmean(y for _, y in each)) for each in of_base.values()]
+        rank: Plain = {"look": look, "bases": len(pairs), "rho": None, "p": None, "corrected": None}
         if len(pairs) >= FEWEST and all(len(set(side)) > 1 for side in zip(*pairs, strict=True)):
             x, y = (rankdata(side) for side in zip(*pairs, strict=True))
             done = pearsonr(x, y, method=PermutationMethod(n_resamples=RESAMPLES, rng=np.random.default_rng(0)))  # of ranks: Spearman's
             rank |= {"rho": float(done.statistic), "p": float(done.pvalue)}
         found.append(rank)
+    asked, highest = sorted((each for each in found if each["p"] is not None), key=lambda each: each["p"]), 0.0
+    for place, each in enumerate(asked):
+        highest = max(highest, min(1.0, (len(asked) - place) * each["p"]))
+        each["corrected"] = highest
     return found
 
 
@@ -108,16 +123,17 @@ def verdict(results: Plain) -> str:
     """What the minima say together, in a sentence or two."""
     rows = results["rows"]
     left, seeds = (sum(row[key] for row in rows) for key in ("left", "seeds"))
-    matched, kept = sum(row["matched"] for row in rows), sum(not row["left"] for row in rows)
+    matched, diverged = (sum(row[key] for row in rows) for key in ("matched", "diverged"))
+    kept = sum(not row["left"] and not row["diverged"] for row in rows)
     said = (
         f"{left} of {seeds} members left {len(rows)} minima within {results['grid']['updates']:,} updates, {matched} of them for the base's "
-        f"embedding; {kept} of the minima kept all."
+        f"embedding; {diverged} diverged; {kept} of the minima kept all."
     )
     told = [each for each in results["relations"] if each["p"] is not None]
-    sure = [each for each in told if each["p"] < 0.05]
+    sure = [each for each in told if each["corrected"] < 0.05]
     if not told:
         return f"{said} Whether what a minimum looks like decides it cannot be told from these."
     if not sure:
-        return f"{said} Nothing that a minimum looks like goes with the share that left (lowest p {min(each['p'] for each in told):.2g})."
-    ways = "; ".join(f"{LOOKS[each['look']]}, rank correlation {each['rho']:.2f}, p {each['p']:.2g}" for each in sure)
+        return f"{said} Nothing that a minimum looks like goes with the share that left (lowest p {min(each['corrected'] for each in told):.2g}, corrected)."
+    ways = "; ".join(f"{LOOKS[each['look']]}, rank correlation {each['rho']:.2f}, p {each['corrected']:.2g}" for each in sure)
     return f"{said} The share that left goes with: {ways}."

@@ -199,32 +199,31 @@ def s9(d: Plain) -> Verdict:
     if finds:
         own, *others = [(f["verdict"], f["match"], f["level"] <= CLOSE) for f in finds]
         text += _found(finds)
-    if not still:
+    if not (still and same):
         return f"{text}; the measurement is not exact", UNDECIDED
+    if other is None:
+        return text, UNDECIDED
     if not other:
         return text, FAILS
     if not finds or any(f["verdict"] in ("not converged", "undecided") for f in finds):
         return f"{text}; what descent finds is not known", UNDECIDED
-    if all(one == own for one in others):
-        return f"{text}: the same", FAILS
-    return text, EXCEPTIONS if same else HOLDS
+    return (f"{text}: the same", FAILS) if all(one == own for one in others) else (text, EXCEPTIONS)
 
 
-def landscapes(d: Plain) -> tuple[str, bool, bool, bool]:
-    """Of the encoder's landscape under moved dynamics: the figures in words, whether unmoved dynamics leave it exactly, whether symmetries leave it up to
-    rounding, and whether every other move changes it by more."""
+def landscapes(d: Plain) -> tuple[str, bool, bool, bool | None]:
+    """Of the encoder's landscape under moved dynamics: the figures in words, whether unmoved dynamics leave it exactly, whether symmetries, of which
+    there must be one, leave it up to rounding (they are exact: otherwise the measurement is wrong), and whether every other move changes it by more; None
+    where nothing moved."""
     size = abs(d["failed_terms"]["total"])
     still = all(s["values"] == 0 and s["gradients"] == 0 for s in d["shifts"] if s["distance"] == 0)
     symmetric = [s for s in d["shifts"] if symmetry(s)]
     same = bool(symmetric) and all(rounding(s, size) for s in symmetric)
     moved = [s for s in d["shifts"] if s["distance"] > 0 and "of the way" in s["way"]]
-    other = all(s["values"] > ROUNDING * size and s["gradients"] > ROUNDING for s in moved)
+    other = all(s["values"] > ROUNDING * size and s["gradients"] > ROUNDING for s in moved) if moved else None
     per = [s["values"] / s["distance"] for s in moved]
-    text = (
-        f"unmoved: {'exactly the same' if still else 'not the same'}; symmetries: {'the same' if same else 'another landscape'}; other moves: loss moves "
-        f"{min(per):.2g} to {max(per):.2g} per unit of the dynamics"
-    )
-    return text, still, same, other
+    symmetries = ("the same" if same else "another landscape") if symmetric else "not measured"
+    moves = f"other moves: loss moves {min(per):.2g} to {max(per):.2g} per unit of the dynamics" if per else "the dynamics did not move"
+    return f"unmoved: {'exactly the same' if still else 'not the same'}; symmetries: {symmetries}; {moves}", still, same, other
 
 
 def symmetry(shift: Plain) -> bool:
@@ -242,10 +241,14 @@ def _found(finds: list[Plain], article: str = "a ") -> str:
 
 
 def side(find: Plain) -> bool | None:
-    """Whether a descent on a sample ends at the reference's level, with all that further steps are expected to gain; None where that is not known."""
+    """Whether a descent on a sample ends at the reference's level, with all that further steps are expected to gain, and on the independent sample as
+    well; None where that is not known or the samples differ."""
+    other = find.get("other_level")
+    if other is None:
+        return None
     if find["most"] <= CLOSE:
-        return True
-    return False if find["least"] > CLOSE else None
+        return True if other <= CLOSE else None
+    return False if find["least"] > CLOSE and other > CLOSE else None
 
 
 def s9_sample(d: Plain) -> Verdict:
@@ -256,15 +259,21 @@ def s9_sample(d: Plain) -> Verdict:
     finds = d.get("descents")
     if finds:
         text += _found(finds, "")
-    if not still:
+        others_levels = [f.get("other_level") for f in finds]
+        told = "not asked" if None in others_levels else "x" + ", x".join(f"{level:.3g}" for level in others_levels)
+        text += f"; on the independent sample {told}"
+    if not (still and same):
         return f"{text}; the measurement is not exact", UNDECIDED
+    if other is None:
+        return text, UNDECIDED
     if not other:
         return text, FAILS
     if not finds:
         return f"{text}; what descent finds was not looked at", UNDECIDED
     own, *others = [side(f) for f in finds]
-    if own is not None and any(one is not None and one != own for one in others):
-        return f"{text}; the reference's level is {'left' if own else 'reached'} by other dynamics", EXCEPTIONS if same else HOLDS
+    if {True, False} <= {own, *others}:
+        what = "left and reached" if own is None else "left" if own else "reached"
+        return f"{text}; the reference's level is {what} by other dynamics", EXCEPTIONS
     if any(f["verdict"] in ("not converged", "undecided") for f in finds):
         ends = {own, *others}
         where = (
@@ -274,9 +283,7 @@ def s9_sample(d: Plain) -> Verdict:
     first, *rest = [(f["verdict"], f["match"]) for f in finds]
     if None in (own, *others):
         return f"{text}; whether at the reference's level is not known", UNDECIDED
-    if all(one == first for one in rest):
-        return f"{text}: the same", FAILS
-    return text, EXCEPTIONS if same else HOLDS
+    return (f"{text}: the same", FAILS) if all(one == first for one in rest) else (text, EXCEPTIONS)
 
 
 def s10(d: Plain) -> Verdict:

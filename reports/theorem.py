@@ -19,9 +19,10 @@ from reports.figures.style import save_figure
 from reports.markdown import render
 from reports.measure.finds import descents
 from reports.measure.linear_theorem import statements
+from reports.measure.minimum import examine
 from reports.measure.on_sample import FULL, Budget
 from reports.measure.release import fitted
-from reports.measure.shifts import SHARES, landscape_shifts
+from reports.measure.shifts import AROUND, ON_THE_WAY, SHARES, landscape_shifts
 from reports.measure.subject import load_subject
 from reports.summaries import size_words
 from reports.theorem_words import find_words, linear_words, shift_words, theorem_summary
@@ -58,6 +59,9 @@ def write_theorem(
         image: "png" or "svg".
         sample, full: where a maze's transitions are sampled, how many the descents run on, and whether they may be four times as long.
         command: shown in the report.
+
+    Raises:
+        UserError: for unusable models, an unknown format, or a sample that is too small.
     """
     if image not in ("png", "svg"):
         raise UserError(f"--format is {image!r}; choose png or svg")
@@ -69,6 +73,8 @@ def write_theorem(
     names = ("dynamics adapted", "descents", "shifts")
     with torch_threads(1), console.stages("theorem") as tick:
         tick(names[0], 0, len(names))
+        if complete:  # as `crar landscape` does: the copy is no stationary point under its own frozen dynamics
+            subject = subject.referred_to(examine(subject, base=True).converged.point)
         adapted = fitted(subject, DYNAMICS)
         tick(names[1], 1, len(names))
         found = descents(subject, adapted.params, size=sample, budget=FULL if full else Budget())
@@ -107,5 +113,5 @@ def write_page(results: dict[str, Any], folder: StrPath, *, figure: str, failed:
         summary=theorem_summary(results["linear"], results["shifts"], results["descents"], sizes=sizes), proofs=results["linear"],
         shifts=results["shifts"], finds=results["descents"], verdict=results["verdict"], linear=linear_words(results["linear"]),
         words=shift_words(results["shifts"], results["total"]), sizes=sizes, budget=results.get("budget"), adapted=results["adapted"],
-        levels=find_words(results["descents"]), size_words=size_words,
+        levels=find_words(results["descents"]), size_words=size_words, points=(ON_THE_WAY, AROUND),
     )  # fmt: skip

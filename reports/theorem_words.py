@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reports.markdown import number
+from reports.measure.shifts import POINTS
 from reports.rules import rounding, side, symmetry
 from reports.summaries import Lines, plural, size_words
 
@@ -20,11 +21,11 @@ def theorem_summary(proofs: Sequence[Plain], shifts: Sequence[Plain], finds: Seq
         shifts: of `landscape_shifts`, as plain data. finds: of `descents`.
         sizes: "shifts" and "descents" (its "sample") where they are of samples; else None in their places.
     """
-    proven, exceptions = sum(p["proven"] for p in proofs), sum(len(p["exceptions"]) for p in proofs)
+    proven, exceptions = sum(p["proven"] for p in proofs), sum(e["difference"] == "0" for p in proofs for e in p["exceptions"])
     moved = [s for s in shifts if "of the way" in s["way"] and s["distance"] > 0]
     still = [s for s in shifts if "of the way" in s["way"] and s["distance"] == 0]
     far, same = max(moved, key=lambda s: s["values"]), [s for s in shifts if s not in moved and s not in still]
-    where = "at 17 encoders, in float64"
+    where = f"at {POINTS} encoders, in float64"
     levels = ", ".join(f"{number(f['level'])} ({f['way']})" for f in finds)
     if sizes["shifts"]:
         where += f", on {size_words(sizes['shifts'])}; its descents are of {size_words(sizes['descents']['sample'])}"
@@ -38,10 +39,13 @@ def theorem_summary(proofs: Sequence[Plain], shifts: Sequence[Plain], finds: Seq
             "Measured",
             f"moved by {number(far['distance'])}, the dynamics of a trained model change its encoder's losses by up to "
             f"{number(far['values'])} (rms); not moved, by {number(max((s['values'] for s in still), default=float('nan')))}. "
-            f"A descent ends at {levels} times the {'reference' if sizes['descents'] else 'copy'}'s level.",
+            f"A descent ends at {levels} times the reference's level.",
         ),
         ("Exceptions", "; ".join(f"{s['way']}: {number(s['values'])} at a distance of {number(s['distance'])}" for s in same) + "."),
-        ("How sure", f"the linear case is proven symbolically; the trained model is one pair, {where}."),
+        (
+            "How sure",
+            f"the linear case is {'proven symbolically' if proven == len(proofs) else 'not proven in full'}; the trained model is one pair, {where}.",
+        ),
     ]
 
 

@@ -94,6 +94,10 @@ def findings() -> list[str]:
     loose = [scores["unfreeze", f"unfreeze/member-{k}.pt"] for k in (0, 1)]
     copies = published("random_mazes")["negations"]
     assert [one["match"]["verdict"], one["released"]["match"]["verdict"], sample["match"]["verdict"]] == ["swapped", "swapped", "neither"]
+    few = published("random_claims")["pairs"]
+    for verdict, ids in (("does not hold", ("S2", "S3", "S11")), ("undecided", ("S6", "S7", "S8", "S9", "S10"))):
+        assert all(count(few, claim, verdict) == len(few) for claim in ids)
+    assert all(does(pair) == "failed" for pair in few)
     assert all(statement["proven"] for statement in theorems)
     assert shifts["0 of the way towards the adapted dynamics"] == shifts["mirrored, seen from the mirrored encoders"] == 0
     assert swapped == 0
@@ -136,6 +140,7 @@ def findings() -> list[str]:
         f"{above(one, one['adapted']['terms']['total']):.2f} times",
         f"transition term {sample['failed_terms']['transition']:.4f} to {sample['adapted']['terms']['transition']:.4f}",
         f"refuted: score {sample['failed_score']['mean']:.2f}, and a term is {ratio(sample, 'failed_terms', 'transition'):.0f} times the base's",
+        f"Over {len(few)} such failures",
         f"{certified.count('minimum')} of {n} failed encoders",
         f"For {count(failed, 'S6', 'does not hold')} of {n}",
         f"{count(failed, 'S6', 'undecided')} are undecided",

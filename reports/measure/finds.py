@@ -29,6 +29,7 @@ class Descent:
         match: how the embedding there relates to the base's.
         least, most: the level, were the descent to go on, and were the reference's to; `level` itself where both are done.
         steps: that it took.
+        other_level: the level on the independent sample, above that one's floor; None where there is none.
     """
 
     way: str
@@ -40,6 +41,7 @@ class Descent:
     least: float
     most: float
     steps: int
+    other_level: float | None = None
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,10 @@ def _of_embedding(subject: Subject, ways: dict[str, Params]) -> list[Descent]:
 def _of_weights(subject: Subject, ways: dict[str, Params], size: int, budget: Budget, known: Sampled | None) -> Finds:
     samples = two_samples(subject, size)
     own = samples[0]
-    copy, floor = copy_total(own), own.floor["total"]
-    todo: list[tuple[Params, float, Curvature]] = [(subject.failed | dynamics, copy, "converged") for dynamics in ways.values()]
+    copy, floors = copy_total(own), [each.floor["total"] for each in samples]
+    todo: list[tuple[Params, float, Curvature]] = [(subject.failed | dynamics, copy, "always") for dynamics in ways.values()]
     if known is None:
-        todo.append((subject.copy, floor, "never"))
+        todo.append((subject.copy, floors[0], "never"))
     else:
         todo = todo[1:]
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -118,16 +120,17 @@ def _of_weights(subject: Subject, ways: dict[str, Params], size: int, budget: Bu
         *found, reference = found
     else:
         found, reference = [known.failed, *found], known.reference
-    rows = [_row(way, one.held_against(reference), reference, floor) for way, one in zip(ways, found, strict=True)]
+    rows = [_row(way, one.held_against(reference), reference, floors) for way, one in zip(ways, found, strict=True)]
     return Finds(rows, sizes_of(samples), budget)
 
 
-def _row(way: str, found: OnSample, reference: OnSample, floor: float) -> Descent:
-    end, base = found.descended, reference.descended
+def _row(way: str, found: OnSample, reference: OnSample, floors: list[float]) -> Descent:
+    end, base, (floor, other_floor) = found.descended, reference.descended, floors
     above, level = end.loss - floor, base.loss - floor
+    other = (found.other_loss - other_floor) / (reference.other_loss - other_floor)
     # Never below the floor, which is as low as either can go.
     least, most = max(0.0, above - end.expected) / level, above / max(level - base.expected, 1e-3 * level)
     verdict, reason = found.both
     if found.verdict[0] == verdict and verdict in (NOT_CONVERGED, UNDECIDED):  # the independent sample was not asked
         reason = found.verdict[1]
-    return Descent(way, verdict, end.loss, above / level, found.match.verdict, reason, least, most, end.iterations)
+    return Descent(way, verdict, end.loss, above / level, found.match.verdict, reason, least, most, end.iterations, other)

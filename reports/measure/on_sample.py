@@ -123,7 +123,8 @@ class OnSample:
     def verdict(self) -> tuple[str, str]:
         """(word, reason), of the sample."""
         how = self.budget
-        return verdict_on_sample(self.descended.gradient, self.ends, stationary=how.stationary, left=self.left, share=how.share)
+        gap = self.descended.loss - self.target
+        return verdict_on_sample(self.descended.gradient, self.ends, stationary=how.stationary, left=self.left, share=how.share, gap=gap)
 
     @property
     def both(self) -> tuple[str, str]:

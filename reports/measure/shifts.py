@@ -44,15 +44,20 @@ def random_walk(own: Params, like: Params, seed: int) -> Params:
     return {name: value * (norm(like) / norm(noise)) for name, value in noise.items()}
 
 
+ON_THE_WAY, AROUND = 9, 8
+POINTS = ON_THE_WAY + AROUND
+"""Encoders at which landscapes are compared."""
+
+
 def encoder_points(subject: Subject, seed: int = 0, radius: float = 0.5) -> Params:
-    """(17, ...) encoders: 9 on the way from the failed one to the nearest copy of the optimum, 8 around the failed one
+    """(`POINTS`, ...) encoders: `ON_THE_WAY` on the way from the failed one to the nearest copy of the optimum, `AROUND` around the failed one
     at filter-normalised random directions scaled by `radius`."""
     start, goal = select(subject.failed, ("encoder",)), subject.nearest
-    steps = torch.linspace(0, 1, 9, dtype=torch.float64)
+    steps = torch.linspace(0, 1, ON_THE_WAY, dtype=torch.float64)
     rows = [(1 - t) * flatten(start) + t * flatten(goal) for t in steps]
     generator = torch.Generator().manual_seed(seed)
     rows += [
-        flatten(start) + radius * flatten(filter_normalised(gaussian_direction(start, generator), start)) for _ in range(8)
+        flatten(start) + radius * flatten(filter_normalised(gaussian_direction(start, generator), start)) for _ in range(AROUND)
     ]  # fmt: skip
     return unflatten(torch.stack(rows), start)
 

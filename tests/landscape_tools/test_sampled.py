@@ -123,3 +123,12 @@ def test_a_descent_with_little_left_counts_as_converged(left: float, verdict: st
 )
 def test_verdict_for_both_samples_follows_the_figures(own: str, other_loss: float, other_lowest: float, verdict: str) -> None:
     assert verdict_on_both(own, 0.3, 9.0, other_loss, other_lowest)[0] == verdict
+
+
+def test_a_gradient_that_promises_more_than_is_expected_is_not_converged() -> None:
+    """Of what there is to gain, 1, a gradient of 0.5 at a highest curvature of 10 promises 0.0125, and at 0.1 more than all of it."""
+    for highest, verdict in ((10.0, "minimum"), (0.1, "not converged")):
+        ends = replace(ENDS, lowest=0.05, lowest_residual=0.0, highest=highest)
+        found, reason = verdict_on_sample(0.5, ends, stationary=1e-3, left=0.05, share=0.1, gap=1.0)
+        assert found == verdict
+        assert "5.0e-01" in reason

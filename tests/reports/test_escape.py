@@ -112,7 +112,17 @@ def test_several_minima_make_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_relations_come_out_each_way() -> None:
     def minima(shares: list[int]) -> dict[str, Any]:
         rows = [
-            {"barrier": 0.1 * k, "log_ratio": 1.0, "lowest": None, "highest": float((k * 3) % 7), "left": left, "seeds": 100, "matched": 0}
+            {
+                "barrier": 0.1 * k,
+                "log_ratio": 1.0,
+                "lowest": None,
+                "highest": float((k * 3) % 7),
+                "left": left,
+                "seeds": 100,
+                "matched": 0,
+                "diverged": 0,
+                "base": f"base-{k}",
+            }
             for k, left in enumerate(shares)
         ]
         return {"rows": rows, "grid": {"updates": 10}, "relations": relations(rows)}
@@ -128,4 +138,13 @@ def test_relations_come_out_each_way() -> None:
     kept = minima([0] * 7)
     assert "7 of the minima kept all" in verdict(kept)
     assert "cannot be told" in verdict(kept)
-    assert "cannot be told" in verdict(minima([1, 2, 3]))
+    assert "cannot be told" in verdict(minima([1, 2, 3, 4]))
+    assert "cannot be told" not in verdict(minima([1, 2, 3, 4, 5]))
+    one_base = minima([90, 80, 70, 60, 50, 40, 30])
+    for row in one_base["rows"]:
+        row["base"] = "base-0"
+    assert all(each["rho"] is None for each in relations(one_base["rows"]))
+    for row in falling["rows"]:  # all but those that left diverged
+        row["diverged"] = 100 - row["left"]
+    assert all(each["rho"] is None for each in relations(falling["rows"]))
+    assert "0 of the minima kept all" in verdict(falling | {"relations": relations(falling["rows"])})

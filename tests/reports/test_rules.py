@@ -122,7 +122,7 @@ COMPLETE: list[tuple[str, Plain, str]] = [
     ("S8", {"released.terms": BAD, "released.converged": False}, UNDECIDED),
     ("S8", {"failed_terms": NEAR}, UNDECIDED),
     ("S9", {}, EXCEPTIONS),
-    ("S9", {"shifts.3.values": 0.1}, HOLDS),
+    ("S9", {"shifts.3.values": 0.1}, UNDECIDED),  # a symmetry is exact, or the measurement is wrong
     ("S9", {"shifts.1.values": 1e-16}, FAILS),
     ("S9", {"descents.1.level": 3.0}, FAILS),
     ("S9", {"descents.1.level": 3.0, "descents.2.match": "neither"}, EXCEPTIONS),
@@ -157,6 +157,7 @@ def test_every_rule_is_brought_to_each_of_its_verdicts() -> None:
     """Rules that know fewer words than four are named here."""
     words = {HOLDS, EXCEPTIONS, FAILS, UNDECIDED}
     fewer = {"S1": {HOLDS, FAILS}, "S2": {HOLDS, FAILS}, "S4": {HOLDS, EXCEPTIONS, FAILS}, "S6": {HOLDS, FAILS, UNDECIDED}}
+    fewer["S9"] = {EXCEPTIONS, FAILS, UNDECIDED}  # its symmetries are always there
     for claim, _ in claims_of(complete=True):
         assert {verdict for name, _, verdict in COMPLETE if name == claim.id} == fewer.get(claim.id, words), claim.id
 
@@ -173,7 +174,7 @@ def sample() -> Plain:
     sampled = {
         "floors": {"sample": facts()["floor"]["total"]}, "sizes": {"sample": {"transitions": 2048, "terminal": 6, "maps": 300}}, "failed": own, "reference": own | {"loss": 0.08}, "paths": ways,
     }  # fmt: skip
-    descents = facts()["descents"]
+    descents = [find | {"other_level": 3.0} for find in facts()["descents"]]
     return {
         **facts(),
         "descents": [descents[0], descents[1] | {"level": 1.5, "least": 0.8, "most": 1.7}, descents[2]],
@@ -184,7 +185,7 @@ def sample() -> Plain:
     }
 
 
-OTHERS = {"descents.1.least": 0.9, "descents.1.level": 1.0, "descents.1.most": 1.05}
+OTHERS = {"descents.1.least": 0.9, "descents.1.level": 1.0, "descents.1.most": 1.05, "descents.1.other_level": 1.0}
 """Under the adapted dynamics the descent ends at the reference's level, whatever follows."""
 SAMPLE: list[tuple[str, Plain, str]] = [
     ("S2", {}, HOLDS),
@@ -214,9 +215,12 @@ SAMPLE: list[tuple[str, Plain, str]] = [
     ("S8", {"released.terms": BAD, "released.converged": False}, UNDECIDED),  # a training is never said to have converged
     ("S9", {}, UNDECIDED),  # all end above the reference, by certificates the same, but one level of three is not known
     ("S9", OTHERS, EXCEPTIONS),
-    ("S9", OTHERS | {"shifts.3.values": 0.1}, HOLDS),
+    ("S9", OTHERS | {"shifts.3.values": 0.1}, UNDECIDED),  # a symmetry is exact, or the measurement is wrong
+    ("S9", OTHERS | {"descents.1.other_level": 2.0}, UNDECIDED),  # the independent sample says otherwise
+    ("S9", OTHERS | {"descents.0.other_level": None, "descents.2.other_level": None}, UNDECIDED),  # it was not asked
+    ("S9", OTHERS | {"descents.0.least": 1.0, "descents.2.least": 3.0}, EXCEPTIONS),  # two others differ, whatever its own does
     ("S9", OTHERS | {"descents.0.verdict": "not converged"}, EXCEPTIONS),  # however much further it goes, it stays above
-    ("S9", OTHERS | {"descents.0.least": 1.0}, UNDECIDED),  # it may get there too
+    ("S9", OTHERS | {"descents.0.least": 1.0, "descents.2.least": 1.0}, UNDECIDED),  # it may get there too
     ("S9", {"descents.1.least": 3.0}, FAILS),
     ("S9", {"descents.1.least": 3.0, "descents.1.level": 2.0, "descents.2.match": "neither"}, EXCEPTIONS),
     ("S9", {"descents.1.least": 3.0, "descents.2.verdict": "not converged"}, UNDECIDED),
@@ -290,3 +294,17 @@ def test_a_theorem_that_was_not_measured_is_undecided() -> None:
     without = {name: value for name, value in sample().items() if name not in ("shifts", "descents")}
     row = next(d for d in decide(without, complete=False) if d.id == "S9")
     assert (row.verdict, row.figure) == (UNDECIDED, "not measured here: `crar theorem`, or `--full`")
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_dynamics_that_did_not_move_decide_nothing(complete: bool) -> None:
+    figures = facts() if complete else sample()
+    for shift in figures["shifts"]:
+        if "of the way" in shift["way"]:
+            shift |= {"distance": 0.0, "values": 0.0, "gradients": 0.0}
+    found = {d.id: d for d in decide(figures, complete=complete)}["S9"]
+    assert (found.verdict, "the dynamics did not move" in found.figure) == (UNDECIDED, True)
+    figures = facts() if complete else sample()
+    figures["shifts"] = [shift for shift in figures["shifts"] if "of the way" in shift["way"]]
+    found = {d.id: d for d in decide(figures, complete=complete)}["S9"]
+    assert (found.verdict, "symmetries: not measured" in found.figure) == (UNDECIDED, True)

@@ -103,7 +103,7 @@ def altered(plain: Plain, *changes: tuple[tuple[str | int, ...], Any]) -> Plain:
     return result
 
 
-KEPT = (("least", 0.9), ("most", 1.05), ("level", 1.0))
+KEPT = (("least", 0.9), ("most", 1.05), ("level", 1.0), ("other_level", 1.0))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,9 @@ KEPT = (("least", 0.9), ("most", 1.05), ("level", 1.0))
         (((("shifts", -1, "values"), 0.5),), "that is why a swapped embedding exists", "no symmetry of this landscape"),
         (((("linear", 0, "proven"), False),), "**holds with exceptions**, where", "**not proven** here: SymPy does not reduce loss at one input"),
         (tuple((("descents", 0, name), value) for name, value in KEPT), "own: not known to end", "own: at the reference's level, 0.9 to 1.05"),
-        (((("descents", 0, "least"), 1.5),), "own: not known to end", "own: above it, 1.5 to"),
+        (((("descents", 0, "least"), 1.5), (("descents", 0, "other_level"), 2.0)), "own: not known to end", "own: above it, 1.5 to"),
+        (((("linear", 0, "proven"), False),), "the linear case is proven symbolically", "the linear case is not proven in full"),
+        (((("linear", 0, "exceptions", 0, "difference"), "w"),), "with 8 exceptions", "with 7 exceptions"),
         (((("samples", "shifts", "terminal"), 7),), "12 maps (1 terminal)", "12 maps (7 terminal)"),
         (((("verdict",), "holds"),), "**undecided**", "The claim on this model: **holds**"),
     ],

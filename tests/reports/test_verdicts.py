@@ -110,7 +110,7 @@ def test_altered_figures_alter_every_line(tmp_path: Path) -> None:
     old, new = lines(before), lines(after)
     assert set(old) == set(new)
     measured = {key for key, line in old.items() if NOT_MEASURED not in line}
-    assert len(measured) == 10 + 6 + 1 + 6  # complete rules, sample rules with S11, the study's
+    assert len(measured) == 10 + 7 + 1 + 6  # complete rules, sample rules with S11, the study's
     for key in old:
         assert (old[key] != new[key]) == (key in measured), key
     said = [summary_of(path.read_text()) for path in (before, after)]
