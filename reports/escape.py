@@ -109,6 +109,9 @@ def write_escape(
         save_checkpoint(folder / "minimum.pt", replace(failed, parameters=failed.parameters | end))
         kept["minimum"] = found.plain() | {"barrier": barrier(subject, found)}
         _keep(state, fingerprint, kept)
+    if "reference" not in kept["minimum"]:  # the base's copy at rest under the frozen dynamics, as the minimum is
+        kept["minimum"]["reference"] = examine(subject, base=True).plain()["loss"]
+        _keep(state, fingerprint, kept)
     minimum = load_checkpoint(folder / "minimum.pt")
     problem = pose(minimum, subject.optimum_file, 0, where=str(failed_path))
     stored = failed.info.get("settings")
@@ -130,11 +133,12 @@ def write_escape(
                     )  # fmt: skip
                     kept[name] = [asdict(cell) | exits.plain() for cell, exits in zip(cells, done, strict=True)]
                     _keep(state, fingerprint, kept)
-    totals = {"minimum": kept["minimum"]["loss"], "base": float(subject.terms(subject.optimum)["total"])}
+    totals = {"minimum": kept["minimum"]["loss"], "base": kept["minimum"]["reference"], "floor": subject.floor["total"]}
+    levels = [totals[which] - totals["floor"] for which in ("minimum", "base")]
     results: Plain = {
         "command": command, "failed": {"path": str(failed_path), "digest": failed.digest},
         "base": {"path": str(base_path), "digest": subject.optimum_file.digest}, "grid": asdict(grid), "minimum": kept["minimum"],
-        "totals": totals, "log_ratio": math.log(totals["minimum"] / totals["base"]), "still": still,
+        "totals": totals, "log_ratio": math.log(levels[0] / levels[1]), "still": still,
         "cells": [cell for cells in groups for cell in kept[f"{cells[0].optimiser} {cells[0].batch}"]],
     }  # fmt: skip
     figure = save_figure(escape_figure(results["cells"], grid.updates), folder / "survival", image).name

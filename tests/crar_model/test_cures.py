@@ -286,6 +286,25 @@ def test_a_state_on_the_wrong_side_is_put_where_the_dynamics_have_it(problem: Pr
     assert float(out.terms["total"][0]) < 1.01 * low
 
 
+@pytest.mark.parametrize("strict", [1.0, 4.0])
+@pytest.mark.parametrize("names", [FIRST, None])
+def test_compiled_totals_of_encoders_are_those_of_the_terms(problem: Problem, names: tuple[str, ...] | None, strict: float) -> None:
+    """Whole encoders, and first layers before the rest of one; with the transition term weighted as a strict round does."""
+    encoder = select(problem.failed, ("encoder",))
+    free = {name: torch.stack((value, 1.1 * value)).requires_grad_() for name, value in encoder.items() if names is None or name in names}
+    still = {name: value for name, value in encoder.items() if name not in free}
+    kernel = problem.compiled(still, strict)
+    assert kernel is not None
+    rows = torch.cat([value.detach().flatten(1) for value in free.values()], dim=1)
+    totals, slopes = kernel.with_gradients(rows, {name: value[0] for name, value in free.items()})
+    whole = free | {name: value.expand(2, *value.shape).contiguous() for name, value in still.items()}
+    terms = problem.terms(problem.encode(whole, problem.data.judged), problem.data.judged)
+    wanted = terms["total"] + (strict - 1) * problem.loss.transition_weight * terms["transition"]
+    grads = torch.autograd.grad(wanted.sum(), list(free.values()))
+    assert torch.allclose(totals.float(), wanted.detach(), rtol=1e-4)
+    assert torch.allclose(slopes, torch.cat([grad.flatten(1) for grad in grads], dim=1), rtol=2e-3, atol=1e-4)
+
+
 def test_a_strict_round_lowers_the_transition_term_and_ranks_by_the_total(problem: Problem, base: Checkpoint) -> None:
     maze = problem.task.maze
     assert maze is not None

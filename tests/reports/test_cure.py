@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from cli import app
-from crar_model.checkpoints import load_checkpoint
+from crar_model.checkpoints import load_checkpoint, save_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, Match, Score
 from crar_model.original import exported
@@ -125,6 +126,23 @@ def test_a_study_ends_with_what_gets_its_transfer_out(method: str, base_run: Pat
     assert f"{100 * found['after']['nearest_state_accuracy']:.1f} %" in text.partition("## What gets it out")[2]
     assert "(cure/report.md)" in text
     assert "What gets it out" not in write_study([base_run], [freeze_run], tmp_path / "other").read_text()
+
+
+def test_transfers_of_one_base_share_what_the_dynamics_allow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another encoder under the same dynamics, and another method, bring no second level; other settings do."""
+    options = page.CureOptions(page.CureSettings(resolution=9, effort=0.01))
+    page.write_cure(samples.FAILED, tmp_path / "one", method="placement", options=options)
+    (ground,) = options.grounds.values()
+    failed = load_checkpoint(samples.FAILED)
+    other = {name: 0.9 * value if name.startswith("encoder.") else value for name, value in failed.parameters.items()}
+    save_checkpoint(tmp_path / "other.pt", dataclasses.replace(failed, parameters=other))
+    found = page.write_cure(tmp_path / "other.pt", tmp_path / "two", method="noise", options=options)
+    assert list(options.grounds.values()) == [ground]
+    assert ground.level is not None
+    assert found["level"]["updates"] == ground.level.updates
+    more = dataclasses.replace(options, settings=dataclasses.replace(options.settings, resolution=11))
+    page.write_cure(samples.FAILED, tmp_path / "three", method="noise", options=more)
+    assert len(more.grounds) == 2
 
 
 def test_a_network_of_the_original_code_is_cured_from_its_arrays(tmp_path: Path) -> None:

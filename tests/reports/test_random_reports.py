@@ -142,11 +142,11 @@ def test_claims_of_the_random_mazes(page: Path, shipped_freeze: Path, tmp_path: 
 
 def test_claims_of_the_random_mazes_follow_the_figures(page: Path, shipped_freeze: Path, tmp_path: Path) -> None:
     few = {"transitions": 256, "terminal": 2, "maps": 228}
-    find = {"verdict": "not converged", "match": "neither", "level": 3.0, "least": 2.0, "most": 4.0, "loss": 0.5}
+    find = {"verdict": "not converged", "match": "neither", "level": 3.0, "least": 2.0, "most": 4.0, "loss": 0.5, "other_level": 2.5}
     shift = {"way": "1 of the way", "distance": 2.0, "values": 0.5, "gradients": 0.25}
     moved = {
         "shifts": [shift | {"distance": 0.0, "values": 0.0, "gradients": 0.0}, shift, shift, shift | {"way": "hidden units", "values": 0.0, "gradients": 0.0}],
-        "descents": [find | {"way": "own"}, find | {"way": "adapted", "least": 0.5, "level": 1.0, "most": 1.05}], "shifts_on": few,
+        "descents": [find | {"way": "own"}, find | {"way": "adapted", "least": 0.5, "level": 1.0, "most": 1.05, "other_level": 1.0}], "shifts_on": few,
     }  # fmt: skip
     good = {"copy_score": {"mean": 0.5, "low": 0.25, "high": 0.75}}
     text = claims_page(page, shipped_freeze, tmp_path / "a", "full", **moved, **good)
