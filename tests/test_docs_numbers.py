@@ -103,6 +103,7 @@ def findings() -> list[str]:
     assert swapped == 0
     assert all(copy["same"] == 0 and copy["episodes"] == 200 for copy in copies)
     assert {c["id"] for c in sample["claims"] if c["verdict"] == "undecided"} == {"S6", "S7", "S8", "S9", "S10"}
+    (tries,) = published("first_layer")["table"]
     cures = {row["method"]: row for row in published("cures")["table"]}
     first, controls = cures["auto"], ("symmetry", "noise", "restart", "first-layer")
     wrong = sum(row["cured_not_restored"] + row["restored_not_cured"] for row in cures.values())
@@ -155,6 +156,8 @@ def findings() -> list[str]:
         f"{wrong} of {len(published('cures')['rows'])} times",
         f"score of {score({'score': sample['failed_score']})} against the base's {score({'score': sample['optimum_score']})}",
         f"climbs {straight['embedding']:.0f} between the embeddings",
+        f"{tries['all']['count']} of {tries['all']['of']} tries from {len(tries['bases'])} bases",
+        f"({100 * tries['all']['low']:.0f} % to {100 * tries['all']['high']:.0f} %, exact) after {tries['updates']:,} updates",
         f"base of {base['updates']:,} updates scores {score(base)}",
         f"in each of {copies[0]['episodes']} episodes",
         f"one comes back to {score(back)}",
