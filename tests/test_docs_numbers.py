@@ -103,6 +103,9 @@ def findings() -> list[str]:
     assert swapped == 0
     assert all(copy["same"] == 0 and copy["episodes"] == 200 for copy in copies)
     assert {c["id"] for c in sample["claims"] if c["verdict"] == "undecided"} == {"S6", "S7", "S8", "S9", "S10"}
+    outcomes, scored = published("predict")["outcomes"], published("predict")["scores"]
+    constant, logistic = ({row["name"]: row for row in scored["rows"]}[name] for name in ("constant", "logistic"))
+    assert not scored["predicts"]
     (tries,) = published("first_layer")["table"]
     cures = {row["method"]: row for row in published("cures")["table"]}
     first, controls = cures["auto"], ("symmetry", "noise", "restart", "first-layer")
@@ -153,6 +156,9 @@ def findings() -> list[str]:
         f"median {first['median_updates']:,.0f} updates of candidates and {first['median_seconds']:.0f} s",
         *(f"| `{name}` | {cures[name]['restored']['count']} | {cures[name]['lacks'].get('embedding', 0)} |" for name in controls),
         f"{near - cures['symmetry']['lacks']['embedding']} of the {near} that `symmetry` leaves",
+        f"of {sum(o['transfers'] for o in outcomes)} transfers from {len(outcomes)} bases {sum(o['successes'] for o in outcomes)} succeed",
+        f"({constant['brier']['value']:.3f}; logistic {logistic['brier']['value']:.3f}, though",
+        f"ROC area {logistic['area']['value']:.2f}, {logistic['area']['low']:.2f} to {logistic['area']['high']:.2f})",
         f"{wrong} of {len(published('cures')['rows'])} times",
         f"score of {score({'score': sample['failed_score']})} against the base's {score({'score': sample['optimum_score']})}",
         f"climbs {straight['embedding']:.0f} between the embeddings",
