@@ -106,6 +106,7 @@ def findings() -> list[str]:
     outcomes, scored = published("predict")["outcomes"], published("predict")["scores"]
     constant, logistic = ({row["name"]: row for row in scored["rows"]}[name] for name in ("constant", "logistic"))
     assert not scored["predicts"]
+    went_on, plain = published("random_cures")["table"]
     (tries,) = published("first_layer")["table"]
     cures = {row["method"]: row for row in published("cures")["table"]}
     first, controls = cures["auto"], ("symmetry", "noise", "restart", "first-layer")
@@ -164,6 +165,9 @@ def findings() -> list[str]:
         f"climbs {straight['embedding']:.0f} between the embeddings",
         f"{tries['all']['count']} of {tries['all']['of']} tries from {len(tries['bases'])} bases",
         f"({100 * tries['all']['low']:.0f} % to {100 * tries['all']['high']:.0f} %, exact) after {tries['updates']:,} updates",
+        f"{went_on['updates']:,} in all, it is {went_on['all']['count']} of {went_on['all']['of']} "
+        f"({100 * went_on['all']['low']:.0f} % to {100 * went_on['all']['high']:.0f} %)",
+        f"brings {plain['all']['count']} of {plain['all']['of']} there in {plain['updates']:,}",
         f"base of {base['updates']:,} updates scores {score(base)}",
         f"in each of {copies[0]['episodes']} episodes",
         f"one comes back to {score(back)}",
