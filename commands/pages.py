@@ -114,7 +114,7 @@ def landscape(
     ] = 2_048,
     quick: QuickOption = False,
     full: Annotated[
-        bool, typer.Option("--full", help="Where a maze's transitions are sampled, descend four times as long, and measure S9 too.")
+        bool, typer.Option("--full", help="Where a maze's transitions are sampled, descend twice as long, and measure S9 too.")
     ] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Print where the time went; results.json keeps it.")] = False,
     image: FormatOption = "png",
@@ -188,7 +188,7 @@ def theorem(
     sample: Annotated[
         int, typer.Option(metavar="N", min=1, help="Transitions that the descents run on, where a maze's are sampled.")
     ] = 2_048,
-    full: Annotated[bool, typer.Option("--full", help="Where they are sampled, descend four times as long.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Where they are sampled, descend twice as long.")] = False,
     image: FormatOption = "png",
     force: ForceOption = False,
 ) -> None:

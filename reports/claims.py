@@ -263,7 +263,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         sample=Rule(
             "on samples, unmoved dynamics and symmetries leave it exactly (the exceptions), other moves change it beyond rounding and change what descent finds: where one of the descents ends within 10 % of the reference's total above the floor and "
-            "another does not, each by more than its further steps are expected to gain, or where certificates differ", rules.s9_sample,
+            "another does not, each by more than its further steps are expected to gain and on the independent sample too, or where certificates differ", rules.s9_sample,
         ),
         measures=(PER_UNIT,),
         of_sample=(PER_UNIT,),

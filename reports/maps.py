@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint
@@ -54,8 +55,7 @@ def write_maps(
             by_base.setdefault(row["base"], []).append(row["good"])
         bases = {base: {"count": sum(values), "of": len(values)} for base, values in by_base.items()}
         spread = clustered(list(by_base.values()))
-        updates = sorted(row["updates"] for row in those)
-        table.append({"map": name, "updates": updates[len(updates) // 2], "way": way, "all": share([row["good"] for row in those]), "by_bases": spread, "bases": bases,
+        table.append({"map": name, "updates": round(median(row["updates"] for row in those)), "way": way, "all": share([row["good"] for row in those]), "by_bases": spread, "bases": bases,
                       "bases_all": sum(all(values) for values in by_base.values())})  # fmt: skip
     results = {"command": command, "rows": rows, "table": table}
     write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")

@@ -57,7 +57,7 @@ def write_theorem(
         failed, base: the pair of models whose encoder landscape is followed.
         folder: made if missing.
         image: "png" or "svg".
-        sample, full: where a maze's transitions are sampled, how many the descents run on, and whether they may be four times as long.
+        sample, full: where a maze's transitions are sampled, how many the descents run on, and whether they may be twice as long.
         command: shown in the report.
 
     Raises:

@@ -98,7 +98,7 @@ def seen_through(base: Checkpoint, observation_map: ObservationMap, where: str) 
         UserError: for a base that was itself trained behind another map, or a map that the maze does not have.
     """
     if base.inverse and observation_map != base.task.observation_map:
-        raise UserError(f"{where}: a base of the maze seen through {base.task.observation_map}; give the same --observation-map")
+        raise UserError(f"{where}: a base of the maze seen through {base.task.observation_map.title}; give the same --observation-map")
     found = replace(base, info=base.info | {"settings": {**(base.info.get("settings") or {}), **observation_map.settings()}})
     assert found.task.observation_map == observation_map
     return found

@@ -119,7 +119,7 @@ def transfer_plan(
         if base.maze != settings.maze:
             raise UserError(f"{path}: a base of the {base.maze} maze, but --maze is {settings.maze}; give a base of that maze")
         if base.inverse and base.task is not task_of(settings):
-            raise UserError(f"{path}: a base of the maze seen through {base.task.observation_map}; give the same --observation-map")
+            raise UserError(f"{path}: a base of the maze seen through {base.task.observation_map.title}; give the same --observation-map")
         if base.inverse != loaded[0][1].inverse:
             raise UserError(f"{path}: its maze is {'inverse' if base.inverse else 'normal'}, unlike {loaded[0][0]}; run them apart")
     settings = transferred(settings, recipe, inverse=not loaded[0][1].inverse, paired=paired)
