@@ -209,9 +209,9 @@ def _rule(problem: Problem, found: Cure) -> str:
         )
     fit = f"; the dynamics fit no embedding where more than {UNFIT:.0%} of the level's errors are above half a move"
     return (
-        f"the lowest total on {problem.task.sampling.what} among those at the level; at the level is a total of at most {ABOVE} times the lowest "
-        f"free embedding's, with no transition further off than its worst plus {FURTHER} moves and at most {STRAYS:.0%} of the transitions more "
-        f"predicted nearer another state than its{fit}; of these the one with the fewest such transitions goes first"
+        f"of the candidates at the level the one with the fewest transitions predicted nearer another state than the one reached, of {problem.task.sampling.what}, "
+        f"and of these the lowest total; at the level is a total of at most {ABOVE} times the lowest free embedding's, with no transition further off than its worst "
+        f"plus {FURTHER} moves and at most {STRAYS:.0%} of the transitions more predicted nearer another state than its{fit}"
     )
 
 
