@@ -29,6 +29,15 @@ def study(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print cells, updates, estimated hours and gigabytes, and end.", rich_help_panel=RUN)
     ] = False,
+    archive: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Bring in what is finished in FILE, *.tar.xz, and keep there what is finished in the end.",
+            show_default="none",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     pack: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Members of a task.", show_default="what keeps all workers at work", rich_help_panel=RUN),
@@ -73,6 +82,7 @@ def study(
         for name, each in ((f"study {plan.name}", whole), ("still to run", rest)):
             print(f"{name}: {each.cells} cells, {each.updates:,} updates, about {each.core_hours:.2f} h of a core, {each.gigabytes:.2f} GB")
         return
+    from crar_model.studies.archive import bring_in, put_away
     from crar_model.studies.cluster import cluster
     from reports import console
     from reports.study_page import write_study_page
@@ -82,6 +92,8 @@ def study(
         store.claim(plan.name)
         for name in plan.cells if retry else ():
             store.forgive(name)
+        if archive is not None:
+            console.say(f"{bring_in(store, plan, archive)} finished cells of {archive}")
         todo = [name for name, cell in plan.cells.items() if store.record(name) is None or store.judged(name, plan.how) is None]
         finished = True
         try:
@@ -96,6 +108,8 @@ def study(
         finally:
             table = write_table(store, plan, attempts)
         page = write_study_page(table, plan.name, store.root, pages=plan.pages, command=command_line())
+        if archive is not None:
+            console.say(f"{archive} has {put_away(store, plan, archive)} finished cells")
         found = status(store, plan, attempts)
     bad = {name: why for name, (word, why) in found.items() if word not in (DONE, OPEN)}
     for name, why in bad.items():

@@ -126,7 +126,7 @@ def to_judge(store: Store, study: Study, names: Iterable[str], how: PlaySettings
     return [name for name in names if store.record(name) is not None and store.judged(name, how) is None]
 
 
-def updates_taken(store: Store, packs: Mapping[str, list[str]]) -> int:
+def updates_taken(store: Store, packs: Iterable[str]) -> int:
     """Updates that packs at work have taken, summed over members, as far as they said."""
     total = 0
     for pack in packs:

@@ -138,16 +138,21 @@ def _round(
         cells = judging[first : first + LARGEST]
         futures[client.submit(work, order, "", cells, key=f"{prefix}-judge-{first}", pure=False)] = cells
     everything = sum(cell.settings.updates for cell in study.cells.values())
-    told, done = False, set[str]()
+    told, done = False, {name for name in study.cells if order.store.record(name) is not None}
+    taken, at_work = sum(study.cells[name].settings.updates for name in done), set(packs)
     while True:
         pending = [future for future in futures if future.status == "pending"]
         if stop.is_set() and not told:
             told = True
             order.store.stop_session(order.token)
         if progress is not None:
-            done |= {name for name in study.cells if name not in done and order.store.record(name) is not None}
-            taken = sum(study.cells[name].settings.updates for name in done) + updates_taken(order.store, packs)
-            progress(min(everything, taken), everything)
+            # a look at the records of all cells, every second, would take a tenth of a core
+            for pack in [name for name in at_work if makes[packs[name][0]].status != "pending"]:
+                at_work.remove(pack)
+                made = {name for name in packs[pack] if name not in done and order.store.record(name) is not None}
+                done |= made
+                taken += sum(study.cells[name].settings.updates for name in made)
+            progress(min(everything, taken + updates_taken(order.store, at_work)), everything)
         if not pending:
             break
         if client.status not in ("running", "connecting"):

@@ -91,13 +91,14 @@ class Store:
 
     def judged(self, cell: str, how: PlaySettings) -> Plain | None:
         """The figures of a cell by a scoring, where they have been taken."""
-        return _read(self._judged(cell, how))
+        return _read(self.judged_path(cell, how))
 
     def write_judged(self, cell: str, how: PlaySettings, figures: Plain) -> None:
         """Keep the figures of a cell."""
-        write_text(self._judged(cell, how), json.dumps(figures, indent=1) + "\n")
+        write_text(self.judged_path(cell, how), json.dumps(figures, indent=1) + "\n")
 
-    def _judged(self, cell: str, how: PlaySettings) -> Path:
+    def judged_path(self, cell: str, how: PlaySettings) -> Path:
+        """Where the figures of a cell by a scoring lie."""
         return self.folder(cell) / f"judged-{key_of(asdict(how))}.json"
 
     def attempts(self, cell: str) -> tuple[int, str]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.checkpoints import load_checkpoint
 from crar_model.files import StrPath
 from crar_model.losses import SHOWN
 from crar_model.studies.cells import BEST, LAST
@@ -129,13 +128,14 @@ def _decided(rows: Sequence[Row], bases: Sequence[Row], root: Path) -> Decided:
                 name: {bound: number(one, f"{kind}_score_{bound}") for bound in ("mean", "low", "high")}
                 for name, one, kind in (("failed_score", row, "last"), ("copy_score", named[row["base"]], start))
             }
-            pairs.append(_losses(*which) | scores)
+            digests = [row["last_digest"], named[row["base"]][f"{start}_digest"]]
+            pairs.append(_losses(which[0], which[1], digests) | scores)
         tick(len(failed), len(failed))
     return small_losses(pairs, len({row["base"] for row in failed}))
 
 
-def _losses(model: Path, base: Path) -> Plain:
-    """Terms of a failed transfer and of its base, and the floor of both, as `crar claims` has them."""
+def _losses(model: Path, base: Path, digests: list[str]) -> Plain:
+    """Terms of a failed transfer and of its base, and the floor of both, as `crar claims` has them; an archive has them without the network."""
 
     def look() -> Plain:
         subject = load_subject(model, base).table
@@ -143,5 +143,5 @@ def _losses(model: Path, base: Path) -> Plain:
         terms = {name: {term: float(value) for term, value in subject.terms(params).items()} for name, params in pair.items()}
         return terms | {"floor": subject.floor}
 
-    key = {"models": [load_checkpoint(path).digest for path in (model, base)], "edition": EDITION}
+    key = {"models": digests, "edition": EDITION}
     return kept(model.with_name("verdict-losses.json"), key, look)

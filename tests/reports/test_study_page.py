@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from crar_model.checkpoints import load_checkpoint
 from crar_model.losses import SHOWN
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import TASKS
@@ -144,7 +145,9 @@ def test_s11_is_of_failed_transfers_on_the_set_of_verdicts(
     monkeypatch.setattr(type(TASKS["random"]), "table", lambda *_, **__: small)
     low = {f"last_score_{name}": value for name, value in (("mean", -4.8), ("low", -4.9), ("high", -4.7))}
     near = low | {"last_score_high": 0.4}  # not surely below its base, whose interval begins at 0.3
-    rows = text_rows([row("b"), transfer(0, "b", good=False, **low), transfer(1, "b", good=False, **near)])
+    digests = [load_checkpoint(path / "member-0.pt").digest for path in (random_base, random_freeze)]
+    failed = transfer(0, "b", good=False, **low, last_digest=digests[1])
+    rows = text_rows([row("b", best_digest=digests[0]), failed, transfer(1, "b", good=False, **near)])
     for cell, file, model in (("b", "best.pt", random_base / "member-0.pt"), ("b-freeze-0", "model.pt", random_freeze / "member-0.pt")):
         (tmp_path / "cells" / cell).mkdir(parents=True)
         shutil.copy(model, tmp_path / "cells" / cell / file)
@@ -161,6 +164,11 @@ def test_s11_is_of_failed_transfers_on_the_set_of_verdicts(
 
     monkeypatch.setattr(terms, "load_subject", never)
     assert terms_part(groups_of(rows[1:]), rows[:1], tmp_path, tmp_path / "t.png", TASKS["random"])[1] == first
+    (tmp_path / "cells" / "b-freeze-0" / "model.pt").unlink()  # as in a folder that an archive filled
+    assert terms_part(groups_of(rows[1:]), rows[:1], tmp_path, tmp_path / "t.png", TASKS["random"])[1] == first
+    rows[1]["last_digest"] = "of another"
+    with pytest.raises(AssertionError, match="measured again"):
+        terms_part(groups_of(rows[1:]), rows[:1], tmp_path, tmp_path / "t.png", TASKS["random"])
 
 
 def test_equal_merits_are_told_apart_by_the_loss() -> None:

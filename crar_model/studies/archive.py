@@ -1,0 +1,133 @@
+"""A study's finished cells in one small file: so that it goes on elsewhere, or another day, without the folder that it was made in."""
+
+from __future__ import annotations
+
+import io
+import json
+import lzma
+import tarfile
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+from crar_model.errors import UserError
+from crar_model.files import StrPath, write_bytes
+from crar_model.settings import PlaySettings
+from crar_model.studies.cells import Cell, cell_from
+from crar_model.studies.plan import Study
+from crar_model.studies.store import STUDY, Store
+
+ABOUT = "study.json"
+RECORD = "record.json"
+KEPT = ("cell.json", RECORD, "losses.csv", "judged-*.json", "foresight-*.json", "verdict-losses.json")
+"""Of every cell. Networks are kept of bases only, and there those that transfers start from."""
+MODELS = ("model.pt", "best.pt")
+LIMIT = 2**30
+"""Bytes that an archive may unpack to."""
+
+Entries = dict[str, dict[str, bytes]]
+
+
+def bring_in(store: Store, study: Study, path: StrPath) -> int:
+    """Put the finished cells of an archive where the study lacks them; returns how many. A file that is not there brings none.
+
+    A cell is brought only whole: with the figures that the study asks for and, if transfers of the study start from it, the networks.
+
+    Raises:
+        UserError: for a file that is damaged, or another study's.
+    """
+    entries = _read(Path(path), study.name)
+    count = 0
+    for name, cell in study.cells.items():
+        files = entries.get(name)
+        if files is None or store.record(name) is not None or not _whole(store, study, cell, files):
+            continue
+        for file in sorted(files, key=lambda one: one == RECORD):  # the record says that all else is there
+            write_bytes(store.folder(name) / file, files[file])
+        count += 1
+    return count
+
+
+def put_away(store: Store, study: Study, path: StrPath) -> int:
+    """Write all finished cells to an archive, atomically, beside those that it had; returns how many it holds.
+
+    The same cells make the same bytes.
+
+    Raises:
+        UserError: for a file that is damaged or another study's, and for a full disk.
+    """
+    path = Path(path)
+    entries = _read(path, study.name)
+    for name, cell in study.cells.items():
+        if store.record(name) is not None and store.judged(name, study.how) is not None:
+            wanted = (*KEPT, *_networks(store, study, cell))
+            entries[name] = {
+                file.name: file.read_bytes() for file in store.folder(name).iterdir() if any(fnmatch(file.name, one) for one in wanted)
+            }
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:xz") as tar:
+        _add(tar, ABOUT, json.dumps({"format": STUDY, "name": study.name}).encode())
+        for name in sorted(entries):
+            for file in sorted(entries[name]):
+                _add(tar, f"cells/{name}/{file}", entries[name][file])
+    write_bytes(path, content.getvalue())
+    return len(entries)
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    tar.addfile(entry, io.BytesIO(content))
+
+
+def _networks(store: Store, study: Study, cell: Cell) -> set[str]:
+    """Files of the networks of a cell that others of the study start from."""
+    return {store.model(cell.name, other.start).name for other in study.cells.values() if other.base == cell.name}
+
+
+def _whole(store: Store, study: Study, cell: Cell, files: dict[str, bytes]) -> bool:
+    return {_figures(store, cell, study.how), *_networks(store, study, cell)} <= set(files)
+
+
+def _figures(store: Store, cell: Cell, how: PlaySettings) -> str:
+    return store.judged_path(cell.name, how).name
+
+
+def _read(path: Path, study: str) -> Entries:
+    """The files of every cell, by the cell's name; only names that an archive has are taken."""
+    if not path.exists():
+        return {}
+    damaged = UserError(f"{path}: not an archive of a study, damaged, or of another version of crar; name another --archive, or remove it")
+    try:
+        files = dict(_files(path))
+    except (OSError, tarfile.TarError, lzma.LZMAError, EOFError) as error:
+        raise damaged from error
+    entries: Entries = {}
+    try:
+        about = json.loads(files.pop(ABOUT))
+        if about["format"] != STUDY:
+            raise damaged
+        for full, content in files.items():
+            folder, name, file = full.split("/")
+            if folder != "cells" or not any(fnmatch(file, one) for one in (*KEPT, *MODELS)):
+                raise damaged
+            entries.setdefault(name, {})[file] = content
+        for name, own in entries.items():
+            if RECORD not in own or cell_from(json.loads(own["cell.json"]), where=str(path)).name != name:
+                raise damaged
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged from error
+    if about["name"] != study:
+        raise UserError(f"{path}: holds the study {about['name']!r}, not {study!r}; name another --archive, or give the file its name")
+    return entries
+
+
+def _files(path: Path) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(path, "r:xz") as tar:
+        left = LIMIT
+        for entry in tar:
+            left -= entry.size
+            content = tar.extractfile(entry) if entry.isfile() and left >= 0 else None
+            if content is None:
+                raise tarfile.TarError(entry.name)
+            yield entry.name, content.read()

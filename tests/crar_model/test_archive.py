@@ -1,0 +1,152 @@
+"""Archives of studies: a study goes on from one as if its folder were there, and what is damaged or another's is refused."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crar_model.errors import UserError
+from crar_model.settings import PlaySettings
+from crar_model.studies.archive import bring_in, put_away
+from crar_model.studies.packing import DONE, OPEN, status
+from crar_model.studies.plan import Study
+from crar_model.studies.store import Store, open_store
+from reports.study_table import write_table
+from tests.corruption import flipped, spliced, zeroed
+from tests.crar_model.test_studies import FEW, comparable, ready, run_all
+
+BIGGER = FEW.replace("[1e-4, 1e-3]", "[1e-4, 1e-3, 5e-3]")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Store, Path]:
+    """A study that is done, and its archive."""
+    folder = tmp_path_factory.mktemp("made")
+    study, store = ready(FEW, folder)
+    run_all(study, store, 8)
+    (store.folder(next(iter(study.cells))) / "letter.txt").write_text("not of the study")
+    assert put_away(store, study, folder / "all.tar.xz") == len(study.cells)
+    return study, store, folder / "all.tar.xz"
+
+
+def words(store: Store, study: Study) -> list[str]:
+    return [word for word, _ in status(store, study, 3).values()]
+
+
+def members(path: Path) -> dict[str, bytes]:
+    with tarfile.open(path) as tar:
+        return {entry.name: tar.extractfile(entry).read() for entry in tar}  # type: ignore[union-attr]
+
+
+def repacked(files: dict[str, bytes], path: Path) -> Path:
+    with tarfile.open(path, "w:xz") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def test_an_archive_stands_for_the_folder(finished: tuple[Study, Store, Path], tmp_path: Path) -> None:
+    study, store, archive = finished
+    fresh, other = ready(FEW, tmp_path)
+    assert words(other, fresh) == [OPEN] * len(study.cells)
+    assert bring_in(other, fresh, archive) == len(study.cells)
+    assert words(other, fresh) == [DONE] * len(study.cells)
+    assert write_table(other, fresh, 3).read_bytes() == write_table(store, study, 3).read_bytes()
+    assert bring_in(other, fresh, archive) == 0  # what is there stays
+
+
+def test_it_has_the_networks_that_others_start_from_and_nothing_else(finished: tuple[Study, Store, Path]) -> None:
+    study, _, archive = finished
+    found = members(archive)
+    origin = next(cell.base for cell in study.cells.values() if cell.base)
+    assert [name for name in found if name.endswith(".pt")] == [f"cells/{origin}/model.pt"]
+    assert not any(name.endswith("letter.txt") for name in found)
+
+
+def test_a_study_goes_on_from_it_to_the_same_table(finished: tuple[Study, Store, Path], tmp_path: Path) -> None:
+    """Two transfers are new: the same numbers follow as in the folder that made the base itself."""
+    _, _, archive = finished
+    more, there = ready(BIGGER, tmp_path / "there")
+    assert bring_in(there, more, archive) == 6
+    assert words(there, more).count(OPEN) == 2
+    run_all(more, there, 1)
+    again, whole = ready(BIGGER, tmp_path / "whole")
+    run_all(again, whole, 8)
+    assert comparable(write_table(there, more, 3)) == comparable(write_table(whole, again, 3))
+
+
+def test_the_same_cells_make_the_same_bytes_and_no_cell_is_dropped(finished: tuple[Study, Store, Path], tmp_path: Path) -> None:
+    study, _, archive = finished
+    fewer, store = ready(FEW.replace("[1e-4, 1e-3]", "[1e-4]"), tmp_path)
+    copy = tmp_path / "copy.tar.xz"
+    copy.write_bytes(archive.read_bytes())
+    assert bring_in(store, fewer, copy) == len(fewer.cells) < len(study.cells)
+    assert put_away(store, fewer, copy) == len(study.cells)  # those that this file has no use for, too
+    assert copy.read_bytes() == archive.read_bytes()
+    assert bring_in(store, fewer, tmp_path / "none.tar.xz") == 0
+
+
+def test_only_whole_cells_are_brought(finished: tuple[Study, Store, Path], tmp_path: Path) -> None:
+    study, _, archive = finished
+    files = members(archive)
+    origin = next(cell.base for cell in study.cells.values() if cell.base)
+    without = repacked({name: content for name, content in files.items() if not name.endswith(".pt")}, tmp_path / "without.tar.xz")
+    fresh, store = ready(FEW, tmp_path / "a")
+    assert bring_in(store, fresh, without) == len(study.cells) - 1
+    assert status(store, fresh, 3)[origin][0] == OPEN
+    judged_again = Study(study.name, study.cells, PlaySettings(episodes=3))  # the archive lacks these figures
+    assert bring_in(open_store(tmp_path / "b"), judged_again, archive) == 0
+
+
+def test_another_study_is_refused(finished: tuple[Study, Store, Path], tmp_path: Path) -> None:
+    _, _, archive = finished
+    other, store = ready(FEW.replace('name = "small"', 'name = "other"'), tmp_path)
+    for wrong in (bring_in, put_away):
+        with pytest.raises(UserError, match=r"all\.tar\.xz: holds the study 'small', not 'other'"):
+            wrong(store, other, archive)
+
+
+@pytest.mark.parametrize("name", ["../outside.json", "/outside.json", "cells/../outside.json", "cells/x/y/record.json", "cells/x/run.sh"])
+def test_names_that_an_archive_does_not_have_are_refused(name: str, finished: tuple[Study, Store, Path], tmp_path: Path) -> None:
+    fresh, store = ready(FEW, tmp_path / "a")
+    wrong = repacked({**members(finished[2]), name: b"{}"}, tmp_path / "wrong.tar.xz")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match="not an archive of a study"):
+        bring_in(store, fresh, wrong)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_cell_under_the_name_of_another_is_refused(finished: tuple[Study, Store, Path], tmp_path: Path) -> None:
+    """A cell's name is that of its content, so an altered cell cannot stand for one that the study wants."""
+    study, _, archive = finished
+    first, second = list(study.cells)[:2]
+    files = members(archive)
+    files[f"cells/{first}/cell.json"] = files[f"cells/{second}/cell.json"]
+    fresh, store = ready(FEW, tmp_path / "a")
+    with pytest.raises(UserError, match="not an archive of a study"):
+        bring_in(store, fresh, repacked(files, tmp_path / "wrong.tar.xz"))
+
+
+def test_damage_is_one_line(finished: tuple[Study, Store, Path], tmp_path: Path) -> None:
+    study, _, archive = finished
+    whole, rng = archive.read_bytes(), np.random.default_rng(0)
+    fresh, store = ready(FEW, tmp_path / "a")
+    copies = [damage(whole, rng) for damage in (flipped, zeroed, spliced) for _ in range(20)]
+    copies += [whole[: len(whole) * k // 10] for k in range(10)] + [b"no archive", lzma.compress(b"no archive")]
+    damaged, lines = tmp_path / "damaged.tar.xz", []
+    for content in copies:
+        damaged.write_bytes(content)
+        try:
+            bring_in(store, fresh, damaged)
+        except UserError as error:
+            lines.append(str(error))
+    assert all(line.startswith(f"{damaged}: ") for line in lines)
+    assert len(lines) >= len(copies) - 5  # a splice can be of equal bytes
+    assert words(store, fresh).count(DONE) in (0, len(study.cells))
