@@ -21,6 +21,9 @@ from reports.models import expand, judge
 from reports.statistics import share
 
 Plain = dict[str, Any]
+USUAL, NEGATIVE = "freeze", "negative"
+WORKS, FAILS, OPEN = "works", "fails", "undecided"
+HALF = 0.5
 
 
 def write_maps(
@@ -45,6 +48,7 @@ def write_maps(
     rows = _transfers(expand(transfers), how) + [row for path in cures for row in _cures(Path(path))]
     if not rows:
         raise UserError("nothing to count; give transfers with --transfer or tables of crar cure with --cures")
+    _tell_rates(rows)
     cells: dict[tuple[str, str], list[Plain]] = {}
     for row in rows:
         cells.setdefault((row["map"], row["way"]), []).append(row)
@@ -57,10 +61,60 @@ def write_maps(
         spread = clustered(list(by_base.values()))
         table.append({"map": name, "updates": round(median(row["updates"] for row in those)), "way": way, "all": share([row["good"] for row in those]), "by_bases": spread, "bases": bases,
                       "bases_all": sum(all(values) for values in by_base.values())})  # fmt: skip
-    results = {"command": command, "rows": rows, "table": table}
+    results = {"command": command, "rows": rows, "table": table, "needs": needs_the_negative(table), "survives": survivals(table)}
     write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
     render("maps.md", folder / "report.md", r=results)
     return results
+
+
+def _tell_rates(rows: Sequence[Plain]) -> None:
+    """Where a variant was tried at several learning rates through one map, each is a way of its own."""
+    rates: dict[tuple[str, str], set[float | None]] = {}
+    for row in rows:
+        rates.setdefault((row["map"], row["way"]), set()).add(row["rate"])
+    for row in rows:
+        row["way"] += f", rate {row['rate']:g}" if len(rates[row["map"], row["way"]]) > 1 else ""
+
+
+def standing(row: Plain) -> str:
+    """`WORKS` or `FAILS` where the whole interval, exact and by bases, lies on one side of a half; else `OPEN`."""
+    spread = row["by_bases"]
+    lows, highs = ([bound for bound in (row["all"][side], spread[side]) if bound is not None] for side in ("low", "high"))
+    return WORKS if min(lows) > HALF else FAILS if max(highs) < HALF else OPEN
+
+
+def needs_the_negative(table: Sequence[Plain]) -> str:
+    """Whether `freeze` fails through the negative alone, in words."""
+    found = {row["map"]: row for row in table if row["way"] == USUAL}
+    others = [row for name, row in found.items() if name != NEGATIVE]
+    if NEGATIVE not in found or not others:
+        return f"Not asked: that takes `{USUAL}` transfers through the negative and through another map."
+    own = found[NEGATIVE]
+    told = {word: ", ".join(_counted(row) for row in others if standing(row) == word) for word in (FAILS, WORKS, OPEN)}
+    rest = "".join(f"; {word} {told[key]}" for key, word in ((WORKS, "it works through"), (OPEN, "undecided through")) if told[key])
+    if told[FAILS]:
+        return f"No: `{USUAL}` fails through {told[FAILS]}, too{rest}. Through the negative {own['all']['count']} of {own['all']['of']} succeed."
+    if standing(own) == FAILS and not told[OPEN]:
+        return f"Of the maps asked, yes: `{USUAL}` fails through {_counted(own)} alone{rest}."
+    return f"Undecided: through the negative {own['all']['count']} of {own['all']['of']} succeed{rest}."
+
+
+def survivals(table: Sequence[Plain]) -> list[str]:
+    """What each variant and cure works through, and what not, in words."""
+    lines = []
+    for way in dict.fromkeys(row["way"] for row in table):
+        rows = [row for row in table if row["way"] == way]
+        parts = [
+            f"{words} {', '.join(_counted(row) for row in rows if standing(row) == word)}"
+            for word, words in ((WORKS, "works through"), (FAILS, "fails through"), (OPEN, "is undecided through"))
+            if any(standing(row) == word for row in rows)
+        ]
+        lines.append(f"`{way}` {'; '.join(parts)}.")
+    return lines
+
+
+def _counted(row: Plain) -> str:
+    return f"{row['map']} ({row['all']['count']} of {row['all']['of']})"
 
 
 def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
@@ -75,9 +129,10 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
                     f"{path}: {'its base is not there' if model.info.get('base') else 'names no base'}; transfers are judged by theirs"
                 )
             (one,), (reference,) = judge([path], base, how=how), judge([base], how=how)
-            good = as_good(one.evaluation, reference.evaluation, complete=model.task.sampling.complete)
+            held = VARIANTS[str(model.info["variant"])].trained == ("encoder",)  # other dynamics have their own embedding
+            good = as_good(one.evaluation, reference.evaluation, complete=held and model.task.sampling.complete)
             rows.append({"path": str(path), "base": str(base), "map": model.task.observation_map.title,
-                         "way": _way(model), "updates": updates_of(model), "good": good})  # fmt: skip
+                         "way": _way(model), "rate": float(model.info["learning_rate"]), "updates": updates_of(model), "good": good})  # fmt: skip
         tick(len(paths), len(paths))
     return rows
 
@@ -87,7 +142,7 @@ def _cures(folder: Path) -> list[Plain]:
         found = json.loads((folder / "results.json").read_text(encoding="utf-8"))["rows"]
         return [
             {"path": row["failed"]["path"], "base": row["base"], "map": load_checkpoint(row["failed"]["path"]).task.observation_map.title,
-             "way": f"cure: {row['method']}", "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"])}
+             "way": f"cure: {row['method']}", "rate": None, "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"])}
             for row in found
         ]  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:

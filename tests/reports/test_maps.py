@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -12,10 +13,13 @@ from typer.testing import CliRunner
 from cli import app
 from crar_model.checkpoints import Checkpoint
 from crar_model.errors import UserError
+from crar_model.evaluation import Evaluation
 from crar_model.settings import TrainSettings
 from crar_model.training.members import transfer_plan
 from crar_model.training.runner import run_plan
-from reports.maps import updates_of, write_maps
+from reports import maps
+from reports.maps import FAILS, OPEN, WORKS, needs_the_negative, standing, survivals, updates_of, write_maps
+from reports.statistics import share
 
 
 def test_counts_by_map_and_variant(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
@@ -52,7 +56,93 @@ def test_counts_by_map_and_variant(base_run: Path, freeze_run: Path, tmp_path: P
         assert (found[key]["all"]["count"], found[key]["all"]["of"], found[key]["bases_all"]) == (4, 4, 2)
         assert found[key]["by_bases"] == {"low": 1.0, "high": 1.0}
     assert found["negative", "freeze"]["all"]["of"] == 2
-    assert "| mirror | negate-input | 0 | 4 of 4 |" in (tmp_path / "out" / "report.md").read_text()
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert "| mirror | negate-input | 0 | 4 of 4 |" in page
+    assert "| negate-input | 4 of 4 | 4 of 4 |  |" in page
+    assert "**Does failure need the negative? Not asked" in page  # no freeze through another map
+
+
+def counted(
+    name: str, count: int, of: int = 12, way: str = "freeze", by_bases: tuple[float | None, float | None] = (None, None)
+) -> dict[str, Any]:
+    return {
+        "map": name,
+        "way": way,
+        "all": share([True] * count + [False] * (of - count)),
+        "by_bases": dict(zip(("low", "high"), by_bases, strict=True)),
+    }
+
+
+def test_what_works_and_what_fails_takes_the_whole_of_both_intervals() -> None:
+    assert [standing(counted("mirror", count)) for count in (0, 2, 3, 6, 9, 10, 12)] == [FAILS, FAILS, OPEN, OPEN, OPEN, WORKS, WORKS]
+    assert standing(counted("mirror", 12, by_bases=(0.4, 1.0))) == OPEN
+    assert standing(counted("mirror", 0, by_bases=(0.0, 0.6))) == OPEN
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        (
+            (0, 0, 12),
+            "No: `freeze` fails through mirror (0 of 12), too; it works through mix (12 of 12). Through the negative 0 of 12 succeed.",
+        ),
+        (
+            (12, 0, 6),
+            "No: `freeze` fails through mirror (0 of 12), too; undecided through mix (6 of 12). Through the negative 12 of 12 succeed.",
+        ),
+        (
+            (0, 12, 12),
+            "Of the maps asked, yes: `freeze` fails through negative (0 of 12) alone; it works through mirror (12 of 12), mix (12 of 12).",
+        ),
+        (
+            (0, 12, 6),
+            "Undecided: through the negative 0 of 12 succeed; it works through mirror (12 of 12); undecided through mix (6 of 12).",
+        ),
+        ((6, 12, 12), "Undecided: through the negative 6 of 12 succeed; it works through mirror (12 of 12), mix (12 of 12)."),
+    ],
+)
+def test_whether_failure_needs_the_negative(counts: tuple[int, ...], said: str) -> None:
+    table = [counted(name, count) for name, count in zip(("negative", "mirror", "mix"), counts, strict=True)]
+    assert needs_the_negative(table) == said
+    assert needs_the_negative(table[1:]).startswith("Not asked")
+    assert needs_the_negative(table[:1]).startswith("Not asked")
+
+
+def test_what_survives_which_map() -> None:
+    table = [counted("mirror", 12, way="placement"), counted("mix", 0, way="placement"), counted("mix", 5, way="symmetry")]
+    assert survivals(table) == [
+        "`placement` works through mirror (12 of 12); fails through mix (0 of 12).",
+        "`symmetry` is undecided through mix (5 of 12).",
+    ]
+
+
+def test_rates_of_one_variant_are_told_apart(base_run: Path, tmp_path: Path) -> None:
+    settings = TrainSettings(updates=0, data_size=200, workers=1)
+    run_plan(
+        transfer_plan(settings, [base_run / "member-0.pt"], "negate-input", 1, learning_rates=(1e-3, 1e-4)),
+        tmp_path / "run",
+        tensorboard=False,
+    )
+    assert [row["way"] for row in write_maps([tmp_path / "run"], tmp_path / "out")["table"]] == [
+        "negate-input, rate 0.0001",
+        "negate-input, rate 0.001",
+    ]
+
+
+def test_the_embedding_is_asked_of_frozen_dynamics_alone(base_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, bool] = {}
+    whole = maps.as_good
+
+    def as_good(model: Evaluation, base: Evaluation, *, complete: bool) -> bool:
+        asked[variant] = complete
+        return whole(model, base, complete=complete)
+
+    monkeypatch.setattr(maps, "as_good", as_good)
+    settings = TrainSettings(updates=0, data_size=200, workers=1)
+    for variant in ("freeze", "unfreeze"):
+        run_plan(transfer_plan(settings, [base_run / "member-0.pt"], variant, 1), tmp_path / variant, tensorboard=False)
+        write_maps([tmp_path / variant], tmp_path / "out")
+    assert asked == {"freeze": True, "unfreeze": False}
 
 
 def test_the_updates_of_a_search_count() -> None:
