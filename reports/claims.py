@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reports import rules
+from reports import rules, sampled_rules
 from reports.rules import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Plain, above
 
 __all__ = [
@@ -151,7 +151,7 @@ CLAIMS: tuple[Claim, ...] = (
             "against the converged reference of a base of at least 97 %: transition, random_pairs, consecutive (above its floor) within a factor 2; "
             "exceptions: transition below 10, or at the reference's level as in S8", rules.s3,
         ),
-        sample=Rule("every term but `value` within a factor 2, `consecutive` above its floor; exceptions: within 10, or at the level of S8", rules.s3_sample),
+        sample=Rule("every term but `value` within a factor 2, `consecutive` above its floor; exceptions: within 10, or at the level of S8", sampled_rules.s3_sample),
         measures=(
             Measure("transition term over the reference's", lambda d: rules.ratios(d["failed_terms"], d)["transition"]),
             Measure("random_pairs over the reference's", lambda d: rules.ratios(d["failed_terms"], d)["random_pairs"]),
@@ -192,7 +192,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         sample=Rule(
             "from where the encoder converges on a sample: refuted by a path in the weights below a tenth of the straight climb and of the drop, on the "
-            "independent sample too; without one, by a straight line below a tenth of the drop; a climb decides nothing", rules.s6_sample,
+            "independent sample too; without one, by a straight line below a tenth of the drop; a climb decides nothing", sampled_rules.s6_sample,
         ),
         measures=(
             Measure("climb of the total from the stationary point, straight in embedding space", lambda d: d["paths"]["straight"]["embedding"]),
@@ -216,7 +216,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         sample=Rule(
             "a minimum on a sample whose curvature and loss an independent sample confirms; a point within 10 % of the reference's total above the floor is "
-            "no failed minimum; exceptions: its embedding matches the base's", rules.s7_sample,
+            "no failed minimum; exceptions: its embedding matches the base's", sampled_rules.s7_sample,
         ),
         measures=(
             Measure(
@@ -263,7 +263,7 @@ CLAIMS: tuple[Claim, ...] = (
         ),
         sample=Rule(
             "on samples, unmoved dynamics and symmetries leave it exactly (the exceptions), other moves change it beyond rounding and change what descent finds: where one of the descents ends within 10 % of the reference's total above the floor and "
-            "another does not, each by more than its further steps are expected to gain and on the independent sample too, or where certificates differ", rules.s9_sample,
+            "another does not, each by more than its further steps are expected to gain and on the independent sample too, or where certificates differ", sampled_rules.s9_sample,
         ),
         measures=(PER_UNIT,),
         of_sample=(PER_UNIT,),
@@ -274,7 +274,7 @@ CLAIMS: tuple[Claim, ...] = (
             "off the slice a valley within 25 % of the reference's total above the floor, which the slice lacks, and a path whose highest point is half as "
             "high; exceptions: the valley without the lower path, or only where the encoder moves too", rules.s10,
         ),
-        sample=Rule("off the slice a valley within 25 % of the reference's total above the floor, which the slice lacks, and a path half as high", rules.s10_sample),
+        sample=Rule("off the slice a valley within 25 % of the reference's total above the floor, which the slice lacks, and a path half as high", sampled_rules.s10_sample),
         measures=(
             Measure("total above the floor under adapted dynamics over the reference's", lambda d: rules.ratios(d["adapted"]["terms"], d)["total"]),
             Measure("barrier between the released valley and the base's, all free", lambda d: (d["paths"]["valleys"] or {}).get("barrier")),
@@ -284,7 +284,7 @@ CLAIMS: tuple[Claim, ...] = (
         "S11", "small losses, yet a score of -5",
         sample=Rule(
             "the interval of the score below -4 with every term but `value` within a factor 2 of the base's; exceptions: below -4 with all within 10, or "
-            "near losses with the interval between -4 and 0", rules.s11_sample,
+            "near losses with the interval between -4 and 0", sampled_rules.s11_sample,
         ),
         of_sample=(
             Measure("score of the transfer", lambda d: d["failed_score"]["mean"]),

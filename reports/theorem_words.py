@@ -7,7 +7,8 @@ from typing import Any
 
 from reports.markdown import number
 from reports.measure.shifts import POINTS
-from reports.rules import rounding, side, symmetry
+from reports.rules import rounding, symmetry
+from reports.sampled_rules import side
 from reports.summaries import Lines, plural, size_words
 
 Plain = dict[str, Any]

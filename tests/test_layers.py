@@ -45,6 +45,7 @@ FLOORS = {
         ("models", "console"),
         ("runs",),
         ("measure", "rules"),
+        ("sampled_rules",),
         ("claims", "data_files"),
         ("summaries",),
         ("claims_alone", "released_scores", "theorem_words"),

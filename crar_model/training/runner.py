@@ -7,14 +7,9 @@ A run folder holds `run.json` (what the run is), `member-K.pt` (every member's l
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +19,15 @@ from crar_model import __version__
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
-from crar_model.nets import set_threads
 from crar_model.settings import from_plain, to_plain
 from crar_model.tensor_files import load_plain
 from crar_model.training.events import Events
-from crar_model.training.guards import on_signals, only_one
+from crar_model.training.guards import only_one
 from crar_model.training.log import LossLog, logged
 from crar_model.training.members import Member, Plan
+from crar_model.training.processes import run_here, run_processes
 from crar_model.training.search import search_starts, with_starts
-from crar_model.training.shard import ShardJob, load_state, shard_process, train_shard
+from crar_model.training.shard import ShardJob, load_state
 from crar_model.training.trainer import kept_rows
 from crar_model.training.variants import variant_named
 from crar_model.training.warmup import Notice, compile_missing
@@ -170,7 +165,7 @@ def _run(
     if progress is not None:  # where it goes on from
         progress(sum(job.count * updates[job.index] for job in shards), everything)
     try:
-        finished = _run_here(shards[0], receive, stopped) if len(shards) == 1 else _run_processes(shards, receive)
+        finished = run_here(shards[0], receive, stopped) if len(shards) == 1 else run_processes(shards, receive)
     finally:
         log.close()
     paths = tuple(folder / f"member-{k}.pt" for k in range(len(plan.members)))
@@ -287,93 +282,3 @@ def plan_of(folder: StrPath) -> Plan:
     settings = from_plain(content["settings"], where=str(folder / "run.json"))
     members = tuple(Member(**member) for member in content["members"])
     return Plan(settings, members, variant_named(content["variant"]), content["reset"], content["paired"])
-
-
-def _run_here(job: ShardJob, receive: Callable[[int, str, dict[str, Any]], None], stopped: Callable[[], bool] | None) -> bool:
-    """Train the only shard in this process."""
-    stop = threading.Event()
-    threads = torch.get_num_threads()
-    try:
-        with on_signals(stop.set):
-            return train_shard(
-                job, lambda kind, content: receive(job.index, kind, content), lambda: stop.is_set() or (stopped is not None and stopped())
-            )
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_flush_denormal(False)
-        set_threads(0)
-
-
-GRACE = 20.0
-"""Seconds that a worker has, once told to stop, to save what it has."""
-
-
-def _run_processes(shards: list[ShardJob], receive: Callable[[int, str, dict[str, Any]], None]) -> bool:
-    """Train every shard in a process of its own. Whatever happens here, no worker outlives the call."""
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    processes: list[BaseProcess] = []
-    pipes: dict[Any, int] = {}
-    try:
-        for job in shards:
-            ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=shard_process, args=(job, theirs, stop), daemon=True)
-            process.start()
-            theirs.close()
-            processes.append(process)
-            pipes[ours] = job.index
-        with on_signals(stop.set):
-            return _listen(processes, pipes, stop, receive)
-    finally:
-        stop.set()
-        _end(processes, pipes)
-
-
-def _listen(
-    processes: Sequence[BaseProcess], pipes: dict[Any, int], stop: Any, receive: Callable[[int, str, dict[str, Any]], None]
-) -> bool:
-    """Take the workers' reports until all have ended; True when all have finished."""
-    finished, problem = [False] * len(processes), None
-    while pipes:
-        for ready in wait(list(pipes)):
-            pipe: Any = ready
-            try:
-                index, kind, content = pipe.recv()
-            except EOFError:
-                index = pipes.pop(pipe)
-                processes[index].join()
-                if processes[index].exitcode and problem is None:
-                    problem = UserError(f"worker {index} died (exit code {processes[index].exitcode}); go on with --resume")
-                    stop.set()
-                continue
-            if kind == "done":
-                finished[index] = content["finished"]
-            elif kind == "failed":
-                if not content["user"]:
-                    raise RuntimeError(f"worker {index} failed:\n{content['text']}")
-                problem = problem or UserError(content["text"])
-                stop.set()
-            else:
-                receive(index, kind, content)
-    if problem is not None:
-        raise problem
-    return all(finished)
-
-
-def _end(processes: Sequence[BaseProcess], pipes: dict[Any, int]) -> None:
-    """Wait for workers that were told to stop, reading what they still say so that none waits for a reader; then terminate, then kill."""
-    deadline = time.monotonic() + GRACE
-    while pipes and time.monotonic() < deadline:
-        for ready in wait(list(pipes), timeout=0.2):
-            pipe: Any = ready
-            try:
-                pipe.recv()
-            except (EOFError, OSError):
-                pipes.pop(pipe)
-    for process in processes:
-        process.join(max(0.0, deadline - time.monotonic()))
-    for end in (BaseProcess.terminate, BaseProcess.kill):
-        for process in processes:
-            if process.is_alive():
-                end(process)
-                process.join(5.0)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from reports import rules
+from reports import rules, sampled_rules
 from reports.rules import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
 from reports.statistics import CHANCE, differ, share, share_words, unlike
 
@@ -69,12 +69,12 @@ def small_losses(pairs: Sequence[rules.Plain], bases: int) -> Decided:
     """S11 over failed transfers.
 
     Args:
-        pairs: what `reports.rules.s11_sample` takes, of each.
+        pairs: what `reports.sampled_rules.s11_sample` takes, of each.
         bases: how many they are of.
     """
     if not pairs:
         return Decided("S11", UNDECIDED, "no `freeze` transfer scores below 0 and below its base, each by its whole interval", 0, bases)
-    counts = Counter(rules.s11_sample(pair)[1] for pair in pairs)
+    counts = Counter(sampled_rules.s11_sample(pair)[1] for pair in pairs)
     most, size = counts.most_common(1)[0]
     low = sum(pair["failed_score"]["high"] < rules.LOW_SCORE for pair in pairs)
     near = sum(max(rules.ratios(pair["failed_terms"], pair, "copy_terms")[term] for term in rules.COMPARED) <= rules.NEAR for pair in pairs)

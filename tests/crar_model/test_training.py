@@ -21,7 +21,7 @@ from crar_model.mazes.simple import simple_maze
 from crar_model.mazes.walks import gather_states
 from crar_model.settings import TrainSettings, from_plain, to_plain
 from crar_model.tasks import SimpleMazeTask
-from crar_model.training import runner
+from crar_model.training import processes
 from crar_model.training.log import ABOUT, logged, read_losses
 from crar_model.training.members import Member, Plan, base_plan
 from crar_model.training.runner import plan_of, run_plan
@@ -347,10 +347,10 @@ def test_no_worker_trains_on_after_its_parent_failed(failure: BaseException, tmp
 
 
 def test_a_worker_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "GRACE", 0.3)
+    monkeypatch.setattr(processes, "GRACE", 0.3)
     deaf = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
     deaf.start()
-    runner._end([deaf], {})
+    processes._end([deaf], {})
     assert not deaf.is_alive()
 
 
