@@ -149,7 +149,7 @@ def _variants(groups: Groups, bases: Sequence[Row], figure: Path) -> dict[str, A
         save_png(shares_figure([("all bases", shown)], "share that succeeded"), figure)
     return {
         "variants": [_variant_row(key, group, groups) for key, group in groups.items()], "figure": figure.name if shown else "",
-        "columns": [f"base {base_name(row)}" for row in bases], "by_base": [_by_base(key, group, bases) for key, group in groups.items()],
+        "columns": _short([base_name(row) for row in bases]), "by_base": [_by_base(key, group, bases) for key, group in groups.items()],
     }  # fmt: skip
 
 
@@ -175,14 +175,20 @@ def _variant_row(key: Key, group: Sequence[Row], groups: Groups) -> tuple[object
     )  # fmt: skip
 
 
+def _short(names: Sequence[str]) -> list[str]:
+    """Names of bases for the heads of narrow columns: their seeds where all are of one group."""
+    groups = {name.rpartition("/")[0] for name in names}
+    return [name.rpartition("/")[2] for name in names] if len(groups) == 1 else list(names)
+
+
 def _by_base(key: Key, group: Sequence[Row], bases: Sequence[Row]) -> list[str]:
+    """A row of the table by base: successes of those done, "?" where some are open, all narrow, since a study may have dozens of bases."""
     cells = []
     for base in bases:
         own = [row for row in group if row["base"] == base["cell"]]
         done = told(own)
-        cells.append(
-            (f"{sum(map(success, done))}/{len(done)}" + (f", {len(own) - len(done)} open" if len(done) < len(own) else "")) if own else ""
-        )
+        open_ = "?" if len(done) < len(own) else ""
+        cells.append(f"{sum(map(success, done))}/{len(done)}{open_}" if done else open_)
     return [label(key), *cells]
 
 

@@ -18,7 +18,7 @@ from crar_model.checkpoints import load_checkpoint
 from crar_model.losses import SHOWN
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import TASKS
-from reports import samples
+from reports import samples, study_page
 from reports.markdown import table as markdown
 from reports.measure.subject import load_subject
 from reports.released_scores import BASES, released_rows
@@ -336,3 +336,18 @@ def test_the_odd_rate_is_judged_by_its_figures() -> None:
     assert "not unlike" in odd_words(rates(under=5, over=6, odd=11))
     assert "nothing is said" in odd_words([one for one in rates() if one[2] > 9e-5])
     assert "3/12 against 10/12" in odd_words(released_rates())
+
+
+def test_the_table_by_base_is_narrow_and_tells_what_is_open() -> None:
+    bases = text_rows([row(name, seed=seed) for seed, name in enumerate(("a", "b", "c"))])
+    own = [
+        transfer(0, "a", good=True),
+        transfer(1, "a", good=False),
+        transfer(0, "b", good=True),
+        transfer(1, "b", good=True, status="open"),
+    ]
+    ((key, group),) = groups_of(text_rows([*own, transfer(0, "c", good=True, status="open")])).items()
+    assert study_page._by_base(key, group, bases)[1:] == ["1/2", "1/1?", "?"]
+    assert study_page._by_base(key, group[:2], bases)[1:] == ["1/2", "", ""]
+    assert study_page._short(["g/0", "g/11"]) == ["0", "11"]
+    assert study_page._short(["g/0", "h/0"]) == ["g/0", "h/0"]
