@@ -202,10 +202,11 @@ def _repeated(rows: Sequence[Row]) -> str:
 
 
 def _cost(rows: Sequence[Row]) -> list[tuple[object, ...]]:
-    """By variant and rule: models done, updates, hours of a core, updates a second of a core."""
+    """By variant and rule, and all together: models done, updates, hours of a core, updates a second of a core."""
     pairs: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         pairs.setdefault((row["variant"], row["update_rule"]), []).append(row)
+    pairs["all", ""] = list(rows)
     found: list[tuple[object, ...]] = []
     for (variant, rule), group in pairs.items():
         done = [row for row in group if row["status"] == DONE]

@@ -351,3 +351,13 @@ def test_the_table_by_base_is_narrow_and_tells_what_is_open() -> None:
     assert study_page._by_base(key, group[:2], bases)[1:] == ["1/2", "", ""]
     assert study_page._short(["g/0", "g/11"]) == ["0", "11"]
     assert study_page._short(["g/0", "h/0"]) == ["g/0", "h/0"]
+
+
+def test_the_cost_has_a_line_for_all_together() -> None:
+    rows = text_rows([row("b", seconds=3_600), transfer(0, "b", good=True, seconds=1_800), transfer(1, "b", good=True, status="open")])
+    lines = [[str(cell) for cell in line] for line in study_page._cost(rows)]
+    assert [line[:5] for line in lines] == [
+        ["base", "joint", "1 of 1", "60,000", "1.000"],
+        ["freeze", "joint", "1 of 2", "60,000", "0.500"],
+        ["all", "", "2 of 3", "120,000", "1.500"],
+    ]
