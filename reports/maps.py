@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -53,7 +54,7 @@ def write_maps(
     for row in rows:
         cells.setdefault((row["map"], row["way"]), []).append(row)
     table = []
-    for (name, way), those in sorted(cells.items()):
+    for (name, way), those in sorted(cells.items(), key=lambda item: (item[0][0], _numbered(item[0][1]))):
         by_base: dict[str, list[bool]] = {}
         for row in those:
             by_base.setdefault(row["base"], []).append(row["good"])
@@ -61,10 +62,23 @@ def write_maps(
         spread = clustered(list(by_base.values()))
         table.append({"map": name, "updates": round(median(row["updates"] for row in those)), "way": way, "all": share([row["good"] for row in those]), "by_bases": spread, "bases": bases,
                       "bases_all": sum(all(values) for values in by_base.values())})  # fmt: skip
-    results = {"command": command, "rows": rows, "table": table, "needs": needs_the_negative(table), "survives": survivals(table)}
-    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
-    render("maps.md", folder / "report.md", r=results)
+    results = {"command": command, "rows": rows, "table": table}
+    write_page(results, folder)
     return results
+
+
+def write_page(results: Plain, folder: StrPath) -> None:
+    """Write `report.md` and `results.json` from rows and table; what is said of them is said anew."""
+    table = results["table"]
+    bases = sorted({base for row in table for base in row["bases"]}, key=_numbered)
+    results |= {"needs": needs_the_negative(table), "survives": survivals(table), "bases": bases}
+    write_text(Path(folder) / "results.json", json.dumps(results, indent=1) + "\n")
+    render("maps.md", Path(folder) / "report.md", r=results)
+
+
+def _numbered(name: str) -> list[tuple[bool, int, str]]:
+    """A key by which 2 pairs come before 16."""
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _tell_rates(rows: Sequence[Plain]) -> None:
@@ -159,4 +173,4 @@ def _way(model: Checkpoint) -> str:
     """The variant, and of a supervised one how many pairs it learned from."""
     name = str(model.info.get("variant"))
     pairs = (model.info.get("settings") or {}).get("data_size")
-    return f"{name}, {pairs} pairs" if name in VARIANTS and VARIANTS[name].supervised else name
+    return f"{name}, {pairs} pair{'s' if pairs != 1 else ''}" if name in VARIANTS and VARIANTS[name].supervised else name

@@ -109,6 +109,15 @@ def findings() -> list[str]:
     went_on, plain = published("random_cures")["table"]
     (tries,) = published("first_layer")["table"]
     cures = {row["method"]: row for row in published("cures")["table"]}
+    maps = {(row["map"], row["way"]): row["all"] for row in published("maps")["table"]}
+    through = {name: found["count"] for (name, way), found in maps.items() if way == "freeze"}
+    blind = [found for (_, way), found in maps.items() if way == "cure: auto"]
+    (tried,) = {found["of"] for (_, way), found in maps.items() if way != "cure: auto"}
+    pairs_of = {n: [f"paired, {n} pairs, rate {rate}" for rate in ("8e-05", "0.001")] for n in (256, 1024)}
+    under, over = ({(maps["negative", way]["count"]) for way in ways} for ways in pairs_of.values())
+    assert (len(under), len(over)) == (1, 1)  # at either rate
+    (budget,) = {row["updates"] for row in published("maps")["table"] if row["way"].startswith("paired")}
+    signed = {name: maps[name, "symmetry"]["count"] for name in ("negative", "mirror", "permute")}
     first, controls = cures["auto"], ("symmetry", "noise", "restart", "first-layer")
     wrong = sum(row["cured_not_restored"] + row["restored_not_cured"] for row in cures.values())
     near = cures["symmetry"]["restored"]["of"] - cures["symmetry"]["restored"]["count"]
@@ -160,6 +169,14 @@ def findings() -> list[str]:
         f"of {sum(o['transfers'] for o in outcomes)} transfers from {len(outcomes)} bases {sum(o['successes'] for o in outcomes)} succeed",
         f"({constant['brier']['value']:.3f}; logistic {logistic['brier']['value']:.3f}, though",
         f"ROC area {logistic['area']['value']:.2f}, {logistic['area']['low']:.2f} to {logistic['area']['high']:.2f})",
+        f"Of {tried} `freeze` transfers",
+        f"{through['negative']} succeed through the negative, {through['mirror']} mirrored, {through['permute']} with pixels permuted",
+        f"and {through['mix, condition 10']} with pixels mixed",
+        f"{through['affine']} do (contrast and brightness) and {through['texture']} (a background added)",
+        f"cures {sum(found['count'] for found in blind)} of the {sum(found['of'] for found in blind)} that fail there",
+        f"{signed['negative']} of {tried} succeed there, {signed['mirror']} mirrored, {signed['permute']} permuted",
+        f"needs more than {min(pairs_of)} ({under.pop()} of {tried} succeed in {budget:,} updates, at either rate)",
+        f"with {max(pairs_of):,} of them {over.pop()} of {tried} succeed",
         f"{wrong} of {len(published('cures')['rows'])} times",
         f"score of {score({'score': sample['failed_score']})} against the base's {score({'score': sample['optimum_score']})}",
         f"climbs {straight['embedding']:.0f} between the embeddings",

@@ -60,6 +60,8 @@ def test_counts_by_map_and_variant(base_run: Path, freeze_run: Path, tmp_path: P
     assert "| mirror | negate-input | 0 | 4 of 4 |" in page
     assert "| negate-input | 4 of 4 | 4 of 4 |  |" in page
     assert "**Does failure need the negative? Not asked" in page  # no freeze through another map
+    assert f"1 is `{bases[0]}`, 2 is `{bases[1]}`." in page
+    assert "| mirror | negate-input | 2/2 | 2/2 |" in page
 
 
 def counted(
@@ -158,3 +160,8 @@ def test_what_cannot_be_counted(base_run: Path, tmp_path: Path) -> None:
         write_maps([], tmp_path / "out")
     with pytest.raises(UserError, match="no table of crar cure"):
         write_maps([], tmp_path / "out", cures=[base_run])
+
+
+def test_ways_are_in_the_order_of_their_numbers() -> None:
+    ways = ["paired, 2 pairs", "freeze", "paired, 16 pairs", "paired, 1 pair", "cure: auto"]
+    assert sorted(ways, key=maps._numbered) == ["cure: auto", "freeze", "paired, 1 pair", "paired, 2 pairs", "paired, 16 pairs"]
