@@ -30,6 +30,7 @@ LOOKS = {
     "highest": "highest curvature",
 }
 """What a minimum looks like."""
+KIND, COUNTS = ("optimiser", "rate", "batch"), ("seeds", "left", "matched", "diverged")
 Plain = dict[str, Any]
 
 
@@ -67,7 +68,7 @@ def write_escapes(
             path, own, base_path=base_path, grid=grid, image=image, command=command
         )
         rows.append(row_of(found, name))
-    results: Plain = {"command": command, "grid": asdict(grid), "rows": rows, "relations": relations(rows)}
+    results: Plain = {"command": command, "grid": asdict(grid), "rows": rows, "kinds": kinds(rows), "relations": relations(rows)}
     write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
     render("escapes.md", folder / "report.md", r=results, verdict=verdict(results), looks=LOOKS)
     return results
@@ -88,12 +89,24 @@ def _finished(own: Path, path: Path, base_path: StrPath | None, grid: Grid) -> P
 def row_of(found: Plain, name: str) -> Plain:
     """A row of the table: what the minimum looks like, and how many left it."""
     cells, spectrum = found["cells"], found["minimum"]["spectrum"] or {}
-    counts = {key: sum(cell[key] for cell in cells) for key in ("seeds", "left", "matched", "diverged")}
+    counts = {key: sum(cell[key] for cell in cells) for key in COUNTS}
     return counts | {
         "name": name, "path": found["failed"]["path"], "base": found["base"]["path"], "verdict": found["minimum"]["verdict"],
         "loss": found["totals"]["minimum"], "barrier": found["minimum"]["barrier"], "log_ratio": found["log_ratio"],
-        "lowest": spectrum.get("lowest"), "highest": spectrum.get("highest"), "cells": len(cells),
+        "lowest": spectrum.get("lowest"), "highest": spectrum.get("highest"),
+        "cells": [{key: cell[key] for key in (*KIND, *COUNTS)} for cell in cells],
     }  # fmt: skip
+
+
+def kinds(rows: Sequence[Plain]) -> list[Plain]:
+    """Every kind of noise over all minima: how many left, how many of these for the base's embedding, and how many minima let any go."""
+    found: dict[tuple[Any, ...], Plain] = {}
+    for cell in (cell for row in rows for cell in row["cells"]):
+        total = found.setdefault(tuple(cell[key] for key in KIND), {key: cell[key] for key in KIND} | dict.fromkeys((*COUNTS, "minima"), 0))
+        for key in COUNTS:
+            total[key] += cell[key]
+        total["minima"] += bool(cell["left"])
+    return list(found.values())
 
 
 def relations(rows: Sequence[Plain]) -> list[Plain]:
@@ -129,6 +142,13 @@ def verdict(results: Plain) -> str:
         f"{left} of {seeds} members left {len(rows)} minima within {results['grid']['updates']:,} updates, {matched} of them for the base's "
         f"embedding; {diverged} diverged; {kept} of the minima kept all."
     )
+    went = [kind for kind in results["kinds"] if kind["left"]]
+    if went:
+        best = max(went, key=lambda kind: (kind["left"] / kind["seeds"], kind["matched"]))
+        said += (
+            f" {len(went)} of {len(results['kinds'])} kinds of noise carried any out; {best['optimiser']} at a rate of {best['rate']:g} and batches of "
+            f"{best['batch']} carried most, {best['left']} of {best['seeds']}, {best['matched']} for the base's embedding."
+        )
     told = [each for each in results["relations"] if each["p"] is not None]
     sure = [each for each in told if each["corrected"] < 0.05]
     if not told:

@@ -20,7 +20,7 @@ from crar_model.nets import RMSpropSettings, rmsprop_step
 from crar_model.params import Params, select
 from reports import samples
 from reports.escape import Grid, write_escape
-from reports.escapes import relations, verdict
+from reports.escapes import kinds, relations, verdict
 from reports.measure import escape
 from reports.measure.escape import OPTIMISERS, Exits, settle
 
@@ -97,12 +97,16 @@ def test_several_minima_make_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     (first,) = found["rows"]
-    assert (first["name"], first["seeds"], first["cells"]) == ("run-member-0", 4, 2)
+    assert (first["name"], first["seeds"], len(first["cells"])) == ("run-member-0", 4, 2)
     assert first["left"] == sum(cell["left"] for cell in json.loads((out / first["name"] / "results.json").read_text())["cells"])
     assert (out / first["name"] / "survival.png").exists()
     text = (out / "report.md").read_text()
     assert "cannot be told from these" in text
     assert f"{first['left']} of 4" in text
+    assert [(kind["optimiser"], kind["rate"], kind["batch"], kind["seeds"]) for kind in found["kinds"]] == [
+        ("sgd", 1e-3, 8, 2),
+        ("rmsprop", 1e-3, 8, 2),
+    ]
     stamp = (out / first["name"] / "results.json").stat().st_mtime_ns
     again = CliRunner().invoke(app, [str(word) for word in (*words, "--resume")])
     assert json.loads(again.stdout)["rows"] == found["rows"]
@@ -122,10 +126,22 @@ def test_relations_come_out_each_way() -> None:
                 "matched": 0,
                 "diverged": 0,
                 "base": f"base-{k}",
+                "cells": [
+                    {"optimiser": "sgd", "rate": 0.1, "batch": 8, "seeds": 50, "left": 0, "matched": 0, "diverged": 0},
+                    {
+                        "optimiser": "rmsprop",
+                        "rate": 0.01,
+                        "batch": 8,
+                        "seeds": 50,
+                        "left": min(left, 50),
+                        "matched": left // 3,
+                        "diverged": 0,
+                    },
+                ],
             }
             for k, left in enumerate(shares)
         ]
-        return {"rows": rows, "grid": {"updates": 10}, "relations": relations(rows)}
+        return {"rows": rows, "grid": {"updates": 10}, "kinds": kinds(rows), "relations": relations(rows)}
 
     falling = minima([90, 80, 70, 60, 50, 40, 30])
     barrier = next(each for each in falling["relations"] if each["look"] == "barrier")
@@ -133,11 +149,25 @@ def test_relations_come_out_each_way() -> None:
     assert barrier["p"] < 0.05
     assert "goes with: barrier" in verdict(falling)
     assert "lowest curvature" not in verdict(falling)
+    most = "1 of 2 kinds of noise carried any out; rmsprop at a rate of 0.01 and batches of 8 carried most, 320 of 350, 138 for the base's embedding."
+    assert most in verdict(falling)
+    assert falling["kinds"][0] == {
+        "optimiser": "sgd",
+        "rate": 0.1,
+        "batch": 8,
+        "seeds": 350,
+        "left": 0,
+        "matched": 0,
+        "diverged": 0,
+        "minima": 0,
+    }
+    assert falling["kinds"][1]["minima"] == 7
     mixed = minima([50, 90, 40, 80, 60, 45, 70])
     assert "Nothing that a minimum looks like" in verdict(mixed)
     kept = minima([0] * 7)
     assert "7 of the minima kept all" in verdict(kept)
     assert "cannot be told" in verdict(kept)
+    assert "carried" not in verdict(kept)
     assert "cannot be told" in verdict(minima([1, 2, 3, 4]))
     assert "cannot be told" not in verdict(minima([1, 2, 3, 4, 5]))
     one_base = minima([90, 80, 70, 60, 50, 40, 30])
