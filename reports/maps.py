@@ -25,6 +25,8 @@ Plain = dict[str, Any]
 USUAL, NEGATIVE = "freeze", "negative"
 WORKS, FAILS, OPEN = "works", "fails", "undecided"
 HALF = 0.5
+TOLD = {"decay": "learning_rate_decay", "batch": "batch_size", "for": "updates"}
+"""Settings that tell transfers of one variant apart, besides the learning rate, and what they are called."""
 
 
 def write_maps(
@@ -49,7 +51,7 @@ def write_maps(
     rows = _transfers(expand(transfers), how) + [row for path in cures for row in _cures(Path(path))]
     if not rows:
         raise UserError("nothing to count; give transfers with --transfer or tables of crar cure with --cures")
-    _tell_rates(rows)
+    _tell_apart(rows)
     cells: dict[tuple[str, str], list[Plain]] = {}
     for row in rows:
         cells.setdefault((row["map"], row["way"]), []).append(row)
@@ -81,13 +83,15 @@ def _numbered(name: str) -> list[tuple[bool, int, str]]:
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]
 
 
-def _tell_rates(rows: Sequence[Plain]) -> None:
-    """Where a variant was tried at several learning rates through one map, each is a way of its own."""
-    rates: dict[tuple[str, str], set[float | None]] = {}
+def _tell_apart(rows: Sequence[Plain]) -> None:
+    """Where a variant was tried through one map with several values of a setting, each is a way of its own."""
+    seen: dict[tuple[str, str, str], set[float]] = {}
     for row in rows:
-        rates.setdefault((row["map"], row["way"]), set()).add(row["rate"])
+        for name, value in row["settings"].items():
+            seen.setdefault((row["map"], row["way"], name), set()).add(value)
     for row in rows:
-        row["way"] += f", rate {row['rate']:g}" if len(rates[row["map"], row["way"]]) > 1 else ""
+        own = [f"{name} {value:g}" for name, value in row["settings"].items() if len(seen[row["map"], row["way"], name]) > 1]
+        row["way"] = ", ".join([row["way"], *own])
 
 
 def standing(row: Plain) -> str:
@@ -146,7 +150,7 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
             held = VARIANTS[str(model.info["variant"])].trained == ("encoder",)  # other dynamics have their own embedding
             good = as_good(one.evaluation, reference.evaluation, complete=held and model.task.sampling.complete)
             rows.append({"path": str(path), "base": str(base), "map": model.task.observation_map.title,
-                         "way": _way(model), "rate": float(model.info["learning_rate"]), "updates": updates_of(model), "good": good})  # fmt: skip
+                         "way": _way(model), "settings": _settings(model), "updates": updates_of(model), "good": good})  # fmt: skip
         tick(len(paths), len(paths))
     return rows
 
@@ -156,7 +160,7 @@ def _cures(folder: Path) -> list[Plain]:
         found = json.loads((folder / "results.json").read_text(encoding="utf-8"))["rows"]
         return [
             {"path": row["failed"]["path"], "base": row["base"], "map": load_checkpoint(row["failed"]["path"]).task.observation_map.title,
-             "way": f"cure: {row['method']}", "rate": None, "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"])}
+             "way": f"cure: {row['method']}", "settings": {}, "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"])}
             for row in found
         ]  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -167,6 +171,12 @@ def updates_of(model: Checkpoint) -> int:
     """Updates that a transfer took, those of its search and of the level that it looked for among them."""
     search = model.info.get("search") or {}
     return model.updates + int(search.get("updates", 0)) + int(search.get("level_updates", 0))
+
+
+def _settings(model: Checkpoint) -> dict[str, float]:
+    """Settings by which transfers of one variant may differ."""
+    stored = model.info.get("settings") or {}
+    return {"rate": float(model.info["learning_rate"])} | {short: float(stored[name]) for short, name in TOLD.items() if name in stored}
 
 
 def _way(model: Checkpoint) -> str:

@@ -67,6 +67,17 @@ def span(values: list[float], form: str) -> str:
     return f"{min(values):{form}} to {max(values):{form}}"
 
 
+NOISE = (("rmsprop", 8e-5), ("sgd", 1e-3), ("rmsprop", 1e-3))
+
+
+def summary_shares(page: Path) -> dict[str, str]:
+    """Successes by variant of the summary of a study's page, "0 of 192"."""
+    return {
+        name: f"{count} of {of}"
+        for name, count, of in re.findall(r"`([a-z-]+)` (\d+)/(\d+) \(", page.read_text(encoding="utf-8").split("Models:")[0])
+    }
+
+
 def findings() -> list[str]:
     pairs, one, sample = published("claims")["pairs"], published("landscape"), published("random_landscape")
     failed = [pair for pair in pairs if does(pair) == "failed"]
@@ -118,6 +129,16 @@ def findings() -> list[str]:
     assert (len(under), len(over)) == (1, 1)  # at either rate
     (budget,) = {row["updates"] for row in published("maps")["table"] if row["way"].startswith("paired")}
     signed = {name: maps[name, "symmetry"]["count"] for name in ("negative", "mirror", "permute")}
+    noise = {name: [kind for kind in published("escape")["kinds"] if (kind["optimiser"], kind["rate"]) == name] for name in NOISE}
+    out = {name: [sum(kind[key] for kind in found) for key in ("left", "seeds", "matched")] for name, found in noise.items()}
+    minima, watched = len(published("escape")["rows"]), published("escape")["grid"]["updates"]
+    assert not any((each["corrected"] or 1) < 0.05 for each in published("escape")["relations"])
+    warm = {row["way"].removeprefix("freeze, rate "): row for row in published("rates")["table"]}
+    annealed = {rate: warm[f"{rate}, decay 0.6, batch 32, for 60000"] for rate in ("0.001", "0.005", "0.01")}
+    cold = warm["8e-05, decay 0.9, batch 32, for 30000"]["all"]
+    study = summary_shares(ROOT / "reports" / "published" / "simple_study" / "report.md")
+    decided = {one["id"]: one for one in published("simple_study")["claims"]}
+    assert [decided[claim]["verdict"] for claim in ("S12", "S13", "S14")] == ["does not hold", "does not hold", "undecided"]
     first, controls = cures["auto"], ("symmetry", "noise", "restart", "first-layer")
     wrong = sum(row["cured_not_restored"] + row["restored_not_cured"] for row in cures.values())
     near = cures["symmetry"]["restored"]["of"] - cures["symmetry"]["restored"]["count"]
@@ -177,6 +198,17 @@ def findings() -> list[str]:
         f"{signed['negative']} of {tried} succeed there, {signed['mirror']} mirrored, {signed['permute']} permuted",
         f"needs more than {min(pairs_of)} ({under.pop()} of {tried} succeed in {budget:,} updates, at either rate)",
         f"with {max(pairs_of):,} of them {over.pop()} of {tried} succeed",
+        f"From {minima} certified minima",
+        f"within {watched:,} updates, RMSprop at the study's constant rate of {NOISE[0][1]:g} carries "
+        f"{out[NOISE[0]][0]} of {out[NOISE[0]][1]} members out and plain SGD at {NOISE[1][1]:g} carries {out[NOISE[1]][0]} of {out[NOISE[1]][1]}; "
+        f"RMSprop at {NOISE[2][1]:g} carries {out[NOISE[2]][0]} of {out[NOISE[2]][1]} out, {out[NOISE[2]][2]} of them for the base's embedding",
+        "`freeze` at 0.005, annealed by 0.6 every epoch",
+        f"brings {annealed['0.005']['all']['count']} of {annealed['0.005']['all']['of']}",
+        f"where the study's 8e-05 brings {cold['count']} of {cold['of']}",
+        f"It takes {annealed['0.005']['updates']:,} updates",
+        f"at 0.001 it is {annealed['0.001']['all']['count']} of {annealed['0.001']['all']['of']}, at 0.01 it is {annealed['0.01']['all']['count']} of {annealed['0.01']['all']['of']}",
+        f"of {decided['S14']['bases']} bases `freeze` succeeds in {study['freeze']} transfers, `reset-encoder` in {study['reset-encoder']}, "
+        f"`placement` in {study['placement']} and `symmetry` in {study['symmetry']}",
         f"{wrong} of {len(published('cures')['rows'])} times",
         f"score of {score({'score': sample['failed_score']})} against the base's {score({'score': sample['optimum_score']})}",
         f"climbs {straight['embedding']:.0f} between the embeddings",
