@@ -67,6 +67,7 @@ def span(values: list[float], form: str) -> str:
     return f"{min(values):{form}} to {max(values):{form}}"
 
 
+MIX = "mix, condition 10"
 NOISE = (("rmsprop", 8e-5), ("sgd", 1e-3), ("rmsprop", 1e-3))
 
 
@@ -128,7 +129,8 @@ def findings() -> list[str]:
     under, over = ({(maps["negative", way]["count"]) for way in ways} for ways in pairs_of.values())
     assert (len(under), len(over)) == (1, 1)  # at either rate
     (budget,) = {row["updates"] for row in published("maps")["table"] if row["way"].startswith("paired")}
-    signed = {name: maps[name, "symmetry"]["count"] for name in ("negative", "mirror", "permute")}
+    signed = {name: maps[name, "symmetry"]["count"] for name in ("negative", "mirror", "permute", MIX)}
+    assert {name for name, count in through.items() if not count} == set(signed)
     noise = {name: [kind for kind in published("escape")["kinds"] if (kind["optimiser"], kind["rate"]) == name] for name in NOISE}
     out = {name: [sum(kind[key] for kind in found) for key in ("left", "seeds", "matched")] for name, found in noise.items()}
     minima, watched = len(published("escape")["rows"]), published("escape")["grid"]["updates"]
@@ -192,10 +194,10 @@ def findings() -> list[str]:
         f"ROC area {logistic['area']['value']:.2f}, {logistic['area']['low']:.2f} to {logistic['area']['high']:.2f})",
         f"Of {tried} `freeze` transfers",
         f"{through['negative']} succeed through the negative, {through['mirror']} mirrored, {through['permute']} with pixels permuted",
-        f"and {through['mix, condition 10']} with pixels mixed",
+        f"and {through[MIX]} with pixels mixed",
         f"{through['affine']} do (contrast and brightness) and {through['texture']} (a background added)",
         f"cures {sum(found['count'] for found in blind)} of the {sum(found['of'] for found in blind)} that fail there",
-        f"{signed['negative']} of {tried} succeed there, {signed['mirror']} mirrored, {signed['permute']} permuted",
+        f"{signed['negative']} of {tried} succeed there, {signed['mirror']} mirrored, {signed['permute']} permuted, {signed[MIX]} mixed",
         f"needs more than {min(pairs_of)} ({under.pop()} of {tried} succeed in {budget:,} updates, at either rate)",
         f"with {max(pairs_of):,} of them {over.pop()} of {tried} succeed",
         f"From {minima} certified minima",
