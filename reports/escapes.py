@@ -19,8 +19,8 @@ from reports.escape import Grid, write_escape
 from reports.markdown import render
 from reports.models import expand
 
-FEWEST = 5
-"""Minima that a rank correlation needs: of 4 the smallest two-sided p is 2 of 24 permutations, whatever they say."""
+FEWEST = 6
+"""Bases that a rank correlation needs: of 5 the smallest two-sided p, 2 of 120 permutations, is above 0.05 when corrected for four looks."""
 RESAMPLES = 9_999
 """Permutations behind a p, where there are more."""
 LOOKS = {
