@@ -113,6 +113,7 @@ def write_cure(
     with torch_threads(1):
         found = cure(problem, method, options.settings, store=store, progress=progress, ground=options.grounds.get(key))
     options.grounds[key] = Ground(found.landscape, found.level, found.level_seconds)
+    (folder / "cured.pt").unlink(missing_ok=True)  # of an earlier call, which may have been another method's
     if found.cured:
         save_checkpoint(folder / "cured.pt", cured_checkpoint(failed, found))
     results: Plain = {

@@ -111,7 +111,7 @@ def _maze(task: Task, rows: Sequence[Row], root: Path, folder: Path, pages: Sequ
     decided: list[Decided | None] = []
     found: dict[str, Any] = {
         "title": task.title, "scored": task.scored, "what": task.sampling.what, "bases": [_base_row(row) for row in bases],
-        "variants": [], "figure": "", "terms_rows": [], "rates": [], "depends": [], "predicted": "", "times": [], "cost": [],
+        "variants": [], "copies": [], "figure": "", "terms_rows": [], "rates": [], "depends": [], "predicted": "", "times": [], "cost": [],
     }  # fmt: skip
     if "terms" in pages:
         part, claim = terms_part(groups, bases, root, folder / f"{task.name}-terms.png", task)
@@ -149,8 +149,20 @@ def _variants(groups: Groups, bases: Sequence[Row], figure: Path) -> dict[str, A
         save_png(shares_figure([("all bases", shown)], "share that succeeded"), figure)
     return {
         "variants": [_variant_row(key, group, groups) for key, group in groups.items()], "figure": figure.name if shown else "",
-        "columns": _short([base_name(row) for row in bases]), "by_base": [_by_base(key, group, bases) for key, group in groups.items()],
+        "copies": _copies(groups), "columns": _short([base_name(row) for row in bases]), "by_base": [_by_base(key, group, bases) for key, group in groups.items()],
     }  # fmt: skip
+
+
+def _copies(groups: Groups) -> list[str]:
+    """Variants whose models are fewer networks than rows, in words: what starts afresh is the same from every base."""
+    lines = []
+    for key, group in groups.items():
+        digests = [row["last_digest"] for row in told(group) if row.get("last_digest")]
+        if len(set(digests)) < len(digests):
+            lines.append(
+                f"`{label(key)}`: {len(digests)} models are {len(set(digests))} networks, so its intervals and p are far too narrow."
+            )
+    return lines
 
 
 def _relearned(groups: Groups) -> Decided | None:
@@ -213,6 +225,8 @@ def _cost(rows: Sequence[Row]) -> list[tuple[object, ...]]:
         updates = sum(int(row["updates_taken"]) + int(row["search_updates"]) for row in done)
         paces = [float(row["updates_per_second"]) for row in done if row["updates_per_second"]]
         hours = sum(float(row["seconds"]) for row in done) / 3600
+        if variant == "all":  # a median over models of all kinds would be that of the kind with most
+            paces = [updates / (3600 * hours)] if hours else []
         found.append(
             (variant, rule, f"{len(done)} of {len(group)}", f"{updates:,}", f"{hours:.3f}", f"{median(paces):,.0f}" if paces else "-")
         )

@@ -42,6 +42,8 @@ def bring_in(store: Store, study: Study, path: StrPath) -> int:
         files = entries.get(name)
         if files is None or store.record(name) is not None or not _whole(store, study, cell, files):
             continue
+        if cell.base and store.record(cell.base) is None:  # it would be judged beside a base that is made anew
+            continue
         for file in sorted(files, key=lambda one: one == RECORD):  # the record says that all else is there
             write_bytes(store.folder(name) / file, files[file])
         count += 1
@@ -61,7 +63,7 @@ def put_away(store: Store, study: Study, path: StrPath) -> int:
     for name, cell in study.cells.items():
         if store.record(name) is not None and store.judged(name, study.how) is not None:
             wanted = (*KEPT, *_networks(store, study, cell))
-            entries[name] = {
+            entries[name] = entries.get(name, {}) | {  # another scoring's figures and networks that another file starts from stay
                 file.name: file.read_bytes() for file in store.folder(name).iterdir() if any(fnmatch(file.name, one) for one in wanted)
             }
     content = io.BytesIO()

@@ -93,13 +93,23 @@ def test_the_same_cells_make_the_same_bytes_and_no_cell_is_dropped(finished: tup
     assert bring_in(store, fewer, tmp_path / "none.tar.xz") == 0
 
 
+def test_networks_stay_where_a_file_starts_nothing_from_them(finished: tuple[Study, Store, Path], tmp_path: Path) -> None:
+    _, _, archive = finished
+    bases, store = ready(FEW.split("[[transfers]]", maxsplit=1)[0], tmp_path)
+    copy = tmp_path / "copy.tar.xz"
+    copy.write_bytes(archive.read_bytes())
+    assert bring_in(store, bases, copy) == len(bases.cells)
+    put_away(store, bases, copy)
+    assert members(copy) == members(archive)
+
+
 def test_only_whole_cells_are_brought(finished: tuple[Study, Store, Path], tmp_path: Path) -> None:
     study, _, archive = finished
     files = members(archive)
     origin = next(cell.base for cell in study.cells.values() if cell.base)
     without = repacked({name: content for name, content in files.items() if not name.endswith(".pt")}, tmp_path / "without.tar.xz")
     fresh, store = ready(FEW, tmp_path / "a")
-    assert bring_in(store, fresh, without) == len(study.cells) - 1
+    assert bring_in(store, fresh, without) == 1  # the base that nothing starts from: transfers do not come without theirs
     assert status(store, fresh, 3)[origin][0] == OPEN
     judged_again = Study(study.name, study.cells, PlaySettings(episodes=3))  # the archive lacks these figures
     assert bring_in(open_store(tmp_path / "b"), judged_again, archive) == 0

@@ -63,7 +63,9 @@ def test_the_shipped_failure_from_the_command_line(tmp_path: Path) -> None:
 
 def test_what_is_not_cured_is_not_handed_out(tmp_path: Path) -> None:
     out = tmp_path / "cure"
-    said = crar("cure", "--method", "noise", "--starts", 1, "--noise", 0.1, "--resolution", 21, "--effort", 0.01, "--out", out)
+    out.mkdir()
+    (out / "cured.pt").write_bytes(b"of an earlier call with another method")
+    said = crar("cure", "--method", "noise", "--starts", 1, "--noise", 0.1, "--resolution", 21, "--effort", 0.01, "--out", out, "--resume")
     assert said.startswith("not cured; the best candidate is one of noise")
     assert not (out / "cured.pt").exists()
     assert (out / "report.md").read_text().startswith("# Not cured")

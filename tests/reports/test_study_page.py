@@ -356,8 +356,16 @@ def test_the_table_by_base_is_narrow_and_tells_what_is_open() -> None:
 def test_the_cost_has_a_line_for_all_together() -> None:
     rows = text_rows([row("b", seconds=3_600), transfer(0, "b", good=True, seconds=1_800), transfer(1, "b", good=True, status="open")])
     lines = [[str(cell) for cell in line] for line in study_page._cost(rows)]
-    assert [line[:5] for line in lines] == [
-        ["base", "joint", "1 of 1", "60,000", "1.000"],
-        ["freeze", "joint", "1 of 2", "60,000", "0.500"],
-        ["all", "", "2 of 3", "120,000", "1.500"],
+    assert lines == [
+        ["base", "joint", "1 of 1", "60,000", "1.000", "100"],
+        ["freeze", "joint", "1 of 2", "60,000", "0.500", "100"],
+        ["all", "", "2 of 3", "120,000", "1.500", "22"],
+    ]
+
+
+def test_copies_of_one_network_are_named() -> None:
+    own = [transfer(0, base, good=True, variant="scratch", last_digest="one") for base in ("a", "b")]
+    other = [transfer(k, "a", good=True, last_digest=f"own {k}") for k in range(2)]
+    assert [line.split(": ")[1] for line in study_page._copies(groups_of(text_rows([*own, *other])))] == [
+        "2 models are 1 networks, so its intervals and p are far too narrow."
     ]
