@@ -99,9 +99,12 @@ def summary(found: dict[str, Any], out: Path) -> str:
     losses = f"total {chosen['terms']['total']:.3g} against {before['terms']['total']:.3g} before"
     level = "" if found["level"] is None else f"; the dynamics allow {found['level']['total']:.3g}"
     verdict = f"cured by {found['by']}" if found["cured"] else f"not cured; the best candidate is one of {found['by']}"
+    if found["already"]:
+        verdict, losses = "nothing to cure: its losses are what its dynamics allow", f"total {before['terms']['total']:.3g}"
     lines = [f"{verdict}: {losses}{level}", f"{budget['updates']} updates of candidates, {budget['seconds']:.0f} s"]
     if found["restored"] is not None:
-        lines.append(f"judged by {found['to']['path']}: {'restored' if found['restored'] else 'not restored'}")
-    if found["cured"]:
+        words = ("as good", "not as good") if found["already"] else ("restored", "not restored")
+        lines.append(f"judged by {found['to']['path']}: {words[not found['restored']]}")
+    if found["cured"] and not found["already"]:
         lines.append(f"model: {out / 'cured.pt'}")
     return "\n".join((*lines, f"report: {out / 'report.md'}"))

@@ -192,6 +192,7 @@ class CureSettings:
     resolution: int = option(61, "places per axis of the placement landscape", low=9)
     noise: float = option(0.5, "noise: standard deviation, in units of each tensor's own root mean square", above=0)
     effort: float = option(1.0, "multiple of every method's updates", above=0)
+    budget: int = option(0, "updates that a method's candidates together take at least, where it searches no places; 0: its own", low=0)
 
     def validate(self) -> None:
         """Raise :class:`UserError` that names the first setting out of range."""

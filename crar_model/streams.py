@@ -28,3 +28,5 @@ class Stream(IntEnum):
     """Noise on the weights of a failed encoder."""
     OBSERVATION_MAP = 11
     """Permutation, matrix or background of an observation map."""
+    PAIRS = 12
+    """Order in which states are observed in pairs."""

@@ -21,18 +21,18 @@ from crar_model.cures.placement import Landscape, Level
 from crar_model.cures.problem import Problem, pose
 from crar_model.cures.store import Store
 from crar_model.errors import UserError
-from crar_model.evaluation import Evaluation, Score, embed, evaluate
+from crar_model.evaluation import Evaluation, embed, evaluate
 from crar_model.files import StrPath, write_text
 from crar_model.params import DYNAMICS, Params, select
 from crar_model.settings import CureSettings, PlaySettings
+from crar_model.training.variants import VARIANTS
 from reports.data_files import save_netcdf
 from reports.figures.placement import placement_figure
 from reports.figures.style import save_figure
 from reports.markdown import render
+from reports.merit import as_good, asks_embedding, lacks, same_dynamics
 from reports.threads import torch_threads
 
-WITHIN = 0.02
-"""A share counts as the base's when it is at most this much below it."""
 Plain = dict[str, Any]
 Progress = Callable[[int, int], None]
 
@@ -55,16 +55,22 @@ class CureOptions:
 
 
 def own_base(failed: Checkpoint, path: StrPath | None) -> Checkpoint | None:
-    """The base whose weights a cure may use: the file given, else the one that the transfer names, where it is still there and has the
-    transfer's dynamics or the transfer changed them.
+    """The base whose weights a cure may use: the file given, else the one that the transfer names, where it is still there.
 
     Raises:
-        UserError: for an unusable file.
+        UserError: for an unusable file, or a base with other dynamics than a transfer that kept its base's: it is not that transfer's.
     """
-    if path is not None:
-        return load_checkpoint(path)
-    named = str(failed.info.get("base") or "")
-    return load_checkpoint(named) if named and Path(named).is_file() else None
+    named = Path(path or str(failed.info.get("base") or ""))
+    if path is None and not named.is_file():
+        return None
+    base = load_checkpoint(named)
+    variant = str(failed.info.get("variant") or "")
+    kept = variant in VARIANTS and VARIANTS[variant].trained == ("encoder",)
+    if kept and base.task.same_maze(failed.task) and not same_dynamics(failed, base):
+        raise UserError(
+            f"{named}: its dynamics are not those of the transfer, which kept its base's; give the base that it was made from with --base"
+        )
+    return base
 
 
 def write_cure(
@@ -77,6 +83,7 @@ def write_cure(
     options: CureOptions | None = None,
     progress: Progress | None = None,
     command: str = "",
+    anyway: bool = False,
 ) -> Plain:
     """Cure one model and write `report.md`, `results.json`, where it is cured `cured.pt`, and where states can be placed the figure
     `placement.png` with its data.
@@ -90,6 +97,7 @@ def write_cure(
         options: what else.
         progress: called with (updates taken, updates at most).
         command: shown in the report.
+        anyway: look for candidates even where the model's own losses are what the dynamics allow: it is known to have failed.
 
     Returns:
         what `results.json` holds.
@@ -111,20 +119,22 @@ def write_cure(
     store = Store(folder / "state", _fingerprint(problem, base, options.settings))
     key = ground_key(problem, options.settings)
     with torch_threads(1):
-        found = cure(problem, method, options.settings, store=store, progress=progress, ground=options.grounds.get(key))
+        found = cure(problem, method, options.settings, store=store, progress=progress, ground=options.grounds.get(key), anyway=anyway)
     options.grounds[key] = Ground(found.landscape, found.level, found.level_seconds)
     (folder / "cured.pt").unlink(missing_ok=True)  # of an earlier call, which may have been another method's
-    if found.cured:
+    if found.cured and not found.already:
         save_checkpoint(folder / "cured.pt", cured_checkpoint(failed, found))
     results: Plain = {
         "command": command,
         "method": method,
         "settings": asdict(options.settings),
+        "how": asdict(options.how),
         "failed": {"path": str(failed_path), "digest": failed.digest},
-        "base": None if base is None else {"path": str(base_path or failed.info.get("base")), "digest": base.digest},
+        "base": None if base is None else {"path": str(base_path or failed.info.get("base")), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
         "base_used": any(METHODS[each.method].needs_base for each in found.tried),
         "cured": found.cured,
-        "by": found.best.method,
+        "already": found.already,
+        "by": None if found.already else found.best.method,
         "rule": _rule(problem, found),
         "failed_candidate": found.before.plain(),
         "chosen": found.best.plain(),
@@ -178,27 +188,14 @@ def judged(failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlayS
     if found.landscape is not None and task.maze is not None:
         x, y = embed(task, judge.parameters, inverse=judge.inverse)[task.maze.start].tolist()
         place = (x, y)
-    same = all(torch.equal(failed.parameters[name], value) for name, value in select(judge.parameters, DYNAMICS).items())
+    asked = asks_embedding(failed, judge)
     return plain | {
-        "to": {"path": str(to_path), "digest": judge.digest, "same_dynamics": same, **base.plain()},
+        "to": {"path": str(to_path), "digest": judge.digest, "same_dynamics": same_dynamics(failed, judge), **base.plain()},
         "base_place": place,
-        "failed_before": not as_good(before, base, complete=task.sampling.complete),
-        "restored": as_good(after, base, complete=task.sampling.complete),
-        "lacks": lacks(after, base, complete=task.sampling.complete),
+        "failed_before": not as_good(before, base, embedding=asked),
+        "restored": as_good(after, base, embedding=asked),
+        "lacks": lacks(after, base, embedding=asked),
     }
-
-
-def as_good(model: Evaluation, base: Evaluation, *, complete: bool) -> bool:
-    """Whether a model is what its base is: every share within 2 points of the base's, a score within its interval, and where the states
-    can be listed its embedding the base's."""
-    return not lacks(model, base, complete=complete)
-
-
-def lacks(model: Evaluation, base: Evaluation, *, complete: bool) -> list[str]:
-    """What a model falls short of its base in: names of figures of merit, "embedding" first where it is not the base's."""
-    least = {name: value.low if isinstance(value, Score) else value - WITHIN for name, value in base.metrics.items()}
-    short = [name for name, low in least.items() if not model.share(name) >= low]
-    return ["embedding"] * (complete and model.match is not None and model.match.verdict != "matched") + short
 
 
 def _rule(problem: Problem, found: Cure) -> str:

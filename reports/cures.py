@@ -5,21 +5,27 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
-from crar_model.checkpoints import load_checkpoint
+from crar_model.checkpoints import Checkpoint, load_checkpoint
+from crar_model.cures.methods import AUTO
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from reports import console
-from reports.cure import CureOptions, Plain, as_good, write_cure
+from reports.cure import CureOptions, Plain, own_base, write_cure
 from reports.data_files import shortened
 from reports.markdown import render
-from reports.models import expand, judge
+from reports.merit import as_good, asks_embedding
+from reports.models import expand, judge, label_of, one_folder_each
 from reports.statistics import share
 
+SEARCH_PLACES = (AUTO, "placement")
+"""Methods whose first step is the search of places, and with it the level; all others are only judged by that."""
+SEED_DIGITS = 6
+"""Hexadecimal digits of a transfer's digest that are added to the seed."""
 RESAMPLES = 10_000
 """Of the bases, for the interval that takes transfers of one base as one."""
 
@@ -57,33 +63,77 @@ def write_cures(
     base_path, to_path = (None if path is None else Path(path) for path in (base_path, to_path))
     options = options or CureOptions()
     paths = expand(models)
-    judges = [to_path or _named(path) for path in paths]
-    unfit: list[tuple[Path, Path]] = []
-    failed: list[tuple[Path, Path]] = []
-    for path, judge_path in zip(paths, judges, strict=True):
-        (model,) = judge([path], judge_path, how=options.how)
-        (base,) = judge([judge_path], how=options.how)
-        good = as_good(model.evaluation, base.evaluation, complete=model.checkpoint.task.sampling.complete)
-        (unfit if good else failed).append((path, judge_path))
-    rows: list[Plain] = []
+    one_folder_each(paths)
+    failed = [(path, to_path or _named(path)) for path in paths]
+    failed = [pair for pair in failed if not _good(*pair, options)]
+    made: dict[tuple[Path, str], Plain] = {}
     with console.progress_bar(f"cure: {len(failed)} failed transfers", "cures") as tick:
-        for number, (path, judge_path) in enumerate(failed):
-            for place, method in enumerate(methods):
-                tick(number * len(methods) + place, len(failed) * len(methods))
-                own = folder / method / _label(path)
-                made = _finished(own, path, method, options) or write_cure(
-                    path, own, method=method, base_path=base_path, to_path=judge_path, options=options, command=command
+        for path, judge_path in failed:
+            own = seeded(options, load_checkpoint(path))
+            for method in sorted(methods, key=lambda name: name not in SEARCH_PLACES):  # these first: they say what the others may spend
+                tick(len(made), len(failed) * len(methods))
+                spent = [_spent(made[path, name]) for name in SEARCH_PLACES if (path, name) in made]
+                here = own if method in SEARCH_PLACES else _with_budget(own, max(spent, default=0))
+                at = folder / method / label_of(path)
+                made[path, method] = _finished(at, path, method, base_path, judge_path, here) or write_cure(
+                    path, at, method=method, base_path=base_path, to_path=judge_path, options=here, command=command, anyway=True
                 )
-                rows.append(made)
-        tick(len(failed) * len(methods), len(failed) * len(methods))
-    table = [_counts(method, [row for row in rows if row["method"] == method]) for method in methods]
+        tick(len(made), len(failed) * len(methods))
+    rows = [made[path, method] for path, _ in failed for method in methods]
     results = {
-        "command": command, "settings": asdict(options.settings), "transfers": len(paths), "failed": len(failed), "as_good": len(unfit),
-        "table": table, "rows": [_short(row) for row in rows],
+        "command": command, "settings": asdict(options.settings), "transfers": len(paths), "failed": len(failed),
+        "as_good": len(paths) - len(failed), "rows": [_short(row) for row in rows],
     }  # fmt: skip
-    write_text(folder / "results.json", json.dumps(shortened(results), separators=(",", ":")) + "\n")
-    render("cures.md", folder / "report.md", r=results, command=command)
+    write_page(results, folder)
     return results
+
+
+def write_page(results: Plain, folder: StrPath) -> None:
+    """Write `report.md` and `results.json` from the rows; what is counted of them is counted anew."""
+    rows = results["rows"]
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    results |= {"table": [_counts(method, [row for row in rows if row["method"] == method]) for method in methods], "spending": spending(rows)}
+    write_text(Path(folder) / "results.json", json.dumps(shortened(results), separators=(",", ":")) + "\n")
+    render("cures.md", Path(folder) / "report.md", r=results, command=results["command"])
+
+
+def seeded(options: CureOptions, failed: Checkpoint) -> CureOptions:
+    """The options with a seed of the transfer's own, from its digest: else the new encoders of one transfer are those of all others."""
+    return replace(options, settings=replace(options.settings, seed=options.settings.seed + int(failed.digest[:SEED_DIGITS], 16)))
+
+
+def spending(rows: Sequence[Plain]) -> str:
+    """How the updates of the methods that search no places compare with those of the methods that do, transfer by transfer, in words."""
+    searched: dict[str, int] = {}
+    for row in rows:
+        if row["method"] in SEARCH_PLACES and row["budget"]["level_updates"]:
+            searched[row["failed"]["path"]] = max(_spent(row), searched.get(row["failed"]["path"], 0))
+    others = [row for row in rows if row["method"] not in SEARCH_PLACES and row["failed"]["path"] in searched]
+    if not others:
+        return ""
+    shares = [row["budget"]["updates"] / searched[row["failed"]["path"]] for row in others]
+    words = (
+        f"The candidates of the other methods took {min(shares):.2f} to {max(shares):.2f} times as many updates as the search of places, its "
+        "level included"
+    )
+    if min(shares) < 1:
+        return f"{words}: budgets are **not equal**, and a method with less may have failed for that."
+    return f"{words}, of the same transfer: none had less to spend."
+
+
+def _spent(row: Plain) -> int:
+    """Updates of one search of places, its level included."""
+    return int(row["budget"]["updates"]) + int(row["budget"]["level_updates"])
+
+
+def _with_budget(options: CureOptions, updates: int) -> CureOptions:
+    return replace(options, settings=replace(options.settings, budget=max(updates, options.settings.budget)))
+
+
+def _good(path: Path, judge_path: Path, options: CureOptions) -> bool:
+    (model,) = judge([path], judge_path, how=options.how)
+    (base,) = judge([judge_path], how=options.how)
+    return as_good(model.evaluation, base.evaluation, embedding=asks_embedding(model.checkpoint, base.checkpoint))
 
 
 def _named(path: Path) -> Path:
@@ -97,18 +147,20 @@ def _named(path: Path) -> Path:
     return Path(base)
 
 
-def _label(path: Path) -> str:
-    return f"{path.resolve().parent.name}-{path.stem}"
-
-
-def _finished(own: Path, path: Path, method: str, options: CureOptions) -> Plain | None:
-    """A cure that an earlier call finished, where it is the same one."""
-    file = own / "results.json"
+def _finished(at: Path, path: Path, method: str, base_path: Path | None, judge_path: Path, options: CureOptions) -> Plain | None:
+    """A cure that an earlier call finished, where it is the same one: of the same models, by the same settings, scored the same way."""
+    file = at / "results.json"
     if not file.exists():
         return None
     found: Plain = json.loads(file.read_text(encoding="utf-8"))
-    same = found["failed"]["digest"] == load_checkpoint(path).digest and found["method"] == method
-    return found if same and found["settings"] == json.loads(json.dumps(asdict(options.settings))) else None
+    failed = load_checkpoint(path)
+    base = own_base(failed, base_path)
+    asked = {
+        "method": method, "settings": asdict(options.settings), "how": asdict(options.how), "failed": failed.digest,
+        "base": base and base.digest, "to": load_checkpoint(judge_path).digest,
+    }  # fmt: skip
+    named = {key: (found.get(key) or {}).get("digest") for key in ("failed", "base", "to")}
+    return found if {key: named.get(key, found.get(key)) for key in asked} == json.loads(json.dumps(asked)) else None
 
 
 def _short(row: Plain) -> Plain:
@@ -116,35 +168,40 @@ def _short(row: Plain) -> Plain:
     names = ("method", "failed", "cured", "by", "restored", "lacks", "budget")
     merit = {side: {name: value for name, value in row[side].items() if name != "terms"} for side in ("before", "after")}
     level = None if row["level"] is None else row["level"]["total"]
-    return (
-        {name: row[name] for name in names} | merit | {"base": row["to"]["path"], "total": row["chosen"]["terms"]["total"], "level": level}
-    )
+    about = {"seed": row["settings"]["seed"], "base": row["to"]["path"], "base_digest": row["to"]["digest"], "level": level}
+    return {name: row[name] for name in names} | merit | about | {"total": row["chosen"]["terms"]["total"]}
 
 
 def _counts(method: str, rows: Sequence[Plain]) -> Plain:
     """How many failed transfers a method restored, with exact intervals, and how far its own word is right."""
-    bases = sorted({row["to"]["path"] for row in rows})
     says, is_so = ([bool(row[name]) for row in rows] for name in ("cured", "restored"))
-    by_base = {base: [row["restored"] for row in rows if row["to"]["path"] == base] for base in bases}
+    by_base: dict[str, list[bool]] = {}
+    for row in rows:
+        by_base.setdefault(row["base_digest"], []).append(bool(row["restored"]))
+
+    def middle(name: str) -> float:
+        return float(np.median([row["budget"][name] for row in rows]))
+
     return {
         "method": method,
         "transfers": len(rows),
-        "bases": len(bases),
         "cured": share(says),
         "restored": share(is_so),
         "restored_by_base": clustered(list(by_base.values())),
-        "bases_restored": sum(all(each) for each in by_base.values()),
+        "bases_restored": share([all(each) for each in by_base.values()]),
         "cured_not_restored": sum(a and not b for a, b in zip(says, is_so, strict=True)),
         "restored_not_cured": sum(b and not a for a, b in zip(says, is_so, strict=True)),
         "lacks": Counter(what for row in rows for what in row["lacks"]),
-        "median_updates": float(np.median([row["budget"]["updates"] for row in rows])) if rows else None,
-        "median_seconds": float(np.median([row["budget"]["seconds"] for row in rows])) if rows else None,
+        "median_updates": middle("updates"),
+        "median_level_updates": middle("level_updates") if method in SEARCH_PLACES else 0,
+        "median_seconds": middle("seconds"),
     }
 
 
 def clustered(groups: Sequence[Sequence[bool]]) -> Plain:
-    """95 % interval of a share from resampling whole groups (percentiles); None for fewer than two groups."""
-    if len(groups) < 2:
+    """95 % interval of a share from resampling whole groups (percentiles); None for fewer than two groups, and where all values are equal:
+    resampling them says nothing of what was not seen."""
+    if len(groups) < 2 or len({value for group in groups for value in group}) < 2:
         return {"low": None, "high": None}
     hits, sizes = (np.array([f(group) for group in groups]) for f in (sum, len))
     picks = np.random.default_rng(0).integers(0, len(groups), (RESAMPLES, len(groups)))

@@ -74,7 +74,7 @@ def _cure(failed: Path, base: Path, folder: Path) -> dict[str, Any]:
     """A cure of the failed transfer, chosen without the base and then judged by it; see `write_cure`."""
     command = f"crar cure --from {failed} --to {base} --out {folder}"
     with progress_bar("cure: auto") as tick:
-        return write_cure(failed, folder, method=AUTO, to_path=base, progress=tick, command=command)
+        return write_cure(failed, folder, method=AUTO, to_path=base, progress=tick, command=command, anyway=True)
 
 
 def _run(plan: Plan, folder: Path) -> RunResult:

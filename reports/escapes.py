@@ -13,11 +13,10 @@ import numpy as np
 from scipy.stats import PermutationMethod, pearsonr, rankdata
 
 from crar_model.checkpoints import load_checkpoint
-from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from reports.escape import Grid, write_escape
 from reports.markdown import render
-from reports.models import expand
+from reports.models import expand, label_of, one_folder_each
 
 FEWEST = 6
 """Bases that a rank correlation needs: of 5 the smallest two-sided p, 2 of 120 permutations, is above 0.05 when corrected for four looks."""
@@ -58,16 +57,14 @@ def write_escapes(
     """
     folder, grid = Path(folder), grid or Grid()
     paths = expand(models)
-    names = [f"{path.resolve().parent.name}-{path.stem}" for path in paths]
-    if twice := [path for path, name in zip(paths, names, strict=True) if names.count(name) > 1]:
-        raise UserError(f"{twice[-1]}: its run and file have the names of another's here; give each once, or ask of the runs apart")
+    one_folder_each(paths)
     rows = []
-    for path, name in zip(paths, names, strict=True):
-        own = folder / name
+    for path in paths:
+        own = folder / label_of(path)
         found = _finished(own, path, base_path, grid) or write_escape(
             path, own, base_path=base_path, grid=grid, image=image, command=command
         )
-        rows.append(row_of(found, name))
+        rows.append(row_of(found, own.name))
     results: Plain = {"command": command, "grid": asdict(grid), "rows": rows, "kinds": kinds(rows), "relations": relations(rows)}
     write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
     render("escapes.md", folder / "report.md", r=results, verdict=verdict(results), looks=LOOKS)

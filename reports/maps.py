@@ -15,9 +15,9 @@ from crar_model.files import StrPath, write_text
 from crar_model.settings import PlaySettings
 from crar_model.training.variants import VARIANTS
 from reports import console
-from reports.cure import as_good
 from reports.cures import clustered
 from reports.markdown import render
+from reports.merit import as_good, asks_embedding
 from reports.models import expand, judge
 from reports.statistics import share
 

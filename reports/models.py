@@ -58,6 +58,18 @@ def run_folders(path: StrPath) -> list[Path]:
     return inside if inside and not (path / "run.json").exists() else [path]
 
 
+def label_of(path: Path) -> str:
+    """RUN-MEMBER, the name of a model's folder where several models get one each."""
+    return f"{path.resolve().parent.name}-{path.stem}"
+
+
+def one_folder_each(paths: Sequence[Path]) -> None:
+    """Raise :class:`UserError` for two models whose folders would be one."""
+    labels = [label_of(path) for path in paths]
+    if twice := [path for path, label in zip(paths, labels, strict=True) if labels.count(label) > 1]:
+        raise UserError(f"{twice[-1]}: its run and file have the names of another's here; give each once, or ask of the runs apart")
+
+
 def own_base(model: Checkpoint, given: Checkpoint | None, use_own: bool) -> Checkpoint | None:
     """The base to compare a model with: the one given, else with `use_own` the one it names, where it still exists."""
     named = model.info.get("base")

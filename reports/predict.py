@@ -17,13 +17,13 @@ from crar_model.files import StrPath, write_text
 from crar_model.mazes.maps import ObservationMap
 from crar_model.settings import PlaySettings
 from reports import console
-from reports.cure import as_good
 from reports.figures.calibration import calibration_figure
 from reports.figures.placement import placement_figure
 from reports.figures.style import save_figure
 from reports.markdown import render
 from reports.measure import forecast
 from reports.measure.forecast import FEWEST, Table, calibration, score_predictors
+from reports.merit import as_good, asks_embedding
 from reports.models import expand, judge
 from reports.statistics import share
 
@@ -110,7 +110,7 @@ def scored(
         if through != models[number].task.observation_map:
             raise UserError(f"{path}: a transfer seen through {through.title}; give its --observation-map, or leave the transfer out")
         (one,) = judge([path], paths[number], how=how)
-        counts[:, number] += (as_good(one.evaluation, bases[number], complete=one.checkpoint.task.sampling.complete), 1)
+        counts[:, number] += (as_good(one.evaluation, bases[number], embedding=asks_embedding(one.checkpoint, models[number])), 1)
     with_transfers = counts[1] > 0
     names = tuple(seen[0].features)
     features = np.array([[one.features[name] for name in names] for one in seen])

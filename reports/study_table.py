@@ -17,7 +17,7 @@ from crar_model.studies.packing import status
 from crar_model.studies.plan import Study
 from crar_model.studies.store import Store
 from reports.claims import SUCCESS
-from reports.cure import WITHIN
+from reports.merit import WITHIN
 from reports.measure import scores as measure
 
 Row = dict[str, Any]

@@ -193,6 +193,8 @@ def cure_line(found: Plain) -> str:
     """What a cure that was judged by a base came to, in a sentence; `found` from `write_cure`."""
     before, after = number(found["before"]["terms"]["total"]), number(found["after"]["terms"]["total"])
     spent = f"{found['budget']['updates']:,} updates of candidates"
+    if found["already"]:
+        return f"nothing was tried: the model's total loss, {before}, is what its dynamics allow."
     if not found["cured"]:
         return f"nothing that was tried: the best candidate, of {found['by']}, has total loss {after} against {before}, after {spent}."
     verdict = (

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from crar_model.cures.descent import Descent, agent_updates, descend
-from crar_model.cures.methods import AUTO, FIT, METHODS, ORDER, REFINE, REPLACE, Method, method_named, scaled
+from crar_model.cures.methods import AUTO, FIT, METHODS, ORDER, REFINE, REPLACE, Method, Rounds, method_named, scaled
 from crar_model.cures.placement import Landscape, Level, level_of, survey, targets_of, why_not
 from crar_model.cures.problem import Problem, Tail
 from crar_model.cures.starts import Starts, starts_of
@@ -90,7 +90,7 @@ class Cure:
 
     Attributes:
         method: that was asked for.
-        tried: methods in their order.
+        tried: methods in their order; none where the losses say that there is nothing to cure.
         before: the failed encoder as a candidate.
         best: the candidate that the rule puts first.
         cured: whether it reaches the level.
@@ -106,6 +106,11 @@ class Cure:
     landscape: Landscape | None
     level: Level | None
     level_seconds: float
+
+    @property
+    def already(self) -> bool:
+        """Whether the model itself reaches the level, so that nothing was tried."""
+        return not self.tried
 
     @property
     def updates(self) -> int:
@@ -173,6 +178,7 @@ def cure(
     store: Store | None = None,
     progress: Progress | None = None,
     ground: Ground | None = None,
+    anyway: bool = False,
 ) -> Cure:
     """Look for an encoder that the frozen dynamics can use.
 
@@ -185,6 +191,7 @@ def cure(
         store: keeps unfinished work.
         progress: called with (updates taken, updates at most), of all candidates together.
         ground: of a problem with the same dynamics, data and settings, where one is known.
+        anyway: try the methods even where the model's own losses reach the level: for a model that is known to have failed.
 
     Raises:
         UserError: for a method that is not allowed here, or dynamics that give no finite loss.
@@ -211,11 +218,11 @@ def cure(
         own = {name: value[None] for name, value in select(problem.failed, ("encoder",)).items()}
         before = _candidates(problem, level, METHODS["noise"], ("as it was",), own, torch.zeros(1, dtype=torch.int64), 0)[0]
         tried: list[Tried] = []
-        for each in methods:
+        for each in methods if anyway or not before.at_level else ():
             tried.append(_try(problem, each, settings, level, store, tick))
             if any(candidate.at_level for candidate in tried[-1].candidates):
                 break
-    best = chosen(problem, [candidate for each in tried for candidate in each.candidates])
+    best = chosen(problem, [candidate for each in tried for candidate in each.candidates] or [before])
     if progress is not None:
         progress(max(done, everything), max(done, everything))
     return Cure(method, tuple(tried), before, best, best.at_level, ground.landscape, level, ground.seconds)
@@ -232,15 +239,22 @@ def _denormals_as_zero() -> Iterator[None]:
 
 
 def _budget(problem: Problem, method: Method, settings: CureSettings) -> int:
+    rounds = _rounds(problem, method, settings, 4 if method.start == "places" else settings.starts)
+    fit = agent_updates(scaled(FIT, settings.effort, 4), 4) if method.start == "places" else 0
+    return fit + agent_updates(rounds, rounds[0].kept)
+
+
+def _rounds(problem: Problem, method: Method, settings: CureSettings, starts: int) -> Rounds:
+    """A method's rounds: `effort` times as long, and where it searches no places as long as `budget` asks for."""
     rounds = method.rounds if problem.data.complete else method.sampled
-    if method.start == "places":
-        return sum(agent_updates(scaled(r, settings.effort, 4), 4) for r in (FIT, rounds))
-    return agent_updates(scaled(rounds, settings.effort, settings.starts), settings.starts)
+    own = agent_updates(scaled(rounds, 1.0, starts), starts)
+    effort = settings.effort if method.start == "places" else max(settings.effort, settings.budget / own)
+    return scaled(rounds, effort, starts)
 
 
 def _try(problem: Problem, method: Method, settings: CureSettings, level: Level | None, store: Store, tick: Callable[[int], None]) -> Tried:
     began = time.monotonic()
-    rounds, fitted = method.rounds if problem.data.complete else method.sampled, 0
+    fitted = 0
     if method.start == "places":
         assert level is not None
         starts, targets = targets_of(problem, level, settings.seed)
@@ -254,7 +268,7 @@ def _try(problem: Problem, method: Method, settings: CureSettings, level: Level 
         starts = Starts(tuple(starts.labels[int(k)] for k in first.index), first.free, {})
     else:
         starts = starts_of(problem, method, settings)
-    rounds = scaled(rounds, settings.effort, len(starts.labels))
+    rounds = _rounds(problem, method, settings, len(starts.labels))
     found: Descent = descend(problem, method.name, starts.free, rounds, store=store, tick=tick, still=starts.still)
     left = len(found.index)
     whole = found.free | {name: value.expand(left, *value.shape).contiguous() for name, value in starts.still.items()}

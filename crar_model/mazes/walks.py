@@ -158,6 +158,19 @@ def gather_states(maze: SimpleMaze, seed: int, size: int, *, terminal_last: bool
     return {"state": state, "next_state": next_state, "action": action, "terminated": terminated}
 
 
+def gather_pairs(maze: SimpleMaze, seed: int, count: int) -> dict[str, np.ndarray[Any, Any]]:
+    """States that are observed in both mazes, drawn without replacement, in the form of :func:`gather_states`: of a supervised fit only
+    `state` counts.
+
+    Args:
+        maze: the maze.
+        seed: seed of the order; a smaller count is the beginning of a larger one.
+        count: number of states, at most as many as the maze has.
+    """
+    state = np.random.default_rng([seed, Stream.PAIRS]).permutation(maze.n_states)[:count].astype(np.int64)
+    return {"state": state, "next_state": state, "action": np.zeros_like(state), "terminated": np.zeros(len(state), dtype=np.float32)}
+
+
 OLD_NAMES = {"state": "current", "next_state": "following", "terminated": "terminal"}
 """What parts were called in files of crar 0.1.0 before its release."""
 

@@ -115,12 +115,14 @@ def _transfers(path: Path, where: str, table: Mapping[str, Any], groups: Mapping
     for name in variants:
         _word(f"{where}: variants", name, VARIANTS)
     names = _list(f"{where}: bases", table.get("bases", list(groups)), str)
-    cells = []
+    seeds, cells = _seeds(where, table), []
+    apart: dict[tuple[str, str], int] = {}  # place of the base at hand, of each variant and map
     for name in names:
         _word(f"{where}: bases", name, groups)
         for variant in variants:
             for each in maps:
                 for base in groups[name][: first or None]:
+                    apart[variant, str(each)] = apart.get((variant, str(each)), -1) + 1
                     start = _value(f"{where}: start", table.get("start", BEST if base.task.scored else LAST), str)
                     if start not in (LAST, BEST) or (start == BEST and not base.task.scored):
                         raise UserError(f"{where}: start is {start!r}; choose {LAST}" + (f" or {BEST}" if base.task.scored else ""))
@@ -134,9 +136,9 @@ def _transfers(path: Path, where: str, table: Mapping[str, Any], groups: Mapping
                         cells += [
                             Cell(
                                 variant, _own(settings), seed, own, base.name, start, reset if recipe.start == "fresh-encoder" else "",
-                                paired if recipe.supervised else 0, label,
+                                settings.data_size if recipe.supervised else 0, label,
                             )
-                            for seed in _seeds(where, table)
+                            for seed in (_moved(seeds, apart[variant, str(each)]) if recipe.start == "fresh" else seeds)
                         ]  # fmt: skip
     return cells
 
@@ -215,6 +217,12 @@ def _seeds(where: str, table: Mapping[str, Any]) -> list[int]:
     if not isinstance(found, list) or not found or not all(type(seed) is int and seed >= 0 for seed in found):
         raise UserError(f"{where}: seeds is {seeds!r}; give how many, at least 1, or a list of them")
     return list(dict.fromkeys(found))
+
+
+def _moved(seeds: list[int], place: int) -> list[int]:
+    """The seeds of the base in a `place`, which share none with another's: a variant that takes nothing from its base would otherwise train
+    the same networks once a base."""
+    return [seed + place * (max(seeds) - min(seeds) + 1) for seed in seeds]
 
 
 def _tables(path: Path, content: Mapping[str, Any], name: str) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from crar_model.agents import Agent
 from crar_model.batches import Batch
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.mazes.tiles import SIZE, negated
-from crar_model.mazes.walks import Walk, gather_states, gather_walk, load_walk, observed
+from crar_model.mazes.walks import Walk, gather_pairs, gather_states, gather_walk, load_walk, observed
 from crar_model.nets import Transitions
 from crar_model.params import Params, select
 from crar_model.settings import TrainSettings
@@ -68,7 +68,10 @@ class TableData:
         bases: Sequence[Params] = (),
     ) -> None:
         self.settings, self.agent, self.device = settings, agent, device
-        walks = [gather_states(maze, seed, settings.data_size, terminal_last=settings.terminal_last) for seed in seeds]
+        if bases:  # a supervised fit, which has states and no moves
+            walks = [gather_pairs(maze, seed, settings.data_size) for seed in seeds]
+        else:
+            walks = [gather_states(maze, seed, settings.data_size, terminal_last=settings.terminal_last) for seed in seeds]
         self.data = {name: torch.from_numpy(np.stack([walk[name] for walk in walks])) for name in walks[0]}
         observations = maze.observations(inverse=settings.inverse)
         if settings.terminal_last:  # the all-zero observation that follows the terminal tuple

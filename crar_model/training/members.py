@@ -127,7 +127,7 @@ def transfer_plan(
     for rate in rates:
         dataclasses.replace(settings, learning_rate=rate).validate()
     plans = [Member(settings.seed + k, rate, str(path)) for path, _ in loaded for rate in rates for k in range(members)]
-    return Plan(settings, tuple(plans), recipe, reset, paired if recipe.supervised else 0)
+    return Plan(settings, tuple(plans), recipe, reset, settings.data_size if recipe.supervised else 0)
 
 
 def transferred(settings: TrainSettings, recipe: Variant, *, inverse: bool, paired: int) -> TrainSettings:
@@ -137,7 +137,8 @@ def transferred(settings: TrainSettings, recipe: Variant, *, inverse: bool, pair
         settings: as given.
         recipe: the variant.
         inverse: the side that is learned, opposite to the bases'.
-        paired: observations of a supervised variant.
+        paired: observations of a supervised variant: as many different states where the states can be listed, at most all of them;
+            elsewhere as many steps of a walk.
 
     Raises:
         UserError: for a variant that the maze lacks, or settings that do not go with it.
@@ -151,7 +152,8 @@ def transferred(settings: TrainSettings, recipe: Variant, *, inverse: bool, pair
     if recipe.supervised:
         if settings.data:
             raise UserError(f"--data: the variant {recipe.name} learns from --paired {paired} observations of its own; leave --data out")
-        settings = dataclasses.replace(settings, data_size=paired)
+        maze = task_of(settings).maze  # where the states can be listed there are no more pairs than states
+        settings = dataclasses.replace(settings, data_size=paired if maze is None else min(paired, maze.n_states))
     return with_file(dataclasses.replace(settings, inverse=inverse))
 
 

@@ -50,7 +50,7 @@ def search_starts(plan: Plan, folder: StrPath, progress: Progress | None = None)
         start, problem = moved(plan, member)
         settings = CureSettings(seed=member.seed, effort=plan.settings.search_effort)
         store = Store(folder / "state" / f"search-{k}", f"{start.digest} {member.seed} {plan.settings.search_effort}")
-        found = cure(problem, plan.variant.search, settings, store=store, progress=progress)
+        found = cure(problem, plan.variant.search, settings, store=store, progress=progress, anyway=True)
         parameters = start.parameters | found.best.encoder
         save_checkpoint(path, replace(start, parameters=parameters, info={**start.info, "search": told(found)}))
 

@@ -12,20 +12,27 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from cli import app
-from crar_model.checkpoints import load_checkpoint, save_checkpoint
+from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, Match, Score
 from crar_model.original import exported
 from crar_model.params import DYNAMICS, select
 from reports import cure as page
 from reports import samples
-from reports.cure import as_good
-from reports.cures import clustered
+from reports.cures import clustered, spending
+from reports.merit import as_good, asks_embedding
 from reports.statistics import share
 from reports.study import write_study
+from reports.summaries import cure_line
 from tests.reports.pages import whole_page
 
 FAST = ["--resolution", "21", "--effort", "0.1"]
+
+
+def with_dynamics(model: Checkpoint, factor: float) -> Checkpoint:
+    """The model with its dynamics scaled."""
+    changed = {name: factor * value for name, value in select(model.parameters, DYNAMICS).items()}
+    return dataclasses.replace(model, parameters=model.parameters | changed)
 
 
 def crar(*words: object) -> str:
@@ -115,6 +122,87 @@ def test_many_transfers_make_a_table(base_run: Path, freeze_run: Path, tmp_path:
     whole_page(out / "report.md")
 
 
+def test_methods_of_a_table_have_as_much_to_spend_and_seeds_of_their_own(tmp_path: Path) -> None:
+    """Whoever searches no places takes at least what the search of places took for that transfer, its level included; new encoders differ
+    between the transfers of a base."""
+    failed = load_checkpoint(samples.FAILED)
+    for name, scale in (("one", 1.0), ("two", 0.9)):
+        changed = {key: scale * value for key, value in select(failed.parameters, ("encoder",)).items()}
+        save_checkpoint(tmp_path / f"{name}.pt", dataclasses.replace(failed, parameters=failed.parameters | changed))
+    words = ["cure", "--from", tmp_path / "one.pt", "--from", tmp_path / "two.pt", "--to", samples.BASE, "--resolution", 9, "--effort", 0.01]
+    table = json.loads(crar(*words, "--method", "restart", "--method", "placement", "--json", "--out", tmp_path / "cures"))
+    rows = {(Path(row["failed"]["path"]).stem, row["method"]): row for row in table["rows"]}
+    for name in ("one", "two"):
+        searched = rows[name, "placement"]["budget"]
+        assert searched["level_updates"] > 0
+        assert searched["updates"] + searched["level_updates"] <= rows[name, "restart"]["budget"]["updates"]
+        assert rows[name, "placement"]["seed"] == rows[name, "restart"]["seed"]
+    assert rows["one", "restart"]["seed"] != rows["two", "restart"]["seed"]
+    assert rows["one", "restart"]["total"] != rows["two", "restart"]["total"]
+    assert [row["method"] for row in table["table"]] == ["restart", "placement"]
+    assert table["table"][1]["median_level_updates"] > table["table"][0]["median_level_updates"] == 0
+    assert table["table"][0]["bases_restored"]["of"] == 1
+    assert "none had less to spend" in table["spending"]
+    assert table["spending"] in (tmp_path / "cures" / "report.md").read_text()
+    less = [row | {"budget": row["budget"] | {"updates": 1}} if row["method"] == "restart" else row for row in table["rows"]]
+    assert "budgets are **not equal**" in spending(less)
+    assert spending([row for row in table["rows"] if row["method"] == "restart"]) == ""
+
+
+def test_a_cure_by_another_judge_or_score_is_made_again(tmp_path: Path) -> None:
+    other = tmp_path / "other.pt"
+    base = load_checkpoint(samples.BASE)
+    encoder = {name: 1.0001 * value for name, value in select(base.parameters, ("encoder",)).items()}
+    save_checkpoint(other, dataclasses.replace(base, parameters=base.parameters | encoder))
+    words = ["cure", "--from", samples.FAILED, "--method", "noise", "--method", "restart", "--resolution", 9, "--effort", 0.002, "--resume"]
+    out = ["--out", tmp_path / "cures"]
+    stamp = lambda: [path.stat().st_mtime_ns for path in sorted((tmp_path / "cures").glob("*/*/results.json"))]  # noqa: E731
+    crar(*words, *out, "--to", samples.BASE)
+    first = stamp()
+    crar(*words, *out, "--to", samples.BASE)
+    assert stamp() == first
+    crar(*words, *out, "--to", other)
+    second = stamp()
+    assert all(a != b for a, b in zip(first, second, strict=True))
+    crar(*words, *out, "--to", other, "--episodes", 7)
+    assert all(a != b for a, b in zip(second, stamp(), strict=True))
+
+
+def test_a_transfer_that_did_not_fail_has_nothing_to_cure(tmp_path: Path) -> None:
+    crar("transfer", "--from", samples.BASE, "--variant", "negate-input", "--members", 1, "--out", tmp_path / "run")
+    words = ["cure", "--from", tmp_path / "run" / "member-0.pt", "--resolution", 21, "--effort", 0.1, "--to", samples.BASE]
+    said = crar(*words, "--out", tmp_path / "cure")
+    assert said.startswith("nothing to cure: its losses are what its dynamics allow")
+    assert "as good" in said
+    found = json.loads((tmp_path / "cure" / "results.json").read_text())
+    assert (found["already"], found["by"], found["tried"], found["budget"]["updates"]) == (True, None, [], 0)
+    assert not (tmp_path / "cure" / "cured.pt").exists()
+    text = (tmp_path / "cure" / "report.md").read_text()
+    assert text.startswith("# Nothing to cure")
+    assert "## Candidates" not in text
+    assert "as good as its base (shares" in text
+    whole_page(tmp_path / "cure" / "report.md")
+    assert cure_line(found).startswith("nothing was tried")
+
+
+def test_dynamics_that_trained_are_not_asked_for_the_bases_embedding(tmp_path: Path) -> None:
+    """Its figures of merit decide; the page says that the dynamics are others."""
+    failed, base = load_checkpoint(samples.FAILED), load_checkpoint(samples.BASE)
+    assert asks_embedding(failed, base)
+    trained = dataclasses.replace(with_dynamics(failed, 1.0001), info=failed.info | {"variant": "unfreeze"})
+    assert not asks_embedding(trained, base)
+    save_checkpoint(tmp_path / "trained.pt", trained)
+    options = page.CureOptions(page.CureSettings(resolution=9, effort=0.002))
+    kwargs = {"method": "noise", "base_path": samples.BASE, "to_path": samples.BASE, "options": options}
+    found = page.write_cure(tmp_path / "trained.pt", tmp_path / "cure", **kwargs)
+    assert not found["base"]["same_dynamics"]
+    assert "has other dynamics than this model" in (tmp_path / "cure" / "report.md").read_text()
+    assert "embedding" not in found["lacks"]
+    frozen = page.write_cure(samples.FAILED, tmp_path / "frozen", **kwargs)
+    assert frozen["base"]["same_dynamics"]
+    assert "has other dynamics" not in (tmp_path / "frozen" / "report.md").read_text()
+
+
 @pytest.mark.parametrize("method", ["placement", "noise"])
 def test_a_study_ends_with_what_gets_its_transfer_out(method: str, base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
     """The sentences follow the figures, whichever way they come out."""
@@ -161,7 +249,9 @@ def test_a_network_of_the_original_code_is_cured_from_its_arrays(tmp_path: Path)
 
 
 def test_bad_input_names_the_remedy(tmp_path: Path) -> None:
-    out = ["--out", tmp_path / "out"]
+    out, base = ["--out", tmp_path / "out"], load_checkpoint(samples.BASE)
+    strange = tmp_path / "strange.pt"
+    save_checkpoint(strange, with_dynamics(base, 1.1))
     for words, said in (
         (["--from", samples.BASE], "a base model that was never transferred"),
         (["--from", samples.RANDOM_BASE], "never transferred"),
@@ -170,7 +260,9 @@ def test_bad_input_names_the_remedy(tmp_path: Path) -> None:
         (["--from", samples.FAILED, "--to", samples.RANDOM_BASE], "give two of one maze"),
         (["--effort", 0], "--effort is 0.0; give a number above 0"),
         (["--resolution", 3], "--resolution is 3; give a whole number of at least 9"),
-        (["--from", samples.FAILED, "--from", samples.FAILED], "is not there; a table is judged by a base"),
+        (["--from", samples.FAILED, "--base", strange], "strange.pt: its dynamics are not those of the transfer"),
+        (["--from", samples.FAILED, "--method", "noise", "--method", "restart"], "is not there; a table is judged by a base"),
+        (["--from", samples.FAILED, "--from", samples.FAILED], "give each once"),
     ):
         with pytest.raises(UserError, match=said):
             crar("cure", *words, *out)
@@ -182,11 +274,11 @@ def test_as_good_is_within_two_points_or_the_interval() -> None:
     swapped = Match("swapped", [[-1, 0], [0, -1]], 0.1, 2.0, 0.0, 1.0)
     base = Evaluation({}, {"share": 0.9})
     for value, match, good in ((0.89, same, True), (0.95, same, True), (0.87, same, False), (0.9, swapped, False)):
-        assert as_good(Evaluation({}, {"share": value}, match), base, complete=True) is good
-    assert as_good(Evaluation({}, {"share": 0.9}, swapped), base, complete=False)
+        assert as_good(Evaluation({}, {"share": value}, match), base, embedding=True) is good
+    assert as_good(Evaluation({}, {"share": 0.9}, swapped), base, embedding=False)
     scored = Evaluation({}, {"score": Score(0.4, 0.1, 0.7, 100, None, None)})
     for mean, good in ((0.2, True), (0.05, False), (2.0, True)):
-        assert as_good(Evaluation({}, {"score": Score(mean, mean - 1, mean + 1, 100, None, None)}), scored, complete=False) is good
+        assert as_good(Evaluation({}, {"score": Score(mean, mean - 1, mean + 1, 100, None, None)}), scored, embedding=False) is good
 
 
 def test_intervals_of_the_table() -> None:
@@ -200,3 +292,4 @@ def test_intervals_of_the_table() -> None:
     assert apart["low"] < 0.35
     assert apart["high"] > 0.65
     assert clustered([[True]])["low"] is None
+    assert clustered([[True], [True, True]])["low"] is None  # nothing but successes: a resample says nothing of failures
