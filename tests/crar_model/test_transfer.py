@@ -9,6 +9,8 @@ import torch
 from crar_model.checkpoints import FORMAT, load_checkpoint, save_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import embed, evaluate
+from crar_model.mazes.simple import simple_maze
+from crar_model.mazes.walks import gather_pairs
 from crar_model.params import block_of
 from crar_model.settings import TrainSettings
 from crar_model.tasks import default_settings
@@ -21,6 +23,7 @@ from crar_model.training.variants import STRUCTURE_DELAY, VARIANTS
 from reports import samples
 from reports.models import judge
 
+MAZE = simple_maze()
 QUICK = TrainSettings(updates=12, log_interval=6, learning_rate=1e-3, update_rule="sequential", workers=1, search_effort=0.01)
 
 
@@ -52,6 +55,8 @@ def test_variant_settings(base_run: Path) -> None:
     assert transfer_plan(own, base, "delay-structure", 1).settings.structure_delay == 5
     assert transfer_plan(QUICK, base, "freeze", 1).settings.structure_delay == 0
     assert transfer_plan(QUICK, base, "paired", 1, paired=7).settings.data_size == 7
+    every = transfer_plan(QUICK, base, "paired", 1, paired=500)
+    assert every.settings.data_size == every.paired == MAZE.n_states  # there are no more pairs
 
 
 def test_several_bases_rates_and_seeds_are_one_program(base_run: Path) -> None:
@@ -103,6 +108,19 @@ def test_paired_fits_the_base_embedding(base_run: Path) -> None:
     before = distance()
     trainer.advance(300)
     assert distance() < 0.3 * before
+
+
+@pytest.mark.parametrize("count", [1, 4, 16, 31])
+def test_pairs_are_of_different_states(count: int, base_run: Path) -> None:
+    """N pairs are N states, other ones for another seed, a few of them the first of many; batches draw from these alone."""
+    data = Trainer(transfer_plan(QUICK, [base_run / "member-0.pt"], "paired", 2, paired=count)).data.listed
+    assert data is not None
+    one, two = (data.data["state"][k].tolist() for k in range(2))
+    assert len(set(one)) == len(one) == count
+    assert set(data.batch(0).state[0].tolist()) <= set(one)
+    if count < MAZE.n_states:
+        assert one != two
+    assert one == gather_pairs(MAZE, QUICK.seed, 31)["state"][:count].tolist()
 
 
 def test_freeze_starts_in_the_base_encoder(base_run: Path) -> None:
