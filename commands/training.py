@@ -94,7 +94,15 @@ def transfer(
         Choices(RESETS),
         typer.Option(help="New weights of reset-encoder: glorot (paper) or permute (the code's quirk).", rich_help_panel=RUN),
     ] = RESETS[0],
-    paired: Annotated[int, typer.Option(metavar="N", min=1, help="Variant paired: observations in pairs; simple maze: of as many states, at most all.", rich_help_panel=RUN)] = 500,
+    paired: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Variant paired: observations in pairs; simple maze: of as many states, at most all.",
+            rich_help_panel=RUN,
+        ),
+    ] = 500,
     resume: ResumeOption = False,
 ) -> None:
     """Transfer bases to the other maze: negated observations.

@@ -45,12 +45,14 @@ class CureOptions:
         settings: what it spends.
         how: how agents are scored, where a maze has a score.
         image: format of the figure.
+        anyway: look for candidates even where the model's own losses are what the dynamics allow: it is known to have failed.
         grounds: what dynamics were found to allow, by `ground_key`; looked up and added to, so that transfers of one base share it.
     """
 
     settings: CureSettings = field(default_factory=CureSettings)
     how: PlaySettings = field(default_factory=lambda: PlaySettings(episodes=100))
     image: str = "png"
+    anyway: bool = False
     grounds: dict[str, Ground] = field(default_factory=dict)
 
 
@@ -83,7 +85,6 @@ def write_cure(
     options: CureOptions | None = None,
     progress: Progress | None = None,
     command: str = "",
-    anyway: bool = False,
 ) -> Plain:
     """Cure one model and write `report.md`, `results.json`, where it is cured `cured.pt`, and where states can be placed the figure
     `placement.png` with its data.
@@ -97,7 +98,6 @@ def write_cure(
         options: what else.
         progress: called with (updates taken, updates at most).
         command: shown in the report.
-        anyway: look for candidates even where the model's own losses are what the dynamics allow: it is known to have failed.
 
     Returns:
         what `results.json` holds.
@@ -119,7 +119,9 @@ def write_cure(
     store = Store(folder / "state", _fingerprint(problem, base, options.settings))
     key = ground_key(problem, options.settings)
     with torch_threads(1):
-        found = cure(problem, method, options.settings, store=store, progress=progress, ground=options.grounds.get(key), anyway=anyway)
+        found = cure(
+            problem, method, options.settings, store=store, progress=progress, ground=options.grounds.get(key), anyway=options.anyway
+        )
     options.grounds[key] = Ground(found.landscape, found.level, found.level_seconds)
     (folder / "cured.pt").unlink(missing_ok=True)  # of an earlier call, which may have been another method's
     if found.cured and not found.already:
@@ -130,7 +132,9 @@ def write_cure(
         "settings": asdict(options.settings),
         "how": asdict(options.how),
         "failed": {"path": str(failed_path), "digest": failed.digest},
-        "base": None if base is None else {"path": str(base_path or failed.info.get("base")), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
+        "base": None
+        if base is None
+        else {"path": str(base_path or failed.info.get("base")), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
         "base_used": any(METHODS[each.method].needs_base for each in found.tried),
         "cured": found.cured,
         "already": found.already,

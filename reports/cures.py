@@ -61,7 +61,7 @@ def write_cures(
     """
     folder = Path(folder)
     base_path, to_path = (None if path is None else Path(path) for path in (base_path, to_path))
-    options = options or CureOptions()
+    options = replace(options or CureOptions(), anyway=True)
     paths = expand(models)
     one_folder_each(paths)
     failed = [(path, to_path or _named(path)) for path in paths]
@@ -76,7 +76,7 @@ def write_cures(
                 here = own if method in SEARCH_PLACES else _with_budget(own, max(spent, default=0))
                 at = folder / method / label_of(path)
                 made[path, method] = _finished(at, path, method, base_path, judge_path, here) or write_cure(
-                    path, at, method=method, base_path=base_path, to_path=judge_path, options=here, command=command, anyway=True
+                    path, at, method=method, base_path=base_path, to_path=judge_path, options=here, command=command
                 )
         tick(len(made), len(failed) * len(methods))
     rows = [made[path, method] for path, _ in failed for method in methods]
@@ -92,7 +92,10 @@ def write_page(results: Plain, folder: StrPath) -> None:
     """Write `report.md` and `results.json` from the rows; what is counted of them is counted anew."""
     rows = results["rows"]
     methods = list(dict.fromkeys(row["method"] for row in rows))
-    results |= {"table": [_counts(method, [row for row in rows if row["method"] == method]) for method in methods], "spending": spending(rows)}
+    results |= {
+        "table": [_counts(method, [row for row in rows if row["method"] == method]) for method in methods],
+        "spending": spending(rows),
+    }
     write_text(Path(folder) / "results.json", json.dumps(shortened(results), separators=(",", ":")) + "\n")
     render("cures.md", Path(folder) / "report.md", r=results, command=results["command"])
 

@@ -13,7 +13,7 @@ from crar_model.tasks import task_named
 from crar_model.training.members import Plan, base_plan, transfer_plan
 from crar_model.training.runner import RunResult, run_plan
 from reports.console import print_evaluation, progress_bar, say
-from reports.cure import write_cure
+from reports.cure import CureOptions, write_cure
 from reports.landscape import write_landscape
 from reports.measure.dissection import LandscapeOptions
 from reports.models import judge
@@ -74,7 +74,7 @@ def _cure(failed: Path, base: Path, folder: Path) -> dict[str, Any]:
     """A cure of the failed transfer, chosen without the base and then judged by it; see `write_cure`."""
     command = f"crar cure --from {failed} --to {base} --out {folder}"
     with progress_bar("cure: auto") as tick:
-        return write_cure(failed, folder, method=AUTO, to_path=base, progress=tick, command=command, anyway=True)
+        return write_cure(failed, folder, method=AUTO, to_path=base, options=CureOptions(anyway=True), progress=tick, command=command)
 
 
 def _run(plan: Plan, folder: Path) -> RunResult:

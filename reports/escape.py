@@ -17,7 +17,7 @@ from crar_model.errors import UserError
 from crar_model.evaluation import embed
 from crar_model.files import StrPath, write_text
 from crar_model.settings import from_plain
-from crar_model.tasks import default_settings
+from crar_model.tasks import Task, default_settings
 from landscape_tools import elastic_band
 from reports import console
 from reports.figures.escape import escape_figure
@@ -27,6 +27,7 @@ from reports.measure.escape import DATA, DESCENT, ELSEWHERE, OPTIMISERS, Cell, d
 from reports.measure.minimum import Minimum, examine
 from reports.measure.paths import SMOOTHING
 from reports.measure.subject import Subject, load_subject, refuse_senseless
+from reports.statistics import share
 from reports.threads import torch_threads
 
 Plain = dict[str, Any]
@@ -142,11 +143,18 @@ def write_escape(
         "cells": [cell for cells in groups for cell in kept[f"{cells[0].optimiser} {cells[0].batch}"]],
     }  # fmt: skip
     figure = save_figure(escape_figure(results["cells"], grid.updates), folder / "survival", image).name
-    limits = {"elsewhere": ELSEWHERE, "descent": DESCENT, "data": DATA}
-    render("escape.md", folder / "report.md", r=results, verdict=verdict(results), figure=figure, limits=limits, task=failed.task)
-    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    write_page(results, folder, figure, failed.task)
     state.unlink(missing_ok=True)
     return results
+
+
+def write_page(results: Plain, folder: StrPath, figure: str, task: Task) -> None:
+    """Write `report.md` and `results.json` of one minimum from its cells; what is said of them is said anew."""
+    for cell in results["cells"]:
+        cell["stayed"] = share([False] * cell["left"] + [True] * (cell["seeds"] - cell["left"])) if not cell["diverged"] else None
+    limits = {"elsewhere": ELSEWHERE, "descent": DESCENT, "data": DATA}
+    render("escape.md", Path(folder) / "report.md", r=results, verdict=verdict(results), figure=figure, limits=limits, task=task)
+    write_text(Path(folder) / "results.json", json.dumps(results, indent=1) + "\n")
 
 
 def barrier(subject: Subject, found: Minimum) -> float:
@@ -167,7 +175,11 @@ def verdict(results: Plain) -> str:
     cells: Sequence[Plain] = results["cells"]
     left, seeds = sum(cell["left"] for cell in cells), sum(cell["seeds"] for cell in cells)
     if not left:
-        return f"Nothing left: {seeds} members in {len(cells)} cells, watched for {results['grid']['updates']:,} updates."
+        said = f"Nothing left: {seeds} members in {len(cells)} cells, watched for {results['grid']['updates']:,} updates"
+        sure = [1 - cell["stayed"]["low"] for cell in cells if cell["stayed"]]
+        if not sure:
+            return f"{said}; in every cell some diverged."
+        return f"{said}; of any of them at most {100 * max(sure):.1f} % of such members would leave within {results['grid']['updates']:,} updates (exact 95 % interval)."
     best = max(cells, key=lambda cell: (cell["left"] / cell["seeds"], cell["matched"]))
     arrived = sum(cell["matched"] for cell in cells)
     none = sum(not cell["left"] for cell in cells)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import product
+from math import factorial, prod
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -17,18 +20,22 @@ from crar_model.files import StrPath, write_text
 from reports.escape import Grid, write_escape
 from reports.markdown import render
 from reports.models import expand, label_of, one_folder_each
+from reports.statistics import CHANCE, share
 
-FEWEST = 6
-"""Bases that a rank correlation needs: of 5 the smallest two-sided p, 2 of 120 permutations, is above 0.05 when corrected for four looks."""
 RESAMPLES = 9_999
 """Permutations behind a p, where there are more."""
 LOOKS = {
     "barrier": "barrier to the base's embedding (an upper bound)",
     "log_ratio": "logarithm of its level over the reference's",
-    "lowest": "lowest curvature",
-    "highest": "highest curvature",
+    "lowest": "lowest curvature of the embedding along its kinks",
+    "highest": "highest",
 }
-"""What a minimum looks like."""
+"""What a minimum looks like. Curvatures are the certificate's: of the encoder's weights most directions change no embedding, and their lowest is
+round-off."""
+OUTCOMES = {"left": "left", "matched": "left for the base's embedding"}
+"""What may go with it."""
+MINIMUM = "minimum"
+"""Verdict of the certificate without which a point counts for nothing here: who leaves a slope has not escaped."""
 KIND, COUNTS = ("optimiser", "rate", "batch"), ("seeds", "left", "matched", "diverged")
 Plain = dict[str, Any]
 
@@ -65,10 +72,17 @@ def write_escapes(
             path, own, base_path=base_path, grid=grid, image=image, command=command
         )
         rows.append(row_of(found, own.name))
-    results: Plain = {"command": command, "grid": asdict(grid), "rows": rows, "kinds": kinds(rows), "relations": relations(rows)}
-    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
-    render("escapes.md", folder / "report.md", r=results, verdict=verdict(results), looks=LOOKS)
+    results: Plain = {"command": command, "grid": asdict(grid), "rows": rows}
+    write_page(results, folder)
     return results
+
+
+def write_page(results: Plain, folder: StrPath) -> None:
+    """Write `report.md` and `results.json` from the rows; what is said of them is said anew."""
+    certified = [row for row in results["rows"] if row["verdict"] == MINIMUM]
+    results |= {"certified": len(certified), "kinds": kinds(certified), "relations": relations(certified)}
+    write_text(Path(folder) / "results.json", json.dumps(results, indent=1) + "\n")
+    render("escapes.md", Path(folder) / "report.md", r=results, verdict=verdict(results), looks=LOOKS, outcomes=OUTCOMES)
 
 
 def _finished(own: Path, path: Path, base_path: StrPath | None, grid: Grid) -> Plain | None:
@@ -85,12 +99,12 @@ def _finished(own: Path, path: Path, base_path: StrPath | None, grid: Grid) -> P
 
 def row_of(found: Plain, name: str) -> Plain:
     """A row of the table: what the minimum looks like, and how many left it."""
-    cells, spectrum = found["cells"], found["minimum"]["spectrum"] or {}
+    cells, signature = found["cells"], found["minimum"]["signature"] or {}
     counts = {key: sum(cell[key] for cell in cells) for key in COUNTS}
     return counts | {
-        "name": name, "path": found["failed"]["path"], "base": found["base"]["path"], "verdict": found["minimum"]["verdict"],
+        "name": name, "path": found["failed"]["path"], "base": found["base"]["path"], "base_digest": found["base"]["digest"], "verdict": found["minimum"]["verdict"],
         "loss": found["totals"]["minimum"], "barrier": found["minimum"]["barrier"], "log_ratio": found["log_ratio"],
-        "lowest": spectrum.get("lowest"), "highest": spectrum.get("highest"),
+        "lowest": signature.get("lowest"), "highest": signature.get("highest"),
         "cells": [{key: cell[key] for key in (*KIND, *COUNTS)} for cell in cells],
     }  # fmt: skip
 
@@ -103,21 +117,32 @@ def kinds(rows: Sequence[Plain]) -> list[Plain]:
         for key in COUNTS:
             total[key] += cell[key]
         total["minima"] += bool(cell["left"])
-    return list(found.values())
+    return [total | {"share": share([True] * total["left"] + [False] * (total["seeds"] - total["left"]))} for total in found.values()]
 
 
 def relations(rows: Sequence[Plain]) -> list[Plain]:
-    """Spearman's rank correlation of each look with the share that left, of those that did not diverge; its p from permutations (all of them where they
-    are few), and the same by Holm's correction for as many looks as were asked. Minima of one base are one, by their means: seeds share a base."""
+    """Spearman's rank correlation of each look with each outcome, as a share of those that did not diverge; its p from permutations (all of them
+    where they are few), and the same by Holm's correction for as many as could be told. Minima of one base are one, by their means: seeds share a base.
+
+    Ranks that are equal leave fewer orders that differ: where even the best of them would not come below chance for all that is asked, there
+    is no p."""
     found: list[Plain] = []
-    for look in LOOKS:
+    for look, outcome in product(LOOKS, OUTCOMES):
         of_base: dict[str, list[tuple[float, float]]] = {}
         for row in rows:
             if row[look] is not None and row["seeds"] > row["diverged"]:
-                of_base.setdefault(row["base"], []).append((row[look], row["left"] / (row["seeds"] - row["diverged"])))
+                of_base.setdefault(row["base_digest"], []).append((row[look], row[outcome] / (row["seeds"] - row["diverged"])))
         pairs = [(fmean(x for x, _ in each), fmean(y for _, y in each)) for each in of_base.values()]
-        rank: Plain = {"look": look, "bases": len(pairs), "rho": None, "p": None, "corrected": None}
-        if len(pairs) >= FEWEST and all(len(set(side)) > 1 for side in zip(*pairs, strict=True)):
+        rank: Plain = {
+            "look": look,
+            "outcome": outcome,
+            "bases": len(pairs),
+            "attainable": attainable(pairs),
+            "rho": None,
+            "p": None,
+            "corrected": None,
+        }
+        if rank["attainable"] * len(LOOKS) * len(OUTCOMES) < CHANCE:
             x, y = (rankdata(side) for side in zip(*pairs, strict=True))
             done = pearsonr(x, y, method=PermutationMethod(n_resamples=RESAMPLES, rng=np.random.default_rng(0)))  # of ranks: Spearman's
             rank |= {"rho": float(done.statistic), "p": float(done.pvalue)}
@@ -129,28 +154,50 @@ def relations(rows: Sequence[Plain]) -> list[Plain]:
     return found
 
 
+def attainable(pairs: Sequence[tuple[float, float]]) -> float:
+    """The smallest two-sided p that a permutation test of these ranks can give: every order of equal values counts among the best ones."""
+    if not pairs:
+        return 1.0
+    orders = prod(factorial(count) for side in zip(*pairs, strict=True) for count in Counter(side).values())
+    return min(1.0, 2 * orders / factorial(len(pairs)))
+
+
 def verdict(results: Plain) -> str:
-    """What the minima say together, in a sentence or two."""
-    rows = results["rows"]
+    """What the certified minima say together, in a sentence or more."""
+    rows = [row for row in results["rows"] if row["verdict"] == MINIMUM]
+    others = len(results["rows"]) - len(rows)
+    aside = (
+        f" {others} other{'s are' if others > 1 else ' is'} no certified minim{'a' if others > 1 else 'um'} and left out." if others else ""
+    )
+    if not rows:
+        return f"Not one certified minimum, so nothing to leave.{aside}"
     left, seeds = (sum(row[key] for row in rows) for key in ("left", "seeds"))
     matched, diverged = (sum(row[key] for row in rows) for key in ("matched", "diverged"))
     kept = sum(not row["left"] and not row["diverged"] for row in rows)
+    watched = f"{results['grid']['updates']:,} updates"
     said = (
-        f"{left} of {seeds} members left {len(rows)} minima within {results['grid']['updates']:,} updates, {matched} of them for the base's "
-        f"embedding; {diverged} diverged; {kept} of the minima kept all."
+        f"{left} of {seeds} members left {len(rows)} minim{'um' if len(rows) == 1 else 'a'} within {watched}, {matched} of them for the base's "
+        f"embedding; {diverged} diverged; {kept} of the minima kept all.{aside}"
     )
     went = [kind for kind in results["kinds"] if kind["left"]]
+    stayed = [kind for kind in results["kinds"] if not kind["left"] and not kind["diverged"]]
     if went:
         best = max(went, key=lambda kind: (kind["left"] / kind["seeds"], kind["matched"]))
         said += (
             f" {len(went)} of {len(results['kinds'])} kinds of noise carried any out; {best['optimiser']} at a rate of {best['rate']:g} and batches of "
             f"{best['batch']} carried most, {best['left']} of {best['seeds']}, {best['matched']} for the base's embedding."
         )
+    if stayed:
+        most = max(kind["share"]["high"] for kind in stayed)
+        said += f" Of a kind that carried nobody out, at most {100 * most:.1f} % of such members would leave within {watched} (exact 95 % interval)."
     told = [each for each in results["relations"] if each["p"] is not None]
-    sure = [each for each in told if each["corrected"] < 0.05]
+    sure = [each for each in told if each["corrected"] < CHANCE]
     if not told:
         return f"{said} Whether what a minimum looks like decides it cannot be told from these."
     if not sure:
         return f"{said} Nothing that a minimum looks like goes with the share that left (lowest p {min(each['corrected'] for each in told):.2g}, corrected)."
-    ways = "; ".join(f"{LOOKS[each['look']]}, rank correlation {each['rho']:.2f}, p {each['corrected']:.2g}" for each in sure)
-    return f"{said} The share that left goes with: {ways}."
+    ways = "; ".join(
+        f"{LOOKS[each['look']]} with the share that {OUTCOMES[each['outcome']]}, rank correlation {each['rho']:.2f}, p {each['corrected']:.2g}"
+        for each in sure
+    )
+    return f"{said} What goes together: {ways}."

@@ -17,7 +17,7 @@ from crar_model.training.variants import VARIANTS
 from reports import console
 from reports.cures import clustered
 from reports.markdown import render
-from reports.merit import as_good, asks_embedding
+from reports.merit import as_good
 from reports.models import expand, judge
 from reports.statistics import share
 

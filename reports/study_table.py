@@ -17,8 +17,8 @@ from crar_model.studies.packing import status
 from crar_model.studies.plan import Study
 from crar_model.studies.store import Store
 from reports.claims import SUCCESS
-from reports.merit import WITHIN
 from reports.measure import scores as measure
+from reports.merit import WITHIN
 
 Row = dict[str, Any]
 FILE = "table.csv"

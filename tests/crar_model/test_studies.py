@@ -106,7 +106,9 @@ def test_a_file_expands_to_bases_and_what_starts_from_them(tmp_path: Path) -> No
 
 def test_networks_from_random_weights_are_not_the_same_once_a_base(tmp_path: Path) -> None:
     """`scratch` takes nothing from its base: with one seed for all bases its cells would be copies of one network."""
-    cells = expanded(SMALL.replace('"negate-input"', '"scratch", "reset-encoder"').replace("rates = [1e-4, 1e-3]", ""), tmp_path).cells.values()
+    cells = expanded(
+        SMALL.replace('"negate-input"', '"scratch", "reset-encoder"').replace("rates = [1e-4, 1e-3]", ""), tmp_path
+    ).cells.values()
     scratch = [cell for cell in cells if cell.variant == "scratch"]
     assert len({cell.base for cell in scratch}) > 1
     assert len({cell.seed for cell in scratch}) == len(scratch)

@@ -129,7 +129,19 @@ def test_methods_of_a_table_have_as_much_to_spend_and_seeds_of_their_own(tmp_pat
     for name, scale in (("one", 1.0), ("two", 0.9)):
         changed = {key: scale * value for key, value in select(failed.parameters, ("encoder",)).items()}
         save_checkpoint(tmp_path / f"{name}.pt", dataclasses.replace(failed, parameters=failed.parameters | changed))
-    words = ["cure", "--from", tmp_path / "one.pt", "--from", tmp_path / "two.pt", "--to", samples.BASE, "--resolution", 9, "--effort", 0.01]
+    words = [
+        "cure",
+        "--from",
+        tmp_path / "one.pt",
+        "--from",
+        tmp_path / "two.pt",
+        "--to",
+        samples.BASE,
+        "--resolution",
+        9,
+        "--effort",
+        0.01,
+    ]
     table = json.loads(crar(*words, "--method", "restart", "--method", "placement", "--json", "--out", tmp_path / "cures"))
     rows = {(Path(row["failed"]["path"]).stem, row["method"]): row for row in table["rows"]}
     for name in ("one", "two"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,20 @@ import torch
 from typer.testing import CliRunner
 
 from cli import app
-from crar_model.checkpoints import load_checkpoint
-from crar_model.cures.problem import pose
+from crar_model.checkpoints import load_checkpoint, save_checkpoint
+from crar_model.cures.problem import Problem, pose
 from crar_model.errors import UserError
+from crar_model.evaluation import mean_move
 from crar_model.nets import RMSpropSettings, rmsprop_step
 from crar_model.params import Params, select
+from crar_model.tasks import default_settings
 from reports import samples
 from reports.escape import Grid, write_escape
-from reports.escapes import kinds, relations, verdict
+from reports.escape import write_page as one_page
+from reports.escapes import kinds, relations, row_of, verdict, write_page
 from reports.measure import escape
 from reports.measure.escape import OPTIMISERS, Exits, settle
+from reports.statistics import share
 
 
 def test_plain_sgd_is_rmsprop_whose_averages_stay_zero() -> None:
@@ -113,6 +119,139 @@ def test_several_minima_make_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (out / first["name"] / "results.json").stat().st_mtime_ns == stamp
 
 
+def test_a_page_says_how_sure_it_is_that_nobody_leaves(tmp_path: Path) -> None:
+    def results(left: int) -> dict[str, Any]:
+        at = np.array([2.0] * left + [np.nan] * (10 - left))
+        cell = {"optimiser": "sgd", "rate": 0.1, "batch": 8} | Exits(at, np.full(10, 4.0), 0, 0).plain()
+        signature = {"lowest": 0.0234, "highest": 9.0}
+        minimum = {
+            "verdict": "minimum",
+            "loss": 0.2,
+            "barrier": 0.1,
+            "signature": signature,
+            "spectrum": {"lowest": 3e-8, "highest": 107.0},
+        }
+        return {
+            "command": "crar escape", "failed": {"path": "f.pt"}, "grid": {"updates": 4, "checks": 2}, "minimum": minimum, "cells": [cell],
+            "totals": {"minimum": 0.2, "base": 0.1, "floor": 0.0}, "log_ratio": 1.0, "still": 0.0,
+        }  # fmt: skip
+
+    (tmp_path / "survival.png").write_bytes(b"")
+    task = load_checkpoint(samples.FAILED).task
+    one_page(results(0), tmp_path, "survival.png", task)
+    text = (tmp_path / "report.md").read_text()
+    assert "| 100 % (69 % to 100 %) |" in text  # 0.025 ** (1 / 10)
+    assert "at most 30.8 % of such members would leave within 4 updates" in text
+    assert "0.0234" in text
+    assert "3e-08" not in text
+    one_page(results(4), tmp_path, "survival.png", task)
+    text = (tmp_path / "report.md").read_text()
+    assert "4 of 10 members left" in text
+    assert "would leave" not in text
+
+
+def test_what_is_no_minimum_counts_for_nothing(tmp_path: Path) -> None:
+    cells = [{"optimiser": "sgd", "rate": 0.1, "batch": 8, "seeds": 4, "left": 4, "matched": 1, "diverged": 0}]
+    row = {
+        "name": "a", "verdict": "saddle", "loss": 1.0, "barrier": 0.1, "log_ratio": 1.0, "lowest": None, "highest": None, "base_digest": "b",
+        "seeds": 4, "left": 4, "matched": 1, "diverged": 0, "cells": cells,
+    }  # fmt: skip
+    grid = {"updates": 10, "rates": [], "sgd_rates": [0.1], "batches": [8], "seeds": 4}
+    results: dict[str, Any] = {"command": "crar escape", "grid": grid, "rows": [row]}
+    write_page(results, tmp_path)
+    assert (results["certified"], results["kinds"]) == (0, [])
+    assert verdict(results) == "Not one certified minimum, so nothing to leave. 1 other is no certified minimum and left out."
+    other = row | {"name": "c", "verdict": "minimum", "left": 1, "cells": [cells[0] | {"left": 1}]}
+    write_page(results | {"rows": [row, other]}, tmp_path)
+    assert "1 of 4 members left 1 minimum within" in (tmp_path / "report.md").read_text()
+
+
+def test_the_curvature_of_a_row_is_the_certificates() -> None:
+    """Of the encoder's weights most directions change no embedding: the lowest curvature there is round-off."""
+    minimum = {
+        "verdict": "minimum",
+        "barrier": 0.1,
+        "signature": {"lowest": 0.02, "highest": 9.0},
+        "spectrum": {"lowest": 1e-8, "highest": 107.0},
+    }
+    found = {
+        "minimum": minimum, "cells": [], "failed": {"path": "f.pt"}, "base": {"path": "b.pt", "digest": "b"}, "totals": {"minimum": 0.2},
+        "log_ratio": 1.0,
+    }  # fmt: skip
+    row = row_of(found, "f")
+    assert (row["lowest"], row["highest"]) == (0.02, 9.0)
+    assert row_of(found | {"minimum": minimum | {"signature": None}}, "f")["lowest"] is None
+
+
+def watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: Callable[[torch.Tensor, int], torch.Tensor], rate: float = 1e-9
+) -> Exits:
+    """Three members that hardly move, watched twice, whose noiseless descents end where `ends` has it from home."""
+    failed = load_checkpoint(samples.FAILED)
+    problem = pose(failed, None, 0)
+    save_checkpoint(tmp_path / "minimum.pt", failed)
+
+    def settled(problem: Problem, encoders: Params) -> tuple[Params, torch.Tensor]:
+        return encoders, ends(home, len(next(iter(encoders.values()))))
+
+    own = {name: value[None] for name, value in select(failed.parameters, ("encoder",)).items()}
+    home = problem.encode(own, problem.data.judged)[0].detach()
+    monkeypatch.setattr(escape, "settle", settled)
+    settings = dataclasses.replace(default_settings("simple"), inverse=True, updates=4)
+    (found,) = escape.escape(
+        tmp_path / "minimum.pt",
+        problem,
+        settings,
+        [escape.Cell("sgd", rate, 8)],
+        seeds=3,
+        checks=2,
+        base=home + 4 * mean_move(problem.data.judged, home),
+    )
+    return found
+
+
+def test_who_ends_elsewhere_has_left_and_who_ends_at_the_base_is_matched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = load_checkpoint(samples.FAILED)
+    batch = pose(failed, None, 0).data.judged
+
+    def ends(home: torch.Tensor, count: int) -> torch.Tensor:  # to the base's, to nowhere, home; later whoever is left home
+        move = mean_move(batch, home)
+        return torch.stack((home + 4 * move, home - 4 * move, home + 0.1 * move)[-count:])
+
+    found = watched(tmp_path, monkeypatch, ends)
+    assert np.isnan(found.at).tolist() == [False, False, True]
+    assert found.at[:2].tolist() == [2.0, 2.0]  # found out at the first check
+    assert found.seen[2] == 4.0
+    assert (found.matched, found.diverged) == (1, 0)
+
+
+def test_nobody_leaves_where_all_descents_end_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = watched(tmp_path, monkeypatch, lambda home, count: home.expand(count, *home.shape))
+    assert np.isnan(found.at).all()
+    assert found.seen.tolist() == [4.0] * 3
+    assert (found.matched, found.diverged) == (0, 0)
+
+
+def test_who_stops_being_finite_is_censored_and_has_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = watched(tmp_path, monkeypatch, lambda home, count: home.expand(count, *home.shape), rate=1e38)
+    assert found.diverged == 3
+    assert np.isnan(found.at).all()
+    assert found.seen.tolist() == [0.0] * 3
+
+
+def test_strong_noise_carries_the_shipped_failure_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """End to end, with real descents: a rate that no study would choose leaves, one that hardly moves stays."""
+    monkeypatch.setattr(escape, "DESCENT", 100)
+    failed = load_checkpoint(samples.FAILED)
+    save_checkpoint(tmp_path / "minimum.pt", failed)
+    problem = pose(failed, None, 0)
+    settings = dataclasses.replace(default_settings("simple"), inverse=True, updates=40)
+    cells = [escape.Cell("rmsprop", rate, 8) for rate in (0.05, 1e-9)]
+    strong, weak = escape.escape(tmp_path / "minimum.pt", problem, settings, cells, seeds=3, checks=1)
+    assert not np.isnan(strong.at).any()
+    assert np.isnan(weak.at).all()
+
+
 def test_relations_come_out_each_way() -> None:
     def minima(shares: list[int]) -> dict[str, Any]:
         rows = [
@@ -123,9 +262,10 @@ def test_relations_come_out_each_way() -> None:
                 "highest": float((k * 3) % 7),
                 "left": left,
                 "seeds": 100,
-                "matched": 0,
+                "matched": left // 3,
                 "diverged": 0,
-                "base": f"base-{k}",
+                "base_digest": f"base-{k}",
+                "verdict": "minimum",
                 "cells": [
                     {"optimiser": "sgd", "rate": 0.1, "batch": 8, "seeds": 50, "left": 0, "matched": 0, "diverged": 0},
                     {
@@ -147,7 +287,11 @@ def test_relations_come_out_each_way() -> None:
     barrier = next(each for each in falling["relations"] if each["look"] == "barrier")
     assert barrier["rho"] == pytest.approx(-1)
     assert barrier["p"] < 0.05
-    assert "goes with: barrier" in verdict(falling)
+    assert (
+        "What goes together: barrier to the base's embedding (an upper bound) with the share that left, rank correlation -1.00"
+        in verdict(falling)
+    )
+    assert "with the share that left for the base's embedding, rank correlation -1.00" in verdict(falling)
     assert "lowest curvature" not in verdict(falling)
     most = "1 of 2 kinds of noise carried any out; rmsprop at a rate of 0.01 and batches of 8 carried most, 320 of 350, 138 for the base's embedding."
     assert most in verdict(falling)
@@ -160,6 +304,7 @@ def test_relations_come_out_each_way() -> None:
         "matched": 0,
         "diverged": 0,
         "minima": 0,
+        "share": share([False] * 350),
     }
     assert falling["kinds"][1]["minima"] == 7
     mixed = minima([50, 90, 40, 80, 60, 45, 70])
@@ -167,14 +312,20 @@ def test_relations_come_out_each_way() -> None:
     kept = minima([0] * 7)
     assert "7 of the minima kept all" in verdict(kept)
     assert "cannot be told" in verdict(kept)
-    assert "carried" not in verdict(kept)
+    assert "kinds of noise carried any out" not in verdict(kept)
+    assert f"at most {100 * share([False] * 700)['high']:.1f} % of such members" not in verdict(kept)
+    assert f"at most {100 * share([False] * 350)['high']:.1f} % of such members would leave within 10 updates" in verdict(kept)
+    tied = minima([0, 0, 0, 0, 100, 100, 100])  # 7 bases, but only 35 orders that differ
+    assert all(each["p"] is None for each in tied["relations"])
+    assert next(each for each in tied["relations"] if each["look"] == "barrier")["attainable"] == pytest.approx(2 * 24 * 6 / 5040)
+    assert "cannot be told" in verdict(tied)
     assert "cannot be told" in verdict(minima([1, 2, 3, 4, 5]))
     assert "cannot be told" not in verdict(minima([1, 2, 3, 4, 5, 6]))
     one_base = minima([90, 80, 70, 60, 50, 40, 30])
     for row in one_base["rows"]:
-        row["base"] = "base-0"
+        row["base_digest"] = "base-0"
     assert all(each["rho"] is None for each in relations(one_base["rows"]))
     for row in falling["rows"]:  # all but those that left diverged
         row["diverged"] = 100 - row["left"]
-    assert all(each["rho"] is None for each in relations(falling["rows"]))
+    assert all(each["rho"] is None for each in relations(falling["rows"]) if each["outcome"] == "left")
     assert "0 of the minima kept all" in verdict(falling | {"relations": relations(falling["rows"])})
