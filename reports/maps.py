@@ -17,7 +17,7 @@ from crar_model.training.variants import VARIANTS
 from reports import console
 from reports.cures import clustered
 from reports.markdown import render
-from reports.merit import as_good
+from reports.merit import as_good, asks_embedding
 from reports.models import expand, judge
 from reports.statistics import share
 
@@ -25,7 +25,7 @@ Plain = dict[str, Any]
 USUAL, NEGATIVE = "freeze", "negative"
 WORKS, FAILS, OPEN = "works", "fails", "undecided"
 HALF = 0.5
-TOLD = {"decay": "learning_rate_decay", "batch": "batch_size", "for": "updates"}
+TOLD = {"decay": "learning_rate_decay", "batch": "batch_size", "for": "updates", "rule": "update_rule"}
 """Settings that tell transfers of one variant apart, besides the learning rate, and what they are called."""
 
 
@@ -48,10 +48,21 @@ def write_maps(
         UserError: for transfers that name no base, and folders without a table.
     """
     folder, how = Path(folder), how or PlaySettings(episodes=100)
-    rows = _transfers(expand(transfers), how) + [row for path in cures for row in _cures(Path(path))]
+    once = {path.resolve(): path for path in expand(transfers)}
+    rows = _transfers(list(once.values()), how) + [row for path in cures for row in _cures(Path(path))]
     if not rows:
         raise UserError("nothing to count; give transfers with --transfer or tables of crar cure with --cures")
     _tell_apart(rows)
+    results = {"command": command, "rows": rows}
+    write_page(results, folder)
+    return results
+
+
+def counted(rows: Sequence[Plain]) -> list[Plain]:
+    """A row of the table for every map and way, bases told apart by what they are and called what they were called first."""
+    called: dict[str, str] = {}
+    for row in rows:
+        called.setdefault(row["base_digest"], row["base"])
     cells: dict[tuple[str, str], list[Plain]] = {}
     for row in rows:
         cells.setdefault((row["map"], row["way"]), []).append(row)
@@ -59,19 +70,20 @@ def write_maps(
     for (name, way), those in sorted(cells.items(), key=lambda item: (item[0][0], _numbered(item[0][1]))):
         by_base: dict[str, list[bool]] = {}
         for row in those:
-            by_base.setdefault(row["base"], []).append(row["good"])
-        bases = {base: {"count": sum(values), "of": len(values)} for base, values in by_base.items()}
-        spread = clustered(list(by_base.values()))
-        table.append({"map": name, "updates": round(median(row["updates"] for row in those)), "way": way, "all": share([row["good"] for row in those]), "by_bases": spread, "bases": bases,
-                      "bases_all": sum(all(values) for values in by_base.values())})  # fmt: skip
-    results = {"command": command, "rows": rows, "table": table}
-    write_page(results, folder)
-    return results
+            by_base.setdefault(called[row["base_digest"]], []).append(row["good"])
+        groups = list(by_base.values())
+        table.append({
+            "map": name, "way": way, "usual": those[0]["variant"] == USUAL, "updates": round(median(row["updates"] for row in those)),
+            "all": share([row["good"] for row in those]), "by_bases": clustered(groups),
+            "bases": {base: {"count": sum(values), "of": len(values)} for base, values in by_base.items()},
+            "all_of_base": share([all(values) for values in groups]), "any_of_base": share([any(values) for values in groups]),
+        })  # fmt: skip
+    return table
 
 
 def write_page(results: Plain, folder: StrPath) -> None:
     """Write `report.md` and `results.json` from rows and table; what is said of them is said anew."""
-    table = results["table"]
+    table = results["table"] = counted(results["rows"])
     bases = sorted({base for row in table for base in row["bases"]}, key=_numbered)
     results |= {"needs": needs_the_negative(table), "survives": survivals(table), "bases": bases}
     write_text(Path(folder) / "results.json", json.dumps(results, indent=1) + "\n")
@@ -84,36 +96,46 @@ def _numbered(name: str) -> list[tuple[bool, int, str]]:
 
 
 def _tell_apart(rows: Sequence[Plain]) -> None:
-    """Where a variant was tried through one map with several values of a setting, each is a way of its own."""
-    seen: dict[tuple[str, str, str], set[float]] = {}
+    """Where a variant was tried with several values of a setting, through whatever maps, each is a way of its own."""
+    seen: dict[tuple[str, str], set[float | str]] = {}
     for row in rows:
         for name, value in row["settings"].items():
-            seen.setdefault((row["map"], row["way"], name), set()).add(value)
+            seen.setdefault((row["way"], name), set()).add(value)
     for row in rows:
-        own = [f"{name} {value:g}" for name, value in row["settings"].items() if len(seen[row["map"], row["way"], name]) > 1]
+        own = [f"{name} {_text(value)}" for name, value in row["settings"].items() if len(seen[row["way"], name]) > 1]
         row["way"] = ", ".join([row["way"], *own])
 
 
+def _text(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
 def standing(row: Plain) -> str:
-    """`WORKS` or `FAILS` where the whole interval, exact and by bases, lies on one side of a half; else `OPEN`."""
-    spread = row["by_bases"]
-    lows, highs = ([bound for bound in (row["all"][side], spread[side]) if bound is not None] for side in ("low", "high"))
-    return WORKS if min(lows) > HALF else FAILS if max(highs) < HALF else OPEN
+    """`WORKS` or `FAILS` where the whole interval lies on one side of a half: of the transfers, of the bases (all of whose transfers succeed;
+    any of whose do), and of resampled bases; else `OPEN`."""
+    bounds = [(row["all"]["low"], row["all"]["high"]), (row["all_of_base"]["low"], row["any_of_base"]["high"])]
+    lows, highs = zip(*bounds, (row["by_bases"]["low"], row["by_bases"]["high"]), strict=True)
+    low, high = min(x for x in lows if x is not None), max(x for x in highs if x is not None)
+    return WORKS if low > HALF else FAILS if high < HALF else OPEN
 
 
 def needs_the_negative(table: Sequence[Plain]) -> str:
-    """Whether `freeze` fails through the negative alone, in words."""
-    found = {row["map"]: row for row in table if row["way"] == USUAL}
+    """Whether `freeze` fails through the negative alone, in words; of several kinds of `freeze` the one that most maps were asked with."""
+    ways: dict[str, dict[str, Plain]] = {}
+    for row in table:
+        if row["usual"]:
+            ways.setdefault(row["way"], {})[row["map"]] = row
+    way, found = max(ways.items(), key=lambda item: (NEGATIVE in item[1], len(item[1])), default=(USUAL, {}))
     others = [row for name, row in found.items() if name != NEGATIVE]
     if NEGATIVE not in found or not others:
-        return f"Not asked: that takes `{USUAL}` transfers through the negative and through another map."
+        return f"Not asked: that takes `{USUAL}` transfers through the negative and through another map, by the same settings."
     own = found[NEGATIVE]
     told = {word: ", ".join(_counted(row) for row in others if standing(row) == word) for word in (FAILS, WORKS, OPEN)}
     rest = "".join(f"; {word} {told[key]}" for key, word in ((WORKS, "it works through"), (OPEN, "undecided through")) if told[key])
     if told[FAILS]:
-        return f"No: `{USUAL}` fails through {told[FAILS]}, too{rest}. Through the negative {own['all']['count']} of {own['all']['of']} succeed."
+        return f"No: `{way}` fails through {told[FAILS]}, too{rest}. Through the negative {own['all']['count']} of {own['all']['of']} succeed."
     if standing(own) == FAILS and not told[OPEN]:
-        return f"Of the maps asked, yes: `{USUAL}` fails through {_counted(own)} alone{rest}."
+        return f"Of the maps asked, yes: `{way}` fails through {_counted(own)} alone{rest}."
     return f"Undecided: through the negative {own['all']['count']} of {own['all']['of']} succeed{rest}."
 
 
@@ -147,10 +169,12 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
                     f"{path}: {'its base is not there' if model.info.get('base') else 'names no base'}; transfers are judged by theirs"
                 )
             (one,), (reference,) = judge([path], base, how=how), judge([base], how=how)
-            held = VARIANTS[str(model.info["variant"])].trained == ("encoder",)  # other dynamics have their own embedding
-            good = as_good(one.evaluation, reference.evaluation, complete=held and model.task.sampling.complete)
-            rows.append({"path": str(path), "base": str(base), "map": model.task.observation_map.title,
-                         "way": _way(model), "settings": _settings(model), "updates": updates_of(model), "good": good})  # fmt: skip
+            asked = asks_embedding(one.checkpoint, reference.checkpoint)
+            rows.append({
+                "path": str(path), "base": str(base), "base_digest": reference.checkpoint.digest, "map": model.task.observation_map.title,
+                "variant": str(model.info["variant"]), "way": _way(model), "settings": _settings(model), "updates": updates_of(model),
+                "good": as_good(one.evaluation, reference.evaluation, embedding=asked),
+            })  # fmt: skip
         tick(len(paths), len(paths))
     return rows
 
@@ -159,7 +183,7 @@ def _cures(folder: Path) -> list[Plain]:
     try:
         found = json.loads((folder / "results.json").read_text(encoding="utf-8"))["rows"]
         return [
-            {"path": row["failed"]["path"], "base": row["base"], "map": load_checkpoint(row["failed"]["path"]).task.observation_map.title,
+            {"path": row["failed"]["path"], "base": row["base"], "base_digest": row["base_digest"], "variant": "", "map": load_checkpoint(row["failed"]["path"]).task.observation_map.title,
              "way": f"cure: {row['method']}", "settings": {}, "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"])}
             for row in found
         ]  # fmt: skip
@@ -173,10 +197,10 @@ def updates_of(model: Checkpoint) -> int:
     return model.updates + int(search.get("updates", 0)) + int(search.get("level_updates", 0))
 
 
-def _settings(model: Checkpoint) -> dict[str, float]:
+def _settings(model: Checkpoint) -> dict[str, float | str]:
     """Settings by which transfers of one variant may differ."""
     stored = model.info.get("settings") or {}
-    return {"rate": float(model.info["learning_rate"])} | {short: float(stored[name]) for short, name in TOLD.items() if name in stored}
+    return {"rate": float(model.info["learning_rate"])} | {short: stored[name] for short, name in TOLD.items() if name in stored}
 
 
 def _way(model: Checkpoint) -> str:

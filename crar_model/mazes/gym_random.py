@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
 
 from crar_model.mazes.maps import ObservationMap, as_map
 from crar_model.mazes.random_mazes import ACTION_NAMES, EPISODE_STEPS, RandomMazeBatch
@@ -139,7 +140,7 @@ class RandomMazeVectorEnv(VectorEnv[Array, Array, Array]):
         self._mazes = _Mazes(num_envs, inverse, map, observation, legacy_astar, max_steps)
         self._ended = torch.zeros(num_envs, dtype=torch.bool)
         self.single_observation_space, self.single_action_space = self._mazes.space, spaces.Discrete(len(ACTION_NAMES))
-        self.observation_space = spaces.Box(-1.0, 1.0, shape=(num_envs, *self._mazes.space.shape), dtype=np.float32)
+        self.observation_space = batch_space(self._mazes.space, num_envs)
         self.action_space = spaces.MultiDiscrete([len(ACTION_NAMES)] * num_envs)
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:

@@ -6,7 +6,7 @@ The study's is `negative`. The maze itself, its moves and its rewards, is the sa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +27,18 @@ FIELDS = {
     "brightness": "map_brightness",
 }
 """The fields of a map -> the settings that give them."""
+USED = {
+    "affine": ("contrast", "brightness"),
+    "permute": ("seed",),
+    "mix": ("condition", "seed"),
+    "texture": ("brightness", "seed"),
+}
+"""The fields that each map uses, besides its name."""
 
 
 @dataclass(frozen=True)
 class ObservationMap:
-    """One map; fields that it does not use make no difference.
+    """One map; fields that it does not use are what they are by default, so that maps are equal where they show the same.
 
     Attributes:
         name: negative (-x), affine (contrast x + brightness), mirror (left-right), permute (a fixed permutation of the pixels), mix (a
@@ -47,6 +54,11 @@ class ObservationMap:
     contrast: float = 0.5
     brightness: float = 0.25
 
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if item.name != "name" and item.name not in USED.get(self.name, ()):
+                object.__setattr__(self, item.name, item.default)
+
     @classmethod
     def of(cls, settings: TrainSettings | Mapping[str, Any]) -> ObservationMap:
         """The map that settings name; what they do not say is the study's."""
@@ -60,8 +72,9 @@ class ObservationMap:
 
     @property
     def title(self) -> str:
-        """The name, with the setting that a page should show."""
-        return f"mix, condition {self.condition:g}" if self.name == "mix" else self.name
+        """The name, with the settings that it uses; a seed where it is another than 0."""
+        shown = [field for field in USED.get(self.name, ()) if field != "seed" or self.seed]
+        return ", ".join([self.name, *(f"{field} {getattr(self, field):g}" for field in shown)])
 
     @property
     def per_pixel(self) -> tuple[float, float] | None:

@@ -181,3 +181,26 @@ def test_a_maze_whose_tables_know_no_maps_refuses_them() -> None:
 
     with pytest.raises(UserError, match="do not apply it"):
         Own().with_map(ObservationMap("mix"))
+
+
+def test_maps_that_show_the_same_are_equal() -> None:
+    """What a map does not use tells it from none; what it uses does, and stands in its title."""
+    assert ObservationMap("mirror", seed=1, contrast=0.9, condition=2.0) == ObservationMap("mirror")
+    assert ObservationMap("negative", brightness=0.9) == ObservationMap()
+    for name, field in (("affine", "contrast"), ("affine", "brightness"), ("permute", "seed"), ("mix", "seed"), ("mix", "condition"),
+                        ("texture", "seed"), ("texture", "brightness")):  # fmt: skip
+        other = ObservationMap(name, **{field: 3})
+        assert other != ObservationMap(name)
+        assert f"{field} 3" in other.title
+        a, b = (one.linear(3, 3) for one in (other, ObservationMap(name)))
+        assert any(not np.array_equal(x, y) for x, y in zip(a, b, strict=True)), (name, field)
+
+
+def test_a_vector_of_mazes_holds_what_a_strong_map_shows() -> None:
+    """Contrast 3 shows pixels up to 3: inside the space of the vector as of the single maze."""
+    many = gymnasium.make_vec(RANDOM_MAZE, num_envs=2, vectorization_mode="vector_entry_point", inverse=True,
+                              map=ObservationMap("affine", contrast=3.0, brightness=0.5))  # fmt: skip
+    seen, _ = many.reset(seed=0)
+    assert float(abs(seen).max()) > 1.0
+    assert many.observation_space.contains(seen)
+    assert many.single_observation_space.contains(seen[0])

@@ -17,7 +17,7 @@ from crar_model.evaluation import Evaluation
 from crar_model.settings import TrainSettings
 from crar_model.training.members import transfer_plan
 from crar_model.training.runner import run_plan
-from reports import maps
+from reports import maps, samples
 from reports.maps import FAILS, OPEN, WORKS, needs_the_negative, standing, survivals, updates_of, write_maps
 from reports.statistics import share
 
@@ -53,8 +53,8 @@ def test_counts_by_map_and_variant(base_run: Path, freeze_run: Path, tmp_path: P
     }
     assert {found[key]["updates"] for key in found if key[1] != "freeze"} == {0}
     for key in (("mirror", "negate-input"), ("mix, condition 10", "negate-input")):  # the closed form is the base
-        assert (found[key]["all"]["count"], found[key]["all"]["of"], found[key]["bases_all"]) == (4, 4, 2)
-        assert found[key]["by_bases"] == {"low": 1.0, "high": 1.0}
+        assert (found[key]["all"]["count"], found[key]["all"]["of"], found[key]["all_of_base"]["count"]) == (4, 4, 2)
+        assert found[key]["by_bases"] == {"low": None, "high": None}  # nothing but successes
     assert found["negative", "freeze"]["all"]["of"] == 2
     page = (tmp_path / "out" / "report.md").read_text()
     assert "| mirror | negate-input | 0 | 4 of 4 |" in page
@@ -70,6 +70,9 @@ def counted(
     return {
         "map": name,
         "way": way,
+        "usual": way.startswith("freeze"),
+        "all_of_base": share([True] * count + [False] * (of - count)),
+        "any_of_base": share([True] * count + [False] * (of - count)),
         "all": share([True] * count + [False] * (of - count)),
         "by_bases": dict(zip(("low", "high"), by_bases, strict=True)),
     }
@@ -79,6 +82,39 @@ def test_what_works_and_what_fails_takes_the_whole_of_both_intervals() -> None:
     assert [standing(counted("mirror", count)) for count in (0, 2, 3, 6, 9, 10, 12)] == [FAILS, FAILS, OPEN, OPEN, OPEN, WORKS, WORKS]
     assert standing(counted("mirror", 12, by_bases=(0.4, 1.0))) == OPEN
     assert standing(counted("mirror", 0, by_bases=(0.0, 0.6))) == OPEN
+
+
+def test_many_transfers_of_few_bases_decide_nothing() -> None:
+    """Sixty of sixty succeed, of two bases: the exact interval over bases is most of what there is."""
+    row = counted("mirror", 60, of=60)
+    assert standing(row) == WORKS
+    assert standing(row | {"all_of_base": share([True, True])}) == OPEN
+    assert standing(counted("mirror", 0, of=60) | {"any_of_base": share([False, False])}) == OPEN
+
+
+def test_a_base_under_two_paths_is_one_base() -> None:
+    row = {"map": "mirror", "way": "freeze", "variant": "freeze", "updates": 1, "good": True, "base_digest": "d", "settings": {}}
+    (found,) = maps.counted([row | {"base": "here/base.pt"}, row | {"base": "there/base.pt"}])
+    assert found["bases"] == {"here/base.pt": {"count": 2, "of": 2}}
+    assert found["all_of_base"]["of"] == 1
+
+
+def test_the_same_settings_are_compared_through_every_map() -> None:
+    """Two rates through the negative, one of them through the mirror: what is compared has one rate, and the sentence says which."""
+    rows = [
+        {"map": name, "way": "freeze", "variant": "freeze", "updates": 1, "good": good, "base": str(base), "base_digest": str(base),
+         "settings": {"rate": rate, "rule": "joint"}}
+        for base in range(12) for name, rate, good in (("negative", 1e-4, False), ("negative", 1e-2, True), ("mirror", 1e-4, False))
+    ]  # fmt: skip
+    maps._tell_apart(rows)
+    table = maps.counted(rows)
+    assert {(row["map"], row["way"]) for row in table} == {
+        ("negative", "freeze, rate 0.0001"), ("negative", "freeze, rate 0.01"), ("mirror", "freeze, rate 0.0001")
+    }  # fmt: skip
+    assert needs_the_negative(table).startswith("No: `freeze, rate 0.0001` fails through mirror (0 of 12), too.")
+    other = [row | {"way": "freeze", "settings": {"rate": 1e-4, "rule": "sequential" if row["map"] == "mirror" else "joint"}} for row in rows]
+    maps._tell_apart(other)
+    assert needs_the_negative(maps.counted(other)).startswith("Not asked")
 
 
 @pytest.mark.parametrize(
@@ -135,12 +171,12 @@ def test_the_embedding_is_asked_of_frozen_dynamics_alone(base_run: Path, tmp_pat
     asked: dict[str, bool] = {}
     whole = maps.as_good
 
-    def as_good(model: Evaluation, base: Evaluation, *, complete: bool) -> bool:
-        asked[variant] = complete
-        return whole(model, base, complete=complete)
+    def as_good(model: Evaluation, base: Evaluation, *, embedding: bool) -> bool:
+        asked[variant] = embedding
+        return whole(model, base, embedding=embedding)
 
     monkeypatch.setattr(maps, "as_good", as_good)
-    settings = TrainSettings(updates=0, data_size=200, workers=1)
+    settings = TrainSettings(updates=2, data_size=200, workers=1)
     for variant in ("freeze", "unfreeze"):
         run_plan(transfer_plan(settings, [base_run / "member-0.pt"], variant, 1), tmp_path / variant, tensorboard=False)
         write_maps([tmp_path / variant], tmp_path / "out")
@@ -160,6 +196,23 @@ def test_what_cannot_be_counted(base_run: Path, tmp_path: Path) -> None:
         write_maps([], tmp_path / "out")
     with pytest.raises(UserError, match="no table of crar cure"):
         write_maps([], tmp_path / "out", cures=[base_run])
+
+
+def test_cures_of_a_table_count_with_all_that_they_spent(tmp_path: Path) -> None:
+    """From the table that `crar cure` writes: a row a transfer and method, of the map that the failed model saw its maze through."""
+    words = ["cure", "--from", samples.FAILED, "--to", samples.BASE, "--method", "placement", "--method", "restart", "--resolution", "9",
+             "--effort", "0.01", "--out", tmp_path / "cures"]  # fmt: skip
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    rows = json.loads((tmp_path / "cures" / "results.json").read_text())["rows"]
+    table = {row["way"]: row for row in write_maps([], tmp_path / "out", cures=[tmp_path / "cures"])["table"]}
+    assert set(table) == {"cure: placement", "cure: restart"}
+    for row in rows:
+        found = table[f"cure: {row['method']}"]
+        assert (found["map"], found["all"]["of"], found["all"]["count"]) == ("negative", 1, int(row["restored"]))
+        assert found["updates"] == row["budget"]["updates"] + row["budget"]["level_updates"]
+        assert found["bases"] == {str(samples.BASE): {"count": int(row["restored"]), "of": 1}}
+        assert not found["usual"]
 
 
 def test_ways_are_in_the_order_of_their_numbers() -> None:
