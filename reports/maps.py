@@ -133,7 +133,9 @@ def needs_the_negative(table: Sequence[Plain]) -> str:
     told = {word: ", ".join(_counted(row) for row in others if standing(row) == word) for word in (FAILS, WORKS, OPEN)}
     rest = "".join(f"; {word} {told[key]}" for key, word in ((WORKS, "it works through"), (OPEN, "undecided through")) if told[key])
     if told[FAILS]:
-        return f"No: `{way}` fails through {told[FAILS]}, too{rest}. Through the negative {own['all']['count']} of {own['all']['of']} succeed."
+        return (
+            f"No: `{way}` fails through {told[FAILS]}, too{rest}. Through the negative {own['all']['count']} of {own['all']['of']} succeed."
+        )
     if standing(own) == FAILS and not told[OPEN]:
         return f"Of the maps asked, yes: `{way}` fails through {_counted(own)} alone{rest}."
     return f"Undecided: through the negative {own['all']['count']} of {own['all']['of']} succeed{rest}."

@@ -16,11 +16,11 @@ from torch import Tensor
 from crar_model import batches, symmetry
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.cures import descent
-from crar_model.cures.cure import chosen, cure, methods_for, reaches
+from crar_model.cures.cure import SAMPLED_MEAN, SAMPLED_OFF, chosen, cure, methods_for, reaches
 from crar_model.cures.descent import agent_updates, descend
 from crar_model.cures.methods import METHODS, REPLACE, Round, scaled
 from crar_model.cures.placement import Level, basins, replaced, survey, unroll
-from crar_model.cures.problem import Problem, pose
+from crar_model.cures.problem import Problem, Tail, pose
 from crar_model.cures.starts import FIRST, starts_of
 from crar_model.cures.store import Store
 from crar_model.errors import UserError
@@ -29,7 +29,9 @@ from crar_model.losses import STRUCTURE_TERMS, loss_terms, total
 from crar_model.mazes import tiles, walks
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.params import DYNAMICS, Params, select
-from crar_model.settings import CureSettings
+from crar_model.settings import CureSettings, TrainSettings
+from crar_model.training.members import transfer_plan
+from crar_model.training.search import search_starts, with_starts
 from reports import samples
 
 SMALL = CureSettings(resolution=31, effort=0.25, starts=3)
@@ -332,6 +334,58 @@ def test_transitions_astray_keep_a_candidate_from_the_level(problem: Problem, ba
     assert not reaches({"total": 1.15}, tail, level)
 
 
+def test_where_no_level_is_known_errors_in_moves_decide(problem: Problem, base: Checkpoint) -> None:
+    """The rule of sampled mazes: the mean error and the share beyond half a move, whatever the total is."""
+    fine = Tail(SAMPLED_MEAN, 1.0, 9.0, SAMPLED_OFF)
+    assert reaches({"total": 1e9}, fine, None)
+    assert not reaches({"total": 0.0}, dataclasses.replace(fine, mean=SAMPLED_MEAN + 0.01), None)
+    assert not reaches({"total": 0.0}, dataclasses.replace(fine, off=SAMPLED_OFF + 0.01), None)
+    assert not reaches({"total": 0.0}, dataclasses.replace(fine, mean=float("inf")), None)
+
+
+def test_a_model_at_the_level_is_left_alone_unless_it_is_known_to_have_failed(failed: Checkpoint, base: Checkpoint) -> None:
+    """The closed form of the base, in the inverse maze: nothing is tried, the level apart; `anyway` tries all the same."""
+    there = dataclasses.replace(failed, parameters=symmetry.negate_first_layer(base.parameters))
+    settings = CureSettings(resolution=21, effort=0.1, starts=2)
+    found = cure(pose(there, None, 0), "restart", settings)
+    assert (found.already, found.cured, found.tried, found.updates) == (True, True, (), 0)
+    assert found.best is found.before
+    insisted = cure(pose(there, None, 0), "restart", settings, anyway=True)
+    assert not insisted.already
+    assert insisted.updates > 0
+    assert not cure(pose(failed, None, 0), "restart", dataclasses.replace(settings, effort=0.01, resolution=9)).already
+
+
+def test_a_budget_is_what_candidates_take_at_least(problem: Problem) -> None:
+    small = dataclasses.replace(SMALL, effort=0.002, resolution=9)
+    own = cure(problem, "restart", small)
+    more = cure(problem, "restart", dataclasses.replace(small, budget=3 * own.updates))
+    assert 3 * own.updates <= more.updates <= 4 * own.updates
+    assert more.level is not None
+    assert own.level is not None
+    assert more.level.updates == own.level.updates  # of the candidates alone
+    assert cure(problem, "restart", dataclasses.replace(small, budget=1)).updates == own.updates
+    searched = [cure(problem, "placement", dataclasses.replace(small, budget=budget)).updates for budget in (0, 10_000)]
+    assert searched[0] == searched[1]  # a search of places is what it is
+
+
+@pytest.mark.parametrize("variant", ["placement", "symmetry", "first-layer"])
+def test_no_search_of_a_variant_sees_the_maze_of_the_base(
+    variant: str, base_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the plan to the file that training starts from: the whole way of `crar transfer`."""
+    settings = TrainSettings(updates=1, search_effort=0.002, workers=1, data_size=100)
+    plan = with_starts(transfer_plan(settings, [base_run / "member-0.pt"], variant, 1), tmp_path)
+    own_side_only(monkeypatch)
+    forbid(monkeypatch)
+    search_starts(plan, tmp_path)
+    base, start = load_checkpoint(base_run / "member-0.pt"), load_checkpoint(plan.starts[0])
+    assert start.inverse
+    assert start.info["search"]["updates"] > 0
+    assert all(torch.equal(start.parameters[name], value) for name, value in select(base.parameters, DYNAMICS).items())
+    assert not all(torch.equal(start.parameters[name], value) for name, value in select(base.parameters, ("encoder",)).items())
+
+
 def test_of_those_at_the_level_the_one_that_errs_least_is_chosen(problem: Problem) -> None:
     found = cure(problem, "noise", dataclasses.replace(SMALL, effort=0.01))
     low = found.tried[0].candidates[0]
@@ -370,13 +424,7 @@ def test_dynamics_that_are_not_finite_are_named(failed: Checkpoint) -> None:
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_no_cure_sees_the_maze_of_the_base(method: str, failed: Checkpoint, base: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = SimpleMaze.observations
-
-    def own_side_only(self: SimpleMaze, *, inverse: bool = False, **how: Any) -> Tensor:
-        assert inverse, "an observation of the base's maze"
-        return shown(self, inverse=inverse, **how)
-
-    monkeypatch.setattr(SimpleMaze, "observations", own_side_only)
+    own_side_only(monkeypatch)
     forbid(monkeypatch)
     found = cure(pose(failed, base, 0), method, dataclasses.replace(SMALL, effort=0.01, resolution=9))
     assert [each.method for each in found.tried] == [method]
@@ -399,6 +447,17 @@ def test_no_cure_of_the_sampled_maze_sees_it_either(sampled: Problem, monkeypatc
     assert not found.cured
     assert found.updates == agent_updates(scaled(METHODS["first-layer"].sampled, 0.004, 2), 2)
     assert found.best.terms["transition"] > 0
+
+
+def own_side_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the simple maze is seen in the inverse maze alone."""
+    shown = SimpleMaze.observations
+
+    def seen(self: SimpleMaze, *, inverse: bool = False, **how: Any) -> Tensor:
+        assert inverse, "an observation of the base's maze"
+        return shown(self, inverse=inverse, **how)
+
+    monkeypatch.setattr(SimpleMaze, "observations", seen)
 
 
 def forbidden(*_: object, **__: object) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, Match, Score
 from crar_model.original import exported
 from crar_model.params import DYNAMICS, select
+from crar_model.settings import CureSettings
 from reports import cure as page
 from reports import samples
 from reports.cures import clustered, spending
@@ -24,6 +26,7 @@ from reports.merit import as_good, asks_embedding
 from reports.statistics import share
 from reports.study import write_study
 from reports.summaries import cure_line
+from tests.crar_model.test_cures import forbid, own_side_only
 from tests.reports.pages import whole_page
 
 FAST = ["--resolution", "21", "--effort", "0.1"]
@@ -86,7 +89,7 @@ def test_a_stopped_cure_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         if (tmp_path / "state" / "placement-fit.pt").exists():
             raise KeyboardInterrupt
 
-    options = page.CureOptions(page.CureSettings(resolution=21, effort=0.1))
+    options = page.CureOptions(CureSettings(resolution=21, effort=0.1))
     with pytest.raises(KeyboardInterrupt):
         page.write_cure(samples.FAILED, tmp_path, method="placement", options=options, progress=stop_late)
     assert (tmp_path / "state" / "level.pt").exists()
@@ -204,21 +207,37 @@ def test_dynamics_that_trained_are_not_asked_for_the_bases_embedding(tmp_path: P
     trained = dataclasses.replace(with_dynamics(failed, 1.0001), info=failed.info | {"variant": "unfreeze"})
     assert not asks_embedding(trained, base)
     save_checkpoint(tmp_path / "trained.pt", trained)
-    options = page.CureOptions(page.CureSettings(resolution=9, effort=0.002))
-    kwargs = {"method": "noise", "base_path": samples.BASE, "to_path": samples.BASE, "options": options}
-    found = page.write_cure(tmp_path / "trained.pt", tmp_path / "cure", **kwargs)
+    options = page.CureOptions(CureSettings(resolution=9, effort=0.002))
+
+    def cured(path: Path, folder: str) -> dict[str, Any]:
+        return page.write_cure(path, tmp_path / folder, method="noise", base_path=samples.BASE, to_path=samples.BASE, options=options)
+
+    found = cured(tmp_path / "trained.pt", "cure")
     assert not found["base"]["same_dynamics"]
     assert "has other dynamics than this model" in (tmp_path / "cure" / "report.md").read_text()
     assert "embedding" not in found["lacks"]
-    frozen = page.write_cure(samples.FAILED, tmp_path / "frozen", **kwargs)
+    frozen = cured(samples.FAILED, "frozen")
     assert frozen["base"]["same_dynamics"]
     assert "has other dynamics" not in (tmp_path / "frozen" / "report.md").read_text()
+
+
+@pytest.mark.parametrize("method", ["placement", "symmetry", "first-layer"])
+def test_the_command_sees_nothing_of_the_bases_maze(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is written without --to: report, figure, model. With it the base is looked at, which the test would notice."""
+    own_side_only(monkeypatch)
+    forbid(monkeypatch)
+    options = page.CureOptions(CureSettings(resolution=9, effort=0.002))
+    found = page.write_cure(samples.FAILED, tmp_path / "cure", method=method, base_path=samples.BASE, options=options)
+    assert [each["method"] for each in found["tried"]] == [method]
+    assert found["restored"] is None
+    with pytest.raises(AssertionError, match="an observation of the base's maze"):
+        page.write_cure(samples.FAILED, tmp_path / "other", method=method, base_path=samples.BASE, to_path=samples.BASE, options=options)
 
 
 @pytest.mark.parametrize("method", ["placement", "noise"])
 def test_a_study_ends_with_what_gets_its_transfer_out(method: str, base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
     """The sentences follow the figures, whichever way they come out."""
-    settings = page.CureSettings(resolution=21, effort=0.1 if method == "placement" else 0.01)
+    settings = CureSettings(resolution=21, effort=0.1 if method == "placement" else 0.01)
     found = page.write_cure(samples.FAILED, tmp_path / "cure", method=method, to_path=samples.BASE, options=page.CureOptions(settings))
     text = write_study([base_run], [freeze_run], tmp_path, cured=found).read_text()
     assert found["cured"] is (method == "placement")
@@ -232,7 +251,7 @@ def test_a_study_ends_with_what_gets_its_transfer_out(method: str, base_run: Pat
 
 def test_transfers_of_one_base_share_what_the_dynamics_allow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another encoder under the same dynamics, and another method, bring no second level; other settings do."""
-    options = page.CureOptions(page.CureSettings(resolution=9, effort=0.01))
+    options = page.CureOptions(CureSettings(resolution=9, effort=0.01))
     page.write_cure(samples.FAILED, tmp_path / "one", method="placement", options=options)
     (ground,) = options.grounds.values()
     failed = load_checkpoint(samples.FAILED)

@@ -112,7 +112,9 @@ def test_the_same_settings_are_compared_through_every_map() -> None:
         ("negative", "freeze, rate 0.0001"), ("negative", "freeze, rate 0.01"), ("mirror", "freeze, rate 0.0001")
     }  # fmt: skip
     assert needs_the_negative(table).startswith("No: `freeze, rate 0.0001` fails through mirror (0 of 12), too.")
-    other = [row | {"way": "freeze", "settings": {"rate": 1e-4, "rule": "sequential" if row["map"] == "mirror" else "joint"}} for row in rows]
+    other = [
+        row | {"way": "freeze", "settings": {"rate": 1e-4, "rule": "sequential" if row["map"] == "mirror" else "joint"}} for row in rows
+    ]
     maps._tell_apart(other)
     assert needs_the_negative(maps.counted(other)).startswith("Not asked")
 
