@@ -56,7 +56,7 @@ def put_away(store: Store, study: Study, path: StrPath) -> int:
     The same cells make the same bytes.
 
     Raises:
-        UserError: for a file that is damaged or another study's, and for a full disk.
+        UserError: for a file that is damaged or another study's, for a full disk, and for more than could be read again.
     """
     path = Path(path)
     entries = _read(path, study.name)
@@ -66,9 +66,15 @@ def put_away(store: Store, study: Study, path: StrPath) -> int:
             entries[name] = entries.get(name, {}) | {  # another scoring's figures and networks that another file starts from stay
                 file.name: file.read_bytes() for file in store.folder(name).iterdir() if any(fnmatch(file.name, one) for one in wanted)
             }
+    about = json.dumps({"format": STUDY, "name": study.name}).encode()
+    size = len(about) + sum(len(content) for files in entries.values() for content in files.values())
+    if size > LIMIT:  # what cannot be read again is not written
+        raise UserError(
+            f"{path}: the finished cells take {size / 1e9:.2f} GB, and an archive holds up to {LIMIT / 1e9:.2f}; they are in --out, leave --archive out"
+        )
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:xz") as tar:
-        _add(tar, ABOUT, json.dumps({"format": STUDY, "name": study.name}).encode())
+        _add(tar, ABOUT, about)
         for name in sorted(entries):
             for file in sorted(entries[name]):
                 _add(tar, f"cells/{name}/{file}", entries[name][file])

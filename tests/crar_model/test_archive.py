@@ -115,6 +115,23 @@ def test_only_whole_cells_are_brought(finished: tuple[Study, Store, Path], tmp_p
     assert bring_in(open_store(tmp_path / "b"), judged_again, archive) == 0
 
 
+def test_what_could_not_be_read_again_is_not_written(
+    finished: tuple[Study, Store, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, store, archive = finished
+    with tarfile.open(archive) as tar:
+        size = sum(entry.size for entry in tar)
+    copy = tmp_path / "copy.tar.xz"
+    monkeypatch.setattr("crar_model.studies.archive.LIMIT", size - 1)
+    with pytest.raises(UserError, match="an archive holds up to"):
+        put_away(store, study, copy)
+    assert not copy.exists()
+    monkeypatch.setattr("crar_model.studies.archive.LIMIT", size)
+    put_away(store, study, copy)
+    assert copy.read_bytes() == archive.read_bytes()
+    put_away(store, study, copy)  # and it can be read
+
+
 def test_another_study_is_refused(finished: tuple[Study, Store, Path], tmp_path: Path) -> None:
     _, _, archive = finished
     other, store = ready(FEW.replace('name = "small"', 'name = "other"'), tmp_path)
