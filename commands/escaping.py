@@ -45,7 +45,7 @@ def escape(
         list[int] | None,
         typer.Option("--batch-size", metavar="N", min=1, help="Transitions per update.", show_default="8, 32", rich_help_panel=RUN),
     ] = None,
-    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Members of every cell.", rich_help_panel=RUN)] = 20,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Members of every cell.", rich_help_panel=RUN)] = 100,
     updates: Annotated[int, typer.Option(metavar="N", min=1, help="Updates that they are watched for.", rich_help_panel=RUN)] = 5_000,
     checks: Annotated[int, typer.Option(metavar="N", min=1, help="Noiseless descents on the way.", rich_help_panel=RUN)] = 4,
     image: FormatOption = "png",

@@ -136,7 +136,7 @@ def write_cure(
         if base is None
         else {"path": str(base_path or failed.info.get("base")), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
         "base_used": any(METHODS[each.method].needs_base for each in found.tried),
-        "cured": found.cured,
+        "cured": found.cured and not found.already,
         "already": found.already,
         "by": None if found.already else found.best.method,
         "rule": _rule(problem, found),

@@ -72,7 +72,7 @@ def write_cures(
             own = seeded(options, load_checkpoint(path))
             for method in sorted(methods, key=lambda name: name not in SEARCH_PLACES):  # these first: they say what the others may spend
                 tick(len(made), len(failed) * len(methods))
-                spent = [_spent(made[path, name]) for name in SEARCH_PLACES if (path, name) in made]
+                spent = [_searched(made[path, name]) for name in SEARCH_PLACES if (path, name) in made]
                 here = own if method in SEARCH_PLACES else _with_budget(own, max(spent, default=0))
                 at = folder / method / label_of(path)
                 made[path, method] = _finished(at, path, method, base_path, judge_path, here) or write_cure(
@@ -106,14 +106,22 @@ def seeded(options: CureOptions, failed: Checkpoint) -> CureOptions:
 
 
 def spending(rows: Sequence[Plain]) -> str:
-    """How the updates of the methods that search no places compare with those of the methods that do, transfer by transfer, in words."""
+    """How the updates that the methods had compare, transfer by transfer, in words: with a search of places where there is one."""
     searched: dict[str, int] = {}
     for row in rows:
         if row["method"] in SEARCH_PLACES and row["budget"]["level_updates"]:
             searched[row["failed"]["path"]] = max(_spent(row), searched.get(row["failed"]["path"], 0))
     others = [row for row in rows if row["method"] not in SEARCH_PLACES and row["failed"]["path"] in searched]
     if not others:
-        return ""
+        taken = {
+            method: [row["budget"]["updates"] for row in rows if row["method"] == method]
+            for method in dict.fromkeys(row["method"] for row in rows)
+        }
+        if len(taken) < 2:
+            return ""
+        each = ", ".join(f"{method} {_span(values)}" for method, values in taken.items())
+        same = len({value for values in taken.values() for value in values}) == 1
+        return f"Updates of all candidates of a transfer: {each}" + ("." if same else "; budgets are **not equal**.")
     shares = [row["budget"]["updates"] / searched[row["failed"]["path"]] for row in others]
     words = (
         f"The candidates of the other methods took {min(shares):.2f} to {max(shares):.2f} times as many updates as the search of places, its "
@@ -122,6 +130,16 @@ def spending(rows: Sequence[Plain]) -> str:
     if min(shares) < 1:
         return f"{words}: budgets are **not equal**, and a method with less may have failed for that."
     return f"{words}, of the same transfer: none had less to spend."
+
+
+def _span(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _searched(row: Plain) -> int:
+    """Updates of a search of places, its level included; 0 for a method of a maze that has none."""
+    return _spent(row) if row["budget"]["level_updates"] else 0
 
 
 def _spent(row: Plain) -> int:

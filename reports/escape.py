@@ -48,7 +48,7 @@ class Grid:
     rates: tuple[float, ...] = (8e-5, 1e-3)
     sgd_rates: tuple[float, ...] = (1e-4, 1e-3)
     batches: tuple[int, ...] = (8, 32)
-    seeds: int = 20
+    seeds: int = 100
     updates: int = 5_000
     checks: int = 4
 
@@ -179,10 +179,10 @@ def verdict(results: Plain) -> str:
         sure = [1 - cell["stayed"]["low"] for cell in cells if cell["stayed"]]
         if not sure:
             return f"{said}; in every cell some diverged."
-        return f"{said}; of any of them at most {100 * max(sure):.1f} % of such members would leave within {results['grid']['updates']:,} updates (exact 95 % interval)."
+        return f"{said}; of each of the {len(sure)} cells where nobody diverged, by itself, at most {100 * max(sure):.1f} % of such members would leave (exact 95 % interval)."
     best = max(cells, key=lambda cell: (cell["left"] / cell["seeds"], cell["matched"]))
     arrived = sum(cell["matched"] for cell in cells)
-    none = sum(not cell["left"] for cell in cells)
+    none = sum(not cell["left"] and not cell["diverged"] for cell in cells)
     return (
         f"{left} of {seeds} members left within {results['grid']['updates']:,} updates, {arrived} of them for the base's embedding; most of them, "
         f"{best['left']} of {best['seeds']}, by {best['optimiser']} at a rate of {best['rate']:g} and batches of {best['batch']}; "

@@ -16,10 +16,11 @@ import numpy as np
 from scipy.stats import PermutationMethod, pearsonr, rankdata
 
 from crar_model.checkpoints import load_checkpoint
+from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from reports.escape import Grid, write_escape
 from reports.markdown import render
-from reports.models import expand, label_of, one_folder_each
+from reports.models import expand, judge, label_of, one_folder_each
 from reports.statistics import CHANCE, share
 
 RESAMPLES = 9_999
@@ -65,16 +66,28 @@ def write_escapes(
     folder, grid = Path(folder), grid or Grid()
     paths = expand(models)
     one_folder_each(paths)
+    fit = [path for path in paths if not _came_back(path, base_path)]
+    if not fit:
+        raise UserError(f"{paths[0]}: none of these transfers failed, so there is no minimum to leave; give one that did with --from")
     rows = []
-    for path in paths:
+    for path in fit:
         own = folder / label_of(path)
         found = _finished(own, path, base_path, grid) or write_escape(
             path, own, base_path=base_path, grid=grid, image=image, command=command
         )
         rows.append(row_of(found, own.name))
-    results: Plain = {"command": command, "grid": asdict(grid), "rows": rows}
+    results: Plain = {"command": command, "grid": asdict(grid), "came_back": len(paths) - len(fit), "rows": rows}
     write_page(results, folder)
     return results
+
+
+def _came_back(path: Path, base_path: StrPath | None) -> bool:
+    """Whether a transfer has its base's embedding, and with it no minimum to leave; asked of all before hours go into the first."""
+    base = Path(base_path or str(load_checkpoint(path).info.get("base") or ""))
+    if not base.is_file():
+        raise UserError(f"{path}: its base is not there; give it with --to")
+    (one,) = judge([path], base)
+    return one.evaluation.match is not None and one.evaluation.match.verdict == "matched"
 
 
 def write_page(results: Plain, folder: StrPath) -> None:
@@ -117,7 +130,9 @@ def kinds(rows: Sequence[Plain]) -> list[Plain]:
         for key in COUNTS:
             total[key] += cell[key]
         total["minima"] += bool(cell["left"])
-    return [total | {"share": share([True] * total["left"] + [False] * (total["seeds"] - total["left"]))} for total in found.values()]
+    for total in found.values():  # where some diverged nobody knows whether they would have left
+        total["share"] = None if total["diverged"] else share([True] * total["left"] + [False] * (total["seeds"] - total["left"]))
+    return list(found.values())
 
 
 def relations(rows: Sequence[Plain]) -> list[Plain]:
@@ -158,8 +173,13 @@ def attainable(pairs: Sequence[tuple[float, float]]) -> float:
     """The smallest two-sided p that a permutation test of these ranks can give: every order of equal values counts among the best ones."""
     if not pairs:
         return 1.0
-    orders = prod(factorial(count) for side in zip(*pairs, strict=True) for count in Counter(side).values())
-    return min(1.0, 2 * orders / factorial(len(pairs)))
+    x, y = (sorted(side) for side in zip(*pairs, strict=True))
+    best = []
+    for order in (y, y[::-1]):  # permutations of equal values within x, within y, but those that move a pair onto its like only once
+        same = prod(factorial(count) for count in Counter(zip(x, order, strict=True)).values())
+        best.append(prod(factorial(count) for side in (x, y) for count in Counter(side).values()) // same)
+    resampled = 2 / (RESAMPLES + 1) if factorial(len(x)) > RESAMPLES else 0.0
+    return min(1.0, max(resampled, 2 * min(best) / factorial(len(x))))
 
 
 def verdict(results: Plain) -> str:
@@ -189,7 +209,10 @@ def verdict(results: Plain) -> str:
         )
     if stayed:
         most = max(kind["share"]["high"] for kind in stayed)
-        said += f" Of a kind that carried nobody out, at most {100 * most:.1f} % of such members would leave within {watched} (exact 95 % interval)."
+        said += (
+            f" Of each of the {len(stayed)} kinds that carried nobody out and where nobody diverged, by itself, at most {100 * most:.1f} % of such members "
+            f"would leave these minima (exact 95 % interval)."
+        )
     told = [each for each in results["relations"] if each["p"] is not None]
     sure = [each for each in told if each["corrected"] < CHANCE]
     if not told:

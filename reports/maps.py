@@ -27,6 +27,8 @@ WORKS, FAILS, OPEN = "works", "fails", "undecided"
 HALF = 0.5
 TOLD = {"decay": "learning_rate_decay", "batch": "batch_size", "for": "updates", "rule": "update_rule"}
 """Settings that tell transfers of one variant apart, besides the learning rate, and what they are called."""
+SPENT = ("effort", "budget")
+"""And what tells cures of one method apart."""
 
 
 def write_maps(
@@ -52,8 +54,16 @@ def write_maps(
     rows = _transfers(list(once.values()), how) + [row for path in cures for row in _cures(Path(path))]
     if not rows:
         raise UserError("nothing to count; give transfers with --transfer or tables of crar cure with --cures")
+    kept: dict[tuple[object, ...], Plain] = {}
+    for row in rows:  # one network counts once, under however many paths and beside however many bases it stands
+        if row["maze"] != rows[0]["maze"]:
+            raise UserError(
+                f"{row['path']}: of the {row['maze']} maze, but {rows[0]['path']} is of the {rows[0]['maze']} maze; count them apart"
+            )
+        kept.setdefault((row["digest"], row["map"], row["way"], json.dumps(row["settings"], sort_keys=True)), row)
+    rows, copies = list(kept.values()), len(rows) - len(kept)
     _tell_apart(rows)
-    results = {"command": command, "rows": rows}
+    results = {"command": command, "rows": rows, "copies": copies}
     write_page(results, folder)
     return results
 
@@ -120,25 +130,31 @@ def standing(row: Plain) -> str:
 
 
 def needs_the_negative(table: Sequence[Plain]) -> str:
-    """Whether `freeze` fails through the negative alone, in words; of several kinds of `freeze` the one that most maps were asked with."""
+    """Whether `freeze` fails through the negative alone, in words: a sentence for every kind of `freeze` that went through the negative and
+    through another map."""
     ways: dict[str, dict[str, Plain]] = {}
     for row in table:
         if row["usual"]:
             ways.setdefault(row["way"], {})[row["map"]] = row
-    way, found = max(ways.items(), key=lambda item: (NEGATIVE in item[1], len(item[1])), default=(USUAL, {}))
-    others = [row for name, row in found.items() if name != NEGATIVE]
-    if NEGATIVE not in found or not others:
-        return f"Not asked: that takes `{USUAL}` transfers through the negative and through another map, by the same settings."
-    own = found[NEGATIVE]
+    told = [_needed(way, found) for way, found in ways.items() if NEGATIVE in found and len(found) > 1]
+    return (
+        " ".join(told) or f"Not asked: that takes `{USUAL}` transfers through the negative and through another map, by the same settings."
+    )
+
+
+def _needed(way: str, found: dict[str, Plain]) -> str:
+    own, others = found[NEGATIVE], [row for name, row in found.items() if name != NEGATIVE]
     told = {word: ", ".join(_counted(row) for row in others if standing(row) == word) for word in (FAILS, WORKS, OPEN)}
     rest = "".join(f"; {word} {told[key]}" for key, word in ((WORKS, "it works through"), (OPEN, "undecided through")) if told[key])
+    negative = f"{own['all']['count']} of {own['all']['of']} succeed"
+    if told[FAILS] and standing(own) == FAILS:
+        return f"No: `{way}` fails through {told[FAILS]}, too{rest}. Through the negative {negative}."
     if told[FAILS]:
-        return (
-            f"No: `{way}` fails through {told[FAILS]}, too{rest}. Through the negative {own['all']['count']} of {own['all']['of']} succeed."
-        )
+        word = "it works" if standing(own) == WORKS else "it is undecided"
+        return f"No: `{way}` fails through {told[FAILS]}{rest}. Through the negative {word}: {negative}."
     if standing(own) == FAILS and not told[OPEN]:
         return f"Of the maps asked, yes: `{way}` fails through {_counted(own)} alone{rest}."
-    return f"Undecided: through the negative {own['all']['count']} of {own['all']['of']} succeed{rest}."
+    return f"Undecided: `{way}`, through the negative {negative}{rest}."
 
 
 def survivals(table: Sequence[Plain]) -> list[str]:
@@ -173,7 +189,7 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
             (one,), (reference,) = judge([path], base, how=how), judge([base], how=how)
             asked = asks_embedding(one.checkpoint, reference.checkpoint)
             rows.append({
-                "path": str(path), "base": str(base), "base_digest": reference.checkpoint.digest, "map": model.task.observation_map.title,
+                "path": str(path), "digest": model.digest, "maze": model.maze, "base": str(base), "base_digest": reference.checkpoint.digest, "map": model.task.observation_map.title,
                 "variant": str(model.info["variant"]), "way": _way(model), "settings": _settings(model), "updates": updates_of(model),
                 "good": as_good(one.evaluation, reference.evaluation, embedding=asked),
             })  # fmt: skip
@@ -183,12 +199,17 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
 
 def _cures(folder: Path) -> list[Plain]:
     try:
-        found = json.loads((folder / "results.json").read_text(encoding="utf-8"))["rows"]
-        return [
-            {"path": row["failed"]["path"], "base": row["base"], "base_digest": row["base_digest"], "variant": "", "map": load_checkpoint(row["failed"]["path"]).task.observation_map.title,
-             "way": f"cure: {row['method']}", "settings": {}, "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"])}
-            for row in found
-        ]  # fmt: skip
+        table = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        settings = {name: table["settings"][name] for name in SPENT}
+        rows = []
+        for row in table["rows"]:
+            model = load_checkpoint(row["failed"]["path"])
+            rows.append({
+                "path": row["failed"]["path"], "digest": row["failed"]["digest"], "maze": model.maze, "base": row["base"],
+                "base_digest": row["base_digest"], "variant": "", "map": model.task.observation_map.title, "way": f"cure: {row['method']}",
+                "settings": settings, "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"]),
+            })  # fmt: skip
+        return rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder}: no table of crar cure in it; give the --out of `crar cure` with several transfers") from error
 

@@ -74,7 +74,7 @@ class ObservationMap:
     def title(self) -> str:
         """The name, with the settings that it uses; a seed where it is another than 0."""
         shown = [field for field in USED.get(self.name, ()) if field != "seed" or self.seed]
-        return ", ".join([self.name, *(f"{field} {getattr(self, field):g}" for field in shown)])
+        return ", ".join([self.name, *(f"{field} {_short(getattr(self, field))}" for field in shown)])
 
     @property
     def per_pixel(self) -> tuple[float, float] | None:
@@ -99,6 +99,10 @@ class ObservationMap:
             return images.flip(-1)
         matrix, shift = (torch.from_numpy(part) for part in self.linear(*images.shape[-2:]))
         return (images.flatten(-2).double() @ matrix.T + shift).to(images.dtype).view(images.shape)
+
+
+def _short(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 NEGATIVE_MAP = ObservationMap()

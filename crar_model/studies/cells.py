@@ -53,6 +53,8 @@ class Cell:
         content = self.plain()
         content["settings"] = {name: value for name, value in content["settings"].items() if name not in WITHOUT_EFFECT}
         del content["group"]
+        if self.recipe.supervised and self.task.maze is not None:
+            content["pairs"] = "states"  # they were steps of a walk once
         text = json.dumps({"format": FORMAT, **content}, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()[:NAME_LENGTH]
 

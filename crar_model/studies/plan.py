@@ -24,6 +24,8 @@ TOP = ("name", "pages", "bases", "transfers", "evaluation")
 PAGES = ("terms", "variants", "rates", "dependence", "times", "cost")
 """Parts of the report: terms of single models (Figure 16), variants (17), learning rates (18), dependence on the base, updates until success, cost."""
 OF_BASES = ("name", "seeds")
+SEED_DIGITS = 6
+"""Hexadecimal digits of a base's name that are added to the seeds of what starts afresh beside it."""
 OF_TRANSFERS = ("name", "bases", "first", "variants", "rates", "seeds", "maps", "reset", "paired", "start")
 SETTINGS = tuple(item.name for item in dataclasses.fields(TrainSettings) if item.metadata)
 OF_THE_BASE = ("maze", "walls", "observation", "inverse")
@@ -116,13 +118,11 @@ def _transfers(path: Path, where: str, table: Mapping[str, Any], groups: Mapping
         _word(f"{where}: variants", name, VARIANTS)
     names = _list(f"{where}: bases", table.get("bases", list(groups)), str)
     seeds, cells = _seeds(where, table), []
-    apart: dict[tuple[str, str], int] = {}  # place of the base at hand, of each variant and map
     for name in names:
         _word(f"{where}: bases", name, groups)
         for variant in variants:
             for each in maps:
                 for base in groups[name][: first or None]:
-                    apart[variant, str(each)] = apart.get((variant, str(each)), -1) + 1
                     start = _value(f"{where}: start", table.get("start", BEST if base.task.scored else LAST), str)
                     if start not in (LAST, BEST) or (start == BEST and not base.task.scored):
                         raise UserError(f"{where}: start is {start!r}; choose {LAST}" + (f" or {BEST}" if base.task.scored else ""))
@@ -138,7 +138,7 @@ def _transfers(path: Path, where: str, table: Mapping[str, Any], groups: Mapping
                                 variant, _own(settings), seed, own, base.name, start, reset if recipe.start == "fresh-encoder" else "",
                                 settings.data_size if recipe.supervised else 0, label,
                             )
-                            for seed in (_moved(seeds, apart[variant, str(each)]) if recipe.start == "fresh" else seeds)
+                            for seed in (_moved(seeds, base) if recipe.start == "fresh" else seeds)
                         ]  # fmt: skip
     return cells
 
@@ -219,10 +219,10 @@ def _seeds(where: str, table: Mapping[str, Any]) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _moved(seeds: list[int], place: int) -> list[int]:
-    """The seeds of the base in a `place`, which share none with another's: a variant that takes nothing from its base would otherwise train
-    the same networks once a base."""
-    return [seed + place * (max(seeds) - min(seeds) + 1) for seed in seeds]
+def _moved(seeds: list[int], base: Cell) -> list[int]:
+    """The seeds of a base, which share none with another's: a variant that takes nothing from its base would otherwise train the same
+    networks once a base."""
+    return [seed + int(base.name[:SEED_DIGITS], 16) for seed in seeds]
 
 
 def _tables(path: Path, content: Mapping[str, Any], name: str) -> list[dict[str, Any]]:

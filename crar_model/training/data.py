@@ -16,6 +16,7 @@ from torch import Tensor
 
 from crar_model.agents import Agent
 from crar_model.batches import Batch
+from crar_model.errors import UserError
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.mazes.tiles import SIZE, negated
 from crar_model.mazes.walks import Walk, gather_pairs, gather_states, gather_walk, load_walk, observed
@@ -69,6 +70,10 @@ class TableData:
     ) -> None:
         self.settings, self.agent, self.device = settings, agent, device
         if bases:  # a supervised fit, which has states and no moves
+            if settings.data_size > maze.n_states:
+                raise UserError(
+                    f"{settings.data_size} pairs of {maze.n_states} states: a run of an earlier version; begin it anew with another --out"
+                )
             walks = [gather_pairs(maze, seed, settings.data_size) for seed in seeds]
         else:
             walks = [gather_states(maze, seed, settings.data_size, terminal_last=settings.terminal_last) for seed in seeds]

@@ -126,7 +126,13 @@ def transfer_plan(
     rates = tuple(learning_rates) or (settings.learning_rate,)
     for rate in rates:
         dataclasses.replace(settings, learning_rate=rate).validate()
-    plans = [Member(settings.seed + k, rate, str(path)) for path, _ in loaded for rate in rates for k in range(members)]
+    apart = members if recipe.start == "fresh" else 0  # what takes nothing from its base is otherwise the same network once a base
+    plans = [
+        Member(settings.seed + place * apart + k, rate, str(path))
+        for place, (path, _) in enumerate(loaded)
+        for rate in rates
+        for k in range(members)
+    ]
     return Plan(settings, tuple(plans), recipe, reset, settings.data_size if recipe.supervised else 0)
 
 

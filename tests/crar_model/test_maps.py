@@ -194,6 +194,7 @@ def test_maps_that_show_the_same_are_equal() -> None:
         assert f"{field} 3" in other.title
         a, b = (one.linear(3, 3) for one in (other, ObservationMap(name)))
         assert any(not np.array_equal(x, y) for x, y in zip(a, b, strict=True)), (name, field)
+    assert ObservationMap("permute", seed=1_234_567).title == "permute, seed 1234567"
 
 
 def test_a_vector_of_mazes_holds_what_a_strong_map_shows() -> None:

@@ -6,6 +6,8 @@ import contextlib
 import csv
 import dataclasses
 import errno
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -23,6 +25,7 @@ from crar_model.errors import UserError
 from crar_model.settings import PlaySettings
 from crar_model.studies import cluster, worker
 from crar_model.studies.account import STRETCHES, repeated
+from crar_model.studies.cells import FORMAT, NAME_LENGTH, WITHOUT_EFFECT
 from crar_model.studies.packing import BLOCKED, DONE, FAILED, OPEN, estimate, packs_of, status
 from crar_model.studies.plan import PAGES, Study, read_study
 from crar_model.studies.run import only_client, run_study
@@ -112,12 +115,30 @@ def test_networks_from_random_weights_are_not_the_same_once_a_base(tmp_path: Pat
     scratch = [cell for cell in cells if cell.variant == "scratch"]
     assert len({cell.base for cell in scratch}) > 1
     assert len({cell.seed for cell in scratch}) == len(scratch)
+    text = SMALL.replace('"negate-input"', '"scratch"').replace("rates = [1e-4, 1e-3]", "")
+    more = expanded(text.replace("seeds = 2\nupdates = 40", "seeds = 3\nupdates = 40"), tmp_path, "more.toml").cells
+    assert {cell.name for cell in scratch} <= set(more)  # another base moves no other's seeds
     by_base: dict[str, set[int]] = {}
     for cell in cells:
         if cell.variant == "reset-encoder":  # takes its dynamics from the base
             by_base.setdefault(cell.base, set()).add(cell.seed)
     assert len(by_base) > 1
     assert len({tuple(sorted(seeds)) for seeds in by_base.values()}) == 1
+
+
+def test_pairs_of_states_are_not_the_steps_of_a_walk_that_they_were(tmp_path: Path) -> None:
+    """A finished cell of an earlier version, whose pairs were steps, has another name."""
+    (cell,) = [
+        each
+        for each in expanded(SMALL.replace('["freeze", "negate-input"]', '["paired"]\npaired = 8'), tmp_path).cells.values()
+        if each.variant == "paired"
+    ][:1]
+    assert cell.paired == cell.settings.data_size == 8
+    content = cell.plain()
+    content["settings"] = {name: value for name, value in content["settings"].items() if name not in WITHOUT_EFFECT}
+    del content["group"]
+    before = hashlib.sha256(json.dumps({"format": FORMAT, **content}, sort_keys=True).encode()).hexdigest()[:NAME_LENGTH]
+    assert cell.name != before
 
 
 def test_pages_are_chosen_and_change_no_cell(tmp_path: Path) -> None:

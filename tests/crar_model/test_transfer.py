@@ -123,6 +123,12 @@ def test_pairs_are_of_different_states(count: int, base_run: Path) -> None:
     assert one == gather_pairs(MAZE, QUICK.seed, 31)["state"][:count].tolist()
 
 
+def test_a_run_of_more_pairs_than_states_is_of_an_earlier_version(base_run: Path) -> None:
+    plan = transfer_plan(QUICK, [base_run / "member-0.pt"], "paired", 1, paired=31)
+    with pytest.raises(UserError, match="500 pairs of 31 states: a run of an earlier version"):
+        Trainer(dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, data_size=500)))
+
+
 def test_freeze_starts_in_the_base_encoder(base_run: Path) -> None:
     trainer = Trainer(transfer_plan(QUICK, [base_run / "member-0.pt"], "freeze", 2))
     trainer.record()

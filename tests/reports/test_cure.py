@@ -162,6 +162,10 @@ def test_methods_of_a_table_have_as_much_to_spend_and_seeds_of_their_own(tmp_pat
     less = [row | {"budget": row["budget"] | {"updates": 1}} if row["method"] == "restart" else row for row in table["rows"]]
     assert "budgets are **not equal**" in spending(less)
     assert spending([row for row in table["rows"] if row["method"] == "restart"]) == ""
+    alone = [row | {"budget": row["budget"] | {"level_updates": 0, "updates": 7}} for row in table["rows"]]  # as in the random mazes
+    assert spending(alone) == "Updates of all candidates of a transfer: restart 7, placement 7."
+    alone[0]["budget"]["updates"] = 9_000
+    assert spending(alone) == "Updates of all candidates of a transfer: restart 7 to 9,000, placement 7; budgets are **not equal**."
 
 
 def test_a_cure_by_another_judge_or_score_is_made_again(tmp_path: Path) -> None:
@@ -191,6 +195,7 @@ def test_a_transfer_that_did_not_fail_has_nothing_to_cure(tmp_path: Path) -> Non
     assert "as good" in said
     found = json.loads((tmp_path / "cure" / "results.json").read_text())
     assert (found["already"], found["by"], found["tried"], found["budget"]["updates"]) == (True, None, [], 0)
+    assert not found["cured"]  # there is no cured.pt
     assert not (tmp_path / "cure" / "cured.pt").exists()
     text = (tmp_path / "cure" / "report.md").read_text()
     assert text.startswith("# Nothing to cure")

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from crar_model.errors import UserError
 from crar_model.evaluation import mean_move
 from crar_model.nets import RMSpropSettings, rmsprop_step
 from crar_model.params import Params, select
+from crar_model.symmetry import negate_first_layer
 from crar_model.tasks import default_settings
-from reports import samples
+from reports import escapes, samples
 from reports.escape import Grid, write_escape
 from reports.escape import write_page as one_page
-from reports.escapes import kinds, relations, row_of, verdict, write_page
+from reports.escapes import attainable, kinds, relations, row_of, verdict, write_page
 from reports.measure import escape
 from reports.measure.escape import OPTIMISERS, Exits, settle
 from reports.statistics import share
@@ -141,13 +143,64 @@ def test_a_page_says_how_sure_it_is_that_nobody_leaves(tmp_path: Path) -> None:
     one_page(results(0), tmp_path, "survival.png", task)
     text = (tmp_path / "report.md").read_text()
     assert "| 100 % (69 % to 100 %) |" in text  # 0.025 ** (1 / 10)
-    assert "at most 30.8 % of such members would leave within 4 updates" in text
+    assert "of each of the 1 cells where nobody diverged, by itself, at most 30.8 % of such members would leave" in text
     assert "0.0234" in text
     assert "3e-08" not in text
+    diverged = results(0)
+    diverged["cells"][0]["diverged"] = 9
+    one_page(diverged, tmp_path, "survival.png", task)
+    assert "in every cell some diverged" in (tmp_path / "report.md").read_text()
+    mixed = results(4)
+    mixed["cells"].append(diverged["cells"][0])
+    one_page(mixed, tmp_path, "survival.png", task)
+    assert "0 of 2 cells kept all" in (tmp_path / "report.md").read_text()  # who diverged was not kept
     one_page(results(4), tmp_path, "survival.png", task)
     text = (tmp_path / "report.md").read_text()
     assert "4 of 10 members left" in text
     assert "would leave" not in text
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        ([0, 0, 0, 1, 2, 3, 4], [0, 0, 0, 1, 2, 3, 4]),
+        ([0, 0, 1, 2, 3, 4], [0, 0, 1, 2, 3, 4]),
+        ([0, 1, 2, 3, 4, 5], [0, 0, 0, 1, 1, 2]),
+        ([0, 1, 1, 2, 2, 2], [0, 0, 0, 0, 1, 2]),
+        ([0, 1, 2, 3, 4], [4, 2, 3, 1, 0]),
+        ([0, 0, 0, 0], [1, 2, 3, 4]),
+    ],
+)
+def test_the_smallest_p_that_ties_allow_is_that_of_all_permutations(x: list[float], y: list[float]) -> None:
+    """Against the full enumeration: the rarer of the two extremes of the correlation, on both sides."""
+    found = [float(np.dot(x, order)) for order in permutations(y)]
+    rarest = min(np.isclose(found, max(found)).sum(), np.isclose(found, min(found)).sum())
+    assert attainable(list(zip(x, y, strict=True))) == pytest.approx(min(1.0, 2 * rarest / len(found)))
+
+
+def test_no_p_is_below_what_is_drawn() -> None:
+    assert attainable([(float(k), float(k)) for k in range(12)]) == pytest.approx(2 / 10_000)
+    assert attainable([]) == 1.0
+
+
+def test_transfers_that_came_back_are_left_out_before_anything_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, base = tmp_path / "run", load_checkpoint(samples.BASE)
+    run.mkdir()
+    shutil.copy(samples.FAILED, run / "member-0.pt")
+    back = dataclasses.replace(base, inverse=True, parameters=negate_first_layer(base.parameters), info=base.info | {"variant": "freeze"})
+    save_checkpoint(run / "member-1.pt", back)
+    asked: list[str] = []
+
+    def stop(path: Path, *_: object, **__: object) -> Any:
+        asked.append(path.name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(escapes, "write_escape", stop)
+    with pytest.raises(KeyboardInterrupt):
+        escapes.write_escapes([run / "member-1.pt", run / "member-0.pt"], tmp_path / "out", base_path=samples.BASE)
+    assert asked == ["member-0.pt"]
+    with pytest.raises(UserError, match="none of these transfers failed"):
+        escapes.write_escapes([run / "member-1.pt"], tmp_path / "out", base_path=samples.BASE)
 
 
 def test_what_is_no_minimum_counts_for_nothing(tmp_path: Path) -> None:
@@ -157,7 +210,7 @@ def test_what_is_no_minimum_counts_for_nothing(tmp_path: Path) -> None:
         "seeds": 4, "left": 4, "matched": 1, "diverged": 0, "cells": cells,
     }  # fmt: skip
     grid = {"updates": 10, "rates": [], "sgd_rates": [0.1], "batches": [8], "seeds": 4}
-    results: dict[str, Any] = {"command": "crar escape", "grid": grid, "rows": [row]}
+    results: dict[str, Any] = {"command": "crar escape", "grid": grid, "came_back": 0, "rows": [row]}
     write_page(results, tmp_path)
     assert (results["certified"], results["kinds"]) == (0, [])
     assert verdict(results) == "Not one certified minimum, so nothing to leave. 1 other is no certified minimum and left out."
@@ -313,8 +366,12 @@ def test_relations_come_out_each_way() -> None:
     assert "7 of the minima kept all" in verdict(kept)
     assert "cannot be told" in verdict(kept)
     assert "kinds of noise carried any out" not in verdict(kept)
-    assert f"at most {100 * share([False] * 700)['high']:.1f} % of such members" not in verdict(kept)
-    assert f"at most {100 * share([False] * 350)['high']:.1f} % of such members would leave within 10 updates" in verdict(kept)
+    bound = f"Of each of the 2 kinds that carried nobody out and where nobody diverged, by itself, at most {100 * share([False] * 350)['high']:.1f} %"
+    assert bound in verdict(kept)
+    for row in kept["rows"]:
+        row["cells"][0]["diverged"] = 1
+    assert kinds(kept["rows"])[0]["share"] is None
+    assert "Of each of the 1 kinds" in verdict(kept | {"kinds": kinds(kept["rows"])})
     tied = minima([0, 0, 0, 0, 100, 100, 100])  # 7 bases, but only 35 orders that differ
     assert all(each["p"] is None for each in tied["relations"])
     assert next(each for each in tied["relations"] if each["look"] == "barrier")["attainable"] == pytest.approx(2 * 24 * 6 / 5040)

@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import app
-from crar_model.checkpoints import Checkpoint
+from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation
-from crar_model.settings import TrainSettings
+from crar_model.settings import PlaySettings, TrainSettings
 from crar_model.training.members import transfer_plan
 from crar_model.training.runner import run_plan
 from reports import maps, samples
@@ -53,15 +53,15 @@ def test_counts_by_map_and_variant(base_run: Path, freeze_run: Path, tmp_path: P
     }
     assert {found[key]["updates"] for key in found if key[1] != "freeze"} == {0}
     for key in (("mirror", "negate-input"), ("mix, condition 10", "negate-input")):  # the closed form is the base
-        assert (found[key]["all"]["count"], found[key]["all"]["of"], found[key]["all_of_base"]["count"]) == (4, 4, 2)
+        assert (found[key]["all"]["count"], found[key]["all"]["of"], found[key]["all_of_base"]["count"]) == (2, 2, 2)  # of four, two copies
         assert found[key]["by_bases"] == {"low": None, "high": None}  # nothing but successes
     assert found["negative", "freeze"]["all"]["of"] == 2
     page = (tmp_path / "out" / "report.md").read_text()
-    assert "| mirror | negate-input | 0 | 4 of 4 |" in page
-    assert "| negate-input | 4 of 4 | 4 of 4 |  |" in page
+    assert "| mirror | negate-input | 0 | 2 of 2 |" in page
+    assert "| negate-input | 2 of 2 | 2 of 2 |  |" in page
     assert "**Does failure need the negative? Not asked" in page  # no freeze through another map
     assert f"1 is `{bases[0]}`, 2 is `{bases[1]}`." in page
-    assert "| mirror | negate-input | 2/2 | 2/2 |" in page
+    assert "| mirror | negate-input | 1/1 | 1/1 |" in page
 
 
 def counted(
@@ -112,6 +112,10 @@ def test_the_same_settings_are_compared_through_every_map() -> None:
         ("negative", "freeze, rate 0.0001"), ("negative", "freeze, rate 0.01"), ("mirror", "freeze, rate 0.0001")
     }  # fmt: skip
     assert needs_the_negative(table).startswith("No: `freeze, rate 0.0001` fails through mirror (0 of 12), too.")
+    both = rows + [row | {"map": "mirror", "good": True} for row in rows if row["way"] == "freeze, rate 0.01"]
+    said = needs_the_negative(maps.counted(both))
+    assert "No: `freeze, rate 0.0001` fails through mirror (0 of 12), too." in said  # every kind of freeze has its sentence
+    assert "Undecided: `freeze, rate 0.01`" in said
     other = [
         row | {"way": "freeze", "settings": {"rate": 1e-4, "rule": "sequential" if row["map"] == "mirror" else "joint"}} for row in rows
     ]
@@ -128,17 +132,18 @@ def test_the_same_settings_are_compared_through_every_map() -> None:
         ),
         (
             (12, 0, 6),
-            "No: `freeze` fails through mirror (0 of 12), too; undecided through mix (6 of 12). Through the negative 12 of 12 succeed.",
+            "No: `freeze` fails through mirror (0 of 12); undecided through mix (6 of 12). Through the negative it works: 12 of 12 succeed.",
         ),
+        ((6, 0, 0), "No: `freeze` fails through mirror (0 of 12), mix (0 of 12). Through the negative it is undecided: 6 of 12 succeed."),
         (
             (0, 12, 12),
             "Of the maps asked, yes: `freeze` fails through negative (0 of 12) alone; it works through mirror (12 of 12), mix (12 of 12).",
         ),
         (
             (0, 12, 6),
-            "Undecided: through the negative 0 of 12 succeed; it works through mirror (12 of 12); undecided through mix (6 of 12).",
+            "Undecided: `freeze`, through the negative 0 of 12 succeed; it works through mirror (12 of 12); undecided through mix (6 of 12).",
         ),
-        ((6, 12, 12), "Undecided: through the negative 6 of 12 succeed; it works through mirror (12 of 12), mix (12 of 12)."),
+        ((6, 12, 12), "Undecided: `freeze`, through the negative 6 of 12 succeed; it works through mirror (12 of 12), mix (12 of 12)."),
     ],
 )
 def test_whether_failure_needs_the_negative(counts: tuple[int, ...], said: str) -> None:
@@ -185,6 +190,29 @@ def test_the_embedding_is_asked_of_frozen_dynamics_alone(base_run: Path, tmp_pat
     assert asked == {"freeze": True, "unfreeze": False}
 
 
+def test_copies_of_a_network_count_once(base_run: Path, tmp_path: Path) -> None:
+    """A closed form has no luck: two members of it are one network. What starts from random weights is another beside every base."""
+    bases = [base_run / "member-0.pt", base_run / "member-1.pt"]
+    settings = TrainSettings(updates=0, data_size=200, workers=1)
+    for variant in ("negate-input", "scratch"):
+        run_plan(transfer_plan(settings, bases, variant, 2), tmp_path / variant, tensorboard=False)
+    closed = write_maps([tmp_path / "negate-input"], tmp_path / "out")
+    assert (closed["table"][0]["all"]["of"], closed["copies"]) == (2, 2)
+    fresh = write_maps([tmp_path / "scratch"], tmp_path / "out")
+    assert (fresh["table"][0]["all"]["of"], fresh["copies"]) == (4, 0)
+
+
+def test_two_mazes_are_not_one_table(base_run: Path, tmp_path: Path) -> None:
+    run_plan(
+        transfer_plan(TrainSettings(updates=0, data_size=200), [base_run / "member-0.pt"], "freeze", 1), tmp_path / "run", tensorboard=False
+    )
+    other = load_checkpoint(samples.RANDOM_BASE)
+    info = other.info | {"variant": "freeze", "base": str(samples.RANDOM_BASE)}
+    save_checkpoint(tmp_path / "other.pt", replace(other, inverse=True, info=info))
+    with pytest.raises(UserError, match=r"other.pt: of the random maze, but .* is of the simple maze; count them apart"):
+        write_maps([tmp_path / "run", tmp_path / "other.pt"], tmp_path / "out", how=PlaySettings(episodes=2))
+
+
 def test_the_updates_of_a_search_count() -> None:
     searched = Checkpoint("simple", inverse=True, parameters={}, updates=5, info={"search": {"updates": 7, "level_updates": 2}})
     assert updates_of(searched) == 14
@@ -209,6 +237,10 @@ def test_cures_of_a_table_count_with_all_that_they_spent(tmp_path: Path) -> None
     rows = json.loads((tmp_path / "cures" / "results.json").read_text())["rows"]
     table = {row["way"]: row for row in write_maps([], tmp_path / "out", cures=[tmp_path / "cures"])["table"]}
     assert set(table) == {"cure: placement", "cure: restart"}
+    twice = write_maps([], tmp_path / "out", cures=[tmp_path / "cures", tmp_path / "cures"])
+    assert twice["copies"] == 2
+    assert {row["way"]: row["all"] for row in twice["table"]} == {way: row["all"] for way, row in table.items()}
+    assert "2 of the models given are copies of others" in (tmp_path / "out" / "report.md").read_text()
     for row in rows:
         found = table[f"cure: {row['method']}"]
         assert (found["map"], found["all"]["of"], found["all"]["count"]) == ("negative", 1, int(row["restored"]))
