@@ -76,7 +76,7 @@ class PageRenderer(RendererHTML):
     def code_inline(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
         """A code span; one that names a file beside the page links to it."""
         shown, name = super().code_inline(tokens, idx, options, env), tokens[idx].content
-        beside = Path(name).name == name and (env["folder"] / name).is_file()
+        beside = name in {item.name for item in env["folder"].iterdir() if item.is_file()}  # a command can be longer than names may be
         return f'<a href="{name}">{shown}</a>' if beside else shown
 
     def link_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:

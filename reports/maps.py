@@ -16,6 +16,7 @@ from crar_model.settings import PlaySettings
 from crar_model.training.variants import VARIANTS
 from reports import console
 from reports.cures import clustered
+from reports.data_files import shortened
 from reports.markdown import render
 from reports.merit import as_good, asks_embedding
 from reports.models import expand, judge
@@ -96,7 +97,7 @@ def write_page(results: Plain, folder: StrPath) -> None:
     table = results["table"] = counted(results["rows"])
     bases = sorted({base for row in table for base in row["bases"]}, key=_numbered)
     results |= {"needs": needs_the_negative(table), "survives": survivals(table), "bases": bases}
-    write_text(Path(folder) / "results.json", json.dumps(results, indent=1) + "\n")
+    write_text(Path(folder) / "results.json", json.dumps(shortened(results), separators=(",", ":")) + "\n")
     render("maps.md", Path(folder) / "report.md", r=results)
 
 

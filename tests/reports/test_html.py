@@ -38,6 +38,15 @@ def test_published_reports_are_whole_pages(report: Path, tmp_path: Path) -> None
     assert f"<title>{title}</title>" in unescape((tmp_path / "report.html").read_text())
 
 
+def test_a_command_longer_than_a_name_may_be_is_a_command(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("")
+    command = "crar maps" + " --transfer run" * 40  # no slash, and more than 255 letters
+    text = write_html(f"`{command}`, `data.csv`, `other.csv`", tmp_path / "report.html").read_text()
+    assert f"<code>{command}</code>" in text
+    assert '<a href="data.csv">' in text
+    assert "other.csv</code></a>" not in text
+
+
 def test_what_a_page_shows_and_links(tmp_path: Path) -> None:
     figure = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
     (tmp_path / "figure.svg").write_bytes(figure)
