@@ -68,7 +68,7 @@ def span(values: list[float], form: str) -> str:
     return f"{min(values):{form}} to {max(values):{form}}"
 
 
-MIX = "mix, condition 10"
+AFFINE, MIX, TEXTURE = "affine, contrast 0.5, brightness 0.25", "mix, condition 10", "texture, brightness 0.25"
 NOISE = (("rmsprop", 8e-5), ("sgd", 1e-3), ("rmsprop", 1e-3))
 
 
@@ -126,9 +126,10 @@ def findings() -> list[str]:
     through = {name: found["count"] for (name, way), found in maps.items() if way == "freeze"}
     blind = [found for (_, way), found in maps.items() if way == "cure: auto"]
     (tried,) = {found["of"] for (_, way), found in maps.items() if way != "cure: auto"}
-    pairs_of = {n: [f"paired, {n} pairs, rate {rate}" for rate in ("8e-05", "0.001")] for n in (256, 1024)}
-    under, enough = ({(maps["negative", way]["count"]) for way in ways} for ways in pairs_of.values())
-    assert (len(under), len(enough)) == (1, 1)  # at either rate
+    pairs = {n: [maps["negative", f"paired, {n} pairs, rate {rate}"]["count"] for rate in ("8e-05", "0.001")] for n in (24, 28, 30, 31)}
+    assert all(not found["count"] for (_, way), found in maps.items() if way.startswith("paired") and int(way.split()[1]) <= 24)
+    assert pairs[24] == [0, 0]
+    assert pairs[31] == [tried, tried]  # at either rate
     (budget,) = {row["updates"] for row in published("maps")["table"] if row["way"].startswith("paired")}
     signed = {name: maps[name, "symmetry"]["count"] for name in ("negative", "mirror", "permute", MIX)}
     assert {name for name, count in through.items() if not count} == set(signed)
@@ -145,10 +146,9 @@ def findings() -> list[str]:
     assert [decided[claim]["verdict"] for claim in ("S12", "S13", "S14")] == ["does not hold", "does not hold", "undecided"]
     first, controls = cures["auto"], ("symmetry", "noise", "restart", "first-layer")
     of_all = published("cures")["rows"]
-    level = median(row["budget"]["level_updates"] for row in of_all if row["method"] == "placement")
-    (others,) = {cures[name]["median_updates"] for name in controls}
-    over = share([True] * first["bases_restored"] + [False] * (first["bases"] - first["bases_restored"]))
-    (trials,) = {len({row["total"] for row in of_all if row["method"] == name}) for name in ("restart", "first-layer")}
+    over, every = first["bases_restored"], {row["base_digest"] for row in of_all}
+    assert "none had less to spend" in published("cures")["spending"]
+    assert all(len({row["seed"] for row in of_all if row["method"] == name}) == first["restored"]["of"] for name in controls)
     wrong = sum(row["cured_not_restored"] + row["restored_not_cured"] for row in cures.values())
     near = cures["symmetry"]["restored"]["of"] - cures["symmetry"]["restored"]["count"]
     assert {row["by"] for row in published("cures")["rows"] if row["method"] == "auto"} == {"placement"}
@@ -191,11 +191,10 @@ def findings() -> list[str]:
         f"a median of {median(free):.2f} times",
         f"{sum(pair['released']['match']['verdict'] == 'matched' for pair in failed)} of {n} embeddings",
         f"minus the identity for {nearest.count(((-1, 0), (0, -1)))} of {n}",
-        f"{first['restored']['count']} of {first['restored']['of']} failures of {first['bases']} bases, all of {first['bases_restored']} of the {first['bases']} bases "
-        f"({100 * over['low']:.0f} % to {100 * over['high']:.0f} %, exact, a base counted once)",
-        f"median {first['median_updates']:,.0f} updates of candidates and {first['median_seconds']:.0f} s, after {level:,.0f} of free embeddings",
-        f"Their {others:,.0f} updates of candidates are fewer than placement's {first['median_updates'] + level:,.0f} in all",
-        f"so theirs are {trials} trials, not {first['restored']['of']}",
+        f"{first['restored']['count']} of {first['restored']['of']} failures, one of each of {len(every)} bases "
+        f"({100 * over['low']:.1f} % to {100 * over['high']:.0f} %, exact)",
+        f"median {first['median_updates']:,.0f} updates of candidates after {first['median_level_updates']:,.0f} of free embeddings",
+        published("cures")["spending"].removeprefix("The candidates of the other methods"),
         *(f"| `{name}` | {cures[name]['restored']['count']} | {cures[name]['lacks'].get('embedding', 0)} |" for name in controls),
         f"{near - cures['symmetry']['lacks']['embedding']} of the {near} that `symmetry` leaves",
         f"of {sum(o['transfers'] for o in outcomes)} transfers from {len(outcomes)} bases {sum(o['successes'] for o in outcomes)} succeed",
@@ -204,11 +203,11 @@ def findings() -> list[str]:
         f"Of {tried} `freeze` transfers",
         f"{through['negative']} succeed through the negative, {through['mirror']} mirrored, {through['permute']} with pixels permuted",
         f"and {through[MIX]} with pixels mixed",
-        f"{through['affine']} do (contrast and brightness) and {through['texture']} (a background added)",
+        f"{through[AFFINE]} do (contrast and brightness) and {through[TEXTURE]} (a background added)",
         f"cures {sum(found['count'] for found in blind)} of the {sum(found['of'] for found in blind)} that fail there",
         f"{signed['negative']} of {tried} succeed there, {signed['mirror']} mirrored, {signed['permute']} permuted, {signed[MIX]} mixed",
-        f"fails on {min(pairs_of)} consecutive steps of a random walk ({under.pop()} of {tried} succeed in {budget:,} updates, at either rate) "
-        f"and succeeds on {max(pairs_of):,} of them ({enough.pop()} of {tried})",
+        f"with up to 24 of the 31 states {pairs[24][0]} of {tried} succeed in {budget:,} updates, at either rate, "
+        f"with 28 it is {pairs[28][0]} and {pairs[28][1]}, with 30 {pairs[30][0]} and {pairs[30][1]}, with all 31 {pairs[31][0]} of {tried}",
         f"From {minima} certified minima",
         f"within {watched:,} updates, RMSprop at the study's constant rate of {NOISE[0][1]:g} carries "
         f"{out[NOISE[0]][0]} of {out[NOISE[0]][1]} members out, all of {lost} minimum, and plain SGD at {NOISE[1][1]:g} carries {out[NOISE[1]][0]} of {out[NOISE[1]][1]}; "

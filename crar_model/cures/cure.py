@@ -239,19 +239,17 @@ def _denormals_as_zero() -> Iterator[None]:
 
 
 def _budget(problem: Problem, method: Method, settings: CureSettings) -> int:
-    rounds, then = _rounds(problem, method, settings, 4 if method.start == "places" else settings.starts)
+    rounds = _rounds(problem, method, settings, 4 if method.start == "places" else settings.starts)
     fit = agent_updates(scaled(FIT, settings.effort, 4), 4) if method.start == "places" else 0
-    return fit + sum(agent_updates(each, each[0].kept) for each in (rounds, then) if each)
+    return fit + agent_updates(rounds, rounds[0].kept)
 
 
-def _rounds(problem: Problem, method: Method, settings: CureSettings, starts: int) -> tuple[Rounds, Rounds]:
-    """A method's rounds, and those of the whole encoder after them: `effort` times as long, and where it searches no places as long as
-    `budget` asks for."""
-    rounds, then = (method.rounds, ()) if problem.data.complete else (method.sampled, method.then)
-    last = then[0].kept if then else 0
-    own = agent_updates(scaled(rounds, 1.0, starts), starts) + agent_updates(then, last)
+def _rounds(problem: Problem, method: Method, settings: CureSettings, starts: int) -> Rounds:
+    """A method's rounds: `effort` times as long, and where it searches no places as long as `budget` asks for."""
+    rounds = method.rounds if problem.data.complete else method.sampled
+    own = agent_updates(scaled(rounds, 1.0, starts), starts)
     effort = settings.effort if method.start == "places" else max(settings.effort, settings.budget / own)
-    return scaled(rounds, effort, starts), scaled(then, effort, last)
+    return scaled(rounds, effort, starts)
 
 
 def _try(problem: Problem, method: Method, settings: CureSettings, level: Level | None, store: Store, tick: Callable[[int], None]) -> Tried:
@@ -270,18 +268,13 @@ def _try(problem: Problem, method: Method, settings: CureSettings, level: Level 
         starts = Starts(tuple(starts.labels[int(k)] for k in first.index), first.free, {})
     else:
         starts = starts_of(problem, method, settings)
-    rounds, then = _rounds(problem, method, settings, len(starts.labels))
+    rounds = _rounds(problem, method, settings, len(starts.labels))
     found: Descent = descend(problem, method.name, starts.free, rounds, store=store, tick=tick, still=starts.still)
     left = len(found.index)
     whole = found.free | {name: value.expand(left, *value.shape).contiguous() for name, value in starts.still.items()}
-    index, each, updates, dropped = found.index, found.each, found.updates + fitted, list(found.dropped)
-    if then:
-        last: Descent = descend(problem, f"{method.name}-whole", whole, then, store=store, tick=tick)
-        whole, index, each, updates = last.free, found.index[last.index], each + last.each, updates + last.updates
-        dropped += [(int(found.index[who]), rank, found.each + count) for who, rank, count in last.dropped]
-    candidates = _candidates(problem, level, method, starts.labels, whole, index, each)
-    left_out = tuple((starts.labels[who], rank, count) for who, rank, count in dropped)
-    return Tried(method.name, tuple(candidates), left_out, updates, time.monotonic() - began)
+    candidates = _candidates(problem, level, method, starts.labels, whole, found.index, found.each)
+    dropped = tuple((starts.labels[who], rank, count) for who, rank, count in found.dropped)
+    return Tried(method.name, tuple(candidates), dropped, found.updates + fitted, time.monotonic() - began)
 
 
 def _candidates(

@@ -42,7 +42,6 @@ class Method:
         rounds: where all transitions are at hand, full batch.
         sampled: where they are sampled; empty for a method that needs them all.
         needs_base: whether it starts from the base's weights.
-        then: where they are sampled, and a method trains a part of the encoder alone: rounds of the whole encoder after that.
     """
 
     name: str
@@ -51,7 +50,6 @@ class Method:
     rounds: Rounds
     sampled: Rounds = ()
     needs_base: bool = False
-    then: Rounds = ()
 
 
 FIT: Rounds = (Round(4, 800, 2e-3),)
