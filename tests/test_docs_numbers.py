@@ -25,7 +25,6 @@ from crar_model.params import BLOCKS, block_of
 from crar_model.settings import LossSettings, TrainSettings
 from crar_model.tasks import TASKS
 from reports.rules import does
-from reports.statistics import share
 from reports.verdicts import write_verdicts
 
 ROOT = Path(__file__).parent.parent
