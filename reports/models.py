@@ -58,12 +58,13 @@ def run_folders(path: StrPath) -> list[Path]:
     return inside if inside and not (path / "run.json").exists() else [path]
 
 
-def label_of(path: Path) -> str:
+def label_of(path: StrPath) -> str:
     """RUN-MEMBER, the name of a model's folder where several models get one each."""
+    path = Path(path)
     return f"{path.resolve().parent.name}-{path.stem}"
 
 
-def one_folder_each(paths: Sequence[Path]) -> None:
+def one_folder_each(paths: Sequence[StrPath]) -> None:
     """Raise :class:`UserError` for two models whose folders would be one."""
     labels = [label_of(path) for path in paths]
     if twice := [path for path, label in zip(paths, labels, strict=True) if labels.count(label) > 1]:

@@ -40,7 +40,7 @@ FLOORS = {
         ("training", "judging", "pages", "curing", "predicting", "escaping", "studying"),
     ),
     "reports": (
-        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics"),
+        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit"),
         ("markdown",),
         ("models", "console"),
         ("runs",),
