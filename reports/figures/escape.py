@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from reports.figures.style import house_style
 
+DASHES = ("-", "--", ":", "-.")
+LATER = 1.05
+"""The axis goes on beyond the end, so that the last step is seen."""
+APART = 0.004
+"""Curves are drawn this much below each other: many lie on one another."""
+
 
 def escape_figure(cells: Sequence[dict[str, Any]], updates: int) -> Figure:
-    """Kaplan-Meier curves, a panel an optimiser, a line a cell.
+    """Kaplan-Meier curves, a panel an optimiser, a line a cell: colours are rates, dashes batch sizes.
 
     Args:
         cells: with `optimiser`, `rate`, `batch`, `updates` and `inside`.
@@ -23,12 +30,16 @@ def escape_figure(cells: Sequence[dict[str, Any]], updates: int) -> Figure:
         figure = Figure(figsize=(4.2 * len(names), 3.6), layout="constrained")
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             own = [cell for cell in cells if cell["optimiser"] == name]
-            for cell, color in zip(own, colormaps["viridis"].resampled(len(own) + 1).colors, strict=False):  # type: ignore[attr-defined]
+            rates, batches = (sorted({cell[key] for cell in own}) for key in ("rate", "batch"))
+            colors = colormaps["viridis"].resampled(len(rates) + 1).colors  # type: ignore[attr-defined]
+            for number, cell in enumerate(own):  # where all are still in, curves lie a line's width apart
                 end = cell["inside"][-1] if cell["inside"] else 1.0
+                place = batches.index(cell["batch"])
                 axes.step(
-                    [0, *cell["updates"], updates], [1, *cell["inside"], end], where="post", color=color,
+                    [0, *cell["updates"], LATER * updates], np.array([1, *cell["inside"], end]) - APART * number, where="post",
+                    color=colors[rates.index(cell["rate"])], linestyle=DASHES[place % len(DASHES)],
                     label=f"rate {cell['rate']:g}, batch {cell['batch']}",
                 )  # fmt: skip
-            axes.set(title=name, xlabel="updates", ylabel="share still in", ylim=(-0.02, 1.05), xlim=(0, updates))
-            axes.legend(loc="lower left")
+            axes.set(title=name, xlabel="updates", ylabel="share still in", ylim=(-0.08, 1.05), xlim=(0, LATER * updates))
+            axes.legend(loc="center left", fontsize="small")
     return figure
