@@ -218,7 +218,7 @@ def verdict(results: Plain) -> str:
     if not told:
         return f"{said} Whether what a minimum looks like decides it cannot be told from these."
     if not sure:
-        return f"{said} Nothing that a minimum looks like goes with the share that left (lowest p {min(each['corrected'] for each in told):.2g}, corrected)."
+        return f"{said} Nothing that a minimum looks like goes with the share that left, or with the one that came to the base (lowest p {min(each['corrected'] for each in told):.2g}, corrected)."
     ways = "; ".join(
         f"{LOOKS[each['look']]} with the share that {OUTCOMES[each['outcome']]}, rank correlation {each['rho']:.2f}, p {each['corrected']:.2g}"
         for each in sure
