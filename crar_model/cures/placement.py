@@ -39,6 +39,9 @@ GAIN = 0.005
 """Share of the lowest total that an attempt has to gain for another."""
 KEPT = 8
 """Embeddings of a level."""
+AGAIN = 0.05
+"""Share of transitions predicted nearer another state than the one reached, above which a level is looked for once more: by rolling the
+dynamics from every state. Well-trained dynamics leave less than half of it; where several states lie wrong together, moving one does not help."""
 
 
 @dataclass(frozen=True)
@@ -111,20 +114,22 @@ def maze_of(problem: Problem) -> SimpleMaze:
     return problem.task.maze
 
 
-def unroll(agent: Agent, params: Params, maze: SimpleMaze, places: Tensor) -> Tensor:
-    """Embeddings that follow from places of the start state by T along a spanning tree, breadth first.
+def unroll(agent: Agent, params: Params, maze: SimpleMaze, places: Tensor, root: int | None = None) -> Tensor:
+    """Embeddings that follow from places of one state by T along a spanning tree, breadth first.
 
     Args:
         agent, params: T, of one model.
         maze: gives the moves.
-        places: (m, 2) of the start state.
+        places: (m, 2) of that state.
+        root: the state; the start state where it is None.
 
     Returns:
         (m, states, 2).
     """
     found: list[Tensor | None] = [None] * maze.n_states
-    found[maze.start] = places
-    queue = [maze.start]
+    root = maze.start if root is None else root
+    found[root] = places
+    queue = [root]
     with torch.no_grad():
         for state in queue:
             here = found[state]
@@ -231,7 +236,32 @@ def level_of(problem: Problem, landscape: Landscape, settings: CureSettings, sto
         embeddings, totals = torch.cat((embeddings, done.free["embedding"]))[order], totals[order]
         if not gained:
             break
-    return Level(embeddings, totals, problem.tail(embeddings[0]), updates)
+    embeddings, totals, more = looked_again(problem, embeddings, totals, settings, store, tick)
+    return Level(embeddings, totals, problem.tail(embeddings[0]), updates + more)
+
+
+def looked_again(
+    problem: Problem, embeddings: Tensor, totals: Tensor, settings: CureSettings, store: Store, tick: Tick = lambda _: None
+) -> tuple[Tensor, Tensor, int]:
+    """Where the lowest embedding leaves more than `AGAIN` of the transitions astray: refine what rolls from each of its states, along
+    another tree from each.
+
+    Args:
+        problem: gives dynamics and losses.
+        embeddings, totals: (m, rows, 2) and (m,), lowest first.
+        settings, store, tick: as in :func:`level_of`.
+
+    Returns:
+        embeddings, totals, and the updates that it took, 0 where there was no need.
+    """
+    if (problem.tail(embeddings[0]).astray or 0.0) <= AGAIN:
+        return embeddings, totals, 0
+    maze, dynamics = maze_of(problem), select(problem.failed, DYNAMICS)
+    start = torch.cat([unroll(problem.agent, dynamics, maze, embeddings[0, root][None], root) for root in range(maze.n_states)])
+    done = descend(problem, "level-rolled", {"embedding": start}, scaled(REPLACE, settings.effort, len(start)), store=store, tick=tick)
+    totals = torch.cat((totals, done.terms["total"]))
+    order = totals.argsort(stable=True)[:KEPT]
+    return torch.cat((embeddings, done.free["embedding"]))[order], totals[order], done.updates
 
 
 def _distinct(problem: Problem, embeddings: Tensor) -> list[int]:

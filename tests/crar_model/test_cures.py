@@ -19,12 +19,12 @@ from crar_model.cures import descent
 from crar_model.cures.cure import SAMPLED_MEAN, SAMPLED_OFF, chosen, cure, methods_for, reaches
 from crar_model.cures.descent import agent_updates, descend
 from crar_model.cures.methods import METHODS, REPLACE, Round, scaled
-from crar_model.cures.placement import Level, basins, replaced, survey, unroll
+from crar_model.cures.placement import AGAIN, Level, basins, looked_again, replaced, survey, unroll
 from crar_model.cures.problem import Problem, Tail, pose
 from crar_model.cures.starts import FIRST, starts_of
 from crar_model.cures.store import Store
 from crar_model.errors import UserError
-from crar_model.evaluation import evaluate
+from crar_model.evaluation import evaluate, mean_move
 from crar_model.losses import STRUCTURE_TERMS, loss_terms, total
 from crar_model.mazes import tiles, walks
 from crar_model.mazes.simple import SimpleMaze
@@ -332,6 +332,41 @@ def test_transitions_astray_keep_a_candidate_from_the_level(problem: Problem, ba
     assert reaches({"total": 1.05}, tail, level)
     assert not reaches({"total": 1.05}, dataclasses.replace(tail, astray=tail.astray + 0.02), level)
     assert not reaches({"total": 1.15}, tail, level)
+
+
+def test_where_several_states_lie_wrong_together_the_dynamics_roll_from_every_state(problem: Problem, base: Checkpoint) -> None:
+    """Five states in a row moved to one side: their moves among themselves are right, so none of them alone wants to go back."""
+    maze = problem.task.maze
+    assert maze is not None
+    right = problem.agent.encode(base.parameters, maze.observations(inverse=False)).detach()
+    batch = problem.data.judged
+    wrong = right.clone()
+    wrong[20:25] += 3 * mean_move(batch, right).float()
+    (before,) = problem.terms(wrong[None], batch)["total"]
+    assert (problem.tail(wrong).astray or 0.0) > AGAIN
+    settings = dataclasses.replace(SMALL, effort=1.0)
+    embeddings, totals, updates = looked_again(problem, wrong[None], before[None], settings, Store())
+    assert updates > 0
+    assert (problem.tail(embeddings[0]).astray or 0.0) < AGAIN
+    assert float(totals[0]) < 0.5 * float(before)
+    assert bool((totals.diff() >= 0).all())
+    same, heights, none = looked_again(problem, right[None], before[None], settings, Store())
+    assert none == 0  # there is no need
+    assert torch.equal(same[0], right)
+    assert torch.equal(heights, before[None])
+
+
+@pytest.mark.parametrize("root", [0, 7, 30])
+def test_states_follow_from_any_of_them(root: int, problem: Problem, base: Checkpoint) -> None:
+    maze = problem.task.maze
+    assert maze is not None
+    embedding = problem.agent.encode(base.parameters, maze.observations(inverse=False)).detach()
+    rolled = unroll(problem.agent, select(base.parameters, DYNAMICS), maze, embedding[root][None], root)[0]
+    assert torch.equal(rolled[root], embedding[root])
+    unit = float(mean_move(problem.data.judged, embedding))
+    assert float((rolled - embedding).norm(dim=-1).max()) < 3 * unit  # errors add up along a tree
+    if root == maze.start:
+        assert torch.equal(rolled, unroll(problem.agent, select(base.parameters, DYNAMICS), maze, embedding[root][None])[0])
 
 
 def test_where_no_level_is_known_errors_in_moves_decide(problem: Problem, base: Checkpoint) -> None:
