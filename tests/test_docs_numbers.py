@@ -124,10 +124,10 @@ def findings() -> list[str]:
     through = {name: found["count"] for (name, way), found in maps.items() if way == "freeze"}
     blind = [found for (_, way), found in maps.items() if way == "cure: auto"]
     (tried,) = {found["of"] for (_, way), found in maps.items() if way != "cure: auto"}
-    pairs = {n: [maps["negative", f"paired, {n} pairs, rate {rate}"]["count"] for rate in ("8e-05", "0.001")] for n in (24, 28, 30, 31)}
+    paired = {n: [maps["negative", f"paired, {n} pairs, rate {rate}"]["count"] for rate in ("8e-05", "0.001")] for n in (24, 28, 30, 31)}
     assert all(not found["count"] for (_, way), found in maps.items() if way.startswith("paired") and int(way.split()[1]) <= 24)
-    assert pairs[24] == [0, 0]
-    assert pairs[31] == [tried, tried]  # at either rate
+    assert paired[24] == [0, 0]
+    assert paired[31] == [tried, tried]  # at either rate
     (budget,) = {row["updates"] for row in published("maps")["table"] if row["way"].startswith("paired")}
     signed = {name: maps[name, "symmetry"]["count"] for name in ("negative", "mirror", "permute", MIX)}
     assert {name for name, count in through.items() if not count} == set(signed)
@@ -150,6 +150,8 @@ def findings() -> list[str]:
     assert [decided[claim]["verdict"] for claim in ("S12", "S13", "S14")] == ["does not hold", "does not hold", "undecided"]
     first, controls = cures["auto"], ("symmetry", "noise", "restart", "first-layer")
     of_all = published("cures")["rows"]
+    (fresh,) = published("fresh_cures")["table"]
+    assert not {row["base_digest"] for row in published("fresh_cures")["rows"]} & {row["base_digest"] for row in of_all}
     over, every = first["bases_restored"], {row["base_digest"] for row in of_all}
     assert "none had less to spend" in published("cures")["spending"]
     assert all(len({row["seed"] for row in of_all if row["method"] == name}) == first["restored"]["of"] for name in controls)
@@ -198,6 +200,7 @@ def findings() -> list[str]:
         f"{first['restored']['count']} of {first['restored']['of']} failures, one of each of {len(every)} bases "
         f"({100 * over['low']:.1f} % to {100 * over['high']:.0f} %, exact)",
         f"median {first['median_updates']:,.0f} updates of candidates after {first['median_level_updates']:,.0f} of free embeddings",
+        f"`auto` restored {fresh['restored']['count']} of {fresh['restored']['of']} ({100 * fresh['bases_restored']['low']:.1f} % to {100 * fresh['bases_restored']['high']:.0f} %)",
         published("cures")["spending"].removeprefix("The candidates of the other methods"),
         *(f"| `{name}` | {cures[name]['restored']['count']} | {cures[name]['lacks'].get('embedding', 0)} |" for name in controls),
         f"{near - cures['symmetry']['lacks']['embedding']} of the {near} that `symmetry` leaves",
@@ -210,8 +213,8 @@ def findings() -> list[str]:
         f"{through[AFFINE]} do (contrast and brightness) and {through[TEXTURE]} (a background added)",
         f"cures {sum(found['count'] for found in blind)} of the {sum(found['of'] for found in blind)} that fail there",
         f"{signed['negative']} of {tried} succeed there, {signed['mirror']} mirrored, {signed['permute']} permuted, {signed[MIX]} mixed",
-        f"with up to 24 of the 31 states {pairs[24][0]} of {tried} succeed in {budget:,} updates, at either rate, "
-        f"with 28 it is {pairs[28][0]} and {pairs[28][1]}, with 30 {pairs[30][0]} and {pairs[30][1]}, with all 31 {pairs[31][0]} of {tried}",
+        f"with up to 24 of the 31 states {paired[24][0]} of {tried} succeed in {budget:,} updates, at either rate, "
+        f"with 28 it is {paired[28][0]} and {paired[28][1]}, with 30 {paired[30][0]} and {paired[30][1]}, with all 31 {paired[31][0]} of {tried}",
         f"From {minima} certified minima",
         f"within {watched:,} updates, plain SGD at a constant rate of 0.001 carries {out('sgd', 1e-3)} of {members} members out, in batches of 8 and of 32",
         f"at 0.01 {out('sgd', 1e-2)}, at 0.02 {out('sgd', 2e-2)}",
