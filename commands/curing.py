@@ -105,6 +105,6 @@ def summary(found: dict[str, Any], out: Path) -> str:
     if found["restored"] is not None:
         words = ("as good", "not as good") if found["already"] else ("restored", "not restored")
         lines.append(f"judged by {found['to']['path']}: {words[not found['restored']]}")
-    if found["cured"] and not found["already"]:
+    if found["cured"]:
         lines.append(f"model: {out / 'cured.pt'}")
     return "\n".join((*lines, f"report: {out / 'report.md'}"))

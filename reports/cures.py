@@ -12,14 +12,13 @@ import numpy as np
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.cures.methods import AUTO
-from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from reports import console
 from reports.cure import CureOptions, Plain, own_base, write_cure
 from reports.data_files import shortened
 from reports.markdown import render
 from reports.merit import as_good, asks_embedding
-from reports.models import expand, judge, label_of, one_folder_each
+from reports.models import base_of, expand, judge, label_of, one_folder_each
 from reports.statistics import share
 
 SEARCH_PLACES = (AUTO, "placement")
@@ -64,7 +63,7 @@ def write_cures(
     options = replace(options or CureOptions(), anyway=True)
     paths = expand(models)
     one_folder_each(paths)
-    failed = [(path, to_path or _named(path)) for path in paths]
+    failed = [(path, base_of(path, to_path)) for path in paths]
     failed = [pair for pair in failed if not _good(*pair, options)]
     made: dict[tuple[Path, str], Plain] = {}
     with console.progress_bar(f"cure: {len(failed)} failed transfers", "cures") as tick:
@@ -155,17 +154,6 @@ def _good(path: Path, judge_path: Path, options: CureOptions) -> bool:
     (model,) = judge([path], judge_path, how=options.how)
     (base,) = judge([judge_path], how=options.how)
     return as_good(model.evaluation, base.evaluation, embedding=asks_embedding(model.checkpoint, base.checkpoint))
-
-
-def _named(path: Path) -> Path:
-    base = str(load_checkpoint(path).info.get("base") or "")
-    if not base or not Path(base).is_file():
-        raise UserError(
-            f"{path}: "
-            + (f"its base {base} is not there" if base else "names no base")
-            + "; a table is judged by a base: give it with --to"
-        )
-    return Path(base)
 
 
 def _finished(at: Path, path: Path, method: str, base_path: Path | None, judge_path: Path, options: CureOptions) -> Plain | None:

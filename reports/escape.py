@@ -27,6 +27,7 @@ from reports.measure.escape import DATA, DESCENT, ELSEWHERE, OPTIMISERS, Cell, d
 from reports.measure.minimum import Minimum, examine
 from reports.measure.paths import SMOOTHING
 from reports.measure.subject import Subject, load_subject, refuse_senseless
+from reports.models import base_of
 from reports.statistics import share
 from reports.threads import torch_threads
 
@@ -90,13 +91,10 @@ def write_escape(
         UserError: for unusable models, a maze whose transitions cannot all be listed, or a transfer that did not fail.
     """
     failed_path, folder = Path(failed_path), Path(folder)
-    base_path = None if base_path is None else Path(base_path)
     grid = grid or Grid()
     grid.validate()
     failed = load_checkpoint(failed_path)
-    base_path = base_path or Path(str(failed.info.get("base") or ""))
-    if not base_path.is_file():
-        raise UserError(f"{failed_path}: its base is not there; give it with --to")
+    base_path = base_of(failed_path, base_path)
     subject = load_subject(failed_path, base_path, complete_only=True)
     refuse_senseless(subject)
     state, fingerprint = folder / "state.json", f"{failed.digest} {subject.optimum_file.digest} {json.dumps(asdict(grid))}"

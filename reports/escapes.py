@@ -20,7 +20,7 @@ from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from reports.escape import Grid, write_escape
 from reports.markdown import render
-from reports.models import expand, judge, label_of, one_folder_each
+from reports.models import base_of, expand, judge, label_of, one_folder_each
 from reports.statistics import CHANCE, share
 
 RESAMPLES = 9_999
@@ -83,10 +83,7 @@ def write_escapes(
 
 def _came_back(path: Path, base_path: StrPath | None) -> bool:
     """Whether a transfer has its base's embedding, and with it no minimum to leave; asked of all before hours go into the first."""
-    base = Path(base_path or str(load_checkpoint(path).info.get("base") or ""))
-    if not base.is_file():
-        raise UserError(f"{path}: its base is not there; give it with --to")
-    (one,) = judge([path], base)
+    (one,) = judge([path], base_of(path, base_path))
     return one.evaluation.match is not None and one.evaluation.match.verdict == "matched"
 
 

@@ -71,6 +71,18 @@ def one_folder_each(paths: Sequence[StrPath]) -> None:
         raise UserError(f"{twice[-1]}: its run and file have the names of another's here; give each once, or ask of the runs apart")
 
 
+def base_of(path: StrPath, given: StrPath | None = None) -> Path:
+    """Where the base of a transfer lies: the file given, else the one that the transfer names.
+
+    Raises:
+        UserError: for a transfer that names none, or one that is not there.
+    """
+    named = str(given or load_checkpoint(Path(path)).info.get("base") or "")
+    if not named or not Path(named).is_file():
+        raise UserError(f"{path}: {f'its base {named} is not there' if named else 'names no base'}; give it with --to")
+    return Path(named)
+
+
 def own_base(model: Checkpoint, given: Checkpoint | None, use_own: bool) -> Checkpoint | None:
     """The base to compare a model with: the one given, else with `use_own` the one it names, where it still exists."""
     named = model.info.get("base")

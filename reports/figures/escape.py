@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from reports.figures.style import house_style
 
 DASHES = ("-", "--", ":", "-.")
+LIGHTEST = 0.75
+"""Of the colour map; beyond it lines are too pale for a white page."""
 LATER = 1.05
 """The axis goes on beyond the end, so that the last step is seen."""
 APART = 0.004
@@ -31,7 +33,7 @@ def escape_figure(cells: Sequence[dict[str, Any]], updates: int) -> Figure:
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             own = [cell for cell in cells if cell["optimiser"] == name]
             rates, batches = (sorted({cell[key] for cell in own}) for key in ("rate", "batch"))
-            colors = colormaps["viridis"].resampled(len(rates) + 1).colors  # type: ignore[attr-defined]
+            colors = colormaps["viridis"](np.linspace(0, LIGHTEST, len(rates)))
             for number, cell in enumerate(own):  # where all are still in, curves lie a line's width apart
                 end = cell["inside"][-1] if cell["inside"] else 1.0
                 place = batches.index(cell["batch"])

@@ -175,7 +175,10 @@ def test_a_cure_by_another_judge_or_score_is_made_again(tmp_path: Path) -> None:
     save_checkpoint(other, dataclasses.replace(base, parameters=base.parameters | encoder))
     words = ["cure", "--from", samples.FAILED, "--method", "noise", "--method", "restart", "--resolution", 9, "--effort", 0.002, "--resume"]
     out = ["--out", tmp_path / "cures"]
-    stamp = lambda: [path.stat().st_mtime_ns for path in sorted((tmp_path / "cures").glob("*/*/results.json"))]  # noqa: E731
+
+    def stamp() -> list[int]:
+        return [path.stat().st_mtime_ns for path in sorted((tmp_path / "cures").glob("*/*/results.json"))]
+
     crar(*words, *out, "--to", samples.BASE)
     first = stamp()
     crar(*words, *out, "--to", samples.BASE)
@@ -297,7 +300,7 @@ def test_bad_input_names_the_remedy(tmp_path: Path) -> None:
         (["--effort", 0], "--effort is 0.0; give a number above 0"),
         (["--resolution", 3], "--resolution is 3; give a whole number of at least 9"),
         (["--from", samples.FAILED, "--base", strange], "strange.pt: its dynamics are not those of the transfer"),
-        (["--from", samples.FAILED, "--method", "noise", "--method", "restart"], "is not there; a table is judged by a base"),
+        (["--from", samples.FAILED, "--method", "noise", "--method", "restart"], "is not there; give it with --to"),
         (["--from", samples.FAILED, "--from", samples.FAILED], "give each once"),
     ):
         with pytest.raises(UserError, match=said):
