@@ -41,8 +41,14 @@ def dependence_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure:
     """
     root, figure = Path(root), Path(figure)
     main = main_group(groups, USUAL)
-    words = [line for key, rows in groups.items() if (line := _depends(key, rows))]
-    found: dict[str, Any] = {"depends": words, "predictors": [], "predicted": "", "scores": None, "calibration": "", "features": []}
+    found: dict[str, Any] = {
+        "depends": depends_words(groups),
+        "predictors": [],
+        "predicted": "",
+        "scores": None,
+        "calibration": "",
+        "features": [],
+    }
     if main is None:
         return found, None
     told_of = [row for row in bases if any(other["base"] == row["cell"] for other in told(groups[main]))]
@@ -125,14 +131,20 @@ def _features(path: Path, start: str) -> dict[str, float]:
     return {name: float(value) for name, value in kept(path.with_name(f"foresight-{start}.json"), key, look)["features"].items()}
 
 
-def _depends(key: Key, group: Sequence[Row]) -> str:
-    """Whether success depends on the base, in words; "" for fewer than two bases."""
-    shares = list(outcomes(group).values())
-    if len(shares) < 2:
-        return ""
-    p = differ(shares)
-    bases = f"{len(shares)} bases, {sum(map(len, shares))} transfers"
-    if p == 1 and len({success(row) for row in told(group)}) == 1:
-        return f"`{label(key)}`: all have one outcome, so there is nothing to tell apart ({bases})."
-    word = "depends on the base" if p < CHANCE else "does not differ between the bases beyond chance"
-    return f"`{label(key)}`: success {word} (p = {p:.2g}; {bases})."
+def depends_words(groups: Groups) -> list[str]:
+    """Whether success depends on the base, a line a group of two bases or more; groups whose transfers all ended alike share one."""
+    lines, alike = [], []
+    for key, group in groups.items():
+        shares = list(outcomes(group).values())
+        if len(shares) < 2:
+            continue
+        models = sum(map(len, shares))
+        if len({success(row) for row in told(group)}) == 1:
+            alike.append(f"`{label(key)}` ({sum(map(sum, shares))}/{models} of {len(shares)} bases)")
+            continue
+        p = differ(shares)
+        word = "depends on the base" if p < CHANCE else "does not differ between the bases beyond chance"
+        lines.append(f"`{label(key)}`: success {word} (p = {p:.2g}; {len(shares)} bases, {models} transfers).")
+    if alike:
+        lines.append(f"All transfers of a group ended alike, so there is nothing to tell apart: {', '.join(alike)}.")
+    return lines

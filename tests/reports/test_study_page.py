@@ -369,3 +369,18 @@ def test_copies_of_one_network_are_named() -> None:
     assert [line.split(": ")[1] for line in study_page._copies(groups_of(text_rows([*own, *other])))] == [
         "2 models are 1 networks, so its intervals and p are far too narrow."
     ]
+
+
+def test_groups_without_a_difference_share_a_line() -> None:
+    rows = [
+        *a_study([0, 4, 0, 4], 4),
+        *(transfer(k, f"b{number}", good=False, variant="omit-ball") for number in range(2) for k in range(3)),
+        transfer(0, "b0", good=True, variant="scratch"),
+    ]
+    lines = dependence.depends_words(groups_of(one for one in text_rows(rows) if one["variant"] != "base"))
+    assert [line.split(":")[0] for line in lines] == [
+        "`freeze, 0.0005, joint`",
+        "All transfers of a group ended alike, so there is nothing to tell apart",
+    ]
+    assert "depends on the base" in lines[0] and "4 bases, 16 transfers" in lines[0]
+    assert lines[1].endswith("`unfreeze, 0.0005, joint` (8/8 of 4 bases), `omit-ball, 0.0005, joint` (0/6 of 2 bases).")
