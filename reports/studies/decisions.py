@@ -40,7 +40,8 @@ CHECKS = {
     "S12": "over the bases of which `freeze` gets at most half of its transfers through: the 95 % interval of the share that `reset-encoder` gets through lies "
     "above a half (holds) or below (does not hold); exceptions: more than `freeze` beyond chance, but not above a half",
     "S13": "5e-5, 5e-4 and 1e-3 together succeed more than 1e-5 and 5e-3 together, beyond chance and in more than half; 1e-4 is worse than its neighbours beyond "
-    "chance. Exceptions: the first alone. Does not hold: the interval of the ones that should work below a half, or that of those that should fail above",
+    "chance. Exceptions: the first alone. Does not hold: the interval of the ones that should work below a half, or that of those that should fail above. Of several "
+    "bases these count, each by most of its transfers at those rates",
     "S14": "a permutation test over bases, p below 0.05; does not hold: 8 bases or more with 4 transfers each, and p above 0.5",
 }
 
@@ -143,17 +144,19 @@ def _of(groups: Outcomes, bases: Sequence[str]) -> str:
 def learning_rates(runs: Runs) -> Decided:
     """S13."""
     bases = len({base for base, *_ in runs})
-    groups = {name: [ok for _, _, rate, ok in runs if _among(rate, rates)] for name, rates in (("work", WORK), ("fail", FAIL))}
     missing = [rate for rate in (*WORK, *FAIL, ODD_RATE) if not any(_among(other, (rate,)) for _, _, other, _ in runs)]
     odd, near, p_odd = odd_one(runs)
     if missing:
         return Decided("S13", UNDECIDED, f"no transfers at {', '.join(f'{rate:g}' for rate in missing)}", len(runs), bases)
-    work, fail = groups["work"], groups["fail"]
-    p = unlike(work, fail)
+    work, fail = (_at(runs, rates) for rates in (WORK, FAIL))
+    p, each = unlike(work, fail), [[ok for _, _, rate, ok in runs if _among(rate, rates)] for rates in (WORK, FAIL)]
     figure = (
         f"at 5e-05, 0.0005 and 0.001 {share_words(work)} succeed, at 1e-05 and 0.005 {share_words(fail)} (Boschloo's exact test, p = {p:.2g}); at "
         f"{ODD_RATE:g} {sum(odd)}/{len(odd)} against {sum(near)}/{len(near)} at its neighbours (p = {p_odd:.2g})"
     )
+    if bases > 1:
+        counts = [f"{sum(values)}/{len(values)}" for values in each]
+        figure += f"; counted are bases, by most of their transfers there, and of these {counts[0]} and {counts[1]} succeed"
     trend = p < CHANCE and sum(work) > len(work) / 2 and sum(work) / len(work) > sum(fail) / len(fail)
     worse = p_odd < CHANCE and sum(odd) / len(odd) < sum(near) / len(near)
     if share(work)["high"] < 0.5 or share(fail)["low"] > 0.5:
@@ -169,15 +172,27 @@ def _among(rate: float, rates: Sequence[float]) -> bool:
     return any(math.isclose(rate, other) for other in rates)
 
 
+def _at(runs: Runs, rates: Sequence[float]) -> list[bool]:
+    """By base whether most of its transfers at some rates succeeded; where all runs are of one base, its transfers."""
+    groups: dict[str, list[bool]] = {base: [] for base, *_ in runs}
+    for base, _, rate, ok in runs:
+        if _among(rate, rates):
+            groups[base].append(ok)
+    own = [values for values in groups.values() if values]
+    return [sum(values) > len(values) / 2 for values in own] if len(groups) > 1 else [ok for values in own for ok in values]
+
+
 def odd_one(runs: Runs) -> tuple[list[bool], list[bool], float]:
-    """Outcomes at the odd rate and at its two neighbours together, with the p of Boschloo's exact test; NaN without both neighbours."""
+    """Outcomes at the odd rate and at its two neighbours together, with the p of Boschloo's exact test; NaN without both neighbours.
+
+    The unit is the base, by most of its transfers; of a single base the transfer.
+    """
     rates = sorted({rate for _, _, rate, _ in runs})
     places = [place for place, rate in enumerate(rates) if math.isclose(rate, ODD_RATE)]
     if not places or places[0] in (0, len(rates) - 1):
         return [], [], math.nan
     around = (rates[places[0] - 1], rates[places[0] + 1])
-    own = [ok for _, _, rate, ok in runs if math.isclose(rate, ODD_RATE)]
-    others = [ok for _, _, rate, ok in runs if rate in around]
+    own, others = _at(runs, (ODD_RATE,)), _at(runs, around)
     return own, others, unlike(own, others)
 
 

@@ -68,7 +68,8 @@ def odd_words(runs: Runs) -> str:
     rates = sorted({rate for _, _, rate, _ in runs})
     place = min(range(len(rates)), key=lambda number: abs(rates[number] - ODD_RATE))
     word = "unlike its neighbours beyond chance" if p < CHANCE else "not unlike its neighbours beyond chance"
+    unit = "the transfer" if len({base for base, *_ in runs}) == 1 else "the base, by most of its transfers"
     return (
         f"{ODD_RATE:g} is {word}: {sum(own)}/{len(own)} against {sum(others)}/{len(others)} at {rates[place - 1]:g} and {rates[place + 1]:g} together "
-        f"(Boschloo's exact test, p = {p:.2g}; the unit is the transfer, given these bases)."
+        f"(Boschloo's exact test, p = {p:.2g}; the unit is {unit})."
     )

@@ -275,10 +275,13 @@ def pair(score: tuple[float, float], worst: float) -> Row:
     }
 
 
-def rates(**hits: int) -> list[tuple[str, str, float, bool]]:
-    """Six seeds a rate, twelve at 1e-4; how many succeed."""
+def rates(bases: str = "b", **hits: int) -> list[tuple[str, str, float, bool]]:
+    """Of every base six seeds a rate, twelve at 1e-4; how many succeed."""
     values = {"low": 1e-5, "under": 5e-5, "odd": 1e-4, "over": 5e-4, "middle": 1e-3, "high": 5e-3}
-    return [("b", str(seed), rate, seed < hits.get(name, 0)) for name, rate in values.items() for seed in range(12 if name == "odd" else 6)]
+    seeds = {name: 12 if name == "odd" else 6 for name in values}
+    return [
+        (base, str(seed), rate, seed < hits.get(name, 0)) for base in bases for name, rate in values.items() for seed in range(seeds[name])
+    ]
 
 
 WORKS = {"under": 5, "over": 5, "middle": 6}
@@ -307,6 +310,9 @@ ALL, NONE = [True] * 6, [False] * 6
         (learning_rates(rates(**WORKS, low=6, high=6)), FAILS),
         (learning_rates(rates(under=3, over=3, middle=3, low=2, high=2)), UNDECIDED),
         (learning_rates(rates(**WORKS)[:6]), UNDECIDED),
+        (learning_rates(rates("abcdefgh", **WORKS, odd=3)), HOLDS),
+        (learning_rates(rates("abcd", odd=3)), UNDECIDED),  # no base of four, whose interval reaches above a half
+        (learning_rates(rates("abcdef", odd=3)), FAILS),
         (depends({"a": ALL, "b": NONE}), HOLDS),
         (depends(dict.fromkeys("abcdefgh", [True, False] * 3)), FAILS),
         (depends(dict.fromkeys("abc", [True, False] * 3)), UNDECIDED),
@@ -326,6 +332,7 @@ def test_the_figures_are_in_the_words() -> None:
     both = relearned({"freeze": {"a": NONE, "b": NONE}, "reset-encoder": {"a": ALL, "b": NONE}})
     assert "`freeze` mostly fails from `reset-encoder` gets 1/2" in both.figure  # the unit is the base
     assert "no transfers at 0.005" in learning_rates(rates(**WORKS)[:-6]).figure
+    assert learning_rates(rates("ab", **WORKS)).figure.endswith("by most of their transfers there, and of these 32/36 and 0/24 succeed")
     assert "from 0 to 100 % over 2 bases" in depends({"a": ALL, "b": NONE}).figure
     assert depends({"a": ALL, "b": NONE}, "nothing predicts").figure.endswith("; nothing predicts")
     assert set(TEXTS) == set(CHECKS) == {"S11", "S12", "S13", "S14"}
@@ -336,6 +343,9 @@ def test_the_odd_rate_is_judged_by_its_figures() -> None:
     assert "not unlike" in odd_words(rates(under=5, over=6, odd=11))
     assert "nothing is said" in odd_words([one for one in rates() if one[2] > 9e-5])
     assert "3/12 against 10/12" in odd_words(released_rates())
+    many = odd_words(rates("abcdef", under=6, over=6))
+    assert " is unlike its neighbours beyond chance: 0/6 against 6/6" in many
+    assert "the unit is the base" in many
 
 
 def test_the_table_by_base_is_narrow_and_tells_what_is_open() -> None:
@@ -382,5 +392,6 @@ def test_groups_without_a_difference_share_a_line() -> None:
         "`freeze, 0.0005, joint`",
         "All transfers of a group ended alike, so there is nothing to tell apart",
     ]
-    assert "depends on the base" in lines[0] and "4 bases, 16 transfers" in lines[0]
+    assert "depends on the base" in lines[0]
+    assert "4 bases, 16 transfers" in lines[0]
     assert lines[1].endswith("`unfreeze, 0.0005, joint` (8/8 of 4 bases), `omit-ball, 0.0005, joint` (0/6 of 2 bases).")
