@@ -107,9 +107,11 @@ def study(
                     finished = run_study(client, store, plan, pack=pack or 0, attempts=attempts, progress=tick).finished
         finally:
             table = write_table(store, plan, attempts)
-        page = write_study_page(table, plan.name, store.root, pages=plan.pages, command=command_line())
-        if archive is not None:
-            console.say(f"{archive} has {put_away(store, plan, archive)} finished cells")
+        try:
+            page = write_study_page(table, plan.name, store.root, pages=plan.pages, command=command_line())
+        finally:  # after the page, which measures networks that an archive does not keep, and whatever becomes of it
+            if archive is not None:
+                console.say(f"{archive} has {put_away(store, plan, archive)} finished cells")
         found = status(store, plan, attempts)
     bad = {name: why for name, (word, why) in found.items() if word not in (DONE, OPEN)}
     for name, why in bad.items():

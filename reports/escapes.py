@@ -21,7 +21,7 @@ from crar_model.files import StrPath, write_text
 from reports.escape import Grid, write_escape
 from reports.markdown import render
 from reports.models import base_of, expand, judge, label_of, one_folder_each
-from reports.statistics import CHANCE, share
+from reports.statistics import CHANCE, holm, share
 
 RESAMPLES = 9_999
 """Permutations behind a p, where there are more."""
@@ -159,10 +159,9 @@ def relations(rows: Sequence[Plain]) -> list[Plain]:
             done = pearsonr(x, y, method=PermutationMethod(n_resamples=RESAMPLES, rng=np.random.default_rng(0)))  # of ranks: Spearman's
             rank |= {"rho": float(done.statistic), "p": float(done.pvalue)}
         found.append(rank)
-    asked, highest = sorted((each for each in found if each["p"] is not None), key=lambda each: each["p"]), 0.0
-    for place, each in enumerate(asked):
-        highest = max(highest, min(1.0, (len(asked) - place) * each["p"]))
-        each["corrected"] = highest
+    asked = [each for each in found if each["p"] is not None]
+    for each, corrected in zip(asked, holm([each["p"] for each in asked]), strict=True):
+        each["corrected"] = corrected
     return found
 
 

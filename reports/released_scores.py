@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from statistics import stdev
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from reports.claims import SUCCESS
-from reports.measure.scores import LAST, WINDOW
+from reports.measure.scores import WINDOW, final
 
 FILE = Path(__file__).parent / "released" / "scores.csv.gz"
 COLUMNS = np.dtype(
@@ -54,7 +54,11 @@ class ReleasedRun:
     @property
     def final(self) -> float:
         """Final score: the mean of the last 10 epochs."""
-        return float(self.scores[-LAST:].mean())
+        return final(self.scores)
+
+    def until(self, updates: int | None) -> ReleasedRun:
+        """The run as it would be had it ended after so many updates; None for all that it has."""
+        return self if updates is None else replace(self, scores=self.scores[: max(1, updates // EPOCH)])
 
     def first_above(self, level: float = SUCCESS, *, window: int = WINDOW) -> int | None:
         """Epoch, from 1, at whose end the mean of the last `window` epochs is above a level for the first time; None for never.

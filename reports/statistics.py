@@ -15,6 +15,8 @@ CONFIDENCE = 0.95
 CHANCE = 0.05
 """A p below this is called beyond chance."""
 RESAMPLES = 1_000
+DEALT = 9_999
+"""Tables drawn for a test of shares."""
 TRIMMED = 0.25
 """Share that the interquartile mean leaves out at each end."""
 
@@ -44,23 +46,24 @@ def unlike(first: Sequence[bool], second: Sequence[bool]) -> float:
 
 
 def differ(groups: Sequence[Sequence[bool]]) -> float:
-    """p of a permutation test that the shares of groups (bases) are one: the spread of the shares, weighted by size, when values are dealt
-    anew; NaN for fewer than two groups, 1 where all values are equal."""
-    samples = [np.asarray(group, dtype=float) for group in groups if len(group)]
-    if len(samples) < 2:
+    """p that the shares of groups (bases) are one: Pearson's statistic among tables with the same margins, which is to deal the outcomes
+    anew; NaN for fewer than two groups, 1 where all values are equal or every group has one."""
+    table = np.array([(sum(group), len(group) - sum(group)) for group in groups if len(group)])
+    if len(table) < 2:
         return math.nan
-    everything = np.concatenate(samples)
-    if everything.min() == everything.max():
-        return 1.0
+    if 0 in table.sum(0):
+        return 1.0  # nothing differs, and SciPy refuses
+    deal = stats.MonteCarloMethod(n_resamples=DEALT, rng=np.random.default_rng(0))
+    return float(stats.chi2_contingency(table, correction=False, method=deal).pvalue)
 
-    def spread(*parts: np.ndarray[Any, Any]) -> float:
-        return float(sum(len(part) * (part.mean() - everything.mean()) ** 2 for part in parts))
 
-    return float(
-        stats.permutation_test(
-            samples, spread, vectorized=False, n_resamples=RESAMPLES, alternative="greater", rng=np.random.default_rng(0)
-        ).pvalue
-    )
+def holm(values: Sequence[float]) -> list[float]:
+    """p of several tests, corrected for their number by Holm's step-down method, in the order given."""
+    order, highest, found = sorted(range(len(values)), key=lambda place: values[place]), 0.0, [math.nan] * len(values)
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(values) - rank) * values[place]))
+        found[place] = highest
+    return found
 
 
 @dataclass(frozen=True)
@@ -149,10 +152,14 @@ def middle(times: Times) -> float:
 
 
 def unlike_times(first: Times, second: Times) -> float:
-    """Two-sided p of the log-rank test; NaN where either has no values or neither has a success."""
+    """Two-sided p of the log-rank test; NaN where either has no values or neither has a success, 1 where no success leaves anything to compare:
+    at each all that were still at risk succeeded, or all were of one side."""
     if not len(first) or not len(second) or not (first.reached or second.reached):
         return math.nan
-    return float(stats.logrank(first.data, second.data).pvalue)
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)  # SciPy divides by a variance of 0
+        p = float(stats.logrank(first.data, second.data).pvalue)
+    return 1.0 if math.isnan(p) else p
 
 
 def interquartile(groups: Sequence[Sequence[float]]) -> tuple[float, float, float]:

@@ -40,7 +40,8 @@ def write_table(store: Store, study: Study, attempts: int) -> Path:
 
     Columns: what the cell is (:data:`ABOUT`), every setting (those of the loss with `loss_` before), `updates_taken`, `search_updates`,
     `diverged_at` (-1 for none), `success` (1, 0, or nothing where it cannot be said: see :func:`success`), `outcome` (how the embedding
-    relates to the base's), where there is a score `final_score` (mean of the last 10 validations) and `success_update` (the update at
+    relates to the base's), where there is a score `final_score` (mean of the last 10 validations, of the last half of fewer
+    than 20; of a network that was not trained, of its episodes) and `success_update` (the update at
     which the 5-validation mean is above 0 for the first time), the figures of the last network and of that of the best validation
     (`last_...`, `best_...`), and :data:`COST`. Cells that are not done have nothing there.
     """
@@ -86,7 +87,8 @@ def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
     for which in (LAST, BEST):
         row |= {f"{which}_{name}": value for name, value in _flat(figures.get(which, {})).items()}
     row["outcome"] = row.pop("last_match_verdict", "diverged" if record["diverged_at"] >= 0 else "")
-    row |= _scores(store.folder(cell.name) / "losses.csv") if cell.task.scored and figures else {}
+    if cell.task.scored and figures:
+        row |= _scores(store.folder(cell.name) / "losses.csv") or {"final_score": row[f"{LAST}_score_mean"]}
     origin = (store.judged(cell.base, study.how) or {}).get(cell.start, {}) if cell.base else {}
     row["success"] = success(cell, row, origin)
     return row
@@ -119,13 +121,15 @@ def _flat(figures: Row, before: str = "") -> Row:
 
 
 def _scores(path: Path) -> Row:
-    """What the validations of a model come to; the one before the first update counts only where there is no other."""
+    """What the validations of a model come to; nothing where there is only the one before the first update."""
     with Path(path).open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     pairs = [(int(float(row["update"])), float(row["score"])) for row in rows]
-    trained = [pair for pair in pairs if pair[0] > 0] or pairs
+    trained = [pair for pair in pairs if pair[0] > 0]
+    if not trained:
+        return {}
     values = np.array([score for _, score in trained])
-    found: Row = {"final_score": float(values[-measure.LAST :].mean())}
+    found: Row = {"final_score": measure.final(values)}
     if len(values) >= measure.WINDOW:
         means = np.lib.stride_tricks.sliding_window_view(values, measure.WINDOW).mean(1)  # as of the released runs
         above = np.flatnonzero(means > SUCCESS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Entry:
         figure: the measured numbers in words. models, bases: how many stand behind it.
         source: the folder that it is from, "" for none.
         measured: all its figures with their spread: median (lowest to highest).
+        updates: of every variant among the transfers of a study, how many they were trained for.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Entry:
     bases: int = 0
     source: str = ""
     measured: tuple[str, ...] = ()
+    updates: Mapping[str, int] = field(default_factory=dict)
 
 
 def write_verdicts(claims: Sequence[StrPath], studies: Sequence[StrPath], folder: StrPath, *, command: str = "") -> Path:
@@ -69,9 +71,8 @@ def write_verdicts(claims: Sequence[StrPath], studies: Sequence[StrPath], folder
             content = _results(path, what)
             found += read(content, path)
             sources.append((path.name, f"`{content.get('command', '')}`"))
-    answers = released_answers()
     rows = [
-        (entry, answers.get((entry.id, entry.maze)))
+        (entry, released_answer(name, task))
         for name in CLAIM_TEXTS
         for task in TASKS.values()
         if asked(name, task)
@@ -79,7 +80,15 @@ def write_verdicts(claims: Sequence[StrPath], studies: Sequence[StrPath], folder
     ]
     results = {
         "command": command,
-        "claims": [asdict(entry) | {"claim": CLAIM_TEXTS[entry.id], "released": answer and answer.plain()} for entry, answer in rows],
+        "claims": [
+            asdict(entry)
+            | {
+                "claim": CLAIM_TEXTS[entry.id],
+                "released": answer and answer.plain(),
+                "released_at_our_updates": (cut := _cut(entry)) and cut.plain(),
+            }
+            for entry, answer in rows
+        ],
     }
     write_text(folder / RESULTS, json.dumps(results, indent=1) + "\n")
     return render(
@@ -160,38 +169,46 @@ def study_entries(content: Plain, path: StrPath) -> list[Entry]:
     return [
         Entry(
             one["id"], task_named(one["maze"], what=f"{path / RESULTS}: its maze is").name, one["verdict"], one["figure"], one["models"],
-            one["bases"], path.name,
+            one["bases"], path.name, updates=one.get("updates", {}),
         )
         for one in content["claims"]
     ]  # fmt: skip
 
 
-def released_answers() -> dict[tuple[str, str], Decided]:
-    """(claim, maze) -> what the released data say, by the same rules: scores where they were released, else outcomes judged by eye."""
-    found: dict[tuple[str, str], Decided] = {}
-    for task in TASKS.values():
-        if task.released_scores:
-            of = {variant: _released(variant) for variant in VARIANTS}
-            usual = [run for run in released_runs(USUAL, None, RATE) if run.final <= SUCCESS]
-            low = sum(run.final < LOW_SCORE for run in usual)
-            answers = [
-                Decided("S11", UNDECIDED, f"losses were not released; {low} of {len(usual)} failed runs have a final score below {LOW_SCORE:g}",
-                        len(usual), len({run.base_model for run in usual})),
-                relearned({variant: groups for variant, groups in of.items() if groups}),
-                learning_rates(released_rates()),
-                depends(of[USUAL]),
-            ]  # fmt: skip
-        else:
-            eye: Outcomes = {name: [True] * good + [False] * bad for name, good, bad in task.judged_by_eye}
-            answers = [depends(eye)] if eye else []
-        found |= {(answer.id, task.name): answer for answer in answers}
-    return found
+def released_answer(name: str, task: Task, updates: Mapping[str, int] | None = None) -> Decided | None:
+    """What the released data say of a claim, by the same rules: scores where they were released, else outcomes judged by eye. None where they say nothing.
+
+    Args:
+        name: of the claim.
+        task: the maze.
+        updates: of every variant that is asked of, where to cut off its runs; None for all that was released, to the ends.
+    """
+    if not task.released_scores:
+        eye: Outcomes = {base: [True] * good + [False] * bad for base, good, bad in task.judged_by_eye}
+        return depends(eye) if name == "S14" and eye and updates is None else None
+    end = None if updates is None else updates.get(USUAL)
+    if name == "S11":
+        usual = [run for each in released_runs(USUAL, None, RATE) if (run := each.until(end)).final <= SUCCESS]
+        low = sum(run.final < LOW_SCORE for run in usual)
+        words = f"losses were not released; {low} of {len(usual)} failed runs have a final score below {LOW_SCORE:g}"
+        return Decided("S11", UNDECIDED, words, len(usual), len({run.base_model for run in usual}))
+    if name == "S12":
+        asked_of = VARIANTS if updates is None else [variant for variant in VARIANTS if variant in updates]
+        return relearned({variant: groups for variant in asked_of if (groups := _released(variant, (updates or {}).get(variant)))})
+    if name == "S13":
+        return learning_rates(released_rates(end))
+    return depends(_released(USUAL, end)) if name == "S14" else None
 
 
-def _released(variant: str) -> Outcomes:
-    """Base -> outcomes of the released runs of a variant at the usual rate."""
+def _released(variant: str, updates: int | None) -> Outcomes:
+    """Base -> outcomes of the released runs of a variant at the usual rate, cut off after some updates."""
     runs = {base: released_runs(variant, base, RATE) for base in BASES}
-    return {base: [run.final > SUCCESS for run in group] for base, group in runs.items() if group}
+    return {base: [run.until(updates).final > SUCCESS for run in group] for base, group in runs.items() if group}
+
+
+def _cut(entry: Entry) -> Decided | None:
+    """The released answer at the updates that ours is of; None where there is none."""
+    return released_answer(entry.id, TASKS[entry.maze], entry.updates) if entry.updates and TASKS[entry.maze].released_scores else None
 
 
 def summary(rows: Iterable[tuple[Entry, Decided | None]]) -> list[tuple[str, str]]:
@@ -208,6 +225,10 @@ def summary(rows: Iterable[tuple[Entry, Decided | None]]) -> list[tuple[str, str
     answers = {(answer.id, entry.maze): answer.verdict for entry, answer in rows if answer is not None}
     words = "; ".join(f"{verdict}: {', '.join(_where(answers, verdict))}" for verdict in Counter(answers.values()))
     lines.append(("The released data, by the same rules", f"{words}."))
+    cut = {(entry.id, entry.maze): found.verdict for entry, _ in rows if (found := _cut(entry)) is not None}
+    if cut:
+        words = "; ".join(f"{verdict}: {', '.join(_where(cut, verdict))}" for verdict in Counter(cut.values()))
+        lines.append(("The released data cut off where our transfers end", f"{words}."))
     counts = sorted(entry.models for entry, _ in rows if entry.models)
     span = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))) if counts else ""
     models = f"{span} models a verdict" if counts else "nothing was measured"
@@ -224,6 +245,13 @@ def _where(answers: dict[tuple[str, str], str], verdict: str) -> list[str]:
 def _row(entry: Entry, answer: Decided | None) -> tuple[str, ...]:
     models = f"{entry.models} of {entry.bases} base{'s' * (entry.bases != 1)}" if entry.source else ""
     own = f"**{answer.verdict}**, {answer.models} runs: {answer.figure}" if answer is not None else ""
+    if (cut := _cut(entry)) is not None:
+        own += f". Cut off where ours end: **{cut.verdict}**, {cut.models} runs: {cut.figure}"
+    ends: dict[int, list[str]] = {}
+    for variant, updates in entry.updates.items():
+        ends.setdefault(updates, []).append(variant)
+    if ends:
+        models += "; updates: " + ", ".join(f"{updates:,} ({', '.join(names)})" for updates, names in ends.items())
     verdict = entry.verdict if entry.verdict == NOT_MEASURED else f"**{entry.verdict}**"
     return entry.id, CLAIM_TEXTS[entry.id], TASKS[entry.maze].title, verdict, entry.figure, models, entry.source, own
 

@@ -31,7 +31,7 @@ class SimpleMazeTask(Task):
     transfer_defaults = {"learning_rate": 8e-5, "updates": 60_000, "update_rule": "sequential"}
     sampling = Sampling("all 124 transitions", complete=True, dtype="float64", space="embedding")
     judged_by_eye: tuple[tuple[str, int, int], ...] = (("base 0002", 3, 19), ("base 0003", 21, 1))
-    published_cost = (("all of the low-dimensional maze", "1 computer with a GTX 1050 Ti", 240.0),)
+    published_cost = (("all of the low-dimensional maze", "1 computer with a GTX 1050 Ti", 240.0, "all"),)
     pace = {"joint": 8_000.0, "sequential": 1_600.0}
 
     walls = ""

@@ -40,6 +40,12 @@ def running_mean(values: np.ndarray[Any, Any], window: int = WINDOW) -> np.ndarr
     return result
 
 
+def final(scores: np.ndarray[Any, Any]) -> float:
+    """Final score: the mean of the last :data:`LAST` validations, or of the last half where there are fewer than twice as many, so that a
+    short run's does not count the way up. Shape (validations,), at least one."""
+    return float(scores[-min(LAST, -(-len(scores) // 2)) :].mean())
+
+
 def span(found: Score | None) -> str:
     """A score with its interval; a dash for none."""
     return "-" if found is None else f"{found.mean:.2f} ({found.low:.2f} to {found.high:.2f})"

@@ -1,6 +1,7 @@
 """How the claims that need a whole study are decided, S11 to S14: the same rules for this study's table and for the released scores.
 
-Every rule can end in each of the four verdicts. The unit is the base where transfers share one; where there is one base only, its transfers.
+Every rule can end in each of the four verdicts. From :data:`LEAST_BASES` bases on the unit is the base, since transfers of one base are alike; of fewer a
+verdict is of the transfers of these very bases, and says so.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from reports import rules, sampled_rules
@@ -21,11 +22,15 @@ Runs = Sequence[tuple[str, str, float, bool]]
 """(base, seed, learning rate, success)."""
 ODD_RATE = 1e-4
 """The learning rate that the appendix calls an odd one out (claim S13)."""
+NEIGHBOURS = (5e-5, 5e-4)
+"""Rates next to it in the study."""
 WORK, FAIL = (5e-5, 5e-4, 1e-3), (1e-5, 5e-3)
 """Rates that mostly work and that fail, by the appendix."""
 RELEARNED = "reset-encoder"
 AGREE = 0.8
 """Share of models that must have one verdict for it to be that of all, as in `crar claims`."""
+LEAST_BASES = 6
+"""Bases from which the exact 95 % interval of a share over them can lie above or below a half; of fewer it always holds one."""
 MANY_BASES, MANY_TRANSFERS, ALIKE = 8, 4, 0.5
 """Bases, and transfers of each, from which "does not depend on the base" can be said, and the least p for it."""
 TEXTS = {
@@ -38,10 +43,11 @@ CHECKS = {
     "S11": "of failed `freeze` transfers: the score's interval below -4, every term but `value` within a factor 2 of the base's; exceptions: within 10, or "
     "near losses with the interval between -4 and 0",
     "S12": "over the bases of which `freeze` gets at most half of its transfers through: the 95 % interval of the share that `reset-encoder` gets through lies "
-    "above a half (holds) or below (does not hold); exceptions: more than `freeze` beyond chance, but not above a half",
+    "above a half (holds) or below (does not hold); exceptions: more than `freeze` beyond chance, but not above a half. From 6 bases on these count, of fewer "
+    "their transfers",
     "S13": "5e-5, 5e-4 and 1e-3 together succeed more than 1e-5 and 5e-3 together, beyond chance and in more than half; 1e-4 is worse than its neighbours beyond "
-    "chance. Exceptions: the first alone. Does not hold: the interval of the ones that should work below a half, or that of those that should fail above. Of several "
-    "bases these count, each by most of its transfers at those rates",
+    "chance. Exceptions: the first, and 1e-4 is not worse. Does not hold: the interval of the ones that should work below a half, or that of those that should "
+    "fail above. From 6 bases on these count, each by most of its transfers at those rates, of fewer their transfers",
     "S14": "a permutation test over bases, p below 0.05; does not hold: 8 bases or more with 4 transfers each, and p above 0.5",
 }
 
@@ -53,6 +59,7 @@ class Decided:
     Attributes:
         id: of the claim. verdict: one of the four words, or "mixed".
         figure: the measured numbers in words. models: how many stand behind it. bases: how many these are of.
+        updates: of every variant among them, how many its transfers were trained for.
     """
 
     id: str
@@ -60,27 +67,31 @@ class Decided:
     figure: str
     models: int
     bases: int
+    updates: Mapping[str, int] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """As plain data, with the claim's text."""
         return asdict(self) | {"claim": TEXTS[self.id], "check": CHECKS[self.id]}
 
 
-def small_losses(pairs: Sequence[rules.Plain], bases: int) -> Decided:
+def small_losses(pairs: Sequence[rules.Plain], bases: int, lost: int = 0) -> Decided:
     """S11 over failed transfers.
 
     Args:
         pairs: what `reports.sampled_rules.s11_sample` takes, of each.
         bases: how many they are of.
+        lost: further failed transfers, whose networks are not here to be measured.
     """
+    rest = f"; of {lost} more the networks are not here" if lost else ""
     if not pairs:
-        return Decided("S11", UNDECIDED, "no `freeze` transfer scores below 0 and below its base, each by its whole interval", 0, bases)
+        none = "no `freeze` transfer scores below 0 and below its base, each by its whole interval"
+        return Decided("S11", UNDECIDED, rest[2:] or none, 0, bases)
     counts = Counter(sampled_rules.s11_sample(pair)[1] for pair in pairs)
     most, size = counts.most_common(1)[0]
     low = sum(pair["failed_score"]["high"] < rules.LOW_SCORE for pair in pairs)
     near = sum(max(rules.ratios(pair["failed_terms"], pair, "copy_terms")[term] for term in rules.COMPARED) <= rules.NEAR for pair in pairs)
     words = ", ".join(f"{verdict} {count}" for verdict, count in counts.most_common())
-    figure = f"of {len(pairs)} failed transfers {low} score below {rules.LOW_SCORE:g} with their whole interval, and {near} have every term within a factor {rules.NEAR:g} of the base's ({words})"
+    figure = f"of {len(pairs)} failed transfers {low} score below {rules.LOW_SCORE:g} with their whole interval, and {near} have every term within a factor {rules.NEAR:g} of the base's ({words}){rest}"
     return Decided("S11", most if size >= AGREE * len(pairs) else "mixed", figure, len(pairs), bases)
 
 
@@ -110,9 +121,12 @@ def relearned(by_variant: Mapping[str, Outcomes]) -> Decided:
         )
     if not both:
         return Decided("S12", UNDECIDED, f"`{RELEARNED}` was not run from the bases that `freeze` fails from{tail}", everything, count)
-    unit, (mended, before) = _units(own, both), (_values(own, both), _values(usual, both))
+    mended, before = _counted(own, both), _counted(usual, both)
     found, p = share(mended), unlike(mended, before)
-    figure = f"of {unit} `{RELEARNED}` gets {share_words(mended)} through, `freeze` {share_words(before)} (Boschloo's exact test, p = {p:.2g}){tail}"
+    figure = (
+        f"from {_units(len(both), 'that both were run from and `freeze` mostly fails from')} `{RELEARNED}` gets {share_words(mended)} through, `freeze` "
+        f"{share_words(before)} (Boschloo's exact test, p = {p:.2g}){tail}"
+    )
     if found["low"] > 0.5:
         verdict = HOLDS
     elif found["high"] < 0.5:
@@ -122,17 +136,18 @@ def relearned(by_variant: Mapping[str, Outcomes]) -> Decided:
     return Decided("S12", verdict, figure, everything, count)
 
 
-def _values(groups: Outcomes, bases: Sequence[str]) -> list[bool]:
-    """By base whether most succeeded; of a single base its transfers."""
-    if len(bases) == 1:
-        return list(groups[bases[0]])
-    return [sum(groups[base]) > len(groups[base]) / 2 for base in bases]
+def _counted(groups: Outcomes, bases: Sequence[str]) -> list[bool]:
+    """By base whether most succeeded; of few bases all their transfers."""
+    if len(bases) < LEAST_BASES:
+        return [value for base in bases for value in groups.get(base, ())]
+    return [sum(groups[base]) > len(groups[base]) / 2 for base in bases if groups.get(base)]
 
 
-def _units(groups: Outcomes, bases: Sequence[str]) -> str:
-    if len(bases) == 1:
-        return f"{len(groups[bases[0]])} transfers from the one base that both were run from and `freeze` mostly fails from"
-    return f"{len(bases)} bases that both were run from and `freeze` mostly fails from"
+def _units(bases: int, which: str) -> str:
+    """What is counted, in words."""
+    if bases < LEAST_BASES:
+        return f"the {bases} base{'s' * (bases != 1)} {which}, by transfers, which says nothing of other bases,"
+    return f"the {bases} bases {which}, each by most of its transfers,"
 
 
 def _of(groups: Outcomes, bases: Sequence[str]) -> str:
@@ -149,22 +164,19 @@ def learning_rates(runs: Runs) -> Decided:
     if missing:
         return Decided("S13", UNDECIDED, f"no transfers at {', '.join(f'{rate:g}' for rate in missing)}", len(runs), bases)
     work, fail = (_at(runs, rates) for rates in (WORK, FAIL))
-    p, each = unlike(work, fail), [[ok for _, _, rate, ok in runs if _among(rate, rates)] for rates in (WORK, FAIL)]
+    p = unlike(work, fail)
     figure = (
-        f"at 5e-05, 0.0005 and 0.001 {share_words(work)} succeed, at 1e-05 and 0.005 {share_words(fail)} (Boschloo's exact test, p = {p:.2g}); at "
-        f"{ODD_RATE:g} {sum(odd)}/{len(odd)} against {sum(near)}/{len(near)} at its neighbours (p = {p_odd:.2g})"
+        f"from {_units(bases, 'of this study of rates')} at 5e-05, 0.0005 and 0.001 {share_words(work)} succeed, at 1e-05 and 0.005 {share_words(fail)} "
+        f"(Boschloo's exact test, p = {p:.2g}); at {ODD_RATE:g} {sum(odd)}/{len(odd)} against {sum(near)}/{len(near)} at its neighbours (p = {p_odd:.2g})"
     )
-    if bases > 1:
-        counts = [f"{sum(values)}/{len(values)}" for values in each]
-        figure += f"; counted are bases, by most of their transfers there, and of these {counts[0]} and {counts[1]} succeed"
     trend = p < CHANCE and sum(work) > len(work) / 2 and sum(work) / len(work) > sum(fail) / len(fail)
-    worse = p_odd < CHANCE and sum(odd) / len(odd) < sum(near) / len(near)
+    lower = sum(odd) / len(odd) < sum(near) / len(near)
     if share(work)["high"] < 0.5 or share(fail)["low"] > 0.5:
         verdict = FAILS
-    elif trend:
-        verdict = HOLDS if worse else EXCEPTIONS
+    elif trend and lower:
+        verdict = HOLDS if p_odd < CHANCE else UNDECIDED
     else:
-        verdict = UNDECIDED
+        verdict = EXCEPTIONS if trend else UNDECIDED
     return Decided("S13", verdict, figure, len(runs), bases)
 
 
@@ -173,26 +185,20 @@ def _among(rate: float, rates: Sequence[float]) -> bool:
 
 
 def _at(runs: Runs, rates: Sequence[float]) -> list[bool]:
-    """By base whether most of its transfers at some rates succeeded; where all runs are of one base, its transfers."""
+    """What is counted at some rates: outcomes by base, or of few bases all transfers."""
     groups: dict[str, list[bool]] = {base: [] for base, *_ in runs}
     for base, _, rate, ok in runs:
         if _among(rate, rates):
             groups[base].append(ok)
-    own = [values for values in groups.values() if values]
-    return [sum(values) > len(values) / 2 for values in own] if len(groups) > 1 else [ok for values in own for ok in values]
+    return _counted(groups, list(groups))
 
 
 def odd_one(runs: Runs) -> tuple[list[bool], list[bool], float]:
-    """Outcomes at the odd rate and at its two neighbours together, with the p of Boschloo's exact test; NaN without both neighbours.
-
-    The unit is the base, by most of its transfers; of a single base the transfer.
-    """
-    rates = sorted({rate for _, _, rate, _ in runs})
-    places = [place for place, rate in enumerate(rates) if math.isclose(rate, ODD_RATE)]
-    if not places or places[0] in (0, len(rates) - 1):
+    """What is counted at the odd rate and at its two neighbours together, with the p of Boschloo's exact test; NaN unless all three were run."""
+    own, each = _at(runs, (ODD_RATE,)), [_at(runs, (rate,)) for rate in NEIGHBOURS]
+    if not own or not all(each):
         return [], [], math.nan
-    around = (rates[places[0] - 1], rates[places[0] + 1])
-    own, others = _at(runs, (ODD_RATE,)), _at(runs, around)
+    others = _at(runs, NEIGHBOURS)
     return own, others, unlike(own, others)
 
 

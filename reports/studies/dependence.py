@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from reports import console
 from reports.figures.calibration import calibration_figure
 from reports.figures.style import save_png
 from reports.measure.forecast import FEWEST, Table, calibration, score_predictors, verdict
-from reports.statistics import CHANCE, differ, share
+from reports.statistics import CHANCE, differ, holm, share
 from reports.studies.decisions import Decided, depends
 from reports.studies.kept import Plain, kept
 from reports.studies.rows import USUAL, Groups, Key, Row, base_name, label, main_group, outcomes, success, told
@@ -30,12 +31,15 @@ EDITION = 1
 """Of what is seen of a base; what was kept of another is made again."""
 
 
-def dependence_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrPath) -> tuple[dict[str, Any], Decided | None]:
+def dependence_part(
+    groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrPath, *, of: Collection[str]
+) -> tuple[dict[str, Any], Decided | None]:
     """What the page shows, and claim S14 by the `freeze` group of most models; None where there is none.
 
     Args:
         groups: transfers of the table.
         bases: their bases.
+        of: cells of the bases that the claim and its predictors are of.
         root: the study's folder, where models lie and what is seen of them is kept.
         figure: where to draw the calibration.
     """
@@ -51,16 +55,17 @@ def dependence_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure:
     }
     if main is None:
         return found, None
-    told_of = [row for row in bases if any(other["base"] == row["cell"] for other in told(groups[main]))]
-    seen, why = see(told_of, groups[main], root, main)
+    ends = {base: values for base, values in outcomes(groups[main]).items() if base in of}
+    told_of = [row for row in bases if row["cell"] in ends]
+    updates = {USUAL: int(main[-1])}
+    seen, why = see(told_of, groups[main], root, main) if told_of else ({}, "no base is left to say it")
     if why:
-        return found | {"predicted": f"Nothing is said of predictors: {why}."}, depends(outcomes(groups[main]))
+        return found | {"predicted": f"Nothing is said of predictors: {why}."}, replace(depends(ends), updates=updates)
     names = list(next(iter(seen.values())))
-    of = outcomes(groups[main])
     rows = [row for row in told_of if row["cell"] in seen]
     table = Table(
         tuple(names), np.array([[seen[row["cell"]][name] for name in names] for row in rows]),
-        np.array([sum(of[row["cell"]]) for row in rows]), np.array([len(of[row["cell"]]) for row in rows]), ENOUGH,
+        np.array([sum(ends[row["cell"]]) for row in rows]), np.array([len(ends[row["cell"]]) for row in rows]), ENOUGH,
     )  # fmt: skip
     found |= {
         "features": names,
@@ -82,7 +87,7 @@ def dependence_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure:
         line = verdict(scores) if len(rows) >= FEWEST else _few(scores)
         save_png(calibration_figure(scores["rows"]), figure)
         found |= {"scores": scores, "calibration": figure.name}
-    return found | {"predicted": line}, depends(of, line[0].lower() + line[1:].rstrip("."))
+    return found | {"predicted": line}, replace(depends(ends, line[0].lower() + line[1:].rstrip(".")), updates=updates)
 
 
 def _few(scores: Plain) -> str:
@@ -132,19 +137,28 @@ def _features(path: Path, start: str) -> dict[str, float]:
 
 
 def depends_words(groups: Groups) -> list[str]:
-    """Whether success depends on the base, a line a group of two bases or more; groups whose transfers all ended alike share one."""
-    lines, alike = [], []
+    """Whether success depends on the base, a line a group of two bases or more, corrected for their number; groups whose transfers all
+    ended alike, or that have one transfer of each base, share a line."""
+    tested: list[tuple[str, float, str]] = []
+    alike, single = [], []
     for key, group in groups.items():
         shares = list(outcomes(group).values())
         if len(shares) < 2:
             continue
-        models = sum(map(len, shares))
+        name, models = f"`{label(key, groups)}`", sum(map(len, shares))
         if len({success(row) for row in told(group)}) == 1:
-            alike.append(f"`{label(key)}` ({sum(map(sum, shares))}/{models} of {len(shares)} bases)")
-            continue
-        p = differ(shares)
-        word = "depends on the base" if p < CHANCE else "does not differ between the bases beyond chance"
-        lines.append(f"`{label(key)}`: success {word} (p = {p:.2g}; {len(shares)} bases, {models} transfers).")
+            alike.append(f"{name} ({sum(map(sum, shares))}/{models} of {len(shares)} bases)")
+        elif models == len(shares):
+            single.append(f"{name} ({sum(map(sum, shares))}/{models})")
+        else:
+            tested.append((name, differ(shares), f"{len(shares)} bases, {models} transfers"))
+    lines = []
+    for (name, p, of), corrected in zip(tested, holm([p for _, p, _ in tested]), strict=True):
+        word = "depends on the base" if corrected < CHANCE else "does not differ between the bases beyond chance"
+        after = f", {corrected:.2g} by Holm's correction for {len(tested)} tests" if len(tested) > 1 else ""
+        lines.append(f"{name}: success {word} (p = {p:.2g}{after}; {of}).")
     if alike:
         lines.append(f"All transfers of a group ended alike, so there is nothing to tell apart: {', '.join(alike)}.")
+    if single:
+        lines.append(f"One transfer of each base, so bases and transfers cannot be told apart: {', '.join(single)}.")
     return lines

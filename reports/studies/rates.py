@@ -3,59 +3,108 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from crar_model.files import StrPath
 from crar_model.training.variants import BASE
+from reports.claims import SUCCESS
 from reports.figures.shares import shares_figure
 from reports.figures.style import save_png
 from reports.released_scores import released_runs
 from reports.statistics import CHANCE, share_words
-from reports.studies.decisions import ODD_RATE, Decided, Runs, learning_rates, odd_one
+from reports.studies.decisions import LEAST_BASES, NEIGHBOURS, ODD_RATE, Decided, Runs, learning_rates, odd_one
 from reports.studies.rows import USUAL, Row, success, told
 
 RELEASED_BASE = "42"
 """The base of the released study of learning rates."""
+FEWEST_RATES = 3
+"""Learning rates of one variant that are shown as a study of them."""
 
 
-def rates_part(rows: Sequence[Row], folder: StrPath, maze: str, *, released: bool) -> tuple[list[dict[str, Any]], Decided | None]:
-    """A dict a study of rates, ours first, and claim S13 by the one of most transfers; None where there is none."""
+@dataclass(frozen=True)
+class RateStudy:
+    """One variant at several learning rates.
+
+    Attributes:
+        variant: it and its rule in words. source: whose runs these are.
+        runs: (base, seed, rate, success) of those that tell. planned: rate -> models asked for. updates: of each.
+    """
+
+    variant: str
+    source: str
+    runs: Runs
+    planned: Mapping[float, int]
+    updates: int
+
+
+def rates_part(rows: Sequence[Row], folder: StrPath, maze: str, *, released: bool) -> tuple[list[dict[str, Any]], list[RateStudy]]:
+    """A dict a study of rates, ours first, and our studies of `freeze`; the released one is shown cut off where ours ends, too."""
     folder = Path(folder)
     studies = rate_studies(rows)
-    parts = [_part(variant, runs, folder / f"{maze}-rates-{number}.png", "this study") for number, (variant, runs) in enumerate(studies)]
+    usual = [study for study in studies if study.variant.startswith(f"{USUAL},")]
+    shown, name = list(studies), f"the released scores, base {RELEASED_BASE}"
+    for updates in sorted({study.updates for study in usual if study.runs}) if released else ():
+        shown.append(_released_study(released_rates(updates), f"{name}, until our {updates:,} updates", updates))
     if released:
-        parts.append(_part(USUAL, released_rates(), folder / f"{maze}-rates-released.png", f"the released scores, base {RELEASED_BASE}"))
-    usual = [runs for variant, runs in studies if variant.startswith(USUAL)]
-    return parts, learning_rates(max(usual, key=len)) if usual else None
+        shown.append(_released_study(released_rates(), f"{name}, to their ends", 0))
+    ours = len(studies)
+    names = [f"{maze}-rates-{number if number < ours else f'released-{number - ours}'}.png" for number in range(len(shown))]
+    return [_part(study, folder / figure) for study, figure in zip(shown, names, strict=True)], usual
 
 
-def released_rates() -> Runs:
-    """The released study of learning rates."""
-    return [(run.base_model, str(run.seed), run.learning_rate, run.final > 0) for run in released_runs(USUAL, RELEASED_BASE)]
+def decide_rates(studies: Sequence[RateStudy], bases: Collection[str]) -> Decided | None:
+    """Claim S13 by the study of most transfers from some bases; None where there is none."""
+    chosen = max(studies, key=lambda study: len(study.runs), default=None)
+    if chosen is None:
+        return None
+    return replace(learning_rates([run for run in chosen.runs if run[0] in bases]), updates={USUAL: chosen.updates})
 
 
-def rate_studies(rows: Sequence[Row]) -> list[tuple[str, Runs]]:
-    """Variants, under one rule and map, that were run at three learning rates or more."""
-    found: dict[tuple[str, str, str, str], list[tuple[str, str, float, bool]]] = {}
-    for row in told(rows):
+def released_rates(updates: int | None = None) -> Runs:
+    """The released study of learning rates, its runs cut off after some updates."""
+    runs = released_runs(USUAL, RELEASED_BASE)
+    return [(run.base_model, str(run.seed), run.learning_rate, run.until(updates).final > SUCCESS) for run in runs]
+
+
+def _released_study(runs: Runs, source: str, updates: int) -> RateStudy:
+    return RateStudy(USUAL, source, runs, Counter(rate for _, _, rate, _ in runs), updates)
+
+
+def rate_studies(rows: Sequence[Row]) -> list[RateStudy]:
+    """Variants, under one rule and map, that are asked for at three learning rates or more."""
+    found: dict[tuple[str, str, str, str, str], list[Row]] = {}
+    for row in rows:
         if row["variant"] != BASE.name:
-            one = (row["base"], row["seed"], float(row["learning_rate"]), success(row))
-            found.setdefault((row["group"], row["variant"], row["update_rule"], row["observation_map"]), []).append(one)
-    return [(f"{key[1]}, {key[2]}", runs) for key, runs in found.items() if len({rate for _, _, rate, _ in runs}) >= 3]
+            key = row["group"], row["variant"], row["update_rule"], row["observation_map"], row["updates"]
+            found.setdefault(key, []).append(row)
+    studies = []
+    for (_, variant, rule, _, updates), group in found.items():
+        planned = Counter(float(row["learning_rate"]) for row in group)
+        if len(planned) >= FEWEST_RATES:
+            runs = [(row["base"], row["seed"], float(row["learning_rate"]), success(row)) for row in told(group)]
+            studies.append(RateStudy(f"{variant}, {rule}", "this study", runs, planned, int(updates)))
+    return studies
 
 
-def _part(variant: str, runs: Runs, figure: Path, source: str) -> dict[str, Any]:
+def _part(study: RateStudy, figure: Path) -> dict[str, Any]:
     """One grouping by rate, one by seed, and the odd one against its neighbours."""
-    rates = sorted({rate for _, _, rate, _ in runs})
+    runs = study.runs
     seeds = sorted({seed for _, seed, _, _ in runs}, key=int)
-    by_rate = [(f"{rate:g}", [ok for _, _, other, ok in runs if other == rate]) for rate in rates]
+    by_rate = [(f"{rate:g}", [ok for _, _, other, ok in runs if other == rate]) for rate in sorted(study.planned)]
     by_seed = [(f"seed {seed}", [ok for _, other, _, ok in runs if other == seed]) for seed in seeds]
-    save_png(shares_figure([("by learning rate", by_rate), ("by seed", by_seed)], "share that succeeded"), figure)
+    if runs:
+        save_png(shares_figure([("by learning rate", by_rate), ("by seed", by_seed)], "share that succeeded"), figure)
     return {
-        "variant": variant, "source": source, "bases": len({base for base, *_ in runs}), "figure": figure.name, "odd": odd_words(runs),
-        "by_rate": [(name, share_words(values)) for name, values in by_rate],
+        "variant": study.variant, "source": study.source, "bases": len({base for base, *_ in runs}), "figure": figure.name if runs else "",
+        "odd": odd_words(runs), "updates": study.updates,
+        "by_rate": [
+            (name, f"{len(values)} of {count}", share_words(values))
+            for (name, values), (_, count) in zip(by_rate, sorted(study.planned.items()), strict=True)
+        ],
         "by_seed": [(name, share_words(values)) for name, values in by_seed],
     }  # fmt: skip
 
@@ -63,13 +112,12 @@ def _part(variant: str, runs: Runs, figure: Path, source: str) -> dict[str, Any]
 def odd_words(runs: Runs) -> str:
     """Whether 1e-4 is worse than its neighbours beyond chance (claim S13)."""
     own, others, p = odd_one(runs)
+    around = " and ".join(f"{rate:g}" for rate in NEIGHBOURS)
     if math.isnan(p):
-        return f"{ODD_RATE:g} has not both neighbours here, so nothing is said of it."
-    rates = sorted({rate for _, _, rate, _ in runs})
-    place = min(range(len(rates)), key=lambda number: abs(rates[number] - ODD_RATE))
+        return f"{ODD_RATE:g} and both its neighbours, {around}, are not done here, so nothing is said of it."
     word = "unlike its neighbours beyond chance" if p < CHANCE else "not unlike its neighbours beyond chance"
-    unit = "the transfer" if len({base for base, *_ in runs}) == 1 else "the base, by most of its transfers"
+    unit = "the transfer, given these bases" if len({base for base, *_ in runs}) < LEAST_BASES else "the base, by most of its transfers"
     return (
-        f"{ODD_RATE:g} is {word}: {sum(own)}/{len(own)} against {sum(others)}/{len(others)} at {rates[place - 1]:g} and {rates[place + 1]:g} together "
+        f"{ODD_RATE:g} is {word}: {sum(own)}/{len(own)} against {sum(others)}/{len(others)} at {around} together "
         f"(Boschloo's exact test, p = {p:.2g}; the unit is {unit})."
     )

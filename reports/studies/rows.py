@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from crar_model.studies.cells import BEST, LAST
+from reports.claims import SUCCESS
+
 Row = dict[str, str]
-DONE = "done"
+DONE, OPEN = "done", "open"
 USUAL = "freeze"
 """The variant that the others are held against."""
 Key = tuple[str, str, str, str, str]
@@ -27,10 +30,18 @@ def groups_of(rows: Iterable[Row]) -> dict[Key, list[Row]]:
     return groups
 
 
-def label(key: Key, *, short: bool = False) -> str:
-    """The name of a group; a short one says what is not the usual."""
-    variant, rule, rate, seen, _ = key
+def label(key: Key, among: Iterable[Key] = (), *, short: bool = False) -> str:
+    """The name of a group; a short one says what is not the usual.
+
+    Args:
+        key: of the group.
+        among: all groups; where another differs by its updates alone, these are named.
+        short: leave out the joint rule.
+    """
+    variant, rule, rate, seen, updates = key
     words = [variant, f"{float(rate):g}"] + ([] if rule == "joint" and short else [rule]) + ([] if seen == "negative" else [seen])
+    if any(other[:-1] == key[:-1] and other != key for other in among):
+        words.append(f"{int(updates):,} updates")
     return ", ".join(words)
 
 
@@ -65,6 +76,28 @@ def number(row: Row, name: str) -> float:
 def merit(row: Row) -> float:
     """The figure of merit of a row: the final score, or the share of transitions predicted to the right state."""
     return number(row, "final_score" if row["scored"] == "1" else "last_nearest_state_accuracy")
+
+
+def score_words(row: Row, which: str) -> str:
+    """Score of a network of a model with its interval; a dash for one that has none."""
+    mean, low, high = (number(row, f"{which}_score_{name}") for name in ("mean", "low", "high"))
+    return "-" if math.isnan(mean) else f"{mean:.2f} ({low:.2f} to {high:.2f})"
+
+
+def start_of(base: Row, transfers: Iterable[Row]) -> str:
+    """Which network of a base its transfers start from, "last" or "best"; the best there is where it has none."""
+    asked = next((row["base_start"] for row in transfers if row["base"] == base["cell"] and row["base_start"]), "")
+    return asked or (BEST if base.get(f"{BEST}_total") else LAST)
+
+
+def sound(bases: Iterable[Row], transfers: Sequence[Row]) -> set[str]:
+    """Cells of the bases that can do what their transfers are asked to: where there is a score, its whole interval lies above 0, of the network that
+    transfers start from. Where there is none, a transfer is held against its own base, and every base that is done will do."""
+    return {
+        row["cell"]
+        for row in bases
+        if row["status"] == DONE and (row["scored"] != "1" or number(row, f"{start_of(row, transfers)}_score_low") > SUCCESS)
+    }
 
 
 def mostly(rows: Iterable[Row]) -> list[bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from reports.figures.style import save_png
 from reports.measure.subject import load_subject
 from reports.studies.decisions import Decided, small_losses
 from reports.studies.kept import Plain, kept
-from reports.studies.rows import DONE, USUAL, Groups, Row, base_name, label, main_group, merit, number, success, told
+from reports.studies.rows import DONE, USUAL, Groups, Key, Row, base_name, label, main_group, merit, number, score_words, success, told
 
 EDITION = 1
 """Of the figures that are kept of a failed transfer."""
@@ -47,14 +48,14 @@ def terms_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrP
         found["terms_figure"] = figure.name
     else:
         found["terms_words"] += " Their logs are not in the study's folder, so nothing is drawn."
-    found["terms_label"] = label(main)
+    found["terms_label"], found["terms_updates"] = label(main), int(main[-1])
     found["terms_columns"] = [title for title, _ in shown]
     start = shown[-1][1]["base_start"]  # which network of a base the transfers begin with
     networks = [(row, LAST if row["base"] else start) for _, row in shown]
     found["terms_rows"] = [_terms_row(name, networks) for name in SHOWN]
     if task.scored:
-        found["terms_rows"].append(("score", *(_score(*network) for network in networks), ""))
-    return found, _decided(told(groups[main]), bases, root) if task.scored else None
+        found["terms_rows"].append(("score", *(score_words(*network) for network in networks), ""))
+    return found, _decided(groups, main, bases, root) if task.scored else None
 
 
 def _chosen(rows: Sequence[Row], bases: Sequence[Row], *, scored: bool) -> tuple[list[tuple[str, Row]], str]:
@@ -102,36 +103,44 @@ def _terms_row(term: str, networks: Sequence[tuple[Row, str]]) -> tuple[object, 
     return term, *values, "" if np.isnan(ratio) or term == "value" else f"x{ratio:.3g}"
 
 
-def _score(row: Row, which: str) -> str:
-    mean, low, high = (number(row, f"{which}_score_{name}") for name in ("mean", "low", "high"))
-    return f"{mean:.2f} ({low:.2f} to {high:.2f})"
+def _decided(groups: Groups, main: Key, bases: Sequence[Row], root: Path) -> Decided:
+    """S11 over the transfers of a group whose score's whole interval lies below 0 and below that of their base, on the set that verdicts are made on.
 
-
-def _decided(rows: Sequence[Row], bases: Sequence[Row], root: Path) -> Decided:
-    """S11 over the transfers whose score's whole interval lies below 0 and below that of their base, on the set that verdicts are made on."""
+    Those of all other `freeze` groups are measured with them while their networks are here: an archive keeps the figures alone, and another day another
+    group may have the most models.
+    """
     named = {row["cell"]: row for row in bases}
     failed = [
-        row
-        for row in rows
+        (key, row)
+        for key, rows in groups.items()
+        if key[0] == USUAL
+        for row in told(rows)
         if row["base"] in named and number(row, "last_score_high") < min(0.0, number(named[row["base"]], f"{row['base_start']}_score_low"))
     ]
-    pairs = []
+    pairs, lost, of = [], 0, set[str]()
     with console.progress_bar("study: losses of failed transfers", "models") as tick:
-        for done, row in enumerate(failed):
+        for done, (key, row) in enumerate(failed):
             tick(done, len(failed))
-            start = row["base_start"]
-            which = [
-                root / "cells" / row["cell"] / "model.pt",
-                root / "cells" / row["base"] / ("best.pt" if start == BEST else "model.pt"),
-            ]
+            start, model = row["base_start"], root / "cells" / row["cell"] / "model.pt"
+            if not model.exists() and not _kept_at(model).exists():
+                lost += key == main
+                continue
+            base = root / "cells" / row["base"] / ("best.pt" if start == BEST else "model.pt")
             scores = {
                 name: {bound: number(one, f"{kind}_score_{bound}") for bound in ("mean", "low", "high")}
                 for name, one, kind in (("failed_score", row, "last"), ("copy_score", named[row["base"]], start))
             }
-            digests = [row["last_digest"], named[row["base"]][f"{start}_digest"]]
-            pairs.append(_losses(which[0], which[1], digests) | scores)
+            pair = _losses(model, base, [row["last_digest"], named[row["base"]][f"{start}_digest"]]) | scores
+            if key == main:
+                pairs.append(pair)
+                of.add(row["base"])
         tick(len(failed), len(failed))
-    return small_losses(pairs, len({row["base"] for row in failed}))
+    return replace(small_losses(pairs, len(of), lost), updates={USUAL: int(main[-1])})
+
+
+def _kept_at(model: Path) -> Path:
+    """Where the figures of a failed transfer are kept."""
+    return model.with_name("verdict-losses.json")
 
 
 def _losses(model: Path, base: Path, digests: list[str]) -> Plain:
@@ -144,4 +153,4 @@ def _losses(model: Path, base: Path, digests: list[str]) -> Plain:
         return terms | {"floor": subject.floor}
 
     key = {"models": digests, "edition": EDITION}
-    return kept(model.with_name("verdict-losses.json"), key, look)
+    return kept(_kept_at(model), key, look)

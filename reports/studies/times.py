@@ -17,11 +17,11 @@ from reports.studies.rows import USUAL, Groups, Key, Row, label, main_group, tol
 
 
 def times_of(rows: Sequence[Row]) -> Times:
-    """Updates until success of models that tell and have trained."""
+    """Updates until success of models that tell and have trained; those of a search before count, too."""
     rows = [row for row in told(rows) if int(row["updates_taken"]) > 0]
     return Times(
-        tuple(float(row["success_update"]) for row in rows if row["success_update"]),
-        tuple(float(row["updates_taken"]) for row in rows if not row["success_update"]),
+        tuple(float(row["success_update"]) + int(row["search_updates"]) for row in rows if row["success_update"]),
+        tuple(float(row["updates_taken"]) + int(row["search_updates"]) for row in rows if not row["success_update"]),
     )
 
 
@@ -43,13 +43,14 @@ def times_part(groups: Groups, figure: StrPath, *, released: bool) -> dict[str, 
         released: whether scores of runs in this maze were released.
 
     Returns:
-        times, released_times: rows of the table. equal: updates that all of our rows were trained for. time_words: sentences.
+        times: rows of the table, the released runs of a group cut off where it ends. equal: updates that all of our rows were trained for.
+        time_words: sentences.
         time_figure: name of the figure, "" for none. validated, epoch: updates between validations, ours and of the released runs.
     """
     figure = Path(figure)
     ours = {key: times for key, rows in groups.items() if len(times := times_of(rows))}
     if not ours:
-        return {"times": [], "released_times": [], "equal": 0, "time_words": [], "time_figure": ""}
+        return {"times": [], "released_times": False, "equal": 0, "time_words": [], "time_figure": ""}
     trained = {key: _length(groups[key]) for key in ours}
     equal = min(trained.values())
     main = main_group(groups, USUAL)
@@ -58,17 +59,21 @@ def times_part(groups: Groups, figure: StrPath, *, released: bool) -> dict[str, 
     shown = [key for variant in VARIANTS if (key := main_group(groups, variant)) in ours and key is not None]
     panels = [
         (
-            label(key, short=True),
+            label(key, ours, short=True),
             trained[key],
             [("this study", ours[key]), *([("released", up_to(theirs[key], trained[key]))] if key in theirs else [])],
         )
         for key in shown
     ]
     save_png(survival_figure(panels), figure)
-    named = {(key[0], float(key[2])): times for key, times in theirs.items()}
+    rows = []
+    for key, times in ours.items():
+        name, end = label(key, groups), trained[key]
+        rows.append(_row(name, end, f"{len(times)} of {len(groups[key])}", times, equal, usual if key != main else None))
+        if key in theirs:
+            rows.append(_row(f"{name}, released", end, str(len(theirs[key])), up_to(theirs[key], end), equal, None))
     return {
-        "times": [_row(label(key), times, equal, usual if key != main else None) for key, times in ours.items()],
-        "released_times": [_row(f"{variant}, {rate:g}, released", times, equal, None) for (variant, rate), times in named.items()],
+        "times": rows, "released_times": bool(theirs),
         "equal": equal, "time_figure": figure.name, "epoch": EPOCH,
         "validated": sorted({int(row["log_interval"]) for key in ours for row in told(groups[key])}),
         "time_words": [line for key in shown for line in _sentences(key, ours, theirs.get(key), main, trained[key])],
@@ -81,19 +86,19 @@ def _released(key: Key) -> list[ReleasedRun]:
 
 
 def _length(rows: Sequence[Row]) -> int:
-    """Updates that the longest-trained of some models took."""
-    return max(int(row["updates_taken"]) for row in told(rows))
+    """Updates that the longest-trained of some models took, a search before included."""
+    return max(int(row["updates_taken"]) + int(row["search_updates"]) for row in told(rows))
 
 
 def _sentences(key: Key, ours: Mapping[Key, Times], released: Times | None, main: Key | None, end: int) -> list[str]:
     """The log-rank tests of a variant in words: against the usual one, and against the released runs at equal updates, `end` of them."""
     lines, times = [], ours[key]
     if main in ours and main is not None and key != main:
-        lines.append(f"`{label(key)}` against `{label(main)}`: {_differ(unlike_times(times, ours[main]))}.")
+        lines.append(f"`{label(key, ours)}` against `{label(main, ours)}`: {_differ(unlike_times(times, ours[main]))}.")
     if released is not None:
         theirs = up_to(released, end)
         lines.append(
-            f"`{label(key)}` against the {len(released)} released runs up to {end:,} updates: {_differ(unlike_times(times, theirs))}; "
+            f"`{label(key, ours)}` against the {len(released)} released runs up to {end:,} updates: {_differ(unlike_times(times, theirs))}; "
             f"{len(times.reached)}/{len(times)} of ours and {len(theirs.reached)}/{len(theirs)} of theirs had succeeded by then."
         )
     return lines
@@ -105,9 +110,9 @@ def _differ(p: float) -> str:
     return f"the times {'differ' if p < CHANCE else 'do not differ'} beyond chance (log-rank, p = {p:.2g})"
 
 
-def _row(name: str, times: Times, at: int, usual: Times | None) -> tuple[object, ...]:
+def _row(name: str, end: int, models: str, times: Times, at: int, usual: Times | None) -> tuple[object, ...]:
     value, low, high = survival_share(times, at)
     half = middle(times)
     around = "" if math.isnan(low) else f" ({low:.2f} to {high:.2f})"
     p = unlike_times(times, usual) if usual is not None else math.nan
-    return name, len(times), len(times.reached), "not half" if math.isinf(half) else f"{half:,.0f}", f"{value:.2f}{around}", p
+    return name, f"{end:,}", models, len(times.reached), "not half" if math.isinf(half) else f"{half:,.0f}", f"{value:.2f}{around}", p

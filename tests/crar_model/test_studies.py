@@ -15,11 +15,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 from benchmarks.study_kills import reason, taken
+from cli import app
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.settings import PlaySettings
@@ -484,3 +487,60 @@ def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path: Path, monkeypatc
         pass
     with pytest.raises(UserError, match=r"none\.json does not exist"), cluster.cluster(scheduler_file=tmp_path / "none.json"):
         pass
+
+
+def test_a_cluster_of_another_version_is_refused() -> None:
+    other = versions() | {"numpy": "0.1"}
+
+    class Asked:
+        """A client of a cluster whose lone worker has other versions than its scheduler."""
+
+        def run_on_scheduler(self, of: Callable[[], dict[str, str]]) -> dict[str, str]:
+            return of()
+
+        def run(self, _: object) -> dict[str, dict[str, str]]:
+            return {"tcp://w": other}
+
+    with pytest.raises(UserError, match=r"tcp://w at tcp://s has numpy 0\.1 \(client: .*install the same versions"):
+        cluster._same_versions(Asked(), "tcp://s")  # type: ignore[arg-type]
+    other.update(versions())
+    cluster._same_versions(Asked(), "tcp://s")  # type: ignore[arg-type]
+
+
+def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(SMALL)
+    said = CliRunner().invoke(app, ["study", str(tmp_path / "study.toml"), "--out", str(tmp_path / "out"), "--dry-run"])
+    assert said.exit_code == 0, said.output
+    for line in (
+        "b: 2 cells, base, simple",
+        "t: 8 cells, freeze, simple",
+        "study small: 18 cells, 240 updates",
+        "still to run: 18 cells, 240 updates",
+    ):
+        assert line in said.output
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_base_that_fails_leaves_the_others_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the command: exit code 1, the base and what waits for it named, all else done and in the archive, though the page breaks."""
+    study, store = ready(SMALL, tmp_path)
+    run_all(study, store, 4)
+    first = next(iter(study.cells))
+    (store.folder(first) / "record.json").unlink()
+    store.failed([first], "broken")
+    lost = [name for name, cell in study.cells.items() if cell.base == first]
+    for name in lost:
+        (store.folder(name) / "record.json").unlink()
+    monkeypatch.setattr(cluster, "cluster", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr("crar_model.studies.run.run_study", lambda *_, **__: SimpleNamespace(finished=True))
+    command = ["study", str(tmp_path / "file.toml"), "--out", str(store.root), "--attempts", "1", "--archive", str(tmp_path / "a.tar.xz")]
+    said = CliRunner().invoke(app, command)
+    assert said.exit_code == 1, said.output
+    assert f"cell {first} (base) was left: broken" in said.output
+    assert sum("was left" in line for line in said.output.splitlines()) == 1 + len(lost)
+    assert "9 cells done" in said.output
+    whole = (tmp_path / "a.tar.xz").read_bytes()
+    (tmp_path / "a.tar.xz").unlink()
+    monkeypatch.setattr("reports.study_page.write_study_page", lambda *_, **__: 1 / 0)
+    assert CliRunner().invoke(app, command).exit_code == 1
+    assert (tmp_path / "a.tar.xz").read_bytes() == whole

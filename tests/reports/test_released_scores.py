@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from crar_model.training.variants import VARIANTS
 from reports.markdown import table
 from reports.released_scores import (
     BASES,
+    EPOCH,
     FILE,
     RATE,
     ReleasedRun,
@@ -83,7 +85,9 @@ def test_when_scores_come_up(variant: str, base: str, low: int, high: int) -> No
 
 def test_when_a_run_comes_up() -> None:
     run = ReleasedRun("freeze", "42", RATE, 0, np.array([-5.0, 1.0, -5.0, 1.0, 1.0, 2.0, 2.0]))
-    assert run.final == pytest.approx(-3 / 7)
+    assert run.final == 1.5  # the last half of seven
+    assert (run.until(2 * EPOCH).final, run.until(EPOCH + 1).final, run.until(None)) == (1.0, -5.0, run)
+    assert replace(run, scores=np.arange(30.0)).final == 24.5  # the last ten
     assert (run.first_above(window=1), run.first_above(window=2), run.first_above(window=5)) == (2, 5, 7)
     assert run.first_above(2.5, window=1) is None
     assert run.first_above(window=8) is None

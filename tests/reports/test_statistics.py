@@ -10,6 +10,7 @@ from reports.statistics import (
     Times,
     at_risk,
     differ,
+    holm,
     interquartile,
     middle,
     share,
@@ -43,6 +44,15 @@ def test_groups_of_one_kind_do_not_differ() -> None:
     assert differ([[True, False] * 3, [True, False] * 3]) == 1
     assert differ([[True, True], [True]]) == 1
     assert math.isnan(differ([[True, False]]))
+    assert differ([[True], [False], [True]]) == 1  # one of each: any dealing is as spread
+    assert differ([[True], [False] * 7]) == pytest.approx(1 / 8, abs=0.01)  # the lone success falls to the lone one
+    assert math.isnan(differ([[], [True, False], []]))
+
+
+def test_holm_corrects_in_the_order_given() -> None:
+    assert holm([0.04, 0.01, 0.03]) == [0.06, 0.03, 0.06]
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
 
 
 def test_times_are_right_censored() -> None:
@@ -55,6 +65,10 @@ def test_times_are_right_censored() -> None:
     assert survival_share(never, 100.0)[0] == 0
     assert unlike_times(Times((100.0, 200.0, 300.0, 400.0), ()), never) < 0.01
     assert math.isnan(unlike_times(never, never))
+    at_once = Times((5.0, 5.0), ())
+    assert unlike_times(at_once, at_once) == 1  # no variance
+    assert unlike_times(at_once, Times((), (4.0,))) == 1
+    assert unlike_times(at_once, Times((5.0,), (9.0,) * 9)) < 0.05
 
 
 def test_the_interquartile_mean_resamples_bases() -> None:

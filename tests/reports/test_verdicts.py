@@ -20,7 +20,7 @@ from reports import verdicts as page
 from reports.claims import CLAIMS, FAILS, HOLDS, UNDECIDED
 from reports.released_scores import ReleasedRun
 from reports.studies.decisions import Decided
-from reports.verdicts import CLAIM_TEXTS, NOT_MEASURED, asked, released_answers, write_verdicts
+from reports.verdicts import CLAIM_TEXTS, NOT_MEASURED, asked, released_answer, write_verdicts
 from tests.reports.pages import summary_of, whole_page
 from tests.reports.test_rules import MATCHED, facts, sample
 
@@ -115,6 +115,29 @@ def test_altered_figures_alter_every_line(tmp_path: Path) -> None:
         assert (old[key] != new[key]) == (key in measured), key
     said = [summary_of(path.read_text()) for path in (before, after)]
     assert [one == two for one, two in zip(*said, strict=True)] == [True, False, False, True, False]
+
+
+def released_answers() -> dict[tuple[str, str], Any]:
+    """(claim, maze) -> what the released data say."""
+    found = {(name, task.name): released_answer(name, task) for name in CLAIM_TEXTS for task in TASKS.values()}
+    return {key: answer for key, answer in found.items() if answer is not None}
+
+
+def test_the_released_runs_are_cut_off_where_ours_end() -> None:
+    task, updates = TASKS["random"], {"freeze": 60_000, "reset-encoder": 60_000, "unfreeze": 20_000}
+    found = {name: released_answer(name, task, updates) for name in ("S11", "S12", "S13", "S14")}
+    assert {name: one and one.verdict for name, one in found.items()} == {
+        "S11": UNDECIDED,
+        "S12": FAILS,
+        "S13": FAILS,
+        "S14": UNDECIDED,
+    }
+    assert found["S12"] is not None
+    assert "`unfreeze`" in found["S12"].figure
+    assert "omit-ball" not in found["S12"].figure  # ours was not run
+    assert released_answer("S12", task, {"freeze": 200_000, "reset-encoder": 200_000}) != found["S12"]
+    assert released_answer("S14", TASKS["simple"], updates) is None
+    assert released_answer("S6", task) is None
 
 
 def test_altered_released_scores_alter_every_answer(monkeypatch: pytest.MonkeyPatch) -> None:
