@@ -302,6 +302,13 @@ def test_the_page_of_verdicts_is_what_its_results_say(tmp_path: Path) -> None:
     assert again.read_text() == (root / "verdicts" / "report.md").read_text()
 
 
+def test_the_page_of_results_has_the_table_of_verdicts() -> None:
+    root = ROOT / "reports" / "published"
+    (block,) = re.findall(r"<!-- verdicts: .*? -->\n(.*?)\n<!-- end of verdicts -->", (root / "README.md").read_text(), re.DOTALL)
+    assert f"\n\n{block}\n\n" in (root / "verdicts" / "report.md").read_text()
+    assert len(block.splitlines()) == 2 + len(published("verdicts")["claims"])
+
+
 def test_a_page_of_figures_is_made_anew_from_the_files() -> None:
     page = "<!-- figures: pieces -->\nold 1.5\n<!-- end -->\nand prose\n"
     results = ROOT / "benchmarks" / "results"
