@@ -29,6 +29,8 @@ BASES = ("41", "42", "43", "44", "45")
 VARIANTS = ("freeze", "reset-encoder", "unfreeze", "omit-ball", "delay-structure")
 EPOCH = 2_000
 """Updates of an epoch."""
+DELAYED, RELEASED_DELAY = "delay-structure", 30_000
+"""The variant whose structure terms are off at first, and for how many updates of the released runs."""
 RATE = 5e-4
 """Learning rate of all runs but those of the study of learning rates."""
 
@@ -53,7 +55,7 @@ class ReleasedRun:
 
     @property
     def final(self) -> float:
-        """Final score: the mean of the last 10 epochs."""
+        """Final score: the mean of the last 10 epochs, of the last half of fewer than 20."""
         return final(self.scores)
 
     def until(self, updates: int | None) -> ReleasedRun:

@@ -3,42 +3,31 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from crar_model.files import StrPath, write_text
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import Task, task_named
 from crar_model.training.variants import BASE
-from reports.figures.shares import shares_figure
-from reports.figures.style import save_png
 from reports.markdown import render
-from reports.released_scores import BASES, released_rows
-from reports.statistics import interquartile, share_words, unlike
-from reports.studies.decisions import Decided, relearned
+from reports.released_scores import BASES
+from reports.statistics import share_words
+from reports.studies.cost import cost_part
+from reports.studies.decisions import Decided
 from reports.studies.dependence import ENOUGH, dependence_part
 from reports.studies.rates import decide_rates, rates_part
 from reports.studies.rows import (
     DONE,
-    OPEN,
-    USUAL,
-    Groups,
-    Key,
     Row,
     base_name,
     by,
     groups_of,
-    label,
     main_group,
     merit,
-    mostly,
     number,
-    outcomes,
     score_words,
     sound,
     start_of,
@@ -47,6 +36,7 @@ from reports.studies.rows import (
 )
 from reports.studies.terms import terms_part
 from reports.studies.times import times_part
+from reports.studies.variants import decide_relearned, variants_part
 from reports.study_table import read_table
 
 RESULTS = "results.json"
@@ -118,7 +108,9 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
 
 def _maze(task: Task, rows: Sequence[Row], root: Path, folder: Path, pages: Sequence[str]) -> tuple[dict[str, Any], list[Decided]]:
     bases, transfers = ([row for row in rows if (row["variant"] == BASE.name) is wanted] for wanted in (True, False))
-    groups, able = groups_of(transfers), sound(bases, transfers)
+    able = sound(bases, transfers)
+    of_able = [row for row in transfers if row["base"] in able]
+    groups, asked = groups_of(transfers), groups_of(of_able)
     decided: list[Decided | None] = []
     found: dict[str, Any] = {
         "title": task.title, "scored": task.scored, "what": task.sampling.what, "bases": [_base_row(row, transfers) for row in bases],
@@ -126,25 +118,23 @@ def _maze(task: Task, rows: Sequence[Row], root: Path, folder: Path, pages: Sequ
         "variants": [], "copies": [], "figure": "", "terms_rows": [], "rates": [], "depends": [], "predicted": "", "times": [], "cost": [],
     }  # fmt: skip
     if "terms" in pages:
-        part, claim = terms_part(groups, bases, root, folder / f"{task.name}-terms.png", task)
+        part, claim = terms_part(asked or groups, bases, root, folder / f"{task.name}-terms.png", task)
         found |= part
         decided.append(claim)
     if "variants" in pages and groups:
-        found |= _variants(groups, bases, folder / f"{task.name}-variants.png")
-        found["released"] = released_rows() if task.released_scores else []
-        found["by_eye"] = [(name, f"{good}/{good + bad}") for name, good, bad in task.judged_by_eye]
-        decided.append(_relearned(groups_of(row for row in transfers if row["base"] in able)))
+        found |= variants_part(groups, bases, folder / f"{task.name}-variants.png", task)
+        decided.append(decide_relearned(asked))
     if "rates" in pages:
-        found["rates"], studies = rates_part(rows, folder, task.name, released=task.released_scores)
-        decided.append(decide_rates(studies, able))
+        found["rates"] = rates_part(rows, folder, task.name, released=task.released_scores)
+        decided.append(decide_rates(of_able))
     if "dependence" in pages:
-        part, claim = dependence_part(groups, bases, root, folder / f"{task.name}-calibration.png", of=able)
+        part, claim = dependence_part(asked, bases, root, folder / f"{task.name}-calibration.png")
         found |= part
         decided.append(claim)
     if "times" in pages and task.scored:
         found |= times_part(groups, folder / f"{task.name}-times.png", released=task.released_scores)
     if "cost" in pages:
-        found |= {"cost": _cost(rows), "published": _appendix_e(rows, task), "repeated": _repeated(rows)}
+        found |= cost_part(rows, task)
     return found, [one for one in decided if one is not None]
 
 
@@ -155,121 +145,3 @@ def _base_row(row: Row, transfers: Sequence[Row]) -> tuple[object, ...]:
     if row["scored"] == "1":
         own.append(f"{score_words(row, start)} at {int(number(row, f'{start}_updates')):,}" if row.get(f"{start}_updates") else "-")
     return *own, number(row, f"{start}_total" if row["scored"] == "1" else "last_total")
-
-
-def _variants(groups: Groups, bases: Sequence[Row], figure: Path) -> dict[str, Any]:
-    """Success by variant and base (Figure 17)."""
-    shown = [(label(key, groups, short=True), [success(row) for row in told(group)]) for key, group in groups.items()]
-    shown = [(name, values) for name, values in shown if values]
-    if shown:
-        save_png(shares_figure([("all bases", shown)], "share that succeeded"), figure)
-    return {
-        "variants": [_variant_row(key, group, groups) for key, group in groups.items()], "figure": figure.name if shown else "",
-        "copies": _copies(groups), "columns": _short([base_name(row) for row in bases]), "by_base": [_by_base(label(key, groups), key, group, bases) for key, group in groups.items()],
-    }  # fmt: skip
-
-
-def _copies(groups: Groups) -> list[str]:
-    """Variants whose models are fewer networks than rows, in words: what starts afresh is the same from every base."""
-    lines = []
-    for key, group in groups.items():
-        digests = [row["last_digest"] for row in told(group) if row.get("last_digest")]
-        if len(set(digests)) < len(digests):
-            lines.append(
-                f"`{label(key, groups)}`: {len(digests)} models are {len(set(digests))} networks, so its intervals and p are far too narrow."
-            )
-    return lines
-
-
-def _relearned(groups: Groups) -> Decided | None:
-    """Claim S12, each variant by its group of most models; None where no `freeze` transfer tells."""
-    usual = main_group(groups, USUAL)
-    if usual is None:
-        return None
-    variants = dict.fromkeys(key[0] for key in groups)
-    chosen: Mapping[str, Key | None] = {variant: main_group(groups, variant, usual) for variant in variants}
-    kept = {variant: key for variant, key in chosen.items() if key is not None}
-    return replace(
-        relearned({variant: outcomes(groups[key]) for variant, key in kept.items()}),
-        updates={variant: int(key[-1]) for variant, key in kept.items()},
-    )
-
-
-def _variant_row(key: Key, group: Sequence[Row], groups: Groups) -> tuple[object, ...]:
-    own = told(group)
-    usual = next((told(other) for (name, *rest), other in groups.items() if name == USUAL and tuple(rest) == key[1:]), [])
-    p = math.nan if key[0] == USUAL or not usual else unlike(mostly(own), mostly(usual))
-    mean, low, high = interquartile([[value for row in rows if not math.isnan(value := merit(row))] for rows in by(own, "base").values()])
-    around = "" if math.isnan(low) else f" ({low:.3g} to {high:.3g})"
-    nowhere = sum(math.isnan(merit(row)) for row in own)
-    around += f", {nowhere} diverged left out" if nowhere else ""
-    return (
-        label(key, groups), f"{len(own)} of {len(group)}", _trained(key, own), share_words([success(row) for row in own]),
-        share_words(mostly(own)), f"{mean:.3g}{around}" if len(own) > nowhere else ("all diverged" if own else "-"), p,
-    )  # fmt: skip
-
-
-def _short(names: Sequence[str]) -> list[str]:
-    """Names of bases for the heads of narrow columns: their seeds where all are of one group."""
-    groups = {name.rpartition("/")[0] for name in names}
-    return [name.rpartition("/")[2] for name in names] if len(groups) == 1 else list(names)
-
-
-def _by_base(name: str, key: Key, group: Sequence[Row], bases: Sequence[Row]) -> list[str]:
-    """A row of the table by base: successes of those done, "?" where some are open and "!" where some were left, all narrow, since a study may
-    have dozens of bases."""
-    cells = []
-    for base in bases:
-        own = [row for row in group if row["base"] == base["cell"]]
-        done, words = told(own), {row["status"] for row in own} - {DONE}
-        mark = ("?" if OPEN in words else "") + ("!" if words - {OPEN} else "")
-        cells.append(f"{sum(map(success, done))}/{len(done)}{mark}" if done else mark)
-    return [name, f"{int(key[-1]):,}", *cells]
-
-
-def _trained(key: Key, rows: Sequence[Row]) -> str:
-    """Updates of a group in words, those of a search before apart."""
-    searched = [int(row["search_updates"]) for row in rows if int(row["search_updates"])]
-    return f"{int(key[-1]):,}" + (f" after {median(searched):,.0f} of a search" if searched else "")
-
-
-def _repeated(rows: Sequence[Row]) -> str:
-    """How much was trained more than once, in words."""
-    done = [row for row in rows if row["status"] == DONE]
-    again, once = (sum(int(row[name] or 0) for row in done) for name in ("repeated_updates", "updates_taken"))
-    if not again:
-        return "No update was taken more than once."
-    return f"{again:,} updates, {100 * again / once:.2g} % of {once:,}, were taken more than once: those of interrupted stretches since their last checkpoint."
-
-
-def _cost(rows: Sequence[Row]) -> list[tuple[object, ...]]:
-    """By variant and rule, and all together: models done, updates, hours of a core, updates a second of a core."""
-    pairs: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        pairs.setdefault((row["variant"], row["update_rule"]), []).append(row)
-    found: list[tuple[object, ...]] = []
-    for (variant, rule), group in pairs.items():
-        paces = [float(row["updates_per_second"]) for row in group if row["status"] == DONE and row["updates_per_second"]]
-        found.append((variant, rule, *_spent(group)[:-1], f"{median(paces):,.0f}" if paces else "-"))
-    return [*found, ("all", "", *_spent(rows))]  # a median over models of all kinds would be that of the kind with most
-
-
-def _spent(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Models done, updates with those of searches, hours of a core, updates a second of a core."""
-    done = [row for row in rows if row["status"] == DONE]
-    updates = sum(int(row["updates_taken"]) + int(row["search_updates"]) for row in done)
-    hours = sum(float(row["seconds"]) for row in done) / 3600
-    return f"{len(done)} of {len(rows)}", f"{updates:,}", f"{hours:.3f}", f"{updates / (3600 * hours):,.0f}" if hours else "-"
-
-
-def _appendix_e(rows: Sequence[Row], task: Task) -> list[tuple[object, ...]]:
-    """The study's own cost, ours of the same experiments beside it."""
-    kinds = {
-        "freeze": [row for row in rows if row["variant"] == USUAL],
-        "others": [row for row in rows if row["variant"] not in (USUAL, BASE.name)],
-        "all": rows,
-    }
-    return [
-        (what, machines, f"{hours:g}", *(_spent(kinds[kind]) if kind in kinds else ("-",) * 4))
-        for what, machines, hours, kind in task.published_cost
-    ]

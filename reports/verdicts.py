@@ -12,14 +12,11 @@ from typing import Any
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from crar_model.tasks import TASKS, Task, task_named
-from reports.claims import CLAIMS, SUCCESS, UNDECIDED
+from reports.claims import CLAIMS, UNDECIDED
 from reports.many import grouped, spreads, verdicts
 from reports.markdown import render
-from reports.released_scores import BASES, RATE, VARIANTS, released_runs
-from reports.rules import LOW_SCORE
-from reports.studies.decisions import CHECKS, TEXTS, Decided, Outcomes, depends, learning_rates, relearned
-from reports.studies.rates import released_rates
-from reports.studies.rows import USUAL
+from reports.studies.decisions import CHECKS, TEXTS, Decided
+from reports.studies.released import released_answer
 from reports.study_page import RESULTS
 
 Plain = dict[str, Any]
@@ -53,6 +50,10 @@ class Entry:
     updates: Mapping[str, int] = field(default_factory=dict)
 
 
+Claimed = tuple[Entry, Decided | None, Decided | None]
+"""A claim by one result, what the released data say of it, and what they say cut off where our transfers end."""
+
+
 def write_verdicts(claims: Sequence[StrPath], studies: Sequence[StrPath], folder: StrPath, *, command: str = "") -> Path:
     """Write `report.md`, `report.html` and `results.json` to a folder; returns the report's path.
 
@@ -72,7 +73,7 @@ def write_verdicts(claims: Sequence[StrPath], studies: Sequence[StrPath], folder
             found += read(content, path)
             sources.append((path.name, f"`{content.get('command', '')}`"))
     rows = [
-        (entry, released_answer(name, task))
+        (entry, answer := released_answer(name, task), _cut(entry, answer))
         for name in CLAIM_TEXTS
         for task in TASKS.values()
         if asked(name, task)
@@ -85,15 +86,15 @@ def write_verdicts(claims: Sequence[StrPath], studies: Sequence[StrPath], folder
             | {
                 "claim": CLAIM_TEXTS[entry.id],
                 "released": answer and answer.plain(),
-                "released_at_our_updates": (cut := _cut(entry)) and cut.plain(),
+                "released_at_our_updates": cut and cut.plain(),
             }
-            for entry, answer in rows
+            for entry, answer, cut in rows
         ],
     }
     write_text(folder / RESULTS, json.dumps(results, indent=1) + "\n")
     return render(
         "verdicts.md", folder / "report.md", command=command, summary=summary(rows), rows=[_row(*row) for row in rows], sources=sources,
-        checks=list(_checks()), measured=[(entry.id, TASKS[entry.maze].title, line) for entry, _ in rows for line in entry.measured],
+        checks=list(_checks()), measured=[(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured],
     )  # fmt: skip
 
 
@@ -175,61 +176,33 @@ def study_entries(content: Plain, path: StrPath) -> list[Entry]:
     ]  # fmt: skip
 
 
-def released_answer(name: str, task: Task, updates: Mapping[str, int] | None = None) -> Decided | None:
-    """What the released data say of a claim, by the same rules: scores where they were released, else outcomes judged by eye. None where they say nothing.
-
-    Args:
-        name: of the claim.
-        task: the maze.
-        updates: of every variant that is asked of, where to cut off its runs; None for all that was released, to the ends.
-    """
-    if not task.released_scores:
-        eye: Outcomes = {base: [True] * good + [False] * bad for base, good, bad in task.judged_by_eye}
-        return depends(eye) if name == "S14" and eye and updates is None else None
-    end = None if updates is None else updates.get(USUAL)
-    if name == "S11":
-        usual = [run for each in released_runs(USUAL, None, RATE) if (run := each.until(end)).final <= SUCCESS]
-        low = sum(run.final < LOW_SCORE for run in usual)
-        words = f"losses were not released; {low} of {len(usual)} failed runs have a final score below {LOW_SCORE:g}"
-        return Decided("S11", UNDECIDED, words, len(usual), len({run.base_model for run in usual}))
-    if name == "S12":
-        asked_of = VARIANTS if updates is None else [variant for variant in VARIANTS if variant in updates]
-        return relearned({variant: groups for variant in asked_of if (groups := _released(variant, (updates or {}).get(variant)))})
-    if name == "S13":
-        return learning_rates(released_rates(end))
-    return depends(_released(USUAL, end)) if name == "S14" else None
+def _cut(entry: Entry, answer: Decided | None) -> Decided | None:
+    """The released answer at the updates that ours is of; None where there is none, or where it is that to the ends."""
+    if not entry.updates or not TASKS[entry.maze].released_scores:
+        return None
+    found = released_answer(entry.id, TASKS[entry.maze], entry.updates)
+    return found if found != answer else None
 
 
-def _released(variant: str, updates: int | None) -> Outcomes:
-    """Base -> outcomes of the released runs of a variant at the usual rate, cut off after some updates."""
-    runs = {base: released_runs(variant, base, RATE) for base in BASES}
-    return {base: [run.until(updates).final > SUCCESS for run in group] for base, group in runs.items() if group}
-
-
-def _cut(entry: Entry) -> Decided | None:
-    """The released answer at the updates that ours is of; None where there is none."""
-    return released_answer(entry.id, TASKS[entry.maze], entry.updates) if entry.updates and TASKS[entry.maze].released_scores else None
-
-
-def summary(rows: Iterable[tuple[Entry, Decided | None]]) -> list[tuple[str, str]]:
+def summary(rows: Iterable[Claimed]) -> list[tuple[str, str]]:
     """What was asked, found and how sure it is."""
     rows = list(rows)
     lines = [("Asked", f"which of the {len(CLAIM_TEXTS)} claims of the appendix hold, in each maze where they make sense.")]
     for task in TASKS.values():
         by_verdict: dict[str, list[str]] = {}
-        for entry, _ in rows:
+        for entry, *_ in rows:
             if entry.maze == task.name and entry.id not in by_verdict.setdefault(entry.verdict, []):
                 by_verdict[entry.verdict].append(entry.id)
         words = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in by_verdict.items() if names)
         lines.append((f"Found in the {task.title}", f"{words}."))
-    answers = {(answer.id, entry.maze): answer.verdict for entry, answer in rows if answer is not None}
+    answers = {(answer.id, entry.maze): answer.verdict for entry, answer, _ in rows if answer is not None}
     words = "; ".join(f"{verdict}: {', '.join(_where(answers, verdict))}" for verdict in Counter(answers.values()))
     lines.append(("The released data, by the same rules", f"{words}."))
-    cut = {(entry.id, entry.maze): found.verdict for entry, _ in rows if (found := _cut(entry)) is not None}
+    cut = {(entry.id, entry.maze): found.verdict for entry, _, found in rows if found is not None}
     if cut:
         words = "; ".join(f"{verdict}: {', '.join(_where(cut, verdict))}" for verdict in Counter(cut.values()))
         lines.append(("The released data cut off where our transfers end", f"{words}."))
-    counts = sorted(entry.models for entry, _ in rows if entry.models)
+    counts = sorted(entry.models for entry, *_ in rows if entry.models)
     span = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))) if counts else ""
     models = f"{span} models a verdict" if counts else "nothing was measured"
     lines.append(
@@ -242,10 +215,10 @@ def _where(answers: dict[tuple[str, str], str], verdict: str) -> list[str]:
     return [f"{name} ({TASKS[maze].title})" for (name, maze), word in answers.items() if word == verdict]
 
 
-def _row(entry: Entry, answer: Decided | None) -> tuple[str, ...]:
+def _row(entry: Entry, answer: Decided | None, cut: Decided | None) -> tuple[str, ...]:
     models = f"{entry.models} of {entry.bases} base{'s' * (entry.bases != 1)}" if entry.source else ""
     own = f"**{answer.verdict}**, {answer.models} runs: {answer.figure}" if answer is not None else ""
-    if (cut := _cut(entry)) is not None:
+    if cut is not None:
         own += f". Cut off where ours end: **{cut.verdict}**, {cut.models} runs: {cut.figure}"
     ends: dict[int, list[str]] = {}
     for variant, updates in entry.updates.items():

@@ -1,6 +1,6 @@
 """How the claims that need a whole study are decided, S11 to S14: the same rules for this study's table and for the released scores.
 
-Every rule can end in each of the four verdicts. From :data:`LEAST_BASES` bases on the unit is the base, since transfers of one base are alike; of fewer a
+Every rule can end in each verdict that its check names. From :data:`LEAST_BASES` bases on the unit is the base, since transfers of one base are alike; of fewer a
 verdict is of the transfers of these very bases, and says so.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -43,12 +43,12 @@ CHECKS = {
     "S11": "of failed `freeze` transfers: the score's interval below -4, every term but `value` within a factor 2 of the base's; exceptions: within 10, or "
     "near losses with the interval between -4 and 0",
     "S12": "over the bases of which `freeze` gets at most half of its transfers through: the 95 % interval of the share that `reset-encoder` gets through lies "
-    "above a half (holds) or below (does not hold); exceptions: more than `freeze` beyond chance, but not above a half. From 6 bases on these count, of fewer "
-    "their transfers",
+    "above a half (holds) or below (does not hold); else exceptions: over all bases that both were run from, more than `freeze` beyond chance. From 6 bases on "
+    "these count, each by most of its transfers, of fewer their transfers",
     "S13": "5e-5, 5e-4 and 1e-3 together succeed more than 1e-5 and 5e-3 together, beyond chance and in more than half; 1e-4 is worse than its neighbours beyond "
-    "chance. Exceptions: the first, and 1e-4 is not worse. Does not hold: the interval of the ones that should work below a half, or that of those that should "
-    "fail above. From 6 bases on these count, each by most of its transfers at those rates, of fewer their transfers",
-    "S14": "a permutation test over bases, p below 0.05; does not hold: 8 bases or more with 4 transfers each, and p above 0.5",
+    "chance. Exceptions: the first, and 1e-4 mostly works, too, its interval above a half. Does not hold: the interval of the ones that should work below a half, "
+    "or that of those that should fail above. Over the bases with all these rates; from 6 bases on these count, each by most of its transfers at those rates, of fewer their transfers",
+    "S14": "a permutation test over bases, p below 0.05; does not hold: 8 bases or more with 4 transfers each, p above 0.5, and enough of both outcomes for a p below 0.05",
 }
 
 
@@ -82,10 +82,11 @@ def small_losses(pairs: Sequence[rules.Plain], bases: int, lost: int = 0) -> Dec
         bases: how many they are of.
         lost: further failed transfers, whose networks are not here to be measured.
     """
-    rest = f"; of {lost} more the networks are not here" if lost else ""
+    rest = f"; the networks of {lost} further ones are not here to be measured" if lost else ""
     if not pairs:
         none = "no `freeze` transfer scores below 0 and below its base, each by its whole interval"
-        return Decided("S11", UNDECIDED, rest[2:] or none, 0, bases)
+        gone = f"the networks of the {lost} failed transfers are not here to be measured"
+        return Decided("S11", UNDECIDED, gone if lost else none, 0, bases)
     counts = Counter(sampled_rules.s11_sample(pair)[1] for pair in pairs)
     most, size = counts.most_common(1)[0]
     low = sum(pair["failed_score"]["high"] < rules.LOW_SCORE for pair in pairs)
@@ -122,17 +123,22 @@ def relearned(by_variant: Mapping[str, Outcomes]) -> Decided:
     if not both:
         return Decided("S12", UNDECIDED, f"`{RELEARNED}` was not run from the bases that `freeze` fails from{tail}", everything, count)
     mended, before = _counted(own, both), _counted(usual, both)
-    found, p = share(mended), unlike(mended, before)
+    either = [
+        base for base in usual if usual[base] and own.get(base)
+    ]  # chosen by what `freeze` did, a test against it would find a difference of its own
+    everyone = _counted(own, either), _counted(usual, either)
+    found, p = share(mended), unlike(*everyone)
     figure = (
         f"from {_units(len(both), 'that both were run from and `freeze` mostly fails from')} `{RELEARNED}` gets {share_words(mended)} through, `freeze` "
-        f"{share_words(before)} (Boschloo's exact test, p = {p:.2g}){tail}"
+        f"{share_words(before)}; from all that both were run from {_count(everyone[0])} against {_count(everyone[1])} (Boschloo's exact test, p = {p:.2g}){tail}"
     )
     if found["low"] > 0.5:
         verdict = HOLDS
     elif found["high"] < 0.5:
         verdict = FAILS
     else:
-        verdict = EXCEPTIONS if p < CHANCE and sum(mended) / len(mended) > sum(before) / len(before) else UNDECIDED
+        more = sum(everyone[0]) / len(everyone[0]) > sum(everyone[1]) / len(everyone[1])
+        verdict = EXCEPTIONS if p < CHANCE and more else UNDECIDED
     return Decided("S12", verdict, figure, everything, count)
 
 
@@ -150,34 +156,49 @@ def _units(bases: int, which: str) -> str:
     return f"the {bases} bases {which}, each by most of its transfers,"
 
 
+def _count(values: Sequence[bool]) -> str:
+    return f"{sum(values)}/{len(values)}"
+
+
 def _of(groups: Outcomes, bases: Sequence[str]) -> str:
     """Successes of a variant from some bases, in words; "" for none."""
     values = [value for base in bases for value in groups.get(base, ())]
-    return f"{sum(values)}/{len(values)}" if values else ""
+    return _count(values) if values else ""
 
 
 def learning_rates(runs: Runs) -> Decided:
     """S13."""
-    bases = len({base for base, *_ in runs})
-    missing = [rate for rate in (*WORK, *FAIL, ODD_RATE) if not any(_among(other, (rate,)) for _, _, other, _ in runs)]
+    asked = (*WORK, *FAIL, ODD_RATE)
+    missing = [rate for rate in asked if not any(_among(other, (rate,)) for _, _, other, _ in runs)]
+    whole = [
+        base
+        for base in dict.fromkeys(base for base, *_ in runs)
+        if all(_at([run for run in runs if run[0] == base], (rate,)) for rate in asked)
+    ]
+    models, bases = len(runs), len({base for base, *_ in runs})
+    if not missing and not whole:
+        return Decided(
+            "S13", UNDECIDED, f"none of {bases} bases has transfers at all of {', '.join(f'{rate:g}' for rate in asked)}", models, bases
+        )
+    runs = [run for run in runs if run[0] in whole]  # rates of other bases would differ by their bases
     odd, near, p_odd = odd_one(runs)
     if missing:
-        return Decided("S13", UNDECIDED, f"no transfers at {', '.join(f'{rate:g}' for rate in missing)}", len(runs), bases)
+        return Decided("S13", UNDECIDED, f"no transfers at {', '.join(f'{rate:g}' for rate in missing)}", models, bases)
     work, fail = (_at(runs, rates) for rates in (WORK, FAIL))
     p = unlike(work, fail)
     figure = (
-        f"from {_units(bases, 'of this study of rates')} at 5e-05, 0.0005 and 0.001 {share_words(work)} succeed, at 1e-05 and 0.005 {share_words(fail)} "
+        f"from {_units(len(whole), 'of this study of rates')} at 5e-05, 0.0005 and 0.001 {share_words(work)} succeed, at 1e-05 and 0.005 {share_words(fail)} "
         f"(Boschloo's exact test, p = {p:.2g}); at {ODD_RATE:g} {sum(odd)}/{len(odd)} against {sum(near)}/{len(near)} at its neighbours (p = {p_odd:.2g})"
     )
     trend = p < CHANCE and sum(work) > len(work) / 2 and sum(work) / len(work) > sum(fail) / len(fail)
-    lower = sum(odd) / len(odd) < sum(near) / len(near)
+    worse = p_odd < CHANCE and sum(odd) / len(odd) < sum(near) / len(near)
     if share(work)["high"] < 0.5 or share(fail)["low"] > 0.5:
         verdict = FAILS
-    elif trend and lower:
-        verdict = HOLDS if p_odd < CHANCE else UNDECIDED
+    elif trend and worse:
+        verdict = HOLDS
     else:
-        verdict = EXCEPTIONS if trend else UNDECIDED
-    return Decided("S13", verdict, figure, len(runs), bases)
+        verdict = EXCEPTIONS if trend and share(odd)["low"] > 0.5 else UNDECIDED
+    return Decided("S13", verdict, figure, len(runs), len(whole))
 
 
 def _among(rate: float, rates: Sequence[float]) -> bool:
@@ -202,6 +223,17 @@ def odd_one(runs: Runs) -> tuple[list[bool], list[bool], float]:
     return own, others, unlike(own, others)
 
 
+def _apart(groups: Collection[Sequence[bool]]) -> list[list[bool]]:
+    """As many successes as there are, in as few groups as can hold them: what a test of these numbers could find at best."""
+    sizes = sorted(map(len, groups))
+    left, found = sum(map(sum, groups)), []
+    for size in sizes:
+        count = min(size, left)
+        left -= count
+        found.append([True] * count + [False] * (size - count))
+    return found
+
+
 def depends(outcomes: Outcomes, predictor: str = "") -> Decided:
     """S14.
 
@@ -224,5 +256,5 @@ def depends(outcomes: Outcomes, predictor: str = "") -> Decided:
         verdict = HOLDS
     else:
         many = len(told) >= MANY_BASES and min(map(len, told.values())) >= MANY_TRANSFERS
-        verdict = FAILS if many and p > ALIKE else UNDECIDED
+        verdict = FAILS if many and p > ALIKE and differ(_apart(told.values())) < CHANCE else UNDECIDED
     return Decided("S14", verdict, figure, models, len(told))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,22 +31,19 @@ EDITION = 1
 """Of what is seen of a base; what was kept of another is made again."""
 
 
-def dependence_part(
-    groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrPath, *, of: Collection[str]
-) -> tuple[dict[str, Any], Decided | None]:
+def dependence_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrPath) -> tuple[dict[str, Any], Decided | None]:
     """What the page shows, and claim S14 by the `freeze` group of most models; None where there is none.
 
     Args:
-        groups: transfers of the table.
-        bases: their bases.
-        of: cells of the bases that the claim and its predictors are of.
+        groups: transfers from the bases that are asked of.
+        bases: of the table.
         root: the study's folder, where models lie and what is seen of them is kept.
         figure: where to draw the calibration.
     """
     root, figure = Path(root), Path(figure)
     main = main_group(groups, USUAL)
     found: dict[str, Any] = {
-        "depends": depends_words(groups),
+        "depends": depends_words(groups, main),
         "predictors": [],
         "predicted": "",
         "scores": None,
@@ -55,10 +52,10 @@ def dependence_part(
     }
     if main is None:
         return found, None
-    ends = {base: values for base, values in outcomes(groups[main]).items() if base in of}
+    ends = outcomes(groups[main])
     told_of = [row for row in bases if row["cell"] in ends]
     updates = {USUAL: int(main[-1])}
-    seen, why = see(told_of, groups[main], root, main) if told_of else ({}, "no base is left to say it")
+    seen, why = see(told_of, groups[main], root, main)
     if why:
         return found | {"predicted": f"Nothing is said of predictors: {why}."}, replace(depends(ends), updates=updates)
     names = list(next(iter(seen.values())))
@@ -136,10 +133,16 @@ def _features(path: Path, start: str) -> dict[str, float]:
     return {name: float(value) for name, value in kept(path.with_name(f"foresight-{start}.json"), key, look)["features"].items()}
 
 
-def depends_words(groups: Groups) -> list[str]:
-    """Whether success depends on the base, a line a group of two bases or more, corrected for their number; groups whose transfers all
-    ended alike, or that have one transfer of each base, share a line."""
+def depends_words(groups: Groups, main: Key | None = None) -> list[str]:
+    """Whether success depends on the base, a line a group of two bases or more; groups whose transfers all ended alike, or that have one
+    transfer of each base, share a line.
+
+    Args:
+        groups: transfers from the bases that are asked of.
+        main: the group that claim S14 is of, whose test was asked for beforehand; the others are corrected for their number.
+    """
     tested: list[tuple[str, float, str]] = []
+    lines: list[str] = []
     alike, single = [], []
     for key, group in groups.items():
         shares = list(outcomes(group).values())
@@ -150,15 +153,19 @@ def depends_words(groups: Groups) -> list[str]:
             alike.append(f"{name} ({sum(map(sum, shares))}/{models} of {len(shares)} bases)")
         elif models == len(shares):
             single.append(f"{name} ({sum(map(sum, shares))}/{models})")
+        elif key == main:
+            lines.append(f"{name}: success {_word(p := differ(shares))} (p = {p:.2g}; {len(shares)} bases, {models} transfers).")
         else:
             tested.append((name, differ(shares), f"{len(shares)} bases, {models} transfers"))
-    lines = []
     for (name, p, of), corrected in zip(tested, holm([p for _, p, _ in tested]), strict=True):
-        word = "depends on the base" if corrected < CHANCE else "does not differ between the bases beyond chance"
         after = f", {corrected:.2g} by Holm's correction for {len(tested)} tests" if len(tested) > 1 else ""
-        lines.append(f"{name}: success {word} (p = {p:.2g}{after}; {of}).")
+        lines.append(f"{name}: success {_word(corrected)} (p = {p:.2g}{after}; {of}).")
     if alike:
         lines.append(f"All transfers of a group ended alike, so there is nothing to tell apart: {', '.join(alike)}.")
     if single:
         lines.append(f"One transfer of each base, so bases and transfers cannot be told apart: {', '.join(single)}.")
     return lines
+
+
+def _word(p: float) -> str:
+    return "depends on the base" if p < CHANCE else "does not differ between the bases beyond chance"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,38 +30,40 @@ class RateStudy:
     """One variant at several learning rates.
 
     Attributes:
-        variant: it and its rule in words. source: whose runs these are.
+        variant, rule: what it is; "" for the released ones' rule. source: whose runs these are.
         runs: (base, seed, rate, success) of those that tell. planned: rate -> models asked for. updates: of each.
     """
 
     variant: str
+    rule: str
     source: str
     runs: Runs
     planned: Mapping[float, int]
     updates: int
 
 
-def rates_part(rows: Sequence[Row], folder: StrPath, maze: str, *, released: bool) -> tuple[list[dict[str, Any]], list[RateStudy]]:
-    """A dict a study of rates, ours first, and our studies of `freeze`; the released one is shown cut off where ours ends, too."""
+def rates_part(rows: Sequence[Row], folder: StrPath, maze: str, *, released: bool) -> list[dict[str, Any]]:
+    """A dict a study of rates, ours first; the released one is shown cut off where ours ends, too."""
     folder = Path(folder)
     studies = rate_studies(rows)
-    usual = [study for study in studies if study.variant.startswith(f"{USUAL},")]
     shown, name = list(studies), f"the released scores, base {RELEASED_BASE}"
-    for updates in sorted({study.updates for study in usual if study.runs}) if released else ():
+    for updates in sorted({study.updates for study in studies if study.variant == USUAL and study.runs}) if released else ():
         shown.append(_released_study(released_rates(updates), f"{name}, until our {updates:,} updates", updates))
     if released:
         shown.append(_released_study(released_rates(), f"{name}, to their ends", 0))
     ours = len(studies)
     names = [f"{maze}-rates-{number if number < ours else f'released-{number - ours}'}.png" for number in range(len(shown))]
-    return [_part(study, folder / figure) for study, figure in zip(shown, names, strict=True)], usual
+    return [_part(study, folder / figure) for study, figure in zip(shown, names, strict=True)]
 
 
-def decide_rates(studies: Sequence[RateStudy], bases: Collection[str]) -> Decided | None:
-    """Claim S13 by the study of most transfers from some bases; None where there is none."""
-    chosen = max(studies, key=lambda study: len(study.runs), default=None)
-    if chosen is None:
-        return None
-    return replace(learning_rates([run for run in chosen.runs if run[0] in bases]), updates={USUAL: chosen.updates})
+def decide_rates(rows: Sequence[Row]) -> Decided | None:
+    """Claim S13 by the study of `freeze` with most transfers that tell; None where there is none.
+
+    Args:
+        rows: transfers from the bases that are asked of.
+    """
+    chosen = max((study for study in rate_studies(rows) if study.variant == USUAL), key=lambda study: len(study.runs), default=None)
+    return replace(learning_rates(chosen.runs), updates={USUAL: chosen.updates}) if chosen is not None else None
 
 
 def released_rates(updates: int | None = None) -> Runs:
@@ -71,7 +73,7 @@ def released_rates(updates: int | None = None) -> Runs:
 
 
 def _released_study(runs: Runs, source: str, updates: int) -> RateStudy:
-    return RateStudy(USUAL, source, runs, Counter(rate for _, _, rate, _ in runs), updates)
+    return RateStudy(USUAL, "", source, runs, Counter(rate for _, _, rate, _ in runs), updates)
 
 
 def rate_studies(rows: Sequence[Row]) -> list[RateStudy]:
@@ -86,7 +88,7 @@ def rate_studies(rows: Sequence[Row]) -> list[RateStudy]:
         planned = Counter(float(row["learning_rate"]) for row in group)
         if len(planned) >= FEWEST_RATES:
             runs = [(row["base"], row["seed"], float(row["learning_rate"]), success(row)) for row in told(group)]
-            studies.append(RateStudy(f"{variant}, {rule}", "this study", runs, planned, int(updates)))
+            studies.append(RateStudy(variant, rule, "this study", runs, planned, int(updates)))
     return studies
 
 
@@ -99,7 +101,7 @@ def _part(study: RateStudy, figure: Path) -> dict[str, Any]:
     if runs:
         save_png(shares_figure([("by learning rate", by_rate), ("by seed", by_seed)], "share that succeeded"), figure)
     return {
-        "variant": study.variant, "source": study.source, "bases": len({base for base, *_ in runs}), "figure": figure.name if runs else "",
+        "variant": ", ".join(word for word in (study.variant, study.rule) if word), "source": study.source, "bases": len({base for base, *_ in runs}), "figure": figure.name if runs else "",
         "odd": odd_words(runs), "updates": study.updates,
         "by_rate": [
             (name, f"{len(values)} of {count}", share_words(values))

@@ -122,35 +122,35 @@ def _decided(groups: Groups, main: Key, bases: Sequence[Row], root: Path) -> Dec
         for done, (key, row) in enumerate(failed):
             tick(done, len(failed))
             start, model = row["base_start"], root / "cells" / row["cell"] / "model.pt"
-            if not model.exists() and not _kept_at(model).exists():
-                lost += key == main
-                continue
             base = root / "cells" / row["base"] / ("best.pt" if start == BEST else "model.pt")
             scores = {
                 name: {bound: number(one, f"{kind}_score_{bound}") for bound in ("mean", "low", "high")}
                 for name, one, kind in (("failed_score", row, "last"), ("copy_score", named[row["base"]], start))
             }
-            pair = _losses(model, base, [row["last_digest"], named[row["base"]][f"{start}_digest"]]) | scores
-            if key == main:
-                pairs.append(pair)
+            losses = _losses(model, base, [row["last_digest"], named[row["base"]][f"{start}_digest"]])
+            if key == main and losses is None:
+                lost += 1
+            elif key == main and losses is not None:
+                pairs.append(losses | scores)
                 of.add(row["base"])
         tick(len(failed), len(failed))
     return replace(small_losses(pairs, len(of), lost), updates={USUAL: int(main[-1])})
 
 
-def _kept_at(model: Path) -> Path:
-    """Where the figures of a failed transfer are kept."""
-    return model.with_name("verdict-losses.json")
-
-
-def _losses(model: Path, base: Path, digests: list[str]) -> Plain:
-    """Terms of a failed transfer and of its base, and the floor of both, as `crar claims` has them; an archive has them without the network."""
+def _losses(model: Path, base: Path, digests: list[str]) -> Plain | None:
+    """Terms of a failed transfer and of its base, and the floor of both, as `crar claims` has them; an archive has them without the network. None
+    where neither is here."""
 
     def look() -> Plain:
+        if not model.exists():
+            raise FileNotFoundError(model)
         subject = load_subject(model, base).table
         pair = {"failed_terms": subject.failed, "copy_terms": subject.copy}
         terms = {name: {term: float(value) for term, value in subject.terms(params).items()} for name, params in pair.items()}
         return terms | {"floor": subject.floor}
 
     key = {"models": digests, "edition": EDITION}
-    return kept(_kept_at(model), key, look)
+    try:
+        return kept(model.with_name("verdict-losses.json"), key, look)
+    except FileNotFoundError:
+        return None

@@ -11,7 +11,7 @@ from crar_model.files import StrPath
 from crar_model.training.variants import VARIANTS
 from reports.figures.style import save_png
 from reports.figures.survival import survival_figure
-from reports.released_scores import EPOCH, ReleasedRun, released_runs
+from reports.released_scores import DELAYED, EPOCH, RELEASED_DELAY, ReleasedRun, released_runs
 from reports.statistics import CHANCE, Times, middle, survival_share, unlike_times, up_to
 from reports.studies.rows import USUAL, Groups, Key, Row, label, main_group, told
 
@@ -43,23 +43,23 @@ def times_part(groups: Groups, figure: StrPath, *, released: bool) -> dict[str, 
         released: whether scores of runs in this maze were released.
 
     Returns:
-        times: rows of the table, the released runs of a group cut off where it ends. equal: updates that all of our rows were trained for.
+        times: rows of the table, the released runs of a group cut off where it ends. has_released: whether there are such. equal: updates that all of our rows were trained for.
         time_words: sentences.
         time_figure: name of the figure, "" for none. validated, epoch: updates between validations, ours and of the released runs.
     """
     figure = Path(figure)
     ours = {key: times for key, rows in groups.items() if len(times := times_of(rows))}
     if not ours:
-        return {"times": [], "released_times": False, "equal": 0, "time_words": [], "time_figure": ""}
+        return {"times": [], "has_released": False, "equal": 0, "time_words": [], "time_figure": ""}
     trained = {key: _length(groups[key]) for key in ours}
     equal = min(trained.values())
     main = main_group(groups, USUAL)
     usual = ours.get(main) if main is not None else None
-    theirs = {key: found for key in ours if released and len(found := released_times(_released(key)))}
+    theirs = {key: found for key in ours if released and len(found := released_times(_released(key, groups[key])))}
     shown = [key for variant in VARIANTS if (key := main_group(groups, variant)) in ours and key is not None]
     panels = [
         (
-            label(key, ours, short=True),
+            label(key, groups, short=True),
             trained[key],
             [("this study", ours[key]), *([("released", up_to(theirs[key], trained[key]))] if key in theirs else [])],
         )
@@ -73,15 +73,17 @@ def times_part(groups: Groups, figure: StrPath, *, released: bool) -> dict[str, 
         if key in theirs:
             rows.append(_row(f"{name}, released", end, str(len(theirs[key])), up_to(theirs[key], end), equal, None))
     return {
-        "times": rows, "released_times": bool(theirs),
+        "times": rows, "has_released": bool(theirs),
         "equal": equal, "time_figure": figure.name, "epoch": EPOCH,
         "validated": sorted({int(row["log_interval"]) for key in ours for row in told(groups[key])}),
-        "time_words": [line for key in shown for line in _sentences(key, ours, theirs.get(key), main, trained[key])],
+        "time_words": [line for key in shown for line in _sentences(key, groups, ours, theirs.get(key), main, trained[key])],
     }  # fmt: skip
 
 
-def _released(key: Key) -> list[ReleasedRun]:
-    """Released runs of the variant and rate of a group; where the original has that variant at another rate only, none."""
+def _released(key: Key, rows: Sequence[Row]) -> list[ReleasedRun]:
+    """Released runs of the variant and rate of a group; where the original has that variant at another rate only, or with another delay, none."""
+    if key[0] == DELAYED and any(int(row["structure_delay"]) != RELEASED_DELAY for row in rows):
+        return []
     return released_runs(key[0], None, float(key[2]))
 
 
@@ -90,15 +92,15 @@ def _length(rows: Sequence[Row]) -> int:
     return max(int(row["updates_taken"]) + int(row["search_updates"]) for row in told(rows))
 
 
-def _sentences(key: Key, ours: Mapping[Key, Times], released: Times | None, main: Key | None, end: int) -> list[str]:
+def _sentences(key: Key, groups: Groups, ours: Mapping[Key, Times], released: Times | None, main: Key | None, end: int) -> list[str]:
     """The log-rank tests of a variant in words: against the usual one, and against the released runs at equal updates, `end` of them."""
     lines, times = [], ours[key]
     if main in ours and main is not None and key != main:
-        lines.append(f"`{label(key, ours)}` against `{label(main, ours)}`: {_differ(unlike_times(times, ours[main]))}.")
+        lines.append(f"`{label(key, groups)}` against `{label(main, groups)}`: {_differ(unlike_times(times, ours[main]))}.")
     if released is not None:
         theirs = up_to(released, end)
         lines.append(
-            f"`{label(key, ours)}` against the {len(released)} released runs up to {end:,} updates: {_differ(unlike_times(times, theirs))}; "
+            f"`{label(key, groups)}` against the {len(released)} released runs up to {end:,} updates: {_differ(unlike_times(times, theirs))}; "
             f"{len(times.reached)}/{len(times)} of ours and {len(theirs.reached)}/{len(theirs)} of theirs had succeeded by then."
         )
     return lines

@@ -18,23 +18,22 @@ from crar_model.checkpoints import load_checkpoint
 from crar_model.losses import SHOWN
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import TASKS
-from reports import samples, study_page
+from reports import samples, study_table
 from reports.markdown import table as markdown
 from reports.measure.subject import load_subject
 from reports.released_scores import BASES, released_rows
 from reports.rules import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
 from reports.statistics import at_risk, differ
-from reports.studies import dependence, terms
+from reports.studies import cost, dependence, terms, variants
 from reports.studies.decisions import CHECKS, TEXTS, depends, learning_rates, relearned, small_losses
 from reports.studies.rates import odd_words, released_rates
-from reports.studies.rows import groups_of, label
+from reports.studies.rows import groups_of, label, sound, start_of
 from reports.studies.terms import terms_part
 from reports.studies.times import released_times, times_of, times_part
 from reports.study_page import write_study_page
 from tests.reports.pages import summary_of, whole_page
 
 Row = dict[str, Any]
-ALL_BASES = [f"b{number}" for number in range(4)]
 TRAINED = 60_000
 
 
@@ -59,7 +58,7 @@ def transfer(number: int, base: str, *, good: bool, at: int = 0, **given: Any) -
         "variant": "freeze", "base": base, "base_start": "best", "seed": number, "success": int(good), "success_update": at if good else "",
         "final_score": 0.8 - number / 100 if good else -4.4 - number / 100,
     }  # fmt: skip
-    return row(f"{base}-{given.get('variant', 'freeze')}-{number}", **{**own, **given})
+    return row(**{"cell": f"{base}-{given.get('variant', 'freeze')}-{number}", **own, **given})
 
 
 def text_rows(rows: Sequence[Row]) -> list[dict[str, str]]:
@@ -102,7 +101,7 @@ def test_curves_stand_beside_the_released_ones_at_equal_updates(tmp_path: Path) 
     assert "released runs up to 20,000 updates" in lines[2]
     alike = times_part(groups_of(text_rows(a_study([0, 0])[2:-4])), tmp_path / "times.png", released=False)
     assert "do not differ" not in " ".join(alike["time_words"])
-    assert not alike["released_times"]
+    assert not alike["has_released"]
     assert len(times_of(text_rows([transfer(0, "b", good=False, updates_taken=0)]))) == 0
 
 
@@ -168,8 +167,30 @@ def test_s11_is_of_failed_transfers_on_the_set_of_verdicts(
     (tmp_path / "cells" / "b-freeze-0" / "model.pt").unlink()  # as in a folder that an archive filled
     assert terms_part(groups_of(rows[1:]), rows[:1], tmp_path, tmp_path / "t.png", TASKS["random"])[1] == first
     rows[1]["last_digest"] = "of another"
+    lost = terms_part(groups_of(rows[1:]), rows[:1], tmp_path, tmp_path / "t.png", TASKS["random"])[1]
+    assert lost is not None
+    assert (lost.models, lost.figure) == (0, "the networks of the 1 failed transfers are not here to be measured")
+    shutil.copy(random_freeze / "member-0.pt", tmp_path / "cells" / "b-freeze-0" / "model.pt")
     with pytest.raises(AssertionError, match="measured again"):
         terms_part(groups_of(rows[1:]), rows[:1], tmp_path, tmp_path / "t.png", TASKS["random"])
+
+
+def test_other_failed_transfers_are_measured_and_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While their networks are here: an archive keeps the figures alone, and another day theirs may be the group of most models."""
+    seen: list[str] = []
+
+    def losses(model: Path, *_: object) -> Row:
+        seen.append(model.parent.name)
+        return pair((-5, -4.5), 1.5) if model.parent.name.startswith("b0") else pair((-5, -4.5), 50)
+
+    monkeypatch.setattr(terms, "_losses", losses)
+    low = {f"last_score_{name}": value for name, value in (("mean", -4.8), ("low", -4.9), ("high", -4.7))}
+    rows = [row("b0", best_digest="d"), row("b1", best_digest="d")]
+    rows += [transfer(k, "b0", good=False, last_digest="e", **low) for k in range(3)]
+    rows += [transfer(k, "b1", good=False, last_digest="e", learning_rate=1e-5, **low) for k in range(2)]
+    decided = terms_part(groups_of(text_rows(rows)[2:]), text_rows(rows)[:2], tmp_path, tmp_path / "t.png", TASKS["random"])[1]
+    assert decided is not None
+    assert (len(seen), decided.models, decided.verdict, decided.updates) == (5, 3, HOLDS, {"freeze": TRAINED})
 
 
 def test_equal_merits_are_told_apart_by_the_loss() -> None:
@@ -196,7 +217,7 @@ def test_what_a_base_says_is_asked_once(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(dependence, "RESOLUTION", 9)
     rows = four_bases(tmp_path, [4, 0])
     bases, groups = rows[:2], groups_of(rows[2:])
-    found, decided = dependence.dependence_part(groups, bases, tmp_path, tmp_path / "c.png", of=ALL_BASES)
+    found, decided = dependence.dependence_part(groups, bases, tmp_path, tmp_path / "c.png")
     assert found["predicted"] == "Predictors are not scored: 2 bases with transfers, fewer than 4."
     assert "log oddness" in found["features"]
     assert len(found["predictors"]) == 2
@@ -207,23 +228,20 @@ def test_what_a_base_says_is_asked_once(tmp_path: Path, monkeypatch: pytest.Monk
         raise AssertionError("asked again")
 
     monkeypatch.setattr(dependence, "foresee", never)
-    assert dependence.dependence_part(groups, bases, tmp_path, tmp_path / "c.png", of=ALL_BASES)[0] == found
+    assert dependence.dependence_part(groups, bases, tmp_path, tmp_path / "c.png")[0] == found
     monkeypatch.setattr(dependence, "EDITION", 0)
     with pytest.raises(AssertionError, match="asked again"):
-        dependence.dependence_part(groups, bases, tmp_path, tmp_path / "c.png", of=ALL_BASES)
+        dependence.dependence_part(groups, bases, tmp_path, tmp_path / "c.png")
     for one in rows[2:]:
         one["observation_map"] = "mirror"
-    assert (
-        "through the map mirror"
-        in dependence.dependence_part(groups_of(rows[2:]), bases, tmp_path, tmp_path / "c.png", of=ALL_BASES)[0]["predicted"]
-    )
+    assert "through the map mirror" in dependence.dependence_part(groups_of(rows[2:]), bases, tmp_path, tmp_path / "c.png")[0]["predicted"]
 
 
 def test_predictors_are_scored_from_four_bases_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = iter(range(100))
     monkeypatch.setattr(dependence, "foresee", lambda *_, **__: SimpleNamespace(plain=lambda: {"features": {"number": float(next(calls))}}))
     rows = four_bases(tmp_path, [0, 0, 4, 4])
-    found, decided = dependence.dependence_part(groups_of(rows[4:]), rows[:4], tmp_path, tmp_path / "calibration.png", of=ALL_BASES)
+    found, decided = dependence.dependence_part(groups_of(rows[4:]), rows[:4], tmp_path, tmp_path / "calibration.png")
     assert [line[:3] for line in found["predictors"]] == [
         ("g/0", "0/4", 0.0),
         ("g/1", "0/4", 1.0),
@@ -233,17 +251,11 @@ def test_predictors_are_scored_from_four_bases_on(tmp_path: Path, monkeypatch: p
     assert found["calibration"] == "calibration.png"
     assert "on 16 transfers from 4 bases; of fewer than 8 nothing is called a predictor" in found["predicted"]
     monkeypatch.setattr(dependence, "FEWEST", 4)
-    assert (
-        found["predicted"]
-        != dependence.dependence_part(groups_of(rows[4:]), rows[:4], tmp_path, tmp_path / "c.png", of=ALL_BASES)[0]["predicted"]
-    )
+    assert found["predicted"] != dependence.dependence_part(groups_of(rows[4:]), rows[:4], tmp_path, tmp_path / "c.png")[0]["predicted"]
     assert decided is not None
     assert decided.verdict == HOLDS
     all_alike = groups_of(text_rows(a_study([4, 4, 4, 4]))[4:])
-    assert (
-        "all 16 transfers succeeded"
-        in dependence.dependence_part(all_alike, rows[:4], tmp_path, tmp_path / "c.png", of=ALL_BASES)[0]["predicted"]
-    )
+    assert "all 16 transfers succeeded" in dependence.dependence_part(all_alike, rows[:4], tmp_path, tmp_path / "c.png")[0]["predicted"]
 
 
 def test_only_the_pages_that_are_asked_for_are_made(tmp_path: Path) -> None:
@@ -296,6 +308,8 @@ def rates(bases: str = "b", **hits: int) -> list[tuple[str, str, float, bool]]:
 
 WORKS = {"under": 5, "over": 5, "middle": 6}
 ALL, NONE = [True] * 6, [False] * 6
+FAIR = {str(number): ALL if number % 4 < 2 else NONE for number in range(24)}
+"""Twenty-four bases of which a half succeeds."""
 
 
 @pytest.mark.parametrize(
@@ -329,6 +343,11 @@ ALL, NONE = [True] * 6, [False] * 6
         (depends(dict.fromkeys("abc", [True, False] * 3)), UNDECIDED),
         (depends(dict.fromkeys("abcdefgh", ALL)), UNDECIDED),
         (depends({"a": ALL}), UNDECIDED),
+        (depends(dict.fromkeys("abcdefg", NONE) | {"h": [True, *NONE[1:]]}), UNDECIDED),  # no order of so few successes is beyond chance
+        (relearned({"freeze": FAIR, "reset-encoder": dict.fromkeys(FAIR, ALL[:3] + NONE[:4])}), FAILS),
+        (relearned({"freeze": FAIR, "reset-encoder": dict(zip(FAIR, [ALL, NONE] * 12, strict=True))}), UNDECIDED),  # as good as `freeze`
+        (learning_rates([*rates("a", **WORKS, odd=3)[6:-6], *rates("b")[:6], *rates("b")[-6:]]), UNDECIDED),  # rates of other bases
+        (learning_rates([run for run in rates(**WORKS, odd=12) if run[2] != 1e-4 or run[1] == "0"]), UNDECIDED),  # one at 1e-4
     ],
 )  # fmt: skip
 def test_every_verdict_can_come_out(decided: Any, verdict: str) -> None:
@@ -345,11 +364,15 @@ def test_the_figures_are_in_the_words() -> None:
     assert "says nothing of other bases, `reset-encoder` gets 6/12" in both.figure
     many = relearned({"freeze": dict.fromkeys("abcdef", NONE), "reset-encoder": dict.fromkeys("abcde", ALL) | {"f": NONE}})
     assert "each by most of its transfers, `reset-encoder` gets 5/6" in many.figure  # the unit is the base
+    apart = learning_rates([*rates("a", **WORKS)[:-6], *rates("b", **WORKS), *rates("c", **WORKS)[6:]])
+    assert apart.figure.startswith("from the 1 base of this study")
+    assert (apart.models, apart.bases) == (42, 1)
+    assert "none of 2 bases has transfers at all of" in learning_rates([*rates("a")[:-6], *rates("b")[6:]]).figure
     assert "no transfers at 0.005" in learning_rates(rates(**WORKS)[:-6]).figure
     assert "which says nothing of other bases, at 5e-05, 0.0005 and 0.001 32/36" in learning_rates(rates("ab", **WORKS)).figure
     assert "each by most of its transfers, at 5e-05, 0.0005 and 0.001 6/6" in learning_rates(rates("abcdef", **WORKS)).figure
     lost = small_losses([], 0, 2)
-    assert (lost.verdict, lost.figure) == (UNDECIDED, "of 2 more the networks are not here")
+    assert (lost.verdict, lost.figure) == (UNDECIDED, "the networks of the 2 failed transfers are not here to be measured")
     assert "from 0 to 100 % over 2 bases" in depends({"a": ALL, "b": NONE}).figure
     assert depends({"a": ALL, "b": NONE}, "nothing predicts").figure.endswith("; nothing predicts")
     assert set(TEXTS) == set(CHECKS) == {"S11", "S12", "S13", "S14"}
@@ -374,17 +397,17 @@ def test_the_table_by_base_is_narrow_and_tells_what_is_open() -> None:
         transfer(1, "b", good=True, status="open"),
     ]
     ((key, group),) = groups_of(text_rows([*own, transfer(0, "c", good=True, status="open")])).items()
-    assert study_page._by_base("f", key, group, bases) == ["f", "60,000", "1/2", "1/1?", "?"]
+    assert variants._by_base("f", key, group, bases) == ["f", "60,000", "1/2", "1/1?", "?"]
     left = [{**one, "status": "failed" if one["status"] == "open" else "done"} for one in group]
-    assert study_page._by_base("f", key, left, bases)[2:] == ["1/2", "1/1!", "!"]
-    assert study_page._by_base("f", key, group[:2], bases)[2:] == ["1/2", "", ""]
-    assert study_page._short(["g/0", "g/11"]) == ["0", "11"]
-    assert study_page._short(["g/0", "h/0"]) == ["g/0", "h/0"]
+    assert variants._by_base("f", key, left, bases)[2:] == ["1/2", "1/1!", "!"]
+    assert variants._by_base("f", key, group[:2], bases)[2:] == ["1/2", "", ""]
+    assert variants._short(["g/0", "g/11"]) == ["0", "11"]
+    assert variants._short(["g/0", "h/0"]) == ["g/0", "h/0"]
 
 
 def test_the_cost_has_a_line_for_all_together() -> None:
     rows = text_rows([row("b", seconds=3_600), transfer(0, "b", good=True, seconds=1_800), transfer(1, "b", good=True, status="open")])
-    lines = [[str(cell) for cell in line] for line in study_page._cost(rows)]
+    lines = [[str(cell) for cell in line] for line in cost._cost(rows)]
     assert lines == [
         ["base", "joint", "1 of 1", "60,000", "1.000", "100"],
         ["freeze", "joint", "1 of 2", "60,000", "0.500", "100"],
@@ -395,7 +418,7 @@ def test_the_cost_has_a_line_for_all_together() -> None:
 def test_copies_of_one_network_are_named() -> None:
     own = [transfer(0, base, good=True, variant="scratch", last_digest="one") for base in ("a", "b")]
     other = [transfer(k, "a", good=True, last_digest=f"own {k}") for k in range(2)]
-    assert [line.split(": ")[1] for line in study_page._copies(groups_of(text_rows([*own, *other])))] == [
+    assert [line.split(": ")[1] for line in variants._copies(groups_of(text_rows([*own, *other])))] == [
         "2 models are 1 networks, so its intervals and p are far too narrow."
     ]
 
@@ -445,10 +468,13 @@ def test_claims_are_of_bases_that_can_do_the_task(tmp_path: Path) -> None:
     rows[2]["best_score_low"] = -0.1  # what its transfers start from
     rows[2]["last_score_low"] = 0.4
     report = write_study_page(write_rows(tmp_path / "table.csv", rows), "s", tmp_path / "page").read_text()
-    assert "Claims S12 to S14 are not asked of g/2: what its transfers start from" in report
+    assert "The claims are not asked of g/2: what its transfers start from" in report
     found = {one["id"]: one for one in json.loads((tmp_path / "page" / "results.json").read_text())["claims"]}
     assert (found["S14"]["bases"], found["S14"]["models"]) == (3, 12)
     assert found["S14"]["updates"] == {"freeze": TRAINED}
+    assert "share of successes goes from 0 to 100 % over 3 bases" in found["S14"]["figure"]
+    assert "`freeze, 0.0005, joint`: success depends on the base" in report
+    assert "3 bases, 12 transfers" in report
     assert "0.50 (-0.10 to 0.70) at 50,000" in report
     rows[2]["best_score_low"] = 0.1
     report = write_study_page(write_rows(tmp_path / "table.csv", rows), "s", tmp_path / "other").read_text()
@@ -486,18 +512,80 @@ def test_a_search_before_counts() -> None:
     rows = [transfer(0, "b", good=True, at=4_000, search_updates=5_200), transfer(1, "b", good=False, search_updates=5_200)]
     assert (times_of(text_rows(rows)).reached, times_of(text_rows(rows)).censored) == ((9_200.0,), (65_200.0,))
     ((key, group),) = groups_of(text_rows(rows)).items()
-    assert study_page._trained(key, group) == "60,000 after 5,200 of a search"
+    assert variants._trained(key, group) == "60,000 after 5,200 of a search"
 
 
 def test_what_diverged_is_left_out_with_a_word() -> None:
     rows = text_rows([transfer(0, "b", good=True), transfer(1, "b", good=False, final_score="")])
     groups = groups_of(rows)
     ((key, group),) = groups.items()
-    assert study_page._variant_row(key, group, groups)[-2] == "0.8, 1 diverged left out"
-    assert study_page._variant_row(key, group[1:], groups)[-2] == "all diverged"
+    assert variants._variant_row(key, group, groups)[-2] == "0.8, 1 diverged left out"
+    assert variants._variant_row(key, group[1:], groups)[-2] == "all diverged"
 
 
 def test_the_cost_of_appendix_e_has_ours_of_the_same_experiments() -> None:
     rows = text_rows([*a_study([2, 2]), transfer(9, "b0", good=False, variant="first-layer", search_updates=5_200)])
-    found = study_page._appendix_e(rows, TASKS["random"])
+    found = cost._appendix_e(rows, TASKS["random"])
     assert [line[3:5] for line in found] == [("8 of 8", f"{8 * TRAINED:,}"), ("-", "-"), ("5 of 5", f"{4 * 20_000 + TRAINED + 5_200:,}")]
+
+
+def test_the_other_claims_are_of_bases_that_can_do_the_task_too(tmp_path: Path) -> None:
+    rows = a_study([0, 0], 3)[:8]
+    rows += [transfer(k, base, good=base == "b0", variant="reset-encoder") for base in ("b0", "b1") for k in range(6)]
+    seen = {1e-5: 0, 5e-5: 3, 1e-4: 0, 5e-4: 3, 1e-3: 3, 5e-3: 0}
+    rows += [
+        transfer(k, base, good=k < count, learning_rate=rate, updates=40_000, group="rates", cell=f"{base}-{rate}-{k}")
+        for base in ("b0", "b1")
+        for rate, count in seen.items()
+        for k in range(3)
+    ]
+    rows[1]["best_score_low"] = -0.1
+    write_study_page(write_rows(tmp_path / "table.csv", rows), "s", tmp_path / "page")
+    found = {one["id"]: one for one in json.loads((tmp_path / "page" / "results.json").read_text())["claims"]}
+    assert "from the 1 base" in found["S12"]["figure"]
+    assert "`reset-encoder` gets 6/6" in found["S12"]["figure"]
+    assert found["S12"]["updates"] == {"freeze": TRAINED, "unfreeze": 20_000, "reset-encoder": TRAINED}
+    assert (found["S13"]["bases"], found["S13"]["models"], found["S13"]["updates"]) == (1, 18, {"freeze": 40_000})
+    report = (tmp_path / "page" / "report.md").read_text()
+    cut, whole = report.split("until our 40,000 updates")[1], report.split("to their ends")[1]
+    assert "| 0.001 | 6 of 6 | 6/6" in whole
+    assert "| 0.001 | 6 of 6 | 6/6" not in cut[: cut.index("to their ends")]
+
+
+def test_the_network_that_transfers_start_from() -> None:
+    base = text_rows([row("b", best_score_low=-0.1)])[0]
+    start = {"last": text_rows([transfer(0, "b", good=True, base_start="last")]), "best": []}
+    assert {word: start_of(base, rows) for word, rows in start.items()} == {"last": "last", "best": "best"}
+    assert start_of({**base, "best_total": ""}, []) == "last"
+    assert sound([base], start["last"]) == {"b"}
+    assert sound([base], []) == set()
+    assert sound([{**base, "scored": "0"}], []) == {"b"}
+
+
+def test_a_delay_of_another_length_has_no_released_twin(tmp_path: Path) -> None:
+    rows = [
+        transfer(0, "b", good=True, variant="delay-structure", structure_delay=delay, updates=60_000 + delay) for delay in (9_000, 30_000)
+    ]
+    found = times_part(groups_of(text_rows(rows)), tmp_path / "times.png", released=True)["times"]
+    assert [line[0] for line in found] == [
+        "delay-structure, 0.0005, joint, 69,000 updates", "delay-structure, 0.0005, joint, 90,000 updates",
+        "delay-structure, 0.0005, joint, 90,000 updates, released",
+    ]  # fmt: skip
+
+
+def test_variants_are_held_against_freeze_of_as_many_updates() -> None:
+    rows = [transfer(k, f"b{k}", good=good, updates=length) for length, good in ((60_000, False), (20_000, True)) for k in range(8)]
+    rows += [transfer(k, f"b{k}", good=True, variant="unfreeze", updates=20_000) for k in range(8)]
+    groups = groups_of(text_rows(rows))
+    key = next(key for key in groups if key[0] == "unfreeze")
+    assert variants._variant_row(key, groups[key], groups)[-1] == 1
+
+
+def test_validations_of_a_run_come_to_a_score(tmp_path: Path) -> None:
+    def scores(*values: float) -> Row:
+        path = write_rows(tmp_path / "losses.csv", [{"update": 2_000 * number, "score": value} for number, value in enumerate(values)])
+        return study_table._scores(path)
+
+    assert scores(-5.0) == {}  # before the first update
+    assert scores(-5.0, *[-4.0] * 3, *[1.0] * 5) == {"final_score": 1.0, "success_update": 16_000}
+    assert scores(-5.0, *[-4.0] * 20, *[0.5] * 10)["final_score"] == 0.5

@@ -20,7 +20,8 @@ from reports import verdicts as page
 from reports.claims import CLAIMS, FAILS, HOLDS, UNDECIDED
 from reports.released_scores import ReleasedRun
 from reports.studies.decisions import Decided
-from reports.verdicts import CLAIM_TEXTS, NOT_MEASURED, asked, released_answer, write_verdicts
+from reports.studies.released import released_answer
+from reports.verdicts import CLAIM_TEXTS, NOT_MEASURED, asked, write_verdicts
 from tests.reports.pages import summary_of, whole_page
 from tests.reports.test_rules import MATCHED, facts, sample
 
@@ -220,3 +221,19 @@ def test_the_command(tmp_path: Path) -> None:
     assert {(one["id"], one["maze"]): one["released"]["verdict"] for one in claims if one["released"]}["S14", "simple"] == HOLDS
     assert CliRunner().invoke(app, words).exit_code != 0  # not written over without --force
     assert CliRunner().invoke(app, [*words, "--force"]).exit_code == 0
+
+
+def test_ours_stand_beside_the_released_runs_of_as_many_updates(tmp_path: Path) -> None:
+    study_result(tmp_path / "study", updates={"freeze": 60_000, "reset-encoder": 60_000})
+    report = write_verdicts([], [tmp_path / "study"], tmp_path / "out")
+    line = lines(report)["S14", "random mazes", "study"]
+    cut = released_answer("S14", TASKS["random"], {"freeze": 60_000})
+    assert cut is not None
+    assert f"Cut off where ours end: **{cut.verdict}**, {cut.models} runs: {cut.figure}" in line
+    assert "24 of 8 bases; updates: 60,000 (freeze, reset-encoder)" in line
+    assert "Cut off" not in lines(report)["S14", "simple maze", "study"]  # judged by eye, at their ends
+    found = {(one["id"], one["maze"]): one for one in json.loads((tmp_path / "out" / "results.json").read_text())["claims"]}
+    assert found["S14", "random"]["released_at_our_updates"] == cut.plain()
+    assert any("cut off where our transfers end" in line for line in summary_of(report.read_text()))
+    study_result(tmp_path / "long", updates={"freeze": 200_000, "reset-encoder": 200_000})
+    assert "Cut off" not in lines(write_verdicts([], [tmp_path / "long"], tmp_path / "again"))["S14", "random mazes", "long"]

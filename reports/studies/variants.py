@@ -1,0 +1,126 @@
+"""Figure 17: success by variant and base, and claim S12 on learning the encoder anew."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from crar_model.files import StrPath
+from crar_model.tasks import Task
+from reports.figures.shares import shares_figure
+from reports.figures.style import save_png
+from reports.released_scores import released_rows
+from reports.statistics import interquartile, share_words, unlike
+from reports.studies.decisions import Decided, relearned
+from reports.studies.rows import (
+    DONE,
+    OPEN,
+    USUAL,
+    Groups,
+    Key,
+    Row,
+    base_name,
+    by,
+    label,
+    main_group,
+    merit,
+    mostly,
+    outcomes,
+    success,
+    told,
+)
+
+
+def variants_part(groups: Groups, bases: Sequence[Row], figure: StrPath, task: Task) -> dict[str, Any]:
+    """Success by variant and base (Figure 17), and what was released of it.
+
+    Args:
+        groups: transfers of the table.
+        bases: of the maze.
+        figure: where to draw it.
+        task: the maze.
+    """
+    figure = Path(figure)
+    shown = [(label(key, groups, short=True), [success(row) for row in told(group)]) for key, group in groups.items()]
+    shown = [(name, values) for name, values in shown if values]
+    if shown:
+        save_png(shares_figure([("all bases", shown)], "share that succeeded"), figure)
+    return {
+        "variants": [_variant_row(key, group, groups) for key, group in groups.items()], "figure": figure.name if shown else "",
+        "copies": _copies(groups), "columns": _short([base_name(row) for row in bases]),
+        "released": released_rows() if task.released_scores else [],
+        "by_eye": [(name, f"{good}/{good + bad}") for name, good, bad in task.judged_by_eye],
+        "by_base": [_by_base(label(key, groups), key, group, bases) for key, group in groups.items()],
+    }  # fmt: skip
+
+
+def _copies(groups: Groups) -> list[str]:
+    """Variants whose models are fewer networks than rows, in words: what starts afresh is the same from every base."""
+    lines = []
+    for key, group in groups.items():
+        digests = [row["last_digest"] for row in told(group) if row.get("last_digest")]
+        if len(set(digests)) < len(digests):
+            lines.append(
+                f"`{label(key, groups)}`: {len(digests)} models are {len(set(digests))} networks, so its intervals and p are far too narrow."
+            )
+    return lines
+
+
+def decide_relearned(groups: Groups) -> Decided | None:
+    """Claim S12, each variant by its group of most models; None where no `freeze` transfer tells.
+
+    Args:
+        groups: transfers from the bases that are asked of.
+    """
+    usual = main_group(groups, USUAL)
+    if usual is None:
+        return None
+    variants = dict.fromkeys(key[0] for key in groups)
+    chosen: Mapping[str, Key | None] = {variant: main_group(groups, variant, usual) for variant in variants}
+    kept = {variant: key for variant, key in chosen.items() if key is not None}
+    return replace(
+        relearned({variant: outcomes(groups[key]) for variant, key in kept.items()}),
+        updates={variant: int(key[-1]) for variant, key in kept.items()},
+    )
+
+
+def _variant_row(key: Key, group: Sequence[Row], groups: Groups) -> tuple[object, ...]:
+    own = told(group)
+    usual = next((told(other) for (name, *rest), other in groups.items() if name == USUAL and tuple(rest) == key[1:]), [])
+    p = math.nan if key[0] == USUAL or not usual else unlike(mostly(own), mostly(usual))
+    mean, low, high = interquartile([[value for row in rows if not math.isnan(value := merit(row))] for rows in by(own, "base").values()])
+    around = "" if math.isnan(low) else f" ({low:.3g} to {high:.3g})"
+    nowhere = sum(math.isnan(merit(row)) for row in own)
+    around += f", {nowhere} diverged left out" if nowhere else ""
+    return (
+        label(key, groups), f"{len(own)} of {len(group)}", _trained(key, own), share_words([success(row) for row in own]),
+        share_words(mostly(own)), f"{mean:.3g}{around}" if len(own) > nowhere else ("all diverged" if own else "-"), p,
+    )  # fmt: skip
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """Names of bases for the heads of narrow columns: their seeds where all are of one group."""
+    groups = {name.rpartition("/")[0] for name in names}
+    return [name.rpartition("/")[2] for name in names] if len(groups) == 1 else list(names)
+
+
+def _by_base(name: str, key: Key, group: Sequence[Row], bases: Sequence[Row]) -> list[str]:
+    """A row of the table by base: successes of those done, "?" where some are open and "!" where some were left, all narrow, since a study may
+    have dozens of bases."""
+    cells = []
+    for base in bases:
+        own = [row for row in group if row["base"] == base["cell"]]
+        done, words = told(own), {row["status"] for row in own} - {DONE}
+        mark = ("?" if OPEN in words else "") + ("!" if words - {OPEN} else "")
+        cells.append(f"{sum(map(success, done))}/{len(done)}{mark}" if done else mark)
+    return [name, f"{int(key[-1]):,}", *cells]
+
+
+def _trained(key: Key, rows: Sequence[Row]) -> str:
+    """Updates of a group in words, those of a search before apart."""
+    searched = [int(row["search_updates"]) for row in rows if int(row["search_updates"])]
+    return f"{int(key[-1]):,}" + (f" after {median(searched):,.0f} of a search" if searched else "")
