@@ -125,7 +125,7 @@ def released_answers() -> dict[tuple[str, str], Any]:
 
 
 def test_the_released_runs_are_cut_off_where_ours_end() -> None:
-    task, updates = TASKS["random"], {"freeze": 60_000, "reset-encoder": 60_000, "unfreeze": 20_000}
+    task, updates = TASKS["random"], {"freeze": 60_000, "reset-encoder": 60_000, "unfreeze": 20_000, "delay-structure": 60_000}
     found = {name: released_answer(name, task, updates) for name in ("S11", "S12", "S13", "S14")}
     assert {name: one and one.verdict for name, one in found.items()} == {
         "S11": UNDECIDED,
@@ -136,6 +136,7 @@ def test_the_released_runs_are_cut_off_where_ours_end() -> None:
     assert found["S12"] is not None
     assert "`unfreeze`" in found["S12"].figure
     assert "omit-ball" not in found["S12"].figure  # ours was not run
+    assert "delay-structure" not in found["S12"].figure  # its delay would be another
     assert released_answer("S12", task, {"freeze": 200_000, "reset-encoder": 200_000}) != found["S12"]
     assert released_answer("S14", TASKS["simple"], updates) is None
     assert released_answer("S6", task) is None
