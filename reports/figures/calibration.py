@@ -28,5 +28,5 @@ def calibration_figure(rows: Sequence[dict[str, Any]]) -> Figure:
         axes.set(
             xlabel="predicted probability of success", ylabel="share that succeeded", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal"
         )
-        axes.legend(loc="upper left")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)  # bars stand anywhere inside
     return figure
