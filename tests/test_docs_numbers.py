@@ -148,6 +148,11 @@ def findings() -> list[str]:
     study = summary_shares(ROOT / "reports" / "published" / "simple_study" / "report.md")
     decided = {one["id"]: one for one in published("simple_study")["claims"]}
     assert [decided[claim]["verdict"] for claim in ("S12", "S13", "S14")] == ["does not hold", "does not hold", "undecided"]
+    few_bases = summary_shares(ROOT / "reports" / "published" / "random_study" / "report.md")
+    under_way = {one["id"]: one for one in published("random_study")["claims"]}
+    assert [under_way[claim]["verdict"] for claim in ("S11", "S12", "S13", "S14")] == ["does not hold", *["undecided"] * 3]
+    lengths = under_way["S12"]["updates"]
+    assert lengths["unfreeze"] == lengths["first-layer"]
     first, controls = cures["auto"], ("symmetry", "noise", "restart", "first-layer")
     of_all = published("cures")["rows"]
     (fresh,) = published("fresh_cures")["table"]
@@ -239,6 +244,9 @@ def findings() -> list[str]:
         f"one comes back to {score(back)}",
         f"one stays at {score(stays)}, after {stays['updates']:,} updates each",
         f"reaches {score(loose[0])} and {score(loose[1])} in {loose[0]['updates']:,} updates",
+        f"study of {under_way['S12']['bases']} bases",
+        f"`negate-input` succeeds in {few_bases['negate-input']} transfers, `freeze` in {few_bases['freeze']}, of {lengths['freeze']:,} updates, "
+        f"`unfreeze` in {few_bases['unfreeze']} and `first-layer` in {few_bases['first-layer']}, of {lengths['unfreeze']:,}",
     ]
 
 
