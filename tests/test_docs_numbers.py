@@ -6,6 +6,7 @@ figure that no file gives fails as much as one that differs.
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import re
@@ -23,8 +24,13 @@ from benchmarks.page import FIGURES, blocks, filled
 from crar_model.mazes.tiles import AGENT, FREE, KEY, draw_pixels
 from crar_model.params import BLOCKS, block_of
 from crar_model.settings import LossSettings, TrainSettings
+from crar_model.studies.archive import bring_in
+from crar_model.studies.plan import read_study
+from crar_model.studies.store import open_store
 from crar_model.tasks import TASKS
 from reports.rules import does
+from reports.study_page import write_study_page
+from reports.study_table import write_table
 from reports.verdicts import write_verdicts
 
 ROOT = Path(__file__).parent.parent
@@ -308,6 +314,18 @@ def test_the_page_of_verdicts_is_what_its_results_say(tmp_path: Path) -> None:
     given = {flag: [root / words[1] for words in itertools.pairwise(command) if words[0] == flag] for flag in ("--claims", "--study")}
     again = write_verdicts(given["--claims"], given["--study"], tmp_path, command=" ".join(command))
     assert again.read_text() == (root / "verdicts" / "report.md").read_text()
+
+
+def test_the_random_study_is_what_its_archive_says(tmp_path: Path) -> None:
+    """A folder that the archive filled gives the published table and page, so that a later session goes on from these very cells."""
+    root = ROOT / "reports" / "published" / "random_study"
+    study, store = read_study(ROOT / "studies" / "random.toml"), open_store(tmp_path / "study")
+    store.claim(study.name)
+    assert bring_in(store, study, root / "study.tar.xz") > 0
+    table = write_table(store, study, 3)
+    assert table.read_bytes() == gzip.decompress((root / "table.csv.gz").read_bytes())
+    page = write_study_page(table, study.name, tmp_path / "page", command=published("random_study")["command"])
+    assert page.read_text() == (root / "report.md").read_text()
 
 
 def test_the_page_of_results_has_the_table_of_verdicts() -> None:
