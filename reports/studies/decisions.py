@@ -123,9 +123,8 @@ def relearned(by_variant: Mapping[str, Outcomes]) -> Decided:
     if not both:
         return Decided("S12", UNDECIDED, f"`{RELEARNED}` was not run from the bases that `freeze` fails from{tail}", everything, count)
     mended, before = _counted(own, both), _counted(usual, both)
-    either = [
-        base for base in usual if usual[base] and own.get(base)
-    ]  # chosen by what `freeze` did, a test against it would find a difference of its own
+    # over bases chosen by what `freeze` did, a test against it would find a difference of its own
+    either = [base for base in usual if usual[base] and own.get(base)]
     everyone = _counted(own, either), _counted(usual, either)
     found, p = share(mended), unlike(*everyone)
     figure = (

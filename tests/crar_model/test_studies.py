@@ -16,9 +16,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import psutil
 import pytest
+from distributed import Client
 from typer.testing import CliRunner
 
 from benchmarks.study_kills import reason, taken
@@ -501,10 +503,11 @@ def test_a_cluster_of_another_version_is_refused() -> None:
         def run(self, _: object) -> dict[str, dict[str, str]]:
             return {"tcp://w": other}
 
+    asked = cast(Client, Asked())
     with pytest.raises(UserError, match=r"tcp://w at tcp://s has numpy 0\.1 \(client: .*install the same versions"):
-        cluster._same_versions(Asked(), "tcp://s")  # type: ignore[arg-type]
+        cluster._same_versions(asked, "tcp://s")
     other.update(versions())
-    cluster._same_versions(Asked(), "tcp://s")  # type: ignore[arg-type]
+    cluster._same_versions(asked, "tcp://s")
 
 
 def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path: Path) -> None:
