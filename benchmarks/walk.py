@@ -66,7 +66,7 @@ def update_of(maze: str) -> Callable[[], object]:
 
 def landscape() -> object:
     from reports.landscape import write_landscape
-    from reports.measure.dissection import LandscapeOptions
+    from reports.measure.options import LandscapeOptions
     from reports.samples import BASE, FAILED
 
     with tempfile.TemporaryDirectory() as folder:

@@ -61,13 +61,13 @@ def pair(failed: Path | None, base: Path | None, failed_maze: str | None = None)
         return failed, base
     from crar_model.checkpoints import load_checkpoint
 
-    info = load_checkpoint(failed, maze=failed_maze, flag="--from-maze").info
-    named = info.get("base")
-    if not named and info.get("variant") == "base":
+    model = load_checkpoint(failed, maze=failed_maze, flag="--from-maze")
+    named = model.base_name
+    if not named and model.info.get("variant") == "base":
         raise UserError(f"{failed}: a base model, trained from random weights; give a transfer with --from")
-    if not named or not Path(named).exists():
+    if model.base_file is None:
         raise UserError(f"{failed}: " + (f"its base {named} is not there" if named else "names no base") + "; give the base with --to")
-    return failed, Path(named)
+    return failed, model.base_file
 
 
 def stands_alone(failed: Path | None, base: Path | None, maze: str | None) -> bool:
@@ -78,7 +78,7 @@ def stands_alone(failed: Path | None, base: Path | None, maze: str | None) -> bo
     from crar_model.training.variants import BASE
 
     model = load_checkpoint(failed, maze=maze, flag="--from-maze")
-    return not model.info.get("base") and model.info.get("variant") != BASE.name and model.task.sampling.complete
+    return not model.base_name and model.info.get("variant") != BASE.name and model.task.sampling.complete
 
 
 @app.command(
@@ -130,7 +130,7 @@ def landscape(
     fresh(out, force=force)
     lone = failed if stands_alone(failed, base, from_maze) else None
     ends = pair(failed, base, from_maze) if lone is None else None
-    from reports.measure.dissection import LandscapeOptions
+    from reports.measure.options import LandscapeOptions
     from reports.stages import StageClock
 
     clock = StageClock() if profile else None

@@ -58,6 +58,16 @@ class Checkpoint:
         return _setting(self.info, "observation", GRID)
 
     @property
+    def base_name(self) -> str:
+        """The path of the base that it was made from, as its run wrote it; "" for a model that names none."""
+        return str(self.info.get("base") or "")
+
+    @property
+    def base_file(self) -> Path | None:
+        """The base that it names, where that file is still there."""
+        return Path(self.base_name) if self.base_name and Path(self.base_name).is_file() else None
+
+    @property
     def agent(self) -> Agent:
         """The networks that the parameters belong to."""
         return self.task.agent()

@@ -17,7 +17,7 @@ from landscape_tools.lines import Barrier, barrier, sample_line
 from landscape_tools.modules import ModuleLoss, module_loss, parameters_of
 from landscape_tools.paths import Band, Path, elastic_band, sample_polygon
 from landscape_tools.planes import sample_plane, sample_product, three_point_axes
-from landscape_tools.points import Point, check_alike, difference, dot, flatten, moved, norm, restrict, unflatten
+from landscape_tools.points import Point, check_alike, difference, dot, flatten, moved, norm, restrict, rows_of, unflatten
 from landscape_tools.sampled import (
     Descended,
     Ends,
@@ -89,6 +89,7 @@ __all__ = [
     "parameters_of",
     "random_axes",
     "restrict",
+    "rows_of",
     "sample_line",
     "sample_plane",
     "sample_points",

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from landscape_tools.evaluating import Evaluate, ScalarLoss, Vectorize, filled, values_and_gradients, values_of
-from landscape_tools.points import Point, check_alike, flatten, unflatten
+from landscape_tools.points import Point, check_alike, flatten, rows_of, unflatten
 
 Progress = Callable[[int, int], None]
 SAMPLED = 2**21
@@ -132,7 +132,7 @@ def elastic_band(
         half = band["images"] // 2
         chain = torch.cat((straight(a, centre, half + 1)[:-1], straight(centre, b, band["images"] - half)))
     if guess is not None:
-        rows = torch.cat([guess[name].detach().double().flatten(1) for name in like], dim=1)
+        rows = rows_of({name: guess[name].detach().double() for name in like})
         chain = resampled(torch.cat((a.unsqueeze(0), rows[1:-1], b.unsqueeze(0))), band["images"])
 
     def tick(stage: int) -> Callable[[int], None]:

@@ -57,6 +57,11 @@ def flatten(point: Point) -> Tensor:
     return torch.cat([value.reshape(-1) for value in point.values()])
 
 
+def rows_of(points: Point) -> Tensor:
+    """Points stacked along their first axis as the rows of a matrix (points, entries); :func:`unflatten` is the inverse."""
+    return torch.cat([value.flatten(1) for value in points.values()], dim=1)
+
+
 def unflatten(vector: Tensor, like: Point) -> dict[str, Tensor]:
     """The inverse of :func:`flatten`, in the dtypes of `like`; leading axes are kept: (*batch, n) -> name -> (*batch, *shape)."""
     sizes = [value.numel() for value in like.values()]

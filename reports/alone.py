@@ -16,7 +16,7 @@ from reports.figures.surface import ALONE, surface_figure
 from reports.interactive import write_surface_page
 from reports.markdown import render
 from reports.measure.alone import examine_alone, lone_subject
-from reports.measure.dissection import LandscapeOptions
+from reports.measure.options import LandscapeOptions
 from reports.stages import StageClock
 
 

@@ -62,8 +62,8 @@ def own_base(failed: Checkpoint, path: StrPath | None) -> Checkpoint | None:
     Raises:
         UserError: for an unusable file, or a base with other dynamics than a transfer that kept its base's: it is not that transfer's.
     """
-    named = Path(path or str(failed.info.get("base") or ""))
-    if path is None and not named.is_file():
+    named = failed.base_file if path is None else Path(path)
+    if named is None:
         return None
     base = load_checkpoint(named)
     variant = str(failed.info.get("variant") or "")
@@ -134,7 +134,7 @@ def write_cure(
         "failed": {"path": str(failed_path), "digest": failed.digest},
         "base": None
         if base is None
-        else {"path": str(base_path or failed.info.get("base")), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
+        else {"path": str(base_path or failed.base_name), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
         "base_used": any(METHODS[each.method].needs_base for each in found.tried),
         "cured": found.cured and not found.already,
         "already": found.already,

@@ -15,7 +15,7 @@ from crar_model.training.runner import RunResult, run_plan
 from reports.console import print_evaluation, progress_bar, say
 from reports.cure import CureOptions, write_cure
 from reports.landscape import write_landscape
-from reports.measure.dissection import LandscapeOptions
+from reports.measure.options import LandscapeOptions
 from reports.models import judge
 from reports.runs import Run
 from reports.study import pick_failed, write_study

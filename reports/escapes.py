@@ -102,8 +102,13 @@ def _finished(own: Path, path: Path, base_path: StrPath | None, grid: Grid) -> P
         return None
     found: Plain = json.loads(file.read_text(encoding="utf-8"))
     failed = load_checkpoint(path)
-    base = Path(base_path or str(failed.info.get("base") or ""))
-    same = base.is_file() and found["base"]["digest"] == load_checkpoint(base).digest and found["failed"]["digest"] == failed.digest
+    base = failed.base_file if base_path is None else Path(base_path)
+    same = (
+        base is not None
+        and base.is_file()
+        and found["base"]["digest"] == load_checkpoint(base).digest
+        and found["failed"]["digest"] == failed.digest
+    )
     return found if same and found["grid"] == json.loads(json.dumps(asdict(grid))) else None
 
 

@@ -25,7 +25,8 @@ from reports.figures.style import save_figure
 from reports.figures.surface import surface_figure
 from reports.interactive import write_surface_page
 from reports.markdown import render
-from reports.measure.dissection import Dissection, LandscapeOptions, dissect
+from reports.measure.dissection import Dissection, dissect
+from reports.measure.options import LandscapeOptions
 from reports.measure.paths import Passage
 from reports.measure.second_opinion import second_opinion
 from reports.measure.subject import Subject, load_subject, refuse_senseless

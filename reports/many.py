@@ -17,7 +17,8 @@ from reports import console
 from reports.claims import SUCCESS, claims_of, decide
 from reports.data_files import shortened
 from reports.markdown import number, render
-from reports.measure.dissection import LandscapeOptions, dissect
+from reports.measure.dissection import dissect
+from reports.measure.options import LandscapeOptions
 from reports.measure.subject import load_subject
 from reports.models import expand
 from reports.rules import GOOD_BASE, does, looks
@@ -52,13 +53,13 @@ def write_claims(
         raise UserError(f"--limit is {limit}; give at least 1")
     pairs: list[tuple[Path, Path]] = []
     for path in expand(transfers):
-        base = load_checkpoint(path).info.get("base")
-        if not base:
+        model = load_checkpoint(path)
+        if not model.base_name:
             raise UserError(f"{path}: names no base, so it is no transfer; give runs of crar transfer")
-        if not Path(base).exists():
-            raise UserError(f"{base}: the base of {path} is not there; run this where `crar transfer` ran")
-        if sum(known == Path(base) for _, known in pairs) < limit:
-            pairs.append((path, Path(base)))
+        if model.base_file is None:
+            raise UserError(f"{model.base_name}: the base of {path} is not there; run this where `crar transfer` ran")
+        if sum(known == model.base_file for _, known in pairs) < limit:
+            pairs.append((path, model.base_file))
     options = LandscapeOptions(quick=quick, full=not quick, resolution=25)
     found: list[tuple[Path, Path, Plain]] = []
     what, complete, maze = "", True, ""

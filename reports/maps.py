@@ -182,10 +182,10 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
         for number, path in enumerate(paths):
             tick(number, len(paths))
             model = load_checkpoint(path)
-            base = Path(str(model.info.get("base") or ""))
-            if not model.info.get("base") or not base.is_file():
+            base = model.base_file
+            if base is None:
                 raise UserError(
-                    f"{path}: {'its base is not there' if model.info.get('base') else 'names no base'}; transfers are judged by theirs"
+                    f"{path}: {'its base is not there' if model.base_name else 'names no base'}; transfers are judged by theirs"
                 )
             (one,), (reference,) = judge([path], base, how=how), judge([base], how=how)
             asked = asks_embedding(one.checkpoint, reference.checkpoint)

@@ -77,18 +77,12 @@ def base_of(path: StrPath, given: StrPath | None = None) -> Path:
     Raises:
         UserError: for a transfer that names none, or one that is not there.
     """
-    named = str(given or load_checkpoint(Path(path)).info.get("base") or "")
-    if not named or not Path(named).is_file():
+    model = load_checkpoint(Path(path))
+    found = model.base_file if given is None else Path(given)
+    if found is None or not found.is_file():
+        named = given or model.base_name
         raise UserError(f"{path}: {f'its base {named} is not there' if named else 'names no base'}; give it with --to")
-    return Path(named)
-
-
-def own_base(model: Checkpoint, given: Checkpoint | None, use_own: bool) -> Checkpoint | None:
-    """The base to compare a model with: the one given, else with `use_own` the one it names, where it still exists."""
-    named = model.info.get("base")
-    if given is None and use_own and named and Path(named).exists():
-        return load_checkpoint(Path(named))
-    return given
+    return found
 
 
 def judge(
@@ -121,11 +115,10 @@ def judge(
             raise UserError(
                 f"{path}: a model of the {model.task.title}, but {pairs[0][0]} is of the {pairs[0][1].task.title}; judge them apart"
             )
-        reference = own_base(model, given, use_own_base)
+        reference = load_checkpoint(model.base_file) if given is None and use_own_base and model.base_file else given
         if reference is not None and not reference.task.same_maze(model.task):
-            where = base or model.info.get("base")
             raise UserError(
-                f"{where}: a base of the {reference.task.title}, but {path} is of the {model.task.title}; give a base of that maze"
+                f"{base or model.base_name}: a base of the {reference.task.title}, but {path} is of the {model.task.title}; give a base of that maze"
             )
         pairs.append((path, model, reference))
 

@@ -102,11 +102,11 @@ def scored(
     counts = np.zeros((2, len(models)), dtype=np.int64)
     bases = [one.evaluation for one in judge(paths, how=how)]
     for path in expand(transfers):
-        named = str(load_checkpoint(path).info.get("base") or "")
-        number = own.get(load_checkpoint(named).digest) if named and Path(named).is_file() else None
+        transfer = load_checkpoint(path)
+        number = own.get(load_checkpoint(transfer.base_file).digest) if transfer.base_file else None
         if number is None:
-            raise UserError(f"{path}: its base {named or '(none)'} is not among those asked about; name that base too")
-        through = load_checkpoint(path).task.observation_map
+            raise UserError(f"{path}: its base {transfer.base_name or '(none)'} is not among those asked about; name that base too")
+        through = transfer.task.observation_map
         if through != models[number].task.observation_map:
             raise UserError(f"{path}: a transfer seen through {through.title}; give its --observation-map, or leave the transfer out")
         (one,) = judge([path], paths[number], how=how)

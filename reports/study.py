@@ -90,10 +90,10 @@ def write_study(
     long = [run for run in everything if run.plan.settings.updates > 0]
     save_png(losses_figure([(run.title, run.losses) for run in long], task.sampling.what), folder / "losses.png")
     negations = [
-        {"base_name": short_name(Path(one.checkpoint.info["base"])), **_negated(one, how)}
+        {"base_name": short_name(base), **negation(load_checkpoint(base), one.checkpoint, how)}
         for run in runs
         for one in run.judged
-        if task.scored and run.plan.variant.start == "negated" and Path(one.checkpoint.info["base"]).exists()
+        if task.scored and run.plan.variant.start == "negated" and (base := one.checkpoint.base_file)
     ]
     models = [(run, kind, one) for run in everything for kind, group in (("last", run.judged), ("best", run.best)) for one in group]
     plain = [{"run": run.folder.name, "variant": run.plan.variant.name, "kind": kind, **one.plain()} for run, kind, one in models]
@@ -133,10 +133,6 @@ def _embedding_figures(maze: SimpleMaze, model: Judged, origin: Judged, folder: 
     save_png(embeddings_figure(task, panels), folder / "embeddings.png")
     save_png(inputs_figure(task, maze, other.parameters, base_inverse=other.inverse), folder / "inputs.png")
     save_png(transition_error_figure(task, maze, own.parameters, inverse=own.inverse), folder / "transition_error.png")
-
-
-def _negated(model: Judged, how: PlaySettings) -> dict[str, Any]:
-    return negation(load_checkpoint(Path(model.checkpoint.info["base"])), model.checkpoint, how)
 
 
 def _words(name: str) -> str:
@@ -205,4 +201,4 @@ def pick_failed(runs: Sequence[Run]) -> tuple[Run, Judged, Judged] | None:
     if not candidates:
         return None
     run, model = candidates[0]
-    return run, model, judge([Path(model.checkpoint.info["base"])], how=run.how)[0]
+    return run, model, judge([model.checkpoint.base_name], how=run.how)[0]

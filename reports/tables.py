@@ -49,7 +49,7 @@ def about(model: Judged) -> dict[str, Any]:
         "inverse": model.checkpoint.inverse,
         "observation_map": model.checkpoint.task.observation_map.name,
         "variant": info.get("variant"),
-        "base": info.get("base") or None,
+        "base": model.checkpoint.base_name or None,
         "seed": info.get("seed"),
         "learning_rate": info.get("learning_rate"),
         "updates": model.checkpoint.updates,
@@ -133,7 +133,7 @@ def terms_of(judged: Sequence[Judged]) -> Columns:
 
 def numbered(judged: Sequence[Judged]) -> dict[str, int]:
     """The bases that the models name, counted from 1."""
-    found = dict.fromkeys(model.checkpoint.info.get("base") for model in judged)
+    found = dict.fromkeys(model.checkpoint.base_name for model in judged)
     return {base: number for number, base in enumerate((base for base in found if base), 1)}
 
 

@@ -116,7 +116,7 @@ def foresee(base: Checkpoint, *, resolution: int = 61, seed: int = 0, where: str
     Raises:
         UserError: for a transfer, or dynamics that give no finite loss.
     """
-    if base.info.get("base"):
+    if base.base_name:
         raise UserError(f"{where}: a transfer; give the base that it came from, {base.info['base']}")
     problem = pose(replace(base, inverse=not base.inverse, info=base.info | {"variant": "moved"}), base, seed, where=where)
     task, agent = base.task, base.agent

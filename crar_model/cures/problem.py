@@ -182,7 +182,7 @@ def pose(failed: Checkpoint, base: Checkpoint | None, seed: int, *, where: str =
     Raises:
         UserError: for a base that was never transferred, a base of another maze, or dynamics that give no finite numbers.
     """
-    if failed.info.get("variant") == "base" and not failed.info.get("base"):
+    if failed.info.get("variant") == "base" and not failed.base_name:
         raise UserError(f"{where}: a base model that was never transferred, so there is nothing to cure; give a transfer with --from")
     if base is not None and not base.task.same_maze(failed.task):
         raise UserError(

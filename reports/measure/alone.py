@@ -16,8 +16,10 @@ from crar_model.losses import value_targets
 from crar_model.params import select
 from crar_model.settings import PlaySettings
 from crar_model.tasks import TASKS
-from reports.measure.dissection import SHORT, LandscapeOptions, Stage, transition_errors
+from reports.measure.dissection import SHORT, Stage
 from reports.measure.minimum import Minimum, examine
+from reports.measure.move_errors import transition_errors
+from reports.measure.options import LandscapeOptions
 from reports.measure.release import Released, adapted_and_released
 from reports.measure.shifts import Shift, landscape_shifts
 from reports.measure.subject import Subject

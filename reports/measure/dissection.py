@@ -8,23 +8,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 import xarray as xr
-from torch import Tensor
 
-from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, Match, Score, embed, evaluate, mean_move
-from crar_model.losses import SHOWN
-from crar_model.mazes.simple import SimpleMaze
-from crar_model.params import DYNAMICS, Params, select
+from crar_model.params import Params, select
 from crar_model.settings import PlaySettings
-from crar_model.tasks import Task
-from landscape_tools import barrier, sample_line
+from landscape_tools import barrier
 from reports.measure.finds import Finds, descents
+from reports.measure.lines import sample_lines
 from reports.measure.minimum import Minimum, examine
+from reports.measure.move_errors import transition_errors
 from reports.measure.on_sample import FULL as FULL_BUDGET
 from reports.measure.on_sample import QUICK as QUICK_BUDGET
 from reports.measure.on_sample import Budget
+from reports.measure.options import LandscapeOptions
 from reports.measure.paths import Effort, Passage, find_passage
 from reports.measure.release import Released, adapted_and_released
 from reports.measure.sampled import Sampled, on_samples
@@ -45,60 +42,6 @@ SHORT = {"nearest_state_accuracy": "accuracy", "navigation_success": "navigation
 
 
 @dataclass(frozen=True)
-class LandscapeOptions:
-    """What to measure.
-
-    Attributes:
-        points: points per line. resolution: points per axis of the surface.
-        blocks: blocks of the dynamics that the second axis and the free paths move.
-        terms: loss terms to sample and show.
-        space: where surface and paths run, "embedding" or "weight"; "auto" is the task's choice: the embedding where the encoder can
-            set every state freely.
-        align: match hidden units before going to the optimum in weight space.
-        quick: fewer iterations everywhere. full: where transitions are sampled, longer descents and the theorem's figures, which take as long as
-            all else. certificate: converge and certify the failed encoder.
-        sample: where transitions are sampled, those of the certificate and the paths.
-        image: "png" or "svg".
-    """
-
-    points: int = 101
-    resolution: int = 51
-    blocks: tuple[str, ...] = DYNAMICS
-    terms: tuple[str, ...] = SHOWN
-    space: str = "auto"
-    align: bool = True
-    quick: bool = False
-    full: bool = False
-    certificate: bool = True
-    sample: int = 2_048
-    image: str = "png"
-
-    def validate(self) -> None:
-        """Raise UserError for a value out of range."""
-        if self.points < 2:
-            raise UserError(f"--points is {self.points}; give at least 2")
-        if self.resolution < 2:
-            raise UserError(f"--resolution is {self.resolution}; give at least 2")
-        if self.sample < 1:
-            raise UserError(f"--sample is {self.sample}; give at least 1")
-        if self.quick and self.full:
-            raise UserError("--quick and --full ask for opposite things; give one of them")
-        for flag, given, known in (("--blocks", self.blocks, DYNAMICS), ("--terms", self.terms, SHOWN)):
-            for word in given:
-                if word not in known:
-                    raise UserError(f"{flag}: unknown {word!r}; choose from {', '.join(known)}")
-            if not given:
-                raise UserError(f"{flag} names nothing; choose from {', '.join(known)}")
-        for flag, word, choices in (("--space", self.space, ("auto", "embedding", "weight")), ("--format", self.image, ("png", "svg"))):
-            if word not in choices:
-                raise UserError(f"{flag} is {word!r}; choose {' or '.join(choices)}")
-
-    def settled(self, task: Task) -> LandscapeOptions:
-        """The options with "auto" settled for a task."""
-        return replace(self, space=task.sampling.space) if self.space == "auto" else self
-
-
-@dataclass(frozen=True)
 class Dissection:
     """What was measured. From `minimum` to `passage` only where the evaluation set is all there is, `sampled` only where it is not.
 
@@ -112,7 +55,7 @@ class Dissection:
         lines: name -> line; surface: encoder x dynamics.
         adapted: dynamics alone; released: everything.
         how: of the scores. quick: whether work was cut short.
-        errors: claim S4, see :func:`transition_errors`; None where the states cannot be listed.
+        errors: claim S4, see `move_errors.transition_errors`; None where the states cannot be listed.
         minimum: None without a certificate. reference: where the base's copy converges.
         passage: paths; shifts: of the encoder's landscape; finds: what descents find in the moved ones. Of a sample, the last two with
             `LandscapeOptions.full` only.
@@ -202,72 +145,6 @@ class Dissection:
         if self.finds is not None:
             result["descents"], result["descents_on"] = [asdict(s) for s in self.finds.rows], self.finds.sizes
         return result
-
-
-def sample_lines(subject: Subject, points: int, terms: tuple[str, ...], align: bool) -> dict[str, xr.Dataset]:
-    """Losses along the straight line between the encoders, in embedding space, in weight space, and in
-    weight space to the nearest copy of the optimum under permutations and signs of hidden units.
-
-    The dynamics are those of the failed model, which a `freeze` transfer shares with its base; the bootstrap
-    values of `value` are frozen at the optimum's, so that the whole line sees one loss.
-    """
-
-    def in_weights(encoder: Params) -> dict[str, Tensor]:
-        values = subject.terms(subject.dynamics | encoder)
-        return {name: values[name] for name in terms}
-
-    def in_embedding(point: Params) -> dict[str, Tensor]:
-        values = subject.terms(subject.dynamics, point["embedding"])
-        return {name: values[name] for name in terms}
-
-    failed, optimum = select(subject.failed, ("encoder",)), select(subject.optimum, ("encoder",))
-    ends = [{"embedding": subject.embedding(params)} for params in (subject.failed, subject.optimum)]
-    lines = {
-        "embedding": sample_line(in_embedding, ends[0], ends[1], points=points, **subject.sampling),
-        "weight": sample_line(in_weights, failed, optimum, points=points, **subject.sampling),
-    }
-    return lines | ({"aligned": sample_line(in_weights, failed, subject.nearest, points=points, **subject.sampling)} if align else {})
-
-
-WORST = 4
-"""Transitions that the concentration of the error is measured on: as many as lead through the door of the study's maze."""
-
-
-def transition_errors(subject: Subject, maze: SimpleMaze) -> dict[str, Any]:
-    """Claim S4: |T(x, a) - x'| of the failed model over the moves that change the state, in local edges: lengths of those very moves in the base's
-    embedding.
-
-    Returns:
-        largest and mean error, share above 2 and of those the share at a door; means over the moves from beside an outer wall ("near") and
-        the others ("far"); the share of the whole error on its `WORST` moves, and how many of them lead through a door; states near a side on
-        the board as drawn and among those that there are; two mean edges in units of the abstract space.
-    """
-    batch = subject.batch
-    x, base = subject.embedding(subject.failed), subject.embedding(subject.copy)
-    with torch.no_grad():
-        predicted = subject.agent.transition(subject.failed, x[batch.state], batch.action)
-    moves = batch.state != batch.next_state
-    before, after = batch.state[moves], batch.next_state[moves]
-    edge = (base[after] - base[before]).norm(dim=1)
-    error = (predicted - x[batch.next_state]).norm(dim=1)[moves]
-    local = error / edge.clamp_min(1e-12)
-    positions, rooms = maze.positions, maze.rooms()
-    side = ((positions == positions.amin(0)) | (positions == positions.amax(0))).any(1)
-    near, door = side[before], (rooms[before] < 0) | (rooms[after] < 0)
-    above = local > 2
-    worst = error.topk(min(WORST, len(error))).indices
-    rows, columns = maze.walls.shape
-
-    def mean(of: Tensor) -> float:
-        return float(local[of].mean()) if bool(of.any()) else float("nan")
-
-    return {
-        "largest": float(local.max()), "mean": float(local.mean()), "above_two": float(above.double().mean()),
-        "above_at_door": float(door[above].double().mean()) if bool(above.any()) else 0.0,
-        "near": mean(near), "far": mean(~near), "moves": len(local), "near_states": int(side.sum()), "states": len(side),
-        "board_near": 2 * (rows + columns) - 4, "board": rows * columns, "two_edges": 2 * float(edge.mean()),
-        "worst": len(worst), "worst_share": float(error[worst].sum() / error.sum()), "worst_at_door": int(door[worst].sum()),
-    }  # fmt: skip
 
 
 def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None = None, stage: Stage | None = None) -> Dissection:

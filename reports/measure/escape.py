@@ -20,6 +20,7 @@ from crar_model.settings import TrainSettings
 from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS
+from landscape_tools import rows_of, unflatten
 
 ELSEWHERE = 0.5
 """A noiseless descent ends elsewhere when its embedding is this far, in mean moves (rms), from the minimum."""
@@ -123,10 +124,9 @@ def _slope(problem: Problem, encoders: Params) -> tuple[Tensor, Params]:
     """Total losses (m,) and their gradients."""
     kernel = problem.compiled({}, smoothing=SMOOTH)
     if kernel is not None:
-        rows = torch.cat([value.flatten(1) for value in encoders.values()], dim=1)
-        totals, slopes = kernel.with_gradients(rows, {name: value[0] for name, value in encoders.items()})
-        pieces = torch.split(slopes, [value[0].numel() for value in encoders.values()], dim=1)
-        return totals, {name: piece.view(value.shape) for (name, value), piece in zip(encoders.items(), pieces, strict=True)}
+        one = {name: value[0] for name, value in encoders.items()}
+        totals, slopes = kernel.with_gradients(rows_of(encoders), one)
+        return totals, unflatten(slopes, one)
     leaves = {name: value.detach().requires_grad_() for name, value in encoders.items()}
     batch = problem.data.judged
     losses = problem.terms(problem.encode(leaves, batch), batch)["total"]

@@ -26,6 +26,7 @@ from landscape_tools import (
     gaussian_direction,
     lift,
     norm,
+    rows_of,
     sample_polygon,
     values_of,
 )
@@ -159,7 +160,7 @@ def find_passage(
     if space == "embedding" and effort.lift:
         encoder = select(beginning, ("encoder",))
         found = lift(subject.outputs, encoder, frozen.points["embedding"].flatten(1), slope=subject.slope)
-        corners = torch.cat([value.flatten(1) for value in found.points.values()], dim=1)
+        corners = rows_of(found.points)
         _, heights = sample_polygon(values_of(frozen_loss[1], encoder, vectorize="batched"), corners, samples=8)
         lifted = found, max(0.0, float(heights.max() - heights[0]))
     if free.barrier > frozen.barrier:  # frozen dynamics are one way of moving them

@@ -17,6 +17,7 @@ from landscape_tools import (
     bezier_path,
     elastic_band,
     flatten,
+    rows_of,
     sample_polygon,
     values_of,
 )
@@ -132,7 +133,7 @@ def _paths(own: Subject, other: Subject, start: Params, blocks: tuple[str, ...],
             guess=curve.points,
         )  # fmt: skip
         path = min((band, curve), key=lambda found: found.barrier)
-        chain = torch.cat([value.flatten(1) for value in path.points.values()], dim=1)
+        chain = rows_of(path.points)
         return path, _climb(SampleTotal(other, fixed, first), first, chain)
 
     with ThreadPoolExecutor(max_workers=2) as pool:

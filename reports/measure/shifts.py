@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from crar_model.params import DYNAMICS, Params, select
-from landscape_tools import apply_symmetry, filter_normalised, flatten, gaussian_direction, norm, unflatten
+from landscape_tools import apply_symmetry, filter_normalised, flatten, gaussian_direction, norm, rows_of, unflatten
 from reports.measure.on_sample import SampleTotal, size_of
 from reports.measure.paths import mixed
 from reports.measure.subject import Subject, hidden_layers
@@ -126,14 +126,14 @@ def _landscape(subject: Subject, points: Params, dynamics: Params) -> tuple[Tens
     the graph of a single one fills the cache."""
     if not subject.task.sampling.complete:
         loss = SampleTotal(subject, dynamics, {name: value[0] for name, value in points.items()})
-        rows = torch.cat([value.flatten(1) for value in points.values()], dim=1)
+        rows = rows_of(points)
         with ThreadPoolExecutor(max_workers=2) as pool:
             found = list(pool.map(lambda row: loss.slope(row.numpy()), rows))
         return torch.tensor([v for v, _ in found], dtype=torch.float64), torch.stack([torch.from_numpy(g) for _, g in found])
     at = {name: value.detach().requires_grad_() for name, value in points.items()}
     values = subject.heights(dynamics)(at)
     gradients = torch.autograd.grad(values.sum(), list(at.values()))
-    return values.detach(), torch.cat([g.flatten(1) for g in gradients], dim=1)
+    return values.detach(), rows_of(dict(zip(at, gradients, strict=True)))
 
 
 def _shift(way: str, own: Params, moved: Params, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> Shift:

@@ -271,8 +271,8 @@ def refuse_senseless(subject: Subject) -> None:
         UserError: for a base in the place of the transfer, a transfer that matched, or a reference that is no better than the transfer.
     """
     failed, base = subject.failed_path, subject.base_path
-    info = subject.failed_file.info
-    if info.get("variant") == BASE.name and not info.get("base"):
+    file = subject.failed_file
+    if file.info.get("variant") == BASE.name and not file.base_name:
         raise UserError(f"{failed}: a base model, trained from random weights; give a transfer with --from")
     match = subject.match(subject.embedding(subject.failed))
     # Elsewhere an embedding near the base's may still play badly, and its dissection says why.

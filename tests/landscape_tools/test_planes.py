@@ -17,6 +17,7 @@ from landscape_tools import (
     moved,
     norm,
     restrict,
+    rows_of,
     sample_plane,
     sample_points,
     sampling,
@@ -41,6 +42,14 @@ def point(seed: int) -> dict[str, Tensor]:
 def loss(p: dict[str, Tensor]) -> dict[str, Tensor]:
     h = torch.tanh(p["a.weight"] @ X[:4] + p["b.bias"])
     return {"loss": h.square().sum(), "size": p["a.weight"].square().sum()}
+
+
+def test_points_as_vectors_and_back() -> None:
+    points = [point(seed) for seed in range(3)]
+    stacked = {name: torch.stack([each[name] for each in points]) for name in points[0]}
+    rows = rows_of(stacked)
+    assert torch.equal(rows, torch.stack([flatten(each) for each in points]))
+    assert all(torch.equal(value, stacked[name]) for name, value in unflatten(rows, points[0]).items())
 
 
 def test_plane_equals_a_loop_over_points() -> None:

@@ -12,7 +12,9 @@ from crar_model.mazes.simple import simple_maze
 from crar_model.params import DYNAMICS, select
 from reports.claims import HOLDS, decide
 from reports.many import spreads, verdicts
-from reports.measure.dissection import Dissection, LandscapeOptions, dissect, transition_errors
+from reports.measure.dissection import Dissection, dissect
+from reports.measure.move_errors import transition_errors
+from reports.measure.options import LandscapeOptions
 from reports.measure.paths import Effort, find_passage
 from reports.measure.subject import load_subject
 from reports.samples import BASE, FAILED

@@ -25,8 +25,8 @@ from landscape_tools.sampled import difference_product
 from reports import many
 from reports.landscape import write_landscape
 from reports.measure import dissection, release
-from reports.measure.dissection import LandscapeOptions
 from reports.measure.on_sample import Budget, SampleTotal
+from reports.measure.options import LandscapeOptions
 from reports.measure.sampled import on_samples
 from reports.measure.scores import running_mean
 from reports.measure.subject import hidden_layers, load_subject

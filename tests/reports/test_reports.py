@@ -21,7 +21,7 @@ from crar_model.training.runner import run_plan
 from reports.landscape import write_landscape
 from reports.many import write_claims
 from reports.markdown import table
-from reports.measure.dissection import LandscapeOptions
+from reports.measure.options import LandscapeOptions
 from reports.measure.subject import load_subject
 from reports.runs import Run, repeat_command
 from reports.samples import BASE, FAILED

@@ -20,9 +20,9 @@ from landscape_tools import apply_symmetry
 from reports import theorem
 from reports.landscape import write_landscape
 from reports.measure import dissection, release, shifts
-from reports.measure.dissection import LandscapeOptions
 from reports.measure.finds import descents
 from reports.measure.on_sample import Budget
+from reports.measure.options import LandscapeOptions
 from reports.measure.paths import mixed
 from reports.measure.sampled import on_samples
 from reports.measure.subject import Subject, hidden_layers, load_subject
