@@ -9,8 +9,8 @@ import xarray as xr
 from crar_model.files import StrPath, write_bytes
 from reports.measure.subject import Subject
 
-DIGITS = 6
-"""Significant digits of what a file of many models keeps."""
+DIGITS = 10
+"""Significant digits of what a file of many models keeps: a term above its floor is the difference of two that share five of them."""
 TITLES = {"embedding": "embedding space", "weight": "weight space", "aligned": "weight space, nearest copy"}
 
 

@@ -57,6 +57,16 @@ def differ(groups: Sequence[Sequence[bool]]) -> float:
     return float(stats.chi2_contingency(table, correction=False, method=deal).pvalue)
 
 
+def most_apart(groups: Sequence[Sequence[bool]]) -> list[list[bool]]:
+    """As many successes as there are, in as few groups as can hold them: what a test of these numbers could find at best."""
+    left, found = sum(map(sum, groups)), []
+    for size in sorted(map(len, groups)):
+        count = min(size, left)
+        left -= count
+        found.append([True] * count + [False] * (size - count))
+    return found
+
+
 def holm(values: Sequence[float]) -> list[float]:
     """p of several tests, corrected for their number by Holm's step-down method, in the order given."""
     order, highest, found = sorted(range(len(values)), key=lambda place: values[place]), 0.0, [math.nan] * len(values)

@@ -19,12 +19,16 @@ from reports.studies.cost import cost_part
 from reports.studies.decisions import Decided
 from reports.studies.dependence import ENOUGH, dependence_part
 from reports.studies.rates import decide_rates, rates_part
+from reports.studies.released import if_long_enough
 from reports.studies.rows import (
     DONE,
+    OPEN,
+    Key,
     Row,
     base_name,
     by,
     groups_of,
+    label,
     main_group,
     merit,
     number,
@@ -41,7 +45,7 @@ from reports.study_table import read_table
 
 RESULTS = "results.json"
 SHOWN_LEFT = 20
-"""Models that are not done and that a page lists by name."""
+"""Lines on models that are not done that a page has."""
 
 
 def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Sequence[str] = PAGES, command: str = "") -> Path:
@@ -63,14 +67,11 @@ def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Seque
         mazes.append(part)
         claims += [{"maze": maze, **one.plain()} for one in decided]
     write_text(folder / RESULTS, json.dumps({"command": command, "study": name, "claims": claims}, indent=1) + "\n")
-    left = [
-        (row["cell"], row["variant"], f"{float(row['learning_rate']):g}", row["seed"], row["status"], row["why"])
-        for row in rows
-        if row["status"] != DONE
-    ]
+    left = _left(rows)
     counts = Counter(row["status"] for row in rows)
     return render(
-        "study_page.md", folder / "report.md", summary=summary(rows, claims), name=name, command=command, mazes=mazes, left=left[:SHOWN_LEFT], unfinished=len(left),
+        "study_page.md", folder / "report.md", summary=summary(rows, claims), name=name, command=command, mazes=mazes, left=[line for _, line in left[:SHOWN_LEFT]],
+        unfinished=sum(count for count, _ in left), unlisted=sum(count for count, _ in left[SHOWN_LEFT:]),
         counts=", ".join(f"{count} {word}" for word, count in counts.items()), claims=claims, enough=ENOUGH, released_bases=[f"base {name}" for name in BASES],
     )  # fmt: skip
 
@@ -92,9 +93,9 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
     for maze in mazes:
         groups, title = groups_of(row for row in transfers if row["maze"] == maze), task_named(maze).title
         mains = [key for variant in dict.fromkeys(key[0] for key in groups) if (key := main_group(groups, variant)) is not None]
-        words = [f"`{key[0]}` {share_words([success(row) for row in told(groups[key])])}" for key in mains]
+        words = [f"`{key[0]}` {share_words([success(row) for row in told(groups[key])])} {_trained(key)}" for key in mains]
         lines.append((f"Success in the {title}", f"{', '.join(words) or 'no transfer is done'}."))
-        found = [f"{one['id']} {one['verdict']}" for one in claims if one["maze"] == maze]
+        found = [f"{one['id']} {one['verdict']}{' ' + one['scope'] if one['scope'] else ''}" for one in claims if one["maze"] == maze]
         lines.append((f"Claims in the {title}", f"{', '.join(found) or 'none is decided'}."))
     bases = sorted({one["bases"] for one in claims})
     few = f"; the claims' verdicts are of {' to '.join(map(str, dict.fromkeys((bases[0], bases[-1]))))} bases" if bases else ""
@@ -106,6 +107,33 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
     ]
 
 
+def _trained(key: Key) -> str:
+    return f"of {int(key[-1]):,} updates" if int(key[-1]) else "without an update"
+
+
+def _left(rows: Sequence[Row]) -> list[tuple[int, tuple[object, ...]]]:
+    """(models, a line of the page on them) of those that are not done: what failed by itself, with its cell; what is open a line a group."""
+    names = {row["cell"]: base_name(row) for row in rows if row["variant"] == BASE.name}
+    groups = groups_of(row for row in rows if row["status"] != DONE)
+    lines: list[tuple[int, tuple[object, ...]]] = []
+    for key, group in groups.items():
+        for status, own in by(group, "status").items():
+            for each in [own] if status == OPEN else [[row] for row in own]:
+                bases, seeds = (
+                    dict.fromkeys(values) for values in ((names.get(row["base"], "") for row in each), (row["seed"] for row in each))
+                )
+                about = (
+                    label(key, groups),
+                    f"{int(key[-1]):,}",
+                    status,
+                    len(each),
+                    ", ".join(filter(None, bases)),
+                    ", ".join(sorted(seeds, key=int)),
+                )
+                lines.append((len(each), (*about, "" if status == OPEN else each[0]["cell"], each[0]["why"])))
+    return lines
+
+
 def _maze(task: Task, rows: Sequence[Row], root: Path, folder: Path, pages: Sequence[str]) -> tuple[dict[str, Any], list[Decided]]:
     bases, transfers = ([row for row in rows if (row["variant"] == BASE.name) is wanted] for wanted in (True, False))
     able = sound(bases, transfers)
@@ -115,7 +143,7 @@ def _maze(task: Task, rows: Sequence[Row], root: Path, folder: Path, pages: Sequ
     found: dict[str, Any] = {
         "title": task.title, "scored": task.scored, "what": task.sampling.what, "bases": [_base_row(row, transfers) for row in bases],
         "unable": [base_name(row) for row in bases if row["status"] == DONE and row["cell"] not in able],
-        "variants": [], "copies": [], "figure": "", "terms_rows": [], "rates": [], "depends": [], "predicted": "", "times": [], "cost": [],
+        "variants": [], "networks": [], "copies": [], "figure": "", "terms_rows": [], "rates": [], "depends": [], "predicted": "", "times": [], "cost": [],
     }  # fmt: skip
     if "terms" in pages:
         part, claim = terms_part(asked or groups, bases, root, folder / f"{task.name}-terms.png", task)
@@ -135,7 +163,7 @@ def _maze(task: Task, rows: Sequence[Row], root: Path, folder: Path, pages: Sequ
         found |= times_part(groups, folder / f"{task.name}-times.png", released=task.released_scores)
     if "cost" in pages:
         found |= cost_part(rows, task)
-    return found, [one for one in decided if one is not None]
+    return found, [if_long_enough(one, task) for one in decided if one is not None]
 
 
 def _base_row(row: Row, transfers: Sequence[Row]) -> tuple[object, ...]:

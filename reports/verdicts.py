@@ -37,6 +37,7 @@ class Entry:
         source: the folder that it is from, "" for none.
         measured: all its figures with their spread: median (lowest to highest).
         updates: of every variant among the transfers of a study, how many they were trained for.
+        scope: what the verdict is of, where it says nothing of other bases.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Entry:
     source: str = ""
     measured: tuple[str, ...] = ()
     updates: Mapping[str, int] = field(default_factory=dict)
+    scope: str = ""
 
 
 Claimed = tuple[Entry, Decided | None, Decided | None]
@@ -170,7 +172,7 @@ def study_entries(content: Plain, path: StrPath) -> list[Entry]:
     return [
         Entry(
             one["id"], task_named(one["maze"], what=f"{path / RESULTS}: its maze is").name, one["verdict"], one["figure"], one["models"],
-            one["bases"], path.name, updates=one.get("updates", {}),
+            one["bases"], path.name, updates=one.get("updates", {}), scope=one.get("scope", ""),
         )
         for one in content["claims"]
     ]  # fmt: skip
@@ -217,16 +219,25 @@ def _where(answers: dict[tuple[str, str], str], verdict: str) -> list[str]:
 
 def _row(entry: Entry, answer: Decided | None, cut: Decided | None) -> tuple[str, ...]:
     models = f"{entry.models} of {entry.bases} base{'s' * (entry.bases != 1)}" if entry.source else ""
-    own = f"**{answer.verdict}**, {answer.models} runs: {answer.figure}" if answer is not None else ""
+    own = _answer(answer) if answer is not None else ""
     if cut is not None:
-        own += f". Cut off where ours end: **{cut.verdict}**, {cut.models} runs: {cut.figure}"
+        own += f". Cut off where ours end: {_answer(cut)}"
     ends: dict[int, list[str]] = {}
     for variant, updates in entry.updates.items():
         ends.setdefault(updates, []).append(variant)
     if ends:
         models += "; updates: " + ", ".join(f"{updates:,} ({', '.join(names)})" for updates, names in ends.items())
-    verdict = entry.verdict if entry.verdict == NOT_MEASURED else f"**{entry.verdict}**"
+    verdict = entry.verdict if entry.verdict == NOT_MEASURED else _bold(entry)
     return entry.id, CLAIM_TEXTS[entry.id], TASKS[entry.maze].title, verdict, entry.figure, models, entry.source, own
+
+
+def _answer(answer: Decided) -> str:
+    return f"{_bold(answer)}, {answer.models} runs: {answer.figure}"
+
+
+def _bold(one: Entry | Decided) -> str:
+    """A verdict, and what it is of where it is not of all bases."""
+    return f"**{one.verdict}**{' ' + one.scope if one.scope else ''}"
 
 
 def _checks() -> Iterable[tuple[str, str, str]]:

@@ -43,7 +43,7 @@ class RandomMazesTask(Task):
     pace = {"joint": 87.0, "sequential": 57.0}
     # 512 transitions fill the cache, so few points go through at a time; the compiled convolutions are float32, float64 is ten times slower.
     sampling = Sampling(
-        "512 held-out transitions", complete=False, dtype="float32", space="weight", batched=True, chunk=2, unit="moves"
+        "512 held-out transitions", complete=False, dtype="float32", space="weight", batched=True, chunk=2, unit="moves", table="8,192 held-out transitions"
     )  # fmt: skip
 
     def agent(self) -> Agent:

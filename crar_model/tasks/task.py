@@ -36,6 +36,7 @@ class Sampling:
 
     Attributes:
         what: the evaluation set in words, such as "all 124 transitions".
+        table: the set behind tables and verdicts in words, where it is a larger one; "" else.
         complete: whether that set is all there is, so that "local minimum" has an exact meaning on it. On a sample nothing is
             certified, and dynamics are adapted by training on fresh data instead of descent on the set.
         dtype: "float64" or "float32" of evaluations and landscapes.
@@ -52,6 +53,7 @@ class Sampling:
     batched: bool = False
     chunk: int | None = None
     unit: str = "edges"
+    table: str = ""
 
 
 class Task(ABC):

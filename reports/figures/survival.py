@@ -8,17 +8,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from reports.figures.style import house_style
 from reports.statistics import Times, at_risk, success_curve
 
 COLORS = ("#0072B2", "#D55E00")
 LINES = ("-", "--")
-TICKS = 5
+TICKS = 4
 
 
 def survival_figure(panels: Sequence[tuple[str, float, Sequence[tuple[str, Times]]]]) -> Figure:
-    """The share that has succeeded by so many updates, with its pointwise 95 % interval; small marks where training ended before success.
+    """The share that has come up by so many updates, with its pointwise 95 % interval; small marks where training ended before success.
 
     Args:
         panels: (title, updates that its axis goes to, (name, times until success)) of each; the first curve of a panel is drawn solid, the second
@@ -30,7 +31,7 @@ def survival_figure(panels: Sequence[tuple[str, float, Sequence[tuple[str, Times
         figure = plt.figure(figsize=(3.7 * columns + 0.3, 3.1 * lines), layout="constrained")
         outer = figure.add_gridspec(lines, columns)
         for place, (title, end, curves) in enumerate(panels):
-            ticks = np.linspace(0, end, TICKS)
+            ticks = [tick for tick in MaxNLocator(TICKS).tick_values(0, end) if tick <= end]
             inner = outer[place // columns, place % columns].subgridspec(
                 2, 1, height_ratios=(5, 0.7 + 0.55 * max(1, len(curves))), hspace=0
             )
@@ -46,11 +47,12 @@ def survival_figure(panels: Sequence[tuple[str, float, Sequence[tuple[str, Times
                     below.annotate(str(at_risk(times, tick)), (tick, -number - 0.7), fontsize=7, ha="center", color=color)
             axes.set_title(title, pad=18)
             axes.set(xlim=(-0.02 * end, 1.02 * end), ylim=(-0.03, 1.03))
+            axes.set_yticks(np.linspace(0, 1, 5))
             axes.set_xticks(ticks, [f"{tick / 1000:g}" for tick in ticks])
             axes.set_xlabel("updates (thousands)", fontsize=8)
             axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=2, borderaxespad=0)
             if place % columns == 0:
-                axes.set_ylabel("share that has succeeded")
+                axes.set_ylabel("share that has come up")
     plt.close(figure)
     return figure
 

@@ -1,20 +1,20 @@
 """How the claims that need a whole study are decided, S11 to S14: the same rules for this study's table and for the released scores.
 
 Every rule can end in each verdict that its check names. From :data:`LEAST_BASES` bases on the unit is the base, since transfers of one base are alike; of fewer a
-verdict is of the transfers of these very bases, and says so.
+verdict is of the transfers of these very bases, and its scope says so.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from reports import rules, sampled_rules
 from reports.rules import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
-from reports.statistics import CHANCE, differ, share, share_words, unlike
+from reports.statistics import CHANCE, differ, most_apart, share, share_words, unlike
 
 Outcomes = Mapping[str, Sequence[bool]]
 """Base -> outcomes of its transfers."""
@@ -40,14 +40,15 @@ TEXTS = {
     "S14": "whether a transfer succeeds depends on its base",
 }
 CHECKS = {
-    "S11": "of failed `freeze` transfers: the score's interval below -4, every term but `value` within a factor 2 of the base's; exceptions: within 10, or "
+    "S11": "of `freeze` transfers that fail, with the score's whole interval below 0 and below their base's: the score's interval below -4, every term but `value` within a factor 2 of the base's; exceptions: within 10, or "
     "near losses with the interval between -4 and 0",
-    "S12": "over the bases of which `freeze` gets at most half of its transfers through: the 95 % interval of the share that `reset-encoder` gets through lies "
+    "S12": "over the bases of which `freeze` gets fewer than half of its transfers through: the 95 % interval of the share that `reset-encoder` gets through lies "
     "above a half (holds) or below (does not hold); else exceptions: over all bases that both were run from, more than `freeze` beyond chance. From 6 bases on "
-    "these count, each by most of its transfers, of fewer their transfers",
+    "these count, each by most of its transfers, of fewer their transfers. Does not hold only where the released runs, cut off at our updates, still answer as they do in full",
     "S13": "5e-5, 5e-4 and 1e-3 together succeed more than 1e-5 and 5e-3 together, beyond chance and in more than half; 1e-4 is worse than its neighbours beyond "
     "chance. Exceptions: the first, and 1e-4 mostly works, too, its interval above a half. Does not hold: the interval of the ones that should work below a half, "
-    "or that of those that should fail above. Over the bases with all these rates; from 6 bases on these count, each by most of its transfers at those rates, of fewer their transfers",
+    "or that of those that should fail above. Over the bases with all these rates; from 6 bases on these count, each by most of its transfers at those rates, of fewer their transfers. Does not hold "
+    "only where the released runs, cut off at our updates, still answer as they do in full",
     "S14": "a permutation test over bases, p below 0.05; does not hold: 8 bases or more with 4 transfers each, p above 0.5, and enough of both outcomes for a p below 0.05",
 }
 
@@ -60,6 +61,7 @@ class Decided:
         id: of the claim. verdict: one of the four words, or "mixed".
         figure: the measured numbers in words. models: how many stand behind it. bases: how many these are of.
         updates: of every variant among them, how many its transfers were trained for.
+        scope: what the verdict is of, where it says nothing of other bases; "" else.
     """
 
     id: str
@@ -68,19 +70,22 @@ class Decided:
     models: int
     bases: int
     updates: Mapping[str, int] = field(default_factory=dict)
+    scope: str = ""
 
     def plain(self) -> dict[str, Any]:
         """As plain data, with the claim's text."""
         return asdict(self) | {"claim": TEXTS[self.id], "check": CHECKS[self.id]}
 
 
-def small_losses(pairs: Sequence[rules.Plain], bases: int, lost: int = 0) -> Decided:
+def small_losses(pairs: Sequence[rules.Plain], bases: int, lost: int = 0, *, of: int = 0, good: Sequence[rules.Plain] = ()) -> Decided:
     """S11 over failed transfers.
 
     Args:
         pairs: what `reports.sampled_rules.s11_sample` takes, of each.
         bases: how many they are of.
         lost: further failed transfers, whose networks are not here to be measured.
+        of: all transfers that these were found among; 0 leaves it out.
+        good: the same of trained transfers, of any variant, that score above 0 with their whole interval: what a ratio says of failure shows beside them.
     """
     rest = f"; the networks of {lost} further ones are not here to be measured" if lost else ""
     if not pairs:
@@ -90,10 +95,25 @@ def small_losses(pairs: Sequence[rules.Plain], bases: int, lost: int = 0) -> Dec
     counts = Counter(sampled_rules.s11_sample(pair)[1] for pair in pairs)
     most, size = counts.most_common(1)[0]
     low = sum(pair["failed_score"]["high"] < rules.LOW_SCORE for pair in pairs)
-    near = sum(max(rules.ratios(pair["failed_terms"], pair, "copy_terms")[term] for term in rules.COMPARED) <= rules.NEAR for pair in pairs)
     words = ", ".join(f"{verdict} {count}" for verdict, count in counts.most_common())
-    figure = f"of {len(pairs)} failed transfers {low} score below {rules.LOW_SCORE:g} with their whole interval, and {near} have every term within a factor {rules.NEAR:g} of the base's ({words}){rest}"
+    figure = (
+        f"{f'of {of} transfers {len(pairs) + lost} fail with their whole interval; ' if of else ''}of {len(pairs)} failed transfers {low} score below {rules.LOW_SCORE:g} with their whole "
+        f"interval, and {_near(pairs)} have every term within a factor {rules.NEAR:g} of the base's ({words}), transition {_span(pairs)} times the base's{rest}"
+    )
+    if good:
+        figure += f"; of {len(good)} trained transfers of any variant that score above 0 with theirs {_near(good)} have every term within a factor {rules.NEAR:g}, transition {_span(good)} times"
     return Decided("S11", most if size >= AGREE * len(pairs) else "mixed", figure, len(pairs), bases)
+
+
+def _near(pairs: Sequence[rules.Plain]) -> int:
+    """How many have every term but `value` within a factor 2 of the base's."""
+    return sum(max(rules.ratios(pair["failed_terms"], pair, "copy_terms")[term] for term in rules.COMPARED) <= rules.NEAR for pair in pairs)
+
+
+def _span(pairs: Sequence[rules.Plain]) -> str:
+    """Smallest and largest ratio of the transition term to the base's."""
+    found = [rules.ratios(pair["failed_terms"], pair, "copy_terms")["transition"] for pair in pairs]
+    return f"{min(found):.3g} to {max(found):.3g}"
 
 
 def relearned(by_variant: Mapping[str, Outcomes]) -> Decided:
@@ -103,7 +123,7 @@ def relearned(by_variant: Mapping[str, Outcomes]) -> Decided:
         by_variant: of every variant, `freeze` among them.
     """
     usual = by_variant.get("freeze", {})
-    hard = [base for base, values in usual.items() if values and sum(values) <= len(values) / 2]
+    hard = [base for base, values in usual.items() if values and sum(values) < len(values) / 2]
     others = [name for name in by_variant if name not in ("freeze", RELEARNED)]
     everything = sum(len(values) for groups in by_variant.values() for values in groups.values())
     count = len({base for groups in by_variant.values() for base in groups})
@@ -116,20 +136,21 @@ def relearned(by_variant: Mapping[str, Outcomes]) -> Decided:
         return Decided(
             "S12",
             UNDECIDED,
-            f"`freeze` gets more than half through from each of {len(usual)} bases, so there is nothing to mend",
+            f"`freeze` gets half or more through from each of {len(usual)} bases, so there is nothing to mend",
             everything,
             count,
         )
     if not both:
         return Decided("S12", UNDECIDED, f"`{RELEARNED}` was not run from the bases that `freeze` fails from{tail}", everything, count)
-    mended, before = _counted(own, both), _counted(usual, both)
+    whole = len(both) >= LEAST_BASES
+    mended, before = (_counted(groups, both, by_base=whole) for groups in (own, usual))
     # over bases chosen by what `freeze` did, a test against it would find a difference of its own
     either = [base for base in usual if usual[base] and own.get(base)]
-    everyone = _counted(own, either), _counted(usual, either)
+    everyone = _counted(own, either, by_base=whole), _counted(usual, either, by_base=whole)
     found, p = share(mended), unlike(*everyone)
     figure = (
-        f"from {_units(len(both), 'that both were run from and `freeze` mostly fails from')} `{RELEARNED}` gets {share_words(mended)} through, `freeze` "
-        f"{share_words(before)}; from all that both were run from {_count(everyone[0])} against {_count(everyone[1])} (Boschloo's exact test, p = {p:.2g}){tail}"
+        f"from {_units(len(both), 'that both were run from and `freeze` mostly fails from', by_base=whole)} `{RELEARNED}` gets {share_words(mended)} through, `freeze` "
+        f"{share_words(before)}; from all {len(either)} that both were run from, counted alike, {_count(everyone[0])} against {_count(everyone[1])} (Boschloo's exact test, p = {p:.2g}){tail}"
     )
     if found["low"] > 0.5:
         verdict = HOLDS
@@ -138,21 +159,30 @@ def relearned(by_variant: Mapping[str, Outcomes]) -> Decided:
     else:
         more = sum(everyone[0]) / len(everyone[0]) > sum(everyone[1]) / len(everyone[1])
         verdict = EXCEPTIONS if p < CHANCE and more else UNDECIDED
-    return Decided("S12", verdict, figure, everything, count)
+    if verdict == UNDECIDED:
+        figure += f"; undecided: the interval of `{RELEARNED}` holds a half, and no difference beyond chance favours it"
+    return Decided("S12", verdict, figure, everything, count, scope=_scope(len(both), verdict, by_base=whole))
 
 
-def _counted(groups: Outcomes, bases: Sequence[str]) -> list[bool]:
-    """By base whether most succeeded; of few bases all their transfers."""
-    if len(bases) < LEAST_BASES:
+def _counted(groups: Outcomes, bases: Sequence[str], *, by_base: bool) -> list[bool]:
+    """By base whether most succeeded; else all their transfers."""
+    if not by_base:
         return [value for base in bases for value in groups.get(base, ())]
     return [sum(groups[base]) > len(groups[base]) / 2 for base in bases if groups.get(base)]
 
 
-def _units(bases: int, which: str) -> str:
+def _units(bases: int, which: str, *, by_base: bool) -> str:
     """What is counted, in words."""
-    if bases < LEAST_BASES:
-        return f"the {bases} base{'s' * (bases != 1)} {which}, by transfers, which says nothing of other bases,"
-    return f"the {bases} bases {which}, each by most of its transfers,"
+    return f"the {bases} base{'s' * (bases != 1)} {which}, {'each by most of its' if by_base else 'by'} transfers,"
+
+
+def _scope(bases: int, verdict: str, *, by_base: bool) -> str:
+    """What a verdict is of that says nothing of other bases."""
+    return (
+        ""
+        if by_base or verdict == UNDECIDED
+        else f"for {'this base' if bases == 1 else f'these {bases} bases'}, which says nothing of others"
+    )
 
 
 def _count(values: Sequence[bool]) -> str:
@@ -180,13 +210,14 @@ def learning_rates(runs: Runs) -> Decided:
             "S13", UNDECIDED, f"none of {bases} bases has transfers at all of {', '.join(f'{rate:g}' for rate in asked)}", models, bases
         )
     runs = [run for run in runs if run[0] in whole]  # rates of other bases would differ by their bases
-    odd, near, p_odd = odd_one(runs)
     if missing:
         return Decided("S13", UNDECIDED, f"no transfers at {', '.join(f'{rate:g}' for rate in missing)}", models, bases)
+    odd, near, p_odd = odd_one(runs)
+    by_base = len(whole) >= LEAST_BASES
     work, fail = (_at(runs, rates) for rates in (WORK, FAIL))
     p = unlike(work, fail)
     figure = (
-        f"from {_units(len(whole), 'of this study of rates')} at 5e-05, 0.0005 and 0.001 {share_words(work)} succeed, at 1e-05 and 0.005 {share_words(fail)} "
+        f"from {_units(len(whole), 'of this study of rates', by_base=by_base)} at 5e-05, 0.0005 and 0.001 {share_words(work)} succeed, at 1e-05 and 0.005 {share_words(fail)} "
         f"(Boschloo's exact test, p = {p:.2g}); at {ODD_RATE:g} {sum(odd)}/{len(odd)} against {sum(near)}/{len(near)} at its neighbours (p = {p_odd:.2g})"
     )
     trend = p < CHANCE and sum(work) > len(work) / 2 and sum(work) / len(work) > sum(fail) / len(fail)
@@ -197,7 +228,13 @@ def learning_rates(runs: Runs) -> Decided:
         verdict = HOLDS
     else:
         verdict = EXCEPTIONS if trend and share(odd)["low"] > 0.5 else UNDECIDED
-    return Decided("S13", verdict, figure, len(runs), len(whole))
+    if verdict == UNDECIDED:
+        figure += (
+            f"; undecided: {ODD_RATE:g} is neither worse than its neighbours beyond chance nor shown to work mostly"
+            if trend
+            else "; undecided: the rates that should work are neither shown to work more often, and mostly, nor shown to fail mostly"
+        )
+    return Decided("S13", verdict, figure, len(runs), len(whole), scope=_scope(len(whole), verdict, by_base=by_base))
 
 
 def _among(rate: float, rates: Sequence[float]) -> bool:
@@ -210,7 +247,7 @@ def _at(runs: Runs, rates: Sequence[float]) -> list[bool]:
     for base, _, rate, ok in runs:
         if _among(rate, rates):
             groups[base].append(ok)
-    return _counted(groups, list(groups))
+    return _counted(groups, list(groups), by_base=len(groups) >= LEAST_BASES)
 
 
 def odd_one(runs: Runs) -> tuple[list[bool], list[bool], float]:
@@ -222,15 +259,13 @@ def odd_one(runs: Runs) -> tuple[list[bool], list[bool], float]:
     return own, others, unlike(own, others)
 
 
-def _apart(groups: Collection[Sequence[bool]]) -> list[list[bool]]:
-    """As many successes as there are, in as few groups as can hold them: what a test of these numbers could find at best."""
-    sizes = sorted(map(len, groups))
-    left, found = sum(map(sum, groups)), []
-    for size in sizes:
-        count = min(size, left)
-        left -= count
-        found.append([True] * count + [False] * (size - count))
-    return found
+def _why_open(groups: Sequence[Sequence[bool]], *, many: bool) -> str:
+    """Why it is not said whether success depends on the base, of groups that do not differ beyond chance."""
+    if differ(most_apart(groups)) >= CHANCE:
+        return "these outcomes could not differ beyond chance, however they fell"
+    if not many:
+        return f"that it does not is said from {MANY_BASES} bases with {MANY_TRANSFERS} transfers each"
+    return f"p lies between {CHANCE:g} and {ALIKE:g}"
 
 
 def depends(outcomes: Outcomes, predictor: str = "") -> Decided:
@@ -255,5 +290,7 @@ def depends(outcomes: Outcomes, predictor: str = "") -> Decided:
         verdict = HOLDS
     else:
         many = len(told) >= MANY_BASES and min(map(len, told.values())) >= MANY_TRANSFERS
-        verdict = FAILS if many and p > ALIKE and differ(_apart(told.values())) < CHANCE else UNDECIDED
+        verdict = FAILS if many and p > ALIKE and differ(most_apart(list(told.values()))) < CHANCE else UNDECIDED
+        if verdict == UNDECIDED:
+            figure += f"; undecided: {_why_open(list(told.values()), many=many)}"
     return Decided("S14", verdict, figure, models, len(told))

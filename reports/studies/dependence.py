@@ -18,7 +18,7 @@ from reports import console
 from reports.figures.calibration import calibration_figure
 from reports.figures.style import save_png
 from reports.measure.forecast import FEWEST, Table, calibration, score_predictors, verdict
-from reports.statistics import CHANCE, differ, holm, share
+from reports.statistics import CHANCE, differ, holm, most_apart, share
 from reports.studies.decisions import Decided, depends
 from reports.studies.kept import Plain, kept
 from reports.studies.rows import USUAL, Groups, Key, Row, base_name, label, main_group, outcomes, success, told
@@ -82,8 +82,10 @@ def dependence_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure:
                 for group in calibration(row["predicted"], table)
             ]
         line = verdict(scores) if len(rows) >= FEWEST else _few(scores)
-        save_png(calibration_figure(scores["rows"]), figure)
-        found |= {"scores": scores, "calibration": figure.name}
+        drawn = len(rows) >= FEWEST  # of fewer the groups are single bases, whose bars say nothing
+        if drawn:
+            save_png(calibration_figure(scores["rows"]), figure)
+        found |= {"scores": scores, "calibration": figure.name if drawn else ""}
     return found | {"predicted": line}, replace(depends(ends, line[0].lower() + line[1:].rstrip(".")), updates=updates)
 
 
@@ -91,10 +93,13 @@ def _few(scores: Plain) -> str:
     """Of few bases the scores are shown, and nothing is called a predictor: resampling so few says too little of how sure they are."""
     constant, *others = scores["rows"]
     best = min(others, key=lambda row: row["brier"]["value"])
-    return (
-        f"Scored on {scores['transfers']} transfers from {scores['bases']} bases; of fewer than {FEWEST} nothing is called a predictor. The lowest Brier score is that of "
-        f"{best['name']}, {best['brier']['value']:.3f} against {constant['brier']['value']:.3f} of the constant predictor."
+    lowest, plain = best["brier"]["value"], constant["brier"]["value"]
+    found = (
+        f"The lowest Brier score is that of {best['name']}, {lowest:.3f} against {plain:.3f} of the constant predictor"
+        if lowest < plain
+        else f"None has a lower Brier score than the constant predictor, {plain:.3f}; the next is that of {best['name']}, {lowest:.3f}"
     )
+    return f"Scored on {scores['transfers']} transfers from {scores['bases']} bases; of fewer than {FEWEST} nothing is called a predictor. {found}."
 
 
 def see(bases: Sequence[Row], transfers: Sequence[Row], root: StrPath, key: Key) -> tuple[dict[str, dict[str, float]], str]:
@@ -141,7 +146,7 @@ def depends_words(groups: Groups, main: Key | None = None) -> list[str]:
         groups: transfers from the bases that are asked of.
         main: the group that claim S14 is of, whose test was asked for beforehand; the others are corrected for their number.
     """
-    tested: list[tuple[str, float, str]] = []
+    tested: list[tuple[str, float, str, list[list[bool]]]] = []
     lines: list[str] = []
     alike, single = [], []
     for key, group in groups.items():
@@ -154,12 +159,12 @@ def depends_words(groups: Groups, main: Key | None = None) -> list[str]:
         elif models == len(shares):
             single.append(f"{name} ({sum(map(sum, shares))}/{models})")
         elif key == main:
-            lines.append(f"{name}: success {_word(p := differ(shares))} (p = {p:.2g}; {len(shares)} bases, {models} transfers).")
+            lines.append(f"{name}: success {_word(p := differ(shares), shares)} (p = {p:.2g}; {len(shares)} bases, {models} transfers).")
         else:
-            tested.append((name, differ(shares), f"{len(shares)} bases, {models} transfers"))
-    for (name, p, of), corrected in zip(tested, holm([p for _, p, _ in tested]), strict=True):
+            tested.append((name, differ(shares), f"{len(shares)} bases, {models} transfers", shares))
+    for (name, p, of, shares), corrected in zip(tested, holm([p for _, p, *_ in tested]), strict=True):
         after = f", {corrected:.2g} by Holm's correction for {len(tested)} tests" if len(tested) > 1 else ""
-        lines.append(f"{name}: success {_word(corrected)} (p = {p:.2g}{after}; {of}).")
+        lines.append(f"{name}: success {_word(corrected, shares)} (p = {p:.2g}{after}; {of}).")
     if alike:
         lines.append(f"All transfers of a group ended alike, so there is nothing to tell apart: {', '.join(alike)}.")
     if single:
@@ -167,5 +172,9 @@ def depends_words(groups: Groups, main: Key | None = None) -> list[str]:
     return lines
 
 
-def _word(p: float) -> str:
-    return "depends on the base" if p < CHANCE else "does not differ between the bases beyond chance"
+def _word(p: float, shares: Sequence[Sequence[bool]]) -> str:
+    if p < CHANCE:
+        return "depends on the base"
+    if differ(most_apart(shares)) >= CHANCE:
+        return "could not differ between the bases beyond chance, however these outcomes fell"
+    return "does not differ between the bases beyond chance"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from crar_model.tasks import Task
 from reports.claims import SUCCESS, UNDECIDED
 from reports.released_scores import BASES, DELAYED, RATE, VARIANTS, released_runs
-from reports.rules import LOW_SCORE
+from reports.rules import FAILS, LOW_SCORE
 from reports.studies.decisions import Decided, Outcomes, depends, learning_rates, relearned
 from reports.studies.rates import released_rates
 from reports.studies.rows import USUAL
+
+LONG = ("S12", "S13", "S14")
+"""Claims on what transfers come to in the end, which short ones cannot refute."""
 
 
 def released_answer(name: str, task: Task, updates: Mapping[str, int] | None = None) -> Decided | None:
@@ -37,6 +41,24 @@ def released_answer(name: str, task: Task, updates: Mapping[str, int] | None = N
     if name == "S13":
         return learning_rates(released_rates(end))
     return depends(_released(USUAL, end)) if name == "S14" else None
+
+
+def if_long_enough(decided: Decided, task: Task) -> Decided:
+    """A refutation stands only where our transfers are as long as it takes: where the released runs, cut off where ours end, do not yet answer as they do
+    in full, ours are no answer either.
+
+    Args:
+        decided: of our transfers.
+        task: the maze.
+    """
+    if decided.verdict != FAILS or decided.id not in LONG or not decided.updates or not task.released_scores:
+        return decided
+    full, cut = released_answer(decided.id, task), released_answer(decided.id, task, decided.updates)
+    if full is None or cut is None or full.verdict in (cut.verdict, FAILS):
+        return decided
+    ends = " to ".join(f"{end:,}" for end in dict.fromkeys((min(decided.updates.values()), max(decided.updates.values()))))
+    why = f"undecided: after {ends} updates the released runs answer '{cut.verdict}' and to their ends '{full.verdict}', so ours are too short to refute it"
+    return replace(decided, verdict=UNDECIDED, figure=f"{decided.figure}; {why}", scope="")
 
 
 def _released(variant: str, updates: int | None) -> Outcomes:

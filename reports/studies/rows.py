@@ -31,7 +31,7 @@ def groups_of(rows: Iterable[Row]) -> dict[Key, list[Row]]:
 
 
 def label(key: Key, among: Iterable[Key] = (), *, short: bool = False) -> str:
-    """The name of a group; a short one says what is not the usual.
+    """The name of a group; a short one says what is not the usual. What takes no update has neither rule nor rate.
 
     Args:
         key: of the group.
@@ -39,7 +39,9 @@ def label(key: Key, among: Iterable[Key] = (), *, short: bool = False) -> str:
         short: leave out the joint rule.
     """
     variant, rule, rate, seen, updates = key
-    words = [variant, f"{float(rate):g}"] + ([] if rule == "joint" and short else [rule]) + ([] if seen == "negative" else [seen])
+    untrained = int(updates) == 0 and not any(other[0] == variant and other[3:] == key[3:] and other != key for other in among)
+    trained = [] if untrained else [f"{float(rate):g}"] + ([] if rule == "joint" and short else [rule])
+    words = [variant, *trained] + ([] if seen == "negative" else [seen])
     if any(other[:-1] == key[:-1] and other != key for other in among):
         words.append(f"{int(updates):,} updates")
     return ", ".join(words)
@@ -116,9 +118,11 @@ def main_group(groups: Groups, variant: str, like: Key | None = None) -> Key | N
     Args:
         groups: all of them.
         variant: its name.
-        like: only groups of this one's rule and map.
+        like: only groups of this one's map and, where they train at all, rule.
     """
     keys = [
-        key for key, rows in groups.items() if key[0] == variant and told(rows) and (like is None or (key[1], key[3]) == (like[1], like[3]))
+        key
+        for key, rows in groups.items()
+        if key[0] == variant and told(rows) and (like is None or (key[3] == like[3] and (key[1] == like[1] or int(key[4]) == 0)))
     ]
     return max(keys, key=lambda key: (len(told(groups[key])), int(key[4])), default=None)

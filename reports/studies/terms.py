@@ -15,12 +15,13 @@ from crar_model.losses import SHOWN
 from crar_model.studies.cells import BEST, LAST
 from crar_model.tasks import Task
 from reports import console, rules
+from reports.claims import SUCCESS
 from reports.figures.outcomes import Log, outcomes_figure
 from reports.figures.style import save_png
 from reports.measure.subject import load_subject
 from reports.studies.decisions import Decided, small_losses
 from reports.studies.kept import Plain, kept
-from reports.studies.rows import DONE, USUAL, Groups, Key, Row, base_name, label, main_group, merit, number, score_words, success, told
+from reports.studies.rows import DONE, USUAL, Groups, Key, Row, base_name, by, label, main_group, merit, number, score_words, success, told
 
 EDITION = 1
 """Of the figures that are kept of a failed transfer."""
@@ -48,6 +49,7 @@ def terms_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrP
         found["terms_figure"] = figure.name
     else:
         found["terms_words"] += " Their logs are not in the study's folder, so nothing is drawn."
+    found["terms_set"] = task.sampling.table or task.sampling.what
     found["terms_label"], found["terms_updates"] = label(main), int(main[-1])
     found["terms_columns"] = [title for title, _ in shown]
     start = shown[-1][1]["base_start"]  # which network of a base the transfers begin with
@@ -60,18 +62,27 @@ def terms_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrP
 
 def _chosen(rows: Sequence[Row], bases: Sequence[Row], *, scored: bool) -> tuple[list[tuple[str, Row]], str]:
     """(title, row) of the base, the best and the worst transfer, and the rule in words."""
-    order = sorted(rows, key=lambda row: (merit(row) if row["last_total"] else -np.inf, -number(row, "last_total")))
+    both = [
+        group
+        for group in by(rows, "base").values()
+        if any(map(success, group))
+        and any(not success(row) and not (scored and number(row, "last_score_high") >= SUCCESS) for row in group)
+    ]
+    asked = [row for group in both for row in group] or rows  # of one base, they differ by luck alone
+    order = sorted(asked, key=lambda row: (merit(row) if row["last_total"] else -np.inf, -number(row, "last_total")))
     good, bad = ([row for row in order if success(row) is wanted] for wanted in (True, False))
-    best, worst = (good or bad)[-1], (bad or good)[0]
+    worst = (bad or good)[0]
+    best = [row for row in good or bad if not both or row["base"] == worst["base"]][-1]
     base = next((row for row in bases if row["cell"] == worst["base"] and row["status"] == DONE), None)
     what = "final score" if scored else "nearest state accuracy, of equal ones by total loss"
-    words = [
-        f"Of {len(rows)} `{USUAL}` transfers {len(good)} succeeded: the best of these and the worst of the others by {what}, and the base of the worst."
-    ]
-    if not good or not bad:
-        words[0] = (
-            f"All of {len(rows)} `{USUAL}` transfers {'succeeded' if good else 'failed'}: the best and the worst of them by {what}, and the base of the worst."
-        )
+    count = sum(map(success, rows))
+    if both:
+        words = f"of {len(both)} of their bases some do and some do not: the worst of those that failed there and the best of the same base, by {what}, and the base."
+        words = f"Of {len(rows)} `{USUAL}` transfers {count} succeeded; {words}"
+    elif good and bad:
+        words = f"Of {len(rows)} `{USUAL}` transfers {count} succeeded: the best of these and the worst of the others, of different bases, by {what}, and the base of the worst."
+    else:
+        words = f"All of {len(rows)} `{USUAL}` transfers {'succeeded' if good else 'failed'}: the best and the worst of them by {what}, and the base of the worst."
     names = {row["cell"]: base_name(row) for row in bases}
 
     def title(what: str, row: Row) -> str:
@@ -80,7 +91,7 @@ def _chosen(rows: Sequence[Row], bases: Sequence[Row], *, scored: bool) -> tuple
     found = [(f"base {base_name(base)}", base)] if base is not None else []
     if best is not worst:
         found.append((title(f"best, {_word(best)}", best), best))
-    return [*found, (title(f"worst, {_word(worst)}", worst), worst)], " ".join(words)
+    return [*found, (title(f"worst, {_word(worst)}", worst), worst)], words
 
 
 def _word(row: Row) -> str:
@@ -99,8 +110,9 @@ def _log(path: Path) -> Log | None:
 def _terms_row(term: str, networks: Sequence[tuple[Row, str]]) -> tuple[object, ...]:
     values = [number(row, f"{which}_{term}") for row, which in networks]
     base = values[0] if networks[0][0]["base"] == "" else float("nan")
-    ratio = values[-1] / max(base, rules.LEAST)
-    return term, *values, "" if np.isnan(ratio) or term == "value" else f"x{ratio:.3g}"
+    if np.isnan(base) or term == "value":
+        return term, *values, ""
+    return term, *values, f"x{values[-1] / base:.3g}" if base >= rules.LEAST else "-"  # a ratio to a rounding error says nothing
 
 
 def _decided(groups: Groups, main: Key, bases: Sequence[Row], root: Path) -> Decided:
@@ -134,7 +146,23 @@ def _decided(groups: Groups, main: Key, bases: Sequence[Row], root: Path) -> Dec
                 pairs.append(losses | scores)
                 of.add(row["base"])
         tick(len(failed), len(failed))
-    return replace(small_losses(pairs, len(of), lost), updates={USUAL: int(main[-1])})
+    good = (
+        [_of_table(row, named[row["base"]]) | {"floor": pairs[0]["floor"]} for row in _scoring(groups) if row["base"] in named]
+        if pairs
+        else []
+    )
+    return replace(small_losses(pairs, len(of), lost, of=len(told(groups[main])), good=good), updates={USUAL: int(main[-1])})
+
+
+def _scoring(groups: Groups) -> list[Row]:
+    """Trained transfers, of any variant, that score above 0 with their whole interval."""
+    return [row for key, rows in groups.items() if int(key[-1]) for row in told(rows) if number(row, "last_score_low") > SUCCESS]
+
+
+def _of_table(row: Row, base: Row) -> Plain:
+    """Terms of a transfer and of what it started from; the table has them on the set that verdicts are made on."""
+    pair = {"failed_terms": (row, LAST), "copy_terms": (base, row["base_start"])}
+    return {name: {term: number(one, f"{which}_{term}") for term in SHOWN} for name, (one, which) in pair.items()}
 
 
 def _losses(model: Path, base: Path, digests: list[str]) -> Plain | None:

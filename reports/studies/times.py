@@ -1,4 +1,4 @@
-"""Updates until success: Kaplan-Meier curves, log-rank tests, and the released runs at equal updates."""
+"""Updates until a score comes up above 0: Kaplan-Meier curves, log-rank tests, and the released runs at equal updates."""
 
 from __future__ import annotations
 
@@ -54,7 +54,6 @@ def times_part(groups: Groups, figure: StrPath, *, released: bool) -> dict[str, 
     trained = {key: _length(groups[key]) for key in ours}
     equal = min(trained.values())
     main = main_group(groups, USUAL)
-    usual = ours.get(main) if main is not None else None
     theirs = {key: found for key in ours if released and len(found := released_times(_released(key, groups[key])))}
     shown = [key for variant in VARIANTS if (key := main_group(groups, variant)) in ours and key is not None]
     panels = [
@@ -69,13 +68,13 @@ def times_part(groups: Groups, figure: StrPath, *, released: bool) -> dict[str, 
     rows = []
     for key, times in ours.items():
         name, end = label(key, groups), trained[key]
-        rows.append(_row(name, end, f"{len(times)} of {len(groups[key])}", times, equal, usual if key != main else None))
+        rows.append(_row(name, end, f"{len(times)} of {len(groups[key])}", times, equal, _shared(groups, key, main)))
         if key in theirs:
-            rows.append(_row(f"{name}, released", end, str(len(theirs[key])), up_to(theirs[key], end), equal, None))
+            rows.append(_row(f"{name}, released", end, str(len(theirs[key])), up_to(theirs[key], end), equal))
     return {
         "times": rows, "has_released": bool(theirs),
         "equal": equal, "time_figure": figure.name, "epoch": EPOCH,
-        "validated": sorted({int(row["log_interval"]) for key in ours for row in told(groups[key])}),
+        "validated": " or ".join(f"{every:,}" for every in sorted({int(row["log_interval"]) for key in ours for row in told(groups[key])})),
         "time_words": [line for key in shown for line in _sentences(key, groups, ours, theirs.get(key), main, trained[key])],
     }  # fmt: skip
 
@@ -96,25 +95,32 @@ def _sentences(key: Key, groups: Groups, ours: Mapping[Key, Times], released: Ti
     """The log-rank tests of a variant in words: against the usual one, and against the released runs at equal updates, `end` of them."""
     lines, times = [], ours[key]
     if main in ours and main is not None and key != main:
-        lines.append(f"`{label(key, groups)}` against `{label(main, groups)}`: {_differ(unlike_times(times, ours[main]))}.")
+        lines.append(f"`{label(key, groups)}` against `{label(main, groups)}`: {_differ(_shared(groups, key, main))}.")
     if released is not None:
         theirs = up_to(released, end)
         lines.append(
             f"`{label(key, groups)}` against the {len(released)} released runs up to {end:,} updates: {_differ(unlike_times(times, theirs))}; "
-            f"{len(times.reached)}/{len(times)} of ours and {len(theirs.reached)}/{len(theirs)} of theirs had succeeded by then."
+            f"{len(times.reached)}/{len(times)} of ours and {len(theirs.reached)}/{len(theirs)} of theirs had come up by then."
         )
     return lines
 
 
 def _differ(p: float) -> str:
     if math.isnan(p):
-        return "no success on either side, so there is nothing to test"
+        return "nothing came up on either side, or they share no base, so there is nothing to test"
     return f"the times {'differ' if p < CHANCE else 'do not differ'} beyond chance (log-rank, p = {p:.2g})"
 
 
-def _row(name: str, end: int, models: str, times: Times, at: int, usual: Times | None) -> tuple[object, ...]:
+def _shared(groups: Groups, key: Key, main: Key | None) -> float:
+    """p of the log-rank test of a group against the usual one over the bases that both were run from; NaN for none."""
+    if main is None or key == main:
+        return math.nan
+    both = {row["base"] for row in told(groups[key])} & {row["base"] for row in told(groups[main])}
+    return unlike_times(*(times_of([row for row in groups[which] if row["base"] in both]) for which in (key, main)))
+
+
+def _row(name: str, end: int, models: str, times: Times, at: int, p: float = math.nan) -> tuple[object, ...]:
     value, low, high = survival_share(times, at)
     half = middle(times)
     around = "" if math.isnan(low) else f" ({low:.2f} to {high:.2f})"
-    p = unlike_times(times, usual) if usual is not None else math.nan
     return name, f"{end:,}", models, len(times.reached), "not half" if math.isinf(half) else f"{half:,.0f}", f"{value:.2f}{around}", p

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from crar_model.files import StrPath
 from crar_model.tasks import Task
+from reports.claims import SUCCESS
 from reports.figures.shares import shares_figure
 from reports.figures.style import save_png
 from reports.released_scores import released_rows
@@ -29,6 +31,7 @@ from reports.studies.rows import (
     main_group,
     merit,
     mostly,
+    number,
     outcomes,
     success,
     told,
@@ -45,16 +48,20 @@ def variants_part(groups: Groups, bases: Sequence[Row], figure: StrPath, task: T
         task: the maze.
     """
     figure = Path(figure)
-    shown = [(label(key, groups, short=True), [success(row) for row in told(group)]) for key, group in groups.items()]
+    shown = [
+        (f"{label(key, short=True)}\n{int(key[-1]):,} updates, {_bases(group)}", [success(row) for row in told(group)])
+        for key, group in groups.items()
+    ]
     shown = [(name, values) for name, values in shown if values]
     if shown:
-        save_png(shares_figure([("all bases", shown)], "share that succeeded"), figure)
+        save_png(shares_figure([("", shown)], "share that succeeded"), figure)
     return {
         "variants": [_variant_row(key, group, groups) for key, group in groups.items()], "figure": figure.name if shown else "",
         "copies": _copies(groups), "columns": _short([base_name(row) for row in bases]),
         "released": released_rows() if task.released_scores else [],
         "by_eye": [(name, f"{good}/{good + bad}") for name, good, bad in task.judged_by_eye],
-        "by_base": [_by_base(label(key, groups), key, group, bases) for key, group in groups.items()],
+        "networks": [_networks(label(key, groups), key, group, scored=task.scored) for key, group in groups.items() if told(group)],
+        **_played(groups), "by_base": [_by_base(label(key, groups), key, group, bases) for key, group in groups.items()],
     }  # fmt: skip
 
 
@@ -91,7 +98,10 @@ def decide_relearned(groups: Groups) -> Decided | None:
 def _variant_row(key: Key, group: Sequence[Row], groups: Groups) -> tuple[object, ...]:
     own = told(group)
     usual = next((told(other) for (name, *rest), other in groups.items() if name == USUAL and tuple(rest) == key[1:]), [])
-    p = math.nan if key[0] == USUAL or not usual else unlike(mostly(own), mostly(usual))
+    both = {row["base"] for row in own} & {row["base"] for row in usual}
+    p = math.nan
+    if key[0] != USUAL and len(both) > 1:
+        p = unlike(*(mostly(row for row in rows if row["base"] in both) for rows in (own, usual)))
     mean, low, high = interquartile([[value for row in rows if not math.isnan(value := merit(row))] for rows in by(own, "base").values()])
     around = "" if math.isnan(low) else f" ({low:.3g} to {high:.3g})"
     nowhere = sum(math.isnan(merit(row)) for row in own)
@@ -118,6 +128,33 @@ def _by_base(name: str, key: Key, group: Sequence[Row], bases: Sequence[Row]) ->
         mark = ("?" if OPEN in words else "") + ("!" if words - {OPEN} else "")
         cells.append(f"{sum(map(success, done))}/{len(done)}{mark}" if done else mark)
     return [name, f"{int(key[-1]):,}", *cells]
+
+
+def _bases(group: Sequence[Row]) -> str:
+    count = len({row["base"] for row in told(group)})
+    return f"{count} base{'s' * (count != 1)}"
+
+
+def _networks(name: str, key: Key, group: Sequence[Row], *, scored: bool) -> list[str]:
+    """A row of the table of last networks: by embedding and, where there is one, by the interval of the score."""
+    own = told(group)
+    kinds = Counter(row["outcome"] for row in own)
+    cells = [name, f"{int(key[-1]):,}", *(str(kinds[kind]) for kind in ("matched", "swapped", "neither"))]
+    if scored:
+        bounds = [(number(row, "last_score_low"), number(row, "last_score_high")) for row in own if row.get("last_score_low")]
+        above, below = sum(low > SUCCESS for low, _ in bounds), sum(high < SUCCESS for _, high in bounds)
+        cells += [str(above), str(len(bounds) - above - below), str(below)]
+    return cells
+
+
+def _played(groups: Groups) -> dict[str, Any]:
+    """How scores of the models were taken, in the words of the page; "" where there are none."""
+    rows = [row for group in groups.values() for row in told(group)]
+
+    def values(name: str) -> str:
+        return " or ".join(f"{int(value):,}" for value in sorted({float(row[name]) for row in rows if row.get(name)}))
+
+    return {"episodes": values("last_score_samples"), "copies_of_score": values("score_copies"), "steps": values("score_steps")}
 
 
 def _trained(key: Key, rows: Sequence[Row]) -> str:
