@@ -96,7 +96,7 @@ def write_verdicts(claims: Sequence[StrPath], studies: Sequence[StrPath], folder
     write_text(folder / RESULTS, json.dumps(results, indent=1) + "\n")
     return render(
         "verdicts.md", folder / "report.md", command=command, summary=summary(rows), rows=[_row(*row) for row in rows], sources=sources,
-        checks=list(_checks()), measured=[(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured],
+        checks=list(_checks()), released=_released(rows), measured=[(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured],
     )  # fmt: skip
 
 
@@ -193,16 +193,17 @@ def summary(rows: Iterable[Claimed]) -> list[tuple[str, str]]:
     for task in TASKS.values():
         by_verdict: dict[str, list[str]] = {}
         for entry, *_ in rows:
-            if entry.maze == task.name and entry.id not in by_verdict.setdefault(entry.verdict, []):
-                by_verdict[entry.verdict].append(entry.id)
+            name = f"{entry.id}{_few(entry)}"
+            if entry.maze == task.name and name not in by_verdict.setdefault(entry.verdict, []):
+                by_verdict[entry.verdict].append(name)
         words = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in by_verdict.items() if names)
         lines.append((f"Found in the {task.title}", f"{words}."))
-    answers = {(answer.id, entry.maze): answer.verdict for entry, answer, _ in rows if answer is not None}
-    words = "; ".join(f"{verdict}: {', '.join(_where(answers, verdict))}" for verdict in Counter(answers.values()))
+    answers = {(answer.id, entry.maze): answer for entry, answer, _ in rows if answer is not None}
+    words = "; ".join(f"{verdict}: {', '.join(_where(answers, verdict))}" for verdict in Counter(one.verdict for one in answers.values()))
     lines.append(("The released data, by the same rules", f"{words}."))
-    cut = {(entry.id, entry.maze): found.verdict for entry, _, found in rows if found is not None}
+    cut = {(entry.id, entry.maze): found for entry, _, found in rows if found is not None}
     if cut:
-        words = "; ".join(f"{verdict}: {', '.join(_where(cut, verdict))}" for verdict in Counter(cut.values()))
+        words = "; ".join(f"{verdict}: {', '.join(_where(cut, verdict))}" for verdict in Counter(one.verdict for one in cut.values()))
         lines.append(("The released data cut off where our transfers end", f"{words}."))
     counts = sorted(entry.models for entry, *_ in rows if entry.models)
     span = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))) if counts else ""
@@ -213,15 +214,20 @@ def summary(rows: Iterable[Claimed]) -> list[tuple[str, str]]:
     return lines
 
 
-def _where(answers: dict[tuple[str, str], str], verdict: str) -> list[str]:
-    return [f"{name} ({TASKS[maze].title})" for (name, maze), word in answers.items() if word == verdict]
+def _where(answers: Mapping[tuple[str, str], Decided], verdict: str) -> list[str]:
+    return [f"{name}{_few(one)} ({TASKS[maze].title})" for (name, maze), one in answers.items() if one.verdict == verdict]
+
+
+def _few(one: Entry | Decided) -> str:
+    """What a list of claims adds to one that is of some bases only."""
+    return f" {one.scope.split(',')[0]}" if one.scope else ""
 
 
 def _row(entry: Entry, answer: Decided | None, cut: Decided | None) -> tuple[str, ...]:
     models = f"{entry.models} of {entry.bases} base{'s' * (entry.bases != 1)}" if entry.source else ""
     own = _answer(answer) if answer is not None else ""
     if cut is not None:
-        own += f". Cut off where ours end: {_answer(cut)}"
+        own += f"; cut off where ours end {_answer(cut)}"
     ends: dict[int, list[str]] = {}
     for variant, updates in entry.updates.items():
         ends.setdefault(updates, []).append(variant)
@@ -232,7 +238,17 @@ def _row(entry: Entry, answer: Decided | None, cut: Decided | None) -> tuple[str
 
 
 def _answer(answer: Decided) -> str:
-    return f"{_bold(answer)}, {answer.models} runs: {answer.figure}"
+    return f"{_bold(answer)}, {answer.models} runs"
+
+
+def _released(rows: Iterable[Claimed]) -> list[tuple[str, ...]]:
+    """What stands behind the answers of the released data, a line each."""
+    lines: dict[tuple[str, ...], None] = {}
+    for entry, *answers in rows:
+        for answer, until in zip(answers, ("to their ends", "where ours end"), strict=True):
+            if answer is not None:
+                lines[entry.id, TASKS[entry.maze].title, until, _bold(answer), answer.figure] = None
+    return list(lines)
 
 
 def _bold(one: Entry | Decided) -> str:

@@ -200,7 +200,8 @@ def findings() -> list[str]:
         f"{tally(failed, 'S10')}: dynamics of its own bring the level to {span(adapted, '.2f')} times the reference's",
         f"{above(one, one['adapted']['terms']['total']):.2f} times",
         f"transition term {sample['failed_terms']['transition']:.4f} to {sample['adapted']['terms']['transition']:.4f}",
-        f"refuted: score {sample['failed_score']['mean']:.2f}, and a term is {ratio(sample, 'failed_terms', 'transition'):.0f} times the base's",
+        f"refuted: score {sample['failed_score']['mean']:.2f}, and the transition term is "
+        f"{sample['failed_terms']['transition'] / sample['copy_terms']['transition']:.0f} times the base's",
         f"Over {len(few)} such failures",
         f"{certified.count('minimum')} of {n} failed encoders",
         f"For {count(failed, 'S6', 'does not hold')} of {n}",
@@ -238,7 +239,8 @@ def findings() -> list[str]:
         f"of {decided['S14']['bases']} bases `freeze` succeeds in {study['freeze']} transfers, `reset-encoder` in {study['reset-encoder']}, "
         f"`placement` in {study['placement']} and `symmetry` in {study['symmetry']}",
         f"{wrong} of {len(published('cures')['rows'])} times",
-        f"score of {score({'score': sample['failed_score']})} against the base's {score({'score': sample['optimum_score']})}",
+        f"score of {score({'score': sample['failed_score']})} against the base's {score({'score': sample['copy_score']})}",
+        f"after a descent on a sample, scores {score({'score': sample['optimum_score']})}",
         f"climbs {straight['embedding']:.0f} between the embeddings",
         f"{tries['all']['count']} of {tries['all']['of']} tries from {len(tries['bases'])} bases",
         f"({100 * tries['all']['low']:.0f} % to {100 * tries['all']['high']:.0f} %, exact) after {tries['updates']:,} updates",

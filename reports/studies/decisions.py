@@ -178,11 +178,7 @@ def _units(bases: int, which: str, *, by_base: bool) -> str:
 
 def _scope(bases: int, verdict: str, *, by_base: bool) -> str:
     """What a verdict is of that says nothing of other bases."""
-    return (
-        ""
-        if by_base or verdict == UNDECIDED
-        else f"for {'this base' if bases == 1 else f'these {bases} bases'}, which says nothing of others"
-    )
+    return "" if by_base or verdict == UNDECIDED else f"for {bases} base{'s' * (bases != 1)}, which says nothing of others"
 
 
 def _count(values: Sequence[bool]) -> str:

@@ -72,10 +72,10 @@ def test_the_figures_are_in_the_words() -> None:
     assert both.figure.startswith("from the 2 bases that")
     assert "mostly fails from, by transfers, `reset-encoder` gets 6/12" in both.figure
     assert "counted alike, 6/12 against 0/12" in both.figure
-    assert both.scope == "for these 2 bases, which says nothing of others"
+    assert both.scope == "for 2 bases, which says nothing of others"
     unclear = relearned({"freeze": {"a": NONE}, "reset-encoder": {"a": [*ALL[:3], *NONE[:3]]}})
     assert (unclear.scope, "undecided: the interval of `reset-encoder` holds a half" in unclear.figure) == ("", True)
-    assert one.scope == "for this base, which says nothing of others"
+    assert one.scope == "for 1 base, which says nothing of others"
     mixed = relearned({"freeze": dict.fromkeys("ab", NONE) | dict.fromkeys("cdef", ALL), "reset-encoder": dict.fromkeys("abcdef", ALL)})
     assert "from all 6 that both were run from, counted alike, 36/36 against 24/36" in mixed.figure  # not bases beside transfers
     many = relearned({"freeze": dict.fromkeys("abcdef", NONE), "reset-encoder": dict.fromkeys("abcde", ALL) | {"f": NONE}})
@@ -87,7 +87,7 @@ def test_the_figures_are_in_the_words() -> None:
     assert "no transfers at 0.005" in learning_rates(rates(**WORKS)[:-6]).figure
     two = learning_rates(rates("ab", **WORKS, odd=3))
     assert "by transfers, at 5e-05, 0.0005 and 0.001 32/36" in two.figure
-    assert two.scope == "for these 2 bases, which says nothing of others"
+    assert two.scope == "for 2 bases, which says nothing of others"
     assert learning_rates(rates("abcdef", **WORKS, odd=3)).scope == ""
     assert "each by most of its transfers, at 5e-05, 0.0005 and 0.001 6/6" in learning_rates(rates("abcdef", **WORKS)).figure
     lost = small_losses([], 0, 2)

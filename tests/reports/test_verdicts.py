@@ -230,11 +230,21 @@ def test_ours_stand_beside_the_released_runs_of_as_many_updates(tmp_path: Path) 
     line = lines(report)["S14", "random mazes", "study"]
     cut = released_answer("S14", TASKS["random"], {"freeze": 60_000})
     assert cut is not None
-    assert f"Cut off where ours end: **{cut.verdict}**, {cut.models} runs: {cut.figure}" in line
+    assert f"; cut off where ours end **{cut.verdict}**, {cut.models} runs" in line
+    assert f"| S14 | random mazes | where ours end | **{cut.verdict}** | {cut.figure} |" in report.read_text()
     assert "24 of 8 bases; updates: 60,000 (freeze, reset-encoder)" in line
-    assert "Cut off" not in lines(report)["S14", "simple maze", "study"]  # judged by eye, at their ends
+    assert "cut off" not in lines(report)["S14", "simple maze", "study"]  # judged by eye, at their ends
     found = {(one["id"], one["maze"]): one for one in json.loads((tmp_path / "out" / "results.json").read_text())["claims"]}
     assert found["S14", "random"]["released_at_our_updates"] == cut.plain()
     assert any("cut off where our transfers end" in line for line in summary_of(report.read_text()))
     study_result(tmp_path / "long", updates={"freeze": 200_000, "reset-encoder": 200_000})
-    assert "Cut off" not in lines(write_verdicts([], [tmp_path / "long"], tmp_path / "again"))["S14", "random mazes", "long"]
+    assert "cut off" not in lines(write_verdicts([], [tmp_path / "long"], tmp_path / "again"))["S14", "random mazes", "long"]
+
+
+def test_a_verdict_of_few_bases_says_so_wherever_it_stands(tmp_path: Path) -> None:
+    few = study_result(tmp_path / "study", scope="for 8 bases, which says nothing of others")
+    report = write_verdicts([], [few], tmp_path / "out")
+    assert "**holds** for 8 bases, which says nothing of others" in lines(report)["S12", "simple maze", "study"]
+    found = summary_of(report.read_text())
+    assert "holds: S12 for 8 bases, S13 for 8 bases, S14 for 8 bases" in found[1]
+    assert "does not hold: S12 for 1 base (random mazes)" in " ".join(found)  # what was released of it
