@@ -147,7 +147,8 @@ def _round(
             order.store.stop_session(order.token)
         if progress is not None:
             # a look at the records of all cells, every second, would take a tenth of a core
-            for pack in [name for name in at_work if makes[packs[name][0]].status != "pending"]:
+            # a pack that has ended says no more how far it is, while its task still judges
+            for pack in [name for name in at_work if makes[packs[name][0]].status != "pending" or not order.store.pack_cells(name)]:
                 at_work.remove(pack)
                 made = {name for name in packs[pack] if name not in done and order.store.record(name) is not None}
                 done |= made

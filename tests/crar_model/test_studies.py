@@ -12,11 +12,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -28,7 +30,7 @@ from cli import app
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.settings import PlaySettings
-from crar_model.studies import cluster, worker
+from crar_model.studies import cluster, run, worker
 from crar_model.studies.account import STRETCHES, repeated
 from crar_model.studies.cells import FORMAT, NAME_LENGTH, WITHOUT_EFFECT
 from crar_model.studies.packing import BLOCKED, DONE, FAILED, OPEN, estimate, packs_of, status
@@ -355,6 +357,29 @@ def test_a_worker_of_another_version_refuses(tmp_path: Path) -> None:
     assert "torch" in report.why
     assert store.attempts(first)[0] == 0
     assert differing(versions(), versions()) == ""
+
+
+def test_progress_does_not_fall_back_while_a_task_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pack whose cells are done is gone from the disk before its task returns."""
+    monkeypatch.setattr(run, "POLL", 0.0)
+    study, store = ready(FEW, tmp_path)
+    bases = [cell.name for cell in study.cells.values() if cell.is_base]
+    (pack,) = packs_of(store, [study.cells[name] for name in bases], 2, 1)
+    task = Mock(status="pending", result=lambda: worker.Report("done", ""))
+    client = SimpleNamespace(submit=lambda *_, **__: task, status="running")
+    seen: list[int] = []
+
+    def told(taken: int, _: int) -> None:
+        seen.append(taken)
+        if len(seen) == 1:
+            (store.root / "packs" / pack / "at").write_text("60")
+        elif len(seen) == 2:
+            work(order(study, store), pack, bases)  # trained and judged; here the task has not returned yet
+        elif len(seen) == 3:
+            task.status = "finished"
+
+    run._round(cast(Client, client), order(study, store), {pack: bases}, [], study, "r", threading.Event(), told)
+    assert seen == [0, 60, 80, 80]
 
 
 def test_a_full_disk_is_no_failure_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
