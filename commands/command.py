@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -80,9 +81,12 @@ class Command(TyperCommand):
         return Config(config.path, {name: value for name, value in config.values.items() if typed.get(name) in (None, ())})
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; an error about a flag that the file set names the file too."""
+        """Run the command; an error about a flag that the file set names the file too, and a stop by Ctrl-C is told."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:  # Typer ends without a word
+            print("crar: stopped", file=sys.stderr)
+            raise typer.Exit(130) from None
         except UserError as error:
             config, flag = ctx.meta["crar.config"], re.match(r"--([\w-]+)", str(error))
             if config is not None and flag and any("--" + flag[1] in p.opts and p.name in config.values for p in self.params):

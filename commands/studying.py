@@ -84,11 +84,13 @@ def study(
         return
     from crar_model.studies.archive import bring_in, put_away
     from crar_model.studies.cluster import cluster
+    from crar_model.training.guards import interrupt, on_signals
     from reports import console
     from reports.study_page import write_study_page
     from reports.study_table import write_table
 
-    with only_client(store):
+    # until the tasks run, which save and stop; a shell's background job has Ctrl-C ignored
+    with only_client(store), on_signals(interrupt):
         store.claim(plan.name)
         for name in plan.cells if retry else ():
             store.forgive(name)
@@ -101,7 +103,7 @@ def study(
                 if scheduler is None and scheduler_file is None:
                     compile_for(plan, (name for name in todo if store.record(name) is None), console.say)
                 with (
-                    console.progress_bar(f"study {plan.name}: {len(todo)} of {len(plan.cells)} cells") as tick,
+                    console.progress_bar(f"study {plan.name}, {len(todo)} of {len(plan.cells)} cells to do") as tick,
                     cluster(workers or 0, scheduler or "", scheduler_file) as client,
                 ):
                     finished = run_study(client, store, plan, pack=pack or 0, attempts=attempts, progress=tick).finished

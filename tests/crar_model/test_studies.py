@@ -26,7 +26,7 @@ from distributed import Client
 from typer.testing import CliRunner
 
 from benchmarks.study_kills import reason, taken
-from cli import app
+from cli import app, main
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.settings import PlaySettings
@@ -506,6 +506,24 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
     assert process.returncode == 130, said
     assert "the same command goes on" in said
     assert list(out.glob("packs/*/seconds"))  # the task itself came to its end
+
+
+def test_ctrl_c_before_the_tasks_run_ends_a_background_job_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shell starts such a job with Ctrl-C ignored; compiling takes half a minute, in which it was lost."""
+    ready(FEW, tmp_path)
+    monkeypatch.setattr(run, "compile_for", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(sys, "argv", ["crar", "study", str(tmp_path / "file.toml"), "--out", str(tmp_path / "out")])
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended.value.code == 130
+    assert "crar: stopped" in capsys.readouterr().err
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
