@@ -19,6 +19,7 @@ ORDER = (
     "train",
     "transfer",
     "study",
+    "verdicts",
     "evaluate",
     "landscape",
     "cure",
@@ -61,7 +62,7 @@ class Command(TyperCommand):
             rest: list[str] = super().parse_args(ctx, args)
         except typer.BadParameter as error:
             values = typed | (config.values if config else {})
-            if error.param is None or error.param.name not in values:
+            if error.param is None or values.get(error.param.name) in (None, ()):
                 raise  # something is missing
             where = f"{config.path}: " if config and error.param.name in config.values else ""
             raise UserError(where + complaint(error.param, values[error.param.name], error.message)) from error

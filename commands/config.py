@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from crar_model.errors import UserError
-from crar_model.settings import LossSettings, load_toml
+from crar_model.settings import KINDS, LossSettings, load_toml
 
 LOSS = "loss"
 """The one table of a file: what the loss is made of."""
-WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text in quotes", Path: "a path in quotes"}
+WORDS = KINDS | {Path: "a path in quotes"}
 LEFT_OUT = ("config", "help")
 
 

@@ -73,7 +73,7 @@ def cure(
     settings = CureSettings(**given)
     settings.validate()
     how = playing({"episodes": episodes})
-    fresh(out, force=resume, other="--resume to continue")
+    fresh(out, force=resume, other="--resume to continue", own="cure")
     if not failed:
         failed, to, base = [samples.FAILED], to or samples.BASE, base or samples.BASE
     names = list(dict.fromkeys(methods or [AUTO]))

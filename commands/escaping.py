@@ -56,7 +56,7 @@ def escape(
 
     From its certified minimum, frozen dynamics, plain SGD and RMSprop: who leaves, when, and where to.
     """
-    fresh(out, force=resume, other="--resume to continue")
+    fresh(out, force=resume, other="--resume to continue", own="escape")
     if not failed:
         failed, base = [samples.FAILED], base or samples.BASE
     from reports import escape as page

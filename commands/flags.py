@@ -12,7 +12,9 @@ from typing import Annotated, Any, cast, get_args, get_origin
 
 import typer
 
+from commands.command import ORDER
 from crar_model.errors import UserError
+from crar_model.files import read_json
 from crar_model.settings import CureSettings, LossSettings, PlaySettings, TrainSettings, from_plain, merged, to_plain
 from crar_model.tasks import TASKS, Task, default_settings
 from crar_model.training.variants import Variant
@@ -205,16 +207,28 @@ def words_of(flag_name: str, given: str, everything: str, known: Sequence[str]) 
     return words
 
 
-def fresh(out: Path, *, force: bool = False, other: str = "") -> None:
+def fresh(out: Path, *, force: bool = False, other: str = "", own: str = "") -> None:
     """Hold the rule of every --out: what lies there already is not touched unknowingly.
 
     Args:
         out: a file or folder to write.
         force: whether the user said that it may be.
         other: another flag that allows it, for the error.
+        own: the command whose folder alone may be gone on with; "" for a command that writes over what is there.
 
     Raises:
-        UserError: where something lies there.
+        UserError: where something lies there, or what another command wrote.
     """
+    if force and own and (there := maker(out)) not in ("", own):
+        raise UserError(f"{out}: holds what `crar {there}` wrote; choose another --out")
     if not force and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
         raise UserError(f"{out}: exists already; add {other or '--force'} or choose another --out")
+
+
+def maker(folder: Path) -> str:
+    """The command that wrote a folder, by what it left there; "" where nothing says."""
+    for name, command in (("run.json", "train"), ("study.json", "study")):
+        if (folder / name).exists():
+            return command
+    words = str((read_json(folder / "results.json") or {}).get("command", "")).split()
+    return words[1] if words[:1] == ["crar"] and words[1:2] and words[1] in ORDER else ""

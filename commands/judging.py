@@ -46,6 +46,11 @@ def evaluate(
 
     with console.progress_bar("evaluate", "models") as tick:
         judged = judge(models, base, use_own_base=base is None, how=how, progress=tick)
+    alone = [model for model in judged if base is None and model.checkpoint.base_name and model.checkpoint.base_file is None]
+    if alone:
+        console.say(
+            f"crar: note: {alone[0].path}: its base {alone[0].checkpoint.base_name} is not there, so it is compared with none; give --base"
+        )
     if table is not None:
         console.write_csv(judged, table)
     if as_json:

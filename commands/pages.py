@@ -173,7 +173,7 @@ def claims(
     ] = False,
 ) -> None:
     """Decide the appendix's claims over many transfers."""
-    fresh(out, force=resume, other="--resume")
+    fresh(out, force=resume, other="--resume", own="claims")
     from reports.many import write_claims
 
     print(f"report: {write_claims(transfers, out, limit=limit, quick=quick, resume=resume, command=command_line())}")
@@ -251,7 +251,7 @@ def demo(
     resume: ResumeOption = False,
 ) -> None:
     """Train, transfer, dissect and report at small size, in minutes."""
-    fresh(out, force=resume, other="--resume to continue")
+    fresh(out, force=resume, other="--resume to continue", own="demo")
     from reports.demo import run_demo
 
     print(f"report: {run_demo(out, seed=seed, resume=resume, command=command_line())}")

@@ -89,6 +89,7 @@ def study(
     from reports.study_page import write_study_page
     from reports.study_table import write_table
 
+    store.refuse(plan.name)
     # until the tasks run, which save and stop; a shell's background job has Ctrl-C ignored
     with only_client(store), on_signals(interrupt):
         store.claim(plan.name)
@@ -150,6 +151,8 @@ def verdicts(
     From the results.json of claims and studies, with the released data's own answers beside them. A claim without a result
     stands there as not measured.
     """
+    if not claims and not studies:
+        raise UserError("--claims and --study name nothing; give at least one folder that `crar claims` or `crar study` wrote")
     fresh(out, force=force)
     from reports.verdicts import write_verdicts
 

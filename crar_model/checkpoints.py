@@ -67,6 +67,21 @@ class Checkpoint:
         """The base that it names, where that file is still there."""
         return Path(self.base_name) if self.base_name and Path(self.base_name).is_file() else None
 
+    def load_base(self) -> Checkpoint | None:
+        """The base that it names, where that file is still there.
+
+        Raises:
+            UserError: for an unusable file, or one that holds another model than it was made from: trained anew since, or another run's at that place.
+        """
+        if self.base_file is None:
+            return None
+        base, known = load_checkpoint(self.base_file), self.info.get("base_digest")
+        if known and base.digest != known:
+            raise UserError(
+                f"{self.base_name}: another model now than the base that a transfer was made from; give the right one by its flag"
+            )
+        return base
+
     @property
     def agent(self) -> Agent:
         """The networks that the parameters belong to."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -51,6 +52,15 @@ def write_bytes(path: StrPath, content: bytes) -> None:
 def write_text(path: StrPath, text: str) -> None:
     """Write a text file atomically, UTF-8."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def read_json(path: StrPath, keys: Collection[str] = ()) -> dict[str, Any] | None:
+    """The object of a JSON file that can be made again; None where there is none, it is damaged, or it lacks one of the keys."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and all(key in found for key in keys) else None
 
 
 def read_arrays(path: StrPath, *, limit: int) -> dict[str, np.ndarray[Any, Any]]:

@@ -258,6 +258,10 @@ def from_plain(values: dict[str, Any], *, where: str) -> TrainSettings:
     return TrainSettings(**_typed(TrainSettings, top, where), loss=LossSettings(**_typed(LossSettings, loss, f"{where} [loss]")))
 
 
+KINDS: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "a text in quotes"}
+"""What a setting of a file must be, in words."""
+
+
 def _typed(kind: type, values: dict[str, Any], where: str) -> dict[str, Any]:
     defaults = {item.name: item.default for item in dataclasses.fields(kind)}
     checked: dict[str, Any] = {}
@@ -268,7 +272,7 @@ def _typed(kind: type, values: dict[str, Any], where: str) -> dict[str, Any]:
         if wanted is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if type(value) is not wanted:
-            raise UserError(f"{where}: {name} is {value!r}; it must be a {wanted.__name__}")
+            raise UserError(f"{where}: {name} is {value!r}; it must be {KINDS[wanted]}")
         checked[name] = value
     return checked
 

@@ -11,6 +11,7 @@ import io
 import os
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
@@ -210,12 +211,20 @@ class _Store:
         self.parts: dict[int, dict[str, Values]] = {}
         self._saved = time.monotonic()
         if path is not None and path.exists():
-            with np.load(path, allow_pickle=False) as content:
-                if str(content["fingerprint"]) == fingerprint:
-                    for key in content.files:
-                        at, _, name = key.partition("/")
-                        if name:
-                            self.parts.setdefault(int(at), {})[name] = content[key]
+            try:
+                self.parts = self._read(path)
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                self.parts = {}  # not a whole file of ours: the passes are computed again
+
+    def _read(self, path: Path) -> dict[int, dict[str, Values]]:
+        parts: dict[int, dict[str, Values]] = {}
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:  # NumPy leaves a damaged file open
+            if str(content["fingerprint"]) == self.fingerprint:
+                for key in content.files:
+                    at, _, name = key.partition("/")
+                    if name:
+                        parts.setdefault(int(at), {})[name] = content[key]
+        return parts
 
     def add(self, at: int, values: dict[str, Values]) -> None:
         self.parts[at] = values
@@ -229,10 +238,16 @@ class _Store:
         arrays = {f"{at}/{name}": values for at, part in self.parts.items() for name, values in part.items()}
         np.savez_compressed(content, allow_pickle=False, **arrays, fingerprint=np.array(self.fingerprint))
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self.path.parent)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content.getvalue())
-        os.replace(temporary, self.path)
+        handle, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content.getvalue())
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, self.path)
+        finally:
+            if os.path.exists(temporary):  # a full disk, for one
+                os.unlink(temporary)
         self._saved = time.monotonic()
 
     def finish(self) -> None:

@@ -25,6 +25,7 @@ from crar_model.evaluation import Evaluation, embed, evaluate
 from crar_model.files import StrPath, write_text
 from crar_model.params import DYNAMICS, Params, select
 from crar_model.settings import CureSettings, PlaySettings
+from crar_model.training.guards import only_one
 from crar_model.training.variants import VARIANTS
 from reports.data_files import save_netcdf
 from reports.figures.placement import placement_figure
@@ -35,6 +36,10 @@ from reports.threads import torch_threads
 
 Plain = dict[str, Any]
 Progress = Callable[[int, int], None]
+
+
+STATE = "cure-state"
+"""Folder of unfinished work inside that of a cure; of this name, so that no other command's is taken for it."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,10 @@ def own_base(failed: Checkpoint, path: StrPath | None) -> Checkpoint | None:
     Raises:
         UserError: for an unusable file, or a base with other dynamics than a transfer that kept its base's: it is not that transfer's.
     """
-    named = failed.base_file if path is None else Path(path)
-    if named is None:
+    named = path or failed.base_name
+    base = failed.load_base() if path is None else load_checkpoint(path)
+    if base is None:
         return None
-    base = load_checkpoint(named)
     variant = str(failed.info.get("variant") or "")
     kept = variant in VARIANTS and VARIANTS[variant].trained == ("encoder",)
     if kept and base.task.same_maze(failed.task) and not same_dynamics(failed, base):
@@ -116,51 +121,52 @@ def write_cure(
             f"{to_path}: a model of the {judge.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
         )
     problem = pose(failed, base, options.settings.seed, where=str(failed_path))
-    store = Store(folder / "state", _fingerprint(problem, base, options.settings))
-    key = ground_key(problem, options.settings)
-    with torch_threads(1):
-        found = cure(
-            problem, method, options.settings, store=store, progress=progress, ground=options.grounds.get(key), anyway=options.anyway
-        )
-    options.grounds[key] = Ground(found.landscape, found.level, found.level_seconds)
-    (folder / "cured.pt").unlink(missing_ok=True)  # of an earlier call, which may have been another method's
-    if found.cured and not found.already:
-        save_checkpoint(folder / "cured.pt", cured_checkpoint(failed, found))
-    results: Plain = {
-        "command": command,
-        "method": method,
-        "settings": asdict(options.settings),
-        "how": asdict(options.how),
-        "failed": {"path": str(failed_path), "digest": failed.digest},
-        "base": None
-        if base is None
-        else {"path": str(base_path or failed.base_name), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
-        "base_used": any(METHODS[each.method].needs_base for each in found.tried),
-        "cured": found.cured and not found.already,
-        "already": found.already,
-        "by": None if found.already else found.best.method,
-        "rule": _rule(problem, found),
-        "failed_candidate": found.before.plain(),
-        "chosen": found.best.plain(),
-        "tried": [each.plain() for each in found.tried],
-        "level": None if found.level is None else _level(found.level),
-        "placement": None if found.landscape is None else _landscape(problem, found, found.landscape),
-        "budget": {
-            "updates": found.updates,
-            "level_updates": 0 if found.level is None else found.level.updates,
-            "seconds": found.level_seconds + sum(each.seconds for each in found.tried),
-        },
-    }  # from here on the base's maze is looked at, if --to is given
-    results |= judged(failed, found, judge, options.how, to_path)
-    figure = None
-    if found.landscape is not None:
-        data = _data(found.landscape)
-        save_netcdf(data.assign_attrs(failed=failed.digest, command=command), folder / "placement.nc")
-        marks = results["placement"]["places"] | ({"base": results["base_place"]} if judge is not None else {})
-        figure = save_figure(placement_figure(data, marks), folder / "placement", options.image).name
-    render("cure.md", folder / "report.md", r=results, figure=figure, task=failed.task, command=command)
-    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
-    shutil.rmtree(folder / "state", ignore_errors=True)
+    with only_one(folder / STATE / "lock", folder, "another crar cure works there", "--out"):
+        store = Store(folder / STATE, _fingerprint(problem, base, options.settings))
+        key = ground_key(problem, options.settings)
+        with torch_threads(1):
+            found = cure(
+                problem, method, options.settings, store=store, progress=progress, ground=options.grounds.get(key), anyway=options.anyway
+            )
+        options.grounds[key] = Ground(found.landscape, found.level, found.level_seconds)
+        (folder / "cured.pt").unlink(missing_ok=True)  # of an earlier call, which may have been another method's
+        if found.cured and not found.already:
+            save_checkpoint(folder / "cured.pt", cured_checkpoint(failed, found))
+        results: Plain = {
+            "command": command,
+            "method": method,
+            "settings": asdict(options.settings),
+            "how": asdict(options.how),
+            "failed": {"path": str(failed_path), "digest": failed.digest},
+            "base": None
+            if base is None
+            else {"path": str(base_path or failed.base_name), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
+            "base_used": any(METHODS[each.method].needs_base for each in found.tried),
+            "cured": found.cured and not found.already,
+            "already": found.already,
+            "by": None if found.already else found.best.method,
+            "rule": _rule(problem, found),
+            "failed_candidate": found.before.plain(),
+            "chosen": found.best.plain(),
+            "tried": [each.plain() for each in found.tried],
+            "level": None if found.level is None else _level(found.level),
+            "placement": None if found.landscape is None else _landscape(problem, found, found.landscape),
+            "budget": {
+                "updates": found.updates,
+                "level_updates": 0 if found.level is None else found.level.updates,
+                "seconds": found.level_seconds + sum(each.seconds for each in found.tried),
+            },
+        }  # from here on the base's maze is looked at, if --to is given
+        results |= judged(failed, found, judge, options.how, to_path)
+        figure = None
+        if found.landscape is not None:
+            data = _data(found.landscape)
+            save_netcdf(data.assign_attrs(failed=failed.digest, command=command), folder / "placement.nc")
+            marks = results["placement"]["places"] | ({"base": results["base_place"]} if judge is not None else {})
+            figure = save_figure(placement_figure(data, marks), folder / "placement", options.image).name
+        render("cure.md", folder / "report.md", r=results, figure=figure, task=failed.task, command=command)
+        write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+        shutil.rmtree(folder / STATE, ignore_errors=True)
     return results
 
 

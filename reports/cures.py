@@ -12,7 +12,7 @@ import numpy as np
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.cures.methods import AUTO
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, read_json, write_text
 from reports import console
 from reports.cure import CureOptions, Plain, own_base, write_cure
 from reports.data_files import shortened
@@ -158,10 +158,9 @@ def _good(path: Path, judge_path: Path, options: CureOptions) -> bool:
 
 def _finished(at: Path, path: Path, method: str, base_path: Path | None, judge_path: Path, options: CureOptions) -> Plain | None:
     """A cure that an earlier call finished, where it is the same one: of the same models, by the same settings, scored the same way."""
-    file = at / "results.json"
-    if not file.exists():
+    found = read_json(at / "results.json")
+    if found is None:
         return None
-    found: Plain = json.loads(file.read_text(encoding="utf-8"))
     failed = load_checkpoint(path)
     base = own_base(failed, base_path)
     asked = {

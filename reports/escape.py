@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 
-from crar_model.checkpoints import load_checkpoint, save_checkpoint
+from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.cures.problem import pose
 from crar_model.errors import UserError
 from crar_model.evaluation import embed
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, read_json, write_text
 from crar_model.settings import from_plain
 from crar_model.tasks import Task, default_settings
+from crar_model.training.guards import only_one
 from landscape_tools import elastic_band
 from reports import console
 from reports.figures.escape import escape_figure
@@ -97,11 +98,19 @@ def write_escape(
     base_path = base_of(failed_path, base_path)
     subject = load_subject(failed_path, base_path, complete_only=True)
     refuse_senseless(subject)
+    with only_one(folder / ".lock", folder, "another crar escape works there", "--out"):
+        return _look(failed_path, base_path, failed, subject, folder, grid, image, command)
+
+
+def _look(
+    failed_path: Path, base_path: Path, failed: Checkpoint, subject: Subject, folder: Path, grid: Grid, image: str, command: str
+) -> Plain:
+    """The looks of :func:`write_escape`, those that an earlier call finished read from `state.json`."""
     state, fingerprint = folder / "state.json", f"{failed.digest} {subject.optimum_file.digest} {json.dumps(asdict(grid))}"
     kept: Plain = {}
     if state.exists():
-        read: Plain = json.loads(state.read_text(encoding="utf-8"))
-        kept = read["kept"] if read["fingerprint"] == fingerprint else {}
+        read = read_json(state)
+        kept = read["kept"] if read is not None and read.get("fingerprint") == fingerprint else {}
     if "minimum" not in kept:
         found = examine(subject)
         end = {name: value.detach().to(torch.float32) for name, value in found.converged.point.items()}

@@ -17,7 +17,7 @@ from scipy.stats import PermutationMethod, pearsonr, rankdata
 
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, read_json, write_text
 from reports.escape import Grid, write_escape
 from reports.markdown import render
 from reports.models import base_of, expand, judge, label_of, one_folder_each
@@ -97,10 +97,9 @@ def write_page(results: Plain, folder: StrPath) -> None:
 
 def _finished(own: Path, path: Path, base_path: StrPath | None, grid: Grid) -> Plain | None:
     """What an earlier call found of the same minimum, base and grid."""
-    file = own / "results.json"
-    if not file.exists():
+    found = read_json(own / "results.json", ("base", "failed", "grid"))
+    if found is None:
         return None
-    found: Plain = json.loads(file.read_text(encoding="utf-8"))
     failed = load_checkpoint(path)
     base = failed.base_file if base_path is None else Path(base_path)
     same = (

@@ -12,7 +12,7 @@ import numpy as np
 
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, read_json, write_text
 from reports import console
 from reports.claims import SUCCESS, claims_of, decide
 from reports.data_files import shortened
@@ -74,13 +74,16 @@ def write_claims(
             complete, maze = subject.task.sampling.complete, subject.task.name
             what = subject.task.sampling.what if complete else f"{len(subject.table.batch.state):,} held-out transitions"
             store = folder / "pairs" / f"{subject.failed_file.digest}-{'quick' if quick else 'full'}-{FIGURES}.json"
-            if not store.exists():
+            known = read_json(store)
+            if known is None:
 
                 def stage(name: str, begun: int, everything: int, done: int = done, path: Path = path) -> None:
                     tick.at(done, len(pairs), f"{short_name(path)}: {name} ({begun} of {everything})")
 
                 write_text(store, json.dumps(dissect(subject, options, stage=stage).plain()))
-            found.append((path, base, json.loads(store.read_text(encoding="utf-8"))))
+                known = read_json(store)
+                assert known is not None
+            found.append((path, base, known))
         tick(len(pairs), len(pairs))
     groups = grouped([d for _, _, d in found])
     results = {

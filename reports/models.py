@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -42,13 +43,22 @@ def expand(paths: Sequence[StrPath]) -> list[Path]:
     for path in map(Path, paths):
         if path.is_dir():
             folders = run_folders(path)
-            members = [m for run in folders for m in sorted(run.glob("member-*.pt"), key=lambda p: int(p.stem.partition("-")[2]))]
+            members = [member for run in folders for member in members_of(run)]
             if not members:
                 raise UserError(f"{path}: no member-K.pt in this folder; give a run folder or a checkpoint")
             files += members
         else:
             files.append(path)
-    return files
+    once: dict[Path, Path] = {}
+    for file in files:
+        once.setdefault(file.resolve(), file)  # named twice, it would count as two models
+    return list(once.values())
+
+
+def members_of(run: Path) -> list[Path]:
+    """The `member-K.pt` of a run folder in order; what else lies there, such as a renamed copy, is no member."""
+    found = {int(match[1]): path for path in run.glob("member-*.pt") if (match := re.fullmatch(r"member-(\d+)", path.stem))}
+    return [found[number] for number in sorted(found)]
 
 
 def run_folders(path: StrPath) -> list[Path]:
@@ -77,12 +87,13 @@ def base_of(path: StrPath, given: StrPath | None = None) -> Path:
     Raises:
         UserError: for a transfer that names none, or one that is not there.
     """
+    if given is not None:
+        load_checkpoint(given)
+        return Path(given)
     model = load_checkpoint(Path(path))
-    found = model.base_file if given is None else Path(given)
-    if found is None or not found.is_file():
-        named = given or model.base_name
-        raise UserError(f"{path}: {f'its base {named} is not there' if named else 'names no base'}; give it with --to")
-    return found
+    if model.load_base() is None or model.base_file is None:
+        raise UserError(f"{path}: {f'its base {model.base_name} is not there' if model.base_name else 'names no base'}; give it with --to")
+    return model.base_file
 
 
 def judge(
@@ -115,7 +126,7 @@ def judge(
             raise UserError(
                 f"{path}: a model of the {model.task.title}, but {pairs[0][0]} is of the {pairs[0][1].task.title}; judge them apart"
             )
-        reference = load_checkpoint(model.base_file) if given is None and use_own_base and model.base_file else given
+        reference = model.load_base() if given is None and use_own_base else given
         if reference is not None and not reference.task.same_maze(model.task):
             raise UserError(
                 f"{base or model.base_name}: a base of the {reference.task.title}, but {path} is of the {model.task.title}; give a base of that maze"

@@ -66,8 +66,7 @@ def write_study(
         read_run(run.folder)  # name an unusable folder before any work
         if not run.task.same_maze(bases[0].task):
             raise UserError(
-                f"{run.folder}: a run of the {run.task.name} maze, but {bases[0].folder} is of the {bases[0].task.name} maze; "
-                "report them apart"
+                f"{run.folder}: a run of the {run.task.title}, but {bases[0].folder} is of the {bases[0].task.title}; report them apart"
             )
     task = bases[0].task
     with console.progress_bar("report", "runs") as tick:

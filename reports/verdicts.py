@@ -72,7 +72,10 @@ def write_verdicts(claims: Sequence[StrPath], studies: Sequence[StrPath], folder
     for paths, read, what in ((claims, claims_entries, "claims"), (studies, study_entries, "study")):
         for path in dict.fromkeys(map(Path, paths)):
             content = _results(path, what)
-            found += read(content, path)
+            try:
+                found += read(content, path)
+            except (KeyError, TypeError, AttributeError) as error:
+                raise UserError(f"{path / RESULTS}: damaged, or of another version ({error}); run `crar {what}` again") from error
             sources.append((path.name, f"`{content.get('command', '')}`"))
     rows = [
         (entry, answer := released_answer(name, task), _cut(entry, answer))
@@ -117,9 +120,10 @@ def _results(path: Path, what: str) -> Plain:
     except ValueError as error:
         raise UserError(f"{file}: not JSON ({error}); give --{what} a folder that `crar {what}` wrote") from error
     key = {"claims": "pairs", "study": "study"}[what]
-    if not isinstance(content, dict) or key not in content:
+    rows = content.get({"claims": "pairs", "study": "claims"}[what]) if isinstance(content, dict) else None
+    if rows is None or key not in content or not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
         raise UserError(f"{file}: not the results of `crar {what}`; give --{what} a folder that it wrote")
-    return content
+    return dict(content)
 
 
 def claims_entries(content: Plain, path: StrPath) -> list[Entry]:

@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
+import typer
+from typer.testing import CliRunner
 
+from cli import app
+from commands.command import ORDER
 from crar_model.checkpoints import FORMAT, load_checkpoint
 from crar_model.original import exported
 from crar_model.tensor_files import save_plain
@@ -102,7 +105,36 @@ def bad_cases(folder: Path, base: Path, run: Path, random: Path) -> dict[str, tu
     torch.save(content | {"updates": 61}, folder / "edited.pt")
     np.savez(folder / "net.npz", p00=np.zeros((64, 200)), p01=np.zeros(200))
     out = ["--out", folder / "out"]
+    (folder / "old" / "run").mkdir(parents=True)
+    (folder / "old" / "run" / "run.json").write_text('{"format": "crar-run"}')
+    (folder / "verdict").mkdir()
+    (folder / "verdict" / "results.json").write_text('{"study": "s", "pairs": [1, 2]}')
+    (folder / "claimed").mkdir()
+    (folder / "claimed" / "results.json").write_text('{"maze": "simple", "pairs": [{"base": "b", "transfer": "t"}]}')
+    (folder / "study.toml").write_text('name = "s"\n[[bases]]\nname = "b"\nmaze = "simple"\nupdates = 2.5\n')
+    no_words = {
+        f"{command} without a word": ([command], "Missing") for command in ("evaluate", "trajectory", "import", "study", "train", "report")
+    }
+    others = {
+        f"{command} gone on with in the folder of a run": ([command, "--resume", "--out", run], "crar train")
+        for command in ("cure", "escape", "demo")
+    }
     return {
+        **no_words,
+        **others,
+        "claims gone on with in the folder of a run": (["claims", "--transfer", run, "--resume", "--out", run], "crar train"),
+        "verdicts of nothing": (["verdicts", *out], "--study"),
+        "verdicts of half a study": (["verdicts", "--study", folder / "verdict", *out], "results.json"),
+        "verdicts of half claims": (["verdicts", "--claims", folder / "verdict", *out], "results.json"),
+        "verdicts of claims without figures": (["verdicts", "--claims", folder / "claimed", *out], "damaged"),
+        "a study in the folder of a run": (["study", "studies/quick.toml", "--out", run], "choose an empty or new --out"),
+        "half an update in a study": (["study", folder / "study.toml", *out], "a whole number"),
+        "half a record": (["report", "--base", folder / "old" / "run", "--transfer", run, *out], "lacks variant"),
+        "half a record to resume": (["train", "--resume", "--out", folder / "old" / "run"], "lacks variant"),
+        "fewer updates than were taken": (["train", "--resume", "--updates", 20, "--log-interval", 20, "--out", run], "has taken 60"),
+        "one base twice": (["transfer", "--from", base, "--from", base, *out], "counted as two bases"),
+        "one rate twice": (["transfer", "--from", base, "--rate", 1e-3, "--rate", 1e-3, *out], "names 0.001 twice"),
+        "a folder as the base of an escape": (["escape", "--from", base, "--to", run, *out], "folder"),
         "too few arrays": (["import", folder / "net.npz", "--maze", "simple", "--out", folder / "net.pt"], "holds 2 arrays"),
         "arrays without a maze": (["import", folder / "net.npz", "--out", folder / "net.pt"], "--maze"),
         "arrays of an unknown maze": (["import", folder / "net.npz", "--maze", "round", "--out", folder / "net.pt"], "--maze"),
@@ -209,15 +241,21 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, base_run: Path, r
         assert hint in errors, (name, errors)
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["train", "transfer", "evaluate", "landscape", "theorem", "claims", "trajectory", "report", "demo", "play", "gather", "import"],
-)
-def test_help_gives_defaults(command: str) -> None:
-    done = crar(command, "--help")
-    assert done.returncode == 0
-    assert "Usage" in done.stdout
-    assert "default" in done.stdout or "required" in done.stdout
+def test_the_help_of_every_command_says_what_a_flag_is_without_it() -> None:
+    """What is required, and defaults in words or numbers, stand in the help as the flags declare them."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert set(commands) == set(ORDER)
+    for name, command in commands.items():
+        done = CliRunner().invoke(app, [name, "--help"])
+        said = " ".join(done.output.split())
+        assert done.exit_code == 0
+        for param in command.params:
+            if param.required:
+                assert "[required]" in said, (name, param.name)
+            elif isinstance(param.show_default, str):
+                assert f"[default: {param.show_default}]" in said, (name, param.name)
+            elif param.show_default and isinstance(param.default, int | float) and not isinstance(param.default, bool):
+                assert f"[default: {param.default}]" in said, (name, param.name)
 
 
 def test_import_makes_a_checkpoint_that_other_commands_take(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,16 +46,18 @@ def packs_of(store: Store, cells: Iterable[Cell], size: int, workers: int) -> di
         workers: that share the work.
 
     Returns:
-        name of the pack -> its cells; a pack of bases comes before what starts from them.
+        name of the pack -> its cells, all of them, also those that are not asked for now; a pack of bases comes before what starts from them.
     """
     wanted = {cell.name: cell for cell in cells}
     left, found = dict(wanted), dict[str, list[str]]()
     for pack in store.packs():
         members = store.pack_cells(pack)
         alone = len(members) == 1 or not any(store.attempts(name)[0] for name in members)
-        if members and alone and all(name in left for name in members):
+        # one with progress is worth more than the members of it that this file does not ask for
+        asked = [name for name in members if name in left]
+        if alone and asked and (len(asked) == len(members) or _worth_going_on(store, pack, members, wanted, left)):
             found[pack] = members
-            for name in members:
+            for name in asked:
                 del left[name]
         elif all(store.record(name) for name in members):
             store.end_pack(pack)
@@ -71,7 +73,18 @@ def packs_of(store: Store, cells: Iterable[Cell], size: int, workers: int) -> di
             members = names[first : first + count]
             found[store.pack(members)] = members
     order = {name: place for place, name in enumerate(wanted)}
-    return dict(sorted(found.items(), key=lambda item: min(order[name] for name in item[1])))
+    return dict(sorted(found.items(), key=lambda item: min(order[name] for name in item[1] if name in order)))
+
+
+def _worth_going_on(store: Store, pack: str, members: Sequence[str], wanted: Container[str], left: Container[str]) -> bool:
+    """Whether a pack of which some members are not asked for is to go on: it has progress, none of it is done or at work elsewhere, and its bases are
+    there or asked for."""
+    bases = {store.cell(name).base for name in members} - {""}
+    return (
+        updates_taken(store, [pack]) > 0
+        and not any(store.record(name) is not None or (name in wanted and name not in left) for name in members)
+        and all(base in wanted or store.record(base) is not None for base in bases)
+    )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 from crar_model.errors import UserError
 from crar_model.files import StrPath
 from crar_model.mazes.maps import ObservationMap
-from crar_model.settings import LossSettings, PlaySettings, TrainSettings, from_plain, load_toml, merged, to_plain
+from crar_model.settings import KINDS, LossSettings, PlaySettings, TrainSettings, from_plain, load_toml, merged, to_plain
 from crar_model.studies.cells import BEST, LAST, Cell
 from crar_model.tasks import Task, default_settings, task_named, task_of
 from crar_model.training.members import transferred, with_file
@@ -101,6 +101,8 @@ def _transfers(path: Path, where: str, table: Mapping[str, Any], groups: Mapping
     given = _settings(path, where, table, OF_TRANSFERS, (*OF_THE_BASE, *OF_THE_STUDY))
     label = _value(f"{where}: name", table.get("name", f"transfers-{number}"), str)
     variants = _list(f"{where}: variants", table.get("variants", next(iter(VARIANTS))), str)
+    if not variants:
+        raise UserError(f"{where}: variants names none; choose from {', '.join(VARIANTS)}")
     rates: list[float | None] = [*_list(f"{where}: rates", table.get("rates", []), float)] or [None]
     reset = _value(f"{where}: reset", table.get("reset", RESETS[0]), str)
     paired = _value(f"{where}: paired", table.get("paired", 500), int)
@@ -257,8 +259,7 @@ def _value(where: str, value: Any, kind: type) -> Any:
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        words = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
-        raise UserError(f"{where} is {value!r}; it must be {words[kind]}")
+        raise UserError(f"{where} is {value!r}; it must be {KINDS[kind]}")
     return value
 
 

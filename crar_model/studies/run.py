@@ -130,7 +130,7 @@ def _round(
     makes: dict[str, Future[Any]] = {}
     futures: dict[Future[Any], list[str]] = {}
     for pack, cells in packs.items():
-        bases = list(dict.fromkeys(makes[base] for base in (study.cells[name].base for name in cells) if base in makes))
+        bases = list(dict.fromkeys(makes[base] for base in (order.store.cell(name).base for name in cells) if base in makes))
         future = client.submit(work, order, pack, cells, *bases, key=f"{prefix}-{pack}", pure=False)
         futures[future] = cells
         makes |= dict.fromkeys(cells, future)
@@ -152,7 +152,7 @@ def _round(
                 at_work.remove(pack)
                 made = {name for name in packs[pack] if name not in done and order.store.record(name) is not None}
                 done |= made
-                taken += sum(study.cells[name].settings.updates for name in made)
+                taken += sum(study.cells[name].settings.updates for name in made if name in study.cells)
             progress(min(everything, taken + updates_taken(order.store, at_work)), everything)
         if not pending:
             break

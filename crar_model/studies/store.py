@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from crar_model.errors import UserError
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, read_json, write_text
 from crar_model.settings import PlaySettings
 from crar_model.studies.cells import BEST, Cell, cell_from
 
@@ -39,25 +39,33 @@ class Store:
 
     root: Path
 
-    def claim(self, name: str) -> None:
-        """Make the folder that of a study.
+    def refuse(self, name: str) -> None:
+        """Write nothing into a folder that is not this study's.
 
         Raises:
             UserError: where it is another's, or holds something else.
         """
         record = self.root / "study.json"
         if record.exists():
-            found = _read(record)
+            found = read_json(record)
             if found is None or found.get("format") != STUDY:
                 raise UserError(f"{record}: not the record of a study; choose another --out")
             if found.get("name") != name:
                 raise UserError(
                     f"{self.root}: holds the study {found.get('name')!r}, not {name!r}; choose another --out, or give the file its name"
                 )
-            return
-        if self.root.exists() and (not self.root.is_dir() or any(path.name != "lock" for path in self.root.iterdir())):
+        elif self.root.exists() and (not self.root.is_dir() or any(path.name != "lock" for path in self.root.iterdir())):
             raise UserError(f"{self.root}: exists and is not the folder of a study; choose an empty or new --out")
-        write_text(record, json.dumps({"format": STUDY, "name": name}) + "\n")
+
+    def claim(self, name: str) -> None:
+        """Make the folder that of a study.
+
+        Raises:
+            UserError: as :meth:`refuse`.
+        """
+        self.refuse(name)
+        if not (self.root / "study.json").exists():
+            write_text(self.root / "study.json", json.dumps({"format": STUDY, "name": name}) + "\n")
 
     def folder(self, cell: str) -> Path:
         """Where a cell lies."""
@@ -80,18 +88,18 @@ class Store:
             UserError: where that cannot be read.
         """
         path = self.folder(name) / "cell.json"
-        content = _read(path)
+        content = read_json(path)
         if content is None:
             raise UserError(f"{path}: missing or damaged; run crar study again")
         return cell_from(content, where=str(path))
 
     def record(self, cell: str) -> Plain | None:
         """The record of a cell that is done, else None."""
-        return _read(self.folder(cell) / "record.json")
+        return read_json(self.folder(cell) / "record.json")
 
     def judged(self, cell: str, how: PlaySettings) -> Plain | None:
         """The figures of a cell by a scoring, where they have been taken."""
-        return _read(self.judged_path(cell, how))
+        return read_json(self.judged_path(cell, how))
 
     def write_judged(self, cell: str, how: PlaySettings, figures: Plain) -> None:
         """Keep the figures of a cell."""
@@ -103,7 +111,7 @@ class Store:
 
     def attempts(self, cell: str) -> tuple[int, str]:
         """(how often a cell has failed, at what the last time)."""
-        found = _read(self.folder(cell) / "attempts.json") or {}
+        found = read_json(self.folder(cell) / "attempts.json") or {}
         return int(found.get("failed", 0)), str(found.get("last", ""))
 
     def failed(self, cells: Iterable[str], why: str) -> None:
@@ -153,7 +161,7 @@ class Store:
 
     def stopped(self, token: str) -> bool:
         """Whether the tasks of a client are to save and stop."""
-        found = _read(self.root / "session.json")
+        found = read_json(self.root / "session.json")
         return found is not None and (found.get("token") != token or bool(found.get("stop")))
 
 
@@ -165,12 +173,3 @@ def open_store(root: StrPath) -> Store:
 def key_of(content: object) -> str:
     """A short name of plain data."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()[:12]
-
-
-def _read(path: Path) -> Plain | None:
-    """The object of a JSON file; None where there is none, or a damaged one, which is made again."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None

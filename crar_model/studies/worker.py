@@ -107,16 +107,11 @@ def work(order: Order, pack: str, cells: Sequence[str], *waited_for: object) -> 
             warnings.simplefilter("ignore", UnverifiedFileWarning)
             if pack and (early := _train(order, pack, path)) is not None:
                 return early
-            for cell in cells:
-                if store.judged(cell, order.how) is None:
-                    if store.stopped(order.token):
-                        return Report(STOPPED, path)
-                    store.write_judged(cell, order.how, judged(store, store.cell(cell), order.how))
-        return Report(DONE, path)
+            return _judge(order, cells, path)
     except Exception as error:
         if _full(error):
             return Report(FULL, path, str(error))
-        line = str(error) if isinstance(error, UserError) else traceback.format_exception_only(error)[-1].strip()
+        line = _line(error)
         try:
             store.failed(cells, line)
         except UserError as unwritable:
@@ -125,6 +120,28 @@ def work(order: Order, pack: str, cells: Sequence[str], *waited_for: object) -> 
     finally:
         torch.set_num_threads(before)
         set_threads(0)
+
+
+def _judge(order: Order, cells: Sequence[str], path: str) -> Report:
+    """Judge the cells that have not been; one whose files cannot be read fails by itself."""
+    store, wrong = order.store, ""
+    for cell in cells:
+        if store.judged(cell, order.how) is None:
+            if store.stopped(order.token):
+                return Report(STOPPED, path)
+            try:
+                store.write_judged(cell, order.how, judged(store, store.cell(cell), order.how))
+            except Exception as error:
+                if _full(error):
+                    raise
+                wrong = _line(error)
+                store.failed([cell], wrong)
+    return Report(FAILED, path, wrong) if wrong else Report(DONE, path)
+
+
+def _line(error: Exception) -> str:
+    """An error in one line."""
+    return str(error) if isinstance(error, UserError) else traceback.format_exception_only(error)[-1].strip()
 
 
 def _full(error: BaseException | None) -> bool:

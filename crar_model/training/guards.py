@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -16,7 +16,8 @@ from crar_model.files import StrPath
 
 @contextmanager
 def only_one(lock: StrPath, folder: StrPath, busy: str, flag: str) -> Iterator[None]:
-    """Keep other processes out; the system drops the lock when the process ends, however it ends.
+    """Keep other processes out; the system drops the lock when the process ends, however it ends. After an error about what was asked, folders that hold
+    nothing but the lock are gone again.
 
     Args:
         lock: its file; the folder is made if missing.
@@ -38,6 +39,14 @@ def only_one(lock: StrPath, folder: StrPath, busy: str, flag: str) -> Iterator[N
         raise UserError(f"{folder}: cannot write ({error.strerror or error}); free some space or choose another folder") from error
     try:
         yield
+    except UserError:
+        with suppress(OSError):  # of a folder that is not empty
+            if set(lock.parent.iterdir()) == {lock}:
+                lock.unlink()
+                for made in (lock.parent, *lock.parent.parents):
+                    if made.is_relative_to(folder):
+                        made.rmdir()
+        raise
     finally:
         held.release()
 

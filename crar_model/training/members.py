@@ -110,6 +110,9 @@ def transfer_plan(
         raise UserError("--from names no checkpoint; give at least one base")
     _at_least_one(members)
     loaded = [(path, load_checkpoint(path)) for path in bases]
+    digests = [base.digest for _, base in loaded]
+    if twice := [path for path, digest in zip(bases, digests, strict=True) if digests.count(digest) > 1]:
+        raise UserError(f"{twice[-1]}: the same network as {twice[0]}, which would be counted as two bases; give each once")
     for path, base in loaded:
         if base.maze == settings.maze and not base.task.same_maze(task_of(settings)):
             raise UserError(
@@ -124,6 +127,8 @@ def transfer_plan(
             raise UserError(f"{path}: its maze is {'inverse' if base.inverse else 'normal'}, unlike {loaded[0][0]}; run them apart")
     settings = transferred(settings, recipe, inverse=not loaded[0][1].inverse, paired=paired)
     rates = tuple(learning_rates) or (settings.learning_rate,)
+    if len(set(rates)) < len(rates):
+        raise UserError(f"--rate names {max(rates, key=rates.count):g} twice; give each once, and more seeds by --members")
     for rate in rates:
         dataclasses.replace(settings, learning_rate=rate).validate()
     apart = members if recipe.start == "fresh" else 0  # what takes nothing from its base is otherwise the same network once a base

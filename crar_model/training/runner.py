@@ -197,10 +197,19 @@ def check_folder(folder: StrPath, resume: bool) -> None:
     if (folder / "run.json").exists():
         if not resume:
             raise UserError(f"{folder}: holds a run already; add --resume to continue it or choose another --out")
+        if not (folder / "state").exists() and _taken(folder):
+            raise UserError(
+                f"{folder}: its state/, which a run goes on from, is gone; start anew in another --out, or go on from its models"
+            )
     elif resume:
         raise UserError(f"{folder}: there is no run to resume (run.json is missing); leave --resume out to start one")
     elif folder.exists() and (not folder.is_dir() or any(path.name != "state" for path in folder.iterdir())):
         raise UserError(f"{folder}: exists and is not a run folder; choose an empty or new --out")
+
+
+def _taken(folder: Path) -> int:
+    """Updates that the furthest member of a run has taken, as far as its models say."""
+    return max((load_checkpoint(path).updates for path in folder.glob("member-*.pt")), default=0)
 
 
 def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) -> list[ShardJob]:
@@ -212,6 +221,8 @@ def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) 
         changed = _differences(before, described)
         if changed:
             raise UserError(f"{folder}: the run there differs in {', '.join(changed)}; give the same settings or another --out")
+        if (taken := _taken(folder)) > plan.settings.updates:
+            raise UserError(f"--updates is {plan.settings.updates:,}, but the run in {folder} has taken {taken:,}; give at least that")
         described["shards"] = before["shards"]
     write_text(record, json.dumps(described, indent=1) + "\n")
     if plan.settings.walls:
@@ -269,6 +280,8 @@ def read_run(folder: StrPath) -> dict[str, Any]:
         raise UserError(f"{path}: not JSON ({error}); the folder is not a crar run") from error
     if not isinstance(content, dict) or content.get("format") != "crar-run":
         raise UserError(f"{path}: not the record of a crar run")
+    if missing := [key for key in ("variant", "reset", "paired", "settings", "members", "bases", "shards") if key not in content]:
+        raise UserError(f"{path}: lacks {', '.join(missing)}; the record is damaged, or of another version")
     return content
 
 

@@ -6,7 +6,7 @@ import os
 import signal
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,7 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
         set_threads(job.threads)
         torch.set_flush_denormal(True)  # running averages decay through the denormals, which are slow
     trainer = Trainer(job.shard_plan)
+    digests = {base: load_checkpoint(base).digest for base in {member.base for member in trainer.plan.members if member.base}}
     if job.state_path.exists():
         state = load_state(job)
         try:
@@ -97,7 +98,7 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
             if at >= 0 and k not in told_diverged:
                 told_diverged.add(k)
                 emit("diverged", {"member": job.first + k, "update": at})
-        _save(job, trainer)
+        _save(job, trainer, digests)
         if not halted:
             _keep_snapshots(job, trainer)
         emit("saved", {"update": trainer.update})
@@ -105,7 +106,7 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
             return trainer.finished
 
 
-def _save(job: ShardJob, trainer: Trainer) -> None:
+def _save(job: ShardJob, trainer: Trainer, digests: Mapping[str, str]) -> None:
     state = trainer.state()
     for k, member in enumerate(trainer.plan.members):
         info: dict[str, Any] = {
@@ -113,6 +114,7 @@ def _save(job: ShardJob, trainer: Trainer) -> None:
             "seed": member.seed,
             "learning_rate": member.learning_rate,
             "base": member.base,
+            "base_digest": digests.get(member.base, ""),
             "diverged_at": trainer.diverged_at[k],
             "settings": to_plain(job.plan.settings),
             "crar": __version__,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from crar_model.errors import UserError
 from crar_model.params import BLOCKS
 
 if TYPE_CHECKING:
@@ -74,5 +75,11 @@ VARIANTS = {
 
 
 def variant_named(name: str) -> Variant:
-    """The variant of a run folder; one that this version does not know trains nothing anew and raises KeyError."""
+    """The variant of a run folder.
+
+    Raises:
+        UserError: for one that this version does not know.
+    """
+    if name != BASE.name and name not in VARIANTS:
+        raise UserError(f"the variant {name!r} is not known to this version of crar; it knows {', '.join((BASE.name, *VARIANTS))}")
     return BASE if name == BASE.name else VARIANTS[name]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, read_json, write_text
 
 Plain = dict[str, Any]
 
@@ -21,11 +21,8 @@ def kept(path: StrPath, key: Plain, make: Callable[[], Plain]) -> Plain:
         make: makes them.
     """
     path = Path(path)
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = None
-    if isinstance(found, dict) and found.get("key") == key and isinstance(found.get("figures"), dict):
+    found = read_json(path)
+    if found is not None and found.get("key") == key and isinstance(found.get("figures"), dict):
         return dict(found["figures"])
     figures: Plain = json.loads(json.dumps(make()))  # as they are read the next time
     write_text(path, json.dumps({"key": key, "figures": figures}, indent=1) + "\n")

@@ -13,6 +13,7 @@ from crar_model.checkpoints import FORMAT, load_checkpoint, save_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import write_atomically
 from crar_model.tensor_files import save_plain
+from reports.models import expand, judge
 
 
 def test_round_trip(base_run: Path, tmp_path: Path) -> None:
@@ -124,3 +125,26 @@ def test_a_full_disk_while_saving_keeps_the_old_checkpoint(base_run: Path, tmp_p
         save_checkpoint(path, dataclasses.replace(model, updates=99))
     assert load_checkpoint(path).updates == model.updates
     assert [p.name for p in tmp_path.iterdir()] == ["member-0.pt"]
+
+
+def test_a_base_is_the_network_that_a_transfer_was_made_from(freeze_run: Path, base_run: Path, tmp_path: Path) -> None:
+    """At its path may lie another by now: trained anew, or of another folder that is called the same."""
+    model = load_checkpoint(freeze_run / "member-0.pt")
+    base = model.load_base()
+    assert base is not None
+    assert base.digest == model.info["base_digest"] == load_checkpoint(base_run / "member-0.pt").digest
+    other = dataclasses.replace(model, info=model.info | {"base": str(base_run / "member-1.pt")})
+    with pytest.raises(UserError, match="another model now"):
+        other.load_base()
+    save_checkpoint(tmp_path / "moved.pt", other)
+    with pytest.raises(UserError, match="another model now"):
+        judge([tmp_path / "moved.pt"], use_own_base=True)
+    assert dataclasses.replace(other, info={"base": other.base_name}).load_base() is not None  # of before digests were kept
+    assert dataclasses.replace(model, info={"base": "gone.pt"}).load_base() is None
+
+
+def test_a_folder_s_members_are_what_is_called_so(base_run: Path, tmp_path: Path) -> None:
+    for name in ("member-0.pt", "member-10.pt", "member-2.pt", "member-best.pt", "member-0-copy.pt"):
+        (tmp_path / name).write_bytes((base_run / "member-0.pt").read_bytes())
+    assert [path.name for path in expand([tmp_path])] == ["member-0.pt", "member-2.pt", "member-10.pt"]
+    assert [path.name for path in expand([tmp_path / "member-2.pt", tmp_path])] == ["member-2.pt", "member-0.pt", "member-10.pt"]

@@ -43,3 +43,19 @@ def test_a_folder_has_one_at_a_time(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file: cannot write"), only_one(tmp_path / "file" / "lock", tmp_path / "file", "", ""):
         pass
+
+
+def test_a_refusal_leaves_no_folder_that_holds_nothing(tmp_path: Path) -> None:
+    words = tmp_path / "run" / "state" / "lock", tmp_path / "run", "another one works there", "--out"
+
+    def refused(file: str) -> None:
+        with only_one(*words):
+            if file:
+                (tmp_path / file).write_text("of the user's")
+            raise UserError("no such method")
+
+    for file in ("", "run/note", "run/state/note"):
+        with pytest.raises(UserError, match="no such method"):
+            refused(file)
+        assert (tmp_path / "run").exists() == bool(file)
+        assert not file or (tmp_path / file).exists()

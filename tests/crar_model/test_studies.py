@@ -29,6 +29,7 @@ from benchmarks.study_kills import reason, taken
 from cli import app, main
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
+from crar_model.files import write_text
 from crar_model.settings import PlaySettings
 from crar_model.studies import cluster, run, worker
 from crar_model.studies.account import STRETCHES, repeated
@@ -270,6 +271,38 @@ def test_a_stopped_pack_goes_on_where_it_was_whatever_the_size(tmp_path: Path, m
     other = ready(text, tmp_path / "b")
     run_all(*other, size=2)
     assert digests(study, store) == digests(*other)
+
+
+@pytest.mark.parametrize(
+    ("taken", "with_bases", "done", "kept"),
+    [("40", True, False, True), ("", True, False, False), ("40", False, False, False), ("40", True, True, False)],
+)
+def test_a_shorter_file_keeps_what_a_begun_pack_has_taken(taken: str, with_bases: bool, done: bool, kept: bool, tmp_path: Path) -> None:
+    """Unless there is nothing to keep, its base is neither there nor asked for, or a member of it is done and would be trained again."""
+    study, store = ready(FEW, tmp_path)
+    bases, transfers = ([cell for cell in study.cells.values() if cell.is_base is wanted] for wanted in (True, False))
+    (pack,) = packs_of(store, transfers, 4, 1)
+    if taken:
+        (store.root / "packs" / pack / "at").write_text(taken)
+    if done:
+        write_text(store.folder(transfers[3].name) / "record.json", "{}")
+    asked = [*(bases if with_bases else []), *transfers[:3]]
+    found = packs_of(store, asked, 4, 1)
+    assert (pack in found) == kept
+    assert found.get(pack, []) == ([cell.name for cell in transfers] if kept else [])
+    assert {name for cells in found.values() for name in cells} == {cell.name for cell in asked} | ({transfers[3].name} if kept else set())
+
+
+def test_a_network_that_cannot_be_read_fails_alone(tmp_path: Path) -> None:
+    study, store = ready(FEW, tmp_path)
+    run_all(study, store, 8)
+    how = PlaySettings(episodes=3)
+    *others, odd = study.cells  # a transfer: what starts from a base cannot be judged without it
+    (store.folder(odd) / "model.pt").write_bytes(b"half")
+    report = work(Order(store, "me", how, versions()), "", list(study.cells))
+    assert report.status == "failed"
+    assert store.attempts(odd)[0] == 1
+    assert all(store.judged(name, how) is not None and not store.attempts(name)[0] for name in others)
 
 
 def test_what_is_taken_again_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -232,7 +233,7 @@ def test_settings_round_trip_and_name_what_is_wrong() -> None:
     assert from_plain(to_plain(QUICK), where="x") == QUICK
     with pytest.raises(UserError, match="unknown setting 'learnrate'"):
         from_plain({"learnrate": 1.0}, where="x.toml")
-    with pytest.raises(UserError, match="must be a int"):
+    with pytest.raises(UserError, match="must be a whole number"):
         from_plain({"updates": "many"}, where="x.toml")
     for bad in ({"updates": -1}, {"learning_rate": float("nan")}, {"update_rule": "both"}, {"batch_size": 0}):
         with pytest.raises(UserError, match="--"):
@@ -312,6 +313,16 @@ def test_a_second_process_is_refused_and_changes_nothing(tmp_path: Path) -> None
             run_plan(with_updates(plan, 40), tmp_path / "run", resume=True, tensorboard=False)
         assert contents(tmp_path / "run") == before
     assert run_plan(with_updates(plan, 40), tmp_path / "run", resume=True, tensorboard=False).finished
+
+
+def test_a_run_whose_state_is_gone_is_not_begun_anew_unasked(tmp_path: Path) -> None:
+    plan = base_plan(dataclasses.replace(QUICK, updates=20), 1)
+    run_plan(plan, tmp_path / "run", tensorboard=False)
+    shutil.rmtree(tmp_path / "run" / "state")
+    before = contents(tmp_path / "run")
+    with pytest.raises(UserError, match="state/, which a run goes on from, is gone"):
+        run_plan(with_updates(plan, 40), tmp_path / "run", resume=True, tensorboard=False)
+    assert contents(tmp_path / "run") == before
 
 
 def test_progress_begins_where_a_run_goes_on(tmp_path: Path) -> None:

@@ -113,6 +113,20 @@ def test_a_store_of_another_family_is_not_used(tmp_path: Path, monkeypatch: pyte
     keep.add(0, {"loss": np.zeros(5), "size": np.zeros(5)})
     found = sample_points(loss, point(0), [point(1)], X.unsqueeze(1), store=store)
     assert np.all(found["loss"] > 0)
+    for junk in (b"", b"PK\x03\x04 half", b"a text"):
+        store.write_bytes(junk)
+        again = sample_points(loss, point(0), [point(1)], X.unsqueeze(1), store=store)
+        assert all(np.array_equal(again[name], values) for name, values in found.items())
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sampling.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        sampling._Store(tmp_path / "part.npz", "f").save()
+    assert not list(tmp_path.iterdir())
 
 
 def test_three_points_lie_where_they_should() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from cli import app
@@ -68,16 +69,21 @@ def test_the_shipped_failure_from_the_command_line(tmp_path: Path) -> None:
         assert data["total"].shape == (21, 21)
         assert float(data["total"].min()) == pytest.approx(found["placement"]["valleys"][0]["total"])
     assert (out / "placement.png").stat().st_size > 1000
-    assert not (out / "state").exists()
+    assert not (out / page.STATE).exists()
 
 
 def test_what_is_not_cured_is_not_handed_out(tmp_path: Path) -> None:
     out = tmp_path / "cure"
     out.mkdir()
     (out / "cured.pt").write_bytes(b"of an earlier call with another method")
+    (out / "state").mkdir()
+    (out / "state" / "shard-0.pt").write_bytes(b"of another program")
     said = crar("cure", "--method", "noise", "--starts", 1, "--noise", 0.1, "--resolution", 21, "--effort", 0.01, "--out", out, "--resume")
     assert said.startswith("not cured; the best candidate is one of noise")
     assert not (out / "cured.pt").exists()
+    assert (out / "state" / "shard-0.pt").exists()  # removes only what is its own
+    with FileLock(out / page.STATE / "lock"), pytest.raises(UserError, match="another crar cure works there"):
+        page.write_cure(samples.FAILED, out, method="noise")
     assert (out / "report.md").read_text().startswith("# Not cured")
 
 
@@ -86,13 +92,13 @@ def test_a_stopped_cure_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     def stop_late(done: int, everything: int) -> None:
         told.append(done)
-        if (tmp_path / "state" / "placement-fit.pt").exists():
+        if (tmp_path / page.STATE / "placement-fit.pt").exists():
             raise KeyboardInterrupt
 
     options = page.CureOptions(CureSettings(resolution=21, effort=0.1))
     with pytest.raises(KeyboardInterrupt):
         page.write_cure(samples.FAILED, tmp_path, method="placement", options=options, progress=stop_late)
-    assert (tmp_path / "state" / "level.pt").exists()
+    assert (tmp_path / page.STATE / "level.pt").exists()
     again: list[int] = []
     found = page.write_cure(samples.FAILED, tmp_path, method="placement", options=options, progress=lambda done, _: again.append(done))
     level = found["level"]["updates"]
@@ -183,6 +189,11 @@ def test_a_cure_by_another_judge_or_score_is_made_again(tmp_path: Path) -> None:
     first = stamp()
     crar(*words, *out, "--to", samples.BASE)
     assert stamp() == first
+    broken = next((tmp_path / "cures").glob("noise/*/results.json"))
+    broken.write_text("half a fi")
+    crar(*words, *out, "--to", samples.BASE)
+    assert json.loads(broken.read_text())["method"] == "noise"  # what cannot be read is made again
+    first = stamp()
     crar(*words, *out, "--to", other)
     second = stamp()
     assert all(a != b for a, b in zip(first, second, strict=True))
@@ -291,6 +302,9 @@ def test_bad_input_names_the_remedy(tmp_path: Path) -> None:
     out, base = ["--out", tmp_path / "out"], load_checkpoint(samples.BASE)
     strange = tmp_path / "strange.pt"
     save_checkpoint(strange, with_dynamics(base, 1.1))
+    twins = [tmp_path / name / "run" / "member-0.pt" for name in ("a", "b")]
+    for path in twins:
+        save_checkpoint(path, load_checkpoint(samples.FAILED))
     for words, said in (
         (["--from", samples.BASE], "a base model that was never transferred"),
         (["--from", samples.RANDOM_BASE], "never transferred"),
@@ -301,7 +315,7 @@ def test_bad_input_names_the_remedy(tmp_path: Path) -> None:
         (["--resolution", 3], "--resolution is 3; give a whole number of at least 9"),
         (["--from", samples.FAILED, "--base", strange], "strange.pt: its dynamics are not those of the transfer"),
         (["--from", samples.FAILED, "--method", "noise", "--method", "restart"], "is not there; give it with --to"),
-        (["--from", samples.FAILED, "--from", samples.FAILED], "give each once"),
+        (["--from", twins[0], "--from", twins[1], "--to", samples.BASE], "give each once"),
     ):
         with pytest.raises(UserError, match=said):
             crar("cure", *words, *out)

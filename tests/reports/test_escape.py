@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from cli import app
@@ -119,6 +120,12 @@ def test_several_minima_make_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyP
     again = CliRunner().invoke(app, [str(word) for word in (*words, "--resume")])
     assert json.loads(again.stdout)["rows"] == found["rows"]
     assert (out / first["name"] / "results.json").stat().st_mtime_ns == stamp
+    for name in ("results.json", "state.json"):
+        (out / first["name"] / name).write_text('{"half": 1}')
+    again = CliRunner().invoke(app, [str(word) for word in (*words, "--resume")])
+    assert json.loads(again.stdout)["rows"] == found["rows"]  # what cannot be read is made again
+    with FileLock(out / first["name"] / ".lock"), pytest.raises(UserError, match="another crar escape works there"):
+        write_escape(run / "member-0.pt", out / first["name"], base_path=samples.BASE, grid=Grid((1e-3,), (1e-3,), (8,), 2, 20, 2))
 
 
 def test_a_page_says_how_sure_it_is_that_nobody_leaves(tmp_path: Path) -> None:
