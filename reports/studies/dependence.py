@@ -15,13 +15,14 @@ from crar_model.errors import UserError
 from crar_model.files import StrPath
 from crar_model.studies.cells import BEST
 from reports import console
+from reports.claims import SUCCESS
 from reports.figures.calibration import calibration_figure
 from reports.figures.style import save_png
 from reports.measure.forecast import FEWEST, Table, calibration, score_predictors, verdict
 from reports.statistics import CHANCE, differ, holm, most_apart, share
 from reports.studies.decisions import Decided, depends
 from reports.studies.kept import Plain, kept
-from reports.studies.rows import USUAL, Groups, Key, Row, base_name, label, main_group, outcomes, success, told
+from reports.studies.rows import USUAL, Groups, Key, Row, base_name, by, label, main_group, number, outcomes, success, told
 
 ENOUGH = 4
 """Bases with transfers from which predictors are scored here; `crar predict` asks for more."""
@@ -43,7 +44,7 @@ def dependence_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure:
     root, figure = Path(root), Path(figure)
     main = main_group(groups, USUAL)
     found: dict[str, Any] = {
-        "depends": depends_words(groups, main),
+        "depends": [*depends_words(groups, main), *failing_words(groups, main)],
         "predictors": [],
         "predicted": "",
         "scores": None,
@@ -170,6 +171,25 @@ def depends_words(groups: Groups, main: Key | None = None) -> list[str]:
     if single:
         lines.append(f"One transfer of each base, so bases and transfers cannot be told apart: {', '.join(single)}.")
     return lines
+
+
+def failing_words(groups: Groups, main: Key | None) -> list[str]:
+    """The same asked of the last networks' scores: how many lie below 0 with their whole interval. A final score is of the last validations, so a
+    transfer that came up late has failed by it. Nothing where there is no score, or fewer than two bases.
+
+    Args:
+        groups: transfers from the bases that are asked of.
+        main: the group that claim S14 is of.
+    """
+    rows = [row for row in told(groups[main]) if row.get("last_score_high")] if main is not None else []
+    failing = [[number(row, "last_score_high") < SUCCESS for row in own] for own in by(rows, "base").values()]
+    if main is None or len(failing) < 2:
+        return []
+    shares = ", ".join(f"{sum(own)}/{len(own)}" for own in failing)
+    return [
+        f"`{label(main, groups)}` by the last networks: {sum(map(sum, failing))}/{len(rows)} score below 0 with their whole interval, by base {shares}; this {_word(p := differ(failing), failing)} "
+        f"(p = {p:.2g}). The claim is not decided by it: its measure, the final score, was fixed beforehand."
+    ]
 
 
 def _word(p: float, shares: Sequence[Sequence[bool]]) -> str:

@@ -123,3 +123,16 @@ def test_a_predictor_below_the_constant_is_called_none() -> None:
 def test_one_success_cannot_show_a_difference() -> None:
     rows = [transfer(k, f"b{number}", good=(number, k) == (0, 0)) for number in range(4) for k in range(2)]
     assert "could not differ between the bases beyond chance" in dependence.depends_words(groups_of(text_rows(rows)))[0]
+
+
+def test_networks_that_came_up_late_are_asked_too() -> None:
+    rows = [
+        transfer(k, base, good=False, last_score_low=-1 if late else -3, last_score_high=0.5 if late else -2)
+        for base, late in (("b0", True), ("b1", False))
+        for k in range(4)
+    ]
+    ((main, group),) = groups_of(text_rows(rows)).items()
+    (line,) = dependence.failing_words({main: group}, main)
+    assert "4/8 score below 0 with their whole interval, by base 0/4, 4/4; this depends on the base" in line
+    assert dependence.failing_words({main: group[:4]}, main) == []
+    assert dependence.failing_words({main: [{**row, "last_score_high": ""} for row in group]}, main) == []
