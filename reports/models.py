@@ -13,8 +13,9 @@ from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, evaluate
 from crar_model.files import StrPath
+from crar_model.machine import cores
 from crar_model.settings import PlaySettings
-from reports.threads import cores, torch_threads
+from reports.threads import torch_threads
 
 Progress = Callable[[int, int], None]
 

@@ -13,6 +13,7 @@ from crar_model.errors import UserError
 from crar_model.evaluation import dtype_of
 from crar_model.files import StrPath
 from crar_model.losses import loss_terms, total, value_targets
+from crar_model.machine import cores
 from crar_model.params import BLOCKS, Params, select
 from crar_model.training.shard import load_snapshot, snapshot_folder
 from landscape_tools import sample_trajectory, thread_safe
@@ -22,7 +23,7 @@ from reports.figures.style import save_figure
 from reports.figures.trajectory import trajectory_figure
 from reports.markdown import render
 from reports.summaries import trajectory_summary
-from reports.threads import cores, torch_threads
+from reports.threads import torch_threads
 
 PASS = 8
 """Points of a pass where they go one by one: progress is told after each."""

@@ -17,7 +17,7 @@ FORBIDDEN = {
 }
 FLOORS = {
     "crar_model": (
-        ("errors", "compiled", "params", "streams"),
+        ("errors", "compiled", "machine", "params", "streams"),
         ("files", "settings"),
         ("tensor_files",),
         ("mazes",),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 import warnings
@@ -18,6 +17,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 from crar_model.errors import UserError
 from crar_model.files import StrPath
+from crar_model.machine import cores
 from crar_model.studies.worker import differing, versions
 
 ANSWERS_WITHIN = 10.0
@@ -35,11 +35,6 @@ class _LeaveCtrlCToTheClient(WorkerPlugin):
         """In a worker, which must be in its main thread."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -7,7 +7,6 @@ A run folder holds `run.json` (what the run is), `member-K.pt` (every member's l
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from crar_model import __version__
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
+from crar_model.machine import cores
 from crar_model.settings import from_plain, to_plain
 from crar_model.tensor_files import load_plain
 from crar_model.training.events import Events
@@ -229,14 +229,14 @@ def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) 
         write_text(folder / "walls.txt", plan.settings.walls)
     jobs, first = [], 0
     for index, count in enumerate(described["shards"]):
-        jobs.append(ShardJob(plan, folder, index, first, count, plan.task, max(1, _cores() // len(described["shards"]))))
+        jobs.append(ShardJob(plan, folder, index, first, count, plan.task, max(1, cores() // len(described["shards"]))))
         first += count
     return jobs
 
 
 def _describe(plan: Plan) -> dict[str, Any]:
     members, settings = len(plan.members), plan.settings
-    workers = settings.workers or (_cores() if settings.device == "cpu" and settings.updates else 1)
+    workers = settings.workers or (cores() if settings.device == "cpu" and settings.updates else 1)
     workers = min(workers, members) if settings.device == "cpu" else 1
     return {
         "format": "crar-run",
@@ -250,11 +250,6 @@ def _describe(plan: Plan) -> dict[str, Any]:
         "bases": {base: load_checkpoint(Path(base)).digest for base in sorted({m.base for m in plan.members if m.base})},
         "shards": [members // workers + (k < members % workers) for k in range(workers)],
     }
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

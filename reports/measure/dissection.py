@@ -11,6 +11,7 @@ from typing import Any
 import xarray as xr
 
 from crar_model.evaluation import Evaluation, Match, Score, embed, evaluate, mean_move
+from crar_model.machine import cores
 from crar_model.params import Params, select
 from crar_model.settings import PlaySettings
 from landscape_tools import barrier
@@ -28,7 +29,7 @@ from reports.measure.sampled import Sampled, on_samples
 from reports.measure.shifts import Shifts, landscape_shifts
 from reports.measure.subject import Subject
 from reports.measure.surface import encoder_dynamics
-from reports.threads import cores, torch_threads
+from reports.threads import torch_threads
 
 Stage = Callable[[str, int, int], None]
 """Called with (what is at work, stages done, stages in all)."""

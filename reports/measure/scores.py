@@ -14,10 +14,11 @@ from scipy import stats
 
 from crar_model.checkpoints import Checkpoint
 from crar_model.evaluation import Score
+from crar_model.machine import cores
 from crar_model.scoring import CONFIDENCE, score
 from crar_model.settings import PlaySettings
 from reports.runs import Run, short_name
-from reports.threads import cores, torch_threads
+from reports.threads import torch_threads
 
 LAST = 10
 """Epochs that a run's final score is the mean of, as in the released table."""
