@@ -44,7 +44,7 @@ def expand(paths: Sequence[StrPath]) -> list[Path]:
     for path in map(Path, paths):
         if path.is_dir():
             folders = run_folders(path)
-            members = [member for run in folders for member in members_of(run)]
+            members = [member for run in folders for member in _members(run)]
             if not members:
                 raise UserError(f"{path}: no member-K.pt in this folder; give a run folder or a checkpoint")
             files += members
@@ -56,7 +56,7 @@ def expand(paths: Sequence[StrPath]) -> list[Path]:
     return list(once.values())
 
 
-def members_of(run: Path) -> list[Path]:
+def _members(run: Path) -> list[Path]:
     """The `member-K.pt` of a run folder in order; what else lies there, such as a renamed copy, is no member."""
     found = {int(match[1]): path for path in run.glob("member-*.pt") if (match := re.fullmatch(r"member-(\d+)", path.stem))}
     return [found[number] for number in sorted(found)]
