@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -84,14 +85,13 @@ def study(
         return
     from crar_model.studies.archive import bring_in, put_away
     from crar_model.studies.cluster import cluster
-    from crar_model.training.guards import interrupt, on_signals
+    from crar_model.training.guards import on_signals
     from reports import console
     from reports.study_page import write_study_page
     from reports.study_table import write_table
 
     store.refuse(plan.name)
-    # until the tasks run, which save and stop; a shell's background job has Ctrl-C ignored
-    with only_client(store), on_signals(interrupt):
+    with only_client(store):
         store.claim(plan.name)
         for name in plan.cells if retry else ():
             store.forgive(name)
@@ -102,7 +102,11 @@ def study(
         try:
             if todo:
                 if scheduler is None and scheduler_file is None:
-                    compile_for(plan, (name for name in todo if store.record(name) is None), console.say)
+                    asked = threading.Event()  # numba does not bear an exception inside, and a shell's background job has Ctrl-C ignored
+                    with on_signals(asked.set):
+                        compile_for(plan, (name for name in todo if store.record(name) is None), console.say)
+                    if asked.is_set():
+                        raise KeyboardInterrupt
                 with (
                     console.progress_bar(f"study {plan.name}, {len(todo)} of {len(plan.cells)} cells to do") as tick,
                     cluster(workers or 0, scheduler or "", scheduler_file) as client,

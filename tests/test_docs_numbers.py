@@ -159,6 +159,12 @@ def findings() -> list[str]:
     assert [under_way[claim]["verdict"] for claim in ("S11", "S12", "S13", "S14")] == ["does not hold", *["undecided"] * 3]
     lengths = under_way["S12"]["updates"]
     assert lengths["unfreeze"] == lengths["first-layer"]
+    assert lengths["freeze"] == lengths["reset-encoder"]
+    failing = re.search(
+        r"last networks: (\S+) score below 0 with their whole interval, by base (\S+, \S+, \S+, \S+); this depends",
+        (ROOT / "reports" / "published" / "random_study" / "report.md").read_text(encoding="utf-8"),
+    )
+    assert failing is not None
     first, controls = cures["auto"], ("symmetry", "noise", "restart", "first-layer")
     of_all = published("cures")["rows"]
     (fresh,) = published("fresh_cures")["table"]
@@ -253,8 +259,10 @@ def findings() -> list[str]:
         f"one stays at {score(stays)}, after {stays['updates']:,} updates each",
         f"reaches {score(loose[0])} and {score(loose[1])} in {loose[0]['updates']:,} updates",
         f"study of {under_way['S12']['bases']} bases",
-        f"`negate-input` succeeds in {few_bases['negate-input']} transfers, `freeze` in {few_bases['freeze']}, of {lengths['freeze']:,} updates, "
+        f"`negate-input` succeeds in {few_bases['negate-input']} transfers, `freeze` in {few_bases['freeze']} and `reset-encoder` in {few_bases['reset-encoder']}, "
+        f"of {lengths['freeze']:,} updates, "
         f"`unfreeze` in {few_bases['unfreeze']} and `first-layer` in {few_bases['first-layer']}, of {lengths['unfreeze']:,}",
+        f"score below zero with their whole interval in {failing[1]}, by base {failing[2]}",
     ]
 
 
@@ -328,6 +336,17 @@ def test_the_random_study_is_what_its_archive_says(tmp_path: Path) -> None:
     assert table.read_bytes() == gzip.decompress((root / "table.csv.gz").read_bytes())
     page = write_study_page(table, study.name, tmp_path / "page", command=published("random_study")["command"])
     assert page.read_text() == (root / "report.md").read_text()
+
+
+def test_the_words_on_the_random_study_have_its_figures() -> None:
+    """Every number of the published page's words on it stands on its own page."""
+    root = ROOT / "reports" / "published"
+    words = (root / "README.md").read_text().split("## The random mazes")[1].split("`random_claims` and")[0]
+    words = NAMES.sub("", re.sub(r"```.*?```", "", words, flags=re.DOTALL))
+    given = {number.rstrip(".,") for number in re.findall(r"-?\d[\d,.]*", words)}
+    known = {number.rstrip(".,") for number in re.findall(r"-?\d[\d,.]*", (root / "random_study" / "report.md").read_text())}
+    assert given
+    assert given <= known, sorted(given - known)
 
 
 def test_the_page_of_results_has_the_table_of_verdicts() -> None:

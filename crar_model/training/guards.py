@@ -51,11 +51,6 @@ def only_one(lock: StrPath, folder: StrPath, busy: str, flag: str) -> Iterator[N
         held.release()
 
 
-def interrupt() -> None:
-    """End what runs with a KeyboardInterrupt."""
-    raise KeyboardInterrupt
-
-
 @contextmanager
 def on_signals(stop: Callable[[], object], *, again: Callable[[int], object] | None = None) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM call `stop`, after which work saves and ends; also where a shell started us in the background with Ctrl-C ignored.
