@@ -65,9 +65,10 @@ def pair(failed: Path | None, base: Path | None, failed_maze: str | None = None)
     named = model.base_name
     if not named and model.info.get("variant") == "base":
         raise UserError(f"{failed}: a base model, trained from random weights; give a transfer with --from")
-    if model.base_file is None:
+    found = model.base_file
+    if found is None:
         raise UserError(f"{failed}: " + (f"its base {named} is not there" if named else "names no base") + "; give the base with --to")
-    return failed, model.base_file
+    return failed, found
 
 
 def stands_alone(failed: Path | None, base: Path | None, maze: str | None) -> bool:

@@ -64,8 +64,8 @@ class Checkpoint:
 
     @property
     def base_file(self) -> Path | None:
-        """The base that it names, where that file is still there."""
-        return Path(self.base_name) if self.base_name and Path(self.base_name).is_file() else None
+        """Where the base that it names lies; None where that file is gone. Errors as of :meth:`load_base`."""
+        return None if self.load_base() is None else Path(self.base_name)
 
     def load_base(self) -> Checkpoint | None:
         """The base that it names, where that file is still there.
@@ -73,9 +73,9 @@ class Checkpoint:
         Raises:
             UserError: for an unusable file, or one that holds another model than it was made from: trained anew since, or another run's at that place.
         """
-        if self.base_file is None:
+        if not self.base_name or not Path(self.base_name).is_file():
             return None
-        base, known = load_checkpoint(self.base_file), self.info.get("base_digest")
+        base, known = load_checkpoint(self.base_name), self.info.get("base_digest")
         if known and base.digest != known:
             raise UserError(
                 f"{self.base_name}: another model now than the base that a transfer was made from; give the right one by its flag"

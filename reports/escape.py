@@ -107,10 +107,8 @@ def _look(
 ) -> Plain:
     """The looks of :func:`write_escape`, those that an earlier call finished read from `state.json`."""
     state, fingerprint = folder / "state.json", f"{failed.digest} {subject.optimum_file.digest} {json.dumps(asdict(grid))}"
-    kept: Plain = {}
-    if state.exists():
-        read = read_json(state)
-        kept = read["kept"] if read is not None and read.get("fingerprint") == fingerprint else {}
+    read = read_json(state, ("kept", "fingerprint"))
+    kept: Plain = read["kept"] if read is not None and read["fingerprint"] == fingerprint else {}
     if "minimum" not in kept:
         found = examine(subject)
         end = {name: value.detach().to(torch.float32) for name, value in found.converged.point.items()}

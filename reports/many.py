@@ -56,10 +56,11 @@ def write_claims(
         model = load_checkpoint(path)
         if not model.base_name:
             raise UserError(f"{path}: names no base, so it is no transfer; give runs of crar transfer")
-        if model.base_file is None:
+        base = model.base_file
+        if base is None:
             raise UserError(f"{model.base_name}: the base of {path} is not there; run this where `crar transfer` ran")
-        if sum(known == model.base_file for _, known in pairs) < limit:
-            pairs.append((path, model.base_file))
+        if sum(known == base for _, known in pairs) < limit:
+            pairs.append((path, base))
     options = LandscapeOptions(quick=quick, full=not quick, resolution=25)
     found: list[tuple[Path, Path, Plain]] = []
     what, complete, maze = "", True, ""
@@ -74,15 +75,15 @@ def write_claims(
             complete, maze = subject.task.sampling.complete, subject.task.name
             what = subject.task.sampling.what if complete else f"{len(subject.table.batch.state):,} held-out transitions"
             store = folder / "pairs" / f"{subject.failed_file.digest}-{'quick' if quick else 'full'}-{FIGURES}.json"
-            known = read_json(store)
+            known: Plain | None = read_json(store)
             if known is None:
 
                 def stage(name: str, begun: int, everything: int, done: int = done, path: Path = path) -> None:
                     tick.at(done, len(pairs), f"{short_name(path)}: {name} ({begun} of {everything})")
 
-                write_text(store, json.dumps(dissect(subject, options, stage=stage).plain()))
-                known = read_json(store)
-                assert known is not None
+                text = json.dumps(dissect(subject, options, stage=stage).plain())
+                write_text(store, text)
+                known = json.loads(text)  # as it is read the next time
             found.append((path, base, known))
         tick(len(pairs), len(pairs))
     groups = grouped([d for _, _, d in found])

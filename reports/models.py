@@ -92,9 +92,10 @@ def base_of(path: StrPath, given: StrPath | None = None) -> Path:
         load_checkpoint(given)
         return Path(given)
     model = load_checkpoint(Path(path))
-    if model.load_base() is None or model.base_file is None:
+    found = model.base_file
+    if found is None:
         raise UserError(f"{path}: {f'its base {model.base_name} is not there' if model.base_name else 'names no base'}; give it with --to")
-    return model.base_file
+    return found
 
 
 def judge(

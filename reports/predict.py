@@ -103,7 +103,8 @@ def scored(
     bases = [one.evaluation for one in judge(paths, how=how)]
     for path in expand(transfers):
         transfer = load_checkpoint(path)
-        number = own.get(load_checkpoint(transfer.base_file).digest) if transfer.base_file else None
+        base = transfer.load_base()
+        number = own.get(base.digest) if base is not None else None
         if number is None:
             raise UserError(f"{path}: its base {transfer.base_name or '(none)'} is not among those asked about; name that base too")
         through = transfer.task.observation_map

@@ -6,10 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import typer
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from cli import app
@@ -243,7 +245,9 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, base_run: Path, r
 
 def test_the_help_of_every_command_says_what_a_flag_is_without_it() -> None:
     """What is required, and defaults in words or numbers, stand in the help as the flags declare them."""
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    commands: dict[str, Any] = dict(group.commands)
     assert set(commands) == set(ORDER)
     for name, command in commands.items():
         done = CliRunner().invoke(app, [name, "--help"])

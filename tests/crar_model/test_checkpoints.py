@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from commands.pages import pair
 from crar_model.checkpoints import FORMAT, load_checkpoint, save_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import write_atomically
 from crar_model.tensor_files import save_plain
-from reports.models import expand, judge
+from reports.many import write_claims
+from reports.models import base_of, expand, judge
 
 
 def test_round_trip(base_run: Path, tmp_path: Path) -> None:
@@ -137,6 +139,11 @@ def test_a_base_is_the_network_that_a_transfer_was_made_from(freeze_run: Path, b
     with pytest.raises(UserError, match="another model now"):
         other.load_base()
     save_checkpoint(tmp_path / "moved.pt", other)
+    for asks in (base_of, pair):  # the one behind `crar escape`, `cure` and `maps`, and that of `crar landscape`
+        with pytest.raises(UserError, match="another model now"):
+            asks(tmp_path / "moved.pt", None)
+    with pytest.raises(UserError, match="another model now"):
+        write_claims([tmp_path / "moved.pt"], tmp_path / "claims")
     with pytest.raises(UserError, match="another model now"):
         judge([tmp_path / "moved.pt"], use_own_base=True)
     assert dataclasses.replace(other, info={"base": other.base_name}).load_base() is not None  # of before digests were kept
