@@ -16,6 +16,7 @@ from crar_model.studies.cells import BEST, LAST, Cell
 from crar_model.studies.packing import status
 from crar_model.studies.plan import Study
 from crar_model.studies.store import Store
+from crar_model.training.log import read_losses
 from reports.claims import SUCCESS
 from reports.measure import scores as measure
 from reports.merit import WITHIN
@@ -88,7 +89,7 @@ def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
         row |= {f"{which}_{name}": value for name, value in _flat(figures.get(which, {})).items()}
     row["outcome"] = row.pop("last_match_verdict", "diverged" if record["diverged_at"] >= 0 else "")
     if cell.task.scored and figures:
-        row |= _scores(store.folder(cell.name) / "losses.csv") or {"final_score": row[f"{LAST}_score_mean"]}
+        row |= _scores(store.folder(cell.name)) or {"final_score": row[f"{LAST}_score_mean"]}
     origin = (store.judged(cell.base, study.how) or {}).get(cell.start, {}) if cell.base else {}
     row["success"] = success(cell, row, origin)
     return row
@@ -120,21 +121,19 @@ def _flat(figures: Row, before: str = "") -> Row:
     return flat
 
 
-def _scores(path: Path) -> Row:
+def _scores(folder: Path) -> Row:
     """What the validations of a model come to; nothing where there is only the one before the first update."""
-    with Path(path).open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    pairs = [(int(float(row["update"])), float(row["score"])) for row in rows]
-    trained = [pair for pair in pairs if pair[0] > 0]
-    if not trained:
+    log = read_losses(folder)
+    trained = log["update"] > 0
+    values = log["score"][trained]
+    if not len(values):
         return {}
-    values = np.array([score for _, score in trained])
     found: Row = {"final_score": measure.final(values)}
     if len(values) >= measure.WINDOW:
         means = np.lib.stride_tricks.sliding_window_view(values, measure.WINDOW).mean(1)  # as of the released runs
         above = np.flatnonzero(means > SUCCESS)
         if len(above):
-            found["success_update"] = trained[int(above[0]) + measure.WINDOW - 1][0]
+            found["success_update"] = int(log["update"][trained][above[0] + measure.WINDOW - 1])
     return found
 
 

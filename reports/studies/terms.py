@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from crar_model.files import StrPath
 from crar_model.losses import SHOWN
 from crar_model.studies.cells import BEST, LAST
 from crar_model.tasks import Task
+from crar_model.training.log import read_losses
 from reports import console, rules
 from reports.claims import SUCCESS
 from reports.figures.outcomes import Log, outcomes_figure
@@ -43,7 +43,7 @@ def terms_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrP
     if main is None:
         return found, None
     shown, found["terms_words"] = _chosen(told(groups[main]), bases, scored=task.scored)
-    logs = [(title, log) for title, row in shown if (log := _log(root / "cells" / row["cell"] / "losses.csv")) is not None]
+    logs = [(title, log) for title, row in shown if (log := _log(root / "cells" / row["cell"])) is not None]
     if len(logs) == len(shown):
         save_png(outcomes_figure(logs, task.sampling.what), figure)
         found["terms_figure"] = figure.name
@@ -98,13 +98,13 @@ def _word(row: Row) -> str:
     return "succeeded" if success(row) else "failed"
 
 
-def _log(path: Path) -> Log | None:
+def _log(folder: Path) -> Log | None:
+    """A cell's log; None where it is not there, or has no row yet."""
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-    except OSError:
+        log = read_losses(folder)
+    except FileNotFoundError:
         return None
-    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]} if rows else None
+    return log if all(len(column) for column in log.values()) else None
 
 
 def _terms_row(term: str, networks: Sequence[tuple[Row, str]]) -> tuple[object, ...]:

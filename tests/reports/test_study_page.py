@@ -136,8 +136,8 @@ def test_the_network_that_transfers_start_from() -> None:
 
 def test_validations_of_a_run_come_to_a_score(tmp_path: Path) -> None:
     def scores(*values: float) -> Row:
-        path = write_rows(tmp_path / "losses.csv", [{"update": 2_000 * number, "score": value} for number, value in enumerate(values)])
-        return study_table._scores(path)
+        write_rows(tmp_path / "losses.csv", [{"update": 2_000 * number, "score": value} for number, value in enumerate(values)])
+        return study_table._scores(tmp_path)
 
     assert scores(-5.0) == {}  # before the first update
     assert scores(-5.0, *[-4.0] * 3, *[1.0] * 5) == {"final_score": 1.0, "success_update": 16_000}
