@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import threading
 from collections import Counter
@@ -34,7 +35,7 @@ def study(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Bring in what is finished in FILE, *.tar.xz, and keep there what is finished in the end.",
+            help="Bring in what is finished in FILE, *.tar.xz, and keep there what is finished, every ten minutes and in the end.",
             show_default="none",
             rich_help_panel=RUN,
         ),
@@ -68,35 +69,42 @@ def study(
     """
     if sum(given is not None for given in (workers, scheduler, scheduler_file)) > 1:
         raise UserError("--workers, --scheduler and --scheduler-file name two clusters; give one of them")
+    from crar_model.studies.archive import Keeper, bring_in, held
     from crar_model.studies.packing import DONE, OPEN, estimate, measured, status
     from crar_model.studies.plan import read_study
     from crar_model.studies.run import compile_for, only_client, run_study
     from crar_model.studies.store import open_store
+    from crar_model.training.variants import BASE, VARIANTS
 
     plan, store = read_study(file), open_store(out)
+    store.refuse(plan.name)
     if dry_run:
         known = status(store, plan, attempts)
-        left = [cell for name, cell in plan.cells.items() if known[name][0] == OPEN]
-        whole, rest = estimate(plan.cells.values()), estimate(left, measured(store, plan))
+        kept = held(store, plan, archive) if archive is not None else []
+        left = [cell for name, cell in plan.cells.items() if known[name][0] == OPEN and name not in kept]
+        pace = measured(store, plan)
+        whole, rest = estimate(plan.cells.values()), estimate(left, pace)
         for (group, variant, maze), count in Counter((c.group, c.variant, c.settings.maze) for c in plan.cells.values()).items():
             print(f"{group}: {count} cells, {variant}, {maze}")
         for name, each in ((f"study {plan.name}", whole), ("still to run", rest)):
             print(f"{name}: {each.cells} cells, {each.updates:,} updates, about {each.core_hours:.2f} h of a core, {each.gigabytes:.2f} GB")
+        searching = dict.fromkeys(cell.variant for cell in left if VARIANTS.get(cell.variant, BASE).search and cell.alike not in pace)
+        if searching:
+            print(f"hours without the searches before the updates of {', '.join(searching)}")
         return
-    from crar_model.studies.archive import bring_in, put_away
     from crar_model.studies.cluster import cluster
     from crar_model.training.guards import on_signals
     from reports import console
     from reports.study_page import write_study_page
     from reports.study_table import write_table
 
-    store.refuse(plan.name)
     with only_client(store):
         store.claim(plan.name)
         for name in plan.cells if retry else ():
             store.forgive(name)
         if archive is not None:
             console.say(f"{bring_in(store, plan, archive)} finished cells of {archive}")
+        keeper = Keeper(store, plan, archive, console.say) if archive is not None else None
         todo = [name for name, cell in plan.cells.items() if store.record(name) is None or store.judged(name, plan.how) is None]
         finished = True
         try:
@@ -111,14 +119,23 @@ def study(
                     console.progress_bar(f"study {plan.name}, {len(todo)} of {len(plan.cells)} cells to do") as tick,
                     cluster(workers or 0, scheduler or "", scheduler_file) as client,
                 ):
-                    finished = run_study(client, store, plan, pack=pack or 0, attempts=attempts, progress=tick).finished
-        finally:
+
+                    def progress(done: int, total: int) -> None:
+                        tick(done, total)
+                        if keeper is not None:
+                            keeper.now_and_then()
+
+                    finished = run_study(client, store, plan, pack=pack or 0, attempts=attempts, progress=progress).finished
             table = write_table(store, plan, attempts)
-        try:
             page = write_study_page(table, plan.name, store.root, pages=plan.pages, command=command_line())
-        finally:  # after the page, which measures networks that an archive does not keep, and whatever becomes of it
-            if archive is not None:
-                console.say(f"{archive} has {put_away(store, plan, archive)} finished cells")
+        except BaseException as error:
+            with contextlib.suppress(UserError):  # what ended the run is what is told
+                write_table(store, plan, attempts)
+            if keeper is not None and not isinstance(error, KeyboardInterrupt):
+                keeper.try_to_keep()
+            raise
+        if keeper is not None:  # after the page, which measures networks that an archive does not keep
+            keeper.keep()
         found = status(store, plan, attempts)
     bad = {name: why for name, (word, why) in found.items() if word not in (DONE, OPEN)}
     for name, why in bad.items():

@@ -27,6 +27,14 @@ TERMS = {
     "nearest state accuracy": "share of transitions whose predicted next abstract state is nearest to the right one",
     "navigation success": "share of (start, goal) pairs that planning solves",
     "score": "total reward per episode started",
+    "joint, sequential": "update rules: one step on the weighted sum of the loss terms, or one step for each term in turn",
+    "oddness": "of a base: mean |e(s') + e(s)| over mean |e(s') - e(s)|, s' the same state in the other maze; 0 where the embedding changes its sign",
+    "start, own, copy": "transition terms known of a base before a transfer: of its networks on the other maze's observations, on its own maze's, and of the best "
+    "signed permutation of its embedding but the identity, under its own dynamics",
+    "valleys": "of a base: places of the start state, in the space of abstract states, that have the lowest total loss around",
+    "Brier score": "mean squared difference of the predicted share and the outcome, 0 to 1, lower is better; *constant* predicts the mean of the other bases, "
+    "*logistic* is a logistic regression on all that is known of a base, *threshold* the best cut of one of these figures",
+    "ROC area": "share of (success, failure) pairs that a predictor puts in the right order; 0.5 is chance",
     "principal plane": "the plane that holds most of the movement of a training's snapshots (principal components)",
     "rms": "root mean square",
 }

@@ -19,6 +19,8 @@ DEALT = 9_999
 """Tables drawn for a test of shares."""
 TRIMMED = 0.25
 """Share that the interquartile mean leaves out at each end."""
+FEWEST_GROUPS = 4
+"""Bases from which an interval by resampling them is given; of two or three it has hardly more values than they have."""
 
 
 def share(values: Sequence[bool]) -> dict[str, Any]:
@@ -58,13 +60,21 @@ def differ(groups: Sequence[Sequence[bool]]) -> float:
 
 
 def most_apart(groups: Sequence[Sequence[bool]]) -> list[list[bool]]:
-    """As many successes as there are, in as few groups as can hold them: what a test of these numbers could find at best."""
-    left, found = sum(map(sum, groups)), []
-    for size in sorted(map(len, groups)):
-        count = min(size, left)
-        left -= count
-        found.append([True] * count + [False] * (size - count))
-    return found
+    """As many successes as there are, in groups of these sizes, where Pearson's statistic is highest: what a test of these numbers could find at best.
+
+    With the margins given it grows with the sum of k^2 / n over groups of k successes in n, whose highest value is found group by group.
+    """
+    total = sum(map(sum, groups))
+    best: dict[int, tuple[float, tuple[int, ...]]] = {0: (0.0, ())}
+    for group in groups:
+        size, further = len(group), dict[int, tuple[float, tuple[int, ...]]]()
+        for had, (value, counts) in best.items():
+            for count in range(min(size, total - had) + 1):
+                whole = value + (count**2 / size if size else 0.0)
+                if had + count not in further or whole > further[had + count][0]:
+                    further[had + count] = whole, (*counts, count)
+        best = further
+    return [[True] * count + [False] * (len(group) - count) for count, group in zip(best[total][1], groups, strict=True)]
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -173,7 +183,8 @@ def unlike_times(first: Times, second: Times) -> float:
 
 
 def interquartile(groups: Sequence[Sequence[float]]) -> tuple[float, float, float]:
-    """Interquartile mean over all values with the 95 % percentile interval from resampling whole groups (bases); NaN bounds for one group.
+    """Interquartile mean over all values with the 95 % percentile interval from resampling whole groups (bases); NaN bounds for
+    fewer than four groups.
 
     Args:
         groups: values by base.
@@ -185,7 +196,7 @@ def interquartile(groups: Sequence[Sequence[float]]) -> tuple[float, float, floa
     def mean(picked: Sequence[Sequence[float]]) -> float:
         return float(stats.trim_mean(np.concatenate([np.asarray(group, dtype=float) for group in picked]), TRIMMED))
 
-    if len(groups) < 2:
+    if len(groups) < FEWEST_GROUPS:
         return mean(groups), math.nan, math.nan
 
     def of_numbers(numbers: np.ndarray[Any, Any]) -> float:

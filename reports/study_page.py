@@ -72,8 +72,14 @@ def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Seque
     return render(
         "study_page.md", folder / "report.md", summary=summary(rows, claims), name=name, command=command, mazes=mazes, left=[line for _, line in left[:SHOWN_LEFT]],
         unfinished=sum(count for count, _ in left), unlisted=sum(count for count, _ in left[SHOWN_LEFT:]),
-        counts=", ".join(f"{count} {word}" for word, count in counts.items()), claims=claims, enough=ENOUGH, released_bases=[f"base {name}" for name in BASES],
+        counts=", ".join(f"{count} {word}" for word, count in counts.items()), claims=claims, measures=_measures(mazes), enough=ENOUGH, released_bases=[f"base {name}" for name in BASES],
     )  # fmt: skip
+
+
+def _measures(mazes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Words of the glossary for what the mazes' models are measured by."""
+    scored = {maze["scored"] for maze in mazes}
+    return ["nearest state accuracy", "navigation success"] * (False in scored) + ["score"] * (True in scored)
 
 
 def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -82,7 +82,7 @@ def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
     row |= {name: record[name] for name in ("search_updates", "diverged_at", "seconds")} | {"updates_taken": record["updates"]}
     row["repeated_updates"] = record.get("repeated_updates", 0)
     if record["updates"] and record["seconds"] > 0:
-        row["updates_per_second"] = record["updates"] / record["seconds"]
+        row["updates_per_second"] = (record["updates"] + record["search_updates"]) / record["seconds"]
     if figures is None:
         return row
     for which in (LAST, BEST):

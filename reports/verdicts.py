@@ -15,7 +15,7 @@ from crar_model.tasks import TASKS, Task, task_named
 from reports.claims import CLAIMS, UNDECIDED
 from reports.many import grouped, spreads, verdicts
 from reports.markdown import render
-from reports.studies.decisions import CHECKS, TEXTS, Decided
+from reports.studies.decisions import CHECKS, OF_OTHERS, TEXTS, Decided, scope_of
 from reports.studies.released import released_answer
 from reports.study_page import RESULTS
 
@@ -151,7 +151,9 @@ def claims_entries(content: Plain, path: StrPath) -> list[Entry]:
             shown = next((own[measure.what] for measure in order if measure.what in own), None)
             spread = "" if shown is None else f"; {shown[1]}: median {shown[2]} ({shown[3]} to {shown[4]})"
             rows = tuple(f"{what}: {row[2]} ({row[3]} to {row[4]})" for what, row in own.items())
-            entries.append(Entry(claim.id, task.name, verdict, f"{counts}{spread}", len(group), bases, path.name, rows))
+            entries.append(
+                Entry(claim.id, task.name, verdict, f"{counts}{spread}", len(group), bases, path.name, rows, scope=scope_of(bases, verdict))
+            )
     return entries
 
 
@@ -224,7 +226,7 @@ def _where(answers: Mapping[tuple[str, str], Decided], verdict: str) -> list[str
 
 def _few(one: Entry | Decided) -> str:
     """What a list of claims adds to one that is of some bases only."""
-    return f" {one.scope.split(',')[0]}" if one.scope else ""
+    return f" {one.scope.removesuffix(OF_OTHERS)}" if one.scope else ""
 
 
 def _row(entry: Entry, answer: Decided | None, cut: Decided | None) -> tuple[str, ...]:

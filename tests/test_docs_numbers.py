@@ -6,7 +6,9 @@ figure that no file gives fails as much as one that differs.
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import itertools
 import json
 import re
@@ -159,7 +161,9 @@ def findings() -> list[str]:
     assert [under_way[claim]["verdict"] for claim in ("S11", "S12", "S13", "S14")] == ["does not hold", *["undecided"] * 3]
     lengths = under_way["S12"]["updates"]
     assert lengths["unfreeze"] == lengths["first-layer"]
-    assert lengths["freeze"] == lengths["reset-encoder"]
+    assert {lengths[name] for name in ("freeze", "reset-encoder", "omit-ball", "delay-structure")} == {lengths["freeze"]}
+    random_page = (ROOT / "reports" / "published" / "random_study" / "report.md").read_text(encoding="utf-8")
+    assert re.search(rf"`scratch` \d+/\d+ \([^)]*\) of {lengths['freeze']:,} updates", random_page)
     failing = re.search(
         r"last networks: (\S+) score below 0 with their whole interval, by base (\S+, \S+, \S+, \S+); this depends",
         (ROOT / "reports" / "published" / "random_study" / "report.md").read_text(encoding="utf-8"),
@@ -258,9 +262,9 @@ def findings() -> list[str]:
         f"one comes back to {score(back)}",
         f"one stays at {score(stays)}, after {stays['updates']:,} updates each",
         f"reaches {score(loose[0])} and {score(loose[1])} in {loose[0]['updates']:,} updates",
-        f"study of {under_way['S12']['bases']} bases",
-        f"`negate-input` succeeds in {few_bases['negate-input']} transfers, `freeze` in {few_bases['freeze']} and `reset-encoder` in {few_bases['reset-encoder']}, "
-        f"of {lengths['freeze']:,} updates, "
+        f"study of {under_way['S14']['bases']} bases",
+        f"`negate-input` succeeds in {few_bases['negate-input']} transfers, `freeze` in {few_bases['freeze']}, `reset-encoder` in {few_bases['reset-encoder']}, "
+        f"`omit-ball` in {few_bases['omit-ball']}, `delay-structure` in {few_bases['delay-structure']} and `scratch` in {few_bases['scratch']}, of {lengths['freeze']:,} updates, "
         f"`unfreeze` in {few_bases['unfreeze']} and `first-layer` in {few_bases['first-layer']}, of {lengths['unfreeze']:,}",
         f"score below zero with their whole interval in {failing[1]}, by base {failing[2]}",
     ]
@@ -274,17 +278,22 @@ def speed() -> list[str]:
     return [" ".join(block.splitlines()) for block in found]
 
 
+def hold(text: str, pieces: list[str], where: str) -> None:
+    """Every piece stands in the text, in order, and no figure between them."""
+    flat, at = " ".join(line.strip() for line in text.splitlines() if not line.startswith("#")), 0
+    for piece in pieces:
+        found = flat.find(piece, at)
+        assert found >= 0, f"{where}: {piece!r} is what the files say; it is not there, or not after what stands before it"
+        between = NAMES.sub("", flat[at:found])
+        assert not re.search(r"\d", between), f"{where}: no file is asked for the figures in {between!r}"
+        at = found + len(piece)
+    assert not re.search(r"\d", NAMES.sub("", flat[at:])), f"{where}: no file is asked for the figures in {flat[at:]!r}"
+
+
 @pytest.mark.parametrize("page", ["findings", "speed"])
 def test_every_figure_of_a_page_is_a_file_s(page: str) -> None:
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
-    flat, at = " ".join(line.strip() for line in text.splitlines() if not line.startswith("#")), 0
-    for piece in {"findings": findings, "speed": speed}[page]():
-        found = flat.find(piece, at)
-        assert found >= 0, f"docs/{page}.md: {piece!r} is what the files say; it is not there, or not after what stands before it"
-        between = NAMES.sub("", flat[at:found])
-        assert not re.search(r"\d", between), f"docs/{page}.md: no file is asked for the figures in {between!r}"
-        at = found + len(piece)
-    assert not re.search(r"\d", NAMES.sub("", flat[at:])), f"docs/{page}.md: no file is asked for the figures in {flat[at:]!r}"
+    hold(text, {"findings": findings, "speed": speed}[page](), f"docs/{page}.md")
 
 
 FACTS = (ROOT / "docs" / "original.md").read_text(encoding="utf-8")
@@ -338,15 +347,77 @@ def test_the_random_study_is_what_its_archive_says(tmp_path: Path) -> None:
     assert page.read_text() == (root / "report.md").read_text()
 
 
+def random_words() -> list[str]:
+    """What the page of results says of the random study, from its table and its claims."""
+    folder = ROOT / "reports" / "published" / "random_study"
+    rows = list(csv.DictReader(io.StringIO(gzip.decompress((folder / "table.csv.gz").read_bytes()).decode())))
+    page, claims = (folder / "report.md").read_text(encoding="utf-8"), {c["id"]: c for c in published("random_study")["claims"]}
+    bases = {row["cell"]: row for row in rows if row["variant"] == "base"}
+    groups: dict[tuple[str, int, float], list[Plain]] = {}
+    for row in rows:
+        if row["variant"] != "base":
+            groups.setdefault((row["variant"], int(row["updates"]), float(row["learning_rate"])), []).append(row)
+
+    def hits(name: str, updates: int = 60_000, rate: float = 5e-4, among: set[str] | None = None) -> str:
+        own = [row for row in groups[name, updates, rate] if among is None or row["base"] in among]
+        return f"{sum(row['success'] == '1' for row in own)}/{len(own)}"
+
+    def times_base(row: Plain, term: str) -> float:
+        return float(row[f"last_{term}"]) / float(bases[row["base"]][f"{row['base_start']}_{term}"])
+
+    def below(name: str, updates: int) -> list[Plain]:
+        return [row for row in groups[name, updates, 5e-4] if float(row["last_score_high"]) < 0]
+
+    assert all(float(base["best_score_low"]) > 0 for base in bases.values())
+    assert {row["status"] for row in rows} == {"done"}
+    (negated,) = (key for key in groups if key[0] == "negate-input")
+    (failing,) = re.findall(
+        r"by the last networks: (\d+)/16 score below 0 with their whole interval, by base ([\d/, ]+); this depends on the base \((p = [\d.]+)\)",
+        page,
+    )
+    small = re.match(
+        r"of 16 transfers (\d+) fail .*; of \1 failed transfers (\d+) score below -4 .* transition ([\d.]+ to [\d.]+) times the base's; "
+        r"of (\d+) trained .* transition ([\d.]+ to [\d.]+) times$",
+        claims["S11"]["figure"],
+    )
+    assert small is not None
+    assert small[1] == failing[0]
+    assert (claims["S11"]["verdict"], claims["S12"]["verdict"], claims["S14"]["verdict"]) == ("does not hold", "undecided", "undecided")
+    anew = {row["base"] for row in groups["reset-encoder", 60_000, 5e-4]}
+    assert {row["base"] for name in ("omit-ball", "delay-structure") for row in groups[name, 60_000, 5e-4]} == anew
+    (delay,) = {int(row["structure_delay"]) for row in groups["delay-structure", 60_000, 5e-4]}
+    low = below("reset-encoder", 60_000)
+    lowest = [row for row in low if float(row["last_score_high"]) < -4]
+    first = groups["first-layer", 20_000, 5e-4]
+    (search,) = {int(row["search_updates"]) for row in first}
+    assert not below("first-layer", 20_000)
+    for name in ("unfreeze", "first-layer"):
+        assert f"- `{name}, 0.0005, joint` against `freeze, 0.0005, joint, 60,000 updates`: the times differ beyond chance" in page
+    rates = sorted(rate for name, updates, rate in groups if (name, updates) == ("freeze", 40_000))
+    (again,) = re.findall(r"40,000 updates`: (\d+ of \d+) models are the first 40,000 updates of transfers", page)
+    return [
+        f"took {sum(float(row['seconds']) for row in rows) / 3600:.3f} hours of a core",
+        f"`negate-input` succeeds in {hits(negated[0], negated[1], negated[2])}",
+        f"succeeds in {hits('freeze')} after {60_000:,} updates",
+        f"{failing[0]} score below 0 with their whole interval, by base {failing[1]} ({failing[2]})",
+        f"of the {small[1]} it is {small[3]} times their base's, of {small[4]} trained transfers through frozen dynamics that score above 0 with theirs {small[5]} times",
+        f"{small[2]} of the {small[1]} scores below -4 with its whole interval",
+        f"{len(lowest)} of {len(groups['reset-encoder', 60_000, 5e-4])} `reset-encoder` networks do, with transition terms "
+        f"{span([times_base(row, 'transition') for row in lowest], '.3g')} times their base's, and reward terms {span([times_base(row, 'reward') for row in lowest], '.3g')} times",
+        f"`reset-encoder` succeeds in {hits('reset-encoder')}, `freeze` in {hits('freeze', among=anew)} from the same {len(anew)} bases, "
+        f"`omit-ball` in {hits('omit-ball')}, and `delay-structure`, its delay scaled to {delay:,} updates, in {hits('delay-structure')}",
+        f"`scratch` in {hits('scratch')}",
+        f"`unfreeze` succeeds in {hits('unfreeze', 20_000)} within {20_000:,} updates",
+        f"`first-layer`, dynamics frozen, in {hits('first-layer', 20_000)}, its search of {search:,} updates counted apart",
+        f"{sum(row['outcome'] == 'matched' for row in first)} of its embeddings match",
+        f"after {40_000:,} updates from one base: " + ", ".join(f"{hits('freeze', 40_000, rate)} at {rate:g}" for rate in rates),
+        f"{again} at 0.0005 are the beginnings",
+    ]
+
+
 def test_the_words_on_the_random_study_have_its_figures() -> None:
-    """Every number of the published page's words on it stands on its own page."""
-    root = ROOT / "reports" / "published"
-    words = (root / "README.md").read_text().split("## The random mazes")[1].split("`random_claims` and")[0]
-    words = NAMES.sub("", re.sub(r"```.*?```", "", words, flags=re.DOTALL))
-    given = {number.rstrip(".,") for number in re.findall(r"-?\d[\d,.]*", words)}
-    known = {number.rstrip(".,") for number in re.findall(r"-?\d[\d,.]*", (root / "random_study" / "report.md").read_text())}
-    assert given
-    assert given <= known, sorted(given - known)
+    words = (ROOT / "reports" / "published" / "README.md").read_text().split("## The random mazes")[1].split("`random_claims` and")[0]
+    hold(re.sub(r"```.*?```", "", words, flags=re.DOTALL), random_words(), "reports/published/README.md")
 
 
 def test_the_page_of_results_has_the_table_of_verdicts() -> None:

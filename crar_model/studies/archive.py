@@ -6,24 +6,28 @@ import io
 import json
 import lzma
 import tarfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_bytes
 from crar_model.settings import PlaySettings
-from crar_model.studies.cells import Cell, cell_from
+from crar_model.studies.cells import BEST, LAST, Cell, cell_from
 from crar_model.studies.plan import Study
 from crar_model.studies.store import STUDY, Store
 
 ABOUT = "study.json"
 RECORD = "record.json"
-KEPT = ("cell.json", RECORD, "losses.csv", "judged-*.json", "foresight-*.json", "verdict-losses.json")
+JUDGED = "judged-*.json"
+KEPT = ("cell.json", RECORD, "losses.csv", JUDGED, "foresight-*.json", "verdict-losses.json")
 """Of every cell. Networks are kept of bases only, and there those that transfers start from."""
 MODELS = ("model.pt", "best.pt")
 LIMIT = 2**30
 """Bytes that an archive may unpack to."""
+EVERY = 600.0
+"""Seconds from one writing of an archive to the next while a study runs."""
 
 Entries = dict[str, dict[str, bytes]]
 
@@ -34,20 +38,69 @@ def bring_in(store: Store, study: Study, path: StrPath) -> int:
     A cell is brought only whole: with the figures that the study asks for and, if transfers of the study start from it, the networks.
 
     Raises:
-        UserError: for a file that is damaged, or another study's.
+        UserError: for a file that is damaged, another study's, or with other networks of bases that the folder has.
     """
     entries = _read(Path(path), study.name)
-    count = 0
+    _refuse_other_bases(store, study, entries, Path(path))
+    lacking = _lacking(store, study, entries)
+    for name in lacking:
+        for file in sorted(entries[name], key=lambda one: one == RECORD):  # the record says that all else is there
+            write_bytes(store.folder(name) / file, entries[name][file])
+    return len(lacking)
+
+
+def held(store: Store, study: Study, path: StrPath) -> list[str]:
+    """Cells that :func:`bring_in` would bring; errors as there."""
+    entries = _read(Path(path), study.name)
+    _refuse_other_bases(store, study, entries, Path(path))
+    return _lacking(store, study, entries)
+
+
+def _lacking(store: Store, study: Study, entries: Entries) -> list[str]:
+    found: list[str] = []
     for name, cell in study.cells.items():
         files = entries.get(name)
         if files is None or store.record(name) is not None or not _whole(store, study, cell, files):
             continue
-        if cell.base and store.record(cell.base) is None:  # it would be judged beside a base that is made anew
+        if (
+            not cell.base or store.record(cell.base) is not None or cell.base in found
+        ):  # else it would be judged beside a base that is made anew
+            found.append(name)
+    return found
+
+
+def _refuse_other_bases(store: Store, study: Study, entries: Entries, path: Path) -> None:
+    """Keep transfers from one network of a base apart from those of another under its name: kinds of machines differ in the last bits.
+
+    Raises:
+        UserError: where the archive has other networks of a base than the folder.
+    """
+    for name, cell in study.cells.items():
+        if cell.base or name not in entries or store.record(name) is None:
             continue
-        for file in sorted(files, key=lambda one: one == RECORD):  # the record says that all else is there
-            write_bytes(store.folder(name) / file, files[file])
-        count += 1
-    return count
+        theirs = entries[name]
+        own = {file.name: file.read_bytes() for file in store.folder(name).iterdir() if file.name in MODELS or fnmatch(file.name, JUDGED)}
+        alike = [file for file in MODELS if file in own and own[file] == theirs.get(file)]
+        here, there = _digests(own), _digests(theirs)
+        unlike = [file for file in here if file in there and here[file] != there[file]]
+        unknown = [file for file in MODELS if file in own and file in theirs and file not in (*alike, *(here.keys() & there.keys()))]
+        if unlike or unknown:
+            raise UserError(
+                f"{path}: has another network of the base {name} than {store.folder(name) / (unlike or unknown)[0]}, made on another kind of machine; give another --archive, or another --out to go on from this one"
+            )
+
+
+def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Digests of a base's networks, by their file, as they were judged."""
+    found: dict[str, str] = {}
+    for file, content in files.items():
+        if fnmatch(file, JUDGED):
+            try:
+                figures = json.loads(content)
+                found |= {model: figures[which]["digest"] for model, which in zip(MODELS, (LAST, BEST), strict=True) if which in figures}
+            except (ValueError, KeyError, TypeError):  # as if it had not been judged
+                continue
+    return found
 
 
 def put_away(store: Store, study: Study, path: StrPath) -> int:
@@ -56,10 +109,11 @@ def put_away(store: Store, study: Study, path: StrPath) -> int:
     The same cells make the same bytes.
 
     Raises:
-        UserError: for a file that is damaged or another study's, for a full disk, and for more than could be read again.
+        UserError: as :func:`bring_in`, for a full disk, and for more than could be read again.
     """
     path = Path(path)
     entries = _read(path, study.name)
+    _refuse_other_bases(store, study, entries, path)
     for name, cell in study.cells.items():
         if store.record(name) is not None and store.judged(name, study.how) is not None:
             wanted = (*KEPT, *_networks(store, study, cell))
@@ -80,6 +134,45 @@ def put_away(store: Store, study: Study, path: StrPath) -> int:
                 _add(tar, f"cells/{name}/{file}", entries[name][file])
     write_bytes(path, content.getvalue())
     return len(entries)
+
+
+class Keeper:
+    """Keeps an archive up to date while a study runs: a machine that is lent may be gone without a word.
+
+    Args:
+        store, study, path: of :func:`put_away`.
+        say: told what was kept at the end, and what could not be kept in between.
+    """
+
+    def __init__(self, store: Store, study: Study, path: StrPath, say: Callable[[str], None]) -> None:
+        self.store, self.study, self.path, self.say = store, study, path, say
+        self.last, self.had = time.monotonic(), self._finished()
+
+    def now_and_then(self) -> None:
+        """Write the archive where the last time is ten minutes ago and there is something new. One that cannot be written now does not end the run."""
+        if time.monotonic() - self.last < EVERY:
+            return
+        self.last, finished = time.monotonic(), self._finished()
+        if finished != self.had and self.try_to_keep():
+            self.had = finished
+
+    def try_to_keep(self) -> bool:
+        """Write the archive; says why where that cannot be, and returns whether it was."""
+        try:
+            put_away(self.store, self.study, self.path)
+        except (UserError, OSError) as error:
+            self.say(f"not kept now: {error}")
+            return False
+        return True
+
+    def keep(self) -> None:
+        """Write the archive and say what it has; errors as :func:`put_away`."""
+        self.say(f"{self.path} has {put_away(self.store, self.study, self.path)} finished cells")
+
+    def _finished(self) -> set[str]:
+        return {
+            name for name in self.study.cells if self.store.record(name) is not None and self.store.judged(name, self.study.how) is not None
+        }
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -49,9 +49,10 @@ def cluster(workers: int = 0, scheduler: str = "", scheduler_file: StrPath | Non
     Raises:
         UserError: for a scheduler that does not answer within 10 s, and for versions that differ.
     """
-    quiet = logging.CRITICAL
-    for name in ("distributed", "tornado.application", "asyncio"):
-        logging.getLogger(name).setLevel(quiet)
+    # distributed gives some of its loggers levels of their own; what they tell of a lost scheduler is a traceback
+    own = [name for name in logging.root.manager.loggerDict if name.startswith("distributed.")]
+    for name in (*own, "distributed", "tornado.application", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with dask.config.set({"distributed.scheduler.allowed-failures": DEATHS, "distributed.worker.profile.enabled": False}):
         if scheduler or scheduler_file is not None:
             with _existing(scheduler, None if scheduler_file is None else Path(scheduler_file)) as client:

@@ -123,7 +123,7 @@ def estimate(cells: Iterable[Cell], pace: Mapping[str, float] | None = None, at_
 
 
 def measured(store: Store, study: Study) -> dict[str, float]:
-    """Updates of a member in a second, by :attr:`Cell.alike`, of what is done."""
+    """Updates of a member in a second, by :attr:`Cell.alike`, of what is done; the time of a search before them is among theirs."""
     totals: dict[str, list[float]] = {}
     for name, cell in study.cells.items():
         record = store.record(name)

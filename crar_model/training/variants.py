@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from crar_model.errors import UserError
-from crar_model.params import BLOCKS
+from crar_model.params import BLOCKS, DYNAMICS
 
 if TYPE_CHECKING:
     from crar_model.tasks import Task
@@ -41,6 +41,16 @@ class Variant:
     supervised: bool = False
     search: str = ""
     as_training: bool = False
+
+    @property
+    def from_base(self) -> bool:
+        """Whether anything of its base goes into it."""
+        return self.start != "fresh" or self.supervised
+
+    @property
+    def keeps_dynamics(self) -> bool:
+        """Whether it ends with its base's dynamics, number by number."""
+        return self.start != "fresh" and not set(self.trained) & set(DYNAMICS)
 
     def defaults(self, task: Task) -> Mapping[str, Any]:
         """Settings in a task where they are not those of base training, nested."""

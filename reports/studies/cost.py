@@ -33,15 +33,20 @@ def _cost(rows: Sequence[Row]) -> list[tuple[object, ...]]:
         pairs.setdefault((row["variant"], row["update_rule"]), []).append(row)
     found: list[tuple[object, ...]] = []
     for (variant, rule), group in pairs.items():
-        paces = [float(row["updates_per_second"]) for row in group if row["status"] == DONE and row["updates_per_second"]]
+        paces = [_taken(row) / float(row["seconds"]) for row in group if row["status"] == DONE and _taken(row) and float(row["seconds"])]
         found.append((variant, rule, *_spent(group)[:-1], f"{median(paces):,.0f}" if paces else "-"))
     return [*found, ("all", "", *_spent(rows))]  # a median over models of all kinds would be that of the kind with most
+
+
+def _taken(row: Row) -> int:
+    """Updates of a model, with those of a search: its time is among the model's seconds."""
+    return int(row["updates_taken"]) + int(row["search_updates"])
 
 
 def _spent(rows: Sequence[Row]) -> tuple[str, ...]:
     """Models done, updates with those of searches, hours of a core, updates a second of a core."""
     done = [row for row in rows if row["status"] == DONE]
-    updates = sum(int(row["updates_taken"]) + int(row["search_updates"]) for row in done)
+    updates = sum(map(_taken, done))
     hours = sum(float(row["seconds"]) for row in done) / 3600
     return f"{len(done)} of {len(rows)}", f"{updates:,}", f"{hours:.3f}", f"{updates / (3600 * hours):,.0f}" if hours else "-"
 

@@ -39,17 +39,21 @@ TEXTS = {
     "S13": "learning rates: 1e-3, 5e-4 and 5e-5 mostly work, 5e-3 and 1e-5 fail, 1e-4 is an odd one out",
     "S14": "whether a transfer succeeds depends on its base",
 }
+OF_OTHERS = ", which says nothing of others"
+LONG_ENOUGH = "Undecided instead of 'does not hold' where the released runs answer otherwise cut off at our updates than in full, unless they refute it in full, too"
 CHECKS = {
     "S11": "of `freeze` transfers that fail, with the score's whole interval below 0 and below their base's: the score's interval below -4, every term but `value` within a factor 2 of the base's; exceptions: within 10, or "
     "near losses with the interval between -4 and 0",
     "S12": "over the bases of which `freeze` gets fewer than half of its transfers through: the 95 % interval of the share that `reset-encoder` gets through lies "
     "above a half (holds) or below (does not hold); else exceptions: over all bases that both were run from, more than `freeze` beyond chance. From 6 bases on "
-    "these count, each by most of its transfers, of fewer their transfers. Does not hold only where the released runs, cut off at our updates, still answer as they do in full",
+    "these count, each by most of its transfers, of fewer their transfers. " + LONG_ENOUGH,
     "S13": "5e-5, 5e-4 and 1e-3 together succeed more than 1e-5 and 5e-3 together, beyond chance and in more than half; 1e-4 is worse than its neighbours beyond "
     "chance. Exceptions: the first, and 1e-4 mostly works, too, its interval above a half. Does not hold: the interval of the ones that should work below a half, "
-    "or that of those that should fail above. Over the bases with all these rates; from 6 bases on these count, each by most of its transfers at those rates, of fewer their transfers. Does not hold "
-    "only where the released runs, cut off at our updates, still answer as they do in full",
-    "S14": "a permutation test over bases, p below 0.05; does not hold: 8 bases or more with 4 transfers each, p above 0.5, and enough of both outcomes for a p below 0.05",
+    "or that of those that should fail above. Over the bases with all these rates; from 6 bases on these count, each by most of its transfers at those rates, of fewer their transfers. "
+    + LONG_ENOUGH
+    + "; rates that should fail and mostly succeed refute it whatever the length",
+    "S14": "a permutation test over bases, p below 0.05; does not hold: 8 bases or more with 4 transfers each, p above 0.5, and enough of both outcomes for a p below 0.05. "
+    + LONG_ENOUGH,
 }
 
 
@@ -62,6 +66,8 @@ class Decided:
         figure: the measured numbers in words. models: how many stand behind it. bases: how many these are of.
         updates: of every variant among them, how many its transfers were trained for.
         scope: what the verdict is of, where it says nothing of other bases; "" else.
+        for_now: whether more updates of the same transfers may well undo a "does not hold": what has failed so far can come up, what has succeeded seldom
+            goes down again.
     """
 
     id: str
@@ -71,13 +77,19 @@ class Decided:
     bases: int
     updates: Mapping[str, int] = field(default_factory=dict)
     scope: str = ""
+    for_now: bool = True
 
     def plain(self) -> dict[str, Any]:
         """As plain data, with the claim's text."""
-        return asdict(self) | {"claim": TEXTS[self.id], "check": CHECKS[self.id]}
+        return {name: value for name, value in asdict(self).items() if name != "for_now"} | {
+            "claim": TEXTS[self.id],
+            "check": CHECKS[self.id],
+        }
 
 
-def small_losses(pairs: Sequence[rules.Plain], bases: int, lost: int = 0, *, of: int = 0, good: Sequence[rules.Plain] = ()) -> Decided:
+def small_losses(
+    pairs: Sequence[rules.Plain], bases: int, lost: int = 0, *, of: int = 0, good: Sequence[rules.Plain] = (), updates: int = 0
+) -> Decided:
     """S11 over failed transfers.
 
     Args:
@@ -85,7 +97,9 @@ def small_losses(pairs: Sequence[rules.Plain], bases: int, lost: int = 0, *, of:
         bases: how many they are of.
         lost: further failed transfers, whose networks are not here to be measured.
         of: all transfers that these were found among; 0 leaves it out.
-        good: the same of trained transfers, of any variant, that score above 0 with their whole interval: what a ratio says of failure shows beside them.
+        good: the same of trained transfers through the same frozen dynamics that score above 0 with their whole interval: what a ratio says of failure
+            shows beside them.
+        updates: of each failed transfer; 0 for none that are known.
     """
     rest = f"; the networks of {lost} further ones are not here to be measured" if lost else ""
     if not pairs:
@@ -101,8 +115,10 @@ def small_losses(pairs: Sequence[rules.Plain], bases: int, lost: int = 0, *, of:
         f"interval, and {_near(pairs)} have every term within a factor {rules.NEAR:g} of the base's ({words}), transition {_span(pairs)} times the base's{rest}"
     )
     if good:
-        figure += f"; of {len(good)} trained transfers of any variant that score above 0 with theirs {_near(good)} have every term within a factor {rules.NEAR:g}, transition {_span(good)} times"
-    return Decided("S11", most if size >= AGREE * len(pairs) else "mixed", figure, len(pairs), bases)
+        figure += f"; of {len(good)} trained transfers through frozen dynamics that score above 0 with theirs {_near(good)} have every term within a factor {rules.NEAR:g}, transition {_span(good)} times"
+    verdict = most if size >= AGREE * len(pairs) else "mixed"
+    scope = scope_of(bases, verdict, updates)
+    return Decided("S11", verdict, figure, len(pairs), bases, {"freeze": updates} if updates else {}, scope)
 
 
 def _near(pairs: Sequence[rules.Plain]) -> int:
@@ -127,7 +143,7 @@ def relearned(by_variant: Mapping[str, Outcomes]) -> Decided:
     others = [name for name in by_variant if name not in ("freeze", RELEARNED)]
     everything = sum(len(values) for groups in by_variant.values() for values in groups.values())
     count = len({base for groups in by_variant.values() for base in groups})
-    tail = "".join(f"; `{name}` {_of(by_variant[name], hard)}" for name in others if _of(by_variant[name], hard))
+    tail = "".join(f"; `{name}` {words}" for name in others if (words := _of(by_variant[name], hard)))
     own = by_variant.get(RELEARNED, {})
     both = [base for base in hard if own.get(base)]
     if not usual or not own:
@@ -160,8 +176,16 @@ def relearned(by_variant: Mapping[str, Outcomes]) -> Decided:
         more = sum(everyone[0]) / len(everyone[0]) > sum(everyone[1]) / len(everyone[1])
         verdict = EXCEPTIONS if p < CHANCE and more else UNDECIDED
     if verdict == UNDECIDED:
-        figure += f"; undecided: the interval of `{RELEARNED}` holds a half, and no difference beyond chance favours it"
-    return Decided("S12", verdict, figure, everything, count, scope=_scope(len(both), verdict, by_base=whole))
+        figure += (
+            f"; undecided: the interval of `{RELEARNED}` holds a half{_always(len(mended))}, and no difference beyond chance favours it"
+        )
+    compared = sum(len(groups[base]) for groups in (own, usual) for base in either)
+    return Decided("S12", verdict, figure, compared, len(either), scope=scope_of(len(both), verdict))
+
+
+def _always(size: int) -> str:
+    """Said of an interval of a share of `size` where it holds a half whatever the outcomes."""
+    return "" if share([True] * size)["low"] > 0.5 else f", as that of {size} always does"
 
 
 def _counted(groups: Outcomes, bases: Sequence[str], *, by_base: bool) -> list[bool]:
@@ -176,9 +200,11 @@ def _units(bases: int, which: str, *, by_base: bool) -> str:
     return f"the {bases} base{'s' * (bases != 1)} {which}, {'each by most of its' if by_base else 'by'} transfers,"
 
 
-def _scope(bases: int, verdict: str, *, by_base: bool) -> str:
-    """What a verdict is of that says nothing of other bases."""
-    return "" if by_base or verdict == UNDECIDED else f"for {bases} base{'s' * (bases != 1)}, which says nothing of others"
+def scope_of(bases: int, verdict: str, updates: int = 0) -> str:
+    """What a verdict is of, where that is fewer than six bases, or, with `updates` of each transfer, no longer ones."""
+    few, length = f"{bases} base{'s' * (bases != 1)}" * (bases < LEAST_BASES), f"{updates:,} updates" * (updates > 0)
+    words = " and ".join(filter(None, (few, length)))
+    return f"for {words}{OF_OTHERS}" if words and verdict != UNDECIDED else ""
 
 
 def _count(values: Sequence[bool]) -> str:
@@ -205,7 +231,7 @@ def learning_rates(runs: Runs) -> Decided:
         return Decided(
             "S13", UNDECIDED, f"none of {bases} bases has transfers at all of {', '.join(f'{rate:g}' for rate in asked)}", models, bases
         )
-    runs = [run for run in runs if run[0] in whole]  # rates of other bases would differ by their bases
+    runs = [run for run in runs if run[0] in whole and _among(run[2], asked)]  # rates of other bases would differ by their bases
     if missing:
         return Decided("S13", UNDECIDED, f"no transfers at {', '.join(f'{rate:g}' for rate in missing)}", models, bases)
     odd, near, p_odd = odd_one(runs)
@@ -218,7 +244,8 @@ def learning_rates(runs: Runs) -> Decided:
     )
     trend = p < CHANCE and sum(work) > len(work) / 2 and sum(work) / len(work) > sum(fail) / len(fail)
     worse = p_odd < CHANCE and sum(odd) / len(odd) < sum(near) / len(near)
-    if share(work)["high"] < 0.5 or share(fail)["low"] > 0.5:
+    reversed_ = share(fail)["low"] > 0.5
+    if share(work)["high"] < 0.5 or reversed_:
         verdict = FAILS
     elif trend and worse:
         verdict = HOLDS
@@ -226,11 +253,19 @@ def learning_rates(runs: Runs) -> Decided:
         verdict = EXCEPTIONS if trend and share(odd)["low"] > 0.5 else UNDECIDED
     if verdict == UNDECIDED:
         figure += (
-            f"; undecided: {ODD_RATE:g} is neither worse than its neighbours beyond chance nor shown to work mostly"
+            f"; undecided: {ODD_RATE:g} is neither worse than its neighbours beyond chance nor shown to work mostly{_too_few(odd, near)}"
             if trend
             else "; undecided: the rates that should work are neither shown to work more often, and mostly, nor shown to fail mostly"
         )
-    return Decided("S13", verdict, figure, len(runs), len(whole), scope=_scope(len(whole), verdict, by_base=by_base))
+    scope = scope_of(len(whole), verdict)
+    return Decided("S13", verdict, figure, len(runs), len(whole), scope=scope, for_now=not reversed_)
+
+
+def _too_few(odd: Sequence[bool], near: Sequence[bool]) -> str:
+    """Said where no outcome at the odd rate could have shown it to be worse than its neighbours, or to work."""
+    best, worst = [True] * len(odd), [False] * len(odd)
+    shown = share(best)["low"] > 0.5 or unlike(worst, near) < CHANCE
+    return "" if shown else f", which no outcome of {len(odd)} could have shown beside these neighbours"
 
 
 def _among(rate: float, rates: Sequence[float]) -> bool:

@@ -14,6 +14,7 @@ from crar_model.cures.foresight import foresee
 from crar_model.errors import UserError
 from crar_model.files import StrPath
 from crar_model.studies.cells import BEST
+from crar_model.training.variants import VARIANTS
 from reports import console
 from reports.claims import SUCCESS
 from reports.figures.calibration import calibration_figure
@@ -152,7 +153,7 @@ def depends_words(groups: Groups, main: Key | None = None) -> list[str]:
     alike, single = [], []
     for key, group in groups.items():
         shares = list(outcomes(group).values())
-        if len(shares) < 2:
+        if len(shares) < 2 or not VARIANTS[key[0]].from_base:
             continue
         name, models = f"`{label(key, groups)}`", sum(map(len, shares))
         if len({success(row) for row in told(group)}) == 1:

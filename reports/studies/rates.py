@@ -17,10 +17,11 @@ from reports.figures.style import save_png
 from reports.released_scores import released_runs
 from reports.statistics import CHANCE, share_words
 from reports.studies.decisions import LEAST_BASES, NEIGHBOURS, ODD_RATE, Decided, Runs, learning_rates, odd_one
-from reports.studies.rows import USUAL, Row, success, told
+from reports.studies.rows import USUAL, Row, by, origin, success, told
 
 RELEASED_BASE = "42"
 """The base of the released study of learning rates."""
+OURS = "this study"
 FEWEST_RATES = 3
 """Learning rates of one variant that are shown as a study of them."""
 
@@ -77,18 +78,19 @@ def _released_study(runs: Runs, source: str, updates: int) -> RateStudy:
 
 
 def rate_studies(rows: Sequence[Row]) -> list[RateStudy]:
-    """Variants, under one rule and map, that are asked for at three learning rates or more."""
-    found: dict[tuple[str, str, str, str, str], list[Row]] = {}
+    """Transfers alike in all but base, seed and learning rate, from the bases that they are asked for from at three rates or more."""
+    found: dict[object, list[Row]] = {}
     for row in rows:
-        if row["variant"] != BASE.name:
-            key = row["group"], row["variant"], row["update_rule"], row["observation_map"], row["updates"]
-            found.setdefault(key, []).append(row)
+        if row["variant"] != BASE.name:  # a cell has the group of the first table that asks for it, so that is not what keeps studies apart
+            found.setdefault((row["updates"], origin(row, but=("base", "seed", "learning_rate"))), []).append(row)
     studies = []
-    for (_, variant, rule, _, updates), group in found.items():
-        planned = Counter(float(row["learning_rate"]) for row in group)
-        if len(planned) >= FEWEST_RATES:
+    for asked_for in found.values():
+        several = {base for base, own in by(asked_for, "base").items() if len({row["learning_rate"] for row in own}) >= FEWEST_RATES}
+        group = [row for row in asked_for if row["base"] in several]
+        if group:
             runs = [(row["base"], row["seed"], float(row["learning_rate"]), success(row)) for row in told(group)]
-            studies.append(RateStudy(variant, rule, "this study", runs, planned, int(updates)))
+            planned, first = Counter(float(row["learning_rate"]) for row in group), group[0]
+            studies.append(RateStudy(first["variant"], first["update_rule"], OURS, runs, planned, int(first["updates"])))
     return studies
 
 
@@ -102,7 +104,7 @@ def _part(study: RateStudy, figure: Path) -> dict[str, Any]:
         save_png(shares_figure([("by learning rate", by_rate), ("by seed", by_seed)], "share that succeeded"), figure)
     return {
         "variant": ", ".join(word for word in (study.variant, study.rule) if word), "source": study.source, "bases": len({base for base, *_ in runs}), "figure": figure.name if runs else "",
-        "odd": odd_words(runs), "updates": study.updates,
+        "odd": odd_words(runs), "updates": study.updates, "released": study.source != OURS,
         "by_rate": [
             (name, f"{len(values)} of {count}", share_words(values))
             for (name, values), (_, count) in zip(by_rate, sorted(study.planned.items()), strict=True)

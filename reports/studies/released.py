@@ -9,7 +9,7 @@ from crar_model.tasks import Task
 from reports.claims import SUCCESS, UNDECIDED
 from reports.released_scores import BASES, DELAYED, RATE, VARIANTS, released_runs
 from reports.rules import FAILS, LOW_SCORE
-from reports.studies.decisions import Decided, Outcomes, depends, learning_rates, relearned
+from reports.studies.decisions import RELEARNED, Decided, Outcomes, depends, learning_rates, relearned
 from reports.studies.rates import released_rates
 from reports.studies.rows import USUAL
 
@@ -44,19 +44,26 @@ def released_answer(name: str, task: Task, updates: Mapping[str, int] | None = N
 
 
 def if_long_enough(decided: Decided, task: Task) -> Decided:
-    """A refutation stands only where our transfers are as long as it takes: where the released runs, cut off where ours end, do not yet answer as they do
+    """A refutation that more training could undo stands only where our transfers are as long as it takes: where the released runs, cut off where ours end, do not yet answer as they do
     in full, ours are no answer either.
 
     Args:
         decided: of our transfers.
         task: the maze.
     """
-    if decided.verdict != FAILS or decided.id not in LONG or not decided.updates or not task.released_scores:
+    if (
+        decided.verdict != FAILS
+        or not decided.for_now
+        or decided.id not in LONG
+        or USUAL not in decided.updates
+        or not task.released_scores
+    ):
         return decided
     full, cut = released_answer(decided.id, task), released_answer(decided.id, task, decided.updates)
     if full is None or cut is None or full.verdict in (cut.verdict, FAILS):
         return decided
-    ends = " to ".join(f"{end:,}" for end in dict.fromkeys((min(decided.updates.values()), max(decided.updates.values()))))
+    compared = [decided.updates[name] for name in (USUAL, RELEARNED) if name in decided.updates]
+    ends = " to ".join(f"{end:,}" for end in dict.fromkeys((min(compared), max(compared))))
     why = f"undecided: after {ends} updates the released runs answer '{cut.verdict}' and to their ends '{full.verdict}', so ours are too short to refute it"
     return replace(decided, verdict=UNDECIDED, figure=f"{decided.figure}; {why}", scope="")
 

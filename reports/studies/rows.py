@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from crar_model.studies.cells import BEST, LAST
+from crar_model.studies.cells import BEST, LAST, WITHOUT_EFFECT
 from reports.claims import SUCCESS
+from reports.study_table import LOSS, SETTINGS
 
 Row = dict[str, str]
 DONE, OPEN = "done", "open"
@@ -14,6 +15,8 @@ USUAL = "freeze"
 """The variant that the others are held against."""
 Key = tuple[str, str, str, str, str]
 """Variant, rule, learning rate, observation map, updates."""
+ORIGIN = ("variant", "maze", "base", "base_start", "seed", "learning_rate", "reset", "paired")
+"""What determines a model beside its settings."""
 Groups = Mapping[Key, Sequence[Row]]
 
 
@@ -68,6 +71,28 @@ def by(rows: Iterable[Row], column: str) -> dict[str, list[Row]]:
 def base_name(row: Row) -> str:
     """What a base is called on the page."""
     return f"{row['group']}/{row['seed']}"
+
+
+def origin(row: Row, but: Sequence[str] = ()) -> tuple[tuple[str, str], ...]:
+    """All that determines a model but the number of updates, which only ends training: of two models that have it in common the one is the beginning of the
+    other.
+
+    Args:
+        row: of the model.
+        but: columns to leave out, too.
+    """
+    without = {*WITHOUT_EFFECT, "updates"} - {"seed", "learning_rate"} | {*but}
+    return tuple(
+        (name, row[name]) for name in (*ORIGIN, *SETTINGS, *(f"loss_{name}" for name in LOSS)) if name in row and name not in without
+    )
+
+
+def beginnings(rows: Iterable[Row], longer: Iterable[Row]) -> list[Row]:
+    """Models that are the beginning of one among some that were trained longer."""
+    ends: dict[object, int] = {}
+    for row in longer:
+        ends[origin(row)] = max(int(row["updates"]), ends.get(origin(row), 0))
+    return [row for row in rows if int(row["updates"]) < ends.get(origin(row), 0)]
 
 
 def number(row: Row, name: str) -> float:

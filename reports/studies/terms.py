@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from crar_model.losses import SHOWN
 from crar_model.studies.cells import BEST, LAST
 from crar_model.tasks import Task
 from crar_model.training.log import read_losses
+from crar_model.training.variants import VARIANTS
 from reports import console, rules
 from reports.claims import SUCCESS
 from reports.figures.outcomes import Log, outcomes_figure
@@ -21,7 +21,23 @@ from reports.figures.style import save_png
 from reports.measure.subject import load_subject
 from reports.studies.decisions import Decided, small_losses
 from reports.studies.kept import Plain, kept
-from reports.studies.rows import DONE, USUAL, Groups, Key, Row, base_name, by, label, main_group, merit, number, score_words, success, told
+from reports.studies.rows import (
+    DONE,
+    USUAL,
+    Groups,
+    Key,
+    Row,
+    base_name,
+    beginnings,
+    by,
+    label,
+    main_group,
+    merit,
+    number,
+    score_words,
+    success,
+    told,
+)
 
 EDITION = 1
 """Of the figures that are kept of a failed transfer."""
@@ -151,12 +167,20 @@ def _decided(groups: Groups, main: Key, bases: Sequence[Row], root: Path) -> Dec
         if pairs
         else []
     )
-    return replace(small_losses(pairs, len(of), lost, of=len(told(groups[main])), good=good), updates={USUAL: int(main[-1])})
+    return small_losses(pairs, len(of), lost, of=len(told(groups[main])), good=good, updates=int(main[-1]))
 
 
 def _scoring(groups: Groups) -> list[Row]:
-    """Trained transfers, of any variant, that score above 0 with their whole interval."""
-    return [row for key, rows in groups.items() if int(key[-1]) for row in told(rows) if number(row, "last_score_low") > SUCCESS]
+    """Trained transfers that have their base's dynamics and score above 0 with their whole interval; not the beginnings of others among them."""
+    found = [
+        row
+        for key, rows in groups.items()
+        if int(key[-1]) and VARIANTS[key[0]].keeps_dynamics
+        for row in told(rows)
+        if number(row, "last_score_low") > SUCCESS
+    ]
+    begun = {row["cell"] for row in beginnings(found, found)}
+    return [row for row in found if row["cell"] not in begun]
 
 
 def _of_table(row: Row, base: Row) -> Plain:

@@ -13,7 +13,7 @@ from reports.figures.style import save_png
 from reports.figures.survival import survival_figure
 from reports.released_scores import DELAYED, EPOCH, RELEASED_DELAY, ReleasedRun, released_runs
 from reports.statistics import CHANCE, Times, middle, survival_share, unlike_times, up_to
-from reports.studies.rows import USUAL, Groups, Key, Row, label, main_group, told
+from reports.studies.rows import USUAL, Groups, Key, Row, label, main_group, origin, told
 
 
 def times_of(rows: Sequence[Row]) -> Times:
@@ -107,16 +107,21 @@ def _sentences(key: Key, groups: Groups, ours: Mapping[Key, Times], released: Ti
 
 def _differ(p: float) -> str:
     if math.isnan(p):
-        return "nothing came up on either side, or they share no base, so there is nothing to test"
+        return "nothing came up on either side, or they share no base, or no run of their own, so there is nothing to test"
     return f"the times {'differ' if p < CHANCE else 'do not differ'} beyond chance (log-rank, p = {p:.2g})"
 
 
 def _shared(groups: Groups, key: Key, main: Key | None) -> float:
-    """p of the log-rank test of a group against the usual one over the bases that both were run from; NaN for none."""
+    """p of the log-rank test of a group against the usual one over the bases that both were run from, without runs that are on both sides; NaN for none."""
     if main is None or key == main:
         return math.nan
-    both = {row["base"] for row in told(groups[key])} & {row["base"] for row in told(groups[main])}
-    return unlike_times(*(times_of([row for row in groups[which] if row["base"] in both]) for which in (key, main)))
+    usual = told(groups[main])
+    same = set(map(origin, usual))
+    own = [row for row in told(groups[key]) if origin(row) not in same]  # but the beginnings, or the ends, of the other side's runs
+    if not VARIANTS[key[0]].from_base:  # it shares no base with any
+        return unlike_times(times_of(own), times_of(usual))
+    both = {row["base"] for row in own} & {row["base"] for row in usual}
+    return unlike_times(*(times_of([row for row in rows if row["base"] in both]) for rows in (own, usual)))
 
 
 def _row(name: str, end: int, models: str, times: Times, at: int, p: float = math.nan) -> tuple[object, ...]:

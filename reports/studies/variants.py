@@ -12,11 +12,12 @@ from typing import Any
 
 from crar_model.files import StrPath
 from crar_model.tasks import Task
+from crar_model.training.variants import VARIANTS
 from reports.claims import SUCCESS
 from reports.figures.shares import shares_figure
 from reports.figures.style import save_png
 from reports.released_scores import released_rows
-from reports.statistics import interquartile, share_words, unlike
+from reports.statistics import CHANCE, interquartile, share_words, unlike
 from reports.studies.decisions import Decided, relearned
 from reports.studies.rows import (
     DONE,
@@ -26,6 +27,7 @@ from reports.studies.rows import (
     Key,
     Row,
     base_name,
+    beginnings,
     by,
     label,
     main_group,
@@ -49,24 +51,39 @@ def variants_part(groups: Groups, bases: Sequence[Row], figure: StrPath, task: T
     """
     figure = Path(figure)
     shown = [
-        (f"{label(key, short=True)}\n{int(key[-1]):,} updates, {_bases(group)}", [success(row) for row in told(group)])
+        (
+            f"{label(key, short=True)}\n{int(key[-1]):,} updates, {_bases(group) if VARIANTS[key[0]].from_base else 'of no base'}",
+            [success(row) for row in told(group)],
+        )
         for key, group in groups.items()
     ]
     shown = [(name, values) for name, values in shown if values]
     if shown:
         save_png(shares_figure([("", shown)], "share that succeeded"), figure)
     return {
+        "abouts": [(name, _about(name, rows)) for name, rows in by((row for group in groups.values() for row in group), "variant").items()],
         "variants": [_variant_row(key, group, groups) for key, group in groups.items()], "figure": figure.name if shown else "",
         "copies": _copies(groups), "columns": _short([base_name(row) for row in bases]),
         "released": released_rows() if task.released_scores else [],
         "by_eye": [(name, f"{good}/{good + bad}") for name, good, bad in task.judged_by_eye],
         "networks": [_networks(label(key, groups), key, group, scored=task.scored) for key, group in groups.items() if told(group)],
-        **_played(groups), "by_base": [_by_base(label(key, groups), key, group, bases) for key, group in groups.items()],
+        **_played(groups), "by_base": [_by_base(label(key, groups), key, group, bases) for key, group in groups.items() if VARIANTS[key[0]].from_base],
     }  # fmt: skip
 
 
+def _about(variant: str, group: Sequence[Row]) -> str:
+    """A line on a variant, with those of its own settings that this study has changed."""
+    what = VARIANTS[variant]
+    set_to = {name: {row.get(name, "") for row in group} - {""} for name in what.unless_set}
+    here = {name: values for name, values in set_to.items() if values - {str(what.unless_set[name])}}
+    changed = "".join(
+        f"; here `{name}` is {' or '.join(f'{int(value):,}' for value in sorted(values, key=int))}" for name, values in here.items()
+    )
+    return what.about + changed
+
+
 def _copies(groups: Groups) -> list[str]:
-    """Variants whose models are fewer networks than rows, in words: what starts afresh is the same from every base."""
+    """Groups whose models are fewer than their rows, in words: networks that are the same from every base, and beginnings of longer transfers."""
     lines = []
     for key, group in groups.items():
         digests = [row["last_digest"] for row in told(group) if row.get("last_digest")]
@@ -74,6 +91,12 @@ def _copies(groups: Groups) -> list[str]:
             lines.append(
                 f"`{label(key, groups)}`: {len(digests)} models are {len(set(digests))} networks, so its intervals and p are far too narrow."
             )
+        for other, longer in groups.items():
+            begun = len(beginnings(told(group), told(longer)))
+            if begun:
+                lines.append(
+                    f"`{label(key, groups)}`: {begun} of {len(told(group))} models are the first {int(key[-1]):,} updates of transfers of `{label(other, groups)}`, no runs of their own."
+                )
     return lines
 
 
@@ -88,7 +111,7 @@ def decide_relearned(groups: Groups) -> Decided | None:
         return None
     variants = dict.fromkeys(key[0] for key in groups)
     chosen: Mapping[str, Key | None] = {variant: main_group(groups, variant, usual) for variant in variants}
-    kept = {variant: key for variant, key in chosen.items() if key is not None}
+    kept = {variant: key for variant, key in chosen.items() if key is not None and VARIANTS[variant].from_base}
     return replace(
         relearned({variant: outcomes(groups[key]) for variant, key in kept.items()}),
         updates={variant: int(key[-1]) for variant, key in kept.items()},
@@ -98,17 +121,18 @@ def decide_relearned(groups: Groups) -> Decided | None:
 def _variant_row(key: Key, group: Sequence[Row], groups: Groups) -> tuple[object, ...]:
     own = told(group)
     usual = next((told(other) for (name, *rest), other in groups.items() if name == USUAL and tuple(rest) == key[1:]), [])
-    both = {row["base"] for row in own} & {row["base"] for row in usual}
+    both, related = {row["base"] for row in own} & {row["base"] for row in usual}, VARIANTS[key[0]].from_base
     p = math.nan
-    if key[0] != USUAL and len(both) > 1:
+    if key[0] != USUAL and related and unlike([True] * len(both), [False] * len(both)) < CHANCE:
         p = unlike(*(mostly(row for row in rows if row["base"] in both) for rows in (own, usual)))
-    mean, low, high = interquartile([[value for row in rows if not math.isnan(value := merit(row))] for rows in by(own, "base").values()])
+    units = list(by(own, "base" if related else "cell").values())
+    mean, low, high = interquartile([[value for row in rows if not math.isnan(value := merit(row))] for rows in units])
     around = "" if math.isnan(low) else f" ({low:.3g} to {high:.3g})"
     nowhere = sum(math.isnan(merit(row)) for row in own)
     around += f", {nowhere} diverged left out" if nowhere else ""
     return (
         label(key, groups), f"{len(own)} of {len(group)}", _trained(key, own), share_words([success(row) for row in own]),
-        share_words(mostly(own)), f"{mean:.3g}{around}" if len(own) > nowhere else ("all diverged" if own else "-"), p,
+        share_words(mostly(own)) if related else "-", f"{mean:.3g}{around}" if len(own) > nowhere else ("all diverged" if own else "-"), p,
     )  # fmt: skip
 
 
@@ -138,8 +162,8 @@ def _bases(group: Sequence[Row]) -> str:
 def _networks(name: str, key: Key, group: Sequence[Row], *, scored: bool) -> list[str]:
     """A row of the table of last networks: by embedding and, where there is one, by the interval of the score."""
     own = told(group)
-    kinds = Counter(row["outcome"] for row in own)
-    cells = [name, f"{int(key[-1]):,}", *(str(kinds[kind]) for kind in ("matched", "swapped", "neither"))]
+    kinds, related = Counter(row["outcome"] for row in own), VARIANTS[key[0]].from_base  # else it has no base to look like
+    cells = [name, f"{int(key[-1]):,}", *(str(kinds[kind]) if related else "-" for kind in ("matched", "swapped", "neither"))]
     if scored:
         bounds = [(number(row, "last_score_low"), number(row, "last_score_high")) for row in own if row.get("last_score_low")]
         above, below = sum(low > SUCCESS for low, _ in bounds), sum(high < SUCCESS for _, high in bounds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import lzma
 import tarfile
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from crar_model.errors import UserError
 from crar_model.settings import PlaySettings
-from crar_model.studies.archive import bring_in, put_away
+from crar_model.studies.archive import Keeper, bring_in, held, put_away
 from crar_model.studies.packing import DONE, OPEN, status
 from crar_model.studies.plan import Study
 from crar_model.studies.store import Store, open_store
@@ -177,3 +178,66 @@ def test_damage_is_one_line(finished: tuple[Study, Store, Path], tmp_path: Path)
     assert all(line.startswith(f"{damaged}: ") for line in lines)
     assert len(lines) >= len(copies) - 5  # a splice can be of equal bytes
     assert words(store, fresh).count(DONE) in (0, len(study.cells))
+
+
+def test_transfers_of_another_network_of_a_base_are_kept_apart(finished: tuple[Study, Store, Path], tmp_path: Path) -> None:
+    """Kinds of machines differ in the last bits, so a base that was made here is not the archive's by its name alone."""
+    _, _, archive = finished
+    fresh, store = ready(FEW, tmp_path / "a")
+    origin = next(cell.base for cell in fresh.cells.values() if cell.base)
+    bring_in(store, fresh, archive)
+    files, own = members(archive), store.folder(origin) / "model.pt"
+    own.write_bytes(own.read_bytes() + b"another zip, the same network")
+    copy = tmp_path / "copy.tar.xz"
+    copy.write_bytes(archive.read_bytes())
+    assert put_away(store, fresh, copy) == len(fresh.cells)
+    copy.write_bytes(archive.read_bytes())
+    judged = store.judged_path(origin, fresh.how)
+    whole = judged.read_text()
+    figures = json.loads(whole)
+    figures["last"]["digest"] = "another"
+    judged.write_text(json.dumps(figures))
+    for wrong in (bring_in, held, put_away):
+        with pytest.raises(UserError, match=rf"copy\.tar\.xz: has another network of the base {origin}"):
+            wrong(store, fresh, copy)
+    judged.unlink()  # another file, and nothing known of it
+    with pytest.raises(UserError, match="another network"):
+        bring_in(store, fresh, copy)
+    own.write_bytes(files[f"cells/{origin}/model.pt"])
+    assert bring_in(store, fresh, copy) == 0
+
+
+def test_it_is_kept_now_and_then(finished: tuple[Study, Store, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, store, archive = finished
+    said: list[str] = []
+    keeper = Keeper(store, study, tmp_path / "kept.tar.xz", said.append)
+    keeper.now_and_then()
+    assert not keeper.path.exists()  # not yet time
+    monkeypatch.setattr("crar_model.studies.archive.EVERY", 0.0)
+    keeper.now_and_then()
+    assert not keeper.path.exists()  # nothing new
+    keeper.had = set()
+    keeper.now_and_then()
+    assert keeper.path.read_bytes() == archive.read_bytes()
+    keeper.path.write_bytes(b"damaged")
+    keeper.had = set()
+    keeper.now_and_then()  # and the run goes on
+    assert said[0].startswith("not kept now: ")
+    with pytest.raises(UserError, match="not an archive"):
+        keeper.keep()
+
+    def broken(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("crar_model.studies.archive.put_away", broken)
+    assert not keeper.try_to_keep()
+    assert said[-1] == "not kept now: no space left"
+
+
+def test_what_it_holds_is_told_without_being_brought(finished: tuple[Study, Store, Path], tmp_path: Path) -> None:
+    study, _, archive = finished
+    fresh, store = ready(FEW, tmp_path)
+    assert held(store, fresh, archive) == list(study.cells)
+    assert words(store, fresh) == [OPEN] * len(study.cells)
+    bring_in(store, fresh, archive)
+    assert held(store, fresh, archive) == []

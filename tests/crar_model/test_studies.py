@@ -33,6 +33,7 @@ from crar_model.files import write_text
 from crar_model.settings import PlaySettings
 from crar_model.studies import cluster, run, worker
 from crar_model.studies.account import STRETCHES, repeated
+from crar_model.studies.archive import put_away
 from crar_model.studies.cells import FORMAT, NAME_LENGTH, WITHOUT_EFFECT
 from crar_model.studies.packing import BLOCKED, DONE, FAILED, OPEN, estimate, packs_of, status
 from crar_model.studies.plan import PAGES, Study, read_study
@@ -469,12 +470,19 @@ def kill_a_worker(client: int) -> None:
 
 
 @pytest.fixture
-def dask_cluster(tmp_path: Path) -> Iterator[Path]:
+def schedulers() -> list[subprocess.Popen[bytes]]:
+    """The schedulers that a test has started."""
+    return []
+
+
+@pytest.fixture
+def dask_cluster(tmp_path: Path, schedulers: list[subprocess.Popen[bytes]]) -> Iterator[Path]:
     """A scheduler and a worker as processes of their own; the scheduler's file."""
     file = tmp_path / "scheduler.json"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
     started = [subprocess.Popen([*command, "--scheduler-file", str(file)], **quiet)]
+    schedulers.append(started[0])
     flags = ["--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(tmp_path / "scratch")]
     try:
         while not file.exists():
@@ -598,6 +606,44 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     ):
         assert line in said.output
     assert not list(tmp_path.glob("out/*"))
+    assert "searches" not in said.output
+
+
+def test_a_dry_run_counts_what_an_archive_holds_and_refuses_as_the_run_would(tmp_path: Path) -> None:
+    study, store = ready(SMALL, tmp_path / "made")
+    run_all(study, store, 8)
+    put_away(store, study, tmp_path / "a.tar.xz")
+    searched = SMALL.replace('"negate-input"]', '"negate-input", "placement"]')
+    (tmp_path / "study.toml").write_text(searched)
+    words = ["study", str(tmp_path / "study.toml"), "--dry-run", "--archive", str(tmp_path / "a.tar.xz"), "--out"]
+    said = CliRunner().invoke(app, [*words, str(tmp_path / "out")])
+    assert said.exit_code == 0, said.output
+    assert "still to run: 8 cells, 160 updates" in said.output
+    assert "hours without the searches before the updates of placement" in said.output
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "study.toml").write_text(searched.replace('name = "small"', 'name = "other"'))
+    for flags in (words, [*words[:3], "--out"]):
+        said = CliRunner().invoke(app, [*flags, str(store.root)])
+        assert (said.exit_code, "holds the study 'small', not 'other'" in str(said.exception)) == (1, True), said.output
+
+
+def test_a_killed_scheduler_ends_the_command_and_loses_nothing(
+    dask_cluster: Path, schedulers: list[subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    study, store = ready(LONGER, tmp_path)
+    words = ["study", tmp_path / "file.toml", "--out", store.root, "--scheduler-file", dask_cluster, "--pack", 3]
+    process = subprocess.Popen(crar(*words), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    after(process, lambda: bool(list(store.root.glob("packs/*/run/state/shard-0.pt"))))
+    schedulers[0].kill()
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 2, said
+    assert "the scheduler is gone; what its tasks have saved is kept, the same command goes on" in " ".join(said.split())
+    assert "Traceback" not in said
+    store.begin_session("me")  # which the worker that is left heeds, too
+    run_all(study, store, 3)
+    other, whole = ready(LONGER, tmp_path / "whole")
+    run_all(other, whole, 8)
+    assert digests(study, store) == digests(other, whole)
 
 
 def test_a_base_that_fails_leaves_the_others_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -623,3 +669,19 @@ def test_a_base_that_fails_leaves_the_others_and_is_told(tmp_path: Path, monkeyp
     monkeypatch.setattr("reports.study_page.write_study_page", lambda *_, **__: 1 / 0)
     assert CliRunner().invoke(app, command).exit_code == 1
     assert (tmp_path / "a.tar.xz").read_bytes() == whole
+    (tmp_path / "a.tar.xz").unlink()
+    (store.root / "table.csv").unlink()
+
+    def gone(*_: object, **__: object) -> None:
+        raise UserError("the scheduler is gone")
+
+    monkeypatch.setattr("crar_model.studies.run.run_study", gone)
+    said = CliRunner().invoke(app, command)
+    assert "the scheduler is gone" in str(said.exception)
+    assert (tmp_path / "a.tar.xz").read_bytes() == whole
+    assert (store.root / "table.csv").exists()
+    (tmp_path / "a.tar.xz").write_bytes(b"damaged meanwhile")
+    monkeypatch.setattr("crar_model.studies.archive.bring_in", lambda *_: 0)
+    said = CliRunner().invoke(app, command)
+    assert "the scheduler is gone" in str(said.exception)  # not what came of it
+    assert "not kept now: " in said.output

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 
 import pytest
 
@@ -13,6 +15,7 @@ from reports.statistics import (
     holm,
     interquartile,
     middle,
+    most_apart,
     share,
     share_words,
     success_curve,
@@ -72,8 +75,9 @@ def test_times_are_right_censored() -> None:
 
 
 def test_the_interquartile_mean_resamples_bases() -> None:
-    mean, low, high = interquartile([[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
+    mean, low, high = interquartile([[0.0] * 4, [1.0] * 4] * 2)
     assert (mean, low, high) == (0.5, 0.0, 1.0)  # as wide as the bases are apart, however many transfers each has
+    assert math.isnan(interquartile([[0.0] * 4, [1.0] * 4, [0.0] * 4])[1])  # an interval of three would be of ten values
     assert interquartile([[0.0, 1.0, 2.0, 100.0]])[0] == 1.5
     assert math.isnan(interquartile([[1.0]])[1])
 
@@ -97,3 +101,28 @@ def test_a_curve_is_the_product_of_what_stayed() -> None:
 def test_times_cut_off_are_censored_there() -> None:
     found = up_to(Times((2_000.0, 4_000.0), (1_000.0, 6_000.0)), 3_000.0)
     assert (found.reached, sorted(found.censored)) == ((2_000.0,), [1_000.0, 3_000.0, 3_000.0])
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [([2, 3], [2, 4]), ([1, 2], [5, 6]), ([1, 4], [1, 4], [1, 4]), ([2, 5], [0, 2], [3, 3], [1, 4]), ([0, 3], [0, 2])],
+)  # fmt: skip
+def test_nothing_lies_further_apart_than_most_apart(groups: tuple[list[int], ...]) -> None:
+    """Against every order of the same outcomes, for groups of unequal size too."""
+    dealt = [[True] * hits + [False] * (size - hits) for hits, size in groups]
+    sizes, total = [len(group) for group in dealt], sum(map(sum, dealt))
+
+    def apart(counts: Sequence[int]) -> float:
+        return sum(count**2 / size for count, size in zip(counts, sizes, strict=True))
+
+    found = most_apart(dealt)
+    assert [len(group) for group in found] == sizes
+    assert sum(map(sum, found)) == total
+    every = [counts for counts in itertools.product(*(range(size + 1) for size in sizes)) if sum(counts) == total]
+    assert apart([sum(group) for group in found]) == pytest.approx(max(map(apart, every)))
+    other_way = most_apart([[not value for value in group] for group in dealt])
+    assert differ(found) == pytest.approx(differ(other_way), abs=0.01)
+
+
+def test_unequal_groups_can_differ_where_failures_fill_the_small_one() -> None:
+    assert differ(most_apart([[True, True, False], [True, True, False, False]])) < 0.05

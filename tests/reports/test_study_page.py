@@ -10,7 +10,7 @@ from crar_model.tasks import TASKS
 from reports import study_table
 from reports.markdown import table as markdown
 from reports.released_scores import BASES, released_rows
-from reports.studies import cost
+from reports.studies import cost, rates
 from reports.studies.rows import sound, start_of
 from reports.study_page import write_study_page
 from tests.reports.pages import summary_of, whole_page
@@ -44,11 +44,13 @@ def test_only_the_pages_that_are_asked_for_are_made(tmp_path: Path) -> None:
 
 def test_the_cost_has_a_line_for_all_together() -> None:
     rows = text_rows([row("b", seconds=3_600), transfer(0, "b", good=True, seconds=1_800), transfer(1, "b", good=True, status="open")])
+    rows.append(text_rows([transfer(2, "b", good=True, variant="first-layer", updates_taken=20_000, search_updates=5_200, seconds=252)])[0])
     lines = [[str(cell) for cell in line] for line in cost._cost(rows)]
     assert lines == [
-        ["base", "joint", "1 of 1", "60,000", "1.000", "100"],
-        ["freeze", "joint", "1 of 2", "60,000", "0.500", "100"],
-        ["all", "", "2 of 3", "120,000", "1.500", "22"],
+        ["base", "joint", "1 of 1", "60,000", "1.000", "17"],
+        ["freeze", "joint", "1 of 2", "60,000", "0.500", "33"],
+        ["first-layer", "joint", "1 of 1", "25,200", "0.070", "100"],
+        ["all", "", "3 of 4", "145,200", "1.570", "26"],
     ]
 
 
@@ -93,6 +95,43 @@ def test_rates_that_are_not_done_stay_in_the_table(tmp_path: Path) -> None:
     assert "| freeze, 0.001, joint | 60,000 | ! |" in report
     assert "until our 60,000 updates" in report
     assert "no transfers at" in report
+
+
+def test_what_the_page_says_of_a_released_test_stands_under_the_released_scores_alone(tmp_path: Path) -> None:
+    rows = [
+        row("b0"),
+        *(transfer(k, "b0", good=True, learning_rate=rate, cell=f"{rate}-{k}") for rate in (5e-5, 1e-4, 5e-4) for k in range(3)),
+    ]
+    report = write_study_page(write_rows(tmp_path / "table.csv", rows), "s", tmp_path / "page", pages=["rates"]).read_text()
+    ours, *theirs = report.split("### Learning rates")[1:]
+    assert "says more than it should" not in ours
+    assert len(theirs) == 2
+    assert all("says more than it should" in each for each in theirs)
+
+
+def test_a_study_of_rates_has_the_cells_that_another_table_asked_for_first(tmp_path: Path) -> None:
+    """A cell is filed under the first table that names it; bases that have one rate are no study of rates."""
+    rows = [row(f"b{k}", seed=k) for k in range(3)]
+    rows += [transfer(k, base, good=True, group="freeze", cell=f"{base}-{k}") for base in ("b0", "b1", "b2") for k in range(2)]
+    others = (1e-5, 5e-5, 1e-4, 1e-3, 5e-3)
+    rows += [transfer(k, "b0", good=False, learning_rate=rate, group="rates", cell=f"{rate}-{k}") for rate in others for k in range(2)]
+    (study,) = rates.rate_studies(text_rows(rows))
+    assert dict(study.planned) == dict.fromkeys((5e-4, *others), 2)
+    assert {base for base, *_ in study.runs} == {"b0"}
+    other = [{**one, "cell": f"other {one['cell']}", "loss_ball_weight": 0, "group": "light"} for one in rows if one["base"] == "b0"]
+    rows = [{**one, "loss_ball_weight": 0.5} for one in rows]
+    assert [sum(study.planned.values()) for study in rates.rate_studies(text_rows([*rows, *other]))] == [
+        12,
+        12,
+    ]  # another loss is another study
+    found = rates.decide_rates(text_rows(rows))
+    assert found is not None
+    assert "no transfers" not in found.figure
+    assert found.models == 12
+    elsewhere = [transfer(k, "b0", good=True, learning_rate=8e-5, cell=f"8e-5 {k}", loss_ball_weight=0.5) for k in range(2)]
+    found = rates.decide_rates(text_rows([*rows, *elsewhere]))
+    assert found is not None
+    assert found.models == 12  # at the rates that the claim is of
 
 
 def test_the_cost_of_appendix_e_has_ours_of_the_same_experiments() -> None:

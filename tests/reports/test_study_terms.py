@@ -12,6 +12,7 @@ import torch
 from crar_model.checkpoints import load_checkpoint
 from crar_model.losses import SHOWN
 from crar_model.tasks import TASKS
+from crar_model.training.variants import VARIANTS
 from reports.measure.subject import load_subject
 from reports.rules import HOLDS, UNDECIDED
 from reports.studies import terms
@@ -139,3 +140,16 @@ def test_the_sets_are_called_what_they_are() -> None:
     for task in TASKS.values():
         size = len(task.table(inverse=False, dtype=torch.float32).state)
         assert f"{size:,}" in (task.sampling.table or task.sampling.what).split()
+
+
+def test_the_successes_beside_s11_are_those_through_the_base_s_dynamics() -> None:
+    kinds = ("freeze", "first-layer", "reset-encoder", "unfreeze", "scratch")
+    rows = [transfer(0, "b", good=True, variant=kind) for kind in kinds]
+    rows.append(transfer(0, "b", good=True, variant="negate-input", updates=0))
+    rows.append(transfer(1, "b", good=True, variant="omit-ball", last_score_low=-0.1))  # not surely above 0
+    assert [one["variant"] for one in terms._scoring(groups_of(text_rows(rows)))] == ["freeze", "first-layer", "reset-encoder"]
+    rows.append(transfer(0, "b", good=True, updates=40_000, cell="the beginning of the first"))
+    assert len(terms._scoring(groups_of(text_rows(rows)))) == 3
+    kept = {name for name, one in VARIANTS.items() if one.keeps_dynamics}
+    assert set(VARIANTS) - kept == {"unfreeze", "scratch"}
+    assert {name for name, one in VARIANTS.items() if not one.from_base} == {"scratch"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,3 +69,18 @@ def test_times_are_held_against_freeze_of_the_same_bases(tmp_path: Path) -> None
     found = times_part(groups_of(text_rows(rows)), tmp_path / "times.png", released=False)
     assert found["times"][-1][-1] == 1  # as fast as `freeze` from its own base
     assert found["validated"] == "1,000"
+
+
+def test_the_same_runs_are_not_held_against_each_other(tmp_path: Path) -> None:
+    rows = [transfer(k, base, good=k < 2, at=10_000) for base in ("a", "b") for k in range(4)]
+    rows += [transfer(k, "a", good=False, updates=40_000, updates_taken=40_000, cell=f"short {k}") for k in range(2)]
+    rows += [transfer(k, "a", good=False, learning_rate=1e-4, cell=f"other {k}") for k in range(2)]
+    rows += [transfer(k, "c", good=True, at=10_000 + k, variant="scratch") for k in range(3)]  # of no base, so held against all
+    found = times_part(groups_of(text_rows(rows)), tmp_path / "times.png", released=False)
+    p = {line[0]: line[-1] for line in found["times"]}
+    assert math.isnan(p["freeze, 0.0005, joint, 40,000 updates"])
+    rows.append(transfer(9, "b", good=False, updates=40_000, updates_taken=40_000, cell="of another seed"))
+    again = times_part(groups_of(text_rows(rows)), tmp_path / "times.png", released=False)["times"]
+    assert {line[0]: line[-1] for line in again}["freeze, 0.0005, joint, 40,000 updates"] > 0.05  # the one that is on one side alone
+    assert p["freeze, 0.0001, joint"] > 0.05
+    assert p["scratch, 0.0005, joint"] < 1

@@ -89,3 +89,50 @@ def test_what_takes_no_update_has_no_rate() -> None:
     assert main_group(groups, "negate-input", freeze) == closed  # whatever rule it was asked for under
     other = groups_of(text_rows([*rows, {**rows[1], "update_rule": "joint"}]))
     assert label(closed, other) == "negate-input, 0.0005, sequential"
+
+
+def test_what_starts_from_no_base_is_held_against_none() -> None:
+    rows = [transfer(0, f"b{k}", good=False) for k in range(8)]
+    for variant in ("scratch", "unfreeze"):
+        rows += [transfer(0, f"b{k}", good=True, variant=variant, outcome="neither") for k in range(8)]
+    groups = groups_of(text_rows(rows))
+    found = {key[0]: variants._variant_row(key, group, groups) for key, group in groups.items()}
+    assert (found["scratch"][4], math.isnan(found["scratch"][-1])) == ("-", True)  # type: ignore[arg-type]
+    assert str(found["unfreeze"][4]).startswith("8/8")
+    assert found["unfreeze"][-1] < 0.05  # type: ignore[operator]
+    looks = {key[0]: variants._networks(key[0], key, group, scored=False) for key, group in groups.items()}
+    assert (looks["scratch"][2:], looks["unfreeze"][2:]) == (["-", "-", "-"], ["0", "0", "8"])
+    decided = variants.decide_relearned(groups)
+    assert decided is not None
+    assert ("scratch" in decided.figure, "unfreeze" in decided.figure) == (False, True)
+
+
+def test_no_p_is_shown_where_none_could_be_small() -> None:
+    rows = [
+        transfer(0, base, good=good, variant=variant) for base in ("a", "b") for variant, good in (("freeze", False), ("unfreeze", True))
+    ]
+    groups = groups_of(text_rows(rows))
+    key = next(key for key in groups if key[0] == "unfreeze")
+    assert math.isnan(variants._variant_row(key, groups[key], groups)[-1])  # type: ignore[arg-type]
+
+
+def test_beginnings_of_longer_transfers_are_no_runs_of_their_own() -> None:
+    rows = [transfer(k, "a", good=False) for k in range(4)]
+    rows += [transfer(k, "a", good=False, updates=40_000, cell=f"short {k}") for k in range(2)]
+    rows += [transfer(7, "a", good=False, updates=40_000, cell="of another seed")]
+    groups = groups_of(text_rows(rows))
+    assert variants._copies(groups) == [
+        "`freeze, 0.0005, joint, 40,000 updates`: 2 of 3 models are the first 40,000 updates of transfers of `freeze, 0.0005, joint, 60,000 updates`, no runs of their own."
+    ]
+    other = groups_of(text_rows([{**one, "log_interval": 500} if one["updates"] == 40_000 else one for one in rows]))
+    assert variants._copies(other) == []
+    kept = groups_of(text_rows([{**one, "checkpoint_interval": one["updates"]} for one in rows]))
+    assert len(variants._copies(kept)) == 1  # which changes no number of a model
+
+
+def test_a_variant_is_told_with_what_the_study_changed_in_it() -> None:
+    rows = text_rows([transfer(0, "a", good=False, variant="delay-structure", structure_delay=delay) for delay in (9_000, 30_000)])
+    assert variants._about("delay-structure", rows[:1]).endswith("for the first 30,000 updates; here `structure_delay` is 9,000")
+    assert variants._about("delay-structure", rows).endswith("; here `structure_delay` is 9,000 or 30,000")
+    assert variants._about("delay-structure", rows[1:]).endswith("for the first 30,000 updates")
+    assert variants._about("freeze", rows) == "the paper's approach: train only the encoder through the frozen dynamics"

@@ -248,3 +248,15 @@ def test_a_verdict_of_few_bases_says_so_wherever_it_stands(tmp_path: Path) -> No
     found = summary_of(report.read_text())
     assert "holds: S12 for 8 bases, S13 for 8 bases, S14 for 8 bases" in found[1]
     assert "does not hold: S12 for 1 base (random mazes)" in " ".join(found)  # what was released of it
+    longer = study_result(tmp_path / "long", scope="for 2 bases and 60,000 updates, which says nothing of others")
+    assert "holds: S12 for 2 bases and 60,000 updates, S13" in summary_of(write_verdicts([], [longer], tmp_path / "again").read_text())[1]
+
+
+def test_claims_of_few_bases_say_so() -> None:
+    for bases, scope in ((2, "for 2 bases, which says nothing of others"), (6, "")):
+        pairs = [{**one, "base": f"b/{k % bases}.pt"} for k, one in enumerate(_measured(sample(), 12))]
+        found = page.claims_entries({"maze": "random", "pairs": pairs}, "claims")
+        said = {one.verdict: one.scope for one in found}
+        assert said.pop(UNDECIDED, "") == ""
+        assert said, "the sample decides nothing"
+        assert set(said.values()) == {scope}
