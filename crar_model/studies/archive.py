@@ -62,9 +62,8 @@ def _lacking(store: Store, study: Study, entries: Entries) -> list[str]:
         files = entries.get(name)
         if files is None or store.record(name) is not None or not _whole(store, study, cell, files):
             continue
-        if (
-            not cell.base or store.record(cell.base) is not None or cell.base in found
-        ):  # else it would be judged beside a base that is made anew
+        # without its base it would be judged beside one that is made anew
+        if not cell.base or store.record(cell.base) is not None or cell.base in found:
             found.append(name)
     return found
 
@@ -114,12 +113,11 @@ def put_away(store: Store, study: Study, path: StrPath) -> int:
     path = Path(path)
     entries = _read(path, study.name)
     _refuse_other_bases(store, study, entries, path)
-    for name, cell in study.cells.items():
-        if store.record(name) is not None and store.judged(name, study.how) is not None:
-            wanted = (*KEPT, *_networks(store, study, cell))
-            entries[name] = entries.get(name, {}) | {  # another scoring's figures and networks that another file starts from stay
-                file.name: file.read_bytes() for file in store.folder(name).iterdir() if any(fnmatch(file.name, one) for one in wanted)
-            }
+    for name in _finished(store, study):
+        wanted = (*KEPT, *_networks(store, study, study.cells[name]))
+        entries[name] = entries.get(name, {}) | {  # another scoring's figures and networks that another file starts from stay
+            file.name: file.read_bytes() for file in store.folder(name).iterdir() if any(fnmatch(file.name, one) for one in wanted)
+        }
     about = json.dumps({"format": STUDY, "name": study.name}).encode()
     size = len(about) + sum(len(content) for files in entries.values() for content in files.values())
     if size > LIMIT:  # what cannot be read again is not written
@@ -146,13 +144,13 @@ class Keeper:
 
     def __init__(self, store: Store, study: Study, path: StrPath, say: Callable[[str], None]) -> None:
         self.store, self.study, self.path, self.say = store, study, path, say
-        self.last, self.had = time.monotonic(), self._finished()
+        self.last, self.had = time.monotonic(), _finished(self.store, self.study)
 
     def now_and_then(self) -> None:
         """Write the archive where the last time is ten minutes ago and there is something new. One that cannot be written now does not end the run."""
         if time.monotonic() - self.last < EVERY:
             return
-        self.last, finished = time.monotonic(), self._finished()
+        self.last, finished = time.monotonic(), _finished(self.store, self.study)
         if finished != self.had and self.try_to_keep():
             self.had = finished
 
@@ -169,10 +167,10 @@ class Keeper:
         """Write the archive and say what it has; errors as :func:`put_away`."""
         self.say(f"{self.path} has {put_away(self.store, self.study, self.path)} finished cells")
 
-    def _finished(self) -> set[str]:
-        return {
-            name for name in self.study.cells if self.store.record(name) is not None and self.store.judged(name, self.study.how) is not None
-        }
+
+def _finished(store: Store, study: Study) -> set[str]:
+    """Cells that are done and judged."""
+    return {name for name in study.cells if store.record(name) is not None and store.judged(name, study.how) is not None}
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
