@@ -170,6 +170,10 @@ def run(plan: Plan, out: Path, resume: bool, what: str, *, last: bool = True) ->
         result = run_plan(plan, out, resume=resume, progress=tick, rows=tick.rows, notice=console.say)
     for member, update in sorted(result.diverged.items()):
         print(f"member {member} diverged: not finite at update {update}, frozen there; the others went on", file=sys.stderr)
+    if result.kept:
+        said = ", ".join(f"member {member} of update {one['update']:,}" for member, one in sorted(result.kept.items()))
+        by = next(iter(result.kept.values()))["by"]
+        print(f"kept, the best by {by}: {said}; the last networks are last-K.pt")
     if not result.finished:
         print(f"stopped and saved; continue with the same command and --resume, or: crar train --resume --out {shlex.quote(str(out))}")
         raise typer.Exit(130)

@@ -70,8 +70,13 @@ def write_verdicts(claims: Sequence[StrPath], studies: Sequence[StrPath], folder
     folder, sources = Path(folder), list[tuple[str, str]]()
     found: list[Entry] = []
     for paths, read, what in ((claims, claims_entries, "claims"), (studies, study_entries, "study")):
-        for path in dict.fromkeys(map(Path, paths)):
+        known: set[str] = set()
+        for path in map(Path, paths):
             content = _results(path, what)
+            text = json.dumps(content | {"command": ""}, sort_keys=True)
+            if text in known:  # the same folder under another name, or a copy of it, counts once
+                continue
+            known.add(text)
             try:
                 found += read(content, path)
             except (KeyError, TypeError, AttributeError) as error:
@@ -136,7 +141,7 @@ def claims_entries(content: Plain, path: StrPath) -> list[Entry]:
     pairs = content["pairs"]
     task = _maze_of(content, path)
     complete, group = task.sampling.complete, grouped(pairs).get(FAILED, [])
-    bases = len({pair["base"] for pair in pairs if pair in group})
+    bases = len({pair.get("origin", pair["base"]) for pair in pairs if pair in group})
     names = [claim.id for claim in CLAIMS if claim.rule(complete=complete) is not None]
     if not group:
         none = f"none of {len(pairs)} transfers failed"
