@@ -20,11 +20,12 @@ from crar_model.training.log import read_losses
 from reports.claims import SUCCESS
 from reports.measure import scores as measure
 from reports.merit import WITHIN
+from reports.studies.sections import layout_of
 
 Row = dict[str, Any]
 FILE = "table.csv"
 ABOUT = (
-    "cell", "group", "status", "why", "variant", "maze", "scored", "base", "base_seed", "base_start", "seed", "learning_rate", "reset", "paired",
+    "cell", "group", "status", "why", "variant", "maze", "layout", "scored", "base", "base_seed", "base_start", "seed", "learning_rate", "reset", "paired",
 )  # fmt: skip
 SETTINGS = tuple(
     item.name
@@ -71,7 +72,7 @@ def _cell(value: Any) -> Any:
 def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
     settings = cell.settings
     row: Row = {
-        "cell": cell.name, "group": cell.group, "status": word, "why": why, "variant": cell.variant, "maze": settings.maze,
+        "cell": cell.name, "group": cell.group, "status": word, "why": why, "variant": cell.variant, "maze": settings.maze, "layout": layout_of(settings.walls),
         "scored": cell.task.scored, "base": cell.base, "base_seed": study.cells[cell.base].seed if cell.base else "",
         "base_start": cell.start, "seed": cell.seed, "learning_rate": cell.learning_rate, "reset": cell.reset, "paired": cell.paired or "",
     }  # fmt: skip

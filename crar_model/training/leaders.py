@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -102,3 +102,13 @@ def kept_by(task: Task) -> str:
     if task.sampling.complete:
         return f"the total loss on {task.sampling.what}, with no fewer of them predicted to the right state"
     return f"the terms transition and reward on {task.sampling.what}"
+
+
+def kept_words(kept: Mapping[int, Mapping[str, Any]]) -> str:
+    """A line on the networks that members were left with.
+
+    Args:
+        kept: member -> `update` of its network, `of` how many, `by` what.
+    """
+    said = ", ".join(f"member {member} of update {one['update']:,} of {one['of']:,}" for member, one in sorted(kept.items()))
+    return f"kept, the best by {next(iter(kept.values()))['by']}: {said}; the last networks are last-K.pt"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from crar_model.studies.cells import BEST, LAST, WITHOUT_EFFECT
 from reports.claims import SUCCESS
+from reports.studies.sections import map_of
 from reports.study_table import LOSS, SETTINGS
 
 Row = dict[str, str]
@@ -22,7 +23,7 @@ Groups = Mapping[Key, Sequence[Row]]
 
 def key_of(row: Row) -> Key:
     """What a row shares with those it is counted with."""
-    return row["variant"], row["update_rule"], row["learning_rate"], row["observation_map"], row["updates"]
+    return row["variant"], row["update_rule"], row["learning_rate"], map_of(row).title, row["updates"]
 
 
 def groups_of(rows: Iterable[Row]) -> dict[Key, list[Row]]:
