@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from reports import rules, sampled_rules
 from reports.rules import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Plain, above
+from reports.sure import sure
 
 __all__ = [
     "CLAIMS",
@@ -53,11 +54,14 @@ class Rule:
 
     Attributes:
         check: what is compared with what, in words.
-        decide: `Dissection.plain()` -> (the measured figures, the verdict).
+        decide: `Dissection.plain()` -> (the measured figures, the verdict); undecided where one of them is not a number.
     """
 
     check: str
     decide: Callable[[Plain], tuple[str, str]]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "decide", sure(self.decide))
 
 
 @dataclass(frozen=True)

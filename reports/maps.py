@@ -13,6 +13,7 @@ from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from crar_model.settings import PlaySettings
+from crar_model.tasks import GRID
 from crar_model.training.variants import VARIANTS
 from reports import console
 from reports.cures import clustered
@@ -21,6 +22,7 @@ from reports.markdown import render
 from reports.merit import as_good, asks_embedding
 from reports.models import expand, judge
 from reports.statistics import share
+from reports.studies.sections import layout_of
 
 Plain = dict[str, Any]
 USUAL, NEGATIVE = "freeze", "negative"
@@ -57,9 +59,9 @@ def write_maps(
         raise UserError("nothing to count; give transfers with --transfer or tables of crar cure with --cures")
     kept: dict[tuple[object, ...], Plain] = {}
     for row in rows:  # one network counts once, under however many paths and beside however many bases it stands
-        if row["maze"] != rows[0]["maze"]:
+        if row["place"] != rows[0]["place"]:
             raise UserError(
-                f"{row['path']}: of the {row['maze']} maze, but {rows[0]['path']} is of the {rows[0]['maze']} maze; count them apart"
+                f"{row['path']}: of the {row['maze']} maze{_also(row)}, but {rows[0]['path']} is of the {rows[0]['maze']} maze{_also(rows[0])}; count them apart"
             )
         kept.setdefault((row["digest"], row["map"], row["way"], json.dumps(row["settings"], sort_keys=True)), row)
     rows, copies = list(kept.values()), len(rows) - len(kept)
@@ -67,6 +69,15 @@ def write_maps(
     results = {"command": command, "rows": rows, "copies": copies}
     write_page(results, folder)
     return results
+
+
+def _also(row: Plain) -> str:
+    return "".join(f" ({what})" for what in row["place"][1:] if what)
+
+
+def _place(model: Checkpoint) -> list[str]:
+    """Of which maze, in which layout, seen how."""
+    return [model.maze, layout_of(model.walls), "" if model.observation == GRID else model.observation]
 
 
 def counted(rows: Sequence[Plain]) -> list[Plain]:
@@ -190,7 +201,7 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
             (one,), (reference,) = judge([path], base, how=how), judge([base], how=how)
             asked = asks_embedding(one.checkpoint, reference.checkpoint)
             rows.append({
-                "path": str(path), "digest": model.digest, "maze": model.maze, "base": str(base), "base_digest": reference.checkpoint.digest, "map": model.task.observation_map.title,
+                "path": str(path), "digest": model.digest, "maze": model.maze, "place": _place(model), "base": str(base), "base_digest": reference.checkpoint.digest, "map": model.task.observation_map.title,
                 "variant": str(model.info["variant"]), "way": _way(model), "settings": _settings(model), "updates": updates_of(model),
                 "good": as_good(one.evaluation, reference.evaluation, embedding=asked),
             })  # fmt: skip
@@ -205,8 +216,10 @@ def _cures(folder: Path) -> list[Plain]:
         rows = []
         for row in table["rows"]:
             model = load_checkpoint(row["failed"]["path"])
+            if model.digest != row["failed"]["digest"]:
+                raise UserError(f"{row['failed']['path']}: another model now than the one that {folder} has cured; cure it anew")
             rows.append({
-                "path": row["failed"]["path"], "digest": row["failed"]["digest"], "maze": model.maze, "base": row["base"],
+                "path": row["failed"]["path"], "digest": row["failed"]["digest"], "maze": model.maze, "place": _place(model), "base": row["base"],
                 "base_digest": row["base_digest"], "variant": "", "map": model.task.observation_map.title, "way": f"cure: {row['method']}",
                 "settings": settings, "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"]),
             })  # fmt: skip
