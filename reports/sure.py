@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, ItemsView, ValuesView
+from collections.abc import Callable
 from typing import Any
 
 from reports.rules import UNDECIDED
@@ -49,8 +49,8 @@ class _Figures(Plain):
     def get(self, name: str, default: Any = None) -> Any:
         return self._seen(name, super().get(name, default))
 
-    def items(self) -> ItemsView[str, Any]:
+    def items(self) -> Any:
         return {name: self[name] for name in self}.items()
 
-    def values(self) -> ValuesView[Any]:
+    def values(self) -> Any:
         return {name: self[name] for name in self}.values()
