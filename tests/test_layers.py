@@ -40,11 +40,11 @@ FLOORS = {
         ("training", "judging", "pages", "curing", "predicting", "escaping", "studying"),
     ),
     "reports": (
-        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit"),
+        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit", "rules"),
         ("markdown",),
         ("models", "console"),
         ("runs",),
-        ("measure", "rules"),
+        ("measure",),
         ("sampled_rules",),
         ("claims", "data_files"),
         ("summaries",),

@@ -31,11 +31,10 @@ from landscape_tools import (
     values_of,
 )
 from reports.measure.subject import Subject, hidden_layers
+from reports.rules import REFUTED
 
 SMOOTHING = 1e-3
 """Of the maxima in `ball`, for the forces; barriers are read off the exact loss."""
-REFUTED = 0.1
-"""A path below this share of the straight climb and of the drop to the reference refutes a barrier, and the search is over."""
 
 
 @dataclass(frozen=True)
