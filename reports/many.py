@@ -52,6 +52,7 @@ def write_claims(
     if limit < 1:
         raise UserError(f"--limit is {limit}; give at least 1")
     pairs: list[tuple[Path, Path]] = []
+    recipes: dict[Path, dict[str, str]] = {}
     for path in expand(transfers):
         model = load_checkpoint(path)
         if not model.base_name:
@@ -61,6 +62,7 @@ def write_claims(
             raise UserError(f"{model.base_name}: the base of {path} is not there; run this where `crar transfer` ran")
         if sum(known == base for _, known in pairs) < limit:
             pairs.append((path, base))
+            recipes[path] = {"base": load_checkpoint(base).recipe, "transfer": model.recipe}
     options = LandscapeOptions(quick=quick, full=not quick, resolution=25)
     found: list[tuple[Path, Path, Plain]] = []
     what, complete, maze = "", True, ""
@@ -94,6 +96,7 @@ def write_claims(
             {
                 "transfer": str(p),
                 "base": str(b),
+                "recipe": recipes[p],
                 **d,
                 "claims": [{"id": c.id, "figure": c.figure, "verdict": c.verdict} for c in decide(d, complete=complete)],
             }

@@ -66,6 +66,7 @@ class Decided:
         figure: the measured numbers in words. models: how many stand behind it. bases: how many these are of.
         updates: of every variant among them, how many its transfers were trained for.
         scope: what the verdict is of, where it says nothing of other bases; "" else.
+        recipe: how bases and transfers were trained, in words; "" where it is not known.
         for_now: whether more updates of the same transfers may well undo a "does not hold": what has failed so far can come up, what has succeeded seldom
             goes down again.
     """
@@ -78,6 +79,7 @@ class Decided:
     updates: Mapping[str, int] = field(default_factory=dict)
     scope: str = ""
     for_now: bool = True
+    recipe: str = ""
 
     def plain(self) -> dict[str, Any]:
         """As plain data, with the claim's text."""
