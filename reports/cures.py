@@ -14,7 +14,7 @@ from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.cures.methods import AUTO
 from crar_model.files import StrPath, read_json, write_text
 from reports import console
-from reports.cure import CureOptions, Plain, own_base, write_cure
+from reports.cure import CureOptions, Plain, cure_key, own_base, write_cure
 from reports.data_files import shortened
 from reports.markdown import render
 from reports.merit import as_good, asks_embedding
@@ -162,13 +162,8 @@ def _finished(at: Path, path: Path, method: str, base_path: Path | None, judge_p
     if found is None:
         return None
     failed = load_checkpoint(path)
-    base = own_base(failed, base_path)
-    asked = {
-        "method": method, "settings": asdict(options.settings), "how": asdict(options.how), "failed": failed.digest,
-        "base": base and base.digest, "to": load_checkpoint(judge_path).digest,
-    }  # fmt: skip
-    named = {key: (found.get(key) or {}).get("digest") for key in ("failed", "base", "to")}
-    return found if {key: named.get(key, found.get(key)) for key in asked} == json.loads(json.dumps(asked)) else None
+    key = cure_key(failed, own_base(failed, base_path), load_checkpoint(judge_path), method, options)
+    return found if found.get("key") == key else None
 
 
 def _short(row: Plain) -> Plain:

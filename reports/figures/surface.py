@@ -27,8 +27,8 @@ class Words:
 
     marks: tuple[tuple[str, float, float, str, str], ...] = MARKS
     encoder: str = "encoder: 0 failed, 1 reference"
-    dynamics: str = "dynamics: 0 the base's, 1 adapted to the failed embedding"
-    slice: str = "frozen slice: the base's dynamics"
+    dynamics: str = "dynamics: 0 the failed model's, 1 adapted to the failed embedding"
+    slice: str = "frozen slice: the failed model's dynamics"
 
 
 PAIR = Words()
