@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 from landscape_tools.evaluating import Loss
-from landscape_tools.heights import climb
+from landscape_tools.finite import climb
 from landscape_tools.points import Point, difference
 from landscape_tools.sampling import Sampling, sample_points
 

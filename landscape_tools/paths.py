@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from landscape_tools.evaluating import Evaluate, ScalarLoss, Vectorize, filled, values_and_gradients, values_of
-from landscape_tools.heights import climb, rank
+from landscape_tools.finite import climb, rank
 from landscape_tools.points import Point, check_alike, flatten, rows_of, unflatten
 
 Progress = Callable[[int, int], None]
