@@ -102,6 +102,8 @@ def by_outputs(inner: Tensor, signature: Signature, jacobian: Tensor | None, tie
 
 
 def _why(found: OnCone, ties: Ties) -> str:
+    if bool(found.values.isnan().any()):
+        return "the curvature is not finite"
     where = "on the critical cone" if len(ties.weak) else "in every direction that keeps the ties" if len(ties.strong) else "everywhere"
     return {
         "positive": f"the curvature is positive {where}",
