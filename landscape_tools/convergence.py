@@ -22,6 +22,7 @@ from landscape_tools.composite import Composite, as_composite
 from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.finite import walled
 from landscape_tools.points import Point, flatten, unflatten
+from landscape_tools.probing import difference_hessian
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 
 NEWTON_LIMIT = 1500
@@ -147,11 +148,10 @@ def _newton(
         size = _length(gradient, jacobian)
         if size <= tolerance or not np.isfinite(size):  # done, or nothing to follow
             return vector, taken - 1
-        if bool(hessian.isfinite().all()):
-            values, basis = torch.linalg.eigh(0.5 * (hessian + hessian.T))
-            positive = (basis * values.abs()) @ basis.T
-        else:  # at a norm of 0, for one: a step along the gradient leaves it
-            positive = torch.eye(len(z), dtype=z.dtype)
+        if not bool(hessian.isfinite().all()):  # at a norm of 0, for one
+            hessian = difference_hessian(lambda outputs: composite.smoothed(outputs, smoothing), z).nan_to_num(0.0, 0.0, 0.0)
+        values, basis = torch.linalg.eigh(0.5 * (hessian + hessian.T))
+        positive = (basis * values.abs()) @ basis.T
         improved = False
         for _ in range(30):
             inner, _ = torch.linalg.solve_ex(positive @ gram + damping * torch.eye(len(z), dtype=z.dtype), -gradient)

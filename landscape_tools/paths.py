@@ -38,7 +38,7 @@ class Path:
         peak: the image of highest loss, the first that is NaN where one is.
         force: largest norm over the interior images of what should vanish on a minimum-energy path: the gradient
             across the path, and at the climbing image the whole gradient; of the last zoom. NaN for a curve, and where an image's loss or
-            gradient is not finite: such an image is moved by its neighbours alone.
+            gradient is not finite: such an image is drawn between its neighbours.
         iterations: iterations taken; `converged` whether `force` fell below the tolerance.
     """
 
@@ -215,13 +215,16 @@ def _relax(evaluate: Evaluate, chain: Tensor, band: Band, climb_after: int, tick
     step, mixing, downhill, residual, taken, curvature = band["time_step"], 0.1, 0, float("inf"), 0, 0.0
     losses, gradients, lost = _forces(evaluate, chain)
     for taken in range(1, band["iterations"] + 1):
-        tangent = _tangents(chain, losses)
+        tangent = _tangents(chain, torch.where(losses.isnan(), torch.inf, losses))
         inner = gradients[1:-1]
         along = (inner * tangent).sum(1, keepdim=True)
         force = (along * tangent).sub_(inner)
         across = torch.linalg.vector_norm(force, dim=1).masked_fill(lost, torch.nan)
         gaps = torch.linalg.vector_norm(chain[1:] - chain[:-1], dim=1)
         force.addcmul_((band["spring"] * (gaps[1:] - gaps[:-1])).unsqueeze(1), tangent)
+        if bool(lost.any()):
+            taut = band["spring"] * (chain[2:] - 2 * chain[1:-1] + chain[:-2])
+            force = torch.where(lost.unsqueeze(1), taut, force)
         top = int(losses[1:-1].masked_fill(lost, -torch.inf).argmax())
         if not bool(lost[top]) and taken > climb_after and float(losses[top + 1]) > max(float(losses[0]), float(losses[-1])):
             force[top] = -inner[top] + 2 * along[top] * tangent[top]

@@ -107,6 +107,13 @@ def differences(slope: Sloped, at: Tensor, scale: Tensor) -> Matvec:
     return product
 
 
+def difference_hessian(loss: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """(n, n) by :func:`differences`."""
+    product = differences(sloped(loss), at, at.abs().clamp_min(1))
+    rows = torch.stack([product(row) for row in torch.eye(len(at), dtype=at.dtype)])
+    return 0.5 * (rows + rows.T)
+
+
 @dataclass(frozen=True)
 class _Beside:
     """What is missing a step to either side, beyond rounding: of the gradient and of the loss; and both changes of the loss over the step's length."""
@@ -194,15 +201,17 @@ def doubt_of(place: Place, along: Tensor, stationary: float, steep: float, *, fl
     else:
         along = along[1:]
     value, gradient = slope(at)
-    noise = 1024 * torch.finfo(at.dtype).eps * max(1.0, abs(float(value)))
+    eps = torch.finfo(at.dtype).eps
     for row in torch.nn.functional.normalize(along, dim=1):
         if place.differenced:
-            step = torch.finfo(at.dtype).eps ** 0.25 * float(place.scale.max())
+            step = eps**0.25 * float(place.scale.max())
             bend, promised = sum(slope(at + move * row)[0] - value for move in (step, -step)), step**2 * float(row @ place.product(row))
-            if not abs(float(bend) - promised) <= 0.05 * abs(promised) + noise:
+            if not abs(float(bend) - promised) <= 0.05 * abs(promised) + 1024 * eps * max(1.0, abs(float(value))):
                 return "the loss does not bend as its gradients say"
         if flat:
-            for move in (1e-3, -1e-3, 1e-2, -1e-2):
-                if float(slope(at + move * row)[0] - value) < -noise - 2 * abs(move) * float(gradient.norm()):
+            for move in (eps ** (1 / 6), -(eps ** (1 / 6)), eps ** (1 / 8), -(eps ** (1 / 8))):
+                height = slope(at + move * row)[0]
+                lost = float(torch.maximum(height.abs(), value.abs())) * 1024 * eps + 2 * abs(move) * float(gradient.norm())
+                if float(height - value) < -lost:
                     return "there is no curvature along some directions, and a lower loss lies beside the point"
     return ""

@@ -11,7 +11,7 @@ from torch import Tensor
 from landscape_tools.composite import Composite
 from landscape_tools.cones import OnCone, sign_on_cone
 from landscape_tools.curvature import DENSE_LIMIT, Matvec, Spectrum
-from landscape_tools.probing import differences, sloped
+from landscape_tools.probing import difference_hessian
 from landscape_tools.subgradients import Subgradient
 from landscape_tools.ties import Ties, projection, pulled
 
@@ -57,8 +57,7 @@ def signature_of(
     hessian: Any = torch.func.jacrev(torch.func.grad(lagrangian))
     inner = hessian(z).detach()
     if not bool(inner.isfinite().all()):
-        product = differences(sloped(lagrangian), z, z.abs().clamp_min(1))
-        inner = torch.stack([product(row) for row in torch.eye(len(z), dtype=z.dtype)])
+        inner = difference_hessian(lagrangian, z)
         if not bool(inner.isfinite().all()):
             return None
     inner = 0.5 * (inner + inner.T)
