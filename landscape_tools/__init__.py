@@ -12,6 +12,7 @@ from landscape_tools.curvature import Spectrum, extreme_eigenvalues, hessian_pro
 from landscape_tools.curves import Curve, bezier_path
 from landscape_tools.directions import TrajectoryPlane, filter_normalised, gaussian_direction, random_axes, trajectory_plane
 from landscape_tools.evaluating import Loss, ScalarLoss, Vectorize, thread_safe, values_of
+from landscape_tools.finite import climb, lowest, rank
 from landscape_tools.lifting import Lifted, lift
 from landscape_tools.lines import Barrier, barrier, sample_line
 from landscape_tools.modules import ModuleLoss, module_loss, parameters_of
@@ -67,6 +68,7 @@ __all__ = [
     "bezier_path",
     "certify",
     "check_alike",
+    "climb",
     "composite_of",
     "converge",
     "dense_chain",
@@ -83,11 +85,13 @@ __all__ = [
     "hessian_product",
     "jacobian_of",
     "lift",
+    "lowest",
     "module_loss",
     "moved",
     "norm",
     "parameters_of",
     "random_axes",
+    "rank",
     "restrict",
     "rows_of",
     "sample_line",

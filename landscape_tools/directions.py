@@ -94,11 +94,13 @@ def trajectory_plane(snapshots: Sequence[Point]) -> TrajectoryPlane:
         snapshots: at least 3 points in order of time.
 
     Raises:
-        ValueError: for fewer than 3 snapshots or a trajectory that does not span a plane.
+        ValueError: for fewer than 3 snapshots, one that is not finite, or a trajectory that does not span a plane.
     """
     if len(snapshots) < 3:
         raise ValueError(f"{len(snapshots)} snapshots; a trajectory's plane needs at least 3")
     rows = torch.stack([flatten(s).double() for s in snapshots])
+    if not bool(rows.isfinite().all()):
+        raise ValueError("a snapshot holds values that are not finite; leave it out")
     moves = rows - rows[-1]
     # Singular vectors from the small Gram matrix: snapshots are few, parameters many.
     gram = moves @ moves.T

@@ -26,7 +26,7 @@ class Lifted:
     Attributes:
         points: name -> (corners, ...), from the start to the end.
         missed: largest distance, over the path, of the outputs from those asked for.
-        smallest_singular: smallest singular value of the outputs' Jacobian met.
+        smallest_singular: smallest singular value of the outputs' Jacobian met; NaN where that is not finite.
         length: way walked in the parameters.
         reached: share of the targets that were met before a step failed; 1 when all were.
     """
@@ -70,6 +70,8 @@ def lift(
         while todo:
             jacobian = jacobian_at(vector, like)
             gram = jacobian @ jacobian.T
+            if not bool(gram.isfinite().all()):  # no way on from here
+                return Lifted(unflatten(torch.stack(corners), like), missed, float("nan"), length, number / len(targets))
             singular = min(singular, float(torch.linalg.eigvalsh(gram)[0].clamp_min(0).sqrt()))
             factor, failed = torch.linalg.cholesky_ex(gram)
             tried, gap = vector, float("inf")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, mapped
 from landscape_tools.points import Point, difference, norm
-from landscape_tools.sampling import CHUNK_LIMIT, SAMPLING, Sampling, Values, clean, fingerprint, run_passes, sample_points
+from landscape_tools.sampling import CHUNK_LIMIT, SAMPLING, Sampling, Values, fingerprint, run_passes, sample_points
 
 Inner = Callable[[dict[str, Tensor]], Tensor]
 Outer = Callable[[Tensor, dict[str, Tensor]], dict[str, Tensor]]
@@ -45,7 +45,8 @@ def sample_plane(
         options: of :class:`landscape_tools.sampling.Sampling`.
 
     Returns:
-        one variable per loss over (y, x); attributes `first_norm`, `second_norm`, `not_finite`.
+        one variable per loss over (y, x); attributes `first_norm`, `second_norm`, and `not_finite`, the number of values
+        that are infinite or NaN; they stay so.
 
     Raises:
         ValueError: for a zero direction, fewer than 2 coordinates, or directions that do not fit.
@@ -70,8 +71,8 @@ def three_point_axes(a: Point, b: Point, c: Point) -> tuple[dict[str, Tensor], d
     along = sum(float((toward[n].double() * v.double()).sum()) for n, v in first.items()) / length**2
     rest = {n: v - along * first[n] for n, v in toward.items()}
     height = norm(rest)
-    if height <= 1e-9 * norm(toward):
-        raise ValueError("the three points lie on a line; choose a third point off it")
+    if not height > 1e-9 * norm(toward):  # also where it is NaN
+        raise ValueError("the three points lie on a line, or are not finite; choose a third point off it")
     second = {n: v * (length / height) for n, v in rest.items()}
     return first, second, (along, height / length)
 
@@ -124,7 +125,7 @@ def sample_product(
     data = {name: np.empty((len(ys), len(xs))) for name in parts[0]}
     for (i, j), part in zip(passes, parts, strict=True):
         for name, value in part.items():
-            data[name][i : i + rows, j : j + columns] = clean(value)
+            data[name][i : i + rows, j : j + columns] = value
     return _dataset(data, xs, ys, lengths)
 
 
@@ -173,8 +174,9 @@ def _axes(
         raise ValueError(f"a plane of {len(xs)} x {len(ys)} points; it needs at least 2 x 2")
     lengths = norm(first), norm(second)
     for name, length in zip(("first", "second"), lengths, strict=True):
-        if length == 0:
-            raise ValueError(f"the {name} direction is zero, so it spans no plane")
+        if not 0 < length < np.inf:
+            what = "zero" if length == 0 else "not finite"
+            raise ValueError(f"the {name} direction is {what}, so it spans no plane")
     return xs, ys, lengths
 
 
@@ -184,6 +186,6 @@ def _dataset(values: dict[str, Values], xs: Tensor, ys: Tensor, lengths: tuple[f
         coords={"x": xs.numpy(), "y": ys.numpy()},
         attrs={
             "first_norm": lengths[0], "second_norm": lengths[1],
-            "not_finite": int(sum(np.count_nonzero(np.isnan(value)) for value in values.values())),
+            "not_finite": int(sum(np.count_nonzero(~np.isfinite(value)) for value in values.values())),
         },
     )  # fmt: skip

@@ -77,7 +77,7 @@ def sample_points(
         options: of :class:`Sampling`.
 
     Returns:
-        name -> (points,) float64; values that are not finite are NaN.
+        name -> (points,) float64; values that are infinite or NaN stay so.
 
     Raises:
         ValueError: for directions that do not fit the origin, coordinates of the wrong shape, or a loss that does not return one
@@ -97,7 +97,7 @@ def sample_points(
     sizes = [len(piece) for _, piece in pieces]
     mark = fingerprint([origin, *directions, {"coordinates": coordinates}], size)
     parts = run_passes(lambda k: evaluate(pieces[k][1]), sizes, mark, threads=threads, store=how["store"], progress=how["progress"])
-    return {name: clean(np.concatenate([part[name] for part in parts])) for name in parts[0]}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _faster(loss: Loss, origin: Point, directions: Sequence[Point], points: Tensor) -> Vectorize:
@@ -117,11 +117,6 @@ def _faster(loss: Loss, origin: Point, directions: Sequence[Point], points: Tens
         evaluate(trial)
         took[vectorize] = (time.perf_counter() - began) / len(trial)
     return "loop" if took["loop"] < took["vmap"] else "vmap"
-
-
-def clean(values: Values) -> Values:
-    """Values that are not finite as NaN."""
-    return np.where(np.isfinite(values), values, np.nan)
 
 
 def run_passes(

@@ -19,7 +19,7 @@ class Subgradient:
     """Smallest element of the subdifferential in the parameters.
 
     Attributes:
-        norm: its Euclidean norm; 0 at a stationary point.
+        norm: its Euclidean norm; 0 at a stationary point. NaN or infinite where the loss, a piece or a gradient is not finite.
         one_sided: norm of the gradient that automatic differentiation gives (one piece chosen per maximum), which need
             not be small at a stationary point.
         multipliers: (groups, alternatives) weights of the alternatives, each row summing to 1; None without kinks.
@@ -66,6 +66,8 @@ def smallest_subgradient(loss: ScalarLoss | Composite, point: Point, *, within: 
     values = composite.pieces(z).detach()
     slopes: Any = torch.func.jacrev(composite.pieces)
     gradients = slopes(z).detach() * composite.weights.view(-1, 1, 1)  # (groups, alternatives, n)
+    if not all(bool(part.isfinite().all()) for part in (values, gradients, pulled(base))):
+        return Subgradient(float("nan"), float("nan"), None, None, torch.full_like(base, torch.nan))
     active = values >= values.amax(-1, keepdim=True) - within
     first = torch.nn.functional.one_hot(values.argmax(-1), values.shape[-1]).to(z)
     one_sided = base + (first.unsqueeze(-1) * gradients).sum((0, 1))

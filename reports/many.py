@@ -155,11 +155,11 @@ def verdicts(group: Sequence[Plain], *, complete: bool = True) -> dict[str, tupl
 
 
 def spreads(group: Sequence[Plain], *, complete: bool = True) -> list[tuple[str, str, str, str, str, int]]:
-    """(claim, measure, median, lowest, highest, models) over a group; what a model lacks is left out."""
+    """(claim, measure, median, lowest, highest, models) over a group; what a model lacks is left out, what is infinite counts as that."""
     measures = [(claim.id, measure) for claim, _ in claims_of(complete=complete) for measure in claim.measured(complete=complete)]
     rows = []
     for name, measure in measures:
-        values = np.array([v for d in group if (v := measure.read(d)) is not None and np.isfinite(v)], dtype=float)
+        values = np.array([v for d in group if (v := measure.read(d)) is not None and not np.isnan(v)], dtype=float)
         if len(values):
             rows.append(
                 (
