@@ -28,6 +28,7 @@ from landscape_tools.composite import Composite, as_composite
 from landscape_tools.cones import OnCone, independent, sign_on_cone
 from landscape_tools.convergence import NEWTON_LIMIT, Converged, converge
 from landscape_tools.curvature import DENSE_LIMIT, Matvec, Spectrum, extreme_eigenvalues, hessian_product
+from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.points import Point, flatten, unflatten
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
@@ -92,6 +93,7 @@ class Certificate:
     escape: Converged | None
 
 
+@at_one_point
 def certify(
     loss: ScalarLoss | Composite,
     point: Point,
