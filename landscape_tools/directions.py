@@ -33,7 +33,7 @@ def filter_normalised(direction: Point, point: Point, *, biases: str = "zero") -
     """
     if biases not in ("zero", "norm", "keep"):
         raise ValueError(f"biases is {biases!r}; choose zero, norm or keep")
-    scaled = {}
+    scaled: dict[str, Tensor] = {}
     for name, value in direction.items():
         if isinstance(name, HeldName):
             scaled[name] = value.clone()
@@ -106,7 +106,7 @@ def trajectory_plane(snapshots: Sequence[Point]) -> TrajectoryPlane:
     for snapshot in snapshots:
         check_alike(last, snapshot)
     like = trainable(last)
-    rows = torch.stack([flatten({name: s[name] for name in like}).double() for s in snapshots])
+    rows = torch.stack([flatten({name: s[name] for name in like}).detach().double() for s in snapshots])
     moves = rows - rows[-1]
     # Singular vectors from the small Gram matrix: snapshots are few, parameters many.
     gram = moves @ moves.T

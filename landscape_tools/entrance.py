@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from landscape_tools.composite import Composite
-from landscape_tools.evaluating import many
+from landscape_tools.evaluating import Vectorize, many
 from landscape_tools.points import BufferName, HeldName, Point, check_alike, flatten, step_between, trainable
 
 Tool = TypeVar("Tool", bound=Callable[..., Any])
@@ -36,7 +36,7 @@ def agree(first: Mapping[str, Any], second: Mapping[str, Any], *, scale: float =
     """
     if set(first) != set(second):
         return False
-    pairs = [(np.asarray(first[name], dtype=float), np.asarray(second[name], dtype=float)) for name in first]
+    pairs = [(_numbers(first[name]), _numbers(second[name])) for name in first]
     return all(np.allclose(a, b, rtol=SAME, atol=1e-12 + 0.01 * SAME * scale, equal_nan=True) for a, b in pairs)
 
 
@@ -46,14 +46,19 @@ def check_steady(evaluate: Callable[[], Mapping[str, Any]]) -> None:
     Raises:
         ValueError: when the two differ.
     """
-    first, second = ({name: _numbers(value) for name, value in evaluate().items()} for _ in range(2))
+    first, second = evaluate(), evaluate()
     if not agree(first, second):
-        apart = [n for n, a in first.items() if not agree({n: a}, {n: second[n]})]
-        values = [float(found[apart[0]].flat[0]) for found in (first, second)]
+        name = next((n for n, a in first.items() if n in second and not agree({n: a}, {n: second[n]})), None)
+        seen = ["other names"] * 2 if name is None else [f"{_numbers(found[name]).flat[0]:.6g}" for found in (first, second)]
         raise ValueError(
-            f"the loss is {values[0]:.6g} and then {values[1]:.6g} at one point: it is random or changes what it uses (dropout, a batch drawn "
+            f"the loss is {seen[0]} and then {seen[1]} at one point: it is random or changes what it uses (dropout, a batch drawn "
             "anew, data overwritten); fix its batch and its seed, or give the module to module_loss"
         )
+
+
+def singly(vectorize: Vectorize) -> Vectorize:
+    """How a loss takes one point by itself: so that a random one is found before anything is mapped."""
+    return "batched" if vectorize == "batched" else "loop"
 
 
 def _numbers(value: Any) -> np.ndarray[Any, Any]:
@@ -161,7 +166,7 @@ def between_two(tool: Tool) -> Tool:
         start, end = entered(loss, [given["start"], given["end"]])
         check_alike(start, end)
         if getattr(loss, "enter", None) is None:
-            evaluate = many(loss, given.get("vectorize", "auto"))
+            evaluate = many(loss, singly(given.get("vectorize", "auto")))
             with torch.no_grad():
                 check_steady(lambda: evaluate({}, {name: value.unsqueeze(0) for name, value in start.items()}))
         moving = trainable(start)
@@ -208,7 +213,7 @@ def _carried(start: Point, end: Point, moving: Point) -> Callable[[Point], dict[
             if name in moving:
                 point[name] = part[name]
                 continue
-            wide = share.reshape(*share.shape, *([1] * value.dim()))
+            wide = share.reshape((*share.shape, *([1] * value.dim())))
             if value.is_floating_point():
                 step = step_between(value, end[name])
                 ahead = torch.where(wide < 1, value + wide.to(value) * step, end[name])

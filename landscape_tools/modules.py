@@ -15,7 +15,7 @@ from landscape_tools.composite import Composite
 from landscape_tools.entrance import agree, check_steady
 from landscape_tools.points import BufferName, HeldName, Point
 from landscape_tools.states import Frozen, Names, lacking, marked, some
-from landscape_tools.statistics import by_batch, estimated, statistics_of
+from landscape_tools.statistics import by_batch, differentiable, estimated, statistics_of
 
 Buffers = Literal["interpolate", "estimate", "batch", "keep"]
 
@@ -48,7 +48,8 @@ class ModuleLoss:
         if buffers not in ("interpolate", "estimate", "batch", "keep"):
             raise ValueError(f"buffers is {buffers!r}; choose interpolate, estimate, batch or keep")
         self._model = copy.deepcopy(model).eval()
-        self._criterion, self._buffers = criterion, buffers
+        self._criterion = copy.deepcopy(criterion).eval() if isinstance(criterion, nn.Module) else criterion
+        self._buffers, self._writes = buffers, False
         self._inputs, self._targets = _kept(inputs), _kept(targets)
         self._data = [self._inputs] if data is None else _kept([data] if isinstance(data, Tensor) else list(data))
         self._copies = threading.local()
@@ -63,7 +64,10 @@ class ModuleLoss:
         self._needed = [name for name in floating if name not in unread]
         self.point = {n: v.clone() for n, v in self._state.items() if buffers != "keep" or not isinstance(n, BufferName)}
         self.held = tuple(str(name) for name in self.point if isinstance(name, HeldName))
+        tried = {name: value.clone() for name, value in self.point.items()}
         with torch.no_grad():
+            self(tried)
+            self._writes = any(not torch.equal(value, self.point[name]) for name, value in tried.items())
             check_steady(lambda: {"loss": self(self.point)})
 
     def outputs(self, point: Point) -> Tensor:
@@ -123,7 +127,7 @@ class ModuleLoss:
         return Composite(smooth, lambda point: self.outputs(point).reshape(-1), enter=self.enter)
 
     def _whole(self, point: Point) -> dict[str, Tensor]:
-        """All tensors of the model at a point; buffers are copies, since a forward pass may write into them."""
+        """All tensors of the model at a point; what a forward pass may write into is a copy."""
         named = self.named(point)
         missing = [] if len(named) == len(self._state) else lacking(named, self._state, self._needed)
         if missing:
@@ -132,7 +136,7 @@ class ModuleLoss:
                 "points share those of the module given"
             )
         whole = self._state | named
-        return {name: value.clone() if isinstance(name, BufferName) else value for name, value in whole.items()}
+        return {name: value.clone() if self._writes or isinstance(name, BufferName) else value for name, value in whole.items()}
 
     def _estimated(self, whole: Point) -> dict[str, Tensor]:
         layers = sorted({name.rpartition(".")[0] for name in self._statistics})
@@ -150,7 +154,7 @@ class ModuleLoss:
         if not hasattr(self._copies, name):
             with self._copying:
                 model = copy.deepcopy(self._model)
-                setattr(self._copies, name, by_batch(model) if batch else model)
+                setattr(self._copies, name, by_batch(model) if batch else differentiable(model))
         found: nn.Module = getattr(self._copies, name)
         return found
 

@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from landscape_tools.entrance import check_steady, entered, held_words, renamed
+from landscape_tools.entrance import check_steady, entered, held_words, renamed, singly
 from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, mapped
 from landscape_tools.points import Point, difference, dot, norm
 from landscape_tools.sampling import CHUNK_LIMIT, SAMPLING, Sampling, Values, clean, fingerprint, run_passes, sample_entered
@@ -124,13 +124,13 @@ def sample_product(
             shape = (len(ys[i : i + rows]), len(xs[j : j + columns]))
             return {name: value.double().expand(shape).cpu().numpy() for name, value in values.items()}
 
-    def spot(number: int) -> dict[str, np.ndarray[Any, Any]]:
+    def spot(number: int, stage: Callable[..., Any] = map_outer) -> dict[str, np.ndarray[Any, Any]]:
         i, j = passes[number]
         with torch.no_grad():
-            values = map_outer(features[j : j + 1], _along(*second, ys[i : i + 1]))
+            values = stage(features[j : j + 1], _along(*second, ys[i : i + 1]))
             return {name: value.double().cpu().numpy() for name, value in values.items()}
 
-    check_steady(lambda: spot(0))
+    check_steady(lambda: spot(0, _stages(inner, outer, singly(how["vectorize"]))[1]))
     mark = fingerprint([*first, *second, {"x": xs, "y": ys, "features": features}], rows, columns)
     sizes = [len(ys[i : i + rows]) * len(xs[j : j + columns]) for i, j in passes]
     parts = run_passes(evaluate, sizes, mark, spot=spot, threads=threads, store=how["store"], progress=how["progress"])

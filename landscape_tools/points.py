@@ -102,7 +102,7 @@ def unflatten(vector: Tensor, like: Point) -> dict[str, Tensor]:
     sizes = [value.numel() for value in like.values()]
     pieces = torch.split(vector[..., : sum(sizes)], sizes, dim=-1)  # one node of autograd's, where slices are one each
     lead = vector.shape[:-1]
-    return {n: piece.reshape(*lead, *value.shape).to(value.dtype) for (n, value), piece in zip(like.items(), pieces, strict=True)}
+    return {n: piece.reshape((*lead, *value.shape)).to(value.dtype) for (n, value), piece in zip(like.items(), pieces, strict=True)}
 
 
 def restrict(point: Point, prefixes: Sequence[str]) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape_tools.entrance import agree, check_steady, entered, renamed
+from landscape_tools.entrance import agree, check_steady, entered, renamed, singly
 from landscape_tools.evaluating import Loss, NotMappable, Vectorize, allowed_threads, filled, many
 from landscape_tools.points import Point
 
@@ -101,7 +101,7 @@ def sample_entered(
     size = how["chunk"] or _fitting_chunk(directions, how["memory"], threads)
     vectorize = how["vectorize"]
     if probe and getattr(loss, "enter", None) is None:
-        steady = _evaluator(loss, origin, directions, vectorize)
+        steady = _evaluator(loss, origin, directions, singly(vectorize))
         check_steady(lambda: steady(coordinates[:1]))
     if vectorize == "auto":  # the pass that the trial tries, so that what it finds holds for the rest
         size = how["chunk"] or min(size, AUTO_CHUNK)
@@ -111,8 +111,13 @@ def sample_entered(
     pieces = [(at, coordinates[at : at + size]) for at in range(0, len(coordinates), size)]
     sizes = [len(piece) for _, piece in pieces]
     mark = fingerprint([origin, *directions, {"coordinates": coordinates}], size)
-    kept = {"store": how["store"], "spot": lambda k: evaluate(pieces[k][1][:1])}
-    parts = run_passes(lambda k: evaluate(pieces[k][1]), sizes, mark, threads=threads, progress=how["progress"], **kept)
+
+    def spot(number: int) -> dict[str, Values]:
+        return evaluate(pieces[number][1][:1])
+
+    parts = run_passes(
+        lambda k: evaluate(pieces[k][1]), sizes, mark, spot=spot, threads=threads, store=how["store"], progress=how["progress"]
+    )
     return {name: clean(np.concatenate([part[name] for part in parts])) for name in parts[0]}
 
 

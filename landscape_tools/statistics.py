@@ -6,6 +6,7 @@ the network with each layer normalising by the batch, and what arrives at it is 
 
 from __future__ import annotations
 
+import types
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,28 @@ def statistics_of(model: nn.Module) -> list[str]:
     """Names of the running statistics that can be estimated, the counts of batches among them."""
     owners = [name for name, module in model.named_modules() if isinstance(module, _NormBase) and module.running_mean is not None]
     return [f"{owner}.{name}".lstrip(".") for owner in owners for name in STATISTICS]
+
+
+def differentiable(model: nn.Module) -> nn.Module:
+    """The module, whose layers from now on have derivatives in their running statistics, which PyTorch's kernel has not."""
+    for module in model.modules():
+        if isinstance(module, _NormBase) and module.running_mean is not None:
+            vars(module)["forward"] = types.MethodType(_forward, module)
+    return model
+
+
+def _forward(module: _NormBase, x: Tensor) -> Tensor:
+    if not torch.is_grad_enabled():
+        result: Tensor = type(module).forward(module, x)
+        return result
+    assert module.running_mean is not None
+    assert module.running_var is not None
+    shape = [-1, *([1] * (x.dim() - 2))]
+    scale = (module.running_var + module.eps).rsqrt()
+    if module.affine:
+        scale = scale * module.weight
+    result = (x - module.running_mean.view(shape)) * scale.view(shape)
+    return result + module.bias.view(shape) if module.affine else result
 
 
 def by_batch(model: nn.Module) -> nn.Module:
@@ -65,7 +88,7 @@ def estimated(model: nn.Module, layers: Sequence[str], point: Point, batches: Se
     finally:
         for handle in hooks:
             handle.remove()
-    found = {}
+    found: dict[str, Tensor] = {}
     for name, seen in met.items():
         for k, statistic in enumerate(STATISTICS[:2] if seen else ()):
             found[BufferName(f"{name}.{statistic}".lstrip("."))] = torch.stack([pair[k] for pair in seen]).mean(0)
