@@ -1,7 +1,7 @@
 """Loss landscapes of any pure `loss(point)` of named tensors, the point a dict: lines, planes, paths, certificates.
 
 A loss is a function of one point, a batched function of many, or a module with data (:func:`module_loss`); :class:`Composite` is for losses
-with kinks or of few outputs.
+with kinks or of few outputs. :func:`state_of` gives a module's point, its buffers included.
 """
 
 from landscape_tools.alignment import HiddenLayer, align, apply_symmetry, dense_chain
@@ -15,10 +15,24 @@ from landscape_tools.evaluating import Loss, ScalarLoss, Vectorize, thread_safe,
 from landscape_tools.finite import climb, lowest, rank
 from landscape_tools.lifting import Lifted, lift
 from landscape_tools.lines import Barrier, barrier, sample_line
-from landscape_tools.modules import ModuleLoss, module_loss, parameters_of
+from landscape_tools.modules import ModuleLoss, module_loss
 from landscape_tools.paths import Band, Path, elastic_band, sample_polygon
 from landscape_tools.planes import sample_plane, sample_product, three_point_axes
-from landscape_tools.points import Point, check_alike, difference, dot, flatten, moved, norm, restrict, rows_of, unflatten
+from landscape_tools.points import (
+    BufferName,
+    HeldName,
+    Point,
+    check_alike,
+    difference,
+    dot,
+    flatten,
+    moved,
+    norm,
+    restrict,
+    rows_of,
+    trainable,
+    unflatten,
+)
 from landscape_tools.sampled import (
     Descended,
     Ends,
@@ -30,6 +44,7 @@ from landscape_tools.sampled import (
     verdict_on_sample,
 )
 from landscape_tools.sampling import Progress, Sampling, sample_points
+from landscape_tools.states import parameters_of, state_of
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 from landscape_tools.trajectories import sample_trajectory
 
@@ -42,12 +57,14 @@ __all__ = [
     "UNDECIDED",
     "Band",
     "Barrier",
+    "BufferName",
     "Certificate",
     "Composite",
     "Converged",
     "Curve",
     "Descended",
     "Ends",
+    "HeldName",
     "HiddenLayer",
     "Lifted",
     "Loss",
@@ -102,8 +119,10 @@ __all__ = [
     "sample_trajectory",
     "smallest_subgradient",
     "spectrum_ends",
+    "state_of",
     "thread_safe",
     "three_point_axes",
+    "trainable",
     "trajectory_plane",
     "unflatten",
     "values_of",

@@ -30,6 +30,7 @@ from landscape_tools.composite import Composite, as_composite
 from landscape_tools.cones import independent
 from landscape_tools.convergence import NEWTON_LIMIT, Converged, converge
 from landscape_tools.curvature import Spectrum, extreme_eigenvalues, hessian_product
+from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.points import Point, flatten, unflatten
 from landscape_tools.probing import Place, differences, directions, doubt_of, probe, scales, sloped
@@ -68,6 +69,7 @@ class Certificate:
     escape: Converged | None
 
 
+@at_one_point
 def certify(
     loss: ScalarLoss | Composite,
     point: Point,

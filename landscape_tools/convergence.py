@@ -19,6 +19,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from landscape_tools.composite import Composite, as_composite
+from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.finite import walled
 from landscape_tools.points import Point, flatten, unflatten
@@ -56,6 +57,7 @@ class Converged:
     smoothing: float
 
 
+@at_one_point
 def converge(
     loss: ScalarLoss | Composite,
     point: Point,

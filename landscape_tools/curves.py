@@ -11,6 +11,7 @@ from typing import TypedDict, Unpack
 import numpy as np
 import torch
 
+from landscape_tools.entrance import between_two
 from landscape_tools.evaluating import ScalarLoss, Vectorize, filled, values_and_gradients, values_of
 from landscape_tools.paths import Path, Progress, sample_polygon, summarise
 from landscape_tools.points import Point, check_alike, flatten
@@ -35,6 +36,7 @@ class Curve(TypedDict, total=False):
 CURVE: Curve = {"points": 25, "iterations": 500, "rate": 0.01, "samples": 4}
 
 
+@between_two
 def bezier_path(
     loss: ScalarLoss,
     start: Point,

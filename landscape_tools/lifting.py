@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from landscape_tools.composite import jacobian_of
+from landscape_tools.entrance import at_one_point
 from landscape_tools.points import Point, flatten, unflatten
 
 Outputs = Callable[[dict[str, Tensor]], Tensor]
@@ -38,6 +39,7 @@ class Lifted:
     reached: float
 
 
+@at_one_point
 def lift(
     outputs: Outputs,
     start: Point,

@@ -15,6 +15,7 @@ from typing import TypedDict, Unpack
 import torch
 from torch import Tensor
 
+from landscape_tools.entrance import between_two
 from landscape_tools.evaluating import Evaluate, ScalarLoss, Vectorize, filled, values_and_gradients, values_of
 from landscape_tools.finite import climb, rank
 from landscape_tools.points import Point, check_alike, flatten, rows_of, unflatten
@@ -92,6 +93,7 @@ BAND: Band = {
 }
 
 
+@between_two
 def elastic_band(
     loss: ScalarLoss,
     start: Point,

@@ -10,6 +10,7 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from landscape_tools.composite import Composite, as_composite
+from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.points import Point, flatten
 
@@ -39,6 +40,7 @@ class Subgradient:
         return 0 if self.active is None else int((self.active.sum(-1) >= 2).sum())
 
 
+@at_one_point
 def smallest_subgradient(loss: ScalarLoss | Composite, point: Point, *, within: float = 1e-6) -> Subgradient:
     """Solve min over multipliers of |J^T (grad smooth + sum_i w_i sum_j m_ij grad c_ij)|, each m_i in a simplex over the
     alternatives that lie within `within` of their maximum.
