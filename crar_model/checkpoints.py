@@ -99,6 +99,14 @@ class Checkpoint:
         stored = self.info.get("settings")
         return from_plain(stored, where="checkpoint settings").loss if stored else default_settings(self.maze).loss
 
+    @property
+    def recipe(self) -> str:
+        """How it was trained, in words (`TrainSettings.recipe`); "" for a checkpoint that does not say."""
+        stored = self.info.get("settings")
+        if not stored:
+            return ""
+        return from_plain(stored, where="checkpoint settings").recipe(rate=self.info.get("learning_rate"), updates=self.updates)
+
     def encode(self, observation: Observation) -> Tensor:
         """Abstract states (..., d) of observations (..., 1, height, width) as the maze's environments give them, arrays or tensors.
 

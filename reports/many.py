@@ -55,6 +55,7 @@ def write_claims(
     options = LandscapeOptions(quick=quick, full=not quick, resolution=25)
     pairs: dict[str, tuple[Path, Path]] = {}
     origins: list[str] = []
+    recipes: dict[Path, dict[str, str]] = {}
     for path in expand(transfers):
         model = load_checkpoint(path)
         if not model.base_name:
@@ -66,6 +67,7 @@ def write_claims(
         key, own = result_key("claims", FIGURES, failed=model, base=origin, options=options), result_key("base", model=origin)
         if key not in pairs and origins.count(own) < limit:  # a copy of a network, under whatever path, counts once
             pairs[key] = path, base
+            recipes[path] = {"base": origin.recipe, "transfer": model.recipe}
             origins.append(own)
     found: list[tuple[Path, Path, Plain]] = []
     what, complete, maze = "", True, ""
@@ -99,6 +101,7 @@ def write_claims(
             {
                 "transfer": str(p),
                 "base": str(b),
+                "recipe": recipes[p],
                 "origin": origin,
                 **d,
                 "claims": [{"id": c.id, "figure": c.figure, "verdict": c.verdict} for c in decide(d, complete=complete)],
@@ -152,11 +155,11 @@ def verdicts(group: Sequence[Plain], *, complete: bool = True) -> dict[str, tupl
 
 
 def spreads(group: Sequence[Plain], *, complete: bool = True) -> list[tuple[str, str, str, str, str, int]]:
-    """(claim, measure, median, lowest, highest, models) over a group; what a model lacks is left out."""
+    """(claim, measure, median, lowest, highest, models) over a group; what a model lacks is left out, what is infinite counts as that."""
     measures = [(claim.id, measure) for claim, _ in claims_of(complete=complete) for measure in claim.measured(complete=complete)]
     rows = []
     for name, measure in measures:
-        values = np.array([v for d in group if (v := measure.read(d)) is not None and np.isfinite(v)], dtype=float)
+        values = np.array([v for d in group if (v := measure.read(d)) is not None and not np.isnan(v)], dtype=float)
         if len(values):
             rows.append(
                 (

@@ -20,12 +20,13 @@ from crar_model.training.log import read_losses
 from reports.claims import SUCCESS
 from reports.measure import scores as measure
 from reports.merit import WITHIN
-from reports.studies.sections import layout_of
+from reports.rules import NEAR
+from reports.sections import layout_of
 
 Row = dict[str, Any]
 FILE = "table.csv"
 ABOUT = (
-    "cell", "group", "status", "why", "variant", "maze", "layout", "scored", "base", "base_seed", "base_start", "seed", "learning_rate", "reset", "paired",
+    "cell", "group", "status", "why", "variant", "maze", "layout", "scored", "base", "base_seed", "base_start", "seed", "learning_rate", "reset", "paired", "base_recipe",
 )  # fmt: skip
 SETTINGS = tuple(
     item.name
@@ -43,8 +44,9 @@ def write_table(store: Store, study: Study, attempts: int) -> Path:
     Columns: what the cell is (:data:`ABOUT`), every setting (those of the loss with `loss_` before), `updates_taken`, `search_updates`,
     `kept_update` (of a variant with a search, whose network is the best by the losses: when that was), `diverged_at` (-1 for none), `success` (1, 0, or nothing where it cannot be said: see :func:`success`), `outcome` (how the embedding
     relates to the base's), where there is a score `final_score` (mean of the last 10 validations, of the last half of fewer
-    than 20; of a network that was kept or not trained, of its episodes) and `success_update` (the update at
-    which the 5-validation mean is above 0 for the first time), the figures of the last network and of that of the best validation
+    than 20; of a network that was kept or not trained, of its episodes), `success_update` (the update at
+    which the 5-validation mean is above 0 for the first time; without a score the first logged one at which the transition term is near
+    its base's), the figures of the last network and of that of the best validation
     (`last_...`, `best_...`), and :data:`COST`. Cells that are not done have nothing there.
     """
     found = status(store, study, attempts)
@@ -75,6 +77,7 @@ def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
         "cell": cell.name, "group": cell.group, "status": word, "why": why, "variant": cell.variant, "maze": settings.maze, "layout": layout_of(settings.walls),
         "scored": cell.task.scored, "base": cell.base, "base_seed": study.cells[cell.base].seed if cell.base else "",
         "base_start": cell.start, "seed": cell.seed, "learning_rate": cell.learning_rate, "reset": cell.reset, "paired": cell.paired or "",
+        "base_recipe": _recipe(study.cells[cell.base]) if cell.base else "",
     }  # fmt: skip
     row |= {name: getattr(settings, name) for name in SETTINGS} | {f"loss_{name}": getattr(settings.loss, name) for name in LOSS}
     record, figures = store.record(cell.name), store.judged(cell.name, study.how)
@@ -94,7 +97,13 @@ def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
         row |= own | _scores(store.folder(cell.name)) | (own if "kept_update" in record else {})
     origin = (store.judged(cell.base, study.how) or {}).get(cell.start, {}) if cell.base else {}
     row["success"] = success(cell, row, origin)
+    if cell.base and not cell.task.scored:
+        row |= _near_its_base(store.folder(cell.name), origin)
     return row
+
+
+def _recipe(base: Cell) -> str:
+    return base.settings.recipe(rate=base.learning_rate)
 
 
 def success(cell: Cell, row: Row, base: Row) -> bool | str:
@@ -145,6 +154,13 @@ def _scores(folder: Path) -> Row:
         if len(above):
             found["success_update"] = int(log["update"][trained][above[0] + measure.WINDOW - 1])
     return found
+
+
+def _near_its_base(folder: Path, base: Row) -> Row:
+    """The first logged update, after the start, at which the transition term is near the base's (claim S3); nothing where it never is."""
+    log, level = read_losses(folder), base["terms"]["transition"]
+    near = np.flatnonzero((log["update"] > 0) & (log["transition"] <= NEAR * level))
+    return {"success_update": int(log["update"][near[0]])} if len(near) else {}
 
 
 def read_table(path: StrPath) -> list[dict[str, str]]:
