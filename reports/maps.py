@@ -21,8 +21,8 @@ from reports.data_files import shortened
 from reports.markdown import render
 from reports.merit import as_good, asks_embedding
 from reports.models import expand, judge
+from reports.sections import layout_of
 from reports.statistics import share
-from reports.studies.sections import layout_of
 
 Plain = dict[str, Any]
 USUAL, NEGATIVE = "freeze", "negative"

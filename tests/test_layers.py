@@ -41,7 +41,7 @@ FLOORS = {
     ),
     "reports": (
         ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit", "rules", "sections"),
-        ("markdown",),
+        ("markdown", "sure"),
         ("models", "console"),
         ("runs",),
         ("measure",),

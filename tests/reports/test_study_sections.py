@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from crar_model.mazes.maps import ObservationMap
+from reports.sections import layout_of, sections_of
 from reports.studies.rows import key_of
-from reports.studies.sections import layout_of, sections_of
 from reports.study_page import write_study_page
 from tests.reports.pages import summary_of
 from tests.reports.study_rows import Row, row, text_rows, transfer, write_rows
