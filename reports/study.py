@@ -58,7 +58,12 @@ def write_study(
     """
     folder, how = Path(folder), how or PlaySettings()
     how.validate()
-    bases, runs = ([Run(run, how) for path in paths for run in run_folders(path)] for paths in (base_runs, transfers))
+    bases, runs = (
+        [
+            Run(run, how) for run in {run.resolve(): run for path in paths for run in run_folders(path)}.values()
+        ]  # named twice, it counts once
+        for paths in (base_runs, transfers)
+    )
     if not runs or not bases:
         raise UserError("--base and --transfer must each name at least one run folder")
     everything = [*bases, *runs]
