@@ -32,8 +32,8 @@ class Checkpoint:
         maze: name of the maze, a key of `tasks.TASKS`.
         inverse: True when the model belongs to the inverse maze.
         parameters: name -> tensor of one model, float32 on the CPU.
-        updates: updates that this network has taken.
-        info: plain data: variant, seed, learning rate, base, settings, divergence, package version; `kept` where its training went on.
+        updates: updates taken; where an earlier network was kept, `info["kept"]` has the update of that.
+        info: plain data: variant, seed, learning rate, base, settings, divergence, package version; `kept` as above.
     """
 
     maze: str
@@ -56,12 +56,6 @@ class Checkpoint:
     def observation(self) -> str:
         """How the model sees its maze, "grid" or "image"."""
         return _setting(self.info, "observation", GRID)
-
-    @property
-    def taken(self) -> int:
-        """Updates that its training took; more than `updates` where an earlier network was kept."""
-        kept = self.info.get("kept")
-        return int(kept["of"]) if isinstance(kept, dict) and type(kept.get("of")) is int else self.updates
 
     @property
     def base_name(self) -> str:

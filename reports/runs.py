@@ -64,7 +64,7 @@ class Run:
     @property
     def updates(self) -> int:
         """Updates that the member furthest on has taken."""
-        return max(model.checkpoint.taken for model in self.judged)
+        return max(model.checkpoint.updates for model in self.judged)
 
     @cached_property
     def labels(self) -> list[str]:

@@ -244,7 +244,7 @@ def _file_away(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path, se
         kept = checkpoint["info"].get("kept")
         record = {
             "cell": cell.name,
-            "updates": int(kept["of"] if kept else checkpoint["updates"]),
+            "updates": int(checkpoint["updates"]),
             **({"kept_update": int(kept["update"])} if kept else {}),
             "diverged_at": int(checkpoint["info"]["diverged_at"]),
             "search_updates": int(checkpoint["info"].get("search", {}).get("updates", 0)),

@@ -213,7 +213,7 @@ def check_folder(folder: StrPath, resume: bool) -> None:
 
 def _taken(folder: Path) -> int:
     """Updates that the furthest member of a run has taken, as far as its models say."""
-    return max((load_checkpoint(path).taken for path in folder.glob("member-*.pt")), default=0)
+    return max((load_checkpoint(path).updates for path in folder.glob("member-*.pt")), default=0)
 
 
 def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) -> list[ShardJob]:

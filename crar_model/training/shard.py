@@ -146,7 +146,7 @@ def _save(job: ShardJob, trainer: Trainer, digests: Mapping[str, str], key: str)
             at = trainer.kept.updates[k]
             save("last", {}, trainer.update, info)
             info = info | {"kept": {"update": at, "of": trainer.update, "by": kept_by(trainer.task)}}
-            save("member", trainer.kept.of(k), at, info)
+            save("member", trainer.kept.of(k), trainer.update, info)
         if trainer.best is not None:  # what the study goes on with: the network of the best validation, not the last one
             save("best", trainer.best.of(k), trainer.best.updates[k], info | {"score": trainer.best.figures[k][0]})
     # The state last: a kill in between repeats updates, which gives the same members again.

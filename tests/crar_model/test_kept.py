@@ -73,8 +73,7 @@ def test_updates_that_ruin_a_search_leave_its_network(tmp_path: Path) -> None:
         start = load_checkpoint(tmp_path / "run" / "state" / f"start-{k}.pt")
         assert worse.terms["total"] > found.terms["total"]  # what was the end of a member before
         assert worse.share("navigation_success") < found.share("navigation_success")
-        assert (model.digest, model.updates, model.taken) == (start.digest, 0, 9)
-        assert (last.updates, last.taken) == (9, 9)
+        assert (model.digest, model.updates, last.updates) == (start.digest, 9, 9)
         assert result.kept[k] == model.info["kept"] == {"update": 0, "of": 9, "by": model.info["kept"]["by"]}
         assert found.terms["total"] == pytest.approx(losses["total"][(losses["member"] == k)].min(), rel=1e-4)
         assert updates_of(model) == 9 + 7
@@ -97,7 +96,7 @@ def test_updates_that_help_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     settings = dataclasses.replace(SHORT, update_rule="joint", learning_rate=1e-4, updates=40, log_interval=20)
     result = run_plan(transfer_plan(settings, [samples.BASE], "placement", 1), tmp_path / "run", tensorboard=False)
     model = load_checkpoint(result.members[0])
-    assert model.updates == 40
+    assert model.info["kept"]["update"] == 40
     assert model.digest == load_checkpoint(tmp_path / "run" / "last-0.pt").digest
 
 
@@ -132,7 +131,7 @@ def test_where_transitions_are_sampled_predictions_decide(random_settings: Train
     (path,) = run_plan(plan, tmp_path / "run", tensorboard=False).members
     model, losses = load_checkpoint(path), read_losses(tmp_path / "run")
     heights = losses["transition"] + losses["reward"]
-    assert model.updates == losses["update"][heights.argmin()]
+    assert model.info["kept"]["update"] == losses["update"][heights.argmin()]
     assert model.info["kept"]["by"] == "the terms transition and reward on 512 held-out transitions"
     assert (tmp_path / "run" / "best-0.pt").exists()
 
@@ -165,7 +164,7 @@ def test_a_study_judges_what_was_kept(tmp_path: Path) -> None:
     assert record is not None
     assert (record["updates"], record["kept_update"]) == (9, 0)
     figures = judged(store, cell, PlaySettings())[LAST]
-    assert (figures["updates"], figures["match"]["verdict"]) == (0, "matched")
+    assert (figures["updates"], figures["match"]["verdict"]) == (9, "matched")
     good = {f"last_{name}": figures[name] for name in figures["metrics"]}
     assert success(cell, {**good, "diverged_at": 5, "kept_update": 0}, figures)  # it went on and diverged; what was kept did not
     assert not success(freeze, {**good, "diverged_at": 5, "kept_update": ""}, figures)
