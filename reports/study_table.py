@@ -26,7 +26,7 @@ from reports.sections import layout_of
 Row = dict[str, Any]
 FILE = "table.csv"
 ABOUT = (
-    "cell", "group", "status", "why", "variant", "maze", "layout", "scored", "base", "base_seed", "base_start", "seed", "learning_rate", "reset", "paired", "base_recipe",
+    "cell", "group", "status", "why", "variant", "maze", "scored", "base", "base_seed", "base_start", "seed", "learning_rate", "reset", "paired", "base_recipe",
 )  # fmt: skip
 SETTINGS = tuple(
     item.name
@@ -42,22 +42,24 @@ def write_table(store: Store, study: Study, attempts: int) -> Path:
     """Write `table.csv`, a row a cell in the order of the study; returns its path.
 
     Columns: what the cell is (:data:`ABOUT`), every setting (those of the loss with `loss_` before), `updates_taken`, `search_updates`,
-    `kept_update` (of a variant with a search, whose network is the best by the losses: when that was), `diverged_at` (-1 for none), `success` (1, 0, or nothing where it cannot be said: see :func:`success`), `outcome` (how the embedding
+    `diverged_at` (-1 for none), `success` (1, 0, or nothing where it cannot be said: see :func:`success`), `outcome` (how the embedding
     relates to the base's), where there is a score `final_score` (mean of the last 10 validations, of the last half of fewer
     than 20; of a network that was kept or not trained, of its episodes), `success_update` (the update at
     which the 5-validation mean is above 0 for the first time; without a score the first logged one at which the transition term is near
     its base's), the figures of the last network and of that of the best validation
-    (`last_...`, `best_...`), and :data:`COST`. Cells that are not done have nothing there.
+    (`last_...`, `best_...`), and :data:`COST`. Cells that are not done have nothing there. Where
+    any has one: `layout`, its walls in one line, and `kept_update`, of a variant with a search, whose network is the best by the losses: when that was.
     """
     found = status(store, study, attempts)
     rows = [_row(store, study, cell, *found[name]) for name, cell in study.cells.items()]
     extra = sorted({name for row in rows for name in row if name.startswith(("last_", "best_"))})
+    told = [name for name in ("layout", "kept_update") if any(row.get(name, "") != "" for row in rows)]
     columns = [
-        *ABOUT, *SETTINGS, *(f"loss_{name}" for name in LOSS), "updates_taken", "search_updates", "kept_update", "diverged_at", "success", "outcome",
+        *ABOUT, *told, *SETTINGS, *(f"loss_{name}" for name in LOSS), "updates_taken", "search_updates", "diverged_at", "success", "outcome",
         "final_score", "success_update", *extra, *COST,
     ]  # fmt: skip
     text = io.StringIO()
-    table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    table = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
     table.writeheader()
     table.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     path = store.root / FILE
