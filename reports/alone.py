@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, write_json
 from reports import console
 from reports.claims_alone import decide_alone, need_a_base
 from reports.data_files import save_netcdf
@@ -67,7 +66,7 @@ def write_alone(
         "claims": [asdict(decision) for decision in decisions],
     }  # fmt: skip
     results |= {"profile": times.plain()} if clock else {}
-    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    write_json(folder / "results.json", results)
     return render(
         "alone.md", folder / "report.md", command=command, file=path, model=model, task=task, maze="inverse" if subject.inverse else "normal",
         found=found, certificate=plain["certificate"], shown=tuple(str(name) for name in found.surface.data_vars), decisions=decisions,

@@ -22,7 +22,7 @@ from crar_model.cures.problem import Problem, pose
 from crar_model.cures.store import Store
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, embed, evaluate
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, write_json
 from crar_model.params import DYNAMICS, Params, select
 from crar_model.settings import CureSettings, PlaySettings
 from crar_model.training.guards import only_one
@@ -67,7 +67,6 @@ def own_base(failed: Checkpoint, path: StrPath | None) -> Checkpoint | None:
     Raises:
         UserError: for an unusable file, or a base with other dynamics than a transfer that kept its base's: it is not that transfer's.
     """
-    named = path or failed.base_name
     base = failed.load_base() if path is None else load_checkpoint(path)
     if base is None:
         return None
@@ -75,7 +74,7 @@ def own_base(failed: Checkpoint, path: StrPath | None) -> Checkpoint | None:
     kept = variant in VARIANTS and VARIANTS[variant].trained == ("encoder",)
     if kept and base.task.same_maze(failed.task) and not same_dynamics(failed, base):
         raise UserError(
-            f"{named}: its dynamics are not those of the transfer, which kept its base's; give the base that it was made from with --base"
+            f"{base.file}: its dynamics are not those of the transfer, which kept its base's; give the base that it was made from with --base"
         )
     return base
 
@@ -138,9 +137,7 @@ def write_cure(
             "settings": asdict(options.settings),
             "how": asdict(options.how),
             "failed": {"path": str(failed_path), "digest": failed.digest},
-            "base": None
-            if base is None
-            else {"path": str(base_path or failed.base_name), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
+            "base": None if base is None else {"path": str(base.file), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
             "base_used": any(METHODS[each.method].needs_base for each in found.tried),
             "cured": found.cured and not found.already,
             "already": found.already,
@@ -165,7 +162,7 @@ def write_cure(
             marks = results["placement"]["places"] | ({"base": results["base_place"]} if judge is not None else {})
             figure = save_figure(placement_figure(data, marks), folder / "placement", options.image).name
         render("cure.md", folder / "report.md", r=results, figure=figure, task=failed.task, command=command)
-        write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+        write_json(folder / "results.json", results)
         shutil.rmtree(folder / STATE, ignore_errors=True)
     return results
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 import xarray as xr
 
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, write_json
 from crar_model.mazes.tiles import NEGATED
 from crar_model.params import DYNAMICS, select
 from landscape_tools import barrier
@@ -108,7 +107,7 @@ def write_landscape(
         "claims": [asdict(d) for d in decisions],
         **({} if clock is None else {"profile": clock.plain()}),
     }
-    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    write_json(folder / "results.json", results)
     return render(
         "landscape.md",
         folder / "report.md",

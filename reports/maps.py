@@ -11,7 +11,7 @@ from typing import Any
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, read_json, write_json
 from crar_model.settings import PlaySettings
 from crar_model.training.variants import VARIANTS
 from reports import console
@@ -97,7 +97,7 @@ def write_page(results: Plain, folder: StrPath) -> None:
     table = results["table"] = counted(results["rows"])
     bases = sorted({base for row in table for base in row["bases"]}, key=_numbered)
     results |= {"needs": needs_the_negative(table), "survives": survivals(table), "bases": bases}
-    write_text(Path(folder) / "results.json", json.dumps(shortened(results), separators=(",", ":")) + "\n")
+    write_json(Path(folder) / "results.json", shortened(results), indent=None)
     render("maps.md", Path(folder) / "report.md", r=results)
 
 
@@ -198,21 +198,28 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
     return rows
 
 
+CURES = {
+    "settings": dict.fromkeys(SPENT, float),
+    "rows": [{
+        "failed": {"path": str, "digest": str}, "base": str, "base_digest": str, "method": str, "restored": (bool, None),
+        "budget": {"updates": int, "level_updates": int},
+    }],
+}  # fmt: skip
+"""What a table of cures holds."""
+
+
 def _cures(folder: Path) -> list[Plain]:
-    try:
-        table = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-        settings = {name: table["settings"][name] for name in SPENT}
-        rows = []
-        for row in table["rows"]:
-            model = load_checkpoint(row["failed"]["path"])
-            rows.append({
-                "path": row["failed"]["path"], "digest": row["failed"]["digest"], "maze": model.maze, "base": row["base"],
-                "base_digest": row["base_digest"], "variant": "", "map": model.task.observation_map.title, "way": f"cure: {row['method']}",
-                "settings": settings, "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"]),
-            })  # fmt: skip
-        return rows
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder}: no table of crar cure in it; give the --out of `crar cure` with several transfers") from error
+    table = read_json(folder / "results.json", CURES, "give the --out of `crar cure` with several transfers")
+    settings = {name: table["settings"][name] for name in SPENT}
+    rows = []
+    for row in table["rows"]:
+        model = load_checkpoint(row["failed"]["path"])
+        rows.append({
+            "path": row["failed"]["path"], "digest": row["failed"]["digest"], "maze": model.maze, "base": row["base"],
+            "base_digest": row["base_digest"], "variant": "", "map": model.task.observation_map.title, "way": f"cure: {row['method']}",
+            "settings": settings, "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"]),
+        })  # fmt: skip
+    return rows
 
 
 def updates_of(model: Checkpoint) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, write_json
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import Task, task_named
 from crar_model.training.variants import BASE
@@ -66,7 +65,7 @@ def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Seque
         part, decided = _maze(task_named(maze), own, table.parent, folder, pages)
         mazes.append(part)
         claims += [{"maze": maze, **one.plain()} for one in decided]
-    write_text(folder / RESULTS, json.dumps({"command": command, "study": name, "claims": claims}, indent=1) + "\n")
+    write_json(folder / RESULTS, {"command": command, "study": name, "claims": claims})
     left = _left(rows)
     counts = Counter(row["status"] for row in rows)
     return render(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import sympy as sp
 
 from crar_model.errors import UserError
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, write_json
 from crar_model.params import DYNAMICS
 from reports import console
 from reports.claims import decided
@@ -92,7 +91,7 @@ def write_theorem(
         "shifts": moved, "descents": finds, "verdict": decision.verdict, "adapted": {"how": adapted.how, "steps": adapted.steps},
         **({} if complete else {"samples": sizes, "budget": asdict(found.budget) if found.budget else None}),
     }  # fmt: skip
-    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    write_json(folder / "results.json", results)
     return write_page(results, folder, figure=figure.name, failed=failed, base=base, figures=decision.figure)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.files import StrPath
+from crar_model.files import MEASURED, StrPath
 from crar_model.losses import SHOWN
 from crar_model.studies.cells import BEST, LAST
 from crar_model.tasks import Task
@@ -18,9 +18,9 @@ from reports import console, rules
 from reports.claims import SUCCESS
 from reports.figures.outcomes import Log, outcomes_figure
 from reports.figures.style import save_png
+from reports.kept import Plain, kept
 from reports.measure.subject import load_subject
 from reports.studies.decisions import Decided, small_losses
-from reports.studies.kept import Plain, kept
 from reports.studies.rows import (
     DONE,
     USUAL,
@@ -41,6 +41,8 @@ from reports.studies.rows import (
 
 EDITION = 1
 """Of the figures that are kept of a failed transfer."""
+SHAPE = {name: {str: MEASURED} for name in ("failed_terms", "copy_terms", "floor")}
+"""What they hold."""
 
 
 def terms_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrPath, task: Task) -> tuple[dict[str, Any], Decided | None]:
@@ -203,6 +205,6 @@ def _losses(model: Path, base: Path, digests: list[str]) -> Plain | None:
 
     key = {"models": digests, "edition": EDITION}
     try:
-        return kept(model.with_name("verdict-losses.json"), key, look)
+        return kept(model.with_name("verdict-losses.json"), key, look, SHAPE)
     except FileNotFoundError:
         return None
