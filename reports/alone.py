@@ -16,6 +16,7 @@ from reports.interactive import write_surface_page
 from reports.markdown import render
 from reports.measure.alone import examine_alone, lone_subject
 from reports.measure.options import LandscapeOptions
+from reports.samples import as_given
 from reports.stages import StageClock
 
 
@@ -62,7 +63,7 @@ def write_alone(
     decisions = decide_alone(plain)
     times.begin("")
     results = {
-        "command": command, "options": asdict(options), "model": {"path": str(path), "digest": model.digest}, **plain,
+        "command": command, "options": asdict(options), "model": {"path": as_given(path), "digest": model.digest}, **plain,
         "claims": [asdict(decision) for decision in decisions],
     }  # fmt: skip
     results |= {"profile": times.plain()} if clock else {}

@@ -32,6 +32,7 @@ from reports.figures.placement import placement_figure
 from reports.figures.style import save_figure
 from reports.markdown import render
 from reports.merit import as_good, asks_embedding, lacks, same_dynamics
+from reports.samples import as_given
 from reports.threads import torch_threads
 
 Plain = dict[str, Any]
@@ -136,8 +137,10 @@ def write_cure(
             "method": method,
             "settings": asdict(options.settings),
             "how": asdict(options.how),
-            "failed": {"path": str(failed_path), "digest": failed.digest},
-            "base": None if base is None else {"path": str(base.file), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
+            "failed": {"path": as_given(failed_path), "digest": failed.digest, "maze": failed.maze, "map": failed.task.observation_map.title},
+            "base": None
+            if base is None
+            else {"path": as_given(base.file or ""), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
             "base_used": any(METHODS[each.method].needs_base for each in found.tried),
             "cured": found.cured and not found.already,
             "already": found.already,
@@ -197,7 +200,7 @@ def judged(failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlayS
         place = (x, y)
     asked = asks_embedding(failed, judge)
     return plain | {
-        "to": {"path": str(to_path), "digest": judge.digest, "same_dynamics": same_dynamics(failed, judge), **base.plain()},
+        "to": {"path": as_given(to_path or ""), "digest": judge.digest, "same_dynamics": same_dynamics(failed, judge), **base.plain()},
         "base_place": place,
         "failed_before": not as_good(before, base, embedding=asked),
         "restored": as_good(after, base, embedding=asked),

@@ -30,6 +30,7 @@ from reports.measure.minimum import Minimum, examine
 from reports.measure.paths import SMOOTHING
 from reports.measure.subject import Subject, load_subject, refuse_senseless
 from reports.models import base_of
+from reports.samples import as_given
 from reports.statistics import share
 from reports.threads import torch_threads
 
@@ -147,8 +148,8 @@ def _look(
     totals = {"minimum": kept["minimum"]["loss"], "base": kept["minimum"]["reference"], "floor": subject.floor["total"]}
     levels = [totals[which] - totals["floor"] for which in ("minimum", "base")]
     results: Plain = {
-        "command": command, "failed": {"path": str(failed_path), "digest": failed.digest},
-        "base": {"path": str(base_path), "digest": subject.optimum_file.digest}, "grid": asdict(grid), "minimum": kept["minimum"],
+        "command": command, "failed": {"path": as_given(failed_path), "digest": failed.digest},
+        "base": {"path": as_given(base_path), "digest": subject.optimum_file.digest}, "grid": asdict(grid), "minimum": kept["minimum"],
         "totals": totals, "log_ratio": log_ratio(*levels), "still": still,
         "cells": [cell for cells in groups for cell in kept[f"{cells[0].optimiser} {cells[0].batch}"]],
     }  # fmt: skip

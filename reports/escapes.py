@@ -81,7 +81,7 @@ def write_escapes(
         found = _finished(own, path, base_path, grid) or write_escape(
             path, own, base_path=base_path, grid=grid, image=image, command=command
         )
-        rows.append(row_of(found, own.name))
+        rows.append(row_of(as_read(found), own.name))
     results: Plain = {"command": command, "grid": asdict(grid), "came_back": len(paths) - len(fit), "rows": rows}
     write_page(results, folder)
     return results

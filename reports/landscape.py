@@ -29,6 +29,7 @@ from reports.measure.options import LandscapeOptions
 from reports.measure.paths import Passage
 from reports.measure.second_opinion import second_opinion
 from reports.measure.subject import Subject, load_subject, refuse_senseless
+from reports.samples import as_given
 from reports.stages import StageClock
 from reports.summaries import landscape_summary
 
@@ -100,8 +101,8 @@ def write_landscape(
     results = {
         "command": command,
         "options": asdict(options),
-        "failed": {"path": str(failed_path), "digest": pair.failed_file.digest},
-        "optimum": {"path": str(base_path), "digest": pair.optimum_file.digest},
+        "failed": {"path": as_given(failed_path), "digest": pair.failed_file.digest},
+        "optimum": {"path": as_given(base_path), "digest": pair.optimum_file.digest},
         **plain,
         **({"second_opinion": None if opinion is None else asdict(opinion)} if complete else {}),
         "claims": [asdict(d) for d in decisions],

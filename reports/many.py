@@ -24,6 +24,7 @@ from reports.measure.subject import Subject, load_subject
 from reports.models import bases_in, expand
 from reports.rules import GOOD_BASE, does, looks
 from reports.runs import short_name
+from reports.samples import as_given
 from reports.summaries import claims_summary, size_words
 
 Plain = dict[str, Any]
@@ -98,8 +99,8 @@ def write_claims(
         "maze": maze,
         "pairs": [
             {
-                "transfer": str(p),
-                "base": str(b),
+                "transfer": as_given(p),
+                "base": as_given(b),
                 **d,
                 "claims": [{"id": c.id, "figure": c.figure, "verdict": c.verdict} for c in decide(d, complete=complete)],
             }
@@ -112,8 +113,8 @@ def write_claims(
         "claims.md", folder / "report.md", command=command, found=found, groups=groups, quick=quick, what=what,
         summary=claims_summary(groups, decided, bases=len({base for _, base in pairs})), verdicts=decided,
         spreads={name: spreads(group, complete=complete) for name, group in groups.items()}, rules=claims_of(complete=complete), complete=complete, does=does, looks=looks,
-        poor=sorted({str(base) for _, base, d in found if complete and d["accuracy"][-1] < GOOD_BASE}), least=GOOD_BASE,
-        success=SUCCESS, weak=sorted({str(base) for _, base, d in found if not complete and d["copy_score"]["low"] <= SUCCESS}), samples=samples_in_words(found),
+        poor=sorted({as_given(base) for _, base, d in found if complete and d["accuracy"][-1] < GOOD_BASE}), least=GOOD_BASE,
+        success=SUCCESS, weak=sorted({as_given(base) for _, base, d in found if not complete and d["copy_score"]["low"] <= SUCCESS}), samples=samples_in_words(found),
     )  # fmt: skip
 
 

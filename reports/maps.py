@@ -12,6 +12,7 @@ from typing import Any
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import StrPath, read_json, write_json
+from crar_model.places import places
 from crar_model.settings import PlaySettings
 from crar_model.training.variants import VARIANTS
 from reports import console
@@ -20,6 +21,7 @@ from reports.data_files import shortened
 from reports.markdown import render
 from reports.merit import as_good, asks_embedding
 from reports.models import expand, judge
+from reports.samples import as_given
 from reports.statistics import share
 
 Plain = dict[str, Any]
@@ -190,7 +192,7 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
             (one,), (reference,) = judge([path], base, how=how), judge([base], how=how)
             asked = asks_embedding(one.checkpoint, reference.checkpoint)
             rows.append({
-                "path": str(path), "digest": model.digest, "maze": model.maze, "base": str(base), "base_digest": reference.checkpoint.digest, "map": model.task.observation_map.title,
+                "path": as_given(path), "digest": model.digest, "maze": model.maze, "base": as_given(base), "base_digest": reference.checkpoint.digest, "map": model.task.observation_map.title,
                 "variant": str(model.info["variant"]), "way": _way(model), "settings": _settings(model), "updates": updates_of(model),
                 "good": as_good(one.evaluation, reference.evaluation, embedding=asked),
             })  # fmt: skip
@@ -213,13 +215,22 @@ def _cures(folder: Path) -> list[Plain]:
     settings = {name: table["settings"][name] for name in SPENT}
     rows = []
     for row in table["rows"]:
-        model = load_checkpoint(row["failed"]["path"])
+        failed = row["failed"] if "map" in row["failed"] else row["failed"] | _seen(row["failed"]["path"], row["failed"]["digest"], folder)
         rows.append({
-            "path": row["failed"]["path"], "digest": row["failed"]["digest"], "maze": model.maze, "base": row["base"],
-            "base_digest": row["base_digest"], "variant": "", "map": model.task.observation_map.title, "way": f"cure: {row['method']}",
+            "path": failed["path"], "digest": failed["digest"], "maze": failed["maze"], "base": row["base"],
+            "base_digest": row["base_digest"], "variant": "", "map": failed["map"], "way": f"cure: {row['method']}",
             "settings": settings, "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"]),
         })  # fmt: skip
     return rows
+
+
+def _seen(path: str, digest: str, folder: Path) -> Plain:
+    """The maze and the map of a transfer that an older table of cures names."""
+    for place in places(path, folder):
+        model = load_checkpoint(place)
+        if model.digest == digest:
+            return {"maze": model.maze, "map": model.task.observation_map.title}
+    raise UserError(f"{folder / 'results.json'}: the transfer {path} that it names is not there; make the table again with `crar cure`")
 
 
 def updates_of(model: Checkpoint) -> int:

@@ -13,6 +13,7 @@ from crar_model.files import StrPath, write_text
 from reports.glossary import glossary, glossary_lines
 from reports.html import write_html
 from reports.measure.ratio import ratio
+from reports.samples import as_given
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -57,6 +58,7 @@ def render(template: str, path: StrPath, **values: Any) -> Path:
     )
     environment.filters["number"] = number
     environment.filters["share"] = share
+    environment.filters["as_given"] = as_given
     page = environment.get_template(template).render(
         table=table, bullets=bullets, glossary=glossary, glossary_lines=glossary_lines, ratio=ratio, **values
     )

@@ -15,6 +15,7 @@ from crar_model.evaluation import Evaluation, evaluate
 from crar_model.files import StrPath
 from crar_model.machine import cores
 from crar_model.settings import PlaySettings
+from reports.samples import as_given
 from reports.threads import torch_threads
 
 Progress = Callable[[int, int], None]
@@ -31,7 +32,7 @@ class Judged:
     def plain(self) -> dict[str, Any]:
         """The object that `crar evaluate --json` prints for a model."""
         model = self.checkpoint
-        return {"path": str(self.path), "maze": model.maze, "inverse": model.inverse, "updates": model.updates, **self.evaluation.plain()}
+        return {"path": as_given(self.path), "maze": model.maze, "inverse": model.inverse, "updates": model.updates, **self.evaluation.plain()}
 
 
 def expand(paths: Sequence[StrPath]) -> list[Path]:

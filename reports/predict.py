@@ -24,6 +24,7 @@ from reports.measure import forecast
 from reports.measure.forecast import FEWEST, Table, calibration, score_predictors
 from reports.merit import as_good, asks_embedding
 from reports.models import expand, judge
+from reports.samples import as_given
 from reports.statistics import share
 
 Plain = dict[str, Any]
@@ -73,7 +74,7 @@ def predict(
             tick(number, len(paths))
             seen.append(foresee(model, resolution=resolution, where=str(path)))
         tick(len(paths), len(paths))
-    rows = [{"path": str(path), "digest": model.digest, **found.plain()} for path, model, found in zip(paths, models, seen, strict=True)]
+    rows = [{"path": as_given(path), "digest": model.digest, **found.plain()} for path, model, found in zip(paths, models, seen, strict=True)]
     results: Plain = {
         "command": command,
         "observation_map": models[0].task.observation_map.title,
