@@ -64,6 +64,8 @@ def write_study(
     everything = [*bases, *runs]
     for run in everything:
         read_run(run.folder)  # name an unusable folder before any work
+        if not len(run.losses["update"]):
+            raise UserError(f"{run.folder / 'losses.csv'}: has no row; go on with the run by --resume, or leave it out")
         if not run.task.same_maze(bases[0].task):
             raise UserError(
                 f"{run.folder}: a run of the {run.task.title}, but {bases[0].folder} is of the {bases[0].task.title}; report them apart"
