@@ -158,8 +158,8 @@ def misfit(value: Any, shape: Any, name: str = "it") -> str:
         return next((wrong for key, each in wanted if (wrong := misfit(value[key], each, key))), "")
     if isinstance(shape, list) and isinstance(value, list):
         return next((wrong for each in value if (wrong := misfit(each, shape[0], f"an entry of {name}"))), "")
-    kind = shape if isinstance(shape, type) else type(shape)
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+    kind: Any = shape if isinstance(shape, type) else type(shape)
+    if kind is float and type(value) in (int, float):
         return "" if shape == math.inf or abs(value) <= sys.float_info.max else f"{name} is not {WORDS[float]}"
     if type(value) is kind and not (kind is int and abs(value) >= 2**63):
         return ""

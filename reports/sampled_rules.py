@@ -5,13 +5,13 @@ A descent on a sample may still be gaining when its budget ends, and what holds 
 
 from __future__ import annotations
 
+from reports.measure.ratio import LEAST
 from reports.rules import (
     CLOSE,
     EXCEPTIONS,
     FAILS,
     FAR,
     HOLDS,
-    LEAST,
     LOW_SCORE,
     NEAR,
     UNDECIDED,

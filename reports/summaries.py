@@ -105,10 +105,10 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
     failed = groups.get("failed by what they do", ())
     if failed:
         certified = [_certified(d) for d in failed]
-        straight = _middle(
+        straight = _median_known(
             d["sampled"]["paths"]["straight"] if "sampled" in d else d["barriers"]["embedding"]["total"]["climb"] for d in failed
         )
-        frozen = _middle(d.get("sampled", d)["paths"]["frozen"]["barrier"] for d in failed)
+        frozen = _median_known(d.get("sampled", d)["paths"]["frozen"]["barrier"] for d in failed)
         lines.append(
             (
                 "Where the failed ones sit",
@@ -123,7 +123,7 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
     return [*lines, ("How sure", f"{sure}{few}{quick}.")]
 
 
-def _middle(values: Iterable[float | None]) -> float:
+def _median_known(values: Iterable[float | None]) -> float:
     """The median of what could be measured; NaN of nothing."""
     known = [value for value in values if value is not None and not math.isnan(value)]
     return median(known) if known else math.nan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,15 @@ class EventFile:
     """
 
     def __init__(self, folder: Path, first: int) -> None:
-        from tensorboard.compat.proto import event_pb2
-        from tensorboard.summary.writer.record_writer import RecordWriter
-
+        proto: Any = import_module("tensorboard.compat.proto.event_pb2")
+        records: Any = import_module("tensorboard.summary.writer.record_writer")
         seconds, rest = divmod(time.time_ns(), 10**9)
         self.path = folder / f"events.out.tfevents.{seconds:010d}.{rest:09d}.{os.getpid()}"
-        self._event: Any = event_pb2.Event
+        self._event: Any = proto.Event
         self._pending = io.BytesIO()
-        self._records: Any = RecordWriter(self._pending)
+        self._records: Any = records.RecordWriter(self._pending)
         self.add(first, file_version="brain.Event:2")
-        self.add(first, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
+        self.add(first, session_log=proto.SessionLog(status=proto.SessionLog.START))
 
     def add(self, step: int, **what: Any) -> None:
         """Keep an event for the next :meth:`flush`."""

@@ -14,11 +14,12 @@ from crar_model.studies.cells import BEST, LAST
 from crar_model.tasks import Task
 from crar_model.training.log import read_losses
 from crar_model.training.variants import VARIANTS
-from reports import console, rules
+from reports import console
 from reports.claims import SUCCESS
 from reports.figures.outcomes import Log, outcomes_figure
 from reports.figures.style import save_png
 from reports.kept import Plain, kept
+from reports.measure.ratio import LEAST
 from reports.measure.subject import load_subject
 from reports.studies.decisions import Decided, small_losses
 from reports.studies.rows import (
@@ -130,7 +131,7 @@ def _terms_row(term: str, networks: Sequence[tuple[Row, str]]) -> tuple[object, 
     base = values[0] if networks[0][0]["base"] == "" else float("nan")
     if np.isnan(base) or term == "value":
         return term, *values, ""
-    return term, *values, f"x{values[-1] / base:.3g}" if base >= rules.LEAST else "-"  # a ratio to a rounding error says nothing
+    return term, *values, f"x{values[-1] / base:.3g}" if base >= LEAST else "-"  # a ratio to a rounding error says nothing
 
 
 def _decided(groups: Groups, main: Key, bases: Sequence[Row], root: Path) -> Decided:
