@@ -104,7 +104,8 @@ def transfer(
         ),
     ] = 500,
     back: Annotated[
-        bool, typer.Option("--back", help="Take a --from that is a transfer itself, and train back to its base's maze.", rich_help_panel=RUN)
+        bool,
+        typer.Option("--back", help="Take a --from that is a transfer itself, and train back to its base's maze.", rich_help_panel=RUN),
     ] = False,
     resume: ResumeOption = False,
 ) -> None:

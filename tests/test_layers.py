@@ -40,7 +40,7 @@ FLOORS = {
         ("training", "judging", "pages", "curing", "predicting", "escaping", "studying"),
     ),
     "reports": (
-        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit", "rules", "sections"),
+        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit", "rules", "sections", "ratio"),
         ("markdown",),
         ("models", "console"),
         ("runs",),
