@@ -138,8 +138,8 @@ def _run(
     for job in shards:
         if job.state_path.exists():
             state = load_state(job)
-            kept = kept_rows(state, plan.settings)
-            log.restore(job.first, state["log_updates"][:kept], list(state["log_values"].numpy()[:kept]))
+            done = kept_rows(state, plan.settings)
+            log.restore(job.first, state["log_updates"][:done], list(state["log_values"].numpy()[:done]))
             updates[job.index] = int(state["update"])
     diverged: dict[int, int] = {}
     everything = plan.settings.updates * len(plan.members)
