@@ -102,7 +102,8 @@ def differences(slope: Sloped, at: Tensor, scale: Tensor) -> Matvec:
         if length == 0:
             return torch.zeros_like(at)
         move = direction * (step / length)
-        return (slope(at + move)[1] - slope(at - move)[1]) * (length / (2 * step))
+        change: Tensor = slope(at + move)[1] - slope(at - move)[1]
+        return change * (length / (2 * step))
 
     return product
 
