@@ -61,6 +61,9 @@ def predict(
     """
     paths = expand(bases)
     models = [load_checkpoint(path) for path in paths]
+    digests = [model.digest for model in models]
+    if twice := [path for path, digest in zip(paths, digests, strict=True) if digests.count(digest) > 1]:
+        raise UserError(f"{twice[-1]}: the same network as {twice[0]}, which would be counted as two bases; give each once")
     if observation_map is not None:
         models = [seen_through(model, observation_map, str(path)) for path, model in zip(paths, models, strict=True)]
     for path, model in zip(paths, models, strict=True):
