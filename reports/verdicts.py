@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from crar_model.errors import UserError
-from crar_model.files import StrPath, read_json, write_json
+from crar_model.files import StrPath, misfit, read_json, write_json
 from crar_model.tasks import TASKS, Task, task_named
 from reports.claims import CLAIMS, UNDECIDED
 from reports.many import grouped, spreads, verdicts
@@ -113,7 +113,9 @@ def asked(name: str, task: Task) -> bool:
 def _results(path: Path, what: str) -> Plain:
     name = {"claims": "pairs", "study": "claims"}[what]
     shape = {name: [dict]} | ({"study": str} if what == "study" else {})
-    content: Plain = read_json(path / RESULTS, shape, f"give --{what} a folder that `crar {what}` wrote")
+    content: Plain = read_json(path / RESULTS, dict, f"give --{what} a folder that `crar {what}` wrote")
+    if wrong := misfit(content, shape):
+        raise UserError(f"{path / RESULTS}: not the results of `crar {what}` ({wrong}); give --{what} a folder that it wrote")
     return content
 
 
