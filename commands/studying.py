@@ -165,6 +165,17 @@ def verdicts(
         list[Path] | None,
         typer.Option("--study", metavar="DIR", exists=True, help="What crar study wrote.", show_default="none", rich_help_panel=RUN),
     ] = None,
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--predict",
+            metavar="DIR",
+            exists=True,
+            help="What crar predict wrote, with transfers: S14.",
+            show_default="none",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     force: ForceOption = False,
 ) -> None:
     """Put the verdicts on all claims, S1 to S14, on one page.
@@ -172,9 +183,9 @@ def verdicts(
     From the results.json of claims and studies, with the released data's own answers beside them. A claim without a result
     stands there as not measured.
     """
-    if not claims and not studies:
-        raise UserError("--claims and --study name nothing; give at least one folder that `crar claims` or `crar study` wrote")
+    if not claims and not studies and not predictions:
+        raise UserError("--claims, --study and --predict name nothing; give at least one folder that one of these commands wrote")
     fresh(out, force=force)
     from reports.verdicts import write_verdicts
 
-    print(f"report: {write_verdicts(claims or [], studies or [], out, command=command_line())}")
+    print(f"report: {write_verdicts(claims or [], studies or [], out, predictions=predictions or [], command=command_line())}")

@@ -21,7 +21,7 @@ from crar_model.params import Params
 from crar_model.places import places
 from crar_model.settings import LossSettings, from_plain
 from crar_model.tasks import GRID, TASKS, Task, default_settings, side_named, task_as, task_named
-from crar_model.tensor_files import VERSION, load_plain, save_plain, warn_unverified
+from crar_model.tensor_files import VERSION, in_float32, load_plain, save_plain, warn_unverified
 
 FORMAT = "crar-checkpoint"
 
@@ -34,8 +34,8 @@ class Checkpoint:
         maze: name of the maze, a key of `tasks.TASKS`.
         inverse: True when the model belongs to the inverse maze.
         parameters: name -> tensor of one model, float32 on the CPU.
-        updates: updates taken.
-        info: plain data: variant, seed, learning rate, base, settings, divergence, package version.
+        updates: updates that this network has taken.
+        info: plain data: variant, seed, learning rate, base, settings, divergence, package version; `kept` where its training went on.
         file: where it was read.
     """
 
@@ -60,6 +60,12 @@ class Checkpoint:
     def observation(self) -> str:
         """How the model sees its maze, "grid" or "image"."""
         return _setting(self.info, "observation", GRID)
+
+    @property
+    def taken(self) -> int:
+        """Updates that its training took; more than `updates` where an earlier network was kept."""
+        kept = self.info.get("kept")
+        return int(kept["of"]) if isinstance(kept, dict) and type(kept.get("of")) is int else self.updates
 
     @property
     def base_name(self) -> str:
@@ -110,6 +116,14 @@ class Checkpoint:
         """The coefficients that the model was trained with; the task's for a checkpoint that does not say."""
         stored = self.info.get("settings")
         return from_plain(stored, where="checkpoint settings").loss if stored else default_settings(self.maze).loss
+
+    @property
+    def recipe(self) -> str:
+        """How it was trained, in words (`TrainSettings.recipe`); "" for a checkpoint that does not say."""
+        stored = self.info.get("settings")
+        if not stored:
+            return ""
+        return from_plain(stored, where="checkpoint settings").recipe(rate=self.info.get("learning_rate"), updates=self.updates)
 
     def encode(self, observation: Observation) -> Tensor:
         """Abstract states (..., d) of observations (..., 1, height, width) as the maze's environments give them, arrays or tensors.
@@ -219,8 +233,7 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
         found = tuple(parameters[name].shape) if name in parameters else None
         if found != shapes.get(name):
             raise UserError(f"{path}: parameter {name} is {found}, the {content['maze']} maze's agent wants {shapes.get(name)}")
-        if not bool(torch.isfinite(parameters[name]).all()):
-            raise UserError(f"{path}: parameter {name} holds values that are not finite; use another checkpoint")
+    single = in_float32(parameters, str(path))
     warn_unverified(path, content)
-    ordered = {name: parameters[name].detach().to(torch.float32) for name in shapes}
+    ordered = {name: single[name] for name in shapes}
     return Checkpoint(content["maze"], content["inverse"], ordered, content.get("updates", 0), content.get("info", {}), path)

@@ -164,6 +164,15 @@ class TrainSettings:
         check_ranges(self)
         self.loss.validate()
 
+    def recipe(self, *, rate: float | None = None, updates: int | None = None) -> str:
+        """Rule, learning rate, length and the terminal quirk of a training in words, such as "sequential 8e-05, 60,000 updates, terminal last".
+
+        Args:
+            rate, updates: a member's own, where they are not these settings'.
+        """
+        rate, updates = self.learning_rate if rate is None else rate, self.updates if updates is None else updates
+        return f"{self.update_rule} {rate:g}, {updates:,} updates" + ", terminal last" * self.terminal_last
+
 
 @dataclass(frozen=True)
 class PlaySettings:

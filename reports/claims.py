@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from crar_model.files import as_read
 from reports import rules, sampled_rules
-from reports.measure.ratio import LEAST, ratio
+from reports.ratio import LEAST, ratio
 from reports.rules import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Plain, above
 
 __all__ = [
@@ -207,8 +207,9 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "S6", "a steep barrier separates failed and global optimum",
         complete=Rule(
-            "from the stationary point: refuted by a path below a tenth of the straight climb and of the drop to the reference; held up only where the "
-            "lowest of at least 5 unlike searches stays above half the straight climb", rules.s6,
+            "from the stationary point: refuted by a path of encoders below a tenth of the straight climb and of the drop to the reference; a path of "
+            "embeddings whose lift to weights stops short decides nothing; held up only where the lowest of at least 5 unlike searches stays above half the "
+            "straight climb", rules.s6,
         ),
         sample=Rule(
             "from where the encoder converges on a sample: refuted by a path in the weights below a tenth of the straight climb and of the drop, on the "
@@ -279,11 +280,12 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "S9", "a change of the dynamics changes the encoder's landscape",
         complete=Rule(
-            "unmoved dynamics and symmetries leave it exactly (the exceptions), other moves change it beyond rounding and change what descent finds", rules.s9
+            "unmoved dynamics and symmetries leave it exactly (exceptions that are always there, so it never plainly holds); other moves change it beyond "
+            "rounding and change what descent finds: the level by more than 10 %, or the embedding by more than a tenth of a mean edge", rules.s9
         ),
         sample=Rule(
             "on samples, unmoved dynamics and symmetries leave it exactly (the exceptions), other moves change it beyond rounding and change what descent finds: where one of the descents ends within 10 % of the reference's total above the floor and "
-            "another does not, each by more than its further steps are expected to gain and on the independent sample too, or where certificates differ", sampled_rules.s9_sample,
+            "another does not, each by more than its further steps are expected to gain and on the independent sample too, or as where all transitions are listed", sampled_rules.s9_sample,
         ),
         measures=(PER_UNIT,),
         of_sample=(PER_UNIT,),
@@ -291,10 +293,13 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "S10", "freezing removes one dimension of the surface encoder x dynamics",
         complete=Rule(
-            "off the slice a valley within 25 % of the reference's total above the floor, which the slice lacks, and a path whose highest point is half as "
-            "high; exceptions: the valley without the lower path, or only where the encoder moves too", rules.s10,
+            "off the slice a valley within 25 % of the reference's total above the floor, and a path whose highest point is half as high; exceptions: the "
+            "valley without the lower path, or only where the encoder moves too; a slice that has the valley already decides nothing", rules.s10,
         ),
-        sample=Rule("off the slice a valley within 25 % of the reference's total above the floor, which the slice lacks, and a path half as high", sampled_rules.s10_sample),
+        sample=Rule(
+            "off the slice a valley within 25 % of the reference's total above the floor, and a path half as high; a slice that has the valley already decides "
+            "nothing", sampled_rules.s10_sample,
+        ),
         measures=(
             Measure("total above the floor under adapted dynamics over the reference's", lambda d: rules.ratios(d["adapted"]["terms"], d)["total"]),
             Measure("barrier between the released valley and the base's, all free", lambda d: (d["paths"]["valleys"] or {}).get("barrier")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reports.claims import CLAIMS, EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Decision, Plain, Rule
-from reports.measure.ratio import ratio
+from reports.ratio import ratio
 
 LOWER = 0.9
 """A descent that ends below this share of a total above its floor has found something lower."""

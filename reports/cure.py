@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -23,6 +21,7 @@ from crar_model.cures.store import Store
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, embed, evaluate
 from crar_model.files import StrPath, write_json
+from crar_model.keys import result_key
 from crar_model.params import DYNAMICS, Params, select
 from crar_model.settings import CureSettings, PlaySettings
 from crar_model.training.guards import only_one
@@ -41,6 +40,10 @@ Progress = Callable[[int, int], None]
 
 STATE = "cure-state"
 """Folder of unfinished work inside that of a cure; of this name, so that no other command's is taken for it."""
+
+
+EDITION = 1
+"""Of what a cure finds; finished and unfinished work of another is made again."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def write_cure(
         )
     problem = pose(failed, base, options.settings.seed, where=str(failed_path))
     with only_one(folder / STATE / "lock", folder, "another crar cure works there", "--out"):
-        store = Store(folder / STATE, _fingerprint(problem, base, options.settings))
+        store = Store(folder / STATE, result_key("cure work", EDITION, failed=failed, base=base, settings=options.settings))
         key = ground_key(problem, options.settings)
         with torch_threads(1):
             found = cure(
@@ -134,10 +137,16 @@ def write_cure(
             save_checkpoint(folder / "cured.pt", cured_checkpoint(failed, found))
         results: Plain = {
             "command": command,
+            "key": cure_key(failed, base, judge, method, options),
             "method": method,
             "settings": asdict(options.settings),
             "how": asdict(options.how),
-            "failed": {"path": as_given(failed_path), "digest": failed.digest, "maze": failed.maze, "map": failed.task.observation_map.title},
+            "failed": {
+                "path": as_given(failed_path),
+                "digest": failed.digest,
+                "maze": failed.maze,
+                "map": failed.task.observation_map.title,
+            },
             "base": None
             if base is None
             else {"path": as_given(base.file or ""), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
@@ -246,13 +255,25 @@ def _data(landscape: Landscape) -> xr.Dataset:
 
 
 def ground_key(problem: Problem, settings: CureSettings) -> str:
-    """Of all that the placement landscape and the level depend on: dynamics, data, loss, and what is spent."""
-    tensors = b"".join(name.encode() + value.numpy().tobytes() for name, value in sorted(select(problem.failed, DYNAMICS).items()))
-    seen = problem.data.judged.observations.numpy().tobytes()
-    text = json.dumps([asdict(problem.loss), settings.resolution, settings.effort], sort_keys=True)
-    return hashlib.sha256(tensors + seen + text.encode()).hexdigest()
+    """Of all that the placement landscape and the level depend on: dynamics, transitions, loss, and what is spent."""
+    seen = problem.data.judged
+    rows = {name: getattr(seen, name) for name in ("observations", "state", "next_state", "action", "terminated", "reward")}
+    dynamics = select(problem.failed, DYNAMICS)
+    return result_key(
+        "ground", EDITION, dynamics=dynamics, transitions=rows, loss=problem.loss, resolution=settings.resolution, effort=settings.effort
+    )
 
 
-def _fingerprint(problem: Problem, base: Checkpoint | None, settings: CureSettings) -> str:
-    text = f"{problem.digest} {base.digest if base else ''} {json.dumps(asdict(settings), sort_keys=True)}"
-    return hashlib.sha256(text.encode()).hexdigest()
+def cure_key(failed: Checkpoint, base: Checkpoint | None, judge: Checkpoint | None, method: str, options: CureOptions) -> str:
+    """Of all that a cure and its judgement depend on."""
+    return result_key(
+        "cure",
+        EDITION,
+        failed=failed,
+        base=base,
+        to=judge,
+        method=method,
+        settings=options.settings,
+        how=options.how,
+        anyway=options.anyway,
+    )

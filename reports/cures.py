@@ -11,9 +11,9 @@ import numpy as np
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.cures.methods import AUTO
-from crar_model.files import MEASURED, StrPath, as_read, find_json, write_json
+from crar_model.files import MEASURED, StrPath, find_json, write_json
 from reports import console
-from reports.cure import CureOptions, Plain, own_base, write_cure
+from reports.cure import CureOptions, Plain, cure_key, own_base, write_cure
 from reports.data_files import shortened
 from reports.kept import AGAIN
 from reports.markdown import render
@@ -168,13 +168,8 @@ def _finished(at: Path, path: Path, method: str, base_path: Path | None, judge_p
     if found is None:
         return None
     failed = load_checkpoint(path)
-    base = own_base(failed, base_path)
-    asked = {
-        "method": method, "settings": asdict(options.settings), "how": asdict(options.how), "failed": failed.digest,
-        "base": base and base.digest, "to": load_checkpoint(judge_path).digest,
-    }  # fmt: skip
-    named = {key: (found.get(key) or {}).get("digest") for key in ("failed", "base", "to")}
-    return found if {key: named.get(key, found.get(key)) for key in asked} == as_read(asked) else None
+    key = cure_key(failed, own_base(failed, base_path), load_checkpoint(judge_path), method, options)
+    return found if found.get("key") == key else None
 
 
 def _short(row: Plain) -> Plain:

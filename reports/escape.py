@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +15,7 @@ from crar_model.cures.problem import pose
 from crar_model.errors import UserError
 from crar_model.evaluation import embed, mean_move
 from crar_model.files import StrPath, write_json
+from crar_model.keys import result_key
 from crar_model.settings import from_plain
 from crar_model.tasks import Task, default_settings
 from crar_model.training.guards import only_one
@@ -35,6 +35,8 @@ from reports.statistics import share
 from reports.threads import torch_threads
 
 Plain = dict[str, Any]
+EDITION = 1
+"""Of what is found of a minimum; what was kept of another is found again."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _look(
     failed_path: Path, base_path: Path, failed: Checkpoint, subject: Subject, folder: Path, grid: Grid, image: str, command: str
 ) -> Plain:
     """The looks of :func:`write_escape`, those that an earlier call finished read from `state.json`."""
-    state, fingerprint = folder / "state.json", f"{failed.digest} {subject.optimum_file.digest} {json.dumps(asdict(grid))}"
+    state, fingerprint = folder / "state.json", escape_key(failed, subject.optimum_file, grid)
     key = {"fingerprint": fingerprint}
     kept = look(state, key) or {}
     if "minimum" not in kept:
@@ -148,7 +150,7 @@ def _look(
     totals = {"minimum": kept["minimum"]["loss"], "base": kept["minimum"]["reference"], "floor": subject.floor["total"]}
     levels = [totals[which] - totals["floor"] for which in ("minimum", "base")]
     results: Plain = {
-        "command": command, "failed": {"path": as_given(failed_path), "digest": failed.digest},
+        "command": command, "key": fingerprint, "failed": {"path": as_given(failed_path), "digest": failed.digest},
         "base": {"path": as_given(base_path), "digest": subject.optimum_file.digest}, "grid": asdict(grid), "minimum": kept["minimum"],
         "totals": totals, "log_ratio": log_ratio(*levels), "still": still,
         "cells": [cell for cells in groups for cell in kept[f"{cells[0].optimiser} {cells[0].batch}"]],
@@ -157,6 +159,11 @@ def _look(
     write_page(results, folder, figure, failed.task)
     state.unlink(missing_ok=True)
     return results
+
+
+def escape_key(failed: Checkpoint, base: Checkpoint, grid: Grid) -> str:
+    """Of all that what is found of a minimum depends on."""
+    return result_key("escape", EDITION, failed=failed, base=base, grid=grid)
 
 
 def write_page(results: Plain, folder: StrPath, figure: str, task: Task) -> None:

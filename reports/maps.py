@@ -236,7 +236,7 @@ def _seen(path: str, digest: str, folder: Path) -> Plain:
 def updates_of(model: Checkpoint) -> int:
     """Updates that a transfer took, those of its search and of the level that it looked for among them."""
     search = model.info.get("search") or {}
-    return model.updates + int(search.get("updates", 0)) + int(search.get("level_updates", 0))
+    return model.taken + int(search.get("updates", 0)) + int(search.get("level_updates", 0))
 
 
 def _settings(model: Checkpoint) -> dict[str, float | str]:

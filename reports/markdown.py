@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from crar_model.files import StrPath, write_text
 from reports.glossary import glossary, glossary_lines
 from reports.html import write_html
-from reports.measure.ratio import ratio
+from reports.ratio import ratio
 from reports.samples import as_given
 
 
@@ -37,6 +37,11 @@ def number(value: object) -> str:
     return str(value)
 
 
+def measured(value: object) -> str:
+    """A cell with a figure that was measured: NaN is what came out, not a gap."""
+    return "NaN" if isinstance(value, float) and math.isnan(value) else number(value)
+
+
 def share(value: float | None) -> str:
     """A share in per cent; one that is not finite, or None, as a dash."""
     return f"{100 * value:.0f} %" if value is not None and math.isfinite(value) else "-"
@@ -57,6 +62,7 @@ def render(template: str, path: StrPath, **values: Any) -> Path:
         loader=PackageLoader("reports", "templates"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     environment.filters["number"] = number
+    environment.filters["measured"] = measured
     environment.filters["share"] = share
     environment.filters["as_given"] = as_given
     page = environment.get_template(template).render(

@@ -32,7 +32,13 @@ class Judged:
     def plain(self) -> dict[str, Any]:
         """The object that `crar evaluate --json` prints for a model."""
         model = self.checkpoint
-        return {"path": as_given(self.path), "maze": model.maze, "inverse": model.inverse, "updates": model.updates, **self.evaluation.plain()}
+        return {
+            "path": as_given(self.path),
+            "maze": model.maze,
+            "inverse": model.inverse,
+            "updates": model.updates,
+            **self.evaluation.plain(),
+        }
 
 
 def expand(paths: Sequence[StrPath]) -> list[Path]:

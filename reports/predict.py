@@ -74,9 +74,13 @@ def predict(
             tick(number, len(paths))
             seen.append(foresee(model, resolution=resolution, where=str(path)))
         tick(len(paths), len(paths))
-    rows = [{"path": as_given(path), "digest": model.digest, **found.plain()} for path, model, found in zip(paths, models, seen, strict=True)]
+    rows = [
+        {"path": as_given(path), "digest": model.digest, "recipe": model.recipe, **found.plain()}
+        for path, model, found in zip(paths, models, seen, strict=True)
+    ]
     results: Plain = {
         "command": command,
+        "maze": models[0].task.name,
         "observation_map": models[0].task.observation_map.title,
         "bases": rows,
         "scores": None,
@@ -100,6 +104,7 @@ def scored(
     """
     own = {model.digest: number for number, model in enumerate(models)}
     counts = np.zeros((2, len(models)), dtype=np.int64)
+    recipes: list[set[str]] = [set() for _ in models]
     bases = [one.evaluation for one in judge(paths, how=how)]
     for path in expand(transfers):
         transfer = load_checkpoint(path)
@@ -112,11 +117,17 @@ def scored(
             raise UserError(f"{path}: a transfer seen through {through.title}; give its --observation-map, or leave the transfer out")
         (one,) = judge([path], paths[number], how=how)
         counts[:, number] += (as_good(one.evaluation, bases[number], embedding=asks_embedding(one.checkpoint, models[number])), 1)
+        recipes[number].add(transfer.recipe)
     with_transfers = counts[1] > 0
     names = tuple(seen[0].features)
     features = np.array([[one.features[name] for name in names] for one in seen])
     table = Table(names, features[with_transfers], counts[0][with_transfers], counts[1][with_transfers])
-    found: Plain = {"outcomes": [{"successes": int(k), "transfers": int(n)} for k, n in counts.T]}
+    found: Plain = {
+        "outcomes": [
+            {"successes": int(k), "transfers": int(n), "recipe": " and ".join(sorted(own))}
+            for (k, n), own in zip(counts.T, recipes, strict=True)
+        ]
+    }
     why = table.why_not()
     if why is not None:
         return found | {"unscored": why}

@@ -5,7 +5,8 @@ A descent on a sample may still be gaining when its budget ends, and what holds 
 
 from __future__ import annotations
 
-from reports.measure.ratio import LEAST
+from landscape_tools import rank
+from reports.ratio import LEAST
 from reports.rules import (
     CLOSE,
     EXCEPTIONS,
@@ -14,6 +15,7 @@ from reports.rules import (
     HOLDS,
     LOW_SCORE,
     NEAR,
+    REFUTED,
     UNDECIDED,
     VALLEY,
     Plain,
@@ -23,6 +25,7 @@ from reports.rules import (
     found,
     landscapes,
     ratios,
+    same_finds,
 )
 
 
@@ -42,7 +45,7 @@ def s3_sample(d: Plain) -> Verdict:
     ratio = ratios(d["failed_terms"], d)
     ratio.pop("total")
     text = ", ".join(f"{t} x{r:.2g}" for t, r in ratio.items())
-    worst = max(ratio.values())
+    worst = max(ratio.values(), key=rank)
     return text, HOLDS if worst <= NEAR else EXCEPTIONS if worst < FAR or at_level(d["failed_terms"], d) else FAILS
 
 
@@ -51,11 +54,11 @@ def s6_sample(d: Plain) -> Verdict:
     climbs = {space: line["total"]["climb"] for space, line in d["barriers"].items()}
     text = "straight " + ", ".join(f"{c:.2g} ({s})" for s, c in climbs.items())
     # 5,307 weights cannot set the states of all images freely, so a line of embeddings is no way that an encoder can go.
-    low = min(climb for space, climb in climbs.items() if space != "embedding")
+    low = min((climb for space, climb in climbs.items() if space != "embedding"), key=rank)
     drop = d["failed_terms"]["total"] - d["optimum_terms"]["total"]
     found = d.get("sampled")
     if found is None:
-        return text, FAILS if drop > 0 and low < 0.1 * drop else UNDECIDED  # a climb on a straight line bounds from above only
+        return text, FAILS if drop > 0 and low < REFUTED * drop else UNDECIDED  # a climb on a straight line bounds from above only
     paths = found["paths"]
     way, own, other = paths["frozen"], found["failed"], paths["independent"]
     fall = way["start"] - way["end"]
@@ -67,8 +70,8 @@ def s6_sample(d: Plain) -> Verdict:
         return f"{text}; not from a stationary point", UNDECIDED
     if fall <= 0:
         return f"{text}; the descent ended at the reference's level, so there is nothing to pass", UNDECIDED
-    least = max(0.1 * min(paths["straight"], fall), LEAST)
-    return text, FAILS if max(way["barrier"], other["frozen"]) < least else UNDECIDED
+    least = max(REFUTED * min(paths["straight"], fall), LEAST)
+    return text, FAILS if max(way["barrier"], other["frozen"], key=rank) < least else UNDECIDED
 
 
 def s7_sample(d: Plain) -> Verdict:
@@ -120,10 +123,9 @@ def s9_sample(d: Plain) -> Verdict:
             "; all end above the reference's level" if ends == {False} else "; all end at the reference's level" if ends == {True} else ""
         )
         return f"{text}{where}; what descent finds is not known", UNDECIDED
-    first, *rest = [(f["verdict"], f["match"]) for f in finds]
     if None in (own, *others):
         return f"{text}; whether at the reference's level is not known", UNDECIDED
-    return (f"{text}: the same", FAILS) if all(one == first for one in rest) else (text, EXCEPTIONS)
+    return same_finds(text, finds)
 
 
 def s10_sample(d: Plain) -> Verdict:
@@ -139,7 +141,9 @@ def s10_sample(d: Plain) -> Verdict:
         text += f", {released:.3g} (released); highest point of the best path {on:.2g} on the slice, {off:.2g} off it"
     if adapted > VALLEY * base:
         return text, FAILS if d["adapted"]["converged"] else UNDECIDED  # a short training decides nothing
-    return text, HOLDS if failed > VALLEY * base and lower else EXCEPTIONS
+    if failed <= VALLEY * base:
+        return f"{text}; the frozen slice has the valley already, so there is nothing to open", UNDECIDED
+    return text, HOLDS if lower else EXCEPTIONS
 
 
 def s11_sample(d: Plain) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,7 +15,7 @@ from crar_model.tasks import TASKS, Task, task_named
 from reports.claims import CLAIMS, UNDECIDED
 from reports.many import grouped, spreads, verdicts
 from reports.markdown import render
-from reports.studies.decisions import CHECKS, OF_OTHERS, TEXTS, Decided, scope_of
+from reports.studies.decisions import CHECKS, OF_OTHERS, TEXTS, Decided, depends, scope_of
 from reports.studies.released import released_answer
 from reports.study_page import RESULTS
 
@@ -37,6 +38,7 @@ class Entry:
         measured: all its figures with their spread: median (lowest to highest).
         updates: of every variant among the transfers of a study, how many they were trained for.
         scope: what the verdict is of, where it says nothing of other bases.
+        recipe: how bases and transfers were trained; "" where the result does not say.
     """
 
     id: str
@@ -49,17 +51,20 @@ class Entry:
     measured: tuple[str, ...] = ()
     updates: Mapping[str, int] = field(default_factory=dict)
     scope: str = ""
+    recipe: str = ""
 
 
 Claimed = tuple[Entry, Decided | None, Decided | None]
 """A claim by one result, what the released data say of it, and what they say cut off where our transfers end."""
 
 
-def write_verdicts(claims: Sequence[StrPath], studies: Sequence[StrPath], folder: StrPath, *, command: str = "") -> Path:
+def write_verdicts(
+    claims: Sequence[StrPath], studies: Sequence[StrPath], folder: StrPath, *, predictions: Sequence[StrPath] = (), command: str = ""
+) -> Path:
     """Write `report.md`, `report.html` and `results.json` to a folder; returns the report's path.
 
     Args:
-        claims: folders of `crar claims`. studies: of `crar study`.
+        claims: folders of `crar claims`. studies: of `crar study`. predictions: of `crar predict` with transfers, whose outcomes by base decide S14.
         folder: made if missing.
         command: shown on the page.
 
@@ -68,9 +73,18 @@ def write_verdicts(claims: Sequence[StrPath], studies: Sequence[StrPath], folder
     """
     folder, sources = Path(folder), list[tuple[str, str]]()
     found: list[Entry] = []
-    for paths, read, what in ((claims, claims_entries, "claims"), (studies, study_entries, "study")):
-        for path in dict.fromkeys(map(Path, paths)):
+    for paths, read, what in (
+        (claims, claims_entries, "claims"),
+        (studies, study_entries, "study"),
+        (predictions, predict_entries, "predict"),
+    ):
+        known: set[str] = set()
+        for path in map(Path, paths):
             content = _results(path, what)
+            text = json.dumps(content | {"command": ""}, sort_keys=True)
+            if text in known:  # the same folder under another name, or a copy of it, counts once
+                continue
+            known.add(text)
             try:
                 found += read(content, path)
             except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
@@ -111,8 +125,11 @@ def asked(name: str, task: Task) -> bool:
 
 
 def _results(path: Path, what: str) -> Plain:
-    name = {"claims": "pairs", "study": "claims"}[what]
-    shape = {name: [dict]} | ({"study": str} if what == "study" else {})
+    shape: dict[str, Any] = {
+        "claims": {"pairs": [dict]},
+        "study": {"claims": [dict], "study": str},
+        "predict": {"bases": [dict], "outcomes": [dict]},
+    }[what]
     content: Plain = read_json(path / RESULTS, dict, f"give --{what} a folder that `crar {what}` wrote")
     if wrong := misfit(content, shape):
         raise UserError(f"{path / RESULTS}: not the results of `crar {what}` ({wrong}); give --{what} a folder that it wrote")
@@ -126,14 +143,22 @@ def claims_entries(content: Plain, path: StrPath) -> list[Entry]:
         UserError: for results of no known maze.
     """
     path = Path(path)
-    pairs = content["pairs"]
+    by_recipe: dict[str, list[Plain]] = {}
+    for pair in content["pairs"]:
+        recipe = pair.get("recipe")
+        by_recipe.setdefault(f"bases {recipe['base']}; transfers {recipe['transfer']}" if recipe else "", []).append(pair)
     task = _maze_of(content, path)
+    return [entry for recipe, pairs in by_recipe.items() for entry in _claims_of(pairs, task, path.name, recipe)]
+
+
+def _claims_of(pairs: Sequence[Plain], task: Task, source: str, recipe: str) -> list[Entry]:
+    """The verdicts of one recipe."""
     complete, group = task.sampling.complete, grouped(pairs).get(FAILED, [])
-    bases = len({pair["base"] for pair in pairs if pair in group})
+    bases = len({pair.get("origin", pair["base"]) for pair in pairs if pair in group})
     names = [claim.id for claim in CLAIMS if claim.rule(complete=complete) is not None]
     if not group:
         none = f"none of {len(pairs)} transfers failed"
-        return [Entry(name, task.name, UNDECIDED, none, 0, 0, path.name) for name in names]
+        return [Entry(name, task.name, UNDECIDED, none, 0, 0, source, recipe=recipe) for name in names]
     decided, measured = verdicts(group, complete=complete), spreads(group, complete=complete)
     entries = []
     for claim in CLAIMS:
@@ -144,8 +169,9 @@ def claims_entries(content: Plain, path: StrPath) -> list[Entry]:
             shown = next((own[measure.what] for measure in order if measure.what in own), None)
             spread = "" if shown is None else f"; {shown[1]}: median {shown[2]} ({shown[3]} to {shown[4]})"
             rows = tuple(f"{what}: {row[2]} ({row[3]} to {row[4]})" for what, row in own.items())
+            scope = scope_of(bases, verdict)
             entries.append(
-                Entry(claim.id, task.name, verdict, f"{counts}{spread}", len(group), bases, path.name, rows, scope=scope_of(bases, verdict))
+                Entry(claim.id, task.name, verdict, f"{counts}{spread}", len(group), bases, source, rows, scope=scope, recipe=recipe)
             )
     return entries
 
@@ -171,10 +197,34 @@ def study_entries(content: Plain, path: StrPath) -> list[Entry]:
     return [
         Entry(
             one["id"], task_named(one["maze"], what=f"{path / RESULTS}: its maze is").name, one["verdict"], one["figure"], one["models"],
-            one["bases"], path.name, updates=one.get("updates", {}), scope=one.get("scope", ""),
+            one["bases"], path.name, updates=one.get("updates", {}), scope=one.get("scope", ""), recipe=one.get("recipe", ""),
         )
         for one in content["claims"]
     ]  # fmt: skip
+
+
+def predict_entries(content: Plain, path: StrPath) -> list[Entry]:
+    """S14 by the outcomes of the transfers that `crar predict` was given, each recipe for itself.
+
+    Raises:
+        UserError: for results of an unknown maze.
+    """
+    path = Path(path)
+    by_recipe: dict[str, dict[str, list[bool]]] = {}
+    for number, (base, ends) in enumerate(zip(content["bases"], content["outcomes"], strict=True)):
+        recipe = f"bases {base['recipe']}; transfers {ends['recipe']}" if base.get("recipe") and ends.get("recipe") else ""
+        if ends["transfers"]:
+            hits = ends["successes"]
+            by_recipe.setdefault(recipe, {})[str(number)] = [True] * hits + [False] * (ends["transfers"] - hits)
+    # Older results do not name the maze: valleys of a placement landscape are of the one whose states can be listed.
+    maze = content.get("maze") or next(
+        task.name for task in TASKS.values() if task.sampling.complete == ("valleys" in content["bases"][0]["features"])
+    )
+    task = task_named(maze, what=f"{path / RESULTS}: its maze is")
+    found = {recipe: depends(outcomes) for recipe, outcomes in by_recipe.items()}
+    return [
+        Entry("S14", task.name, one.verdict, one.figure, one.models, one.bases, path.name, recipe=recipe) for recipe, one in found.items()
+    ]
 
 
 def _cut(entry: Entry, answer: Decided | None) -> Decided | None:
@@ -233,7 +283,8 @@ def _row(entry: Entry, answer: Decided | None, cut: Decided | None) -> tuple[str
     if ends:
         models += "; updates: " + ", ".join(f"{updates:,} ({', '.join(names)})" for updates, names in ends.items())
     verdict = entry.verdict if entry.verdict == NOT_MEASURED else _bold(entry)
-    return entry.id, CLAIM_TEXTS[entry.id], TASKS[entry.maze].title, verdict, entry.figure, models, entry.source, own
+    recipe = entry.recipe or ("not said" if entry.source else "")
+    return entry.id, CLAIM_TEXTS[entry.id], TASKS[entry.maze].title, recipe, verdict, entry.figure, models, entry.source, own
 
 
 def _answer(answer: Decided) -> str:

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from reports.figures.style import house_style
 from reports.statistics import Times, at_risk, success_curve
 
-COLORS = ("#0072B2", "#D55E00")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 LINES = ("-", "--")
 TICKS = 4
 

@@ -20,11 +20,11 @@ from reports.measure.dissection import SHORT, Stage
 from reports.measure.minimum import Minimum, examine
 from reports.measure.move_errors import transition_errors
 from reports.measure.options import LandscapeOptions
-from reports.measure.ratio import ratio
 from reports.measure.release import Released, adapted_and_released
 from reports.measure.shifts import Shift, landscape_shifts
 from reports.measure.subject import Subject
 from reports.measure.surface import encoder_dynamics
+from reports.ratio import ratio
 from reports.threads import torch_threads
 
 STAGES = ("certificate and released dynamics", "surface", "theorem")

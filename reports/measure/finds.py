@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from crar_model.params import DYNAMICS, Params, select
 from landscape_tools import NOT_CONVERGED, UNDECIDED, certify, converge
 from reports.measure.on_sample import Budget, Curvature, OnSample, converge_encoder, copy_total, sizes_of, two_samples
-from reports.measure.ratio import LEAST
 from reports.measure.sampled import Sampled
 from reports.measure.shifts import random_walk
 from reports.measure.subject import Subject
+from reports.ratio import LEAST
 
 STEPS = 150
 """Of each descent of an embedding."""
@@ -31,6 +32,8 @@ class Descent:
         least, most: the level, were the descent to go on, and were the reference's to; `level` itself where both are done.
         steps: that it took.
         other_level: the level on the independent sample, above that one's floor; None where there is none.
+        apart: distance of the embedding there from the one under the model's own dynamics, root mean square over states, in mean edges of the
+            base's; None where it was not measured.
     """
 
     way: str
@@ -43,6 +46,7 @@ class Descent:
     most: float
     steps: int
     other_level: float | None = None
+    apart: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,17 +97,25 @@ def _of_embedding(subject: Subject, ways: dict[str, Params]) -> list[Descent]:
     with torch.no_grad():
         reference = float(subject.terms(subject.optimum)["total"]) - subject.floor["total"]
 
-    def descend(item: tuple[str, Params]) -> Descent:
+    def descend(item: tuple[str, Params]) -> tuple[Descent, Tensor]:
         way, dynamics = item
         start = {"embedding": subject.embedding(subject.failed)}
         composite = subject.composite(start, dynamics)
         found = converge(composite, start, iterations=STEPS)
         match = subject.match(found.point["embedding"]).verdict
         level = (found.loss - subject.floor["total"]) / max(reference, LEAST)
-        return Descent(way, certify(composite, found.point).verdict, found.loss, level, match, "", level, level, found.iterations)
+        row = Descent(way, certify(composite, found.point).verdict, found.loss, level, match, "", level, level, found.iterations)
+        return row, found.point["embedding"]
 
     with ThreadPoolExecutor(max_workers=2) as pool:
-        return list(pool.map(descend, ways.items()))
+        return _held_apart(subject, list(pool.map(descend, ways.items())))
+
+
+def _held_apart(subject: Subject, found: list[tuple[Descent, Tensor]]) -> list[Descent]:
+    """The descents with the distance of each embedding (rows, d) from the first one's."""
+    states, own = subject.batch.states, found[0][1]
+    unit = subject.match(own).mean_move
+    return [replace(row, apart=float((embedding - own)[states].double().square().sum(-1).mean().sqrt()) / unit) for row, embedding in found]
 
 
 def _of_weights(subject: Subject, ways: dict[str, Params], size: int, budget: Budget, known: Sampled | None) -> Finds:
@@ -122,7 +134,8 @@ def _of_weights(subject: Subject, ways: dict[str, Params], size: int, budget: Bu
     else:
         found, reference = [known.failed, *found], known.reference
     rows = [_row(way, one.held_against(reference), reference, floors) for way, one in zip(ways, found, strict=True)]
-    return Finds(rows, sizes_of(samples), budget)
+    ends = [own.embedding(subject.failed | one.encoder) for one in found]
+    return Finds(_held_apart(own, list(zip(rows, ends, strict=True))), sizes_of(samples), budget)
 
 
 def _row(way: str, found: OnSample, reference: OnSample, floors: list[float]) -> Descent:

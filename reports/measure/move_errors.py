@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from crar_model.mazes.simple import SimpleMaze
-from reports.measure.ratio import ratio
 from reports.measure.subject import Subject
+from reports.ratio import ratio
 
 WORST = 4
 """Transitions that the concentration of the error is measured on: as many as lead through the door of the study's maze."""

@@ -19,8 +19,8 @@ from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import Variant
 from landscape_tools import Composite, composite_of, converge, norm
-from reports.measure.ratio import ratio
 from reports.measure.subject import Subject
+from reports.ratio import ratio
 
 ROUND = 200
 """Iterations of a round of a descent; there are as many as the iterations allow, and none after one that changes little."""

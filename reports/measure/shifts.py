@@ -12,8 +12,8 @@ from crar_model.params import DYNAMICS, Params, select
 from landscape_tools import apply_symmetry, filter_normalised, flatten, gaussian_direction, norm, rows_of, unflatten
 from reports.measure.on_sample import SampleTotal, size_of
 from reports.measure.paths import mixed
-from reports.measure.ratio import ratio
 from reports.measure.subject import Subject, hidden_layers
+from reports.ratio import ratio
 
 SHARES = (0.0, 1e-3, 1e-2, 0.1, 0.5, 1.0)
 """How far the dynamics move towards where they are sent."""

@@ -56,7 +56,7 @@ def dependence_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure:
         return found, None
     ends = outcomes(groups[main])
     told_of = [row for row in bases if row["cell"] in ends]
-    updates = {USUAL: int(main[-1])}
+    updates = {USUAL: int(main.updates)}
     seen, why = see(told_of, groups[main], root, main)
     if why:
         return found | {"predicted": f"Nothing is said of predictors: {why}."}, replace(depends(ends), updates=updates)
@@ -114,8 +114,8 @@ def see(bases: Sequence[Row], transfers: Sequence[Row], root: StrPath, key: Key)
         key: of the transfers; what is seen is of the negated maze, so it must be theirs.
     """
     root = Path(root)
-    if key[3] != "negative":
-        return {}, f"the transfers are through the map {key[3]}, and what is seen of a base is of the negated maze"
+    if key.seen != "negative":
+        return {}, f"the transfers are through the map {key.seen}, and what is seen of a base is of the negated maze"
     found: dict[str, dict[str, float]] = {}
     with console.progress_bar("study: what the bases say", "bases") as tick:
         for done, row in enumerate(bases):
@@ -154,7 +154,7 @@ def depends_words(groups: Groups, main: Key | None = None) -> list[str]:
     alike, single = [], []
     for key, group in groups.items():
         shares = list(outcomes(group).values())
-        if len(shares) < 2 or not VARIANTS[key[0]].from_base:
+        if len(shares) < 2 or not VARIANTS[key.variant].from_base:
             continue
         name, models = f"`{label(key, groups)}`", sum(map(len, shares))
         if len({success(row) for row in told(group)}) == 1:

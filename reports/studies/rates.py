@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class RateStudy:
     Attributes:
         variant, rule: what it is; "" for the released ones' rule. source: whose runs these are.
         runs: (base, seed, rate, success) of those that tell. planned: rate -> models asked for. updates: of each.
+        matched: rate -> embeddings that match the base's; empty where that is not known.
     """
 
     variant: str
@@ -41,6 +42,7 @@ class RateStudy:
     runs: Runs
     planned: Mapping[float, int]
     updates: int
+    matched: Mapping[float, int] = field(default_factory=dict)
 
 
 def rates_part(rows: Sequence[Row], folder: StrPath, maze: str, *, released: bool) -> list[dict[str, Any]]:
@@ -82,7 +84,7 @@ def rate_studies(rows: Sequence[Row]) -> list[RateStudy]:
     found: dict[object, list[Row]] = {}
     for row in rows:
         if row["variant"] != BASE.name:  # a cell has the group of the first table that asks for it, so that is not what keeps studies apart
-            found.setdefault((row["updates"], origin(row, but=("base", "seed", "learning_rate"))), []).append(row)
+            found.setdefault((row["updates"], row.get("base_recipe"), origin(row, but=("base", "seed", "learning_rate"))), []).append(row)
     studies = []
     for asked_for in found.values():
         several = {base for base, own in by(asked_for, "base").items() if len({row["learning_rate"] for row in own}) >= FEWEST_RATES}
@@ -90,7 +92,8 @@ def rate_studies(rows: Sequence[Row]) -> list[RateStudy]:
         if group:
             runs = [(row["base"], row["seed"], float(row["learning_rate"]), success(row)) for row in told(group)]
             planned, first = Counter(float(row["learning_rate"]) for row in group), group[0]
-            studies.append(RateStudy(first["variant"], first["update_rule"], OURS, runs, planned, int(first["updates"])))
+            matched = Counter(float(row["learning_rate"]) for row in told(group) if row["outcome"] == "matched")
+            studies.append(RateStudy(first["variant"], first["update_rule"], OURS, runs, planned, int(first["updates"]), matched))
     return studies
 
 
@@ -106,8 +109,8 @@ def _part(study: RateStudy, figure: Path) -> dict[str, Any]:
         "variant": ", ".join(word for word in (study.variant, study.rule) if word), "source": study.source, "bases": len({base for base, *_ in runs}), "figure": figure.name if runs else "",
         "odd": odd_words(runs), "updates": study.updates, "released": study.source != OURS,
         "by_rate": [
-            (name, f"{len(values)} of {count}", share_words(values))
-            for (name, values), (_, count) in zip(by_rate, sorted(study.planned.items()), strict=True)
+            (name, f"{len(values)} of {count}", share_words(values), study.matched.get(rate, 0) if study.source == OURS else "-")
+            for (name, values), (rate, count) in zip(by_rate, sorted(study.planned.items()), strict=True)
         ],
         "by_seed": [(name, share_words(values)) for name, values in by_seed],
     }  # fmt: skip

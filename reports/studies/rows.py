@@ -4,25 +4,57 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from crar_model.studies.cells import BEST, LAST, WITHOUT_EFFECT
+from crar_model.training.variants import BASE, VARIANTS
 from reports.claims import SUCCESS
+from reports.sections import map_of
 from reports.study_table import LOSS, SETTINGS
 
 Row = dict[str, str]
 DONE, OPEN = "done", "open"
 USUAL = "freeze"
 """The variant that the others are held against."""
-Key = tuple[str, str, str, str, str]
-"""Variant, rule, learning rate, observation map, updates."""
+TERMINAL = "terminal last"
+
+
+class Key(NamedTuple):
+    """What models have in common that are counted together.
+
+    Attributes:
+        variant, rule, rate, seen: of the transfers; `seen` is the observation map.
+        base: recipe of their bases (`TrainSettings.recipe`), "" in tables of before it stood there.
+        quirk: `TERMINAL` where the last tuple of an epoch is flagged terminal, else "".
+        updates: of each.
+    """
+
+    variant: str
+    rule: str
+    rate: str
+    seen: str
+    base: str
+    quirk: str
+    updates: str
+
+    @property
+    def recipe(self) -> str:
+        """How the transfers were trained, in the words of `TrainSettings.recipe`."""
+        return ", ".join(filter(None, (f"{self.rule} {float(self.rate):g}", f"{int(self.updates):,} updates", self.quirk)))
+
+
 ORIGIN = ("variant", "maze", "base", "base_start", "seed", "learning_rate", "reset", "paired")
 """What determines a model beside its settings."""
+
+
 Groups = Mapping[Key, Sequence[Row]]
 
 
 def key_of(row: Row) -> Key:
     """What a row shares with those it is counted with."""
-    return row["variant"], row["update_rule"], row["learning_rate"], row["observation_map"], row["updates"]
+    base = row.get("base_recipe", "") if row["variant"] == BASE.name or VARIANTS[row["variant"]].from_base else ""
+    quirk = TERMINAL if row.get("terminal_last") == "1" else ""
+    return Key(row["variant"], row["update_rule"], row["learning_rate"], map_of(row).title, base, quirk, row["updates"])
 
 
 def groups_of(rows: Iterable[Row]) -> dict[Key, list[Row]]:
@@ -41,13 +73,22 @@ def label(key: Key, among: Iterable[Key] = (), *, short: bool = False) -> str:
         among: all groups; where another differs by its updates alone, these are named.
         short: leave out the joint rule.
     """
-    variant, rule, rate, seen, updates = key
-    untrained = int(updates) == 0 and not any(other[0] == variant and other[3:] == key[3:] and other != key for other in among)
-    trained = [] if untrained else [f"{float(rate):g}"] + ([] if rule == "joint" and short else [rule])
-    words = [variant, *trained] + ([] if seen == "negative" else [seen])
-    if any(other[:-1] == key[:-1] and other != key for other in among):
-        words.append(f"{int(updates):,} updates")
+    others = [other for other in among if other != key]
+    alike = [other for other in others if other.variant == key.variant and other[3:] == key[3:]]
+    trained = (
+        [] if int(key.updates) == 0 and not alike else [f"{float(key.rate):g}"] + ([] if key.rule == "joint" and short else [key.rule])
+    )
+    words = [key.variant, *trained] + ([] if key.seen == "negative" else [key.seen]) + ([key.quirk] if key.quirk else [])
+    if any(other._replace(updates=key.updates) == key for other in others):
+        words.append(f"{int(key.updates):,} updates")
+    if len({other.base for other in among if other.base}) > 1 and key.base:
+        words.append(f"from bases of {key.base}")
     return ", ".join(words)
+
+
+def rule_of(recipe: str) -> str:
+    """The update rule of a recipe in words (`TrainSettings.recipe`)."""
+    return recipe.partition(" ")[0]
 
 
 def told(rows: Iterable[Row]) -> list[Row]:
@@ -143,11 +184,26 @@ def main_group(groups: Groups, variant: str, like: Key | None = None) -> Key | N
     Args:
         groups: all of them.
         variant: its name.
-        like: only groups of this one's map and, where they train at all, rule.
+        like: only groups of this one's map and bases and, where they train at all, rule and quirk.
     """
-    keys = [
-        key
-        for key, rows in groups.items()
-        if key[0] == variant and told(rows) and (like is None or (key[3] == like[3] and (key[1] == like[1] or int(key[4]) == 0)))
-    ]
-    return max(keys, key=lambda key: (len(told(groups[key])), int(key[4])), default=None)
+    keys = [key for key, rows in groups.items() if key.variant == variant and told(rows) and (like is None or _comparable(key, like))]
+    return max(keys, key=lambda key: (len(told(groups[key])), int(key.updates)), default=None)
+
+
+def _comparable(key: Key, like: Key) -> bool:
+    alike = (key.rule, key.quirk) == (like.rule, like.quirk) or int(key.updates) == 0
+    return key.seen == like.seen and alike and (key.base == like.base or not VARIANTS[key.variant].from_base)
+
+
+def by_recipe(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Transfers by the recipe of their bases."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.get("base_recipe", ""), []).append(row)
+    return found
+
+
+def recipes_of(groups: Groups) -> dict[str, Groups]:
+    """Groups by the recipe of their bases; what starts from none is among those of each."""
+    names = list(dict.fromkeys(key.base for key in groups if VARIANTS[key.variant].from_base)) or [""]
+    return {name: {key: rows for key, rows in groups.items() if key.base == name or not VARIANTS[key.variant].from_base} for name in names}

@@ -19,8 +19,8 @@ from reports.claims import SUCCESS
 from reports.figures.outcomes import Log, outcomes_figure
 from reports.figures.style import save_png
 from reports.kept import Plain, kept
-from reports.measure.ratio import LEAST
 from reports.measure.subject import load_subject
+from reports.ratio import LEAST
 from reports.studies.decisions import Decided, small_losses
 from reports.studies.rows import (
     DONE,
@@ -69,7 +69,7 @@ def terms_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrP
     else:
         found["terms_words"] += " Their logs are not in the study's folder, so nothing is drawn."
     found["terms_set"] = task.sampling.table or task.sampling.what
-    found["terms_label"], found["terms_updates"] = label(main), int(main[-1])
+    found["terms_label"], found["terms_updates"] = label(main), int(main.updates)
     found["terms_columns"] = [title for title, _ in shown]
     start = shown[-1][1]["base_start"]  # which network of a base the transfers begin with
     networks = [(row, LAST if row["base"] else start) for _, row in shown]
@@ -144,7 +144,7 @@ def _decided(groups: Groups, main: Key, bases: Sequence[Row], root: Path) -> Dec
     failed = [
         (key, row)
         for key, rows in groups.items()
-        if key[0] == USUAL
+        if key.variant == USUAL
         for row in told(rows)
         if row["base"] in named and number(row, "last_score_high") < min(0.0, number(named[row["base"]], f"{row['base_start']}_score_low"))
     ]
@@ -170,7 +170,7 @@ def _decided(groups: Groups, main: Key, bases: Sequence[Row], root: Path) -> Dec
         if pairs
         else []
     )
-    return small_losses(pairs, len(of), lost, of=len(told(groups[main])), good=good, updates=int(main[-1]))
+    return small_losses(pairs, len(of), lost, of=len(told(groups[main])), good=good, updates=int(main.updates))
 
 
 def _scoring(groups: Groups) -> list[Row]:
@@ -178,7 +178,7 @@ def _scoring(groups: Groups) -> list[Row]:
     found = [
         row
         for key, rows in groups.items()
-        if int(key[-1]) and VARIANTS[key[0]].keeps_dynamics
+        if int(key.updates) and VARIANTS[key.variant].keeps_dynamics
         for row in told(rows)
         if number(row, "last_score_low") > SUCCESS
     ]

@@ -81,9 +81,9 @@ def times_part(groups: Groups, figure: StrPath, *, released: bool) -> dict[str, 
 
 def _released(key: Key, rows: Sequence[Row]) -> list[ReleasedRun]:
     """Released runs of the variant and rate of a group; where the original has that variant at another rate only, or with another delay, none."""
-    if key[0] == DELAYED and any(int(row["structure_delay"]) != RELEASED_DELAY for row in rows):
+    if key.variant == DELAYED and any(int(row["structure_delay"]) != RELEASED_DELAY for row in rows):
         return []
-    return released_runs(key[0], None, float(key[2]))
+    return released_runs(key.variant, None, float(key.rate))
 
 
 def _length(rows: Sequence[Row]) -> int:
@@ -118,7 +118,7 @@ def _shared(groups: Groups, key: Key, main: Key | None) -> float:
     usual = told(groups[main])
     same = set(map(origin, usual))
     own = [row for row in told(groups[key]) if origin(row) not in same]  # but the beginnings, or the ends, of the other side's runs
-    if not VARIANTS[key[0]].from_base:  # it shares no base with any
+    if not VARIANTS[key.variant].from_base:  # it shares no base with any
         return unlike_times(times_of(own), times_of(usual))
     both = {row["base"] for row in own} & {row["base"] for row in usual}
     return unlike_times(*(times_of([row for row in rows if row["base"] in both]) for rows in (own, usual)))

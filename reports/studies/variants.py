@@ -52,7 +52,7 @@ def variants_part(groups: Groups, bases: Sequence[Row], figure: StrPath, task: T
     figure = Path(figure)
     shown = [
         (
-            f"{label(key, short=True)}\n{int(key[-1]):,} updates, {_bases(group) if VARIANTS[key[0]].from_base else 'of no base'}",
+            f"{label(key, short=True)}\n{int(key.updates):,} updates, {_bases(group) if VARIANTS[key.variant].from_base else 'of no base'}",
             [success(row) for row in told(group)],
         )
         for key, group in groups.items()
@@ -67,7 +67,7 @@ def variants_part(groups: Groups, bases: Sequence[Row], figure: StrPath, task: T
         "released": released_rows() if task.released_scores else [],
         "by_eye": [(name, f"{good}/{good + bad}") for name, good, bad in task.judged_by_eye],
         "networks": [_networks(label(key, groups), key, group, scored=task.scored) for key, group in groups.items() if told(group)],
-        **_played(groups), "by_base": [_by_base(label(key, groups), key, group, bases) for key, group in groups.items() if VARIANTS[key[0]].from_base],
+        "searching": [f"`{name}`" for name in dict.fromkeys(key.variant for key in groups) if VARIANTS[name].search], **_played(groups), "by_base": [_by_base(label(key, groups), key, group, bases) for key, group in groups.items() if VARIANTS[key.variant].from_base],
     }  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def _copies(groups: Groups) -> list[str]:
             begun = len(beginnings(told(group), told(longer)))
             if begun:
                 lines.append(
-                    f"`{label(key, groups)}`: {begun} of {len(told(group))} models are the first {int(key[-1]):,} updates of transfers of `{label(other, groups)}`, no runs of their own."
+                    f"`{label(key, groups)}`: {begun} of {len(told(group))} models are the first {int(key.updates):,} updates of transfers of `{label(other, groups)}`, no runs of their own."
                 )
     return lines
 
@@ -109,21 +109,21 @@ def decide_relearned(groups: Groups) -> Decided | None:
     usual = main_group(groups, USUAL)
     if usual is None:
         return None
-    variants = dict.fromkeys(key[0] for key in groups)
+    variants = dict.fromkeys(key.variant for key in groups)
     chosen: Mapping[str, Key | None] = {variant: main_group(groups, variant, usual) for variant in variants}
     kept = {variant: key for variant, key in chosen.items() if key is not None and VARIANTS[variant].from_base}
     return replace(
         relearned({variant: outcomes(groups[key]) for variant, key in kept.items()}),
-        updates={variant: int(key[-1]) for variant, key in kept.items()},
+        updates={variant: int(key.updates) for variant, key in kept.items()},
     )
 
 
 def _variant_row(key: Key, group: Sequence[Row], groups: Groups) -> tuple[object, ...]:
     own = told(group)
     usual = next((told(other) for (name, *rest), other in groups.items() if name == USUAL and tuple(rest) == key[1:]), [])
-    both, related = {row["base"] for row in own} & {row["base"] for row in usual}, VARIANTS[key[0]].from_base
+    both, related = {row["base"] for row in own} & {row["base"] for row in usual}, VARIANTS[key.variant].from_base
     p = math.nan
-    if key[0] != USUAL and related and unlike([True] * len(both), [False] * len(both)) < CHANCE:
+    if key.variant != USUAL and related and unlike([True] * len(both), [False] * len(both)) < CHANCE:
         p = unlike(*(mostly(row for row in rows if row["base"] in both) for rows in (own, usual)))
     units = list(by(own, "base" if related else "cell").values())
     mean, low, high = interquartile([[value for row in rows if not math.isnan(value := merit(row))] for rows in units])
@@ -151,7 +151,7 @@ def _by_base(name: str, key: Key, group: Sequence[Row], bases: Sequence[Row]) ->
         done, words = told(own), {row["status"] for row in own} - {DONE}
         mark = ("?" if OPEN in words else "") + ("!" if words - {OPEN} else "")
         cells.append(f"{sum(map(success, done))}/{len(done)}{mark}" if done else mark)
-    return [name, f"{int(key[-1]):,}", *cells]
+    return [name, f"{int(key.updates):,}", *cells]
 
 
 def _bases(group: Sequence[Row]) -> str:
@@ -162,8 +162,8 @@ def _bases(group: Sequence[Row]) -> str:
 def _networks(name: str, key: Key, group: Sequence[Row], *, scored: bool) -> list[str]:
     """A row of the table of last networks: by embedding and, where there is one, by the interval of the score."""
     own = told(group)
-    kinds, related = Counter(row["outcome"] for row in own), VARIANTS[key[0]].from_base  # else it has no base to look like
-    cells = [name, f"{int(key[-1]):,}", *(str(kinds[kind]) if related else "-" for kind in ("matched", "swapped", "neither"))]
+    kinds, related = Counter(row["outcome"] for row in own), VARIANTS[key.variant].from_base  # else it has no base to look like
+    cells = [name, f"{int(key.updates):,}", *(str(kinds[kind]) if related else "-" for kind in ("matched", "swapped", "neither"))]
     if scored:
         bounds = [(number(row, "last_score_low"), number(row, "last_score_high")) for row in own if row.get("last_score_low")]
         above, below = sum(low > SUCCESS for low, _ in bounds), sum(high < SUCCESS for _, high in bounds)
@@ -184,4 +184,4 @@ def _played(groups: Groups) -> dict[str, Any]:
 def _trained(key: Key, rows: Sequence[Row]) -> str:
     """Updates of a group in words, those of a search before apart."""
     searched = [int(row["search_updates"]) for row in rows if int(row["search_updates"])]
-    return f"{int(key[-1]):,}" + (f" after {median(searched):,.0f} of a search" if searched else "")
+    return f"{int(key.updates):,}" + (f" after {median(searched):,.0f} of a search" if searched else "")

@@ -38,13 +38,13 @@ FAIR = {str(number): ALL if number % 4 < 2 else NONE for number in range(24)}
         (relearned({"freeze": {"a": NONE, "b": ALL}, "reset-encoder": {"b": ALL}}), UNDECIDED),
         (relearned({"freeze": dict.fromkeys("abcdef", NONE), "reset-encoder": dict.fromkeys("abcdef", NONE)}), FAILS),
         (learning_rates(rates(**WORKS, odd=3)), HOLDS),
-        (learning_rates(rates(**WORKS, odd=10)), EXCEPTIONS),
+        (learning_rates(rates(**WORKS, odd=12)), EXCEPTIONS),
         (learning_rates(rates(odd=3)), FAILS),
         (learning_rates(rates(**WORKS, low=6, high=6)), FAILS),
         (learning_rates(rates(under=3, over=3, middle=3, low=2, high=2)), UNDECIDED),
         (learning_rates(rates(**WORKS)[:6]), UNDECIDED),
         (learning_rates(rates("abcdefgh", **WORKS, odd=3)), HOLDS),
-        (learning_rates(rates(**WORKS, odd=7)), UNDECIDED),  # lower than its neighbours, not beyond chance
+        (learning_rates(rates(**WORKS, odd=9)), UNDECIDED),  # lower than its neighbours, not beyond chance
         (learning_rates(rates("abcd", odd=3)), FAILS),
         (learning_rates(rates("abcdef", odd=3)), FAILS),
         (depends({"a": ALL, "b": NONE}), HOLDS),
@@ -98,10 +98,10 @@ def test_the_figures_are_in_the_words() -> None:
 
 
 def test_the_odd_rate_is_judged_by_its_figures() -> None:
-    assert " is unlike its neighbours beyond chance: 0/12 against 12/12" in odd_words(rates(under=6, over=6))
+    assert " is unlike its neighbours beyond chance: 0/6 against 12/12" in odd_words(rates(under=6, over=6))
     assert "not unlike" in odd_words(rates(under=5, over=6, odd=11))
     assert "nothing is said" in odd_words([one for one in rates() if one[2] > 9e-5])
-    assert "3/12 against 10/12" in odd_words(released_rates())
+    assert "2/6 against 10/12" in odd_words(released_rates())  # the six seeds that were added, not those that raised the question
     many = odd_words(rates("abcdef", under=6, over=6))
     assert " is unlike its neighbours beyond chance: 0/6 against 6/6" in many
     assert "the unit is the base" in many
@@ -115,8 +115,8 @@ def test_what_is_undecided_says_why() -> None:
     )
     between = depends(dict.fromkeys("abcdef", [True, False] * 3) | {"g": ALL, "h": [True, *NONE[1:]]})
     assert between.figure.endswith("undecided: p lies between 0.05 and 0.5"), between.figure
-    assert learning_rates(rates(**WORKS, odd=7)).figure.endswith("neither worse than its neighbours beyond chance nor shown to work mostly")
-    assert "could have shown" not in learning_rates(rates(**WORKS, odd=7)).figure
+    assert learning_rates(rates(**WORKS, odd=9)).figure.endswith("neither worse than its neighbours beyond chance nor shown to work mostly")
+    assert "could have shown" not in learning_rates(rates(**WORKS, odd=9)).figure
     single = [run for run in rates(**WORKS, odd=12) if run[2] != 1e-4 or run[1] == "0"]
     assert learning_rates(single).figure.endswith("shown to work mostly, which no outcome of 1 could have shown beside these neighbours")
     assert "as that of 4 always does" in relearned({"freeze": {"a": NONE}, "reset-encoder": {"a": [True, *NONE[:3]]}}).figure

@@ -20,10 +20,10 @@ from reports.escape import log_ratio
 from reports.many import spreads
 from reports.markdown import number, share
 from reports.measure.move_errors import transition_errors
-from reports.measure.ratio import ratio
 from reports.measure.release import adapt
 from reports.measure.shifts import landscape_shifts
 from reports.measure.subject import load_subject, refuse_senseless
+from reports.ratio import ratio
 
 
 def test_a_ratio_over_nothing() -> None:

@@ -68,7 +68,7 @@ def lines(report: Path) -> dict[tuple[str, str, str], str]:
     """(claim, maze, from) -> the line of the table of claims."""
     table = report.read_text().split("\n## ")[0]
     cells = [[cell.strip() for cell in line.split("|")] for line in table.split("\n") if line.startswith("| S")]
-    return {(cell[1], cell[3], cell[7]): " | ".join(cell) for cell in cells}
+    return {(cell[1], cell[3], cell[8]): " | ".join(cell) for cell in cells}
 
 
 def test_every_claim_has_a_line_for_every_maze_where_it_makes_sense(tmp_path: Path) -> None:
@@ -260,3 +260,47 @@ def test_claims_of_few_bases_say_so() -> None:
         assert said.pop(UNDECIDED, "") == ""
         assert said, "the sample decides nothing"
         assert set(said.values()) == {scope}
+
+
+def _complete(count: int) -> list[Plain]:
+    """Pairs of the simple maze, with what the spreads ask for beside what the verdicts ask."""
+    found = pairs_of(facts(), count)
+    for pair in found:
+        pair["certificate"] |= {"subgradient_norm": 0.0, "signature": None}
+    return found
+
+
+def test_every_recipe_has_a_line_of_its_own(tmp_path: Path) -> None:
+    recipes = [
+        {"base": f"{rule} 0.0005, 75,000 updates", "transfer": "sequential 8e-05, 60,000 updates"} for rule in ("joint", "sequential")
+    ]
+    pairs = [one | {"recipe": recipes[number % 2]} for number, one in enumerate(_complete(6))]
+    pairs[0]["match"] = MATCHED
+    found = [one for one in page.claims_entries({"maze": "simple", "pairs": pairs}, "claims") if one.id == "S2"]
+    assert [(one.recipe.partition(" ")[2].partition(" ")[0], one.models, one.figure.partition(";")[0]) for one in found] == [
+        ("joint", 3, "holds 2, does not hold 1"), ("sequential", 3, "holds 3"),
+    ]  # fmt: skip
+    report = write_verdicts([results(tmp_path / "c", {"maze": "simple", "pairs": pairs})], [], tmp_path / "out")
+    assert report.read_text().count("| bases sequential 0.0005, 75,000 updates; transfers sequential 8e-05, 60,000 updates |") == 10
+    old = write_verdicts([results(tmp_path / "c", {"maze": "simple", "pairs": _complete(6)})], [], tmp_path / "old")
+    assert "| not said |" in old.read_text()
+
+
+def test_outcomes_of_predict_decide_s14(tmp_path: Path) -> None:
+    bases = [{"features": {"valleys": 2.0}, "recipe": f"{rule} 0.0005, 16,000 updates"} for rule in ("joint",) * 8 + ("sequential",) * 8]
+    ends = [{"successes": 4 * (k < 3), "transfers": 4, "recipe": "sequential 8e-05, 12,000 updates"} for k in range(16)]
+    content = {"command": "crar predict", "maze": "simple", "bases": bases, "outcomes": ends}
+    one, two = page.predict_entries(content, tmp_path / "p")
+    assert [(each.id, each.verdict, each.models, each.bases) for each in (one, two)] == [("S14", HOLDS, 32, 8), ("S14", UNDECIDED, 32, 8)]
+    assert one.recipe == "bases joint 0.0005, 16,000 updates; transfers sequential 8e-05, 12,000 updates"
+    published = json.loads((PUBLISHED / "predict" / "results.json").read_text())
+    (own,) = page.predict_entries(published, PUBLISHED / "predict")  # of before they named maze and recipe
+    assert (own.maze, own.verdict, own.models, own.bases, own.recipe) == ("simple", HOLDS, 192, 48, "")
+    words = ["verdicts", "--predict", str(results(tmp_path / "p", content)), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    found = lines(tmp_path / "out" / "report.md")
+    assert "8 bases" in found["S14", "simple maze", "p"]
+    broken = results(tmp_path / "q", {"bases": [], "outcomes": {}})
+    with pytest.raises(UserError, match="not the results of `crar predict`"):
+        write_verdicts([], [], tmp_path / "other", predictions=[broken])
