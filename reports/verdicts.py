@@ -125,13 +125,13 @@ def asked(name: str, task: Task) -> bool:
 
 
 def _results(path: Path, what: str) -> Plain:
-    shape: dict[str, Any] = {
+    shapes: dict[str, dict[str, Any]] = {
         "claims": {"pairs": [dict]},
         "study": {"claims": [dict], "study": str},
         "predict": {"bases": [dict], "outcomes": [dict]},
-    }[what]
+    }
     content: Plain = read_json(path / RESULTS, dict, f"give --{what} a folder that `crar {what}` wrote")
-    if wrong := misfit(content, shape):
+    if wrong := misfit(content, shapes[what]):
         raise UserError(f"{path / RESULTS}: not the results of `crar {what}` ({wrong}); give --{what} a folder that it wrote")
     return content
 
