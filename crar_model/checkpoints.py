@@ -92,7 +92,9 @@ class Checkpoint:
             return None
         known, problem = self.info.get("base_digest"), None
         folder = Path() if self.file is None else self.file.parent
-        for path in (*(given if known or len(given) == 1 else ()), *places(self.base_name, folder, whole=not known)):
+        end = Path(self.base_name).parts[-2:]
+        likely = sorted(given if known or len(given) == 1 else (), key=lambda path: Path(path).parts[-2:] != end)
+        for path in (*likely, *places(self.base_name, folder, whole=not known)):
             try:
                 base = load_checkpoint(path)
                 if not known or base.digest == known:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from crar_model.errors import UserError
-from crar_model.files import StrPath, read_json, write_json
+from crar_model.files import StrPath, misfit, read_json, write_json
 from crar_model.tasks import TASKS, Task, task_named
 from reports.claims import CLAIMS, UNDECIDED
 from reports.many import grouped, spreads, verdicts
@@ -125,12 +125,14 @@ def asked(name: str, task: Task) -> bool:
 
 
 def _results(path: Path, what: str) -> Plain:
-    shape: dict[str, Any] = {
+    shapes: dict[str, dict[str, Any]] = {
         "claims": {"pairs": [dict]},
         "study": {"claims": [dict], "study": str},
         "predict": {"bases": [dict], "outcomes": [dict]},
-    }[what]
-    content: Plain = read_json(path / RESULTS, shape, f"give --{what} a folder that `crar {what}` wrote")
+    }
+    content: Plain = read_json(path / RESULTS, dict, f"give --{what} a folder that `crar {what}` wrote")
+    if wrong := misfit(content, shapes[what]):
+        raise UserError(f"{path / RESULTS}: not the results of `crar {what}` ({wrong}); give --{what} a folder that it wrote")
     return content
 
 
