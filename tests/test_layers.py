@@ -40,7 +40,8 @@ FLOORS = {
         ("training", "judging", "pages", "curing", "predicting", "escaping", "studying"),
     ),
     "reports": (
-        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit", "rules", "sections", "ratio", "kept"),
+        ("ratio",),
+        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit", "rules", "sections", "kept"),
         ("markdown",),
         ("models", "console"),
         ("runs",),

@@ -205,8 +205,8 @@ def test_bad_results_are_named_with_the_remedy(tmp_path: Path) -> None:
     for claims, studies, said in (
         ([tmp_path / "empty"], [], "cannot read .*give --claims a folder that `crar claims` wrote"),
         ([tmp_path / "broken"], [], "not JSON"),
-        ([study], [], "give --claims a folder that `crar claims` wrote"),
-        ([], [other], "give --study a folder that `crar study` wrote"),
+        ([study], [], "not the results of `crar claims`"),
+        ([], [other], "not the results of `crar study`"),
         ([other], [], r"other/results\.json: its maze is 'round'"),
     ):
         with pytest.raises(UserError, match=said):
@@ -302,5 +302,5 @@ def test_outcomes_of_predict_decide_s14(tmp_path: Path) -> None:
     found = lines(tmp_path / "out" / "report.md")
     assert "8 bases" in found["S14", "simple maze", "p"]
     broken = results(tmp_path / "q", {"bases": [], "outcomes": {}})
-    with pytest.raises(UserError, match="give --predict a folder that `crar predict` wrote"):
+    with pytest.raises(UserError, match="not the results of `crar predict`"):
         write_verdicts([], [], tmp_path / "other", predictions=[broken])
