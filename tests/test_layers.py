@@ -40,8 +40,8 @@ FLOORS = {
         ("training", "judging", "pages", "curing", "predicting", "escaping", "studying"),
     ),
     "reports": (
-        ("ratio",),
-        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit", "rules", "sections", "kept"),
+        ("ratio", "samples"),
+        ("threads", "tables", "glossary", "stages", "html", "statistics", "merit", "rules", "sections", "kept"),
         ("markdown",),
         ("models", "console"),
         ("runs",),

@@ -32,6 +32,7 @@ from crar_model.training.shard import SNAPSHOT, STATE, load_snapshot
 from crar_model.training.trainer import Trainer
 from reports.claims import CLAIMS, UNDECIDED
 from reports.merit import as_good
+from reports.models import distinct
 from reports.runs import Run
 from reports.study_table import success
 from reports.verdicts import write_verdicts
@@ -169,6 +170,14 @@ def test_results_under_two_names_count_once(tmp_path: Path, monkeypatch: pytest.
     write_verdicts([one, Path("one"), link, copy, tmp_path / "copy" / ".." / "one"], [], tmp_path / "twice")
     once, twice = ((tmp_path / name / "results.json").read_text() for name in ("once", "twice"))
     assert once == twice
+
+
+def test_copies_of_a_model_count_once(freeze_run: Path, tmp_path: Path) -> None:
+    one, other = freeze_run / "member-0.pt", freeze_run / "member-1.pt"
+    for place in ("copy", "again"):
+        (tmp_path / place).mkdir()
+        shutil.copy(one, tmp_path / place / "member-0.pt")
+    assert distinct([freeze_run, tmp_path / "copy", tmp_path / "again" / "member-0.pt", one]) == [one, other]
 
 
 def test_a_transfer_back_has_to_be_asked_for(freeze_run: Path, base_run: Path, tmp_path: Path) -> None:
