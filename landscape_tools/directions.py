@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from landscape_tools.points import HeldName, Point, check_alike, flatten, step_between, trainable, unflatten
+from landscape_tools.points import HeldName, Point, check_alike, check_has, flatten, step_between, trainable, unflatten
 
 
 def gaussian_direction(like: Point, generator: torch.Generator) -> dict[str, Tensor]:
@@ -33,6 +33,7 @@ def filter_normalised(direction: Point, point: Point, *, biases: str = "zero") -
     """
     if biases not in ("zero", "norm", "keep"):
         raise ValueError(f"biases is {biases!r}; choose zero, norm or keep")
+    check_has(point, direction, "the point")
     scaled: dict[str, Tensor] = {}
     for name, value in direction.items():
         if isinstance(name, HeldName):

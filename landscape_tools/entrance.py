@@ -20,7 +20,7 @@ from torch import Tensor
 
 from landscape_tools.composite import Composite
 from landscape_tools.evaluating import Vectorize, many
-from landscape_tools.points import BufferName, HeldName, Point, check_alike, flatten, step_between, trainable
+from landscape_tools.points import BufferName, HeldName, Point, check_alike, check_has, flatten, step_between, trainable
 
 Tool = TypeVar("Tool", bound=Callable[..., Any])
 SAME = 1e-5
@@ -176,6 +176,7 @@ def between_two(tool: Tool) -> Tool:
         for name in ("middle", "guess"):
             if given.get(name) is not None:
                 (part,) = renamed(None if name == "guess" else loss, [given[name]])
+                check_has(part, moving, name)
                 given[name] = {key: part[key] for key in moving}
         if not rest:
             return tool(*bound.args, **bound.kwargs)

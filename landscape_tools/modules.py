@@ -13,8 +13,8 @@ from torch.func import functional_call
 
 from landscape_tools.composite import Composite
 from landscape_tools.entrance import agree, check_steady
-from landscape_tools.points import BufferName, HeldName, Point
-from landscape_tools.states import Frozen, Names, lacking, marked, some
+from landscape_tools.points import BufferName, HeldName, Point, some
+from landscape_tools.states import Frozen, Names, lacking, marked
 from landscape_tools.statistics import by_batch, differentiable, estimated, statistics_of
 
 Buffers = Literal["interpolate", "estimate", "batch", "keep"]
@@ -54,7 +54,7 @@ class ModuleLoss:
         self._data = [self._inputs] if data is None else _kept([data] if isinstance(data, Tensor) else list(data))
         self._copies = threading.local()
         self._copying = threading.Lock()
-        self._state = {name: value.clone() for name, value in marked(self._model, frozen).items()}
+        self._state = marked(self._model, frozen)  # of a model that never runs: its copies do
         self._names = Names(self._model, self._state)
         self._statistics = set(statistics_of(self._model))
         if buffers == "estimate" and not self._statistics:
