@@ -37,7 +37,7 @@ INTERNAL |= {
     "step_between",
     "singly",
 }
-INTERNAL |= {"check_has", "some", "marked", "Names", "lacking", "statistics_of", "by_batch", "differentiable", "estimated"}
+INTERNAL |= {"check_has", "some", "marked", "Names", "lacking", "layers_of", "by_batch", "differentiable", "exact", "estimated"}
 
 
 def test_the_face_gives_every_public_name() -> None:
