@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from landscape_tools.composite import Composite
 from landscape_tools.entrance import agree, check_steady
-from landscape_tools.points import BufferName, HeldName, Point, some
+from landscape_tools.points import BufferName, HeldName, Point, continuous, some
 from landscape_tools.states import Frozen, Names, lacking, marked
 from landscape_tools.statistics import STATISTICS, by_batch, differentiable, estimated, exact, layers_of
 
@@ -65,7 +65,7 @@ class ModuleLoss:
         self._layers = layers_of(self._model)
         if buffers == "estimate" and not self._layers:
             raise ValueError("buffers is 'estimate', and the model has no running statistics to estimate; choose interpolate")
-        floating = [name for name, value in self._state.items() if isinstance(name, BufferName) and value.is_floating_point()]
+        floating = [name for name, value in self._state.items() if isinstance(name, BufferName) and continuous(value)]
         self._running = {name for names in self._layers.values() for name in names if name.rpartition(".")[2] in STATISTICS}
         estimable = {name for names in self._layers.values() for name in names}
         unread: dict[str, set[str]] = {"estimate": estimable, "batch": self._running, "keep": set(floating), "interpolate": set()}
@@ -120,6 +120,10 @@ class ModuleLoss:
                 raise ValueError(f"the loss of a point is {float(here):.6g}, its own model's {float(own):.6g}: {more}")
         return named
 
+    def leave(self, point: Point) -> dict[str, Tensor]:
+        """A point that a tool has found: with `buffers="estimate"`, its statistics as they are there."""
+        return self.estimated(point) if self._buffers == "estimate" else dict(point)
+
     def estimated(self, point: Point) -> dict[str, Tensor]:
         """The point with its running statistics estimated from the data: what `buffers="estimate"` computes with there."""
         named = self.named(point)
@@ -133,7 +137,7 @@ class ModuleLoss:
         def smooth(z: Tensor) -> Tensor:
             return self._criterion(z.view(shape), _kept(self._targets))
 
-        return Composite(smooth, lambda point: self.outputs(point).reshape(-1), enter=self.enter)
+        return Composite(smooth, lambda point: self.outputs(point).reshape(-1), knows=self)
 
     def _whole(self, point: Point) -> dict[str, Tensor]:
         """All tensors of the model at a point; what a forward pass may write into is a copy."""

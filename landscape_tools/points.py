@@ -30,10 +30,11 @@ torch.serialization.add_safe_globals([HeldName, BufferName])  # so that `torch.l
 
 def trainable(point: Point) -> dict[str, Tensor]:
     """The part of a point that tools move: floating or complex parameters, without held names (frozen parameters, buffers)."""
-    return {name: value for name, value in point.items() if not isinstance(name, HeldName) and _continuous(value)}
+    return {name: value for name, value in point.items() if not isinstance(name, HeldName) and continuous(value)}
 
 
-def _continuous(value: Tensor) -> bool:
+def continuous(value: Tensor) -> bool:
+    """Whether a tensor can be interpolated: it is floating or complex."""
     return value.is_floating_point() or value.is_complex()
 
 
@@ -68,7 +69,7 @@ def difference(end: Point, start: Point) -> dict[str, Tensor]:
         ValueError: when the points do not fit, or are identical.
     """
     check_alike(start, end)
-    direction = {name: step_between(value, end[name]) for name, value in start.items() if _continuous(value)}
+    direction = {name: step_between(value, end[name]) for name, value in start.items() if continuous(value)}
     direction = {name: step for name, step in direction.items() if not isinstance(name, HeldName) or bool(step.any())}
     if all(not bool(value.any()) for value in direction.values()):
         raise ValueError("the two points are identical, so there is no direction between them")

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape_tools.entrance import agree, check_steady, entered, renamed, singly
+from landscape_tools.entrance import agree, check_steady, entered, known, renamed, singly
 from landscape_tools.evaluating import Loss, NotMappable, Vectorize, allowed_threads, filled, many
 from landscape_tools.points import Point, check_has
 
@@ -100,7 +100,7 @@ def sample_entered(
     threads = allowed_threads(loss, how["threads"])
     size = how["chunk"] or _fitting_chunk(directions, how["memory"], threads)
     vectorize = how["vectorize"]
-    if probe and getattr(loss, "enter", None) is None:
+    if probe and known(loss) is None:
         steady = _evaluator(loss, origin, directions, singly(vectorize))
         check_steady(lambda: steady(coordinates[:1]))
     if vectorize == "auto":  # the pass that the trial tries, so that what it finds holds for the rest

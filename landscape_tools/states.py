@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from landscape_tools.points import BufferName, HeldName, Point, check_has, some
+from landscape_tools.points import BufferName, HeldName, Point, check_has, continuous, some
 
 Frozen = Literal["hold", "move"]
 WRAPPERS = {"module", "_orig_mod"}
@@ -47,7 +47,7 @@ def parameters_of(model: nn.Module, *, buffers: Literal["warn", "keep"] = "warn"
     if buffers not in ("warn", "keep"):
         raise ValueError(f"buffers is {buffers!r}; choose warn or keep")
     state = state_of(model, frozen=frozen)
-    floating = [name for name, value in state.items() if isinstance(name, BufferName) and value.is_floating_point()]
+    floating = [name for name, value in state.items() if isinstance(name, BufferName) and continuous(value)]
     if floating and buffers == "warn":
         warnings.warn(
             f"these parameters lack the buffers that the module computes with ({some(floating)}): state_of gives both; "

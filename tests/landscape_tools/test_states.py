@@ -210,7 +210,14 @@ def test_statistics_are_estimated_at_every_point(kind: str) -> None:
         assert by_hand(a, end) == pytest.approx(float(loss(end)), rel=1e-5)
     line = lt.sample_line(loss, *ends, points=5)
     assert line["loss"].values == pytest.approx([by_hand(renewed(between(a, b, t))) for t in line["t"].values], rel=1e-4)
-    assert lt.elastic_band(loss, *ends, images=3, iterations=1, samples=2).losses[-1] == pytest.approx(by_hand(a, ends[1]), rel=1e-5)
+    path = lt.elastic_band(loss, *ends, images=3, iterations=1, samples=2)
+    middle = {name: value[1] for name, value in path.points.items()}
+    assert [by_hand(a, middle), by_hand(a, ends[1])] == pytest.approx(path.losses[1:].tolist(), rel=1e-4)
+    for form in (loss, loss.composite()):
+        found = lt.converge(form, ends[0], iterations=2)
+        assert by_hand(a, found.point) == pytest.approx(found.loss, rel=1e-4)
+        assert found.loss < by_hand(a, ends[0])
+        assert lt.certify(form, found.point, stationary=1e3).loss == pytest.approx(found.loss, rel=1e-4)
 
 
 def test_spectral_norm_is_estimated_where_interpolated_vectors_cancel() -> None:
