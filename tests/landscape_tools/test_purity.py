@@ -287,3 +287,16 @@ def test_a_store_of_another_second_stage_is_not_used(tmp_path: Path, monkeypatch
 
     interrupted(lambda stop: product(1.0, store=store, progress=stop), 2)
     assert np.allclose(product(2.0, store=store)["a"], product(2.0)["a"])
+
+
+def test_each_half_of_a_line_has_its_own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line interrupted in its second half goes on there."""
+    monkeypatch.setattr(sampling, "SAVE_EVERY", 0.0)
+    loss: Any = lambda p: p["w"].square().sum()  # noqa: E731
+    ends, store = ({"w": torch.zeros(2)}, {"w": torch.ones(2)}), tmp_path / "part.npz"
+    interrupted(lambda stop: lt.sample_line(loss, *ends, points=9, chunk=1, store=store, progress=stop), 5 + 3)
+    done: list[int] = []
+    line = lt.sample_line(loss, *ends, points=9, chunk=1, store=store, progress=lambda count, _: done.append(count))
+    assert done == [1, 2, 3, 4, 5, 4]
+    assert np.allclose(line["loss"], 2 * line["t"] ** 2)
+    assert not list(tmp_path.iterdir())
