@@ -78,7 +78,8 @@ def write_study(
     if shown is None:
         raise UserError("none of the transfers names a base that can still be read; keep the base's run folder where it was")
     _, model, origin = shown
-    maze = model.checkpoint.task.maze  # with the transfer's observation map
+    seen = model.checkpoint.task  # with the transfer's observation map
+    maze = seen.maze if seen.sampling.complete else None  # figures of every state
     if maze is not None:
         _embedding_figures(maze, model, origin, folder)
     if task.scored:
