@@ -28,7 +28,7 @@ FLOORS = {
         ("checkpoints",),
         ("original", "symmetry"),
         ("evaluation",),
-        ("scoring",),
+        ("drawn", "scoring"),
         ("cures",),
         ("training",),
         ("studies",),
