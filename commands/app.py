@@ -74,7 +74,7 @@ def main() -> None:
     try:
         code = app(prog_name="crar", standalone_mode=False)
     except UserError as error:
-        print(f"crar: error: {error}", file=sys.stderr)
+        print("crar: error:", "\\n".join(str(error).splitlines()), file=sys.stderr)  # a name may hold line breaks
         code = 2
     except TyperException as error:
         context = getattr(error, "ctx", None)

@@ -185,6 +185,8 @@ def run(plan: Plan, out: Path, resume: bool, what: str, *, last: bool = True) ->
     if not result.finished:
         print(f"stopped and saved; continue with the same command and --resume, or: crar train --resume --out {shlex.quote(str(out))}")
         raise typer.Exit(130)
+    if drawn := plan.task.sampling.drawn:
+        print(f"too large a layout to list: {drawn}")
     print(f"{len(result.members)} models in {out} (member-0.pt ..., losses.csv, tensorboard/)")
     if last:
         print("\n".join(("next:", *(f"  {shlex.join(line)}" for line in next_commands(plan, out)))))
@@ -196,10 +198,8 @@ def next_commands(plan: Plan, out: Path) -> list[list[str]]:
     if not base:
         best = out / "best-0.pt"
         return [["crar", "transfer", "--from", str(best) if best.exists() else model, "--out", f"{out}-transfer"]]
-    return [
-        ["crar", "evaluate", str(out)],
-        ["crar", "landscape", "--from", model, "--to", base, "--out", f"{out}-landscape"],
-    ]
+    look = ["crar", "landscape", "--from", model, "--to", base, "--out", f"{out}-landscape"]
+    return [["crar", "evaluate", str(out)], *([] if plan.task.sampling.drawn else [look])]
 
 
 @app.command(cls=Command, epilog="Example:\n  crar gather --size 50000 --out walk.npz")

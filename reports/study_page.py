@@ -166,8 +166,9 @@ def _maze(section: Section, root: Path, folder: Path, pages: Sequence[str]) -> t
     of_able = [row for row in transfers if row["base"] in able]
     groups, asked = groups_of(transfers), groups_of(of_able)
     decided: list[Decided | None] = []
+    drawn = list(dict.fromkeys(words for row in rows if (words := row.get("last_drawn"))))
     found: dict[str, Any] = {
-        "title": section.title, "scored": task.scored, "what": task.sampling.what, "bases": [_base_row(row, transfers) for row in bases],
+        "title": section.title, "scored": task.scored, "what": "drawn transitions" if drawn else task.sampling.what, "drawn": drawn, "bases": [_base_row(row, transfers) for row in bases],
         "unable": [base_name(row) for row in bases if row["status"] == DONE and row["cell"] not in able],
         "variants": [], "networks": [], "copies": [], "figure": "", "terms_rows": [], "rates": [], "dependence": [], "times": [], "cost": [],
         "recipes": [], "recipe_answers": [], "recipe_figure": "",

@@ -101,7 +101,8 @@ def print_evaluation(judged: Sequence[Judged], *, full: bool = False) -> None:
     print()
     for name in measured:
         if name in MEANINGS:
-            text = f"{name}: {MEANINGS[name]}" + (f", in mean {task.sampling.unit}" if name == "residual" else "")
+            more = {"residual": f", in mean {task.sampling.unit}", "navigation": task.sampling.pairs and f"; of {task.sampling.pairs}"}
+            text = f"{name}: {MEANINGS[name]}{more.get(name, '')}"
             print(textwrap.fill(text, WIDTH - 1, subsequent_indent="  "))
 
 

@@ -80,7 +80,11 @@ def write_trajectory(
     updates = [int(file.stem) for file in files]
     data = data.assign_coords(snapshot=updates).assign_attrs(member=member, digest=model.digest, command=command, frozen=",".join(still))
     save_netcdf(data, folder / "trajectory.nc")
-    what = task.sampling.what if task.sampling.complete else f"{task.sampling.what}, {int(batch.terminated.sum())} of them terminal"
+    what = (
+        task.sampling.what
+        if task.sampling.complete or task.sampling.drawn
+        else f"{task.sampling.what}, {int(batch.terminated.sum())} of them terminal"
+    )
     whose = f"member {member} of {run.name}"
     name = save_figure(trajectory_figure(data, updates, whose), folder / "trajectory", image).name
     return render(
@@ -96,4 +100,5 @@ def write_trajectory(
         frozen=still,
         what=what,
         sampled=not task.sampling.complete,
+        drawn=bool(task.sampling.drawn),
     )

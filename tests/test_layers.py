@@ -28,7 +28,7 @@ FLOORS = {
         ("checkpoints",),
         ("original", "symmetry", "keys"),
         ("evaluation",),
-        ("scoring",),
+        ("drawn", "scoring"),
         ("cures",),
         ("training",),
         ("studies",),

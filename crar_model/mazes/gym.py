@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from crar_model.mazes.large import observation_table
 from crar_model.mazes.maps import ObservationMap, as_map
 from crar_model.mazes.render import MODES, check_mode, draw_cells, write_cells
 from crar_model.mazes.simple import ACTION_NAMES, SimpleMaze, simple_maze
@@ -44,7 +45,7 @@ class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
         check_mode(render_mode)
         self.render_mode, self.inverse = render_mode, inverse
         self._maze = replace(SimpleMaze.from_walls(walls) if walls else simple_maze(), map=as_map(map))
-        self._table = self._maze.observations(inverse=inverse, pixels=observation == "pixels").numpy()
+        self._table = observation_table(self._maze, inverse=inverse, pixels=observation == "pixels")
         self._state = self._maze.start
         self.observation_space = spaces.Box(
             min(-1.0, float(self._table.min())), max(1.0, float(self._table.max())), shape=self._table.shape[1:], dtype=np.float32

@@ -176,6 +176,8 @@ def transferred(settings: TrainSettings, recipe: Variant, *, inverse: bool, pair
     """
     if recipe.supervised and paired < 1:
         raise UserError(f"--paired is {paired}; give at least 1 paired observation")
+    if recipe.search:
+        task_of(settings).need_listing(f"--variant {recipe.name}")
     why = refusal(task_of(settings), METHODS[recipe.search]) if recipe.search else None
     if why is not None:
         raise UserError(f"--variant {recipe.name}: {why}; choose another")
