@@ -54,6 +54,25 @@ def write_text(path: StrPath, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def read_text(path: StrPath, *, what: str = "", give: str = "give a text file, UTF-8") -> str:
+    """The text of a UTF-8 file, without the byte order mark that Windows puts before it, and with plain line ends.
+
+    Args:
+        path: the file.
+        what: how the error begins, before the path.
+        give: how it ends.
+
+    Raises:
+        UserError: when the file cannot be read or is no UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{what}cannot read {path} ({error.strerror or error}); {give}") from error
+    except ValueError as error:  # other bytes, or a path that cannot be
+        raise UserError(f"{what}{path} is no UTF-8 text ({error}); {give}") from error
+
+
 def read_json(path: StrPath, keys: Collection[str] = ()) -> dict[str, Any] | None:
     """The object of a JSON file that can be made again; None where there is none, it is damaged, or it lacks one of the keys."""
     try:
