@@ -15,14 +15,13 @@ import typer
 from commands.command import ORDER
 from crar_model.errors import UserError
 from crar_model.files import read_json
+from crar_model.ranges import as_flag
 from crar_model.settings import CureSettings, LossSettings, PlaySettings, TrainSettings, from_plain, merged, to_plain
 from crar_model.tasks import TASKS, Task, default_settings
 from crar_model.training.variants import Variant
 
 RUN = "Run"
 HEADINGS = {TrainSettings: "Training", LossSettings: "Loss ([loss] in a file of settings)", PlaySettings: "Scoring", CureSettings: "Cure"}
-FLAGS = {"depth": "planning_depth"}
-"""Settings whose flag has another name."""
 Plain = Mapping[str, Any]
 
 
@@ -125,7 +124,7 @@ def typed(parameter: inspect.Parameter) -> inspect.Parameter:
 
 def flag(item: dataclasses.Field[Any], kind: type, default: str) -> inspect.Parameter:
     """The flag of a field, as a parameter of a command; None stands for one that is not given."""
-    about, name = item.metadata, "--" + FLAGS.get(item.name, item.name).replace("_", "-")
+    about, name = item.metadata, as_flag(item.name)
     choices = Choices(about["choices"] or (tuple(TASKS) if item.name == "maze" else ()))
     text = about["help"]
     value = "N" if type(item.default) is int else item.name.rpartition("_")[2].upper()

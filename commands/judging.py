@@ -71,7 +71,7 @@ def play(
     force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.")] = False,
 ) -> None:
     """Film an episode with the agent's planned path, as a GIF."""
-    how = playing({"epsilon": 0.0} | given)
+    how = playing({"epsilon": 0.0, "episodes": 1} | given)
     if out.suffix != ".gif":
         raise UserError(f"--out is {out}; give a file that ends in .gif")
     fresh(out, force=force)

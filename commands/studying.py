@@ -15,6 +15,7 @@ from commands.app import app, command_line
 from commands.command import Command
 from commands.flags import RUN, ForceOption, OutOption, fresh, with_flags
 from crar_model.errors import UserError
+from crar_model.sizes import PROCESS, check_one
 
 CLUSTER = "Cluster"
 
@@ -69,6 +70,7 @@ def study(
     """
     if sum(given is not None for given in (workers, scheduler, scheduler_file)) > 1:
         raise UserError("--workers, --scheduler and --scheduler-file name two clusters; give one of them")
+    check_one("workers", workers or 1, PROCESS)
     from crar_model.studies.archive import Keeper, bring_in, held
     from crar_model.studies.packing import DONE, OPEN, estimate, measured, status
     from crar_model.studies.plan import read_study

@@ -15,7 +15,10 @@ from commands.app import app
 from commands.command import Command
 from commands.flags import RUN, Choices, OutOption, ResumeOption, base_start, fresh, settled, transfer_start, with_flags
 from crar_model.errors import UserError
+from crar_model.files import read_text
+from crar_model.ranges import as_flags_but
 from crar_model.settings import LossSettings, TrainSettings, to_plain
+from crar_model.sizes import STEP_OF_TILES, check_one
 from crar_model.tasks import sides, task_named
 from crar_model.training.variants import VARIANTS
 
@@ -113,7 +116,7 @@ def transfer(
     _one_source(given)
     _read_walls(given)
     for rate in rates or ():
-        dataclasses.replace(settings, learning_rate=rate).validate()
+        dataclasses.replace(settings, learning_rate=rate).validate(as_flags_but(learning_rate="--rate"))
     from crar_model.checkpoints import load_checkpoint
     from crar_model.training.members import transfer_plan
 
@@ -144,12 +147,11 @@ def transfer(
 
 def _read_walls(given: dict[str, Any]) -> None:
     """Put the drawing that --walls names in the place of its file."""
-    if given.get("walls"):
-        path = Path(given["walls"])
-        try:
-            given["walls"] = path.read_text(encoding="utf-8").strip("\n") + "\n"
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"--walls: cannot read {path} ({getattr(error, 'strerror', None) or error}); give a text file") from error
+    if "walls" not in given:
+        return
+    if not given["walls"]:
+        raise UserError("--walls names no file; give one, or leave it out for the study's maze")
+    given["walls"] = read_text(given["walls"], what="--walls: ", give="give a text file").strip("\n") + "\n"
 
 
 def _one_source(given: dict[str, Any]) -> None:
@@ -203,6 +205,7 @@ def gather(
     """Save a random policy's walk through drawn maps as tile maps."""
     if out.suffix != ".npz":
         raise UserError(f"--out is {out}; give a file that ends in .npz")
+    check_one("size", size, STEP_OF_TILES)
     fresh(out, force=force)
     from crar_model.mazes.walks import gather_walk, save_walk
 

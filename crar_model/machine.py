@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from pathlib import Path
@@ -18,13 +19,9 @@ def cores() -> int:
 def memory() -> float:
     """Bytes of memory that this process can have at most: the machine's, or its container's; infinite where the system does not say."""
     known = [math.inf]
-    try:
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # no such question on Windows
         known.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
-    except (AttributeError, OSError, ValueError):  # no such question on Windows
-        pass
     for place in LIMITS:
-        try:
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
             known.append(float(Path(place).read_text(encoding="ascii")))
-        except (OSError, ValueError):  # no such file, or "max"
-            continue
     return min(value for value in known if value > 0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from numbers import Integral, Real
 from typing import Any
@@ -15,6 +16,7 @@ FLAGS = {"depth": "planning_depth"}
 """Settings whose flag has another name."""
 MOST_WHOLE, MOST = 2**53, 1e12
 """Largest numbers where nothing else is said: whole ones that every file keeps exactly, and those that float32 multiplies without overflow."""
+FLAG = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])")
 Spelling = Callable[[str], str]
 """A setting's name -> how its user wrote it."""
 
@@ -47,14 +49,24 @@ def as_flag(name: str) -> str:
     return "--" + FLAGS.get(name, name).replace("_", "-")
 
 
-def as_key(name: str) -> str:
-    """A setting as a file spells it."""
-    return name
+def in_keys(text: str, others: Mapping[str, str] | None = None) -> str:
+    """A message on flags as one on the keys of a file: "--batch-size is 0" becomes "batch_size is 0".
+
+    Args:
+        text: the message.
+        others: keys that have another name in this file.
+    """
+
+    def key(found: re.Match[str]) -> str:
+        name = found[1].replace("-", "_")
+        return (others or {}).get(name, name)
+
+    return FLAG.sub(key, text)
 
 
-def as_keys_of(where: str) -> Spelling:
-    """Settings as keys of a place in a file: "study.toml: [evaluation]: depth"."""
-    return lambda name: f"{where}: {name}"
+def as_flags_but(**others: str) -> Spelling:
+    """As :func:`as_flag`, but for settings that have come by another flag."""
+    return lambda name: others.get(name) or as_flag(name)
 
 
 def check_ranges(settings: Any, spell: Spelling = as_flag) -> None:
@@ -78,7 +90,9 @@ def check_ranges(settings: Any, spell: Spelling = as_flag) -> None:
         whole = isinstance(item.default, int)
         fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
         if not fits or not within(value, about["low"], about["above"], about["high"], MOST_WHOLE if whole else MOST):
-            raise UserError(f"{spell(item.name)} is {value!r}; give {wanted(about['low'], about['above'], about['high'], value, whole=whole)}")
+            raise UserError(
+                f"{spell(item.name)} is {value!r}; give {wanted(about['low'], about['above'], about['high'], value, whole=whole)}"
+            )
 
 
 def within(value: Any, low: float | None, above: float | None, high: float | None, most: float) -> bool:
@@ -94,7 +108,7 @@ def wanted(low: float | None, above: float | None, high: float | None, value: An
     kind = "a whole number" if whole else "a number"
     if high is not None:
         return f"a share from {low} to {high}" if (low, high) == (0, 1) else f"{kind} {_start(low, above)}, at most {high:g}"
-    if isinstance(value, Real) and math.isfinite(value) and value > 0 and value > (MOST_WHOLE if whole else MOST):
+    if isinstance(value, (int, float)) and math.isfinite(value) and value > (MOST_WHOLE if whole else MOST):
         return f"{kind} of at most {MOST_WHOLE:,}" if whole else f"{kind} of at most {MOST:g}"
     return f"{kind} above {above}" if above is not None else f"{kind if whole else 'a finite number'} of at least {low}"
 

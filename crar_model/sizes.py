@@ -44,7 +44,9 @@ def afford(estimate: Estimate, given: Mapping[str, float], usual: Mapping[str, f
     if need <= there:
         return
     worst = min(given, key=lambda name: estimate(**{**given, name: min(given[name], usual.get(name, 1))}))
-    raise UserError(f"{spell(worst)} is {given[worst]}; that takes about {gigabytes(need)} of memory and this machine has {gigabytes(there)}: give less")
+    raise UserError(
+        f"{spell(worst)} is {given[worst]}; that takes about {gigabytes(need)} of memory and this machine has {gigabytes(there)}: give less"
+    )
 
 
 def gigabytes(count: float) -> str:
@@ -63,20 +65,18 @@ def check_training(settings: TrainSettings, members: int, spell: Spelling = as_f
     Raises:
         UserError: as :func:`afford`.
     """
-    from crar_model.tasks import TASKS  # which reads the settings
     from crar_model.settings import TrainSettings as Usual
+    from crar_model.tasks import TASKS  # both read this module
 
     task = TASKS.get(settings.maze)
     listed, scored = task is None or task.sampling.complete, task is not None and task.scored
     names = ("updates", "log_interval", "batch_size", "data_size", "planning_depth", "score_steps", "score_copies", "workers")
 
-    def estimate(
-        members: float, updates: float, log_interval: float, batch_size: float, data_size: float, planning_depth: float, score_steps: float,
-        score_copies: float, workers: float,
-    ) -> float:  # fmt: skip
-        score = score_copies * (MAP + 8 * score_steps + LEAF * leaves(planning_depth)) if scored else 0
-        own = MODEL + (STEP if listed else STEP_OF_TILES) * data_size + DRAW * DRAWN * batch_size + ROW * updates / log_interval
-        return members * (own + score) + PROCESS * min(workers, members)
+    def estimate(**size: float) -> float:
+        score = size["score_copies"] * (MAP + 8 * size["score_steps"] + LEAF * leaves(size["planning_depth"])) if scored else 0
+        data = (STEP if listed else STEP_OF_TILES) * size["data_size"] + DRAW * DRAWN * size["batch_size"]
+        own = MODEL + data + ROW * size["updates"] / size["log_interval"] + score
+        return size["members"] * own + PROCESS * min(size["workers"], size["members"])
 
     given = {"members": members} | {name: getattr(settings, name) for name in names}
     usual = {name: getattr(Usual, name) for name in names} | (dict(task.defaults) if task is not None else {})

@@ -16,7 +16,9 @@ from crar_model.cures.problem import pose
 from crar_model.errors import UserError
 from crar_model.evaluation import embed
 from crar_model.files import StrPath, read_json, write_text
+from crar_model.ranges import MOST_WHOLE
 from crar_model.settings import from_plain
+from crar_model.sizes import check_escape
 from crar_model.tasks import Task, default_settings
 from crar_model.training.guards import only_one
 from landscape_tools import elastic_band
@@ -60,6 +62,10 @@ class Grid:
             for value in values:
                 if not (0 < value < math.inf):
                     raise UserError(f"{flag} is {value}; give a number above 0")
+        for name, limit in (("seeds", self.seeds), ("updates", self.updates), ("checks", self.checks)):
+            if not 1 <= limit <= MOST_WHOLE:
+                raise UserError(f"--{name} is {limit}; give a whole number from 1 to {MOST_WHOLE:,}")
+        check_escape(max(len(self.rates), len(self.sgd_rates)), self.seeds, max(self.batches))
         if self.checks > self.updates:
             raise UserError(f"--checks is {self.checks}, more than --updates {self.updates}; give fewer")
 

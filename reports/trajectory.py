@@ -15,6 +15,7 @@ from crar_model.files import StrPath
 from crar_model.losses import loss_terms, total, value_targets
 from crar_model.machine import cores
 from crar_model.params import BLOCKS, Params, select
+from crar_model.sizes import check_picture
 from crar_model.training.shard import load_snapshot, snapshot_folder
 from landscape_tools import sample_trajectory, thread_safe
 from reports import console
@@ -47,6 +48,7 @@ def write_trajectory(
     """
     if resolution < 2:
         raise UserError(f"--resolution is {resolution}; give at least 2")
+    check_picture(resolution=resolution)
     if image not in ("png", "svg"):
         raise UserError(f"--format is {image!r}; choose png or svg")
     run, folder = Path(run), Path(folder)

@@ -24,7 +24,7 @@ def chosen(action: Any, count: int) -> int:
     except TypeError:
         number = -1
     if not 0 <= number < count:
-        raise ValueError(f"action is {action!r}; give an integer from 0 to {count - 1}")
+        raise ValueError(f"action is {short(action)}; give an integer from 0 to {count - 1}")
     return number
 
 
@@ -47,7 +47,7 @@ def check_options(options: Mapping[str, Any] | None, known: Sequence[str] = ()) 
         ValueError: for a name that is not known.
     """
     if odd := [name for name in options or {} if name not in known]:
-        raise ValueError(f"options has {odd[0]!r}; this environment knows {', '.join(map(repr, known)) or 'none'}: leave it out")
+        raise ValueError(f"options has {short(odd[0])}; this environment knows {', '.join(map(repr, known)) or 'none'}: leave it out")
 
 
 def restarted(options: Mapping[str, Any] | None, copies: int) -> Array:
@@ -61,7 +61,7 @@ def restarted(options: Mapping[str, Any] | None, copies: int) -> Array:
         return np.ones(copies, dtype=np.bool_)
     mask = np.asarray(options[MASK])
     if mask.dtype != np.bool_ or mask.shape != (copies,) or not mask.any():
-        raise ValueError(f"{MASK} is {options[MASK]!r}; give {copies} times True or False, at least one of them True")
+        raise ValueError(f"{MASK} is {short(options[MASK])}; give {copies} times True or False, at least one of them True")
     return mask
 
 
@@ -75,7 +75,7 @@ def own_seeds(seed: Any, copies: int) -> list[Any] | None:
         return None
     found = seed.tolist() if isinstance(seed, np.ndarray) else list(seed)
     if not isinstance(found, list) or len(found) != copies:
-        raise ValueError(f"seed is {seed!r}; give one number, or a list of {copies}, one a copy")
+        raise ValueError(f"seed is {short(seed)}; give one number, or a list of {copies}, one a copy")
     return found
 
 
@@ -86,5 +86,11 @@ def positive(name: str, value: Any, *, least: int = 1) -> int:
         ValueError: for anything but an integer of at least `least`.
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} is {value!r}; give an integer of at least {least}")
+        raise ValueError(f"{name} is {short(value)}; give an integer of at least {least}")
     return int(value)
+
+
+def short(value: Any) -> str:
+    """A value in one line of at most 60 letters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:59]}\u2026"

@@ -138,7 +138,6 @@ class RandomMazeVectorEnv(VectorEnv[Array, Array, Array]):
     Args:
         num_envs: number of mazes, at least 1.
         max_episode_steps: a second limit, at which an episode is truncated even where its last step terminates it; None or -1 for none.
-        disable_env_checker: taken as `gymnasium.make` takes it; no checker wraps a vector environment.
         render_mode: as there; with "_list" behind it, :meth:`render` gives the pictures since its last call.
     """
 
@@ -146,7 +145,7 @@ class RandomMazeVectorEnv(VectorEnv[Array, Array, Array]):
 
     def __init__(
         self, num_envs: int = 1, *, inverse: bool = False, map: str | ObservationMap = "negative", observation: str = "pixels", legacy_astar: bool = False,
-        max_steps: int = EPISODE_STEPS, render_mode: str | None = None, max_episode_steps: int | None = None, disable_env_checker: bool | None = None,
+        max_steps: int = EPISODE_STEPS, render_mode: str | None = None, max_episode_steps: int | None = None,
     ) -> None:  # fmt: skip
         check_mode(render_mode, (*MODES, *LISTS))
         self._limit = 0 if max_episode_steps in (None, -1) else positive("max_episode_steps", max_episode_steps)
@@ -162,8 +161,8 @@ class RandomMazeVectorEnv(VectorEnv[Array, Array, Array]):
         """Draw new maps; the same seed gives the same maps.
 
         Args:
-            seed: of all copies, or a list of `num_envs`: a copy then has the maps of a :class:`RandomMazeEnv` of its seed, and one of
-                None goes on drawing.
+            seed: of all copies, or a list of `num_envs`: a copy then begins with the map of a :class:`RandomMazeEnv` of its seed, and one
+                of None goes on drawing.
             options: `reset_mask`, (num_envs,) bool: the copies that begin anew; the others stay where they are.
 
         Raises:
@@ -220,8 +219,17 @@ class RandomMazeVectorEnv(VectorEnv[Array, Array, Array]):
         return told | {f"_{name}": np.ones(self.num_envs, dtype=np.bool_) for name in told}
 
 
-def vector_env(num_envs: int = 1, *, render_mode: str | None = None, **given: Any) -> VectorEnv[Array, Array, Array]:
-    """A :class:`RandomMazeVectorEnv`, with `render_mode` "human" in Gymnasium's own window, which needs pygame and opencv-python."""
+def vector_env(
+    num_envs: int = 1, *, render_mode: str | None = None, disable_env_checker: bool | None = None, **given: Any
+) -> VectorEnv[Array, Array, Array]:
+    """A :class:`RandomMazeVectorEnv` as `gymnasium.make_vec` asks for it, with all that `gymnasium.make` takes.
+
+    Args:
+        num_envs: number of mazes.
+        render_mode: as there; "human" is Gymnasium's own window, which needs pygame and opencv-python.
+        disable_env_checker: without effect: no checker wraps a vector environment.
+        given: the other arguments.
+    """
     if render_mode != "human":
         return RandomMazeVectorEnv(num_envs, render_mode=render_mode, **given)
     from gymnasium.wrappers.vector import HumanRendering

@@ -20,6 +20,7 @@ from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from crar_model.machine import cores
 from crar_model.settings import from_plain, to_plain
+from crar_model.sizes import check_training
 from crar_model.tensor_files import load_plain
 from crar_model.training.events import Events
 from crar_model.training.guards import only_one
@@ -91,6 +92,7 @@ def run_plan(
         UserError: when the folder holds another run, another process trains in it, it cannot be written, or the device is not there.
     """
     folder = Path(folder)
+    check_training(plan.settings, len(plan.members))
     _check_device(plan.settings.device)
     described = _describe(plan)  # names an unusable base before anything is written
     check_folder(folder, resume)
