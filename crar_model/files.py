@@ -29,6 +29,10 @@ def write_atomically(path: StrPath, write: Callable[[BinaryIO], None]) -> None:
     """
     path, temporary = Path(path), None
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe, which is written to and not replaced
+            with path.open("wb") as stream:
+                write(stream)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "wb") as stream:
