@@ -206,7 +206,7 @@ def words_of(flag_name: str, given: str, everything: str, known: Sequence[str]) 
     return words
 
 
-def fresh(out: Path, *, force: bool = False, other: str = "", own: str = "") -> None:
+def fresh(out: Path, *, force: bool = False, other: str = "", own: str = "", flag: str = "--out") -> None:
     """Hold the rule of every --out: what lies there already is not touched unknowingly.
 
     Args:
@@ -214,14 +214,15 @@ def fresh(out: Path, *, force: bool = False, other: str = "", own: str = "") -> 
         force: whether the user said that it may be.
         other: another flag that allows it, for the error.
         own: the command whose folder alone may be gone on with; "" for a command that writes over what is there.
+        flag: that names it.
 
     Raises:
         UserError: where something lies there, or what another command wrote.
     """
     if force and own and (there := maker(out)) not in ("", own):
-        raise UserError(f"{out}: holds what `crar {there}` wrote; choose another --out")
+        raise UserError(f"{out}: holds what `crar {there}` wrote; choose another {flag}")
     if not force and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
-        raise UserError(f"{out}: exists already; add {other or '--force'} or choose another --out")
+        raise UserError(f"{out}: exists already; add {other or '--force'} or choose another {flag}")
 
 
 def maker(folder: Path) -> str:

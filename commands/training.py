@@ -21,6 +21,7 @@ from crar_model.settings import LossSettings, TrainSettings, to_plain
 from crar_model.sizes import STEP_OF_TILES, check_one
 from crar_model.tasks import sides, task_named
 from crar_model.training.variants import VARIANTS
+from crar_model.words import plural
 
 if TYPE_CHECKING:
     from crar_model.training.members import Plan
@@ -142,7 +143,7 @@ def transfer(
         run(plan, out / name, begun[name], name, last=False)
     first = next(iter(plans))
     commands = [["crar", "evaluate", str(out)], *next_commands(plans[first], out / first)[1:]]
-    print("\n".join((f"{len(plans)} runs in {out}; next:", *(f"  {shlex.join(line)}" for line in commands))))
+    print("\n".join((f"{plural(len(plans), 'run')} in {out}; next:", *(f"  {shlex.join(line)}" for line in commands))))
 
 
 def _read_walls(given: dict[str, Any]) -> None:
@@ -168,14 +169,14 @@ def run(plan: Plan, out: Path, resume: bool, what: str, *, last: bool = True) ->
     from crar_model.training.runner import run_plan
     from reports import console
 
-    with console.progress_bar(f"{what}: {len(plan.members)} members x {plan.settings.updates} updates") as tick:
+    with console.progress_bar(f"{what}: {plural(len(plan.members), 'member')} x {plural(plan.settings.updates, 'update')}") as tick:
         result = run_plan(plan, out, resume=resume, progress=tick, rows=tick.rows, notice=console.say)
     for member, update in sorted(result.diverged.items()):
         print(f"member {member} diverged: not finite at update {update}, frozen there; the others went on", file=sys.stderr)
     if not result.finished:
         print(f"stopped and saved; continue with the same command and --resume, or: crar train --resume --out {shlex.quote(str(out))}")
         raise typer.Exit(130)
-    print(f"{len(result.members)} models in {out} (member-0.pt ..., losses.csv, tensorboard/)")
+    print(f"{plural(len(result.members), 'model')} in {out} (member-0.pt ..., losses.csv, tensorboard/)")
     if last:
         print("\n".join(("next:", *(f"  {shlex.join(line)}" for line in next_commands(plan, out)))))
 
@@ -212,7 +213,7 @@ def gather(
     walk = gather_walk(seed, size, inverse=inverse, legacy_astar=legacy_astar)
     save_walk(out, walk)
     print(
-        f"{out}: {size} transitions, {int(walk.terminated.sum())} finished episodes; {walk.n_bytes / 1e6:.1f} MB in memory, "
+        f"{out}: {plural(size, 'transition')}, {plural(int(walk.terminated.sum()), 'finished episode')}; {walk.n_bytes / 1e6:.1f} MB in memory, "
         f"{out.stat().st_size / 1e6:.2f} MB on disk"
     )
 

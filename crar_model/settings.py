@@ -228,7 +228,8 @@ def _typed(kind: type, values: dict[str, Any], where: str) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for name, value in values.items():
         if name not in defaults or name == "loss":
-            raise UserError(f"{where}: unknown setting {name!r}; known are {', '.join(sorted(set(defaults) - {'loss'}))}")
+            known = ", ".join(sorted(set(defaults) - {"loss"}))
+            raise UserError(f"{where}: unknown setting {name!r}, of a newer crar or of none; this one knows {known}")
         wanted = type(defaults[name])
         if wanted is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)

@@ -21,6 +21,7 @@ from crar_model.settings import from_plain
 from crar_model.sizes import check_escape
 from crar_model.tasks import Task, default_settings
 from crar_model.training.guards import only_one
+from crar_model.words import of_all, plural
 from landscape_tools import elastic_band
 from reports import console
 from reports.figures.escape import escape_figure
@@ -186,7 +187,7 @@ def verdict(results: Plain) -> str:
     cells: Sequence[Plain] = results["cells"]
     left, seeds = sum(cell["left"] for cell in cells), sum(cell["seeds"] for cell in cells)
     if not left:
-        said = f"Nothing left: {seeds} members in {len(cells)} cells, watched for {results['grid']['updates']:,} updates"
+        said = f"Nothing left: {plural(seeds, 'member')} in {plural(len(cells), 'cell')}, watched for {plural(results['grid']['updates'], 'update')}"
         sure = [1 - cell["stayed"]["low"] for cell in cells if cell["stayed"]]
         if not sure:
             return f"{said}; in every cell some diverged."
@@ -195,9 +196,9 @@ def verdict(results: Plain) -> str:
     arrived = sum(cell["matched"] for cell in cells)
     none = sum(not cell["left"] and not cell["diverged"] for cell in cells)
     return (
-        f"{left} of {seeds} members left within {results['grid']['updates']:,} updates, {arrived} of them for the base's embedding; most of them, "
+        f"{of_all(left, seeds, 'members')} left within {plural(results['grid']['updates'], 'update')}, {arrived} of them for the base's embedding; most of them, "
         f"{best['left']} of {best['seeds']}, by {best['optimiser']} at a rate of {best['rate']:g} and batches of {best['batch']}; "
-        f"{none} of {len(cells)} cells kept all."
+        f"{of_all(none, len(cells), 'cells')} kept all."
     )
 
 

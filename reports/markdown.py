@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from crar_model.files import StrPath, write_text
+from crar_model.words import plural
 from reports.glossary import glossary, glossary_lines
 from reports.html import write_html
 
@@ -55,7 +56,7 @@ def render(template: str, path: StrPath, **values: Any) -> Path:
     environment.filters["number"] = number
     environment.filters["share"] = share
     page = environment.get_template(template).render(
-        table=table, bullets=bullets, glossary=glossary, glossary_lines=glossary_lines, **values
+        table=table, bullets=bullets, plural=plural, glossary=glossary, glossary_lines=glossary_lines, **values
     )
     write_text(path, page)
     write_html(page, path.with_suffix(".html"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crar_model.files import StrPath, write_text
+from crar_model.words import plural
 
 if TYPE_CHECKING:
     from reports.models import Judged
@@ -88,7 +89,7 @@ def print_evaluation(judged: Sequence[Judged], *, full: bool = False) -> None:
         full: print a second table with every loss term.
     """
     task, score = judged[0].checkpoint.task, judged[0].evaluation.score
-    over = "" if score is None else f", score over {score.samples} {'runs' if score.solved is None else 'episodes'}"
+    over = "" if score is None else f", score over {plural(score.samples, 'run' if score.solved is None else 'episode')}"
     print(f"{task.title}: losses on {task.sampling.what}{over}")
     measured, bases = figures(judged), numbered(judged)
     show_table(judged, measured)
@@ -187,8 +188,6 @@ def width(column: tuple[str, Sequence[str]]) -> int:
 
 
 def heading(name: str) -> tuple[str, str]:
-    """A heading in two lines, the first of them empty where it is short."""
-    if len(name) <= WORD:
-        return "", name
+    """A heading in two lines, the first of them empty where it is short or has nothing to part it at."""
     at = name.find("_") + 1
-    return (name[:at], name[at:]) if at else (name[: len(name) // 2] + "-", name[len(name) // 2 :])
+    return (name[:at], name[at:]) if at and len(name) > WORD else ("", name)

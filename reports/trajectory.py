@@ -17,6 +17,7 @@ from crar_model.machine import cores
 from crar_model.params import BLOCKS, Params, select
 from crar_model.sizes import check_picture
 from crar_model.training.shard import load_snapshot, snapshot_folder
+from crar_model.words import plural
 from landscape_tools import sample_trajectory, thread_safe
 from reports import console
 from reports.data_files import save_netcdf
@@ -55,7 +56,7 @@ def write_trajectory(
     files = sorted(snapshot_folder(run, member).glob("*.pt"))
     if len(files) < 3:
         raise UserError(
-            f"{run}: {len(files)} snapshots of member {member}; a plane needs 3: train with --snapshots and a --checkpoint-interval"
+            f"{run}: {plural(len(files), 'snapshot')} of member {member}; a plane needs 3: train with --snapshots and a --checkpoint-interval"
         )
     model = load_checkpoint(run / f"member-{member}.pt")
     task = model.task

@@ -12,6 +12,7 @@ from typing import Any
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from crar_model.tasks import TASKS, Task, task_named
+from crar_model.words import plural
 from reports.claims import CLAIMS, UNDECIDED
 from reports.many import grouped, spreads, verdicts
 from reports.markdown import render
@@ -139,7 +140,7 @@ def claims_entries(content: Plain, path: StrPath) -> list[Entry]:
     bases = len({pair["base"] for pair in pairs if pair in group})
     names = [claim.id for claim in CLAIMS if claim.rule(complete=complete) is not None]
     if not group:
-        none = f"none of {len(pairs)} transfers failed"
+        none = f"none of {plural(len(pairs), 'transfer')} failed"
         return [Entry(name, task.name, UNDECIDED, none, 0, 0, path.name) for name in names]
     decided, measured = verdicts(group, complete=complete), spreads(group, complete=complete)
     entries = []
@@ -244,7 +245,7 @@ def _row(entry: Entry, answer: Decided | None, cut: Decided | None) -> tuple[str
 
 
 def _answer(answer: Decided) -> str:
-    return f"{_bold(answer)}, {answer.models} runs"
+    return f"{_bold(answer)}, {plural(answer.models, 'run')}"
 
 
 def _released(rows: Iterable[Claimed]) -> list[tuple[str, ...]]:

@@ -220,7 +220,7 @@ def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) 
     record = folder / "run.json"
     if record.exists():
         before = read_run(folder)
-        changed = _differences(before, described)
+        changed = _differences(before, described, str(record))
         if changed:
             raise UserError(f"{folder}: the run there differs in {', '.join(changed)}; give the same settings or another --out")
         if (taken := _taken(folder)) > plan.settings.updates:
@@ -254,9 +254,9 @@ def _describe(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _differences(before: dict[str, Any], now: dict[str, Any], where: str) -> list[str]:
     changed = [key for key in ("variant", "reset", "paired", "members", "bases") if before.get(key) != now[key]]
-    old, new = to_plain(from_plain(before["settings"], where="run.json")), now["settings"]  # a setting newer than the run has its default
+    old, new = to_plain(from_plain(before["settings"], where=where)), now["settings"]  # a setting newer than the run has its default
     return changed + [key for key in new if key not in MAY_CHANGE and old[key] != new[key]]
 
 

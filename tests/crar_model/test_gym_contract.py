@@ -81,7 +81,7 @@ def test_a_mask_restarts_some_copies_and_leaves_the_others_where_they_are() -> N
     assert not again.any()
     assert np.array_equal(many.reset(seed=5, options={"reset_mask": mask})[0][0], many.reset(seed=5)[0][0])
     for bad in BAD_MASKS:
-        with pytest.raises(ValueError, match="reset_mask is .*give 3 times True or False"):
+        with pytest.raises(ValueError, match=r"reset_mask is .*give 3 times True or False"):
             many.reset(options={"reset_mask": bad})
 
 
