@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WIDTH, WORD = 80, 8
 """Letters of a line, and of a heading that takes two."""
+SYLLABLES = {"transition": ("transi-", "tion"), "consecutive": ("consecu-", "tive"), "interpret": ("inter-", "pret")}
+"""Long headings in two lines."""
 LEFT = ("model", "maze", "variant", "verdict")
 """Columns of words."""
 APART: dict[str, Callable[[Mapping[str, Any], Mapping[str, int]], str]] = {
@@ -188,6 +190,8 @@ def width(column: tuple[str, Sequence[str]]) -> int:
 
 
 def heading(name: str) -> tuple[str, str]:
-    """A heading in two lines, the first of them empty where it is short or has nothing to part it at."""
+    """A heading in two lines, parted where words are; the first of them is empty where it is short or cannot be parted."""
+    if len(name) <= WORD:
+        return "", name
     at = name.find("_") + 1
-    return (name[:at], name[at:]) if at and len(name) > WORD else ("", name)
+    return (name[:at], name[at:]) if at else SYLLABLES.get(name, ("", name))
