@@ -17,6 +17,7 @@ from scipy.stats import PermutationMethod, pearsonr, rankdata
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import MEASURED, StrPath, as_read, find_json, write_json
+from crar_model.words import of_all
 from reports.escape import Grid, escape_key, write_escape
 from reports.kept import AGAIN
 from reports.markdown import render
@@ -193,7 +194,7 @@ def verdict(results: Plain) -> str:
     kept = sum(not row["left"] and not row["diverged"] for row in rows)
     watched = f"{results['grid']['updates']:,} updates"
     said = (
-        f"{left} of {seeds} members left {len(rows)} minim{'um' if len(rows) == 1 else 'a'} within {watched}, {matched} of them for the base's "
+        f"{of_all(left, seeds, 'members')} left {len(rows)} minim{'um' if len(rows) == 1 else 'a'} within {watched}, {matched} of them for the base's "
         f"embedding; {diverged} diverged; {kept} of the minima kept all.{aside}"
     )
     went = [kind for kind in results["kinds"] if kind["left"]]

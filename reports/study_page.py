@@ -12,6 +12,7 @@ from crar_model.files import StrPath, write_json
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import task_named
 from crar_model.training.variants import BASE
+from crar_model.words import plural
 from reports.markdown import render
 from reports.released_scores import BASES
 from reports.sections import Section, sections_of
@@ -101,7 +102,7 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
     lines = [
         (
             "Asked",
-            f"what becomes of {len(transfers)} transfers from {len(rows) - len(transfers)} bases, and which claims of S11 to S14 hold of them.",
+            f"what becomes of {plural(len(transfers), 'transfer')} from {plural(len(rows) - len(transfers), 'base')}, and which claims of S11 to S14 hold of them.",
         )
     ]
     sections = sections_of(rows)
@@ -114,7 +115,7 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
     bases = sorted({one["bases"] for one in claims})
     few = f"; the claims' verdicts are of {' to '.join(map(str, dict.fromkeys((bases[0], bases[-1]))))} bases" if bases else ""
     left = sum(row["status"] != DONE for row in rows)
-    open_ = f"; {left} models are not done" if left else ""
+    open_ = f"; {plural(left, 'model')} {'is' if left == 1 else 'are'} not done" if left else ""
     return [
         *lines,
         ("How sure", f"shares have 95 % intervals (Clopper-Pearson) of transfers, which are alike where they share a base{few}{open_}."),

@@ -17,8 +17,10 @@ FORBIDDEN = {
 }
 FLOORS = {
     "crar_model": (
-        ("errors", "compiled", "machine", "params", "streams"),
-        ("files", "settings"),
+        ("errors", "compiled", "machine", "params", "streams", "words"),
+        ("files", "ranges"),
+        ("sizes",),
+        ("settings",),
         ("tensor_files", "places"),
         ("mazes",),
         ("nets",),
@@ -34,7 +36,7 @@ FLOORS = {
         ("studies",),
     ),
     "commands": (
-        ("config",),
+        ("config", "paths"),
         ("command",),
         ("app", "flags"),
         ("training", "judging", "pages", "curing", "predicting", "escaping", "studying"),

@@ -17,6 +17,7 @@ from crar_model.cures.problem import Problem
 from crar_model.evaluation import mean_move
 from crar_model.params import Params, select
 from crar_model.settings import TrainSettings
+from crar_model.sizes import OF_AN_ESCAPE
 from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS
@@ -30,7 +31,7 @@ SMOOTH = 0.01
 """Smoothing of the maxima in `ball` while it descends: at a kink no step along the gradient is lower, however short."""
 FIRST_STEP = 1e-4
 """Length of its first, times the gradient."""
-DATA = 20_000
+DATA = OF_AN_ESCAPE
 """Transitions of each member's walk; enough that their frequencies are nearly those of the evaluation set."""
 OPTIMISERS: dict[str, dict[str, float]] = {
     "sgd": {"rms_decay": 1.0, "rms_epsilon": 1.0, "clip_norm": 0.0},  # averages stay 0, so the step is rate x gradient
