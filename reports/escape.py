@@ -29,11 +29,13 @@ from reports.measure.escape import DATA, DESCENT, ELSEWHERE, JOINT, OPTIMISERS, 
 from reports.measure.minimum import Minimum, examine
 from reports.measure.paths import SMOOTHING
 from reports.measure.subject import Subject, load_subject, refuse_senseless
-from reports.models import base_of, recipe_of
+from reports.models import base_of
 from reports.statistics import share
 from reports.threads import torch_threads
 
 Plain = dict[str, Any]
+UNKNOWN = "an unknown recipe"
+"""Of a checkpoint that does not say how it was trained, such as one that was imported."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +151,8 @@ def _look(
     totals = {"minimum": kept["minimum"]["loss"], "base": kept["minimum"]["reference"], "floor": subject.floor["total"]}
     levels = [totals[which] - totals["floor"] for which in ("minimum", "base")]
     results: Plain = {
-        "command": command, "failed": {"path": str(failed_path), "digest": failed.digest, "recipe": recipe_of(failed)},
-        "base": {"path": str(base_path), "digest": subject.optimum_file.digest, "recipe": recipe_of(subject.optimum_file)}, "grid": asdict(grid), "minimum": kept["minimum"],
+        "command": command, "failed": {"path": str(failed_path), "digest": failed.digest, "recipe": failed.recipe or UNKNOWN},
+        "base": {"path": str(base_path), "digest": subject.optimum_file.digest, "recipe": subject.optimum_file.recipe or UNKNOWN}, "grid": asdict(grid), "minimum": kept["minimum"],
         "totals": totals, "log_ratio": math.log(levels[0] / levels[1]), "still": still,
         "cells": [cell for cells in groups for cell in kept[_name(cells[0])]],
     }  # fmt: skip

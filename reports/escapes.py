@@ -18,10 +18,10 @@ from scipy.stats import PermutationMethod, pearsonr, rankdata
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import StrPath, read_json, write_text
-from reports.escape import Grid, noise_words, write_escape
+from reports.escape import UNKNOWN, Grid, noise_words, write_escape
 from reports.markdown import render
 from reports.measure.escape import JOINT
-from reports.models import UNKNOWN, base_of, expand, judge, label_of, one_folder_each
+from reports.models import base_of, expand, judge, label_of, one_folder_each
 from reports.statistics import CHANCE, holm, share
 
 RESAMPLES = 9_999

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,6 @@ from crar_model.settings import PlaySettings
 from reports.threads import torch_threads
 
 Progress = Callable[[int, int], None]
-UNKNOWN = "an unknown recipe"
 
 
 @dataclass(frozen=True)
@@ -75,17 +73,6 @@ def label_of(path: StrPath) -> str:
     """RUN-MEMBER, the name of a model's folder where several models get one each."""
     path = Path(path)
     return f"{path.resolve().parent.name}-{path.stem}"
-
-
-def recipe_of(model: Checkpoint) -> str:
-    """What trained a model, in words: update rule, rate, updates and, where it is so, that walks end in a terminal transition; "an unknown recipe"
-    for a checkpoint without settings, as one that was imported."""
-    stored = model.info.get("settings")
-    if not stored:
-        return UNKNOWN
-    rate = model.info.get("learning_rate", stored.get("learning_rate", math.nan))
-    last = ", terminal-last" if stored.get("terminal_last") else ""
-    return f"{stored.get('update_rule', 'joint')}, rate {float(rate):g}, {model.updates:,} updates{last}"
 
 
 def one_folder_each(paths: Sequence[StrPath]) -> None:

@@ -20,11 +20,10 @@ from crar_model.training.trainer import Trainer
 from crar_model.training.update_rules import Rule, apply_update, empty_optimizer_state, plan_steps, touched
 from crar_model.training.variants import VARIANTS
 from reports import samples
-from reports.escape import Grid, noise_words, write_page
+from reports.escape import UNKNOWN, Grid, noise_words, write_page
 from reports.escapes import _finished, kinds, relations, row_of
 from reports.figures.escape import escape_figure
 from reports.measure.escape import DATA, Cell, started
-from reports.models import UNKNOWN, recipe_of
 
 SETTINGS = dataclasses.replace(default_settings("simple"), inverse=True, updates=20)
 RATE, BATCH, SEEDS = 1e-3, 8, 2
@@ -87,14 +86,6 @@ def test_a_grid_runs_each_rule_with_each_rate() -> None:
         Grid(rules=("both",)).validate()
 
 
-def test_a_recipe_names_rule_rate_and_length() -> None:
-    failed = load_checkpoint(samples.FAILED)
-    assert recipe_of(failed) == "sequential, rate 8e-05, 60,000 updates"
-    stored = failed.info["settings"] | {"terminal_last": True}
-    assert recipe_of(dataclasses.replace(failed, info=failed.info | {"settings": stored})).endswith("60,000 updates, terminal-last")
-    assert recipe_of(dataclasses.replace(failed, info={})) == UNKNOWN
-
-
 def cell(rule: str, left: int) -> dict[str, Any]:
     found = {"optimiser": "rmsprop", "rate": 8e-5, "batch": 8, "rule": rule, "seeds": 4, "left": left, "matched": left // 2, "diverged": 0}
     return found | {"updates": [], "inside": [], "low": [], "high": [], "median": None}
@@ -103,8 +94,8 @@ def cell(rule: str, left: int) -> dict[str, Any]:
 def test_page_and_figure_name_the_rule_beside_the_rate(tmp_path: Path) -> None:
     minimum = {"verdict": "minimum", "loss": 0.2, "barrier": 0.1, "signature": None, "spectrum": None}
     results = {
-        "command": "crar escape", "failed": {"path": "f.pt", "recipe": "sequential, rate 8e-05, 60,000 updates"},
-        "base": {"path": "b.pt", "recipe": "joint, rate 0.0005, 14,000 updates"}, "grid": {"updates": 4, "checks": 2}, "minimum": minimum,
+        "command": "crar escape", "failed": {"path": "f.pt", "recipe": "sequential 8e-05, 60,000 updates"},
+        "base": {"path": "b.pt", "recipe": "joint 0.0005, 14,000 updates"}, "grid": {"updates": 4, "checks": 2}, "minimum": minimum,
         "cells": [cell("joint", 0), cell("sequential", 3)], "totals": {"minimum": 0.2, "base": 0.1, "floor": 0.0}, "log_ratio": 1.0, "still": 0.0,
     }  # fmt: skip
     (tmp_path / "survival.png").write_bytes(b"")
@@ -113,7 +104,7 @@ def test_page_and_figure_name_the_rule_beside_the_rate(tmp_path: Path) -> None:
     assert "| rmsprop | joint | 8e-05 | 8 | 0 of 4 |" in text
     assert "| rmsprop | sequential | 8e-05 | 8 | 3 of 4 |" in text
     assert "3 of 4, by rmsprop, sequential steps, at a rate of 8e-05 and batches of 8" in text
-    assert "| trained by | sequential, rate 8e-05, 60,000 updates, from a base of joint, rate 0.0005, 14,000 updates |" in text
+    assert "| trained by | sequential 8e-05, 60,000 updates, from a base of joint 0.0005, 14,000 updates |" in text
     figure = escape_figure([cell("joint", 0), cell("sequential", 3)], 4)
     assert [axes.get_title() for axes in figure.axes] == ["rmsprop, joint steps", "rmsprop, sequential steps"]
 
