@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reports import rules, sampled_rules
+from reports.merit import SUCCESS
 from reports.rules import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Plain, above
 
 __all__ = [
@@ -25,9 +26,6 @@ __all__ = [
     "decide",
     "decided",
 ]
-
-SUCCESS = 0.0
-"""A score above this counts as a successful model (section 8 of docs/original.md)."""
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,15 @@ from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from crar_model.settings import PlaySettings
+from crar_model.tasks import task_named
 from crar_model.training.variants import VARIANTS
 from reports import console
 from reports.cures import clustered
 from reports.data_files import shortened
 from reports.markdown import render
-from reports.merit import as_good, asks_embedding
+from reports.merit import EARLIER, as_good, asks_embedding, definition
 from reports.models import expand, judge
-from reports.statistics import share
+from reports.statistics import share, share_by_base
 
 Plain = dict[str, Any]
 USUAL, NEGATIVE = "freeze", "negative"
@@ -64,7 +65,7 @@ def write_maps(
         kept.setdefault((row["digest"], row["map"], row["way"], json.dumps(row["settings"], sort_keys=True)), row)
     rows, copies = list(kept.values()), len(rows) - len(kept)
     _tell_apart(rows)
-    results = {"command": command, "rows": rows, "copies": copies}
+    results = {"command": command, "definition": definition(scored=task_named(rows[0]["maze"]).scored), "rows": rows, "copies": copies}
     write_page(results, folder)
     return results
 
@@ -85,7 +86,7 @@ def counted(rows: Sequence[Plain]) -> list[Plain]:
         groups = list(by_base.values())
         table.append({
             "map": name, "way": way, "usual": those[0]["variant"] == USUAL, "updates": round(median(row["updates"] for row in those)),
-            "all": share([row["good"] for row in those]), "by_bases": clustered(groups),
+            "all": share_by_base(groups), "by_bases": clustered(groups),
             "bases": {base: {"count": sum(values), "of": len(values)} for base, values in by_base.items()},
             "all_of_base": share([all(values) for values in groups]), "any_of_base": share([any(values) for values in groups]),
         })  # fmt: skip
@@ -94,6 +95,9 @@ def counted(rows: Sequence[Plain]) -> list[Plain]:
 
 def write_page(results: Plain, folder: StrPath) -> None:
     """Write `report.md` and `results.json` from rows and table; what is said of them is said anew."""
+    if "definition" not in results:
+        scored = any(task_named(row["maze"]).scored for row in results["rows"])
+        results["definition"] = EARLIER if scored else definition(scored=False)
     table = results["table"] = counted(results["rows"])
     bases = sorted({base for row in table for base in row["bases"]}, key=_numbered)
     results |= {"needs": needs_the_negative(table), "survives": survivals(table), "bases": bases}

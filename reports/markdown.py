@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from crar_model.files import StrPath, write_text
 from reports.glossary import glossary, glossary_lines
 from reports.html import write_html
+from reports.merit import definition
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -55,7 +56,7 @@ def render(template: str, path: StrPath, **values: Any) -> Path:
     environment.filters["number"] = number
     environment.filters["share"] = share
     page = environment.get_template(template).render(
-        table=table, bullets=bullets, glossary=glossary, glossary_lines=glossary_lines, **values
+        definition=definition, table=table, bullets=bullets, glossary=glossary, glossary_lines=glossary_lines, **values
     )
     write_text(path, page)
     write_html(page, path.with_suffix(".html"))

@@ -25,7 +25,7 @@ from reports.measure import forecast
 from reports.measure.forecast import FEWEST, Table, calibration, score_predictors
 from reports.merit import as_good, asks_embedding
 from reports.models import expand, judge
-from reports.statistics import share
+from reports.statistics import share_by_base
 
 Plain = dict[str, Any]
 
@@ -133,8 +133,9 @@ def scored(
         return found | {"unscored": why}
     scores = score_predictors(table)
     for row in scores["rows"]:
-        row["calibration"] = [group | share([True] * group["count"] + [False] * (group["of"] - group["count"]))
-                              for group in calibration(row["predicted"], table)]  # fmt: skip
+        row["calibration"] = [
+            {"predicted": group["predicted"], **share_by_base(group["tries"])} for group in calibration(row["predicted"], table)
+        ]
     return found | {"scores": scores | {"features": list(names)}}
 
 

@@ -15,7 +15,7 @@ from crar_model.tasks import Task, task_named
 from crar_model.training.variants import BASE
 from reports.markdown import render
 from reports.released_scores import BASES
-from reports.statistics import share_words
+from reports.statistics import share_words_by_base
 from reports.studies.cost import cost_part
 from reports.studies.decisions import Decided
 from reports.studies.dependence import ENOUGH, dependence_part
@@ -39,9 +39,10 @@ from reports.studies.rows import (
     number,
     recipes_of,
     score_words,
+    searched,
     sound,
     start_of,
-    success,
+    successes,
     told,
 )
 from reports.studies.terms import terms_part
@@ -105,7 +106,7 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
     for maze in mazes:
         groups, title = groups_of(row for row in transfers if row["maze"] == maze), task_named(maze).title
         mains = [key for variant in dict.fromkeys(key.variant for key in groups) if (key := main_group(groups, variant)) is not None]
-        words = [f"`{key.variant}` {share_words([success(row) for row in told(groups[key])])} {_trained(key)}" for key in mains]
+        words = [f"`{key.variant}` {share_words_by_base(successes(told(groups[key])))} {_trained(key, told(groups[key]))}" for key in mains]
         lines.append((f"Success in the {title}", f"{', '.join(words) or 'no transfer is done'}."))
         found = [f"{one['id']} {one['verdict']}{' ' + one['scope'] if one['scope'] else ''}" for one in claims if one["maze"] == maze]
         lines.append((f"Claims in the {title}", f"{', '.join(found) or 'none is decided'}."))
@@ -115,12 +116,12 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
     open_ = f"; {left} models are not done" if left else ""
     return [
         *lines,
-        ("How sure", f"shares have 95 % intervals (Clopper-Pearson) of transfers, which are alike where they share a base{few}{open_}."),
+        ("How sure", f"shares have exact 95 % intervals whose unit is the base, since transfers of one base are alike{few}{open_}."),
     ]
 
 
-def _trained(key: Key) -> str:
-    return f"of {int(key.updates):,} updates" if int(key.updates) else "without an update"
+def _trained(key: Key, rows: Sequence[Row]) -> str:
+    return f"of {int(key.updates):,} updates{searched(rows)}" if int(key.updates) else "without an update"
 
 
 def _left(rows: Sequence[Row]) -> list[tuple[int, tuple[object, ...]]]:

@@ -42,6 +42,12 @@ def escape_figure(cells: Sequence[dict[str, Any]], updates: int) -> Figure:
                     color=colors[rates.index(cell["rate"])], linestyle=DASHES[place % len(DASHES)],
                     label=f"rate {cell['rate']:g}, batch {cell['batch']}",
                 )  # fmt: skip
-            axes.set(title=f"{name[0]}, {name[1]} steps", xlabel="updates", ylabel="share still in", ylim=(-0.08, 1.05), xlim=(0, LATER * updates))
+            axes.set(
+                title=f"{name[0]}, {name[1]} steps",
+                xlabel="updates",
+                ylabel="share still in",
+                ylim=(-0.08, 1.05),
+                xlim=(0, LATER * updates),
+            )
             axes.legend(loc="center left", fontsize="small")
     return figure
