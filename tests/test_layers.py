@@ -40,7 +40,8 @@ FLOORS = {
         ("training", "judging", "pages", "curing", "predicting", "escaping", "studying"),
     ),
     "reports": (
-        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit", "rules"),
+        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit"),
+        ("rules",),
         ("markdown",),
         ("models", "console"),
         ("runs",),

@@ -29,6 +29,7 @@ from reports.measure.sampled import Sampled, on_samples
 from reports.measure.shifts import Shifts, landscape_shifts
 from reports.measure.subject import Subject
 from reports.measure.surface import encoder_dynamics
+from reports.merit import same_dynamics
 from reports.threads import torch_threads
 
 Stage = Callable[[str, int, int], None]
