@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -100,6 +101,7 @@ class Problem:
         loss: coefficients of the failed model's loss.
         data: of its own maze.
         digest: of the failed model, so that a cure that goes on knows its own.
+        anew: trains `freeze` from the base for so many updates, (1, ...) encoders; of who can (`reports.cure`), for the method "annealed".
     """
 
     task: Task
@@ -109,6 +111,7 @@ class Problem:
     loss: LossSettings
     data: OwnData
     digest: str
+    anew: Callable[[int], Params] | None = None
 
     @property
     def dynamics(self) -> Params:
