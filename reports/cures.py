@@ -113,7 +113,9 @@ def spending(rows: Sequence[Plain]) -> str:
     for row in rows:
         if row["method"] in SEARCH_PLACES and row["budget"]["level_updates"]:
             searched[row["failed"]["path"]] = max(_spent(row), searched.get(row["failed"]["path"], 0))
-    alike = [name for name, method in METHODS.items() if method.placed]  # a control with the fit of a search of places has its budget by that
+    alike = [
+        name for name, method in METHODS.items() if method.placed
+    ]  # a control with the fit of a search of places has its budget by that
     others = [row for row in rows if row["method"] not in (*SEARCH_PLACES, *alike) and row["failed"]["path"] in searched]
     if not others:
         taken = {

@@ -265,7 +265,7 @@ def _try(problem: Problem, method: Method, settings: CureSettings, level: Level 
         assert level is not None
         if method.start == "elsewhere":
             elsewhere, fitted = away_from(problem, level, settings, store, tick)
-            starts, targets = targets_of(problem, elsewhere, [0, 1], settings.seed)
+            starts, targets = targets_of(problem, elsewhere, range(len(elsewhere)), settings.seed)
         else:
             starts, targets = targets_of(problem, level.embeddings, distinct(problem, level.embeddings), settings.seed)
 

@@ -287,20 +287,21 @@ def replaced(problem: Problem, embedding: Tensor) -> Tensor:
 
 
 def away_from(problem: Problem, level: Level, settings: CureSettings, store: Store, tick: Tick = lambda _: None) -> tuple[Tensor, int]:
-    """Embeddings for a control: two places of the start state drawn at random, away from those of the level, and what follows from them refined as the level is.
+    """Embeddings for a control: as many places of the start state as are fitted to, drawn at random away from these, and what follows from them refined as the
+    level is.
 
     Returns:
-        (2, rows, 2) embeddings, and the updates that refining them took.
+        (m, rows, 2) embeddings, and the updates that refining them took.
     """
     maze, radius = maze_of(problem), problem.loss.ball_radius
     rng, taken = np.random.default_rng([settings.seed, Stream.WEIGHTS]), level.embeddings[distinct(problem, level.embeddings), maze.start]
     places: list[Tensor] = []
-    while len(places) < 2:
+    while len(places) < len(taken):
         place = torch.from_numpy(rng.uniform(-REACH * radius, REACH * radius, 2)).to(taken.dtype)
         if bool((torch.linalg.vector_norm(taken - place, dim=-1) > DISTINCT * radius).all()):
             places.append(place)
     start = unroll(problem.agent, select(problem.failed, DYNAMICS), maze, torch.stack(places))
-    done = descend(problem, "elsewhere", {"embedding": start}, scaled(MISPLACED, settings.effort, 2), store=store, tick=tick)
+    done = descend(problem, "elsewhere", {"embedding": start}, scaled(MISPLACED, settings.effort, len(places)), store=store, tick=tick)
     return done.free["embedding"], done.updates
 
 

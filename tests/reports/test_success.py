@@ -25,7 +25,10 @@ MATCH = Match("matched", [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0)
 def in_all(shares: dict[str, tuple[float, float]], verdict: str, *, frozen: bool = True) -> list[bool]:
     """Whether a model of the simple maze succeeded, as claims, cures and studies have it."""
     short = {"nearest_state_accuracy": "accuracy", "navigation_success": "navigation"}
-    plain = {short[name]: [own, base, base] for name, (own, base) in shares.items()} | {"match": {"verdict": verdict}, "same_dynamics": frozen}
+    plain = {short[name]: [own, base, base] for name, (own, base) in shares.items()} | {
+        "match": {"verdict": verdict},
+        "same_dynamics": frozen,
+    }
     own, base = (Evaluation({}, {name: pair[side] for name, pair in shares.items()}) for side in (0, 1))
     judged = as_good(dataclasses.replace(own, match=dataclasses.replace(MATCH, verdict=verdict)), base, embedding=frozen)
     cell: Any = SimpleNamespace(task=TASKS["simple"], recipe=VARIANTS["freeze" if frozen else "unfreeze"])
@@ -52,7 +55,8 @@ def test_every_page_says_the_same(accuracy: float, navigation: float, verdict: s
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "word"), [(0.1, 0.5, SUCCESSFUL), (-0.1, 0.5, OPEN), (0.0, 0.5, OPEN), (-4.9, -4.5, FAILED), (math.nan, math.nan, FAILED)]
+    ("low", "high", "word"),
+    [(0.1, 0.5, SUCCESSFUL), (-0.1, 0.5, OPEN), (0.0, 0.5, OPEN), (-4.9, -4.5, FAILED), (math.nan, math.nan, FAILED)],
 )
 def test_random_mazes_go_by_the_interval(low: float, high: float, word: str) -> None:
     assert outcome({}, score=(low, high)) == word
@@ -86,7 +90,16 @@ def test_the_worlds_of_the_simple_maze_have_no_symmetry_but_the_identity() -> No
 
 
 def test_pages_state_the_definition_and_how_the_original_judged(tmp_path: Any) -> None:
-    row = {"map": "negative", "way": "freeze", "variant": "freeze", "updates": 1, "good": True, "base": "b.pt", "base_digest": "b", "settings": {}}
+    row = {
+        "map": "negative",
+        "way": "freeze",
+        "variant": "freeze",
+        "updates": 1,
+        "good": True,
+        "base": "b.pt",
+        "base_digest": "b",
+        "settings": {},
+    }
     page = tmp_path / "report.md"
     for maze, said in (("simple", definition(scored=False)), ("random", EARLIER)):  # results of before it stood there
         write_page({"command": "crar maps", "rows": [row | {"maze": maze}], "copies": 0}, tmp_path)
