@@ -103,6 +103,10 @@ def transfer(
             rich_help_panel=RUN,
         ),
     ] = 500,
+    back: Annotated[
+        bool,
+        typer.Option("--back", help="Take a --from that is a transfer itself, and train back to its base's maze.", rich_help_panel=RUN),
+    ] = False,
     resume: ResumeOption = False,
 ) -> None:
     """Transfer bases to the other maze: negated observations.
@@ -115,8 +119,11 @@ def transfer(
     for rate in rates or ():
         dataclasses.replace(settings, learning_rate=rate).validate()
     from crar_model.checkpoints import load_checkpoint
-    from crar_model.training.members import transfer_plan
+    from crar_model.training.members import refuse_transfers, transfer_plan
+    from reports import console
 
+    if not back:
+        refuse_transfers(bases, "--back")
     base = load_checkpoint(bases[0])
     seen = base.task.observation_map.settings() if base.inverse else {}
     given = {"maze": base.maze, "walls": base.walls, "observation": base.observation, **seen} | given
@@ -126,6 +133,8 @@ def transfer(
         name: transfer_plan(settings, bases, name, members, learning_rates=rates or (), reset=reset, paired=paired)
         for name, settings in started.items()
     }
+    if base.inverse:
+        console.say("these bases are of the inverse maze, so the transfers learn the normal one")
     if len(plans) == 1:
         run(plans[names[0]], out, resume, names[0])
         return
@@ -163,6 +172,7 @@ def _one_source(given: dict[str, Any]) -> None:
 
 def run(plan: Plan, out: Path, resume: bool, what: str, *, last: bool = True) -> None:
     """Run a plan under a progress bar, and say how it ended and, with `last`, what to do next; a stopped run exits with 130."""
+    from crar_model.training.leaders import kept_words
     from crar_model.training.runner import run_plan
     from reports import console
 
@@ -170,6 +180,8 @@ def run(plan: Plan, out: Path, resume: bool, what: str, *, last: bool = True) ->
         result = run_plan(plan, out, resume=resume, progress=tick, rows=tick.rows, notice=console.say)
     for member, update in sorted(result.diverged.items()):
         print(f"member {member} diverged: not finite at update {update}, frozen there; the others went on", file=sys.stderr)
+    if result.kept:
+        print(kept_words(result.kept))
     if not result.finished:
         print(f"stopped and saved; continue with the same command and --resume, or: crar train --resume --out {shlex.quote(str(out))}")
         raise typer.Exit(130)

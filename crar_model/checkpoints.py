@@ -19,7 +19,7 @@ from crar_model.mazes.maps import ObservationMap, as_map
 from crar_model.params import Params
 from crar_model.settings import LossSettings, from_plain
 from crar_model.tasks import GRID, TASKS, Task, default_settings, side_named, task_as, task_named
-from crar_model.tensor_files import VERSION, load_plain, save_plain, warn_unverified
+from crar_model.tensor_files import VERSION, in_float32, load_plain, save_plain, warn_unverified
 
 FORMAT = "crar-checkpoint"
 
@@ -32,8 +32,8 @@ class Checkpoint:
         maze: name of the maze, a key of `tasks.TASKS`.
         inverse: True when the model belongs to the inverse maze.
         parameters: name -> tensor of one model, float32 on the CPU.
-        updates: updates taken.
-        info: plain data: variant, seed, learning rate, base, settings, divergence, package version.
+        updates: updates that this network has taken.
+        info: plain data: variant, seed, learning rate, base, settings, divergence, package version; `kept` where its training went on.
     """
 
     maze: str
@@ -56,6 +56,12 @@ class Checkpoint:
     def observation(self) -> str:
         """How the model sees its maze, "grid" or "image"."""
         return _setting(self.info, "observation", GRID)
+
+    @property
+    def taken(self) -> int:
+        """Updates that its training took; more than `updates` where an earlier network was kept."""
+        kept = self.info.get("kept")
+        return int(kept["of"]) if isinstance(kept, dict) and type(kept.get("of")) is int else self.updates
 
     @property
     def base_name(self) -> str:
@@ -209,8 +215,7 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
         found = tuple(parameters[name].shape) if name in parameters else None
         if found != shapes.get(name):
             raise UserError(f"{path}: parameter {name} is {found}, the {content['maze']} maze's agent wants {shapes.get(name)}")
-        if not bool(torch.isfinite(parameters[name]).all()):
-            raise UserError(f"{path}: parameter {name} holds values that are not finite; use another checkpoint")
+    single = in_float32(parameters, str(path))
     warn_unverified(path, content)
-    ordered = {name: parameters[name].detach().to(torch.float32) for name in shapes}
+    ordered = {name: single[name] for name in shapes}
     return Checkpoint(content["maze"], content["inverse"], ordered, content.get("updates", 0), content.get("info", {}))

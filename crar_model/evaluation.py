@@ -186,9 +186,9 @@ def match_embeddings(agent: Agent, batch: Batch, base: Tensor, transferred: Tens
     candidates = signed_permutations(agent.channels)  # (n, C, C), identity first
     moved = torch.einsum("pij,njk->pnik", candidates, pair[0])
     residuals = (pair[1] - moved).square().sum((-1, -2)).mean(-1).sqrt() / unit
-    best = int(residuals.argmin())
+    best = int(residuals.nan_to_num(nan=torch.inf).argmin())  # what is not a number fits never
     residual = float(residuals[best])
-    verdict = "neither" if residual > MATCH_LIMIT else ("matched" if best == 0 else "swapped")
+    verdict = ("matched" if best == 0 else "swapped") if residual <= MATCH_LIMIT else "neither"
     axes = [[int(value) for value in row] for row in candidates[best].tolist()]
     distance = float(torch.linalg.vector_norm((transferred - base)[batch.states].double(), dim=1).mean())
     return Match(verdict, axes, residual, float(residuals[0]), distance, float(unit))

@@ -10,6 +10,7 @@ import io
 import pickle
 import struct
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
@@ -133,6 +134,24 @@ def _verified(path: Path, content: Any) -> Any:
             f"{path}: damaged or edited, its digest is not that of its content; use another copy of it, or write it again with this program"
         )
     return content
+
+
+def in_float32(tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+    """Tensors as float32, where every value of theirs is a number there.
+
+    Raises:
+        UserError: for values that are not finite, or too large for float32, and for tensors of anything but floating-point numbers.
+    """
+    found = {}
+    for name, value in tensors.items():
+        if value.layout != torch.strided or not value.is_floating_point():
+            raise UserError(f"{where}: parameter {name} holds {value.dtype} values, no plain floating-point numbers; use another file")
+        single = value.detach().to(torch.float32)
+        if not bool(torch.isfinite(single).all()):
+            what = "are too large for float32" if bool(torch.isfinite(value).all()) else "are not finite"
+            raise UserError(f"{where}: parameter {name} holds values that {what}; use another file")
+        found[name] = single
+    return found
 
 
 def warn_unverified(path: StrPath, content: dict[str, Any]) -> None:

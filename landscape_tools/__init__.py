@@ -1,7 +1,7 @@
 """Loss landscapes of any pure `loss(point)` of named tensors, the point a dict: lines, planes, paths, certificates.
 
 A loss is a function of one point, a batched function of many, or a module with data (:func:`module_loss`); :class:`Composite` is for losses
-with kinks or of few outputs.
+with kinks or of few outputs. :func:`state_of` gives a module's point, its buffers included.
 """
 
 from landscape_tools.alignment import HiddenLayer, align, apply_symmetry, dense_chain
@@ -12,12 +12,27 @@ from landscape_tools.curvature import Spectrum, extreme_eigenvalues, hessian_pro
 from landscape_tools.curves import Curve, bezier_path
 from landscape_tools.directions import TrajectoryPlane, filter_normalised, gaussian_direction, random_axes, trajectory_plane
 from landscape_tools.evaluating import Loss, ScalarLoss, Vectorize, thread_safe, values_of
+from landscape_tools.finite import climb, lowest, rank
 from landscape_tools.lifting import Lifted, lift
 from landscape_tools.lines import Barrier, barrier, sample_line
-from landscape_tools.modules import ModuleLoss, module_loss, parameters_of
+from landscape_tools.modules import ModuleLoss, module_loss
 from landscape_tools.paths import Band, Path, elastic_band, sample_polygon
 from landscape_tools.planes import sample_plane, sample_product, three_point_axes
-from landscape_tools.points import Point, check_alike, difference, dot, flatten, moved, norm, restrict, rows_of, unflatten
+from landscape_tools.points import (
+    BufferName,
+    HeldName,
+    Point,
+    check_alike,
+    difference,
+    dot,
+    flatten,
+    moved,
+    norm,
+    restrict,
+    rows_of,
+    trainable,
+    unflatten,
+)
 from landscape_tools.sampled import (
     Descended,
     Ends,
@@ -29,6 +44,7 @@ from landscape_tools.sampled import (
     verdict_on_sample,
 )
 from landscape_tools.sampling import Progress, Sampling, sample_points
+from landscape_tools.states import parameters_of, state_of
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 from landscape_tools.trajectories import sample_trajectory
 
@@ -41,12 +57,14 @@ __all__ = [
     "UNDECIDED",
     "Band",
     "Barrier",
+    "BufferName",
     "Certificate",
     "Composite",
     "Converged",
     "Curve",
     "Descended",
     "Ends",
+    "HeldName",
     "HiddenLayer",
     "Lifted",
     "Loss",
@@ -67,6 +85,7 @@ __all__ = [
     "bezier_path",
     "certify",
     "check_alike",
+    "climb",
     "composite_of",
     "converge",
     "dense_chain",
@@ -83,11 +102,13 @@ __all__ = [
     "hessian_product",
     "jacobian_of",
     "lift",
+    "lowest",
     "module_loss",
     "moved",
     "norm",
     "parameters_of",
     "random_axes",
+    "rank",
     "restrict",
     "rows_of",
     "sample_line",
@@ -98,8 +119,10 @@ __all__ = [
     "sample_trajectory",
     "smallest_subgradient",
     "spectrum_ends",
+    "state_of",
     "thread_safe",
     "three_point_axes",
+    "trainable",
     "trajectory_plane",
     "unflatten",
     "values_of",

@@ -13,55 +13,32 @@ others exactly flat. The whole signature is then known, not just its ends; `extr
 Where J lacks rank, the loss may still fall in an output that the parameters move at second order only. What J does not see of
 the output gradient is the `rest`; unless it vanishes, the Hessian in the parameters has to decide, and where that has a 0 the
 verdict is "undecided".
+
+Every verdict is confirmed by a second route (`probing`): gradients and losses a little beside the point. Where these are not what the derivatives at
+the point promise, there is a kink that was not declared, or no curvature at all, and the verdict is "undecided" in words that say so.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from landscape_tools.composite import Composite, as_composite
-from landscape_tools.cones import OnCone, independent, sign_on_cone
+from landscape_tools.cones import independent
 from landscape_tools.convergence import NEWTON_LIMIT, Converged, converge
-from landscape_tools.curvature import DENSE_LIMIT, Matvec, Spectrum, extreme_eigenvalues, hessian_product
+from landscape_tools.curvature import Spectrum, extreme_eigenvalues, hessian_product
+from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.points import Point, flatten, unflatten
+from landscape_tools.probing import Place, differences, directions, doubt_of, probe, scales, sloped
+from landscape_tools.signatures import FLAT, MINIMUM, NOT_CONVERGED, SADDLE, UNDECIDED, Signature, by_outputs, by_parameters, signature_of
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
-from landscape_tools.ties import Ties, projection, pulled, slack_of, ties_of
+from landscape_tools.ties import projection, pulled, slack_of, ties_of
 
-MINIMUM, SADDLE, FLAT, UNDECIDED, NOT_CONVERGED = "minimum", "saddle", "flat", "undecided", "not converged"
-VERDICTS = {"positive": MINIMUM, "negative": SADDLE, "zero": FLAT, "unknown": UNDECIDED}
-"""What the sign of the second order on the critical cone says, where it says all."""
-
-
-@dataclass(frozen=True)
-class Signature:
-    """Counts of curvature directions among those that keep the ties of positive multipliers.
-
-    Attributes:
-        negative, flat, positive: number of each; `flat` counts what the outputs see and have no curvature, not the
-            directions that leave the outputs as they are.
-        unseen: parameter directions that do not change the outputs at first order.
-        eigenvalues: all curvatures of the parameter Hessian that the outputs carry, ascending.
-        smallest_singular: smallest singular value of the outputs' Jacobian; `largest_singular` the largest.
-        rank: number of outputs that the parameters move independently; below `outputs` the verdict needs more than these counts.
-        rest: norm of what the Jacobian does not see of the output gradient; 0 where the rank is full.
-    """
-
-    negative: int
-    flat: int
-    positive: int
-    unseen: int
-    eigenvalues: Tensor
-    smallest_singular: float
-    largest_singular: float
-    rank: int
-    outputs: int
-    rest: float
+__all__ = ["FLAT", "MINIMUM", "NOT_CONVERGED", "SADDLE", "UNDECIDED", "Certificate", "Signature", "certify"]
 
 
 @dataclass(frozen=True)
@@ -73,8 +50,8 @@ class Certificate:
         reason: why, in a few words.
         loss: exact loss.
         subgradient: smallest subgradient and the active pieces.
-        spectrum: extreme eigenvalues in the parameters over the directions that keep the ties; None when not converged.
-        signature: the whole signature by way of the outputs; None when not converged or when there are more than
+        spectrum: extreme eigenvalues in the parameters over the directions that keep the ties; None when not converged or not finite.
+        signature: the whole signature by way of the outputs; None when not converged or not finite, or when there are more than
             `NEWTON_LIMIT` outputs.
         slack: smallest multiplier of a tied alternative; at 0 the kink holds nothing back. NaN without kinks.
         weak: tied alternatives whose multiplier counts as 0.
@@ -92,6 +69,7 @@ class Certificate:
     escape: Converged | None
 
 
+@at_one_point
 def certify(
     loss: ScalarLoss | Composite,
     point: Point,
@@ -122,118 +100,65 @@ def certify(
     value = float(composite.exact(z))
     subgradient = smallest_subgradient(composite, point, within=within)
     slack = slack_of(subgradient)
-    if not subgradient.norm <= stationary:
-        reason = f"the smallest subgradient is {subgradient.norm:.2g} long"
+    if not np.isfinite((value, subgradient.norm)).all():
+        reason = f"not finite: the loss is {value:.3g} here, and its smallest subgradient {subgradient.norm:.2g} long"
+        return Certificate(UNDECIDED, reason, value, subgradient, None, None, slack, 0, None)
+
+    def lagrangian(v: Tensor) -> Tensor:
+        return composite.lagrangian(composite.output(v, like), subgradient.multipliers)
+
+    slope, scale = sloped(lagrangian), scales(like)
+    along = directions(scale)
+    product, how = hessian_product(lagrangian, vector), ""
+    if not bool(product(along[0]).isfinite().all()):
+        product, how = (
+            differences(slope, vector, scale),
+            "automatic differentiation has no finite second derivative here; by differences of gradients ",
+        )
+    place = Place(slope, vector, product, scale, how != "")
+    seen = probe(place, along, stationary)
+    if seen.falls or (seen.agrees and not subgradient.norm <= stationary):
+        reason = (
+            f"the smallest subgradient is {subgradient.norm:.2g} long"
+            if seen.agrees
+            else f"to first order the loss falls one way; {seen.reason}"
+        )
         return Certificate(NOT_CONVERGED, reason, value, subgradient, None, None, slack, 0, None)
     jacobian = composite.jacobian(vector, like)
     ties = ties_of(composite, z, subgradient, complementary)
     project = projection(pulled(ties.strong, jacobian))
-    product = hessian_product(lambda v: composite.lagrangian(composite.output(v, like), subgradient.multipliers), vector)
     spectrum = extreme_eigenvalues(lambda v: project(product(project(v.to(vector)))), len(vector))
-    signature, inner = None, None
-    if len(z) <= NEWTON_LIMIT:
-        signature, inner = _signature(composite, z, jacobian, ties, subgradient, curvature, len(vector))
-    verdict, reason, direction = MINIMUM, "", None
-    if signature is not None and inner is not None and (signature.rank == signature.outputs or signature.rest <= stationary):
-        verdict, reason, direction = _by_outputs(inner, signature, jacobian, ties, curvature)
+    found = signature_of(composite, z, jacobian, ties, subgradient, curvature, len(vector)) if len(z) <= NEWTON_LIMIT else None
+    signature, reason = None if found is None else found[0], ""
+    if found is not None and (found[0].rank == found[0].outputs or found[0].rest <= stationary):
+        verdict, why, direction = by_outputs(found[1], found[0], jacobian, ties, curvature)
     else:
         if signature is not None:
             reason = (
                 f"the Jacobian has rank {signature.rank} of {signature.outputs} and leaves {signature.rest:.2g} of the output gradient; "
             )
-        verdict, why, direction = _by_parameters(product, spectrum, ties, jacobian, curvature, len(vector))
-        reason += why
+        verdict, why, direction = by_parameters(product, spectrum, ties, jacobian, curvature, len(vector))
+    doubt = seen.reason
+    if not doubt and verdict != UNDECIDED:
+        low = (spectrum.lowest_vector if direction is None else direction).to(vector)
+        steep = float(np.abs((spectrum.lowest[0], spectrum.highest[-1])).max())
+        doubt = doubt_of(place, torch.cat((low.unsqueeze(0), along)), stationary, steep, flat=verdict == FLAT)
+    verdict, reason = (UNDECIDED, how + doubt) if doubt else (verdict, how + reason + why)
     escape = None
     if verdict == SADDLE:
         assert direction is not None
         escape = _escape(composite, point, direction.to(vector), value, escape_steps, escape_iterations)
-        if not independent(pulled(torch.cat((ties.strong, ties.weak)), jacobian)) and not escape.loss < value - 1e-9 * max(1.0, abs(value)):
-            verdict = UNDECIDED
-            reason += "; the ties depend on each other, and nothing lower was found along it"
+        tied = torch.cat((ties.strong, ties.weak))
+        why = (
+            "the ties depend on each other"
+            if not independent(pulled(tied, jacobian))
+            else ""
+            if len(tied)
+            else "the loss shows no such curvature"
+        )
+        if why and not escape.loss < value - 1e-9 * (max(1.0, abs(value)) if len(tied) else abs(value)):
+            verdict, reason = UNDECIDED, f"{reason}; {why}, and nothing lower was found along it"
     return Certificate(verdict, reason, value, subgradient, spectrum, signature, slack, len(ties.weak), escape)
-
-
-def _signature(
-    composite: Composite, z: Tensor, jacobian: Tensor | None, ties: Ties, subgradient: Subgradient, curvature: float, size: int
-) -> tuple[Signature, Tensor]:
-    """The signature, and the Hessian of the Lagrangian in the outputs."""
-
-    def lagrangian(outputs: Tensor) -> Tensor:
-        return composite.lagrangian(outputs, subgradient.multipliers)
-
-    hessian: Any = torch.func.jacrev(torch.func.grad(lagrangian))
-    inner = hessian(z).detach()
-    inner = 0.5 * (inner + inner.T)
-    factor, singular = _factor(jacobian, z)
-    found = sign_on_cone(factor.T @ inner @ factor, ties.strong @ factor, ties.weak[:0] @ factor, curvature)
-    limit = curvature * float(found.values.abs().max()) if len(found.values) else 0.0
-    negative, positive = int((found.values < -limit).sum()), int((found.values > limit).sum())
-    rank = factor.shape[1]
-    gradient = subgradient.output_gradient
-    unit = torch.linalg.qr(factor)[0]
-    rest = 0.0 if rank == len(z) else float((gradient - unit @ (unit.T @ gradient)).norm())
-    ends = float(singular.min()), float(singular.max())
-    flat = len(found.values) - negative - positive
-    return Signature(negative, flat, positive, size - rank, found.values, *ends, rank, len(z), rest), inner
-
-
-def _factor(jacobian: Tensor | None, z: Tensor) -> tuple[Tensor, Tensor]:
-    """F (n, rank) with J = F Q for orthonormal rows Q, and the singular values of J."""
-    if jacobian is None:
-        return torch.eye(len(z), dtype=z.dtype), torch.ones(len(z), dtype=z.dtype)
-    squares, left = torch.linalg.eigh(jacobian @ jacobian.T)
-    singular = squares.clamp_min(0).sqrt()
-    kept = singular > 1e-6 * singular.max()
-    return left[:, kept] * singular[kept], singular
-
-
-def _by_outputs(inner: Tensor, signature: Signature, jacobian: Tensor | None, ties: Ties, share: float) -> tuple[str, str, Tensor | None]:
-    """Verdict, reason and direction where the output gradient vanishes, so that the Hessian in the outputs decides."""
-    factor, _ = _factor(jacobian, inner)
-    found = sign_on_cone(factor.T @ inner @ factor, ties.strong @ factor, ties.weak @ factor, share)
-    reason = _why(found, ties)
-    if found.sign != "negative" and signature.rank < signature.outputs:
-        # What the parameters reach at second order only must not lower the loss either.
-        whole = sign_on_cone(inner, ties.strong, ties.weak, share)
-        reason = f"the Jacobian has rank {signature.rank} of {signature.outputs}; in all outputs {_why(whole, ties)}"
-        return (MINIMUM if whole.sign == "positive" else UNDECIDED), reason, None
-    direction = found.direction
-    if direction is not None and jacobian is not None:  # Q' d, with J = F Q
-        direction = jacobian.T @ torch.linalg.pinv(factor).T @ direction
-    return VERDICTS[found.sign], reason, direction
-
-
-def _why(found: OnCone, ties: Ties) -> str:
-    where = "on the critical cone" if len(ties.weak) else "in every direction that keeps the ties" if len(ties.strong) else "everywhere"
-    return {
-        "positive": f"the curvature is positive {where}",
-        "negative": "a critical direction has negative curvature",
-        "zero": "a critical direction has no curvature, and none a negative one",
-        "unknown": f"{len(ties.weak)} tied alternatives have a multiplier of 0, and the critical cone is not decided",
-    }[found.sign]
-
-
-def _by_parameters(
-    product: Matvec, spectrum: Spectrum, ties: Ties, jacobian: Tensor | None, share: float, size: int
-) -> tuple[str, str, Tensor | None]:
-    """The same by the Hessian in the parameters: dense where small, by its ends otherwise."""
-    strong, weak = pulled(ties.strong, jacobian), pulled(ties.weak, jacobian)
-    if size <= DENSE_LIMIT:
-        rows = torch.stack([product(row) for row in torch.eye(size, dtype=strong.dtype)])
-        found = sign_on_cone(0.5 * (rows + rows.T), strong, weak, share)
-        verdict = UNDECIDED if found.sign == "zero" else VERDICTS[found.sign]
-        return verdict, _why(found, ties), found.direction
-    lowest, residual = float(spectrum.lowest[0]), float(spectrum.lowest_residuals[0])
-    limit = max(share * max(abs(lowest), abs(float(spectrum.highest[-1]))), residual)
-    if lowest < -limit:
-        direction = projection(strong)(spectrum.lowest_vector.to(strong))
-        along = weak @ direction
-        if bool((along <= 0).all() or (along >= 0).all()):
-            return SADDLE, f"the lowest curvature is {lowest:.2g}", -direction if bool((along > 0).any()) else direction
-        return UNDECIDED, f"the lowest curvature is {lowest:.2g}, in a direction that no side of the kinks allows", None
-    if not lowest > limit:  # also where it is NaN
-        return UNDECIDED, f"the lowest curvature is {lowest:.2g} with a residual of {residual:.2g}, no different from 0", None
-    return MINIMUM, f"the lowest curvature is {lowest:.2g}", None
 
 
 def _escape(composite: Composite, point: Point, direction: Tensor, loss: float, steps: tuple[float, ...], iterations: int) -> Converged:

@@ -35,6 +35,7 @@ class Composite:
         rough: (z, smoothing) -> :meth:`smoothed` and its gradient (n,), where you know a much faster way in less precision: long descents begin
             with it.
         derivatives: (z, smoothing) -> gradient (n,) and Hessian (n, n) of :meth:`smoothed`, where you know a cheaper way than autograd's.
+        enter: point -> the same point under the names that `outputs` know, or an error where it does not fit; None takes any point.
     """
 
     smooth: Callable[[Tensor], Tensor]
@@ -45,6 +46,7 @@ class Composite:
     together: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
     rough: Callable[[Tensor, float], tuple[Tensor, Tensor]] | None = None
     derivatives: Callable[[Tensor, float], tuple[Tensor, Tensor]] | None = None
+    enter: Callable[[Point], dict[str, Tensor]] | None = None
 
     def output(self, vector: Tensor, like: Point) -> Tensor:
         """z at a flattened point."""

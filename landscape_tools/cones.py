@@ -64,6 +64,8 @@ def sign_on_cone(matrix: Tensor, equal: Tensor, below: Tensor, share: float) -> 
     """
     free = null_space(equal)
     form = free.T @ matrix @ free
+    if not bool(form.isfinite().all()):  # NaN is no sign
+        return OnCone("unknown", form.new_full((len(form),), torch.nan))
     values, vectors = torch.linalg.eigh(0.5 * (form + form.T))
     if len(values) == 0:  # the kinks hold every direction
         return OnCone("positive", values)

@@ -19,8 +19,11 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from landscape_tools.composite import Composite, as_composite
+from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
+from landscape_tools.finite import walled
 from landscape_tools.points import Point, flatten, unflatten
+from landscape_tools.probing import difference_hessian
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 
 NEWTON_LIMIT = 1500
@@ -54,6 +57,7 @@ class Converged:
     smoothing: float
 
 
+@at_one_point
 def converge(
     loss: ScalarLoss | Composite,
     point: Point,
@@ -105,7 +109,10 @@ def converge(
         progress(iterations, iterations)
     final = unflatten(vector, like)
     value = float(composite.exact(composite.output(vector, like)))
-    return Converged(final, value, start, smallest_subgradient(composite, final, within=max(reached * 50, 1e-7)), taken, reached)
+    subgradient = smallest_subgradient(composite, final, within=max(reached * 50, 1e-7))
+    if taken == 0 and not np.isfinite(subgradient.norm):
+        raise ValueError("the gradient of the loss is not finite where the descent starts")
+    return Converged(final, value, start, subgradient, taken, reached)
 
 
 def _derivatives(composite: Composite, z: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
@@ -140,15 +147,18 @@ def _newton(
         if age >= REFRESH:
             jacobian, gram, age = *_gram(composite, vector, like, len(z)), 0
         gradient, hessian = _derivatives(composite, z, smoothing)
-        if float(gradient @ gram @ gradient) ** 0.5 <= tolerance:
+        size = _length(gradient, jacobian)
+        if size <= tolerance or not np.isfinite(size):  # done, or nothing to follow
             return vector, taken - 1
+        if not bool(hessian.isfinite().all()):  # at a norm of 0, for one
+            hessian = difference_hessian(lambda outputs: composite.smoothed(outputs, smoothing), z).nan_to_num(0.0, 0.0, 0.0)
         values, basis = torch.linalg.eigh(0.5 * (hessian + hessian.T))
         positive = (basis * values.abs()) @ basis.T
         improved = False
         for _ in range(30):
-            inner = torch.linalg.solve(positive @ gram + damping * torch.eye(len(z), dtype=z.dtype), -gradient)
+            inner, _ = torch.linalg.solve_ex(positive @ gram + damping * torch.eye(len(z), dtype=z.dtype), -gradient)
             step = inner if jacobian is None else jacobian.T @ inner
-            expected = -float(gradient @ gram @ inner)  # decrease to first order
+            expected = max(0.0, -float(gradient @ gram @ inner))  # decrease to first order; below 0 by rounding alone
             with torch.no_grad():
                 tried = composite.output(vector + step, like)
                 reached = float(composite.smoothed(tried, smoothing))
@@ -170,6 +180,11 @@ def _gram(composite: Composite, vector: Tensor, like: Point, size: int) -> tuple
     """Jacobian J of the outputs (None: the identity) and J J^T."""
     jacobian = composite.jacobian(vector, like)
     return jacobian, torch.eye(size, dtype=vector.dtype) if jacobian is None else jacobian @ jacobian.T
+
+
+def _length(gradient: Tensor, jacobian: Tensor | None) -> float:
+    """Norm in the parameters of a gradient in the outputs. The root of gradient @ (J J^T) @ gradient has half the digits, and rounds below 0."""
+    return float((gradient if jacobian is None else gradient @ jacobian).norm())
 
 
 def polish(composite: Composite, vector: Tensor, like: Point, *, within: float, tolerance: float, iterations: int = 12) -> Tensor | None:
@@ -211,7 +226,7 @@ def polish(composite: Composite, vector: Tensor, like: Point, *, within: float, 
         gradient, gap = grad(z, share).detach(), ties(z).detach()
         across = slope(z).detach() if len(rows) else gap.new_zeros(0, len(z))
         missed = float((gap / weights[rows]).abs().max()) if len(gap) else 0.0
-        previous, error = error, max(float(gradient @ gram @ gradient) ** 0.5, missed)
+        previous, error = error, max(_length(gradient, jacobian), missed)
         if error <= tolerance:
             left = torch.ones(len(top), dtype=z.dtype).index_add(0, rows, -share)  # of the alternatives that the others are held to
             fair = bool((share > -1e-6).all() and (left > -1e-6).all())
@@ -261,7 +276,7 @@ def _quasi_newton(
 
     def descended(evaluate: Callable[[np.ndarray[Any, Any]], Any], x: np.ndarray[Any, Any], allowed: int, least: float) -> tuple[Any, int]:
         options = {"maxiter": allowed, "maxfun": 2 * allowed, "maxcor": 30, "ftol": least, "gtol": tolerance / len(vector) ** 0.5}
-        result = minimize(evaluate, x, jac=True, method="L-BFGS-B", callback=called, options=options)
+        result = minimize(walled(evaluate), x, jac=True, method="L-BFGS-B", callback=called, options=options)
         return result.x, int(result.nit)
 
     begun, taken = vector.double().cpu().numpy(), 0

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TypedDict, Unpack
 
+import numpy as np
 import torch
 
+from landscape_tools.entrance import between_two
 from landscape_tools.evaluating import ScalarLoss, Vectorize, filled, values_and_gradients, values_of
 from landscape_tools.paths import Path, Progress, sample_polygon, summarise
 from landscape_tools.points import Point, check_alike, flatten
@@ -34,6 +36,7 @@ class Curve(TypedDict, total=False):
 CURVE: Curve = {"points": 25, "iterations": 500, "rate": 0.01, "samples": 4}
 
 
+@between_two
 def bezier_path(
     loss: ScalarLoss,
     start: Point,
@@ -52,16 +55,19 @@ def bezier_path(
         settings: of :class:`Curve`.
 
     Returns:
-        the best curve seen; its `force` is NaN and `converged` tells whether the last tenth of the steps lowered the
-        mean loss by less than one percent.
+        the best curve seen: of the fewest points whose loss is not finite, that of the lowest mean over the others. Its `force` is NaN and
+        `converged` tells whether the last tenth of the steps lowered the mean loss by less than one percent; it did not where a loss is
+        not finite.
 
     Raises:
-        ValueError: for fewer than 3 points or ends that do not fit.
+        ValueError: for fewer than 3 points, no iterations or ends that do not fit.
     """
     chosen = filled(CURVE, settings)
     points, iterations, samples = chosen["points"], chosen["iterations"], chosen["samples"]
     if points < 3:
         raise ValueError(f"a curve of {points} points; it needs at least 3")
+    if iterations < 1:
+        raise ValueError(f"a curve of {iterations} iterations; it needs at least 1")
     check_alike(start, end)
     like = dict(start)
     evaluate = values_and_gradients(loss, like, vectorize)
@@ -69,20 +75,22 @@ def bezier_path(
     t = torch.linspace(0, 1, points, dtype=torch.float64).unsqueeze(1)
     control = (0.5 * (a + b)).requires_grad_()
     optimiser = torch.optim.Adam([control], lr=chosen["rate"])
-    best, best_curve, history = float("inf"), None, []
+    best, best_curve, history = (points + 1, 0.0), torch.empty(0), []
     for taken in range(1, iterations + 1):
         at = control.detach()
         curve = (1 - t) ** 2 * a + 2 * t * (1 - t) * at + t**2 * b
         losses, gradients = evaluate(curve)
-        control.grad = (2 * t * (1 - t) * gradients).mean(0)
-        mean = float(losses.mean())
-        history.append(mean)
-        if mean < best:
-            best, best_curve = mean, curve
+        known = losses.isfinite() & gradients.isfinite().all(1)  # the others have no slope to follow
+        control.grad = torch.where(known.unsqueeze(1), 2 * t * (1 - t) * gradients, 0.0).mean(0)
+        history.append(float(losses.mean()))
+        finite = losses[losses.isfinite()]
+        found = points - len(finite), float(finite.mean()) if len(finite) else 0.0
+        if found < best:
+            best, best_curve = found, curve
         optimiser.step()
         if progress is not None:
             progress(taken, iterations)
-    assert best_curve is not None
     walk, heights = sample_polygon(values_of(exact or loss, like, vectorize), best_curve, samples)
     tail = history[-max(2, iterations // 10) :]
-    return summarise(best_curve, walk, heights, like, samples, float("nan"), iterations, tail[0] - min(tail) < 0.01 * abs(tail[0]))
+    settled = bool(np.isfinite(tail).all()) and tail[0] - min(tail) < 0.01 * abs(tail[0])
+    return summarise(best_curve, walk, heights, like, samples, float("nan"), iterations, settled)

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from landscape_tools.points import Point, flatten, unflatten
+from landscape_tools.points import HeldName, Point, check_alike, flatten, step_between, trainable, unflatten
 
 
 def gaussian_direction(like: Point, generator: torch.Generator) -> dict[str, Tensor]:
-    """Independent standard normal entries, drawn on the CPU so that a seed gives the same direction on any device."""
-    return {n: torch.randn(v.shape, generator=generator, dtype=torch.float64).to(v) for n, v in like.items()}
+    """Independent standard normal entries for what is trained, drawn on the CPU so that a seed gives the same direction on any device.
+    Buffers and frozen parameters are left out."""
+    return {n: torch.randn(v.shape, generator=generator, dtype=torch.float64).to(v) for n, v in trainable(like).items()}
 
 
 def filter_normalised(direction: Point, point: Point, *, biases: str = "zero") -> dict[str, Tensor]:
     """Scale each filter of a direction to the norm of the same filter of the point (Li et al. 2018, section 4).
 
     A filter is one slice along the first axis of a tensor with at least two axes: the incoming weights of a unit,
-    the kernel of an output channel.
+    the kernel of an output channel. Buffers and frozen parameters, which a direction has from its far end, are not scaled.
 
     Args:
         direction, point: of the same names and shapes.
@@ -32,9 +33,11 @@ def filter_normalised(direction: Point, point: Point, *, biases: str = "zero") -
     """
     if biases not in ("zero", "norm", "keep"):
         raise ValueError(f"biases is {biases!r}; choose zero, norm or keep")
-    scaled = {}
+    scaled: dict[str, Tensor] = {}
     for name, value in direction.items():
-        if value.dim() >= 2:
+        if isinstance(name, HeldName):
+            scaled[name] = value.clone()
+        elif value.dim() >= 2:
             axes = tuple(range(1, value.dim()))
             size = value.square().sum(axes, keepdim=True).sqrt()
             wanted = point[name].square().sum(axes, keepdim=True).sqrt()
@@ -88,17 +91,24 @@ def trajectory_plane(snapshots: Sequence[Point]) -> TrajectoryPlane:
     """The plane through the last snapshot of a trajectory that lies nearest to all of it (Li et al. 2018, section 7).
 
     Of all planes through that snapshot it leaves the smallest sum of squared distances; Li et al. take the directions of the
-    components about the mean instead, through the same snapshot, which leave more.
+    components about the mean instead, through the same snapshot, which leave more. Buffers and frozen parameters count in none of
+    this; they follow: each direction moves them by the mixture of the snapshots that its parameters are.
 
     Args:
         snapshots: at least 3 points in order of time.
 
     Raises:
-        ValueError: for fewer than 3 snapshots or a trajectory that does not span a plane.
+        ValueError: for fewer than 3 snapshots, snapshots that do not fit or are not finite, or a trajectory that does not span a plane.
     """
     if len(snapshots) < 3:
         raise ValueError(f"{len(snapshots)} snapshots; a trajectory's plane needs at least 3")
-    rows = torch.stack([flatten(s).double() for s in snapshots])
+    last = dict(snapshots[-1])
+    for snapshot in snapshots:
+        check_alike(last, snapshot)
+    like = trainable(last)
+    rows = torch.stack([flatten({name: s[name] for name in like}).detach().double() for s in snapshots])
+    if not bool(rows.isfinite().all()):
+        raise ValueError("a snapshot holds values that are not finite; leave it out")
     moves = rows - rows[-1]
     # Singular vectors from the small Gram matrix: snapshots are few, parameters many.
     gram = moves @ moves.T
@@ -106,11 +116,16 @@ def trajectory_plane(snapshots: Sequence[Point]) -> TrajectoryPlane:
     values, vectors = values.flip(0), vectors.flip(1)
     if float(values[1]) <= 1e-12 * float(values[0]) or float(values[0]) == 0:
         raise ValueError("the trajectory is a point or a straight line; it spans no plane")
-    basis = (vectors[:, :2].T @ moves) / values[:2].sqrt().unsqueeze(1)  # (2, parameters), orthonormal
+    mixture = vectors[:, :2].T / values[:2].sqrt().unsqueeze(1)  # (2, snapshots)
+    basis = mixture @ moves  # (2, parameters), orthonormal
     coordinates = moves @ basis.T
     distances = (moves.square().sum(1) - coordinates.square().sum(1)).clamp_min(0).sqrt()
     share = (values[:2] / values.clamp_min(0).sum()).tolist()
     spread = (coordinates - coordinates.mean(0)).square().sum(0) / (gram.trace() - gram.sum() / len(rows))
-    first, second = ({n: v.to(snapshots[-1][n]) for n, v in unflatten(row, snapshots[-1]).items()} for row in basis)
+    first, second = ({n: v.to(last[n]) for n, v in unflatten(row, like).items()} for row in basis)
+    for name in [n for n, v in last.items() if n not in like and v.is_floating_point()]:
+        follows = torch.stack([step_between(last[name].double(), s[name].double()) for s in snapshots])
+        if bool(follows.any()):
+            first[name], second[name] = torch.tensordot(mixture, follows, 1).to(last[name])
     variance = (float(spread[0]), float(spread[1]))
-    return TrajectoryPlane(dict(snapshots[-1]), (first, second), (share[0], share[1]), variance, coordinates, distances)
+    return TrajectoryPlane(last, (first, second), (share[0], share[1]), variance, coordinates, distances)

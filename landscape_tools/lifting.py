@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from landscape_tools.composite import jacobian_of
+from landscape_tools.entrance import at_one_point
 from landscape_tools.points import Point, flatten, unflatten
 
 Outputs = Callable[[dict[str, Tensor]], Tensor]
@@ -26,7 +27,7 @@ class Lifted:
     Attributes:
         points: name -> (corners, ...), from the start to the end.
         missed: largest distance, over the path, of the outputs from those asked for.
-        smallest_singular: smallest singular value of the outputs' Jacobian met.
+        smallest_singular: smallest singular value of the outputs' Jacobian met; NaN where that is not finite.
         length: way walked in the parameters.
         reached: share of the targets that were met before a step failed; 1 when all were.
     """
@@ -38,6 +39,7 @@ class Lifted:
     reached: float
 
 
+@at_one_point
 def lift(
     outputs: Outputs,
     start: Point,
@@ -70,6 +72,8 @@ def lift(
         while todo:
             jacobian = jacobian_at(vector, like)
             gram = jacobian @ jacobian.T
+            if not bool(gram.isfinite().all()):  # no way on from here
+                return Lifted(unflatten(torch.stack(corners), like), missed, float("nan"), length, number / len(targets))
             singular = min(singular, float(torch.linalg.eigvalsh(gram)[0].clamp_min(0).sqrt()))
             factor, failed = torch.linalg.cholesky_ex(gram)
             tried, gap = vector, float("inf")

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 import xarray as xr
 
+from landscape_tools.entrance import entered
 from landscape_tools.evaluating import Loss
+from landscape_tools.finite import climb
 from landscape_tools.points import Point, difference
-from landscape_tools.sampling import Sampling, sample_points
+from landscape_tools.sampling import Sampling, sample_entered
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,8 @@ class Barrier:
 
     Attributes:
         start, end: loss at the two ends.
-        peak: highest finite loss on the line; `where` its coordinate in [0, 1].
-        climb: peak - start, never below 0: what a walker from the start has to climb.
+        peak: highest loss on the line; `where` its coordinate in [0, 1]. Infinite where a loss is; where one is NaN, NaN and the first such place.
+        climb: peak - start, never below 0: what a walker from the start has to climb. NaN where a loss is, or where the start is infinite.
     """
 
     start: float
@@ -37,13 +39,13 @@ def sample_line(loss: Loss, start: Point, end: Point, *, points: int = 51, **opt
     Args:
         loss: pure function of one parameter point to named scalars.
         start, end: the ends, coordinates 0 and 1; each half of the line starts from its own end, so that both
-            ends are evaluated exactly as given.
+            ends are evaluated exactly as given. Buffers in them are interpolated; what is no floating number stays that of the nearer end.
         points: number of points, ends included, at least 2.
         options: of :class:`landscape_tools.sampling.Sampling`.
 
     Returns:
-        one variable per loss over the coordinate `t`; values that are not finite are NaN and counted in the
-        attribute `not_finite`.
+        one variable per loss over the coordinate `t`; values that are infinite or NaN stay so, and the attribute `not_finite`
+        counts them.
 
     Raises:
         ValueError: for fewer than 2 points or ends that do not fit or are identical.
@@ -52,16 +54,16 @@ def sample_line(loss: Loss, start: Point, end: Point, *, points: int = 51, **opt
         raise ValueError(f"a line of {points} points; it needs at least 2")
     where = torch.linspace(0, 1, points, dtype=torch.float64)
     near = where[where <= 0.5]
-    first = sample_points(loss, start, [difference(end, start)], near.unsqueeze(1), **options)
-    second = sample_points(loss, end, [difference(start, end)], (1 - where[where > 0.5]).unsqueeze(1), **options)
+    start, end = entered(loss, [start, end])
+    first = sample_entered(loss, start, [difference(end, start)], near.unsqueeze(1), **options)
+    second = sample_entered(loss, end, [difference(start, end)], (1 - where[where > 0.5]).unsqueeze(1), probe=False, **options)
     data = {name: np.concatenate((values, second[name])) for name, values in first.items()}
-    lost = int(sum(np.count_nonzero(np.isnan(values)) for values in data.values()))
+    lost = int(sum(np.count_nonzero(~np.isfinite(values)) for values in data.values()))
     return xr.Dataset({name: ("t", values) for name, values in data.items()}, coords={"t": where.numpy()}, attrs={"not_finite": lost})
 
 
 def barrier(line: xr.Dataset, name: str) -> Barrier:
     """The barrier of one loss on a sampled line."""
     values, where = line[name].values, line["t"].values
-    top = int(np.nanargmax(values))
-    start = float(values[0])
-    return Barrier(start, float(values[-1]), float(values[top]), float(where[top]), max(0.0, float(values[top]) - start))
+    top = int(np.argmax(values))  # the first NaN, where there is one
+    return Barrier(float(values[0]), float(values[-1]), float(values[top]), float(where[top]), climb(values))

@@ -1,58 +1,171 @@
-"""An `nn.Module` with data as a loss of a point, in one line; the module itself is never touched."""
+"""An `nn.Module` with data as a loss of a point, in one line; the module and the data are never touched."""
 
 from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from landscape_tools.composite import Composite
+from landscape_tools.entrance import agree, check_steady
+from landscape_tools.points import BufferName, HeldName, Point
+from landscape_tools.states import Frozen, Names, lacking, marked, some
+from landscape_tools.statistics import by_batch, differentiable, estimated, statistics_of
+
+Buffers = Literal["interpolate", "estimate", "batch", "keep"]
 
 
 class ModuleLoss:
-    """criterion(model(inputs), targets) as a pure function of the model's parameters.
+    """criterion(model(inputs), targets) as a pure function of the model's parameters and buffers.
 
     It works on copies, one for each thread that calls it, since `functional_call` swaps weights inside a module. The copies are in
-    evaluation mode: dropout is off and batch normalisation uses its running statistics, so that equal points have equal losses.
+    evaluation mode: dropout is off, and batch normalisation goes by the point's running statistics or as `buffers` says, so that equal
+    points have equal losses. Inputs and targets are copies as well, which no call changes.
 
     Attributes:
-        point: the model's parameters when the loss was made, name -> tensor; a copy.
+        point: the model when the loss was made, name -> tensor; a copy, of its parameters and buffers (with `buffers="keep"`, its parameters).
+        held: names in `point` that tools do not move by themselves: frozen parameters and buffers.
     """
 
     thread_safe = True
 
-    def __init__(self, model: nn.Module, criterion: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, targets: Tensor) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        criterion: Callable[[Tensor, Tensor], Tensor],
+        inputs: Tensor,
+        targets: Tensor,
+        *,
+        buffers: Buffers = "interpolate",
+        frozen: Frozen = "hold",
+        data: Tensor | Sequence[Tensor] | None = None,
+    ) -> None:
+        if buffers not in ("interpolate", "estimate", "batch", "keep"):
+            raise ValueError(f"buffers is {buffers!r}; choose interpolate, estimate, batch or keep")
         self._model = copy.deepcopy(model).eval()
-        self._criterion, self._inputs, self._targets = criterion, inputs, targets
+        self._criterion = copy.deepcopy(criterion).eval() if isinstance(criterion, nn.Module) else criterion
+        self._buffers, self._writes = buffers, False
+        self._inputs, self._targets = _kept(inputs), _kept(targets)
+        self._data = [self._inputs] if data is None else _kept([data] if isinstance(data, Tensor) else list(data))
         self._copies = threading.local()
         self._copying = threading.Lock()
-        self.point = parameters_of(self._model)
+        self._state = {name: value.clone() for name, value in marked(self._model, frozen).items()}
+        self._names = Names(self._model, self._state)
+        self._statistics = set(statistics_of(self._model))
+        if buffers == "estimate" and not self._statistics:
+            raise ValueError("buffers is 'estimate', and the model has no running statistics to estimate; choose interpolate")
+        floating = [name for name, value in self._state.items() if isinstance(name, BufferName) and value.is_floating_point()]
+        unread = self._statistics if buffers in ("estimate", "batch") else set(floating) if buffers == "keep" else set()
+        self._needed = [name for name in floating if name not in unread]
+        self.point = {n: v.clone() for n, v in self._state.items() if buffers != "keep" or not isinstance(n, BufferName)}
+        self.held = tuple(str(name) for name in self.point if isinstance(name, HeldName))
+        tried = {name: value.clone() for name, value in self.point.items()}
+        with torch.no_grad():
+            self(tried)
+            self._writes = any(not torch.equal(value, self.point[name]) for name, value in tried.items())
+            check_steady(lambda: {"loss": self(self.point)})
 
-    def outputs(self, point: dict[str, Tensor]) -> Tensor:
-        """The model's outputs on the inputs, (batch, ...); names that the point lacks stay as they were."""
-        if not hasattr(self._copies, "model"):
-            with self._copying:
-                self._copies.model = copy.deepcopy(self._model)
-        result: Tensor = functional_call(self._copies.model, point, (self._inputs,))
+    def outputs(self, point: Point) -> Tensor:
+        """The model's outputs on the inputs, (batch, ...); parameters that the point lacks stay as they were.
+
+        Raises:
+            ValueError: for names or shapes that are not the model's, or buffers that a point should bring and does not.
+        """
+        whole = self._whole(point)
+        if self._buffers == "estimate":
+            whole |= self._estimated(whole)
+        result: Tensor = functional_call(self._copy(), self._read(whole), (_kept(self._inputs),))
         return result
 
-    def __call__(self, point: dict[str, Tensor]) -> Tensor:
+    def __call__(self, point: Point) -> Tensor:
         """The loss at a point, a scalar."""
-        return self._criterion(self.outputs(point), self._targets)
+        return self._criterion(self.outputs(point), _kept(self._targets))
+
+    def named(self, point: Point) -> dict[str, Tensor]:
+        """A point or a direction under the model's names, which tell parameters from buffers: for one from a file, with the names of
+        `state_dict`, or of a wrapped model (`module.`, `_orig_mod.`).
+
+        Raises:
+            ValueError: for names or shapes that are not the model's.
+        """
+        return self._names.of(point)
+
+    def enter(self, point: Point) -> dict[str, Tensor]:
+        """:meth:`named`, after a check that the loss of the point is that of the model with its parameters and buffers.
+
+        Raises:
+            ValueError: when it is not.
+        """
+        named = self.named(point)
+        with torch.no_grad():
+            here = self(named).detach()
+            if self._buffers != "batch" and not agree({"loss": here}, {"loss": (own := self._own(named))}):
+                more = "the model computes with more than its parameters and buffers"
+                if self._buffers == "estimate":
+                    more = "its running statistics are not those of the data; give loss.estimated(point), or take buffers='interpolate'"
+                raise ValueError(f"the loss of a point is {float(here):.6g}, its own model's {float(own):.6g}: {more}")
+        return named
+
+    def estimated(self, point: Point) -> dict[str, Tensor]:
+        """The point with its running statistics estimated from the data: what `buffers="estimate"` computes with there."""
+        named = self.named(point)
+        with torch.no_grad():
+            return named | {n: v.to(self._state[n]) for n, v in self._estimated(self._whole(named)).items()}
 
     def composite(self) -> Composite:
         """The loss by way of the model's outputs: exact curvature for few outputs and many parameters."""
         shape = self.outputs(self.point).shape
 
         def smooth(z: Tensor) -> Tensor:
-            return self._criterion(z.view(shape), self._targets)
+            return self._criterion(z.view(shape), _kept(self._targets))
 
-        return Composite(smooth, lambda point: self.outputs(point).reshape(-1))
+        return Composite(smooth, lambda point: self.outputs(point).reshape(-1), enter=self.enter)
+
+    def _whole(self, point: Point) -> dict[str, Tensor]:
+        """All tensors of the model at a point; what a forward pass may write into is a copy."""
+        named = self.named(point)
+        missing = [] if len(named) == len(self._state) else lacking(named, self._state, self._needed)
+        if missing:
+            raise ValueError(
+                f"the point lacks the model's buffers {some(missing)}: take state_of(model), or module_loss(..., buffers='keep') where all "
+                "points share those of the module given"
+            )
+        whole = self._state | named
+        return {name: value.clone() if self._writes or isinstance(name, BufferName) else value for name, value in whole.items()}
+
+    def _estimated(self, whole: Point) -> dict[str, Tensor]:
+        layers = sorted({name.rpartition(".")[0] for name in self._statistics})
+        return estimated(self._copy(batch=True), layers, self._read(whole, batch=True), _kept(self._data))
+
+    def _read(self, whole: Point, *, batch: bool = False) -> dict[str, Tensor]:
+        """What a copy reads of a whole point."""
+        unread = self._statistics if batch or self._buffers == "batch" else set()
+        return {name: value for name, value in whole.items() if name not in unread}
+
+    def _copy(self, *, batch: bool = False) -> nn.Module:
+        """This thread's copy of the model; by the `batch`'s statistics or as the loss computes."""
+        batch = batch or self._buffers == "batch"
+        name = "by_batch" if batch else "plain"
+        if not hasattr(self._copies, name):
+            with self._copying:
+                model = copy.deepcopy(self._model)
+                setattr(self._copies, name, by_batch(model) if batch else differentiable(model))
+        found: nn.Module = getattr(self._copies, name)
+        return found
+
+    def _own(self, named: Point) -> Tensor:
+        """The loss of a copy that has the point's tensors for its own."""
+        with self._copying:
+            model = copy.deepcopy(self._model)
+        own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+        for name, value in named.items():
+            own[name].data = value.detach().clone()
+        return self._criterion(model(_kept(self._inputs)), _kept(self._targets)).detach()
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in ("_copies", "_copying")}
@@ -61,19 +174,35 @@ class ModuleLoss:
         vars(self).update(state, _copies=threading.local(), _copying=threading.Lock())
 
 
-def module_loss(model: nn.Module, criterion: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, targets: Tensor) -> ModuleLoss:
+def module_loss(
+    model: nn.Module,
+    criterion: Callable[[Tensor, Tensor], Tensor],
+    inputs: Tensor,
+    targets: Tensor,
+    *,
+    buffers: Buffers = "interpolate",
+    frozen: Frozen = "hold",
+    data: Tensor | Sequence[Tensor] | None = None,
+) -> ModuleLoss:
     """A module's loss on one frozen batch, for every tool of this package.
 
     Args:
         model: takes `inputs`; it is copied, in evaluation mode.
         criterion: (outputs, targets) -> scalar, such as `torch.nn.functional.cross_entropy`.
-        inputs, targets: the batch, of the parameters' dtype and device.
+        inputs, targets: the batch, of the parameters' dtype and device; it is copied.
+        buffers: where the buffers of a point come from. "interpolate": from the point (`state_of` brings them), and tools interpolate them
+            between the points that they are given. "estimate": running statistics are estimated at every point from `data`; points given
+            to tools must have those of :meth:`ModuleLoss.estimated`. "batch": normalisation goes by the batch's statistics, as in
+            training. "keep": points may lack them; then they are those of `model`.
+        frozen: "hold" keeps parameters with `requires_grad=False` out of directions, descents and certificates; "move" takes them in.
+        data: inputs that statistics are estimated from, one batch or several; `inputs` by default.
+
+    Raises:
+        ValueError: for words that are none of these, or a loss that is random.
     """
-    return ModuleLoss(model, criterion, inputs, targets)
+    return ModuleLoss(model, criterion, inputs, targets, buffers=buffers, frozen=frozen, data=data)
 
 
-def parameters_of(model: nn.Module) -> dict[str, Tensor]:
-    """A module's parameters as a point, name -> tensor: copies without gradients. `model.load_state_dict(point, strict=False)` puts
-    a point back."""
-    with torch.no_grad():
-        return {name: value.detach().clone() for name, value in model.named_parameters()}
+def _kept(data: Any) -> Any:
+    """A copy of the data that nobody else has."""
+    return data.detach().clone() if isinstance(data, Tensor) else copy.deepcopy(data)

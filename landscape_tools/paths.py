@@ -15,7 +15,9 @@ from typing import TypedDict, Unpack
 import torch
 from torch import Tensor
 
+from landscape_tools.entrance import between_two
 from landscape_tools.evaluating import Evaluate, ScalarLoss, Vectorize, filled, values_and_gradients, values_of
+from landscape_tools.finite import climb, rank
 from landscape_tools.points import Point, check_alike, flatten, rows_of, unflatten
 
 Progress = Callable[[int, int], None]
@@ -33,10 +35,11 @@ class Path:
         position: (images,) share of the path's length walked, 0 to 1; `length` that length.
         walk, heights: (samples,) positions and losses sampled on the straight pieces between the images, images included.
         barrier: highest sample minus the loss at the start, never below 0: but for what lies between two samples, no lower than the best path's;
-            `where` its position.
-        peak: the image of highest loss.
+            `where` its position. Infinite where a sample is, NaN where one is NaN or the start is infinite.
+        peak: the image of highest loss, the first that is NaN where one is.
         force: largest norm over the interior images of what should vanish on a minimum-energy path: the gradient
-            across the path, and at the climbing image the whole gradient; of the last zoom. NaN for a curve.
+            across the path, and at the climbing image the whole gradient; of the last zoom. NaN for a curve, and where an image's loss or
+            gradient is not finite: such an image is drawn between its neighbours.
         iterations: iterations taken; `converged` whether `force` fell below the tolerance.
     """
 
@@ -90,6 +93,7 @@ BAND: Band = {
 }
 
 
+@between_two
 def elastic_band(
     loss: ScalarLoss,
     start: Point,
@@ -158,7 +162,7 @@ def elastic_band(
         tried_heights = torch.cat((heights[: first * band["samples"]], anew, heights[last * band["samples"] + 1 :]))
         tried_walk = _walk(tried, band["samples"])
         taken += more
-        if tried_heights.max() < heights.max():
+        if rank(float(tried_heights.max())) < rank(float(heights.max())):
             chain, walk, heights, residual, reach = tried, tried_walk, tried_heights, force, 1
         elif reach == 1:
             reach = 4  # the ends of a short stretch may lie on the wrong side of the ridge
@@ -197,6 +201,9 @@ def _tangents(images: Tensor, losses: Tensor) -> Tensor:
     rest = torch.where(one_way, one_way_down.to(up), torch.where(rising, smaller, larger))
     tangent: Tensor = share.unsqueeze(1) * ahead + rest.unsqueeze(1) * behind
     length: Tensor = torch.linalg.vector_norm(tangent, dim=1, keepdim=True)
+    if not bool(length.isfinite().all()):  # beside a loss that is not finite: straight on
+        tangent = torch.where(length.isfinite(), tangent, ahead + behind)
+        length = torch.linalg.vector_norm(tangent, dim=1, keepdim=True)
     return tangent.div_(length.clamp_min(1e-300))
 
 
@@ -208,17 +215,20 @@ def _relax(evaluate: Evaluate, chain: Tensor, band: Band, climb_after: int, tick
     """FIRE on the band's forces; returns (chain, residual force, iterations)."""
     velocity = torch.zeros_like(chain[1:-1])
     step, mixing, downhill, residual, taken, curvature = band["time_step"], 0.1, 0, float("inf"), 0, 0.0
-    losses, gradients = evaluate(chain)
+    losses, gradients, lost = _forces(evaluate, chain)
     for taken in range(1, band["iterations"] + 1):
-        tangent = _tangents(chain, losses)
+        tangent = _tangents(chain, torch.where(losses.isnan(), torch.inf, losses))
         inner = gradients[1:-1]
         along = (inner * tangent).sum(1, keepdim=True)
         force = (along * tangent).sub_(inner)
-        across = torch.linalg.vector_norm(force, dim=1)
+        across = torch.linalg.vector_norm(force, dim=1).masked_fill(lost, torch.nan)
         gaps = torch.linalg.vector_norm(chain[1:] - chain[:-1], dim=1)
         force.addcmul_((band["spring"] * (gaps[1:] - gaps[:-1])).unsqueeze(1), tangent)
-        top = int(losses[1:-1].argmax())
-        if taken > climb_after and float(losses[top + 1]) > max(float(losses[0]), float(losses[-1])):
+        if bool(lost.any()):
+            taut = band["spring"] * (chain[2:] - 2 * chain[1:-1] + chain[:-2])
+            force = torch.where(lost.unsqueeze(1), taut, force)
+        top = int(losses[1:-1].masked_fill(lost, -torch.inf).argmax())
+        if not bool(lost[top]) and taken > climb_after and float(losses[top + 1]) > max(float(losses[0]), float(losses[-1])):
             force[top] = -inner[top] + 2 * along[top] * tangent[top]
             across[top] = inner[top].norm()
         residual = float(across.max())
@@ -242,11 +252,20 @@ def _relax(evaluate: Evaluate, chain: Tensor, band: Band, climb_after: int, tick
         move.mul_(cut)
         before = inner
         chain = torch.cat((chain[:1], chain[1:-1] + move, chain[-1:]))
-        losses, gradients = evaluate(chain)
+        losses, gradients, lost = _forces(evaluate, chain)
         met = torch.linalg.vector_norm(gradients[1:-1] - before, dim=1) / (length * cut).squeeze(1).clamp_min(1e-12)
         curvature = max(0.97 * curvature, float(met.max()))
         tick(taken)
     return chain, residual, taken
+
+
+def _forces(evaluate: Evaluate, chain: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Losses (images,), gradients (images, n), and which interior images have one that is not finite: they have none to follow."""
+    losses, gradients = evaluate(chain)
+    known = losses.isfinite() & torch.linalg.vector_norm(gradients, dim=1).isfinite()
+    if not bool(known.all()):
+        gradients = torch.where(known.unsqueeze(1), gradients, 0.0)
+    return losses, gradients, ~known[1:-1]
 
 
 def sample_polygon(heights_of: Callable[[Tensor], Tensor], chain: Tensor, samples: int) -> tuple[Tensor, Tensor]:
@@ -271,7 +290,7 @@ def _walk(chain: Tensor, samples: int) -> Tensor:
     gaps = (chain[1:] - chain[:-1]).norm(dim=1)
     walked = torch.cat((gaps.new_zeros(1), gaps.cumsum(0)))
     walk = torch.cat((((1 - t) * walked[:-1].unsqueeze(1) + t * walked[1:].unsqueeze(1)).flatten(), walked[-1:]))
-    return walk / walked[-1]
+    return walk / walked[-1] if float(walked[-1]) else walk
 
 
 def summarise(
@@ -280,9 +299,8 @@ def summarise(
     """A chain and its samples as a Path."""
     losses, position = heights[::samples], walk[::samples]
     top = int(heights.argmax())
-    climb = max(0.0, float(heights[top] - heights[0]))
     length = float((chain[1:] - chain[:-1]).norm(dim=1).sum())
     return Path(
-        unflatten(chain, like), losses, position, length, walk, heights, climb, float(walk[top]), int(losses.argmax()),
+        unflatten(chain, like), losses, position, length, walk, heights, climb(heights), float(walk[top]), int(losses.argmax()),
         force, iterations, converged,
     )  # fmt: skip

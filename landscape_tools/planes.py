@@ -15,9 +15,10 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from landscape_tools.entrance import check_steady, entered, held_words, renamed, singly
 from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, mapped
-from landscape_tools.points import Point, difference, norm
-from landscape_tools.sampling import CHUNK_LIMIT, SAMPLING, Sampling, Values, clean, fingerprint, run_passes, sample_points
+from landscape_tools.points import Point, difference, dot, norm
+from landscape_tools.sampling import CHUNK_LIMIT, SAMPLING, Sampling, Values, fingerprint, run_passes, sample_entered
 
 Inner = Callable[[dict[str, Tensor]], Tensor]
 Outer = Callable[[Tensor, dict[str, Tensor]], dict[str, Tensor]]
@@ -45,15 +46,19 @@ def sample_plane(
         options: of :class:`landscape_tools.sampling.Sampling`.
 
     Returns:
-        one variable per loss over (y, x); attributes `first_norm`, `second_norm`, `not_finite`.
+        one variable per loss over (y, x); attributes `first_norm`, `second_norm`, `not_finite`, the number of values that are
+        infinite or NaN and stay so, and `held` where frozen parameters or buffers stay as they are.
 
     Raises:
         ValueError: for a zero direction, fewer than 2 coordinates, or directions that do not fit.
     """
+    (origin,), (first, second) = entered(loss, [origin]), renamed(loss, [first, second])
     xs, ys, lengths = _axes(x, y, first, second)
     grid = torch.stack(torch.meshgrid(ys, xs, indexing="ij")[::-1], dim=-1).view(-1, 2)  # rows of constant y
-    values = sample_points(loss, origin, [first, second], grid, **options)
-    return _dataset({name: v.reshape(len(ys), len(xs)) for name, v in values.items()}, xs, ys, lengths)
+    values = sample_entered(loss, origin, [first, second], grid, **options)
+    data = _dataset({name: v.reshape(len(ys), len(xs)) for name, v in values.items()}, xs, ys, lengths)
+    held = held_words({name: value for name, value in origin.items() if name not in first and name not in second})
+    return data.assign_attrs(held=held) if held else data
 
 
 def three_point_axes(a: Point, b: Point, c: Point) -> tuple[dict[str, Tensor], dict[str, Tensor], tuple[float, float]]:
@@ -67,11 +72,12 @@ def three_point_axes(a: Point, b: Point, c: Point) -> tuple[dict[str, Tensor], d
     first = difference(b, a)
     toward = difference(c, a)
     length = norm(first)
-    along = sum(float((toward[n].double() * v.double()).sum()) for n, v in first.items()) / length**2
-    rest = {n: v - along * first[n] for n, v in toward.items()}
+    along = dot(toward, first) / length**2
+    zero = {n: torch.zeros_like(v) for n, v in {**first, **toward}.items()}
+    rest = {n: toward.get(n, v) - along * first.get(n, v) for n, v in zero.items()}
     height = norm(rest)
-    if height <= 1e-9 * norm(toward):
-        raise ValueError("the three points lie on a line; choose a third point off it")
+    if not height > 1e-9 * norm(toward):  # also where it is NaN
+        raise ValueError("the three points lie on a line, or are not finite; choose a third point off it")
     second = {n: v * (length / height) for n, v in rest.items()}
     return first, second, (along, height / length)
 
@@ -118,13 +124,20 @@ def sample_product(
             shape = (len(ys[i : i + rows]), len(xs[j : j + columns]))
             return {name: value.double().expand(shape).cpu().numpy() for name, value in values.items()}
 
+    def spot(number: int, stage: Callable[..., Any] = map_outer) -> dict[str, np.ndarray[Any, Any]]:
+        i, j = passes[number]
+        with torch.no_grad():
+            values = stage(features[j : j + 1], _along(*second, ys[i : i + 1]))
+            return {name: value.double().cpu().numpy() for name, value in values.items()}
+
+    check_steady(lambda: spot(0, _stages(inner, outer, singly(how["vectorize"]))[1]))
     mark = fingerprint([*first, *second, {"x": xs, "y": ys, "features": features}], rows, columns)
     sizes = [len(ys[i : i + rows]) * len(xs[j : j + columns]) for i, j in passes]
-    parts = run_passes(evaluate, sizes, mark, threads=threads, store=how["store"], progress=how["progress"])
+    parts = run_passes(evaluate, sizes, mark, spot=spot, threads=threads, store=how["store"], progress=how["progress"])
     data = {name: np.empty((len(ys), len(xs))) for name in parts[0]}
     for (i, j), part in zip(passes, parts, strict=True):
         for name, value in part.items():
-            data[name][i : i + rows, j : j + columns] = clean(value)
+            data[name][i : i + rows, j : j + columns] = value
     return _dataset(data, xs, ys, lengths)
 
 
@@ -173,8 +186,9 @@ def _axes(
         raise ValueError(f"a plane of {len(xs)} x {len(ys)} points; it needs at least 2 x 2")
     lengths = norm(first), norm(second)
     for name, length in zip(("first", "second"), lengths, strict=True):
-        if length == 0:
-            raise ValueError(f"the {name} direction is zero, so it spans no plane")
+        if not 0 < length < np.inf:
+            what = "zero" if length == 0 else "not finite"
+            raise ValueError(f"the {name} direction is {what}, so it spans no plane")
     return xs, ys, lengths
 
 
@@ -184,6 +198,6 @@ def _dataset(values: dict[str, Values], xs: Tensor, ys: Tensor, lengths: tuple[f
         coords={"x": xs.numpy(), "y": ys.numpy()},
         attrs={
             "first_norm": lengths[0], "second_norm": lengths[1],
-            "not_finite": int(sum(np.count_nonzero(np.isnan(value)) for value in values.values())),
+            "not_finite": int(sum(np.count_nonzero(~np.isfinite(value)) for value in values.values())),
         },
     )  # fmt: skip

@@ -1,4 +1,9 @@
-"""Parameter points as dicts of tensors: the vector-space operations that landscapes need."""
+"""Points as dicts of tensors: the vector-space operations that landscapes need.
+
+A name tells what its tensor is. A plain name is a parameter that tools move. A :class:`HeldName` is a parameter that is not trained, a
+:class:`BufferName` a module's buffer: both are strings like any other, and stay what they are in every copy of a point. Tools hold them
+fixed, or interpolate them between two points that differ in them; entries that are no floating numbers stay those of the near end.
+"""
 
 from __future__ import annotations
 
@@ -11,35 +16,65 @@ from torch import Tensor
 Point = Mapping[str, Tensor]
 
 
+class HeldName(str):
+    """The name of a tensor that belongs to a point but is not trained: random directions and descents leave it alone."""
+
+
+class BufferName(HeldName):
+    """The name of a module's buffer: it also counts in no length and no angle."""
+
+
+torch.serialization.add_safe_globals([HeldName, BufferName])  # so that `torch.load` takes a saved point
+
+
+def trainable(point: Point) -> dict[str, Tensor]:
+    """The part of a point that tools move: floating or complex parameters, without held names (frozen parameters, buffers)."""
+    return {name: value for name, value in point.items() if not isinstance(name, HeldName) and _continuous(value)}
+
+
+def _continuous(value: Tensor) -> bool:
+    return value.is_floating_point() or value.is_complex()
+
+
 def check_alike(first: Point, second: Point) -> None:
     """Raise ValueError unless both points have the same names and shapes."""
-    if set(first) != set(second):
-        raise ValueError(f"the two points differ in their parameters: {', '.join(sorted(set(first) ^ set(second)))}")
+    apart = sorted(set(first) ^ set(second))
+    if apart:
+        hint = "; lt.state_of(model) gives a point its buffers" if any(isinstance(name, BufferName) for name in apart) else ""
+        raise ValueError(f"the two points differ in their parameters: {', '.join(apart)}{hint}")
     for name in first:
         if first[name].shape != second[name].shape:
             raise ValueError(f"parameter {name} is {tuple(first[name].shape)} in one point and {tuple(second[name].shape)} in the other")
 
 
 def difference(end: Point, start: Point) -> dict[str, Tensor]:
-    """end - start.
+    """end - start, of the floating and complex entries. Held names, such as buffers, are in it only where the points differ in them.
 
     Raises:
         ValueError: when the points do not fit, or are identical.
     """
     check_alike(start, end)
-    direction = {name: end[name] - value for name, value in start.items()}
+    direction = {name: step_between(value, end[name]) for name, value in start.items() if _continuous(value)}
+    direction = {name: step for name, step in direction.items() if not isinstance(name, HeldName) or bool(step.any())}
     if all(not bool(value.any()) for value in direction.values()):
         raise ValueError("the two points are identical, so there is no direction between them")
     return direction
 
 
+def step_between(start: Tensor, end: Tensor) -> Tensor:
+    """end - start, 0 where both are equal: between two infinities, too."""
+    step = end - start
+    return torch.where(end == start, torch.zeros_like(step), step)
+
+
 def dot(a: Point, b: Point) -> float:
-    """Inner product over the names of `a`, in float64."""
-    return sum(float((value.detach().double() * b[name].detach().double()).sum()) for name, value in a.items())
+    """Inner product over the names that both have, in float64; buffers do not count."""
+    names = [name for name in a if name in b and not isinstance(name, BufferName)]
+    return sum(float((a[name].detach().double() * b[name].detach().double()).sum()) for name in names)
 
 
 def norm(a: Point) -> float:
-    """Euclidean length."""
+    """Euclidean length; buffers do not count."""
     return math.sqrt(dot(a, a))
 
 
@@ -67,7 +102,7 @@ def unflatten(vector: Tensor, like: Point) -> dict[str, Tensor]:
     sizes = [value.numel() for value in like.values()]
     pieces = torch.split(vector[..., : sum(sizes)], sizes, dim=-1)  # one node of autograd's, where slices are one each
     lead = vector.shape[:-1]
-    return {n: piece.reshape(*lead, *value.shape).to(value.dtype) for (n, value), piece in zip(like.items(), pieces, strict=True)}
+    return {n: piece.reshape((*lead, *value.shape)).to(value.dtype) for (n, value), piece in zip(like.items(), pieces, strict=True)}
 
 
 def restrict(point: Point, prefixes: Sequence[str]) -> dict[str, Tensor]:

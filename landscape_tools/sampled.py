@@ -10,16 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
 from landscape_tools.certificates import FLAT, MINIMUM, NOT_CONVERGED, SADDLE, UNDECIDED
-
-Vector = np.ndarray[Any, Any]
-Slope = Callable[[Vector], tuple[float, Vector]]
-"""A flattened point (n,) float64 -> the loss there and its gradient (n,)."""
+from landscape_tools.finite import Slope, Vector, walled
 
 
 @dataclass(frozen=True)
@@ -97,8 +93,13 @@ def descend(
         tolerance: norm of the gradient at which it is done.
         enough: (loss, :func:`expected_gain`) after a step -> whether to stop there.
         progress: called with the steps taken.
+
+    Raises:
+        ValueError: when the loss or its gradient is not finite where the descent starts. Where it is not on the way, the descent keeps off.
     """
-    start = slope(point)[0]
+    start, first = slope(point)
+    if not (np.isfinite(start) and np.isfinite(first).all()):
+        raise ValueError("the loss or its gradient is not finite where the descent starts")
     losses = [start]
 
     def called(intermediate_result: OptimizeResult) -> None:
@@ -109,7 +110,7 @@ def descend(
             raise StopIteration
 
     options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20, "ftol": 0.0, "gtol": tolerance / len(point) ** 0.5}
-    found = minimize(slope, point, jac=True, method="L-BFGS-B", callback=called, options=options)
+    found = minimize(walled(slope), point, jac=True, method="L-BFGS-B", callback=called, options=options)
     why = ENOUGH if "StopIteration" in str(found.message) else str(found.message)
     gradient = float(np.linalg.norm(found.jac))
     left = 0.0 if gradient <= tolerance else expected_gain(losses)
@@ -141,6 +142,9 @@ def spectrum_ends(product: Callable[[Vector], Vector], dimension: int, *, steps:
         dimension: n.
         steps: most products; fewer where the space is exhausted.
         seed: of the start direction.
+
+    Returns:
+        the ends; all of it is NaN where a product is not finite.
     """
     basis = np.zeros((min(steps, dimension), dimension))
     vector = np.random.default_rng(seed).standard_normal(dimension)
@@ -149,6 +153,9 @@ def spectrum_ends(product: Callable[[Vector], Vector], dimension: int, *, steps:
     for k in range(len(basis)):
         basis[k] = vector
         image = product(vector)
+        if not np.isfinite(image).all():
+            lost = np.full(dimension, np.nan)
+            return Ends(*[float("nan")] * 4, lost, lost, k + 1)
         seen.append(image)
         rest = image.copy()
         for _ in range(2):  # once leaves what rounding brings back
@@ -190,14 +197,16 @@ def verdict_on_sample(
         gap: what there is to gain. A gradient above `stationary` promises a gain of at least its square over twice the highest curvature, so that
             this, too, has to be `share` of it or less.
     """
-    if gradient > stationary and not 0 <= left <= share:
+    if not gradient <= stationary and not 0 <= left <= share:  # also where it is NaN
         more = f", and further steps are expected to gain {100 * left:.0f} % of what there is" if np.isfinite(left) else ""
         return NOT_CONVERGED, f"the norm of the gradient is {gradient:.1e}, above {stationary:.0e}{more}"
     if ends is None:
         return UNDECIDED, "no curvature was looked at"
-    if gradient > stationary:
+    if not np.isfinite((ends.lowest, ends.lowest_residual, ends.highest)).all():
+        return UNDECIDED, f"the curvature is not finite: {ends.lowest:.2g} to {ends.highest:.2g}"
+    if not gradient <= stationary:
         promised = gradient**2 / (2 * max(abs(ends.highest), 1e-300))
-        if promised > share * gap:
+        if not np.isfinite(promised) or promised > share * gap:
             return (
                 NOT_CONVERGED,
                 f"the norm of the gradient is {gradient:.1e}, which promises a gain of {promised:.1e}, {100 * promised / gap:.0f} % of what there is",
@@ -228,8 +237,10 @@ def verdict_on_both(verdict: str, loss: float, highest: float, other_loss: float
     if verdict in (NOT_CONVERGED, UNDECIDED):
         return verdict, "the sample decides nothing already"
     gap = abs(other_loss - loss) / max(abs(loss), 1e-12)
-    if gap > GAP:
+    if not gap <= GAP:  # also where a loss is not finite
         return UNDECIDED, f"the loss of the independent sample is {100 * gap:.0f} % away, so the point belongs to the sample"
+    if not np.isfinite((highest, other_lowest)).all():
+        return UNDECIDED, f"the curvature is not finite: {other_lowest:.2g} on the independent sample, {highest:.2g} the highest"
     zero = FLATNESS * abs(highest)
     sign = SADDLE if other_lowest < -zero else MINIMUM if other_lowest > zero else FLAT
     if sign != verdict:

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape_tools.entrance import agree, check_steady, entered, renamed, singly
 from landscape_tools.evaluating import Loss, NotMappable, Vectorize, allowed_threads, filled, many
 from landscape_tools.points import Point
 
@@ -37,6 +38,8 @@ LONG_PASS = 0.05
 """Seconds from which the first mapped pass of a trial is judged as it is."""
 SAVE_EVERY = 5.0
 """Seconds between two saves of an unfinished sampling."""
+SPOTS = 8
+"""Passes of a store whose values are compared with the loss before they are taken."""
 
 
 class Sampling(TypedDict, total=False):
@@ -49,7 +52,8 @@ class Sampling(TypedDict, total=False):
         memory: bytes that the parameters of all passes at work may take.
         threads: passes at work at once, for losses known to be safe (`module_loss`, or declared by `thread_safe`), else 1 with a
             warning; PyTorch's own threads should then be 1.
-        store: file that keeps what is finished; a later call with the same points goes on from it, and the file is removed at the end.
+        store: file that keeps what is finished; a later call with the same points and a loss of the same values goes on from it, and the file
+            is removed at the end.
         progress: called with (points finished, points in all).
     """
 
@@ -77,17 +81,28 @@ def sample_points(
         options: of :class:`Sampling`.
 
     Returns:
-        name -> (points,) float64; values that are not finite are NaN.
+        name -> (points,) float64; values that are infinite or NaN stay so.
 
     Raises:
-        ValueError: for directions that do not fit the origin, coordinates of the wrong shape, or a loss that does not return one
-            scalar per point.
+        ValueError: for directions that do not fit the origin, coordinates of the wrong shape, names that a module loss does not have, a
+            loss that is random, or one that does not return one scalar per point.
     """
+    (origin,) = entered(loss, [origin])
+    return sample_entered(loss, origin, renamed(loss, directions), coordinates, **options)
+
+
+def sample_entered(
+    loss: Loss, origin: Point, directions: Sequence[Point], coordinates: Tensor, *, probe: bool = True, **options: Unpack[Sampling]
+) -> dict[str, Values]:
+    """:func:`sample_points` of points under the loss's own names; without a `probe` of whether the loss is steady, where one was made."""
     _check(origin, directions, coordinates)
     how = filled(SAMPLING, options)
     threads = allowed_threads(loss, how["threads"])
     size = how["chunk"] or _fitting_chunk(directions, how["memory"], threads)
     vectorize = how["vectorize"]
+    if probe and getattr(loss, "enter", None) is None:
+        steady = _evaluator(loss, origin, directions, singly(vectorize))
+        check_steady(lambda: steady(coordinates[:1]))
     if vectorize == "auto":  # the pass that the trial tries, so that what it finds holds for the rest
         size = how["chunk"] or min(size, AUTO_CHUNK)
         if len(coordinates) >= TRIAL_PASSES * size:
@@ -96,8 +111,14 @@ def sample_points(
     pieces = [(at, coordinates[at : at + size]) for at in range(0, len(coordinates), size)]
     sizes = [len(piece) for _, piece in pieces]
     mark = fingerprint([origin, *directions, {"coordinates": coordinates}], size)
-    parts = run_passes(lambda k: evaluate(pieces[k][1]), sizes, mark, threads=threads, store=how["store"], progress=how["progress"])
-    return {name: clean(np.concatenate([part[name] for part in parts])) for name in parts[0]}
+
+    def spot(number: int) -> dict[str, Values]:
+        return evaluate(pieces[number][1][:1])
+
+    parts = run_passes(
+        lambda k: evaluate(pieces[k][1]), sizes, mark, spot=spot, threads=threads, store=how["store"], progress=how["progress"]
+    )
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _faster(loss: Loss, origin: Point, directions: Sequence[Point], points: Tensor) -> Vectorize:
@@ -119,29 +140,27 @@ def _faster(loss: Loss, origin: Point, directions: Sequence[Point], points: Tens
     return "loop" if took["loop"] < took["vmap"] else "vmap"
 
 
-def clean(values: Values) -> Values:
-    """Values that are not finite as NaN."""
-    return np.where(np.isfinite(values), values, np.nan)
-
-
 def run_passes(
     evaluate: Callable[[int], dict[str, Values]],
     sizes: Sequence[int],
     mark: str,
     *,
+    spot: Callable[[int], dict[str, Values]],
     threads: int = 1,
     store: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> list[dict[str, Values]]:
-    """Evaluate passes 0, 1, ... in order, some at once, going on from `store` where it has the same mark.
+    """Evaluate passes 0, 1, ... in order, some at once, going on from `store` where it has the same mark and the same values.
 
     Args:
         evaluate: number of a pass -> its named values.
         sizes: points of every pass, for `progress`.
-        mark: changes with anything that changes the values.
+        mark: changes with the points.
+        spot: number of a pass -> the first of each of its named values: at up to `SPOTS` passes of the store it must be what is kept.
         threads, store, progress: as in :class:`Sampling`.
     """
     memo = _Store(None if store is None else Path(store), mark)
+    memo.check(spot)
     todo = [k for k in range(len(sizes)) if k not in memo.parts]
     done = sum(sizes) - sum(sizes[k] for k in todo)
     with ThreadPoolExecutor(max_workers=threads) as pool:
@@ -199,7 +218,7 @@ def fingerprint(parts: Sequence[Point], *numbers: int) -> str:
     for part in parts:
         for name, value in part.items():
             hasher.update(name.encode())
-            hasher.update(value.detach().cpu().contiguous().numpy().tobytes())
+            hasher.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())  # bfloat16, too
     return hasher.hexdigest()
 
 
@@ -225,6 +244,16 @@ class _Store:
                     if name:
                         parts.setdefault(int(at), {})[name] = content[key]
         return parts
+
+    def check(self, spot: Callable[[int], dict[str, Values]]) -> None:
+        """Forget everything where a value is another loss's."""
+        numbers = sorted(self.parts)
+        for at in numbers[:: -(-len(numbers) // SPOTS) or 1]:
+            part = self.parts[at]
+            scale = max((float(np.abs(v[np.isfinite(v)]).max(initial=0.0)) for v in part.values()), default=0.0)
+            if not agree({n: v.flat[0] for n, v in spot(at).items()}, {n: v.flat[0] for n, v in part.items()}, scale=scale):
+                self.parts = {}
+                return
 
     def add(self, at: int, values: dict[str, Values]) -> None:
         self.parts[at] = values

@@ -10,6 +10,7 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from landscape_tools.composite import Composite, as_composite
+from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.points import Point, flatten
 
@@ -19,7 +20,7 @@ class Subgradient:
     """Smallest element of the subdifferential in the parameters.
 
     Attributes:
-        norm: its Euclidean norm; 0 at a stationary point.
+        norm: its Euclidean norm; 0 at a stationary point. NaN or infinite where the loss, a piece or a gradient is not finite.
         one_sided: norm of the gradient that automatic differentiation gives (one piece chosen per maximum), which need
             not be small at a stationary point.
         multipliers: (groups, alternatives) weights of the alternatives, each row summing to 1; None without kinks.
@@ -39,6 +40,7 @@ class Subgradient:
         return 0 if self.active is None else int((self.active.sum(-1) >= 2).sum())
 
 
+@at_one_point
 def smallest_subgradient(loss: ScalarLoss | Composite, point: Point, *, within: float = 1e-6) -> Subgradient:
     """Solve min over multipliers of |J^T (grad smooth + sum_i w_i sum_j m_ij grad c_ij)|, each m_i in a simplex over the
     alternatives that lie within `within` of their maximum.
@@ -66,6 +68,8 @@ def smallest_subgradient(loss: ScalarLoss | Composite, point: Point, *, within: 
     values = composite.pieces(z).detach()
     slopes: Any = torch.func.jacrev(composite.pieces)
     gradients = slopes(z).detach() * composite.weights.view(-1, 1, 1)  # (groups, alternatives, n)
+    if not all(bool(part.isfinite().all()) for part in (values, gradients, pulled(base))):
+        return Subgradient(float("nan"), float("nan"), None, None, torch.full_like(base, torch.nan))
     active = values >= values.amax(-1, keepdim=True) - within
     first = torch.nn.functional.one_hot(values.argmax(-1), values.shape[-1]).to(z)
     one_sided = base + (first.unsqueeze(-1) * gradients).sum((0, 1))

@@ -9,10 +9,11 @@ import torch
 import xarray as xr
 
 from landscape_tools.directions import trajectory_plane
+from landscape_tools.entrance import entered
 from landscape_tools.evaluating import Loss
 from landscape_tools.planes import sample_plane
-from landscape_tools.points import Point
-from landscape_tools.sampling import Sampling, sample_points
+from landscape_tools.points import Point, trainable
+from landscape_tools.sampling import Sampling, sample_entered
 
 
 def sample_trajectory(
@@ -22,7 +23,7 @@ def sample_trajectory(
 
     Args:
         loss: pure function of one point to named scalars.
-        snapshots: at least 3 points in order of time.
+        snapshots: at least 3 points in order of time; `state_of` gives those of a module, with the buffers that each was trained with.
         resolution: points per axis, at least 2.
         margin: how far the plane reaches beyond the trajectory, in its extent along each axis.
         options: of :class:`landscape_tools.sampling.Sampling`; `progress` is told of the plane's points alone.
@@ -38,16 +39,18 @@ def sample_trajectory(
     """
     if resolution < 2:
         raise ValueError(f"a plane of {resolution} points per axis; it needs at least 2")
+    snapshots = entered(loss, snapshots)
     plane = trajectory_plane(snapshots)
     low, high = plane.coordinates.amin(0), plane.coordinates.amax(0)
     reach = (high - low) * margin
     x, y = (torch.linspace(float(low[k] - reach[k]), float(high[k] + reach[k]), resolution, dtype=torch.float64) for k in range(2))
     data = sample_plane(loss, plane.origin, *plane.directions, x, y, **options)
     options["progress"] = None  # told of the plane, which is nearly all of it
-    projected = sample_points(loss, plane.origin, list(plane.directions), plane.coordinates, **options)
+    projected = sample_entered(loss, plane.origin, plane.directions, plane.coordinates, probe=False, **options)
     own: dict[str, list[float]] = {}
     for snapshot in snapshots:  # one by one: a snapshot off the plane is no point of it
-        alone = sample_points(loss, snapshot, [snapshot], torch.zeros(1, 1, dtype=torch.float64), **options)
+        nowhere = {name: torch.zeros_like(value) for name, value in trainable(snapshot).items()}
+        alone = sample_entered(loss, snapshot, [nowhere], torch.zeros(1, 1, dtype=torch.float64), probe=False, **options)
         for name, values in alone.items():
             own.setdefault(name, []).append(float(values[0]))
     along = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from crar_model.cures.store import Store
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, embed, evaluate
 from crar_model.files import StrPath, write_text
+from crar_model.keys import result_key
 from crar_model.params import DYNAMICS, Params, select
 from crar_model.settings import CureSettings, PlaySettings, from_plain
 from crar_model.tasks import default_settings
@@ -48,6 +48,10 @@ TABLE_OF_MOVES = (
 """Said where states are placed."""
 STATE = "cure-state"
 """Folder of unfinished work inside that of a cure; of this name, so that no other command's is taken for it."""
+
+
+EDITION = 2
+"""Of what a cure finds; finished and unfinished work of another is made again."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def write_cure(
         start = Path(base_path or failed.base_name)
         problem = dataclasses.replace(problem, anew=lambda updates: annealed(failed, start, options.settings.seed, updates))
     with only_one(folder / STATE / "lock", folder, "another crar cure works there", "--out"):
-        store = Store(folder / STATE, _fingerprint(problem, base, options.settings))
+        store = Store(folder / STATE, result_key("cure work", EDITION, failed=failed, base=base, settings=options.settings))
         key = ground_key(problem, options.settings)
         with torch_threads(1):
             found = cure(
@@ -145,6 +149,7 @@ def write_cure(
             save_checkpoint(folder / "cured.pt", cured_checkpoint(failed, found))
         results: Plain = {
             "command": command,
+            "key": cure_key(failed, base, judge, method, options),
             "method": method,
             "settings": asdict(options.settings),
             "how": asdict(options.how),
@@ -270,13 +275,25 @@ def _data(landscape: Landscape) -> xr.Dataset:
 
 
 def ground_key(problem: Problem, settings: CureSettings) -> str:
-    """Of all that the placement landscape and the level depend on: dynamics, data, loss, and what is spent."""
-    tensors = b"".join(name.encode() + value.numpy().tobytes() for name, value in sorted(select(problem.failed, DYNAMICS).items()))
-    seen = problem.data.judged.observations.numpy().tobytes()
-    text = json.dumps([asdict(problem.loss), settings.resolution, settings.effort], sort_keys=True)
-    return hashlib.sha256(tensors + seen + text.encode()).hexdigest()
+    """Of all that the placement landscape and the level depend on: dynamics, transitions, loss, and what is spent."""
+    seen = problem.data.judged
+    rows = {name: getattr(seen, name) for name in ("observations", "state", "next_state", "action", "terminated", "reward")}
+    dynamics = select(problem.failed, DYNAMICS)
+    return result_key(
+        "ground", EDITION, dynamics=dynamics, transitions=rows, loss=problem.loss, resolution=settings.resolution, effort=settings.effort
+    )
 
 
-def _fingerprint(problem: Problem, base: Checkpoint | None, settings: CureSettings) -> str:
-    text = f"{problem.digest} {base.digest if base else ''} {json.dumps(asdict(settings), sort_keys=True)}"
-    return hashlib.sha256(text.encode()).hexdigest()
+def cure_key(failed: Checkpoint, base: Checkpoint | None, judge: Checkpoint | None, method: str, options: CureOptions) -> str:
+    """Of all that a cure and its judgement depend on."""
+    return result_key(
+        "cure",
+        EDITION,
+        failed=failed,
+        base=base,
+        to=judge,
+        method=method,
+        settings=options.settings,
+        how=options.how,
+        anyway=options.anyway,
+    )

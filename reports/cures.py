@@ -14,7 +14,7 @@ from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.cures.methods import AUTO, METHODS
 from crar_model.files import StrPath, read_json, write_text
 from reports import console
-from reports.cure import TABLE_OF_MOVES, CureOptions, Plain, own_base, write_cure
+from reports.cure import TABLE_OF_MOVES, CureOptions, Plain, cure_key, own_base, write_cure
 from reports.data_files import shortened
 from reports.markdown import render
 from reports.merit import EARLIER, as_good, asks_embedding, definition
@@ -113,9 +113,7 @@ def spending(rows: Sequence[Plain]) -> str:
     for row in rows:
         if row["method"] in SEARCH_PLACES and row["budget"]["level_updates"]:
             searched[row["failed"]["path"]] = max(_spent(row), searched.get(row["failed"]["path"], 0))
-    alike = [
-        name for name, method in METHODS.items() if method.placed
-    ]  # a control with the fit of a search of places has its budget by that
+    alike = [name for name, method in METHODS.items() if method.placed]  # a control of placement has the budget of its fit
     others = [row for row in rows if row["method"] not in (*SEARCH_PLACES, *alike) and row["failed"]["path"] in searched]
     if not others:
         taken = {
@@ -168,13 +166,8 @@ def _finished(at: Path, path: Path, method: str, base_path: Path | None, judge_p
     if found is None:
         return None
     failed = load_checkpoint(path)
-    base = own_base(failed, base_path)
-    asked = {
-        "method": method, "settings": asdict(options.settings), "how": asdict(options.how), "failed": failed.digest,
-        "base": base and base.digest, "to": load_checkpoint(judge_path).digest,
-    }  # fmt: skip
-    named = {key: (found.get(key) or {}).get("digest") for key in ("failed", "base", "to")}
-    return found if {key: named.get(key, found.get(key)) for key in asked} == json.loads(json.dumps(asked)) else None
+    key = cure_key(failed, own_base(failed, base_path), load_checkpoint(judge_path), method, options)
+    return found if found.get("key") == key else None
 
 
 def _short(row: Plain) -> Plain:

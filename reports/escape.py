@@ -17,6 +17,7 @@ from crar_model.cures.problem import pose
 from crar_model.errors import UserError
 from crar_model.evaluation import embed
 from crar_model.files import StrPath, read_json, write_text
+from crar_model.keys import result_key
 from crar_model.settings import UPDATE_RULES, from_plain
 from crar_model.tasks import Task, default_settings
 from crar_model.training.guards import only_one
@@ -36,6 +37,8 @@ from reports.threads import torch_threads
 Plain = dict[str, Any]
 UNKNOWN = "an unknown recipe"
 """Of a checkpoint that does not say how it was trained, such as one that was imported."""
+EDITION = 1
+"""Of what is found of a minimum; what was kept of another is found again."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def _look(
     failed_path: Path, base_path: Path, failed: Checkpoint, subject: Subject, folder: Path, grid: Grid, image: str, command: str
 ) -> Plain:
     """The looks of :func:`write_escape`, those that an earlier call finished read from `state.json`."""
-    state, fingerprint = folder / "state.json", f"{failed.digest} {subject.optimum_file.digest} {json.dumps(asdict(grid))}"
+    state, fingerprint = folder / "state.json", escape_key(failed, subject.optimum_file, grid)
     read = read_json(state, ("kept", "fingerprint"))
     kept: Plain = read["kept"] if read is not None and read["fingerprint"] == fingerprint else {}
     if "minimum" not in kept:
@@ -151,7 +154,7 @@ def _look(
     totals = {"minimum": kept["minimum"]["loss"], "base": kept["minimum"]["reference"], "floor": subject.floor["total"]}
     levels = [totals[which] - totals["floor"] for which in ("minimum", "base")]
     results: Plain = {
-        "command": command, "failed": {"path": str(failed_path), "digest": failed.digest, "recipe": failed.recipe or UNKNOWN},
+        "command": command, "key": fingerprint, "failed": {"path": str(failed_path), "digest": failed.digest, "recipe": failed.recipe or UNKNOWN},
         "base": {"path": str(base_path), "digest": subject.optimum_file.digest, "recipe": subject.optimum_file.recipe or UNKNOWN}, "grid": asdict(grid), "minimum": kept["minimum"],
         "totals": totals, "log_ratio": math.log(levels[0] / levels[1]), "still": still,
         "cells": [cell for cells in groups for cell in kept[_name(cells[0])]],
@@ -160,6 +163,11 @@ def _look(
     write_page(results, folder, figure, failed.task)
     state.unlink(missing_ok=True)
     return results
+
+
+def escape_key(failed: Checkpoint, base: Checkpoint, grid: Grid) -> str:
+    """Of all that what is found of a minimum depends on."""
+    return result_key("escape", EDITION, failed=failed, base=base, grid=grid)
 
 
 def write_page(results: Plain, folder: StrPath, figure: str, task: Task) -> None:

@@ -18,7 +18,7 @@ from scipy.stats import PermutationMethod, pearsonr, rankdata
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import StrPath, read_json, write_text
-from reports.escape import UNKNOWN, Grid, noise_words, write_escape
+from reports.escape import UNKNOWN, Grid, escape_key, noise_words, write_escape
 from reports.markdown import render
 from reports.measure.escape import JOINT
 from reports.models import base_of, expand, judge, label_of, one_folder_each
@@ -104,17 +104,8 @@ def write_page(results: Plain, folder: StrPath) -> None:
 def _finished(own: Path, path: Path, base_path: StrPath | None, grid: Grid) -> Plain | None:
     """What an earlier call found of the same minimum, base and grid."""
     found = read_json(own / "results.json", ("base", "failed", "grid"))
-    if found is None:
-        return None
-    failed = load_checkpoint(path)
-    base = failed.base_file if base_path is None else Path(base_path)
-    same = (
-        base is not None
-        and base.is_file()
-        and found["base"]["digest"] == load_checkpoint(base).digest
-        and found["failed"]["digest"] == failed.digest
-    )
-    return found if same and {"rules": [JOINT], **found["grid"]} == json.loads(json.dumps(asdict(grid))) else None
+    key = escape_key(load_checkpoint(path), load_checkpoint(base_of(path, base_path)), grid)
+    return found if found is not None and found.get("key") == key else None
 
 
 def row_of(found: Plain, name: str) -> Plain:

@@ -13,6 +13,7 @@ import numpy as np
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import StrPath, read_json, write_text
+from crar_model.keys import result_key
 from reports import console
 from reports.claims import SUCCESS, claims_of, decide
 from reports.data_files import shortened
@@ -51,7 +52,9 @@ def write_claims(
         raise UserError(f"{folder}: holds dissected transfers already; add --resume to keep them or choose another --out")
     if limit < 1:
         raise UserError(f"--limit is {limit}; give at least 1")
-    pairs: list[tuple[Path, Path]] = []
+    options = LandscapeOptions(quick=quick, full=not quick, resolution=25)
+    pairs: dict[str, tuple[Path, Path]] = {}
+    origins: list[str] = []
     recipes: dict[Path, dict[str, str]] = {}
     for path in expand(transfers):
         model = load_checkpoint(path)
@@ -60,14 +63,16 @@ def write_claims(
         base = model.base_file
         if base is None:
             raise UserError(f"{model.base_name}: the base of {path} is not there; run this where `crar transfer` ran")
-        if sum(known == base for _, known in pairs) < limit:
-            pairs.append((path, base))
-            recipes[path] = {"base": load_checkpoint(base).recipe, "transfer": model.recipe}
-    options = LandscapeOptions(quick=quick, full=not quick, resolution=25)
+        origin = load_checkpoint(base)
+        key, own = result_key("claims", FIGURES, failed=model, base=origin, options=options), result_key("base", model=origin)
+        if key not in pairs and origins.count(own) < limit:  # a copy of a network, under whatever path, counts once
+            pairs[key] = path, base
+            recipes[path] = {"base": origin.recipe, "transfer": model.recipe}
+            origins.append(own)
     found: list[tuple[Path, Path, Plain]] = []
     what, complete, maze = "", True, ""
     with console.progress_bar("claims", "transfers") as tick:
-        for done, (path, base) in enumerate(pairs):
+        for done, (key, (path, base)) in enumerate(pairs.items()):
             tick(done, len(pairs))
             subject = load_subject(path, base)
             if found and subject.task.sampling.complete != complete:
@@ -76,7 +81,7 @@ def write_claims(
                 )
             complete, maze = subject.task.sampling.complete, subject.task.name
             what = subject.task.sampling.what if complete else f"{len(subject.table.batch.state):,} held-out transitions"
-            store = folder / "pairs" / f"{subject.failed_file.digest}-{'quick' if quick else 'full'}-{FIGURES}.json"
+            store = folder / "pairs" / f"{subject.failed_file.digest}-{key}.json"
             known: Plain | None = read_json(store)
             if known is None:
 
@@ -97,17 +102,18 @@ def write_claims(
                 "transfer": str(p),
                 "base": str(b),
                 "recipe": recipes[p],
+                "origin": origin,
                 **d,
                 "claims": [{"id": c.id, "figure": c.figure, "verdict": c.verdict} for c in decide(d, complete=complete)],
             }
-            for p, b, d in found
+            for (p, b, d), origin in zip(found, origins, strict=True)
         ],
     }
     write_text(folder / "results.json", json.dumps(shortened(results), separators=(",", ":")) + "\n")
     decided = {name: verdicts(group, complete=complete) for name, group in groups.items()}
     return render(
         "claims.md", folder / "report.md", command=command, found=found, groups=groups, quick=quick, what=what,
-        summary=claims_summary(groups, decided, bases=len({base for _, base in pairs})), verdicts=decided,
+        summary=claims_summary(groups, decided, bases=len(set(origins))), verdicts=decided,
         spreads={name: spreads(group, complete=complete) for name, group in groups.items()}, rules=claims_of(complete=complete), complete=complete, does=does, looks=looks,
         poor=sorted({str(base) for _, base, d in found if complete and d["accuracy"][-1] < GOOD_BASE}), least=GOOD_BASE,
         success=SUCCESS, weak=sorted({str(base) for _, base, d in found if not complete and d["copy_score"]["low"] <= SUCCESS}), samples=samples_in_words(found),
@@ -149,11 +155,11 @@ def verdicts(group: Sequence[Plain], *, complete: bool = True) -> dict[str, tupl
 
 
 def spreads(group: Sequence[Plain], *, complete: bool = True) -> list[tuple[str, str, str, str, str, int]]:
-    """(claim, measure, median, lowest, highest, models) over a group; what a model lacks is left out."""
+    """(claim, measure, median, lowest, highest, models) over a group; what a model lacks is left out, what is infinite counts as that."""
     measures = [(claim.id, measure) for claim, _ in claims_of(complete=complete) for measure in claim.measured(complete=complete)]
     rows = []
     for name, measure in measures:
-        values = np.array([v for d in group if (v := measure.read(d)) is not None and np.isfinite(v)], dtype=float)
+        values = np.array([v for d in group if (v := measure.read(d)) is not None and not np.isnan(v)], dtype=float)
         if len(values):
             rows.append(
                 (

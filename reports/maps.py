@@ -222,7 +222,7 @@ def _cures(folder: Path) -> list[Plain]:
 def updates_of(model: Checkpoint) -> int:
     """Updates that a transfer took, those of its search and of the level that it looked for among them."""
     search = model.info.get("search") or {}
-    return model.updates + int(search.get("updates", 0)) + int(search.get("level_updates", 0))
+    return model.taken + int(search.get("updates", 0)) + int(search.get("level_updates", 0))
 
 
 def _settings(model: Checkpoint) -> dict[str, float | str]:

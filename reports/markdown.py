@@ -34,6 +34,11 @@ def number(value: object) -> str:
     return str(value)
 
 
+def measured(value: object) -> str:
+    """A cell with a figure that was measured: NaN is what came out, not a gap."""
+    return "NaN" if isinstance(value, float) and math.isnan(value) else number(value)
+
+
 def share(value: float) -> str:
     """A share in per cent; one that is not finite as a dash."""
     return f"{100 * value:.0f} %" if math.isfinite(value) else "-"
@@ -54,6 +59,7 @@ def render(template: str, path: StrPath, **values: Any) -> Path:
         loader=PackageLoader("reports", "templates"), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
     environment.filters["number"] = number
+    environment.filters["measured"] = measured
     environment.filters["share"] = share
     page = environment.get_template(template).render(
         definition=definition, table=table, bullets=bullets, glossary=glossary, glossary_lines=glossary_lines, **values

@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 from crar_model.losses import FOLLOWED
+from landscape_tools import rank
 from reports.merit import FAILED, SUCCESSFUL, outcome
 
 HOLDS, EXCEPTIONS, FAILS, UNDECIDED = "holds", "holds with exceptions", "does not hold", "undecided"
@@ -50,8 +51,8 @@ def ratios(terms: dict[str, float], d: Plain, reference: str = "optimum_terms") 
 
 
 def structure(ratio: dict[str, float]) -> float:
-    """The larger ratio of the terms that keep states apart."""
-    return max(ratio["random_pairs"], ratio["consecutive"])
+    """The larger ratio of the terms that keep states apart; NaN where one is."""
+    return max(ratio["random_pairs"], ratio["consecutive"], key=rank)
 
 
 def at_level(terms: dict[str, float], d: Plain) -> bool:
@@ -96,7 +97,7 @@ def s3(d: Plain) -> Verdict:
     base = d["accuracy"][-1]
     if base < GOOD_BASE:
         return f"{text}; its base predicts {100 * base:.0f} % only", UNDECIDED
-    if max(ratio["transition"], structure(ratio)) <= NEAR:
+    if max(ratio["transition"], structure(ratio), key=rank) <= NEAR:
         return text, HOLDS
     return text, EXCEPTIONS if at_level(d["failed_terms"], d) or (structure(ratio) <= NEAR and ratio["transition"] < FAR) else FAILS
 
@@ -198,7 +199,7 @@ def s8(d: Plain) -> Verdict:
     if not released["converged"]:
         return f"{text}; not converged after {_steps(released)}", UNDECIDED
     ratio = ratios(released["terms"], d)
-    nearly = max(ratio["transition"], structure(ratio)) <= NEAR or (
+    nearly = max(ratio["transition"], structure(ratio), key=rank) <= NEAR or (
         ratio["total"] <= CLOSE and ratio["transition"] < FAR and structure(ratio) <= NEAR
     )
     return text, EXCEPTIONS if nearly else FAILS

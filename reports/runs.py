@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from crar_model.checkpoints import load_checkpoint
+from crar_model.errors import UserError
 from crar_model.files import StrPath
 from crar_model.settings import PlaySettings, TrainSettings, to_plain
 from crar_model.tasks import Task, default_settings
@@ -62,7 +64,7 @@ class Run:
     @property
     def updates(self) -> int:
         """Updates that the member furthest on has taken."""
-        return max(model.checkpoint.updates for model in self.judged)
+        return max(model.checkpoint.taken for model in self.judged)
 
     @cached_property
     def labels(self) -> list[str]:
@@ -110,7 +112,7 @@ def repeat_command(plan: Plan, folder: StrPath) -> str:
     for base in bases:
         words += ["--from", base]
     if not training:
-        words += ["--variant", variant.name]
+        words += ["--variant", variant.name, *(["--back"] if any(map(_is_transfer, bases)) else [])]
         if variant.start == "fresh-encoder":
             words += ["--reset", plan.reset]
         if variant.supervised:
@@ -126,6 +128,14 @@ def repeat_command(plan: Plan, folder: StrPath) -> str:
     if training and plan.settings.walls:
         words += ["--walls", str(Path(folder) / "walls.txt")]
     return shlex.join([*words, "--out", str(folder)])
+
+
+def _is_transfer(path: str) -> bool:
+    """Whether a base is a transfer itself; False for one that is no longer there."""
+    try:
+        return bool(load_checkpoint(path).base_name)
+    except UserError:
+        return False
 
 
 def _flags(values: dict[str, Any], defaults: dict[str, Any], skip: set[str]) -> list[str]:

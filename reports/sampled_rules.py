@@ -5,6 +5,7 @@ A descent on a sample may still be gaining when its budget ends, and what holds 
 
 from __future__ import annotations
 
+from landscape_tools import rank
 from reports.rules import (
     CLOSE,
     EXCEPTIONS,
@@ -44,7 +45,7 @@ def s3_sample(d: Plain) -> Verdict:
     ratio = ratios(d["failed_terms"], d)
     ratio.pop("total")
     text = ", ".join(f"{t} x{r:.2g}" for t, r in ratio.items())
-    worst = max(ratio.values())
+    worst = max(ratio.values(), key=rank)
     return text, HOLDS if worst <= NEAR else EXCEPTIONS if worst < FAR or at_level(d["failed_terms"], d) else FAILS
 
 
@@ -53,7 +54,7 @@ def s6_sample(d: Plain) -> Verdict:
     climbs = {space: line["total"]["climb"] for space, line in d["barriers"].items()}
     text = "straight " + ", ".join(f"{c:.2g} ({s})" for s, c in climbs.items())
     # 5,307 weights cannot set the states of all images freely, so a line of embeddings is no way that an encoder can go.
-    low = min(climb for space, climb in climbs.items() if space != "embedding")
+    low = min((climb for space, climb in climbs.items() if space != "embedding"), key=rank)
     drop = d["failed_terms"]["total"] - d["optimum_terms"]["total"]
     found = d.get("sampled")
     if found is None:
@@ -70,7 +71,7 @@ def s6_sample(d: Plain) -> Verdict:
     if fall <= 0:
         return f"{text}; the descent ended at the reference's level, so there is nothing to pass", UNDECIDED
     least = max(REFUTED * min(paths["straight"], fall), LEAST)
-    return text, FAILS if max(way["barrier"], other["frozen"]) < least else UNDECIDED
+    return text, FAILS if max(way["barrier"], other["frozen"], key=rank) < least else UNDECIDED
 
 
 def s7_sample(d: Plain) -> Verdict:

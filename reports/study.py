@@ -113,7 +113,7 @@ def write_study(
     return render(
         "study.md", folder / "report.md", command=command, summary=summary, task=task, sampling=task.sampling, how=how, bases=bases, runs=runs,
         everything=everything, rows=[row for run in runs for row in outcome_rows(run)], names=[_words(name) for name in names], own_names=[f"its {_words(name)}" for name in names],
-        score_columns=COLUMNS, score_rows=[row for run in everything for row in score_rows(run)] if task.scored else [],
+        starts=start_words(runs), kept=kept_words(runs), score_columns=COLUMNS, score_rows=[row for run in everything for row in score_rows(run)] if task.scored else [],
         negations=negations, columns=list(SHOWN), model_rows=[_row(one) for run, kind, one in models if kind == "last"], shown=model,
         origin=origin, match=model.evaluation.match, landscape=landscape, cured=cured, maze=maze,
         released=released_rows() if task.released_scores else [],
@@ -166,6 +166,35 @@ def outcome_rows(run: Run) -> list[tuple[object, ...]]:
             )
         )  # fmt: skip
     return rows
+
+
+STARTS = {
+    "base": "the base's encoder in the other maze", "negated": "the base's encoder with the map undone", "fresh-encoder": "a new encoder",
+    "fresh": "new networks",
+}  # fmt: skip
+"""What a variant starts with, in words."""
+
+
+def start_words(runs: Sequence[Run]) -> str:
+    """What the variants among runs start with, in words."""
+    by: dict[str, list[str]] = {}
+    for run in runs:
+        variant = run.plan.variant
+        what = "what its search ended with" if variant.search else STARTS[variant.start]
+        if f"`{variant.name}`" not in by.setdefault(what, []):
+            by[what].append(f"`{variant.name}`")
+    return "; ".join(f"of {', '.join(names)} {what}" for what, names in by.items())
+
+
+def kept_words(runs: Sequence[Run]) -> str:
+    """Of members that are no last networks: which network of which update, and by what; "" where there are none."""
+    said = []
+    for run in runs:
+        found = [(k, model.checkpoint.info["kept"]) for k, model in enumerate(run.judged) if "kept" in model.checkpoint.info]
+        if found:
+            each = ", ".join(f"member {k} of update {int(kept['update']):,} of {int(kept['of']):,}" for k, kept in found)
+            said.append(f" Of {run.title} it is the best network by {found[0][1]['by']}: {each}.")
+    return "".join(said)
 
 
 def start_transition(run: Run, base: str) -> float:

@@ -11,10 +11,11 @@ from typing import Any
 
 from crar_model.files import StrPath, write_text
 from crar_model.studies.plan import PAGES
-from crar_model.tasks import Task, task_named
+from crar_model.tasks import task_named
 from crar_model.training.variants import BASE
 from reports.markdown import render
 from reports.released_scores import BASES
+from reports.sections import Section, sections_of
 from reports.statistics import share_words_by_base
 from reports.studies.cost import cost_part
 from reports.studies.decisions import Decided
@@ -42,6 +43,7 @@ from reports.studies.rows import (
     searched,
     sound,
     start_of,
+    success,
     successes,
     told,
 )
@@ -69,10 +71,12 @@ def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Seque
     folder.mkdir(parents=True, exist_ok=True)
     rows = read_table(table)
     mazes, claims = [], []
-    for maze, own in by(rows, "maze").items():
-        part, decided = _maze(task_named(maze), own, table.parent, folder, pages)
+    for section in sections_of(rows):
+        part, decided = _maze(section, table.parent, folder, pages)
         mazes.append(part)
-        claims += [{"maze": maze, **one.plain()} for one in decided]
+        for one in decided:
+            scope = ", ".join(filter(None, (section.scope, one.scope)))
+            claims.append({"maze": section.task.name, **one.plain(), "scope": scope})
     write_text(folder / RESULTS, json.dumps({"command": command, "study": name, "claims": claims}, indent=1) + "\n")
     left = _left(rows)
     counts = Counter(row["status"] for row in rows)
@@ -103,11 +107,11 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
             f"what becomes of {len(transfers)} transfers from {len(rows) - len(transfers)} bases, and which claims of S11 to S14 hold of them.",
         )
     ]
+    sections = sections_of(rows)
     for maze in mazes:
-        groups, title = groups_of(row for row in transfers if row["maze"] == maze), task_named(maze).title
-        mains = [key for variant in dict.fromkeys(key.variant for key in groups) if (key := main_group(groups, variant)) is not None]
-        words = [f"`{key.variant}` {share_words_by_base(successes(told(groups[key])))} {_trained(key, told(groups[key]))}" for key in mains]
-        lines.append((f"Success in the {title}", f"{', '.join(words) or 'no transfer is done'}."))
+        title, own = task_named(maze).title, [section for section in sections if section.task.name == maze]
+        words = [f"{section.title.removeprefix(title).strip(' ,')}: " * (len(own) > 1) + _successes(section.rows) for section in own]
+        lines.append((f"Success in the {title}", f"{'; '.join(words)}."))
         found = [f"{one['id']} {one['verdict']}{' ' + one['scope'] if one['scope'] else ''}" for one in claims if one["maze"] == maze]
         lines.append((f"Claims in the {title}", f"{', '.join(found) or 'none is decided'}."))
     bases = sorted({one["bases"] for one in claims})
@@ -118,6 +122,17 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
         *lines,
         ("How sure", f"shares have exact 95 % intervals whose unit is the base, since transfers of one base are alike{few}{open_}."),
     ]
+
+
+def _successes(rows: Sequence[Row]) -> str:
+    """How many transfers of a section succeeded, a variant at a time, and how many more there are: none is left out without a word."""
+    groups = groups_of(row for row in rows if row["variant"] != BASE.name)
+    mains = [key for variant in dict.fromkeys(key.variant for key in groups) if (key := main_group(groups, variant)) is not None]
+    words = [f"`{key.variant}` {share_words_by_base(successes(own := told(groups[key])))} {_trained(key, own)}" for key in mains]
+    others = [row for key, group in groups.items() if key not in mains for row in told(group)]
+    if others:
+        words.append(f"and, by other rules, rates or updates, {sum(map(success, others))} of {len(others)} more")
+    return ", ".join(words) or "no transfer is done"
 
 
 def _trained(key: Key, rows: Sequence[Row]) -> str:
@@ -147,37 +162,38 @@ def _left(rows: Sequence[Row]) -> list[tuple[int, tuple[object, ...]]]:
     return lines
 
 
-def _maze(task: Task, rows: Sequence[Row], root: Path, folder: Path, pages: Sequence[str]) -> tuple[dict[str, Any], list[Decided]]:
+def _maze(section: Section, root: Path, folder: Path, pages: Sequence[str]) -> tuple[dict[str, Any], list[Decided]]:
+    task, rows, name = section.task, section.rows, section.file
     bases, transfers = ([row for row in rows if (row["variant"] == BASE.name) is wanted] for wanted in (True, False))
     able = sound(bases, transfers)
     of_able = [row for row in transfers if row["base"] in able]
     groups, asked = groups_of(transfers), groups_of(of_able)
     decided: list[Decided | None] = []
     found: dict[str, Any] = {
-        "title": task.title, "scored": task.scored, "what": task.sampling.what, "bases": [_base_row(row, transfers) for row in bases],
+        "title": section.title, "scored": task.scored, "what": task.sampling.what, "bases": [_base_row(row, transfers) for row in bases],
         "unable": [base_name(row) for row in bases if row["status"] == DONE and row["cell"] not in able],
         "variants": [], "networks": [], "copies": [], "figure": "", "terms_rows": [], "rates": [], "dependence": [], "times": [], "cost": [],
         "recipes": [], "recipe_answers": [], "recipe_figure": "",
     }  # fmt: skip
     if "terms" in pages:
-        part, claim = terms_part(asked or groups, bases, root, folder / f"{task.name}-terms.png", task)
+        part, claim = terms_part(asked or groups, bases, root, folder / f"{name}-terms.png", task)
         found |= part
         decided.append(claim)
     if "variants" in pages and groups:
-        found |= variants_part(groups, bases, folder / f"{task.name}-variants.png", task)
-        found |= recipes_part(groups, folder / f"{task.name}-recipes.png")
+        found |= variants_part(groups, bases, folder / f"{name}-variants.png", task)
+        found |= recipes_part(groups, folder / f"{name}-recipes.png")
         decided += [_of_recipe(decide_relearned(own), own) for own in recipes_of(asked).values()]
     if "rates" in pages:
-        found["rates"] = rates_part(rows, folder, task.name, released=task.released_scores)
+        found["rates"] = rates_part(rows, folder, name, released=task.released_scores)
         decided += [_of_recipe(decide_rates(own), groups_of(own)) for own in by_recipe(of_able).values()]
     if "dependence" in pages:
         for number_of, (recipe, own) in enumerate(recipes_of(asked).items()):
-            figure = folder / (f"{task.name}-calibration{f'-{number_of}' * (number_of > 0)}.png")
+            figure = folder / (f"{name}-calibration{f'-{number_of}' * (number_of > 0)}.png")
             part, claim = dependence_part(own, bases, root, figure)
             found["dependence"].append({"recipe": recipe, **part})
             decided.append(_of_recipe(claim, own))
     if "times" in pages and task.scored:
-        found |= times_part(groups, folder / f"{task.name}-times.png", released=task.released_scores)
+        found |= times_part(groups, folder / f"{name}-times.png", released=task.released_scores)
     if "cost" in pages:
         found |= cost_part(rows, task)
     return found, [if_long_enough(one, task) for one in decided if one is not None]

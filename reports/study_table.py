@@ -20,11 +20,12 @@ from crar_model.training.log import read_losses
 from reports.measure import scores as measure
 from reports.merit import SUCCESS, SUCCESSFUL, outcome
 from reports.rules import NEAR
+from reports.sections import layout_of
 
 Row = dict[str, Any]
 FILE = "table.csv"
 ABOUT = (
-    "cell", "group", "status", "why", "variant", "maze", "scored", "base", "base_seed", "base_start", "seed", "learning_rate", "reset", "paired", "base_recipe",
+    "cell", "group", "status", "why", "variant", "maze", "layout", "scored", "base", "base_seed", "base_start", "seed", "learning_rate", "reset", "paired", "base_recipe",
 )  # fmt: skip
 SETTINGS = tuple(
     item.name
@@ -40,9 +41,9 @@ def write_table(store: Store, study: Study, attempts: int) -> Path:
     """Write `table.csv`, a row a cell in the order of the study; returns its path.
 
     Columns: what the cell is (:data:`ABOUT`), every setting (those of the loss with `loss_` before), `updates_taken`, `search_updates`,
-    `diverged_at` (-1 for none), `success` (1, 0, or nothing where it cannot be said: see :func:`success`), `outcome` (how the embedding
+    `kept_update` (of a variant with a search, whose network is the best by the losses: when that was), `diverged_at` (-1 for none), `success` (1, 0, or nothing where it cannot be said: see :func:`success`), `outcome` (how the embedding
     relates to the base's), where there is a score `final_score` (mean of the last 10 validations, of the last half of fewer
-    than 20; of a network that was not trained, of its episodes), `success_update` (the update at
+    than 20; of a network that was kept or not trained, of its episodes), `success_update` (the update at
     which the 5-validation mean is above 0 for the first time; without a score the first logged one at which the transition term is near
     its base's), the figures of the last network and of that of the best validation
     (`last_...`, `best_...`), and :data:`COST`. Cells that are not done have nothing there.
@@ -51,7 +52,7 @@ def write_table(store: Store, study: Study, attempts: int) -> Path:
     rows = [_row(store, study, cell, *found[name]) for name, cell in study.cells.items()]
     extra = sorted({name for row in rows for name in row if name.startswith(("last_", "best_"))})
     columns = [
-        *ABOUT, *SETTINGS, *(f"loss_{name}" for name in LOSS), "updates_taken", "search_updates", "diverged_at", "success", "outcome",
+        *ABOUT, *SETTINGS, *(f"loss_{name}" for name in LOSS), "updates_taken", "search_updates", "kept_update", "diverged_at", "success", "outcome",
         "final_score", "success_update", *extra, *COST,
     ]  # fmt: skip
     text = io.StringIO()
@@ -72,7 +73,7 @@ def _cell(value: Any) -> Any:
 def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
     settings = cell.settings
     row: Row = {
-        "cell": cell.name, "group": cell.group, "status": word, "why": why, "variant": cell.variant, "maze": settings.maze,
+        "cell": cell.name, "group": cell.group, "status": word, "why": why, "variant": cell.variant, "maze": settings.maze, "layout": layout_of(settings.walls),
         "scored": cell.task.scored, "base": cell.base, "base_seed": study.cells[cell.base].seed if cell.base else "",
         "base_start": cell.start, "seed": cell.seed, "learning_rate": cell.learning_rate, "reset": cell.reset, "paired": cell.paired or "",
         "base_recipe": _recipe(study.cells[cell.base]) if cell.base else "",
@@ -82,7 +83,7 @@ def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
     if record is None:
         return row
     row |= {name: record[name] for name in ("search_updates", "diverged_at", "seconds")} | {"updates_taken": record["updates"]}
-    row["repeated_updates"] = record.get("repeated_updates", 0)
+    row |= {"repeated_updates": record.get("repeated_updates", 0), "kept_update": record.get("kept_update", "")}
     if record["updates"] and record["seconds"] > 0:
         row["updates_per_second"] = (record["updates"] + record["search_updates"]) / record["seconds"]
     if figures is None:
@@ -91,7 +92,8 @@ def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
         row |= {f"{which}_{name}": value for name, value in _flat(figures.get(which, {})).items()}
     row["outcome"] = row.pop("last_match_verdict", "diverged" if record["diverged_at"] >= 0 else "")
     if cell.task.scored and figures:
-        row |= _scores(store.folder(cell.name)) or {"final_score": row[f"{LAST}_score_mean"]}
+        own = {"final_score": row[f"{LAST}_score_mean"]}
+        row |= own | _scores(store.folder(cell.name)) | (own if "kept_update" in record else {})
     origin = (store.judged(cell.base, study.how) or {}).get(cell.start, {}) if cell.base else {}
     row["success"] = success(cell, row, origin)
     if cell.base and not cell.task.scored:
@@ -112,7 +114,7 @@ def success(cell: Cell, row: Row, base: Row) -> bool | str:
         row: its figures.
         base: figures of its base, as they were judged; empty for a base.
     """
-    if row["diverged_at"] >= 0:
+    if row["diverged_at"] >= 0 and row.get("kept_update", "") == "":
         return False
     if cell.task.scored:
         return outcome({}, score=(row[f"{LAST}_score_low"], row[f"{LAST}_score_high"])) == SUCCESSFUL

@@ -78,8 +78,13 @@ def write_verdicts(
         (studies, study_entries, "study"),
         (predictions, predict_entries, "predict"),
     ):
-        for path in dict.fromkeys(map(Path, paths)):
+        known: set[str] = set()
+        for path in map(Path, paths):
             content = _results(path, what)
+            text = json.dumps(content | {"command": ""}, sort_keys=True)
+            if text in known:  # the same folder under another name, or a copy of it, counts once
+                continue
+            known.add(text)
             try:
                 found += read(content, path)
             except (KeyError, TypeError, AttributeError) as error:
@@ -152,7 +157,7 @@ def claims_entries(content: Plain, path: StrPath) -> list[Entry]:
 def _claims_of(pairs: Sequence[Plain], task: Task, source: str, recipe: str) -> list[Entry]:
     """The verdicts of one recipe."""
     complete, group = task.sampling.complete, grouped(pairs).get(FAILED, [])
-    bases = len({pair["base"] for pair in pairs if pair in group})
+    bases = len({pair.get("origin", pair["base"]) for pair in pairs if pair in group})
     names = [claim.id for claim in CLAIMS if claim.rule(complete=complete) is not None]
     if not group:
         none = f"none of {len(pairs)} transfers failed"

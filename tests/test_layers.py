@@ -26,7 +26,7 @@ FLOORS = {
         ("losses", "planning", "tasks"),
         ("acting", "losses_compiled"),
         ("checkpoints",),
-        ("original", "symmetry"),
+        ("original", "symmetry", "keys"),
         ("evaluation",),
         ("scoring",),
         ("cures",),
@@ -40,7 +40,7 @@ FLOORS = {
         ("training", "judging", "pages", "curing", "predicting", "escaping", "studying"),
     ),
     "reports": (
-        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit"),
+        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit", "sections"),
         ("rules",),
         ("markdown",),
         ("models", "console"),

@@ -100,7 +100,6 @@ class Problem:
         base: parameters of its base, of which no observation comes along; None where there is none.
         loss: coefficients of the failed model's loss.
         data: of its own maze.
-        digest: of the failed model, so that a cure that goes on knows its own.
         anew: trains `freeze` from the base for so many updates, (1, ...) encoders; of who can (`reports.cure`), for the method "annealed".
     """
 
@@ -110,7 +109,6 @@ class Problem:
     base: Params | None
     loss: LossSettings
     data: OwnData
-    digest: str
     anew: Callable[[int], Params] | None = None
 
     @property
@@ -193,7 +191,7 @@ def pose(failed: Checkpoint, base: Checkpoint | None, seed: int, *, where: str =
         )
     task, agent = failed.task, failed.agent
     own = OwnData(task, failed, seed)
-    problem = Problem(task, agent, failed.parameters, None if base is None else base.parameters, failed.loss_settings, own, failed.digest)
+    problem = Problem(task, agent, failed.parameters, None if base is None else base.parameters, failed.loss_settings, own)
     with torch.no_grad():
         encoder = {name: value[None] for name, value in select(failed.parameters, ("encoder",)).items()}
         if not bool(torch.isfinite(problem.terms(problem.encode(encoder, own.judged), own.judged)["total"]).all()):

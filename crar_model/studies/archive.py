@@ -26,6 +26,8 @@ KEPT = ("cell.json", RECORD, "losses.csv", JUDGED, "foresight-*.json", "verdict-
 MODELS = ("model.pt", "best.pt")
 LIMIT = 2**30
 """Bytes that an archive may unpack to."""
+END = 2 * tarfile.BLOCKSIZE
+"""Zero bytes that end a tar file."""
 EVERY = 600.0
 """Seconds from one writing of an archive to the next while a study runs."""
 
@@ -222,7 +224,7 @@ def _read(path: Path, study: str) -> Entries:
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(path, "r:xz") as tar:
+    with tarfile.open(fileobj=io.BytesIO(_unpacked(path)), mode="r:") as tar:
         left = LIMIT
         for entry in tar:
             left -= entry.size
@@ -230,3 +232,17 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
             if content is None:
                 raise tarfile.TarError(entry.name)
             yield entry.name, content.read()
+
+
+def _unpacked(path: Path) -> bytes:
+    """The tar file in an archive. It is looked at to its last byte: `tarfile` reads no further than its last entry, and the check sums stand
+    behind that.
+
+    Raises:
+        EOFError: where either has no end, or something follows it.
+    """
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+    content = unpacker.decompress(path.read_bytes(), LIMIT + LIMIT // 8)
+    if not unpacker.eof or unpacker.unused_data or not content.endswith(bytes(END)):
+        raise EOFError(path)
+    return content

@@ -55,6 +55,8 @@ class Cell:
         del content["group"]
         if self.recipe.supervised and self.task.maze is not None:
             content["pairs"] = "states"  # they were steps of a walk once
+        if self.recipe.search:
+            content["kept"] = "losses"  # it was the last network once
         text = json.dumps({"format": FORMAT, **content}, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()[:NAME_LENGTH]
 

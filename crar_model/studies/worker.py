@@ -241,9 +241,11 @@ def _file_away(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path, se
         lines = [",".join(columns), *(",".join(f"{losses[name][row]:.8g}" for name in columns) for row in np.flatnonzero(rows))]
         write_text(own / "losses.csv", "\n".join(lines) + "\n")
         checkpoint = load_plain(model)
+        kept = checkpoint["info"].get("kept")
         record = {
             "cell": cell.name,
-            "updates": int(checkpoint["updates"]),
+            "updates": int(kept["of"] if kept else checkpoint["updates"]),
+            **({"kept_update": int(kept["update"])} if kept else {}),
             "diverged_at": int(checkpoint["info"]["diverged_at"]),
             "search_updates": int(checkpoint["info"].get("search", {}).get("updates", 0)),
             "seconds": seconds / len(cells),
@@ -257,12 +259,12 @@ def _file_away(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path, se
 def judged(store: Store, cell: Cell, how: PlaySettings) -> Plain:
     """The figures of a cell that is done: of its last network, and of the best one where there is one; each against its base.
 
-    A network that diverged has none.
+    A network that diverged has none; one that was kept from before has.
     """
     record = store.record(cell.name)
     if record is None:
         raise UserError(f"{store.folder(cell.name)}: has no record; run crar study again")
-    if record["diverged_at"] >= 0:
+    if record["diverged_at"] >= 0 and "kept_update" not in record:
         return {}
     base = load_checkpoint(store.model(cell.base, cell.start)) if cell.base else None
     figures: Plain = {}

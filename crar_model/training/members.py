@@ -92,7 +92,7 @@ def transfer_plan(
 
     Args:
         settings: its `inverse` is replaced by the opposite of the bases' maze.
-        bases: checkpoints to transfer from, all of one maze.
+        bases: checkpoints to transfer from, all of one maze; one that is a transfer itself goes back (see :func:`refuse_transfers`).
         variant: a key of `VARIANTS`.
         members: seeds per base and learning rate.
         learning_rates: several rates in one run; empty uses the settings' own.
@@ -139,6 +139,26 @@ def transfer_plan(
         for k in range(members)
     ]
     return Plan(settings, tuple(plans), recipe, reset, settings.data_size if recipe.supervised else 0)
+
+
+def refuse_transfers(bases: Sequence[StrPath], flag: str) -> None:
+    """Refuse bases that are transfers themselves: one would train from the other maze back, which is seldom meant.
+
+    Args:
+        bases: checkpoints.
+        flag: that says it is meant.
+
+    Raises:
+        UserError: for the first that is one; the line says what else could be meant.
+    """
+    for path in bases:
+        model = load_checkpoint(path)
+        if model.base_name:
+            here, there = ("normal", "inverse") if model.inverse else ("inverse", "normal")
+            raise UserError(
+                f"{path}: a transfer ({model.info.get('variant')}) to the {there} maze, so this would train back to the {here} one; "
+                f"give its base {model.base_name}, mend it with crar cure --from {path}, or add {flag} if back is meant"
+            )
 
 
 def transferred(settings: TrainSettings, recipe: Variant, *, inverse: bool, paired: int) -> TrainSettings:

@@ -1,14 +1,14 @@
 """Runs a plan in a folder: splits the members among processes, keeps the log, resumes, stops cleanly.
 
-A run folder holds `run.json` (what the run is), `member-K.pt` (every member's latest model), `losses.csv`,
-`tensorboard/`, and `state/` (what a resumed run continues from).
+A run folder holds `run.json` (what the run is), `member-K.pt` (every member's latest model; of a variant with a search its best by the losses,
+beside `last-K.pt`), `losses.csv`, `tensorboard/`, and `state/` (what a resumed run continues from).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,13 @@ MAY_CHANGE = ("updates", "workers", "checkpoint_interval", "snapshots", "device"
 @dataclass(frozen=True)
 class RunResult:
     """What a run left: `members` are the checkpoint paths, `diverged` maps member -> update, `finished` is False
-    after a stop."""
+    after a stop; `kept` maps member -> what is known of a network that was kept by its losses: `update`, `of` how many, `by` what."""
 
     folder: Path
     members: tuple[Path, ...]
     diverged: dict[int, int]
     finished: bool
+    kept: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -169,11 +170,14 @@ def _run(
     finally:
         log.close()
     paths = tuple(folder / f"member-{k}.pt" for k in range(len(plan.members)))
+    kept: dict[int, dict[str, Any]] = {}
     for k, path in enumerate(paths):
-        at = load_plain(path)["info"]["diverged_at"]  # read as it is: what has diverged need not be a usable model
-        if at >= 0:
-            diverged[k] = at
-    return RunResult(folder, paths, diverged, finished)
+        info = load_plain(path)["info"]  # read as it is: what has diverged need not be a usable model
+        if info["diverged_at"] >= 0:
+            diverged[k] = info["diverged_at"]
+        if "kept" in info:
+            kept[k] = info["kept"]
+    return RunResult(folder, paths, diverged, finished, kept)
 
 
 def _check_device(name: str) -> None:
@@ -209,7 +213,7 @@ def check_folder(folder: StrPath, resume: bool) -> None:
 
 def _taken(folder: Path) -> int:
     """Updates that the furthest member of a run has taken, as far as its models say."""
-    return max((load_checkpoint(path).updates for path in folder.glob("member-*.pt")), default=0)
+    return max((load_checkpoint(path).taken for path in folder.glob("member-*.pt")), default=0)
 
 
 def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) -> list[ShardJob]:

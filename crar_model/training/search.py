@@ -11,6 +11,7 @@ from crar_model.cures.cure import Cure, cure
 from crar_model.cures.problem import Problem, pose
 from crar_model.cures.store import Store
 from crar_model.files import StrPath
+from crar_model.keys import result_key
 from crar_model.settings import CureSettings, to_plain
 from crar_model.training.members import Member, Plan
 
@@ -30,9 +31,13 @@ def with_starts(plan: Plan, folder: StrPath) -> Plan:
 def moved(plan: Plan, member: Member) -> tuple[Checkpoint, Problem]:
     """A member's base as it stands in the plan's maze before any training, and the problem that it is."""
     base = load_checkpoint(member.base)
-    info = {"variant": plan.variant.name, "base": member.base, "seed": member.seed, "settings": to_plain(plan.settings)}
-    start = replace(base, inverse=plan.settings.inverse, updates=0, info=info)
+    start = _start(plan, member, base)
     return start, pose(start, base, member.seed, where=member.base)
+
+
+def _start(plan: Plan, member: Member, base: Checkpoint) -> Checkpoint:
+    info = {"variant": plan.variant.name, "base": member.base, "seed": member.seed, "settings": to_plain(plan.settings)}
+    return replace(base, inverse=plan.settings.inverse, updates=0, info=info)
 
 
 def search_starts(plan: Plan, folder: StrPath, progress: Progress | None = None) -> None:
@@ -45,14 +50,16 @@ def search_starts(plan: Plan, folder: StrPath, progress: Progress | None = None)
     """
     folder = Path(folder)
     for k, (member, path) in enumerate(zip(plan.members, plan.starts, strict=bool(plan.starts))):
-        if path.exists():
+        settings = CureSettings(seed=member.seed, effort=plan.settings.search_effort)
+        asked = _start(plan, member, load_checkpoint(member.base))
+        key = result_key("search", start=asked, method=plan.variant.search, settings=settings)
+        if path.exists() and load_checkpoint(path).info.get("key", key) == key:  # those of an earlier version have none
             continue
         start, problem = moved(plan, member)
-        settings = CureSettings(seed=member.seed, effort=plan.settings.search_effort)
-        store = Store(folder / "state" / f"search-{k}", f"{start.digest} {member.seed} {plan.settings.search_effort}")
+        store = Store(folder / "state" / f"search-{k}", key)
         found = cure(problem, plan.variant.search, settings, store=store, progress=progress, anyway=True)
         parameters = start.parameters | found.best.encoder
-        save_checkpoint(path, replace(start, parameters=parameters, info={**start.info, "search": told(found)}))
+        save_checkpoint(path, replace(start, parameters=parameters, info={**start.info, "key": key, "search": told(found)}))
 
 
 def told(found: Cure) -> dict[str, object]:

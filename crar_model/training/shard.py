@@ -17,11 +17,13 @@ from crar_model import __version__
 from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.errors import UnverifiedFileWarning, UserError
 from crar_model.files import StrPath
+from crar_model.keys import result_key
 from crar_model.nets import set_threads
 from crar_model.params import Params
 from crar_model.settings import to_plain
 from crar_model.tasks import Task, add_task
-from crar_model.tensor_files import load_plain, save_plain, warn_unverified
+from crar_model.tensor_files import in_float32, load_plain, save_plain, warn_unverified
+from crar_model.training.leaders import kept_by
 from crar_model.training.members import Plan
 from crar_model.training.trainer import Trainer
 
@@ -50,6 +52,14 @@ class ShardJob:
     def state_path(self) -> Path:
         """Where the shard's trainer state is saved."""
         return self.folder / "state" / f"shard-{self.index}.pt"
+
+    @property
+    def key(self) -> str:
+        """Of everything that determines what its members are after as many updates."""
+        plan = self.shard_plan
+        return result_key(
+            "shard", variant=plan.variant.name, reset=plan.reset, paired=plan.paired, settings=plan.settings, members=plan.members
+        )
 
     @property
     def shard_plan(self) -> Plan:
@@ -107,7 +117,7 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
 
 
 def _save(job: ShardJob, trainer: Trainer, digests: Mapping[str, str]) -> None:
-    state = trainer.state()
+    state, settings = trainer.state(), job.plan.settings
     for k, member in enumerate(trainer.plan.members):
         info: dict[str, Any] = {
             "variant": job.plan.variant.name,
@@ -116,20 +126,27 @@ def _save(job: ShardJob, trainer: Trainer, digests: Mapping[str, str]) -> None:
             "base": member.base,
             "base_digest": digests.get(member.base, ""),
             "diverged_at": trainer.diverged_at[k],
-            "settings": to_plain(job.plan.settings),
+            "settings": to_plain(settings),
             "crar": __version__,
         }
         if trainer.plan.starts:
             info["search"] = load_checkpoint(trainer.plan.starts[k]).info["search"]
-        settings = job.plan.settings
-        checkpoint = Checkpoint(settings.maze, settings.inverse, trainer.member_parameters(k), trainer.update, info)
-        save_checkpoint(job.folder / f"member-{job.first + k}.pt", checkpoint)
-        if trainer.best:  # what the study goes on with: the network of the best validation, not the last one
-            info = info | {"score": trainer.best_score[k]}
-            best = Checkpoint(settings.maze, settings.inverse, trainer.best_parameters(k), trainer.best_update[k], info)
-            save_checkpoint(job.folder / f"best-{job.first + k}.pt", best)
+
+        def save(name: str, params: Params, updates: int, info: dict[str, Any], k: int = k) -> None:
+            whole = trainer.member_parameters(k) | params
+            save_checkpoint(job.folder / f"{name}-{job.first + k}.pt", Checkpoint(settings.maze, settings.inverse, whole, updates, info))
+
+        if trainer.kept is None:
+            save("member", {}, trainer.update, info)
+        else:  # the member is what it found at its best, and the network that goes on stands beside it
+            at = trainer.kept.updates[k]
+            save("last", {}, trainer.update, info)
+            info = info | {"kept": {"update": at, "of": trainer.update, "by": kept_by(trainer.task)}}
+            save("member", trainer.kept.of(k), at, info)
+        if trainer.best is not None:  # what the study goes on with: the network of the best validation, not the last one
+            save("best", trainer.best.of(k), trainer.best.updates[k], info | {"score": trainer.best.figures[k][0]})
     # The state last: a kill in between repeats updates, which gives the same members again.
-    save_plain(job.state_path, STATE, state)
+    save_plain(job.state_path, STATE, state | {"key": job.key})
 
 
 def load_state(job: ShardJob) -> dict[str, Any]:
@@ -141,6 +158,8 @@ def load_state(job: ShardJob) -> dict[str, Any]:
     state = load_plain(job.state_path)
     if not isinstance(state, dict) or not state.keys() >= LOG_PARTS or state.get("format", STATE) != STATE:
         raise UserError(f"{job.state_path}: not the state of a run; start it anew in another folder")
+    if state.get("key", job.key) != job.key:  # those of an earlier version have none
+        raise UserError(f"{job.state_path}: the state of another run; give another --out, or remove {job.state_path.parent}")
     warn_unverified(job.state_path, state)
     return state
 
@@ -167,7 +186,7 @@ def load_snapshot(path: StrPath) -> Params:
     if not isinstance(params, dict) or not all(isinstance(value, torch.Tensor) for value in params.values()):
         raise UserError(f"{path}: not a snapshot of a training; train with --snapshots again")
     warn_unverified(path, content)
-    return params
+    return in_float32(params, str(path))
 
 
 def snapshot_folder(run: StrPath, member: int) -> Path:

@@ -6,7 +6,6 @@ trajectory whoever shares the batch, and a resumed run draws the batches that it
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from crar_model.nets import RMSpropSettings
 from crar_model.params import Params, block_of, select
 from crar_model.settings import TrainSettings
 from crar_model.training.engine import CompiledUpdates, applies
+from crar_model.training.leaders import Leaders, by_losses, fill
 from crar_model.training.members import Plan, start_parameters
 from crar_model.training.update_rules import Rule, apply_update, empty_optimizer_state, plan_steps, touched
 
@@ -32,7 +32,8 @@ class Trainer:
         diverged_at: update at which each member's divergence was noticed, -1 for none.
         log_updates, log_values: updates and (members, columns) arrays of the log.
         tail: what the last row of a run of no multiple of the log interval replaced, for when the run is extended beyond it.
-        best: parameters of every member at its best score, empty where the maze has none; best_score, best_update: when.
+        best: every member's network of the best score; None where the maze has none.
+        kept: every member's network of the lowest losses, of a variant with a search; None else.
     """
 
     def __init__(self, plan: Plan, device: torch.device | str | None = None) -> None:
@@ -62,10 +63,9 @@ class Trainer:
         self.log_updates: list[int] = []
         self.log_values: list[np.ndarray[Any, Any]] = []
         self.rates = torch.tensor([member.learning_rate for member in plan.members], device=self.device)
-        self.best: Params = {}
-        self.best_score, self.best_update = [-math.inf] * len(plan.members), [-1] * len(plan.members)
-        if self.task.scored:
-            self.best = {name: self.params[name].detach().clone() for name in self.trained}
+        moving = {name: self.params[name] for name in self.trained}
+        self.best = Leaders(moving, len(plan.members)) if self.task.scored else None
+        self.kept = Leaders(moving, len(plan.members)) if plan.variant.search else None
         bases = [base.parameters for _, base in starts if base is not None] if supervised else []
         self.data = self.task.data(settings, [member.seed for member in plan.members], self.device, bases)
         self.evaluation = self.task.batch(inverse=settings.inverse, dtype=torch.float32).to(self.device, torch.float32)
@@ -124,7 +124,7 @@ class Trainer:
             self.take_updates(min(end, (self.update // interval + 1) * interval) - self.update)
         if self.finished:
             if self.update % self.settings.log_interval and not self.tail:
-                self.tail = self._best_state() | {"update": self.update, "diverged_at": list(self.diverged_at)}
+                self.tail = self._leaders() | {"update": self.update, "diverged_at": list(self.diverged_at)}
             self.record()
 
     @property
@@ -134,41 +134,34 @@ class Trainer:
 
     def record(self) -> None:
         """Log every term on the evaluation batch, and the score where the maze has one, once per update number; keep
-        the best-scoring parameters, and note members that have diverged."""
+        the parameters that lead, and note members that have diverged."""
         if self.log_updates and self.log_updates[-1] >= self.update:
             return
-        with torch.no_grad():
-            terms = loss_terms(self.agent, self.params, self.evaluation, self.settings.loss)
-            columns = [*terms.values(), total(terms, self.settings.loss)]
-            values = torch.stack(columns, dim=-1).cpu().numpy()  # (members, terms)
-        if self.task.scored:
-            values = np.concatenate((values, self._score()[:, None]), axis=1)
+        values = self._terms()
+        if self.best is not None:
+            seeds = [[member.seed, self.update] for member in self.plan.members]
+            with torch.no_grad():
+                scores = self.task.validate(self.agent, self.params, seeds=seeds, settings=self.settings).numpy().astype(np.float32)
+            self.best.offer(self.params, [[score] for score in scores.tolist()], self.update)
+            values = np.concatenate((values, scores[:, None]), axis=1)
         self.log_updates.append(self.update)
         self.log_values.append(values)
         for k, alive in enumerate(self.alive.tolist()):
             if not alive and self.diverged_at[k] < 0:
                 self.diverged_at[k] = self.update
 
-    def _score(self) -> np.ndarray[Any, Any]:
-        """Validation score of every member, (members,) float32; keeps the parameters of the best."""
-        seeds = [[member.seed, self.update] for member in self.plan.members]
+    def _terms(self) -> np.ndarray[Any, Any]:
+        """(members, terms) losses on the evaluation batch, the total last; keeps the parameters of the lowest where the variant asks for it."""
         with torch.no_grad():
-            found = self.task.validate(self.agent, self.params, seeds=seeds, settings=self.settings)
-        scores = found.numpy().astype(np.float32)
-        for k, score in enumerate(scores.tolist()):
-            if score > self.best_score[k]:
-                self.best_score[k], self.best_update[k] = score, self.update
-                for name, value in self.best.items():
-                    value[k].copy_(self.params[name][k].detach())
-        return np.asarray(scores)
+            terms = loss_terms(self.agent, self.params, self.evaluation, self.settings.loss)
+            terms["total"] = total(terms, self.settings.loss)
+            if self.kept is not None:
+                self.kept.offer(self.params, by_losses(self.task, self.params, terms, inverse=self.settings.inverse), self.update)
+            return torch.stack(list(terms.values()), dim=-1).cpu().numpy()
 
     def member_parameters(self, k: int) -> Params:
         """Parameters of member k alone, on the CPU."""
         return {name: value.detach()[k].cpu().clone() for name, value in self.params.items()}
-
-    def best_parameters(self, k: int) -> Params:
-        """Parameters of member k at its best validation score, on the CPU."""
-        return self.member_parameters(k) | {name: value[k].cpu().clone() for name, value in self.best.items()}
 
     def state(self) -> dict[str, Any]:
         """Everything a resumed run needs, as plain tensors and plain data."""
@@ -180,17 +173,25 @@ class Trainer:
             "alive": self.alive.cpu().clone(),
             "diverged_at": list(self.diverged_at),
             "log_updates": list(self.log_updates),
-            **self._best_state(),
+            **self._leaders(),
             "tail": self.tail,
             "log_values": torch.from_numpy(np.stack(self.log_values)) if self.log_values else torch.zeros(0),
         }
 
-    def _best_state(self) -> dict[str, Any]:
-        return {
-            "best": {name: value.cpu().clone() for name, value in self.best.items()},
-            "best_score": list(self.best_score),
-            "best_update": list(self.best_update),
-        }
+    def _leaders(self) -> dict[str, Any]:
+        return {name: leaders.state() for name, leaders in (("best", self.best), ("kept", self.kept)) if leaders is not None}
+
+    def _restore_leaders(self, state: dict[str, Any]) -> None:
+        """Before the parameters: what a state of an earlier version lacks begins with where the member started."""
+        best, kept = state.get("best"), state.get("kept")
+        if self.best is not None and best:
+            if "best_score" in state:  # as it was written once
+                best = {"params": best, "figures": [[score] for score in state["best_score"]], "updates": state["best_update"]}
+            self.best.restore(best)
+        if self.kept is not None and kept:
+            self.kept.restore(kept)
+        elif self.kept is not None:
+            self._terms()
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from :meth:`state`, bit for bit; a run that goes beyond where it ended, as if it had not ended there."""
@@ -198,19 +199,13 @@ class Trainer:
         if rows < len(state["log_updates"]):
             state = {**state, **state.get("tail", {}), "update": state["update"], "tail": {}}
         with torch.no_grad():
-            for name, value in state["params"].items():
-                self.params[name].copy_(value)
-            for name, value in state["target"].items():
-                self.target[name].copy_(value)
+            self._restore_leaders(state)
+            fill(self.params, state["params"])
+            fill(self.target, state["target"])
             for slot, values in state["slots"].items():
-                for name, value in values.items():
-                    self.optimizer_state[slot][name].copy_(value)
-            for name, value in state.get("best", {}).items():
-                self.best[name].copy_(value)
+                fill(self.optimizer_state[slot], values)
             self.alive.copy_(state["alive"])
         self.data.new_target(self.target)
-        self.best_score = [float(score) for score in state.get("best_score", self.best_score)]
-        self.best_update = [int(update) for update in state.get("best_update", self.best_update)]
         self.update = int(state["update"])
         self.diverged_at = [int(update) for update in state["diverged_at"]]
         self.log_updates = [int(update) for update in state["log_updates"][:rows]]

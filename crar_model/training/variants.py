@@ -27,7 +27,8 @@ class Variant:
         trained: blocks that updates change; the others are frozen.
         changes: settings that the variant sets, nested as in a TOML file.
         unless_set: settings that it sets where they are 0.
-        search: a method of `crar_model.cures` that looks for each member's encoder before its first update; "" for none.
+        search: a method of `crar_model.cures` that looks for each member's encoder before its first update; "" for none. Its members end as
+            the best networks by the losses that they have been, the search's own among them.
         supervised: fit the encoder to the base's abstract states of paired observations, instead of the loss.
         as_training: learn with the settings of base training where nothing else is said, not with a transfer's.
     """
@@ -53,8 +54,14 @@ class Variant:
         return self.start != "fresh" and not set(self.trained) & set(DYNAMICS)
 
     def defaults(self, task: Task) -> Mapping[str, Any]:
-        """Settings in a task where they are not those of base training, nested."""
-        return {} if self.as_training else task.transfer_defaults
+        """Settings in a task where they are not those of base training, nested.
+
+        A search descends the total loss. One step per term leaves such a minimum, since it follows another direction; so a search goes on by
+        the joint rule.
+        """
+        if self.as_training:
+            return {}
+        return {**task.transfer_defaults, "update_rule": "joint"} if self.search else task.transfer_defaults
 
 
 BASE = Variant("base", "train from random weights", start="fresh", trained=BLOCKS)
@@ -76,9 +83,9 @@ VARIANTS = {
         ),
         Variant("negate-input", "closed form: negate the first layer's weights; no updates", start="negated", changes={"updates": 0}),
         Variant("paired", "AAAI-19: fit the encoder, supervised, to the base's abstract states of N paired observations", supervised=True),
-        Variant("placement", "freeze from an encoder whose start state lies where the frozen dynamics want it; simple maze", search="placement"),
-        Variant("symmetry", "freeze from the best of the base encoder's signed copies, trained on and halved by loss", search="symmetry"),
-        Variant("first-layer", "freeze from the best of many new first layers, trained alone and halved by loss", search="first-layer"),
+        Variant("placement", "freeze from an encoder whose start state lies where the frozen dynamics want it, no worse at the end; simple maze", search="placement"),
+        Variant("symmetry", "freeze from the best of the base encoder's signed copies, trained on and halved by loss, no worse at the end", search="symmetry"),
+        Variant("first-layer", "freeze from the best of many new first layers, trained alone and halved by loss, no worse at the end", search="first-layer"),
     )
 }  # fmt: skip
 """What `crar transfer` runs, by name."""

@@ -36,8 +36,11 @@ def paths_figure(paths: Sequence[tuple[str, Path, str]], straight: tuple[np.ndar
         near.plot(walk[kept], heights[kept], color=paths[0][2])
         near.axhline(0.0, color="#999999", linewidth=1)
         top = int(np.argmax(heights))
-        near.plot(walk[top], heights[top], "o", color="#D55E00")
-        near.annotate(f"barrier {frozen.barrier:.2g}", (walk[top], heights[top]), textcoords="offset points", xytext=(6, 6))
+        if np.isfinite(heights[top]):
+            near.plot(walk[top], heights[top], "o", color="#D55E00")
+            near.annotate(f"barrier {frozen.barrier:.2g}", (walk[top], heights[top]), textcoords="offset points", xytext=(6, 6))
+        else:
+            near.annotate(f"barrier {frozen.barrier:.2g}", (0.05, 0.9), xycoords="axes fraction")
         near.margins(y=0.14)  # room for the label
         near.set(xlabel="distance walked", ylabel="loss above the start", title="the start of the frozen path")
         figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncols=3)

@@ -27,8 +27,8 @@ class Words:
 
     marks: tuple[tuple[str, float, float, str, str], ...] = MARKS
     encoder: str = "encoder: 0 failed, 1 reference"
-    dynamics: str = "dynamics: 0 the base's, 1 adapted to the failed embedding"
-    slice: str = "frozen slice: the base's dynamics"
+    dynamics: str = "dynamics: 0 the failed model's, 1 adapted to the failed embedding"
+    slice: str = "frozen slice: the failed model's dynamics"
 
 
 PAIR = Words()
@@ -53,6 +53,7 @@ def at_mark(surface: xr.Dataset, term: str, x: float, y: float) -> float:
 def surface_figure(surface: xr.Dataset, term: str = "total", words: Words = PAIR) -> Figure:
     """Contour and 3-D view of a term over encoder x dynamics, the frozen slice drawn in, models marked."""
     values = surface[term].transpose("y", "x").values
+    values = np.where(np.isfinite(values), values, np.nan)  # a gap in the picture
     floor = max(1e-9, float(np.nanmin(values[values > 0])) if (values > 0).any() else 1e-9)
     x, y = np.meshgrid(surface["x"].values, surface["y"].values)
     with house_style():

@@ -23,7 +23,7 @@ def trajectory_figure(data: xr.Dataset, updates: Sequence[int], whose: str) -> F
     with house_style():
         figure = Figure(figsize=(6.4, 4.8), layout="constrained")
         axes = figure.subplots()
-        values = data["total"].values
+        values = np.where(np.isfinite(data["total"].values), data["total"].values, np.nan)  # a gap in the picture
         levels = np.geomspace(np.nanmin(values), np.nanmax(values), 25)
         drawn = axes.contourf(data["x"], data["y"], values, levels=levels, norm=LogNorm(), cmap="viridis")
         axes.plot(data["snapshot_x"], data["snapshot_y"], "o-", color="#cccccc", markeredgecolor="black", markersize=4, label="snapshots")

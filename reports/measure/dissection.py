@@ -14,7 +14,7 @@ from crar_model.evaluation import Evaluation, Match, Score, embed, evaluate, mea
 from crar_model.machine import cores
 from crar_model.params import Params, select
 from crar_model.settings import PlaySettings
-from landscape_tools import barrier
+from landscape_tools import barrier, rank
 from reports.measure.finds import Finds, descents
 from reports.measure.lines import sample_lines
 from reports.measure.minimum import Minimum, examine
@@ -103,7 +103,7 @@ class Dissection:
         if self.passage is not None:
             paths = {"frozen": self.passage.frozen, "free": self.passage.free, "valleys": self.passage.valleys}
             totals |= {f"path ({name})": float(path.heights.min()) for name, path in paths.items() if path is not None}
-        least = min(totals, key=lambda name: totals[name])
+        least = min(totals, key=lambda name: rank(totals[name]))
         return (
             ("reference", totals["reference"])
             if totals[least] > totals["reference"] - SAME * totals["reference"]

@@ -21,10 +21,12 @@ from landscape_tools import (
     ScalarLoss,
     align,
     bezier_path,
+    climb,
     elastic_band,
     flatten,
     gaussian_direction,
     lift,
+    lowest,
     norm,
     rows_of,
     sample_polygon,
@@ -139,30 +141,30 @@ def find_passage(
             other = turned(subject.agent, goal, turn)
             middle = _encoder(subject, other, space) | select(other, blocks)
             tries.append(elastic_band(free_loss[0], first, free_ends[1], exact=free_loss[1], middle=middle, **options))
-        return free, min(tries, key=lambda path: path.barrier)
+        return free, lowest(tries)
 
     with ThreadPoolExecutor(max_workers=2) as pool:  # each is a chain of small steps, so the two share the cores
         first_lane, second_lane = pool.submit(with_frozen), pool.submit(with_free)
         first_lane.result()
         free, valleys = second_lane.result()
-        curve, best = searches["Bezier curve"], min(searches.values(), key=lambda path: path.barrier)
+        curve, best = searches["Bezier curve"], lowest(searches.values())
         drop = float(best.heights[0] - best.heights[-1])
-        if effort.searches and best.barrier > REFUTED * max(0.0, min(straight[space], drop)):
+        if effort.searches and not best.barrier <= REFUTED * max(0.0, min(straight[space], drop)):
             guesses = _guesses(subject, ends, goal, free, space)
 
             def search(guess: Params) -> Path:
                 return elastic_band(frozen_loss[0], *ends, exact=frozen_loss[1], zooms=min(2, effort.zooms), guess=guess, **options)
 
             searches |= dict(zip(guesses, pool.map(search, guesses.values()), strict=True))
-    frozen = min(searches.values(), key=lambda path: path.barrier)
+    frozen = lowest(searches.values())
     lifted = None
     if space == "embedding" and effort.lift:
         encoder = select(beginning, ("encoder",))
         found = lift(subject.outputs, encoder, frozen.points["embedding"].flatten(1), slope=subject.slope)
         corners = rows_of(found.points)
         _, heights = sample_polygon(values_of(frozen_loss[1], encoder, vectorize="batched"), corners, samples=8)
-        lifted = found, max(0.0, float(heights.max() - heights[0]))
-    if free.barrier > frozen.barrier:  # frozen dynamics are one way of moving them
+        lifted = found, climb(heights)
+    if lowest((free, frozen)) is not free:  # frozen dynamics are one way of moving them
         count = len(frozen.losses)
         still_there = {name: value.expand(count, *value.shape) for name, value in select(beginning, blocks).items()}
         free = replace(frozen, points=frozen.points | still_there)
@@ -181,7 +183,7 @@ def _straight_climbs(subject: Subject, start: Params, goal: Params, loss: Scalar
     for name, (first, last) in lines.items():
         ends = torch.stack([flatten(first), flatten(last)])
         _, heights = sample_polygon(values_of(loss, first, vectorize="batched"), ends, samples=100)
-        climbs[name] = max(0.0, float(heights.max() - heights[0]))
+        climbs[name] = climb(heights)
     return climbs
 
 

@@ -15,8 +15,10 @@ from crar_model.params import Params, select
 from landscape_tools import (
     Path,
     bezier_path,
+    climb,
     elastic_band,
     flatten,
+    lowest,
     rows_of,
     sample_polygon,
     values_of,
@@ -132,7 +134,7 @@ def _paths(own: Subject, other: Subject, start: Params, blocks: tuple[str, ...],
             loss, first, last, vectorize="loop", images=budget.images, iterations=budget.moves, climb_after=budget.moves, samples=budget.samples,
             guess=curve.points,
         )  # fmt: skip
-        path = min((band, curve), key=lambda found: found.barrier)
+        path = lowest((band, curve))
         chain = rows_of(path.points)
         return path, _climb(SampleTotal(other, fixed, first), first, chain)
 
@@ -143,7 +145,7 @@ def _paths(own: Subject, other: Subject, start: Params, blocks: tuple[str, ...],
     straight, straight_there = (
         _climb(SampleTotal(subject, fixed, first), first, line, samples=4 * budget.samples) for subject in (own, other)
     )
-    if free.barrier > frozen.barrier:  # frozen dynamics are one way of moving them
+    if lowest((free, frozen)) is not free:  # frozen dynamics are one way of moving them
         free, free_there = frozen, frozen_there
     return SamplePaths(frozen, free, straight, {"frozen": frozen_there, "free": free_there, "straight": straight_there})
 
@@ -151,4 +153,4 @@ def _paths(own: Subject, other: Subject, start: Params, blocks: tuple[str, ...],
 def _climb(loss: SampleTotal, like: Params, chain: Tensor, samples: int = 1) -> float:
     """Highest loss along a polygon above its start."""
     _, heights = sample_polygon(values_of(loss, like, "loop"), chain.double(), samples)
-    return max(0.0, float(heights.max() - heights[0]))
+    return climb(heights)

@@ -125,7 +125,7 @@ def small_losses(
 
 def _near(pairs: Sequence[rules.Plain]) -> int:
     """How many have every term but `value` within a factor 2 of the base's."""
-    return sum(max(rules.ratios(pair["failed_terms"], pair, "copy_terms")[term] for term in rules.COMPARED) <= rules.NEAR for pair in pairs)
+    return sum(all(rules.ratios(pair["failed_terms"], pair, "copy_terms")[term] <= rules.NEAR for term in rules.COMPARED) for pair in pairs)
 
 
 def _span(pairs: Sequence[rules.Plain]) -> str:

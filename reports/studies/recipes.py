@@ -115,7 +115,7 @@ def decides_more(arms: Groups) -> tuple[str, str, str]:
         return question, UNDECIDED, f"{words}; fewer than {FEWEST_GROUPS} bases of a recipe"
     rng, differences = np.random.default_rng(0), []
     for _ in range(RESAMPLES):
-        drawn = {recipe: rng.choice(names, len(names)) for recipe, names in kinds.items()}
+        drawn = {recipe: [names[place] for place in rng.integers(len(names), size=len(names))] for recipe, names in kinds.items()}
         one, other = effects({cell: _drawn(own, drawn[cell[0]]) for cell, own in shares.items()})
         differences.append(abs(one) - abs(other))
     low, high = np.nanquantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])

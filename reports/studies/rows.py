@@ -10,6 +10,7 @@ from typing import NamedTuple
 from crar_model.studies.cells import BEST, LAST, WITHOUT_EFFECT
 from crar_model.training.variants import BASE, VARIANTS
 from reports.claims import SUCCESS
+from reports.sections import map_of
 from reports.study_table import LOSS, SETTINGS
 
 Row = dict[str, str]
@@ -54,7 +55,7 @@ def key_of(row: Row) -> Key:
     """What a row shares with those it is counted with."""
     base = row.get("base_recipe", "") if row["variant"] == BASE.name or VARIANTS[row["variant"]].from_base else ""
     quirk = TERMINAL if row.get("terminal_last") == "1" else ""
-    return Key(row["variant"], row["update_rule"], row["learning_rate"], row["observation_map"], base, quirk, row["updates"])
+    return Key(row["variant"], row["update_rule"], row["learning_rate"], map_of(row).title, base, quirk, row["updates"])
 
 
 def groups_of(rows: Iterable[Row]) -> dict[Key, list[Row]]:

@@ -69,7 +69,7 @@ def variants_part(groups: Groups, bases: Sequence[Row], figure: StrPath, task: T
         "released": released_rows() if task.released_scores else [],
         "by_eye": [(name, f"{good}/{good + bad}") for name, good, bad in task.judged_by_eye],
         "networks": [_networks(label(key, groups), key, group, scored=task.scored) for key, group in groups.items() if told(group)],
-        **_played(groups), "by_base": [_by_base(label(key, groups), key, group, bases) for key, group in groups.items() if VARIANTS[key.variant].from_base],
+        "searching": [f"`{name}`" for name in dict.fromkeys(key.variant for key in groups) if VARIANTS[name].search], **_played(groups), "by_base": [_by_base(label(key, groups), key, group, bases) for key, group in groups.items() if VARIANTS[key.variant].from_base],
     }  # fmt: skip
 
 

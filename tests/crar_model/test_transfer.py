@@ -44,7 +44,7 @@ def test_variants_change_what_they_say(variant: str, base_run: Path, tmp_path: P
         assert changed == {"encoder", "transition", "reward", "discount", "value"}
     else:
         assert changed == {"encoder"}
-    assert model.updates == (0 if variant == "negate-input" else 12)
+    assert model.taken == (0 if variant == "negate-input" else 12)
 
 
 def test_variant_settings(base_run: Path) -> None:

@@ -24,7 +24,20 @@ AXIS = torch.linspace(-1, 1, 12)
 INTERNAL = {"as_composite", "many", "mapped", "values_and_gradients", "allowed_threads", "NotMappable", "filled", "straight", "resampled", "summarise", "polish"} | {
     "clean", "run_passes", "fingerprint", "OnCone", "sign_on_cone", "null_space", "independent", "Ties", "ties_of", "slack_of", "pulled",
     "projection",
-}  # fmt: skip
+} | {"walled", "Place", "Probed", "probe", "sloped", "scales", "directions", "differences", "difference_hessian", "doubt_of", "signature_of", "by_outputs", "by_parameters"}  # fmt: skip
+INTERNAL |= {
+    "agree",
+    "check_steady",
+    "entered",
+    "renamed",
+    "held_words",
+    "at_one_point",
+    "between_two",
+    "sample_entered",
+    "step_between",
+    "singly",
+}
+INTERNAL |= {"some", "marked", "Names", "lacking", "statistics_of", "by_batch", "differentiable", "estimated"}
 
 
 def test_the_face_gives_every_public_name() -> None:
@@ -54,14 +67,14 @@ def test_a_module_is_a_loss_in_one_line_and_never_touched(network: nn.Module, da
     before = copy.deepcopy(network.state_dict())
     loss = lt.module_loss(network, nn.functional.cross_entropy, *data)
     line = lt.sample_line(loss, loss.point, lt.moved(loss.point, lt.random_axes(loss.point), (1.0, 0.0)), points=5)
-    with pytest.raises(RuntimeError):  # a point that does not fit, in the middle of a call
+    with pytest.raises(ValueError, match=r"0\.weight is \(7,\) in the point"):  # a point that does not fit, in the middle of a call
         loss({"0.weight": torch.zeros(7)})
     assert network.training
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
     network.eval()
     expected = float(nn.functional.cross_entropy(network(data[0]), data[1]).detach())
     assert float(line["loss"][0]) == pytest.approx(expected, rel=1e-5)
-    assert all(torch.equal(value, network.get_parameter(name)) for name, value in loss.point.items())
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in loss.point.items())
     for twin in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
         assert float(twin(loss.point)) == float(loss(loss.point))
 
@@ -83,7 +96,7 @@ def test_a_loss_that_shares_a_module_stays_on_one_thread(network: nn.Module, dat
     def loss(point: dict[str, Tensor]) -> Tensor:
         return nn.functional.cross_entropy(functional_call(network, point, (data[0],)), data[1])
 
-    point = lt.parameters_of(network)
+    point = lt.state_of(network)
     axes = point, *lt.random_axes(point), AXIS, AXIS
     with pytest.warns(UserWarning, match="module_loss"):
         shared = lt.sample_plane(loss, *axes, chunk=1, threads=2, vectorize="vmap")  # which is faster may differ between two calls
@@ -218,8 +231,9 @@ def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         slow.update(mapped=mapped, single=single)
         calls.update(mapped=0, single=0)
         found[way] = lt.sample_points(loss, ends[0], [direction], coordinates, chunk=8)["loss"]
-        assert (calls["mapped"], calls["single"]) == {"loop": (2, 4 + 40), "loop at once": (1, 4 + 40), "vmap": (2 + 5, 4)}[way]
+        # Two at the start, to see whether the loss is random.
+        assert (calls["mapped"], calls["single"] - 2) == {"loop": (2, 4 + 40), "loop at once": (1, 4 + 40), "vmap": (2 + 5, 4)}[way]
     assert np.allclose(found["loop"], found["vmap"])
     calls.update(mapped=0, single=0)
     lt.sample_points(loss, ends[0], [direction], coordinates[:16], chunk=8)  # too few for a trial
-    assert (calls["mapped"], calls["single"]) == (2, 0)
+    assert (calls["mapped"], calls["single"] - 2) == (2, 0)

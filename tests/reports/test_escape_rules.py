@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from crar_model.training.update_rules import Rule, apply_update, empty_optimizer
 from crar_model.training.variants import VARIANTS
 from reports import samples
 from reports.escape import UNKNOWN, Grid, noise_words, write_page
-from reports.escapes import _finished, kinds, relations, row_of
+from reports.escapes import kinds, relations, row_of
 from reports.figures.escape import escape_figure
 from reports.measure.escape import DATA, Cell, started
 
@@ -126,14 +125,7 @@ def test_bases_of_two_recipes_are_told_apart() -> None:
     assert noise_words(kinds(rows)[1]) == "rmsprop, sequential steps, at a rate of 8e-05 and batches of 8"
 
 
-def test_results_of_before_there_were_rules_are_joint_ones(tmp_path: Path) -> None:
-    grid = dataclasses.asdict(Grid())
-    del grid["rules"]
-    failed = load_checkpoint(samples.FAILED)
-    found = {"base": {"digest": load_checkpoint(samples.BASE).digest}, "failed": {"digest": failed.digest}, "grid": grid}
-    (tmp_path / "results.json").write_text(json.dumps(found), encoding="utf-8")
-    assert _finished(tmp_path, samples.FAILED, samples.BASE, Grid()) is not None
-    assert _finished(tmp_path, samples.FAILED, samples.BASE, Grid(rules=("sequential",))) is None
+def test_results_of_before_there_were_rules_are_joint_ones() -> None:
     bare = {name: value for name, value in cell("joint", 1).items() if name != "rule"}
     minimum = {"verdict": "minimum", "barrier": 0.1, "signature": None}
     row = row_of(

@@ -1,0 +1,135 @@
+"""The tensors of a module as a point, and points under the names that a module gives its tensors."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from landscape_tools.points import BufferName, HeldName, Point
+
+Frozen = Literal["hold", "move"]
+WRAPPERS = {"module", "_orig_mod"}
+"""Parts of names that `DataParallel`, `torch.compile` and their like put before or into them."""
+
+
+def state_of(model: nn.Module, *, frozen: Frozen = "hold") -> dict[str, Tensor]:
+    """All that a module computes with, as a point: parameters and buffers, name -> a copy. `model.load_state_dict(point, strict=False)`
+    puts a point back.
+
+    Lines, planes, paths and trajectories take buffers and frozen parameters from the points that they are given; random directions,
+    descents and certificates leave them as they are.
+
+    Args:
+        model: any module; tied tensors are named once.
+        frozen: what becomes of parameters with `requires_grad=False`: "hold" keeps them where they are, "move" takes them as trained.
+
+    Raises:
+        ValueError: for another word in `frozen`.
+    """
+    return {name: value.detach().clone() for name, value in marked(model, frozen).items()}
+
+
+def parameters_of(model: nn.Module, *, buffers: Literal["warn", "keep"] = "warn", frozen: Frozen = "hold") -> dict[str, Tensor]:
+    """A module's parameters alone as a point, name -> a copy without gradients.
+
+    Args:
+        model: any module; one with floating buffers is more than its parameters, which a warning says.
+        buffers: "keep" says that they are the same for all points, as masks and fixed encodings are; then there is no warning.
+        frozen: as in :func:`state_of`.
+
+    Raises:
+        ValueError: for another word in `buffers` or `frozen`.
+    """
+    if buffers not in ("warn", "keep"):
+        raise ValueError(f"buffers is {buffers!r}; choose warn or keep")
+    state = state_of(model, frozen=frozen)
+    floating = [name for name, value in state.items() if isinstance(name, BufferName) and value.is_floating_point()]
+    if floating and buffers == "warn":
+        warnings.warn(
+            f"these parameters lack the buffers that the module computes with ({some(floating)}): state_of gives both; "
+            "buffers='keep' says that they never change",
+            stacklevel=2,
+        )
+    return {name: value for name, value in state.items() if not isinstance(name, BufferName)}
+
+
+def some(names: Collection[str]) -> str:
+    """At most three names, and how many more."""
+    first = list(names)[:3]
+    return ", ".join(first) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def marked(model: nn.Module, frozen: Frozen = "hold") -> dict[str, Tensor]:
+    """The module's own tensors under names that tell what they are (:mod:`landscape_tools.points`)."""
+    if frozen not in ("hold", "move"):
+        raise ValueError(f"frozen is {frozen!r}; choose hold or move")
+    parameters = dict(model.named_parameters())
+    trained = {name for name, value in parameters.items() if value.requires_grad or frozen == "move"}
+    if parameters and not trained:
+        warnings.warn(
+            "no parameter of this module is trained (requires_grad=False), so all are taken as if they were; frozen='move' says so",
+            stacklevel=4,
+        )
+        trained = set(parameters)
+    tensors = {name if name in trained else HeldName(name): value.detach() for name, value in parameters.items()}
+    with torch.no_grad():
+        return tensors | {BufferName(name): value.detach() for name, value in model.named_buffers()}
+
+
+class Names:
+    """How a module names its tensors.
+
+    Args:
+        model: the module.
+        state: of :func:`marked`.
+    """
+
+    def __init__(self, model: nn.Module, state: Point) -> None:
+        self.shapes = {name: value.shape for name, value in state.items()}
+        self._known = {str(name): name for name in state}
+        first: dict[int, str] = {}
+        for tensors in (model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)):
+            for name, value in tensors:
+                self._known.setdefault(name, first.setdefault(id(value), self._known.get(name, name)))
+                first.setdefault(id(value), self._known[name])
+        bare: dict[str, set[str]] = {}
+        for name, own in self._known.items():
+            bare.setdefault(_bare(name), set()).add(own)
+        self._bare = {name: next(iter(owners)) for name, owners in bare.items() if len(owners) == 1}
+
+    def of(self, point: Point) -> dict[str, Tensor]:
+        """The point, or a part of one, under the module's names: marked, without prefixes of wrappers, tied tensors once.
+
+        Raises:
+            ValueError: for a name that the module lacks, another shape, or two values for one tensor.
+        """
+        found: dict[str, Tensor] = {}
+        for name, value in point.items():
+            own = self._known.get(name) or self._bare.get(_bare(name))
+            if own is None:
+                near = difflib.get_close_matches(name, self._known, 1, 0.0)
+                unknown = [n for n in point if n not in self._known and _bare(n) not in self._bare]
+                raise ValueError(f"the module has no {some(unknown)}; nearest to {name} is {near[0] if near else 'nothing'}")
+            if value.shape != self.shapes[own]:
+                raise ValueError(f"{name} is {tuple(value.shape)} in the point and {tuple(self.shapes[own])} in the module")
+            if own in found and not (found[own] is value or torch.equal(found[own], value)):
+                raise ValueError(f"{name} is the module's {own} under another name, with other values; leave one of them out")
+            found.setdefault(own, value)
+        return found
+
+
+def _bare(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
+def lacking(names: Mapping[str, object], state: Point, needed: Collection[str]) -> list[str]:
+    """Buffers that a point should bring: all that are needed where it has every parameter, else those beside parameters that it has."""
+    parameters = [name for name in state if not isinstance(name, BufferName)]
+    whole = all(name in names for name in parameters if not isinstance(name, HeldName))
+    owners = {name.rpartition(".")[0] for name in names if not isinstance(name, BufferName)}
+    return [name for name in needed if name not in names and (whole or name.rpartition(".")[0] in owners)]
