@@ -14,6 +14,7 @@ from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from crar_model.settings import PlaySettings
 from crar_model.tasks import task_named
+from crar_model.training.search import searched
 from crar_model.training.variants import VARIANTS
 from reports import console
 from reports.cures import clustered
@@ -221,8 +222,7 @@ def _cures(folder: Path) -> list[Plain]:
 
 def updates_of(model: Checkpoint) -> int:
     """Updates that a transfer took, those of its search and of the level that it looked for among them."""
-    search = model.info.get("search") or {}
-    return model.taken + int(search.get("updates", 0)) + int(search.get("level_updates", 0))
+    return model.taken + searched(model.info)
 
 
 def _settings(model: Checkpoint) -> dict[str, float | str]:
