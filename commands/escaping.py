@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 from commands.app import app, command_line
 from commands.command import Command
 from commands.flags import RUN, Choices, FormatOption, OutOption, ResumeOption, fresh, with_flags
+from crar_model.files import json_text
 from crar_model.settings import UPDATE_RULES
 from reports import samples
 
@@ -77,4 +77,4 @@ def escape(
     how: dict[str, Any] = {"base_path": base, "grid": grid, "image": image, "command": command_line()}
     found = page.write_escape(failed[0], out, **how) if alone else pages.write_escapes(failed, out, **how)
     verdict = page.verdict(found) if alone else pages.verdict(found)
-    print(json.dumps(found, indent=1) if as_json else f"{verdict}\nreport: {out / 'report.md'}")
+    print(json_text(found) if as_json else f"{verdict}\nreport: {out / 'report.md'}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType
@@ -14,7 +15,7 @@ import typer
 
 from commands.command import ORDER
 from crar_model.errors import UserError
-from crar_model.files import read_json
+from crar_model.files import find_json
 from crar_model.settings import CureSettings, LossSettings, PlaySettings, TrainSettings, from_plain, merged, to_plain
 from crar_model.tasks import TASKS, Task, default_settings
 from crar_model.training.variants import Variant
@@ -230,5 +231,7 @@ def maker(folder: Path) -> str:
     for name, command in (("run.json", "train"), ("study.json", "study")):
         if (folder / name).exists():
             return command
-    words = str((read_json(folder / "results.json") or {}).get("command", "")).split()
+    words: list[str] = []
+    with suppress(UserError):  # damaged, it says nothing
+        words = (find_json(folder / "results.json", {"command": str}, "") or {"command": ""})["command"].split()
     return words[1] if words[:1] == ["crar"] and words[1:2] and words[1] in ORDER else ""

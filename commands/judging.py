@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from commands.app import app
 from commands.command import Command
 from commands.flags import fresh, playing, with_flags
 from crar_model.errors import UserError
+from crar_model.files import json_text
 from crar_model.settings import PlaySettings
 from reports import samples
 
@@ -55,7 +55,7 @@ def evaluate(
         console.write_csv(judged, table)
     if as_json:
         protocol = {"protocol": dataclasses.asdict(how)} if any(model.checkpoint.task.scored for model in judged) else {}
-        print(json.dumps({**protocol, "models": [console.about(model) | model.plain() for model in judged]}, indent=1))
+        print(json_text({**protocol, "models": [console.about(model) | model.plain() for model in judged]}))
     else:
         console.print_evaluation(judged, full=full)
 

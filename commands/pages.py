@@ -167,6 +167,17 @@ def claims(
         ),
     ],
     out: OutOption,
+    bases: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--base",
+            metavar="RUN",
+            exists=True,
+            show_default="where the transfers say",
+            help="Run folder of their bases, or one of them.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Most transfers per base.", rich_help_panel=RUN)] = 1,
     quick: QuickOption = False,
     resume: Annotated[
@@ -177,7 +188,7 @@ def claims(
     fresh(out, force=resume, other="--resume", own="claims")
     from reports.many import write_claims
 
-    print(f"report: {write_claims(transfers, out, limit=limit, quick=quick, resume=resume, command=command_line())}")
+    print(f"report: {write_claims(transfers, out, bases=bases or (), limit=limit, quick=quick, resume=resume, command=command_line())}")
 
 
 @app.command(cls=Command, epilog="Example:\n  crar theorem --out runs/theorem")

@@ -102,7 +102,8 @@ def differences(slope: Sloped, at: Tensor, scale: Tensor) -> Matvec:
         if length == 0:
             return torch.zeros_like(at)
         move = direction * (step / length)
-        return (slope(at + move)[1] - slope(at - move)[1]) * (length / (2 * step))
+        change: Tensor = slope(at + move)[1] - slope(at - move)[1]
+        return change * (length / (2 * step))
 
     return product
 
@@ -137,7 +138,8 @@ def probe(place: Place, along: Tensor, stationary: float, steep: float = 0.0) ->
     images = [place.product(row) for row in along]
     steep = max(steep, *(float(image.abs().max() / row.abs().max()) for image, row in zip(images, along, strict=True)))
     eps = torch.finfo(at.dtype).eps
-    rounded = 32 * eps * steep * float(place.scale.max())
+    largest = float(place.scale.max())
+    rounded = 32 * eps * steep * largest  # what rounding of the point itself makes
 
     def beside(row: Tensor, image: Tensor, step: float) -> _Beside:
         gap, rise, slopes = 0.0, 0.0, []
@@ -147,6 +149,7 @@ def probe(place: Place, along: Tensor, stationary: float, steep: float = 0.0) ->
             over = 256 * eps * torch.maximum(sloping.abs().max(), gradient.abs().max()) + rounded + SHARE * step * steep * row.abs().max()
             above = (
                 256 * eps * torch.maximum(height.abs(), value.abs()).clamp_min(1)
+                + rounded * largest
                 + SHARE * step**2 * steep * row.abs().max() * row.abs().sum()
             )
             missing = (sloping - gradient - move * image).abs().max() - over

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -21,7 +20,7 @@ from crar_model.cures.problem import Problem, pose
 from crar_model.cures.store import Store
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, embed, evaluate
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, write_json
 from crar_model.keys import result_key
 from crar_model.params import DYNAMICS, Params, select
 from crar_model.settings import CureSettings, PlaySettings, from_plain
@@ -35,6 +34,7 @@ from reports.figures.placement import placement_figure
 from reports.figures.style import save_figure
 from reports.markdown import render
 from reports.merit import as_good, asks_embedding, lacks, same_dynamics
+from reports.samples import as_given
 from reports.threads import torch_threads
 
 Plain = dict[str, Any]
@@ -79,7 +79,6 @@ def own_base(failed: Checkpoint, path: StrPath | None) -> Checkpoint | None:
     Raises:
         UserError: for an unusable file, or a base with other dynamics than a transfer that kept its base's: it is not that transfer's.
     """
-    named = path or failed.base_name
     base = failed.load_base() if path is None else load_checkpoint(path)
     if base is None:
         return None
@@ -87,7 +86,7 @@ def own_base(failed: Checkpoint, path: StrPath | None) -> Checkpoint | None:
     kept = variant in VARIANTS and VARIANTS[variant].trained == ("encoder",)
     if kept and base.task.same_maze(failed.task) and not same_dynamics(failed, base):
         raise UserError(
-            f"{named}: its dynamics are not those of the transfer, which kept its base's; give the base that it was made from with --base"
+            f"{base.file}: its dynamics are not those of the transfer, which kept its base's; give the base that it was made from with --base"
         )
     return base
 
@@ -153,10 +152,15 @@ def write_cure(
             "method": method,
             "settings": asdict(options.settings),
             "how": asdict(options.how),
-            "failed": {"path": str(failed_path), "digest": failed.digest},
+            "failed": {
+                "path": as_given(failed_path),
+                "digest": failed.digest,
+                "maze": failed.maze,
+                "map": failed.task.observation_map.title,
+            },
             "base": None
             if base is None
-            else {"path": str(base_path or failed.base_name), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
+            else {"path": as_given(base.file or ""), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
             "base_used": any(METHODS[each.method].needs_base for each in found.tried),
             "cured": found.cured and not found.already,
             "already": found.already,
@@ -181,7 +185,7 @@ def write_cure(
             marks = results["placement"]["places"] | ({"base": results["base_place"]} if judge is not None else {})
             figure = save_figure(placement_figure(data, marks), folder / "placement", options.image).name
         render("cure.md", folder / "report.md", r=results, figure=figure, task=failed.task, command=command, placed=TABLE_OF_MOVES)
-        write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+        write_json(folder / "results.json", results)
         shutil.rmtree(folder / STATE, ignore_errors=True)
     return results
 
@@ -229,7 +233,7 @@ def judged(failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlayS
         place = (x, y)
     asked = asks_embedding(failed, judge)
     return plain | {
-        "to": {"path": str(to_path), "digest": judge.digest, "same_dynamics": same_dynamics(failed, judge), **base.plain()},
+        "to": {"path": as_given(to_path or ""), "digest": judge.digest, "same_dynamics": same_dynamics(failed, judge), **base.plain()},
         "base_place": place,
         "failed_before": not as_good(before, base, embedding=asked),
         "restored": as_good(after, base, embedding=asked),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -12,10 +11,11 @@ import numpy as np
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.cures.methods import AUTO, METHODS
-from crar_model.files import StrPath, read_json, write_text
+from crar_model.files import MEASURED, StrPath, find_json, write_json
 from reports import console
 from reports.cure import TABLE_OF_MOVES, CureOptions, Plain, cure_key, own_base, write_cure
 from reports.data_files import shortened
+from reports.kept import AGAIN
 from reports.markdown import render
 from reports.merit import EARLIER, as_good, asks_embedding, definition
 from reports.models import base_of, expand, judge, label_of, one_folder_each
@@ -25,6 +25,12 @@ SEARCH_PLACES = (AUTO, "placement")
 """Methods whose first step is the search of places, and with it the level; all others are only judged by that."""
 SEED_DIGITS = 6
 """Hexadecimal digits of a transfer's digest that are added to the seed."""
+FOUND = {
+    "method": str, "failed": {"path": str, "digest": str}, "settings": {"seed": int}, "cured": bool, "by": (str, None), "restored": (bool, None),
+    "budget": {"updates": int, "level_updates": int, "seconds": float}, "before": dict, "after": dict, "chosen": {"terms": {"total": MEASURED}},
+    "level": (None, {"total": MEASURED}), "to": (None, {"path": str, "digest": str}),
+}  # fmt: skip
+"""What the results of one cure hold."""
 RESAMPLES = 10_000
 """Of the bases, for the interval that takes transfers of one base as one."""
 
@@ -97,7 +103,7 @@ def write_page(results: Plain, folder: StrPath) -> None:
         "table": [_counts(method, [row for row in rows if row["method"] == method]) for method in methods],
         "spending": spending(rows),
     }
-    write_text(Path(folder) / "results.json", json.dumps(shortened(results), separators=(",", ":")) + "\n")
+    write_json(Path(folder) / "results.json", shortened(results), indent=None)
     placed = TABLE_OF_MOVES if any(name == AUTO or METHODS[name].placed for name in methods) and rows[0]["level"] is not None else ""
     render("cures.md", Path(folder) / "report.md", r=results, command=results["command"], placed=placed)
 
@@ -162,7 +168,7 @@ def _good(path: Path, judge_path: Path, options: CureOptions) -> bool:
 
 def _finished(at: Path, path: Path, method: str, base_path: Path | None, judge_path: Path, options: CureOptions) -> Plain | None:
     """A cure that an earlier call finished, where it is the same one: of the same models, by the same settings, scored the same way."""
-    found = read_json(at / "results.json")
+    found: Plain | None = find_json(at / "results.json", FOUND, AGAIN)
     if found is None:
         return None
     failed = load_checkpoint(path)

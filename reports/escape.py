@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,8 +14,8 @@ import torch
 from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.cures.problem import pose
 from crar_model.errors import UserError
-from crar_model.evaluation import embed
-from crar_model.files import StrPath, read_json, write_text
+from crar_model.evaluation import embed, mean_move
+from crar_model.files import StrPath, write_json
 from crar_model.keys import result_key
 from crar_model.settings import UPDATE_RULES, from_plain
 from crar_model.tasks import Task, default_settings
@@ -25,12 +24,14 @@ from landscape_tools import elastic_band
 from reports import console
 from reports.figures.escape import escape_figure
 from reports.figures.style import save_figure
+from reports.kept import keep, look
 from reports.markdown import render
 from reports.measure.escape import DATA, DESCENT, ELSEWHERE, JOINT, OPTIMISERS, Cell, distances, escape, settle
 from reports.measure.minimum import Minimum, examine
 from reports.measure.paths import SMOOTHING
 from reports.measure.subject import Subject, load_subject, refuse_senseless
 from reports.models import base_of
+from reports.samples import as_given
 from reports.statistics import share
 from reports.threads import torch_threads
 
@@ -119,17 +120,17 @@ def _look(
 ) -> Plain:
     """The looks of :func:`write_escape`, those that an earlier call finished read from `state.json`."""
     state, fingerprint = folder / "state.json", escape_key(failed, subject.optimum_file, grid)
-    read = read_json(state, ("kept", "fingerprint"))
-    kept: Plain = read["kept"] if read is not None and read["fingerprint"] == fingerprint else {}
+    key = {"fingerprint": fingerprint}
+    kept = look(state, key) or {}
     if "minimum" not in kept:
         found = examine(subject)
         end = {name: value.detach().to(torch.float32) for name, value in found.converged.point.items()}
         save_checkpoint(folder / "minimum.pt", replace(failed, parameters=failed.parameters | end))
         kept["minimum"] = found.plain() | {"barrier": barrier(subject, found)}
-        _keep(state, fingerprint, kept)
+        kept = keep(state, key, kept)
     if "reference" not in kept["minimum"]:  # the base's copy at rest under the frozen dynamics, as the minimum is
         kept["minimum"]["reference"] = examine(subject, base=True).plain()["loss"]
-        _keep(state, fingerprint, kept)
+        kept = keep(state, key, kept)
     minimum = load_checkpoint(folder / "minimum.pt")
     problem = pose(minimum, subject.optimum_file, 0, where=str(failed_path))
     stored = failed.info.get("settings")
@@ -140,6 +141,10 @@ def _look(
     with torch_threads(1):
         own = {name: value[None] for name, value in minimum.parameters.items() if name.startswith("encoder.")}
         at = problem.encode(own, problem.data.judged)[0]
+        if not mean_move(problem.data.judged, at) > 0:
+            raise UserError(
+                f"{failed_path}: all its states lie at one place, so how far a member goes from there has no unit; give another transfer"
+            )
         still = float(distances(problem, settle(problem, own)[1], at)[0])
         with console.progress_bar(f"escape: {sum(map(len, groups))} cells", "checks") as tick:
             for number, cells in enumerate(groups):
@@ -150,13 +155,13 @@ def _look(
                         tick=lambda k, n, number=number: tick(number * n + k, len(groups) * n),  # type: ignore[misc]
                     )  # fmt: skip
                     kept[name] = [asdict(cell) | exits.plain() for cell, exits in zip(cells, done, strict=True)]
-                    _keep(state, fingerprint, kept)
+                    kept = keep(state, key, kept)
     totals = {"minimum": kept["minimum"]["loss"], "base": kept["minimum"]["reference"], "floor": subject.floor["total"]}
     levels = [totals[which] - totals["floor"] for which in ("minimum", "base")]
     results: Plain = {
-        "command": command, "key": fingerprint, "failed": {"path": str(failed_path), "digest": failed.digest, "recipe": failed.recipe or UNKNOWN},
-        "base": {"path": str(base_path), "digest": subject.optimum_file.digest, "recipe": subject.optimum_file.recipe or UNKNOWN}, "grid": asdict(grid), "minimum": kept["minimum"],
-        "totals": totals, "log_ratio": math.log(levels[0] / levels[1]), "still": still,
+        "command": command, "key": fingerprint, "failed": {"path": as_given(failed_path), "digest": failed.digest, "recipe": failed.recipe or UNKNOWN},
+        "base": {"path": as_given(base_path), "digest": subject.optimum_file.digest, "recipe": subject.optimum_file.recipe or UNKNOWN}, "grid": asdict(grid), "minimum": kept["minimum"],
+        "totals": totals, "log_ratio": log_ratio(*levels), "still": still,
         "cells": [cell for cells in groups for cell in kept[_name(cells[0])]],
     }  # fmt: skip
     figure = save_figure(escape_figure(results["cells"], grid.updates), folder / "survival", image).name
@@ -177,7 +182,12 @@ def write_page(results: Plain, folder: StrPath, figure: str, task: Task) -> None
         cell["stayed"] = share([False] * cell["left"] + [True] * (cell["seeds"] - cell["left"])) if not cell["diverged"] else None
     limits = {"elsewhere": ELSEWHERE, "descent": DESCENT, "data": DATA}
     render("escape.md", Path(folder) / "report.md", r=results, verdict=verdict(results), figure=figure, limits=limits, task=task)
-    write_text(Path(folder) / "results.json", json.dumps(results, indent=1) + "\n")
+    write_json(Path(folder) / "results.json", results)
+
+
+def log_ratio(level: float, reference: float) -> float:
+    """Natural logarithm of a level over the reference's; NaN where one of them does not lie above its floor."""
+    return math.log(level / reference) if level > 0 and reference > 0 else math.nan
 
 
 def barrier(subject: Subject, found: Minimum) -> float:
@@ -221,7 +231,3 @@ def noise_words(cell: Plain) -> str:
 def _name(cell: Cell) -> str:
     """Under which the cells that run together are kept."""
     return f"{cell.optimiser} {cell.rule} {cell.batch}"
-
-
-def _keep(state: Path, fingerprint: str, kept: Plain) -> None:
-    write_text(state, json.dumps({"fingerprint": fingerprint, "kept": kept}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,8 +16,9 @@ from scipy.stats import PermutationMethod, pearsonr, rankdata
 
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
-from crar_model.files import StrPath, read_json, write_text
+from crar_model.files import MEASURED, StrPath, as_read, find_json, write_json
 from reports.escape import UNKNOWN, Grid, escape_key, noise_words, write_escape
+from reports.kept import AGAIN
 from reports.markdown import render
 from reports.measure.escape import JOINT
 from reports.models import base_of, expand, judge, label_of, one_folder_each
@@ -39,6 +39,12 @@ OUTCOMES = {"left": "left", "matched": "left for the base's embedding"}
 MINIMUM = "minimum"
 """Verdict of the certificate without which a point counts for nothing here: who leaves a slope has not escaped."""
 NOISE, COUNTS = ("optimiser", "rule", "rate", "batch"), ("seeds", "left", "matched", "diverged")
+FOUND = {
+    "failed": {"path": str, "digest": str}, "base": {"path": str, "digest": str}, "grid": dict, "log_ratio": MEASURED, "totals": {"minimum": MEASURED},
+    "minimum": {"verdict": str, "barrier": MEASURED, "signature": (None, {"lowest": MEASURED, "highest": MEASURED})},
+    "cells": [{"optimiser": str, "rate": float, "batch": int, **dict.fromkeys(COUNTS, int)}],
+}  # fmt: skip
+"""What the results of one minimum hold."""
 Plain = dict[str, Any]
 
 
@@ -76,7 +82,7 @@ def write_escapes(
         found = _finished(own, path, base_path, grid) or write_escape(
             path, own, base_path=base_path, grid=grid, image=image, command=command
         )
-        rows.append(row_of(found, own.name))
+        rows.append(row_of(as_read(found), own.name))
     results: Plain = {"command": command, "grid": asdict(grid), "came_back": len(paths) - len(fit), "rows": rows}
     write_page(results, folder)
     return results
@@ -94,7 +100,7 @@ def write_page(results: Plain, folder: StrPath) -> None:
         row |= {"recipe": UNKNOWN, "trained": UNKNOWN} | row
     certified = [row for row in results["rows"] if row["verdict"] == MINIMUM]
     results |= {"certified": len(certified), "kinds": kinds(certified), "relations": relations(certified)}
-    write_text(Path(folder) / "results.json", json.dumps(results, indent=1) + "\n")
+    write_json(Path(folder) / "results.json", results)
     render(
         "escapes.md", Path(folder) / "report.md", r=results, verdict=verdict(results), looks=LOOKS, outcomes=OUTCOMES,
         rules=results["grid"].get("rules", [JOINT]),
@@ -103,7 +109,7 @@ def write_page(results: Plain, folder: StrPath) -> None:
 
 def _finished(own: Path, path: Path, base_path: StrPath | None, grid: Grid) -> Plain | None:
     """What an earlier call found of the same minimum, base and grid."""
-    found = read_json(own / "results.json", ("base", "failed", "grid"))
+    found: Plain | None = find_json(own / "results.json", FOUND, AGAIN)
     key = escape_key(load_checkpoint(path), load_checkpoint(base_of(path, base_path)), grid)
     return found if found is not None and found.get("key") == key else None
 

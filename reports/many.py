@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,20 @@ import numpy as np
 
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
-from crar_model.files import StrPath, read_json, write_text
+from crar_model.files import StrPath, write_json
 from crar_model.keys import result_key
 from reports import console
-from reports.claims import SUCCESS, claims_of, decide
+from reports.claims import SUCCESS, claims_of, decide, told
 from reports.data_files import shortened
+from reports.kept import kept
 from reports.markdown import number, render
-from reports.measure.dissection import dissect
+from reports.measure.dissection import Stage, dissect
 from reports.measure.options import LandscapeOptions
-from reports.measure.subject import load_subject
-from reports.models import expand
+from reports.measure.subject import Subject, load_subject
+from reports.models import bases_in, expand
 from reports.rules import GOOD_BASE, does, looks
 from reports.runs import short_name
+from reports.samples import as_given
 from reports.summaries import claims_summary, size_words
 
 Plain = dict[str, Any]
@@ -32,12 +34,20 @@ FIGURES = 3
 
 
 def write_claims(
-    transfers: Sequence[StrPath], folder: StrPath, *, limit: int = 1, quick: bool = False, resume: bool = False, command: str = ""
+    transfers: Sequence[StrPath],
+    folder: StrPath,
+    *,
+    bases: Sequence[StrPath] = (),
+    limit: int = 1,
+    quick: bool = False,
+    resume: bool = False,
+    command: str = "",
 ) -> Path:
     """Dissect transfers and write `report.md`, `results.json` and one file per transfer under `pairs`; returns the report's path.
 
     Args:
-        transfers: run folders or checkpoints; each names its base, which must still be there.
+        transfers: run folders or checkpoints; each names its base.
+        bases: run folders or checkpoints among which their bases are looked for first.
         folder: made if missing; finished transfers are kept in it, so that an interrupted run goes on with `resume`.
         limit: most transfers per base.
         quick: cut paths and descents short.
@@ -56,17 +66,17 @@ def write_claims(
     pairs: dict[str, tuple[Path, Path]] = {}
     origins: list[str] = []
     recipes: dict[Path, dict[str, str]] = {}
+    given = bases_in(bases)
     for path in expand(transfers):
         model = load_checkpoint(path)
         if not model.base_name:
             raise UserError(f"{path}: names no base, so it is no transfer; give runs of crar transfer")
-        base = model.base_file
-        if base is None:
-            raise UserError(f"{model.base_name}: the base of {path} is not there; run this where `crar transfer` ran")
-        origin = load_checkpoint(base)
+        origin = model.load_base(given)
+        if origin is None or origin.file is None:
+            raise UserError(f"{path}: its base {model.base_name} is not there; give its run folder with --base")
         key, own = result_key("claims", FIGURES, failed=model, base=origin, options=options), result_key("base", model=origin)
         if key not in pairs and origins.count(own) < limit:  # a copy of a network, under whatever path, counts once
-            pairs[key] = path, base
+            pairs[key] = path, origin.file
             recipes[path] = {"base": origin.recipe, "transfer": model.recipe}
             origins.append(own)
     found: list[tuple[Path, Path, Plain]] = []
@@ -82,15 +92,11 @@ def write_claims(
             complete, maze = subject.task.sampling.complete, subject.task.name
             what = subject.task.sampling.what if complete else f"{len(subject.table.batch.state):,} held-out transitions"
             store = folder / "pairs" / f"{subject.failed_file.digest}-{key}.json"
-            known: Plain | None = read_json(store)
-            if known is None:
 
-                def stage(name: str, begun: int, everything: int, done: int = done, path: Path = path) -> None:
-                    tick.at(done, len(pairs), f"{short_name(path)}: {name} ({begun} of {everything})")
+            def stage(name: str, begun: int, everything: int, done: int = done, path: Path = path) -> None:
+                tick.at(done, len(pairs), f"{short_name(path)}: {name} ({begun} of {everything})")
 
-                text = json.dumps(dissect(subject, options, stage=stage).plain())
-                write_text(store, text)
-                known = json.loads(text)  # as it is read the next time
+            known = kept(store, {"key": key}, partial(_dissected, subject, options, stage))
             found.append((path, base, known))
         tick(len(pairs), len(pairs))
     groups = grouped([d for _, _, d in found])
@@ -99,8 +105,8 @@ def write_claims(
         "maze": maze,
         "pairs": [
             {
-                "transfer": str(p),
-                "base": str(b),
+                "transfer": as_given(p),
+                "base": as_given(b),
                 "recipe": recipes[p],
                 "origin": origin,
                 **d,
@@ -109,15 +115,19 @@ def write_claims(
             for (p, b, d), origin in zip(found, origins, strict=True)
         ],
     }
-    write_text(folder / "results.json", json.dumps(shortened(results), separators=(",", ":")) + "\n")
+    write_json(folder / "results.json", shortened(results), indent=None)
     decided = {name: verdicts(group, complete=complete) for name, group in groups.items()}
     return render(
         "claims.md", folder / "report.md", command=command, found=found, groups=groups, quick=quick, what=what,
         summary=claims_summary(groups, decided, bases=len(set(origins))), verdicts=decided,
         spreads={name: spreads(group, complete=complete) for name, group in groups.items()}, rules=claims_of(complete=complete), complete=complete, does=does, looks=looks,
-        poor=sorted({str(base) for _, base, d in found if complete and d["accuracy"][-1] < GOOD_BASE}), least=GOOD_BASE,
-        success=SUCCESS, weak=sorted({str(base) for _, base, d in found if not complete and d["copy_score"]["low"] <= SUCCESS}), samples=samples_in_words(found),
+        poor=sorted({as_given(base) for _, base, d in found if complete and d["accuracy"][-1] < GOOD_BASE}), least=GOOD_BASE,
+        success=SUCCESS, weak=sorted({as_given(base) for _, base, d in found if not complete and d["copy_score"]["low"] <= SUCCESS}), samples=samples_in_words(found),
     )  # fmt: skip
+
+
+def _dissected(subject: Subject, options: LandscapeOptions, stage: Stage) -> Plain:
+    return dissect(subject, options, stage=stage).plain()
 
 
 def samples_in_words(found: Sequence[tuple[StrPath, StrPath, Plain]]) -> str:
@@ -159,7 +169,7 @@ def spreads(group: Sequence[Plain], *, complete: bool = True) -> list[tuple[str,
     measures = [(claim.id, measure) for claim, _ in claims_of(complete=complete) for measure in claim.measured(complete=complete)]
     rows = []
     for name, measure in measures:
-        values = np.array([v for d in group if (v := measure.read(d)) is not None and not np.isnan(v)], dtype=float)
+        values = np.array([v for d in group if (v := told(measure.read, d)) is not None and not np.isnan(v)], dtype=float)
         if len(values):
             rows.append(
                 (

@@ -11,7 +11,8 @@ from typing import Any
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, read_json, write_json
+from crar_model.places import places
 from crar_model.settings import PlaySettings
 from crar_model.tasks import task_named
 from crar_model.training.search import searched
@@ -22,6 +23,7 @@ from reports.data_files import shortened
 from reports.markdown import render
 from reports.merit import EARLIER, as_good, asks_embedding, definition
 from reports.models import expand, judge
+from reports.samples import as_given
 from reports.statistics import share, share_by_base
 
 Plain = dict[str, Any]
@@ -102,7 +104,7 @@ def write_page(results: Plain, folder: StrPath) -> None:
     table = results["table"] = counted(results["rows"])
     bases = sorted({base for row in table for base in row["bases"]}, key=_numbered)
     results |= {"needs": needs_the_negative(table), "survives": survivals(table), "bases": bases}
-    write_text(Path(folder) / "results.json", json.dumps(shortened(results), separators=(",", ":")) + "\n")
+    write_json(Path(folder) / "results.json", shortened(results), indent=None)
     render("maps.md", Path(folder) / "report.md", r=results)
 
 
@@ -195,7 +197,7 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
             (one,), (reference,) = judge([path], base, how=how), judge([base], how=how)
             asked = asks_embedding(one.checkpoint, reference.checkpoint)
             rows.append({
-                "path": str(path), "digest": model.digest, "maze": model.maze, "base": str(base), "base_digest": reference.checkpoint.digest, "map": model.task.observation_map.title,
+                "path": as_given(path), "digest": model.digest, "maze": model.maze, "base": as_given(base), "base_digest": reference.checkpoint.digest, "map": model.task.observation_map.title,
                 "variant": str(model.info["variant"]), "way": _way(model), "settings": _settings(model), "updates": updates_of(model),
                 "good": as_good(one.evaluation, reference.evaluation, embedding=asked),
             })  # fmt: skip
@@ -203,21 +205,37 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
     return rows
 
 
+CURES = {
+    "settings": dict.fromkeys(SPENT, float),
+    "rows": [{
+        "failed": {"path": str, "digest": str}, "base": str, "base_digest": str, "method": str, "restored": (bool, None),
+        "budget": {"updates": int, "level_updates": int},
+    }],
+}  # fmt: skip
+"""What a table of cures holds."""
+
+
 def _cures(folder: Path) -> list[Plain]:
-    try:
-        table = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-        settings = {name: table["settings"][name] for name in SPENT}
-        rows = []
-        for row in table["rows"]:
-            model = load_checkpoint(row["failed"]["path"])
-            rows.append({
-                "path": row["failed"]["path"], "digest": row["failed"]["digest"], "maze": model.maze, "base": row["base"],
-                "base_digest": row["base_digest"], "variant": "", "map": model.task.observation_map.title, "way": f"cure: {row['method']}",
-                "settings": settings, "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"]),
-            })  # fmt: skip
-        return rows
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder}: no table of crar cure in it; give the --out of `crar cure` with several transfers") from error
+    table = read_json(folder / "results.json", CURES, "give the --out of `crar cure` with several transfers")
+    settings = {name: table["settings"][name] for name in SPENT}
+    rows = []
+    for row in table["rows"]:
+        failed = row["failed"] if "map" in row["failed"] else row["failed"] | _seen(row["failed"]["path"], row["failed"]["digest"], folder)
+        rows.append({
+            "path": failed["path"], "digest": failed["digest"], "maze": failed["maze"], "base": row["base"],
+            "base_digest": row["base_digest"], "variant": "", "map": failed["map"], "way": f"cure: {row['method']}",
+            "settings": settings, "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"]),
+        })  # fmt: skip
+    return rows
+
+
+def _seen(path: str, digest: str, folder: Path) -> Plain:
+    """The maze and the map of a transfer that an older table of cures names."""
+    for place in places(path, folder):
+        model = load_checkpoint(place)
+        if model.digest == digest:
+            return {"maze": model.maze, "map": model.task.observation_map.title}
+    raise UserError(f"{folder / 'results.json'}: the transfer {path} that it names is not there; make the table again with `crar cure`")
 
 
 def updates_of(model: Checkpoint) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, write_json
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import task_named
 from crar_model.training.variants import BASE
@@ -77,7 +76,7 @@ def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Seque
         for one in decided:
             scope = ", ".join(filter(None, (section.scope, one.scope)))
             claims.append({"maze": section.task.name, **one.plain(), "scope": scope})
-    write_text(folder / RESULTS, json.dumps({"command": command, "study": name, "claims": claims}, indent=1) + "\n")
+    write_json(folder / RESULTS, {"command": command, "study": name, "claims": claims})
     left = _left(rows)
     counts = Counter(row["status"] for row in rows)
     return render(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -104,10 +105,10 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
     failed = groups.get("failed by what they do", ())
     if failed:
         certified = [_certified(d) for d in failed]
-        straight = median(
+        straight = _median_known(
             d["sampled"]["paths"]["straight"] if "sampled" in d else d["barriers"]["embedding"]["total"]["climb"] for d in failed
         )
-        frozen = median(d.get("sampled", d)["paths"]["frozen"]["barrier"] for d in failed)
+        frozen = _median_known(d.get("sampled", d)["paths"]["frozen"]["barrier"] for d in failed)
         lines.append(
             (
                 "Where the failed ones sit",
@@ -120,6 +121,12 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
     few = f"; the smallest group has {plural(smallest, 'transfer')}"
     quick = f"; {QUICK}" if any(d["quick"] for d in everything) else ""
     return [*lines, ("How sure", f"{sure}{few}{quick}.")]
+
+
+def _median_known(values: Iterable[float | None]) -> float:
+    """The median of what could be measured; NaN of nothing."""
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    return median(known) if known else math.nan
 
 
 def _certified(d: Plain) -> str:

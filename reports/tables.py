@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crar_model.files import StrPath, write_text
+from reports.samples import as_given
 
 if TYPE_CHECKING:
     from reports.models import Judged
@@ -44,7 +45,7 @@ def about(model: Judged) -> dict[str, Any]:
     """What tells a model from others, as plain data; None where a checkpoint does not say."""
     info = model.checkpoint.info
     return {
-        "path": str(model.path),
+        "path": as_given(model.path),
         "maze": model.checkpoint.maze,
         "inverse": model.checkpoint.inverse,
         "observation_map": model.checkpoint.task.observation_map.name,

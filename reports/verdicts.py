@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from crar_model.errors import UserError
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, read_json, write_json
 from crar_model.tasks import TASKS, Task, task_named
 from reports.claims import CLAIMS, UNDECIDED
 from reports.many import grouped, spreads, verdicts
@@ -87,7 +87,7 @@ def write_verdicts(
             known.add(text)
             try:
                 found += read(content, path)
-            except (KeyError, TypeError, AttributeError) as error:
+            except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
                 raise UserError(f"{path / RESULTS}: damaged, or of another version ({error}); run `crar {what}` again") from error
             sources.append((path.name, f"`{content.get('command', '')}`"))
     rows = [
@@ -109,7 +109,7 @@ def write_verdicts(
             for entry, answer, cut in rows
         ],
     }
-    write_text(folder / RESULTS, json.dumps(results, indent=1) + "\n")
+    write_json(folder / RESULTS, results)
     return render(
         "verdicts.md", folder / "report.md", command=command, summary=summary(rows), rows=[_row(*row) for row in rows], sources=sources,
         checks=list(_checks()), released=_released(rows), measured=[(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured],
@@ -125,18 +125,13 @@ def asked(name: str, task: Task) -> bool:
 
 
 def _results(path: Path, what: str) -> Plain:
-    file = path / RESULTS
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{file}: cannot read ({error.strerror or error}); give --{what} a folder that `crar {what}` wrote") from error
-    except ValueError as error:
-        raise UserError(f"{file}: not JSON ({error}); give --{what} a folder that `crar {what}` wrote") from error
-    key, listed = {"claims": ("pairs", "pairs"), "study": ("study", "claims"), "predict": ("bases", "outcomes")}[what]
-    rows = content.get(listed) if isinstance(content, dict) else None
-    if rows is None or key not in content or not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
-        raise UserError(f"{file}: not the results of `crar {what}`; give --{what} a folder that it wrote")
-    return dict(content)
+    shape: dict[str, Any] = {
+        "claims": {"pairs": [dict]},
+        "study": {"claims": [dict], "study": str},
+        "predict": {"bases": [dict], "outcomes": [dict]},
+    }[what]
+    content: Plain = read_json(path / RESULTS, shape, f"give --{what} a folder that `crar {what}` wrote")
+    return content
 
 
 def claims_entries(content: Plain, path: StrPath) -> list[Entry]:

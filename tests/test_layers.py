@@ -40,7 +40,7 @@ FLOORS = {
         ("training", "judging", "pages", "curing", "predicting", "escaping", "studying"),
     ),
     "reports": (
-        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit", "sections"),
+        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit", "sections", "ratio"),
         ("rules",),
         ("markdown",),
         ("models", "console"),

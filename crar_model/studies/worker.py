@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import platform
 import shutil
 import time
@@ -22,7 +21,7 @@ from crar_model import __version__
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UnverifiedFileWarning, UserError
 from crar_model.evaluation import evaluate
-from crar_model.files import write_bytes, write_text
+from crar_model.files import write_bytes, write_json, write_text
 from crar_model.nets import set_threads
 from crar_model.settings import PlaySettings
 from crar_model.studies.account import STRETCHES, repeated, teller
@@ -40,6 +39,11 @@ LOOK_EVERY = 0.5
 WAIT_FOR_LOCK = 120.0
 """Seconds that a task waits for one of a client that is gone to save and leave the same pack."""
 DONE, STOPPED, FAILED, WAITS, FULL = "done", "stopped", "failed", "waits", "disk full"
+GONE = (
+    "not there to be scored in another way, as where an archive brought figures alone; give the [evaluation] of before, or another --out without "
+    "--archive, where it is trained again"
+)
+"""What a cell is that is done, but without its network."""
 PACKAGES = ("torch", "numpy", "numba", "dask", "distributed")
 """Besides crar and Python: what both sides must have in one version, because numbers or messages depend on it."""
 
@@ -253,7 +257,7 @@ def _file_away(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path, se
             "repeated_updates": again // len(cells),
             "crar": __version__,
         }
-        write_text(own / "record.json", json.dumps(record, indent=1) + "\n")
+        write_json(own / "record.json", record)
         store.forgive(cell.name)
 
 
@@ -261,6 +265,9 @@ def judged(store: Store, cell: Cell, how: PlaySettings) -> Plain:
     """The figures of a cell that is done: of its last network, and of the best one where there is one; each against its base.
 
     A network that diverged has none; one that was kept from before has.
+
+    Raises:
+        UserError: where the cell has no record or no network, or a file of it cannot be used.
     """
     record = store.record(cell.name)
     if record is None:
@@ -272,6 +279,8 @@ def judged(store: Store, cell: Cell, how: PlaySettings) -> Plain:
     for which in (LAST, BEST):
         path = store.model(cell.name, which)
         if not path.exists():
+            if which == LAST:
+                raise UserError(f"{path}: {GONE}")
             continue
         model = load_checkpoint(path)
         compared = None if base is None else (base.parameters, base.inverse)

@@ -65,5 +65,5 @@ def second_opinion(subject: Subject, adapted: Params, steps: int = 6) -> SecondO
     rows = [(i / steps, (k + (i % 2 == 0)) / steps) for i in range(steps) for k in range(steps)]
     grid = torch.tensor(rows, dtype=torch.float64)
     flat = torch.from_numpy(sample_points(loss, failed, [first, second], grid)["total"])
-    off = [float(((a - b).abs() / b.abs()).max()) for a, b in ((ours, theirs), (flat, plane.flatten()))]
+    off = [float(torch.where(a == b, 0.0, (a - b).abs() / b.abs()).max()) for a, b in ((ours, theirs), (flat, plane.flatten()))]
     return SecondOpinion(off[0], off[1], steps, steps * steps)

@@ -13,6 +13,7 @@ from landscape_tools import apply_symmetry, filter_normalised, flatten, gaussian
 from reports.measure.on_sample import SampleTotal, size_of
 from reports.measure.paths import mixed
 from reports.measure.subject import Subject, hidden_layers
+from reports.ratio import ratio
 
 SHARES = (0.0, 1e-3, 1e-2, 0.1, 0.5, 1.0)
 """How far the dynamics move towards where they are sent."""
@@ -41,7 +42,7 @@ class Shift:
 def random_walk(own: Params, like: Params, seed: int) -> Params:
     """A random direction of the dynamics as long as another."""
     noise = gaussian_direction(own, torch.Generator().manual_seed(seed + 1))
-    return {name: value * (norm(like) / norm(noise)) for name, value in noise.items()}
+    return {name: value * ratio(norm(like), norm(noise)) for name, value in noise.items()}
 
 
 ON_THE_WAY, AROUND = 9, 8
@@ -138,5 +139,6 @@ def _landscape(subject: Subject, points: Params, dynamics: Params) -> tuple[Tens
 
 def _shift(way: str, own: Params, moved: Params, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> Shift:
     values = float((after[0] - before[0]).square().mean().sqrt())
-    gradients = float((after[1] - before[1]).square().sum().sqrt() / before[1].square().sum().sqrt())
+    change, whole = (float(slopes.square().sum().sqrt()) for slopes in (after[1] - before[1], before[1]))
+    gradients = ratio(change, whole) if change else 0.0  # where all is flat and stays so, nothing has changed
     return Shift(way, norm({name: moved[name] - value for name, value in own.items()}), values, gradients)

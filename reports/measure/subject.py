@@ -17,7 +17,7 @@ from crar_model.agents import Agent
 from crar_model.batches import Batch
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
-from crar_model.evaluation import Match, dtype_of, match_embeddings
+from crar_model.evaluation import Match, dtype_of, match_embeddings, mean_move
 from crar_model.losses import TERMS, ball_pieces, ball_weights, loss_terms, smooth_total, total, value_targets
 from crar_model.losses_compiled import CompiledTotal
 from crar_model.params import DYNAMICS, Params, select
@@ -274,6 +274,8 @@ def refuse_senseless(subject: Subject) -> None:
     file = subject.failed_file
     if file.info.get("variant") == BASE.name and not file.base_name:
         raise UserError(f"{failed}: a base model, trained from random weights; give a transfer with --from")
+    if not mean_move(subject.batch, subject.embedding(subject.copy)) > 0:
+        raise UserError(f"{base}: all its states lie at one place, so nothing can be measured in its moves; give a base that is trained")
     match = subject.match(subject.embedding(subject.failed))
     # Elsewhere an embedding near the base's may still play badly, and its dissection says why.
     if match.verdict == "matched" and subject.task.sampling.complete:
