@@ -19,6 +19,7 @@ from crar_model.errors import UserError
 from crar_model.files import read_text
 from crar_model.ranges import Spelling, as_flag, check_ranges, option
 
+UPDATE_RULES = ("joint", "sequential")
 OBSERVATION_MAPS = ("negative", "affine", "mirror", "permute", "mix", "texture")
 """How the inverse maze can show what the normal one shows (`mazes.maps`); the study's first."""
 
@@ -81,7 +82,7 @@ class TrainSettings:
     learning_rate_decay: float = option(0.9, "factor applied every `decay_interval` updates", low=0, high=1, group="Optimiser")
     decay_interval: int = option(5_000, "updates per learning-rate epoch", low=1, group="Optimiser")
     update_rule: str = option(
-        "joint", "joint (one RMSprop step on the sum) or sequential (one step per term)", choices=("joint", "sequential"), group="Optimiser"
+        "joint", "joint (one RMSprop step on the sum) or sequential (one step per term)", choices=UPDATE_RULES, group="Optimiser"
     )
     batch_size: int = option(32, "transitions per update", low=1, group="Optimiser")
     data_size: int = option(5_000, "transitions gathered once by a uniformly random policy", low=1, group="Data and quirks")

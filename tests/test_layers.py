@@ -43,7 +43,8 @@ FLOORS = {
     ),
     "reports": (
         ("ratio", "samples"),
-        ("threads", "tables", "glossary", "stages", "html", "statistics", "merit", "rules", "sections", "kept"),
+        ("threads", "tables", "glossary", "stages", "html", "statistics", "merit", "sections", "kept"),
+        ("rules",),
         ("markdown",),
         ("models", "console"),
         ("runs",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,6 +100,7 @@ class Problem:
         base: parameters of its base, of which no observation comes along; None where there is none.
         loss: coefficients of the failed model's loss.
         data: of its own maze.
+        anew: trains `freeze` from the base for so many updates, (1, ...) encoders; of who can (`reports.cure`), for the method "annealed".
     """
 
     task: Task
@@ -107,6 +109,7 @@ class Problem:
     base: Params | None
     loss: LossSettings
     data: OwnData
+    anew: Callable[[int], Params] | None = None
 
     @property
     def dynamics(self) -> Params:
