@@ -28,8 +28,9 @@ from landscape_tools.composite import Composite, as_composite
 from landscape_tools.cones import OnCone, independent, sign_on_cone
 from landscape_tools.convergence import NEWTON_LIMIT, Converged, converge
 from landscape_tools.curvature import DENSE_LIMIT, Matvec, Spectrum, extreme_eigenvalues, hessian_product
+from landscape_tools.differentiable import differentiated
 from landscape_tools.evaluating import ScalarLoss
-from landscape_tools.points import Point, flatten, unflatten
+from landscape_tools.points import Point, check_digits, flatten, unflatten
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 from landscape_tools.ties import Ties, projection, pulled, slack_of, ties_of
 
@@ -92,6 +93,7 @@ class Certificate:
     escape: Converged | None
 
 
+@differentiated()
 def certify(
     loss: ScalarLoss | Composite,
     point: Point,
@@ -115,6 +117,7 @@ def certify(
         escape_steps: lengths tried, both ways, along the most negative direction.
         escape_iterations: of the descent from the lowest point found so.
     """
+    check_digits(point.values(), "certify")
     like = dict(point)
     composite = as_composite(loss, like)
     vector = flatten(point).detach()

@@ -19,8 +19,9 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from landscape_tools.composite import Composite, as_composite
+from landscape_tools.differentiable import differentiated
 from landscape_tools.evaluating import ScalarLoss
-from landscape_tools.points import Point, flatten, unflatten
+from landscape_tools.points import Point, check_digits, flatten, unflatten
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 
 NEWTON_LIMIT = 1500
@@ -54,6 +55,7 @@ class Converged:
     smoothing: float
 
 
+@differentiated()
 def converge(
     loss: ScalarLoss | Composite,
     point: Point,
@@ -76,6 +78,7 @@ def converge(
     Raises:
         ValueError: when the loss or its gradient is not finite where the descent starts.
     """
+    check_digits(point.values(), "converge")
     like = dict(point)
     composite = as_composite(loss, like)
     vector = flatten(point).detach()

@@ -11,6 +11,9 @@ import torch
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
+from landscape_tools.differentiable import differentiated
+from landscape_tools.points import check_digits
+
 DENSE_LIMIT = 400
 """Largest dimension for which all eigenvalues are computed."""
 Matvec = Callable[[Tensor], Tensor]
@@ -39,12 +42,19 @@ class Spectrum:
 
 
 def hessian_product(loss: Callable[[Tensor], Tensor], vector: Tensor) -> Matvec:
-    """v -> H v of a twice differentiable scalar loss of one vector, one backward pass over a kept gradient graph."""
+    """v -> H v of a twice differentiable scalar loss of one vector, one backward pass over a kept gradient graph.
+
+    Raises:
+        ValueError: for a vector of half precision, or a loss that PyTorch cannot differentiate twice.
+    """
+    check_digits([vector], "hessian_product")
     at = vector.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(loss(at), at, create_graph=True)
+    with differentiated():
+        (gradient,) = torch.autograd.grad(loss(at), at, create_graph=True)
 
     def product(direction: Tensor) -> Tensor:
-        (result,) = torch.autograd.grad(gradient, at, direction, retain_graph=True, allow_unused=True)
+        with differentiated():
+            (result,) = torch.autograd.grad(gradient, at, direction, retain_graph=True, allow_unused=True)
         return torch.zeros_like(at) if result is None else result.detach()
 
     return product

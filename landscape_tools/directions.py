@@ -8,12 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from landscape_tools.points import Point, flatten, unflatten
+from landscape_tools.points import Point, as_real, flatten, unflatten, wide
 
 
 def gaussian_direction(like: Point, generator: torch.Generator) -> dict[str, Tensor]:
-    """Independent standard normal entries, drawn on the CPU so that a seed gives the same direction on any device."""
-    return {n: torch.randn(v.shape, generator=generator, dtype=torch.float64).to(v) for n, v in like.items()}
+    """Independent standard normal entries, drawn on the CPU so that a seed gives the same direction on any device; in float32 for a point
+    of half precision."""
+
+    def drawn(value: Tensor) -> Tensor:
+        return torch.randn(as_real(value).shape, generator=generator, dtype=torch.float64).to(as_real(wide(value)))
+
+    return {n: torch.view_as_complex(drawn(v)) if v.is_complex() else drawn(v) for n, v in like.items()}
 
 
 def filter_normalised(direction: Point, point: Point, *, biases: str = "zero") -> dict[str, Tensor]:
@@ -33,17 +38,18 @@ def filter_normalised(direction: Point, point: Point, *, biases: str = "zero") -
     if biases not in ("zero", "norm", "keep"):
         raise ValueError(f"biases is {biases!r}; choose zero, norm or keep")
     scaled = {}
-    for name, value in direction.items():
+    for name, value in ((name, wide(value)) for name, value in direction.items()):  # squares of float16 overflow from 256 on
+        own = wide(point[name])
         if value.dim() >= 2:
             axes = tuple(range(1, value.dim()))
-            size = value.square().sum(axes, keepdim=True).sqrt()
-            wanted = point[name].square().sum(axes, keepdim=True).sqrt()
+            size = value.abs().square().sum(axes, keepdim=True).sqrt()
+            wanted = own.abs().square().sum(axes, keepdim=True).sqrt()
             scaled[name] = torch.where(size > 0, value * (wanted / size.clamp_min(torch.finfo(value.dtype).tiny)), value)
         elif biases == "zero":
             scaled[name] = torch.zeros_like(value)
         elif biases == "norm":
             size = value.norm()
-            scaled[name] = value * (point[name].norm() / size) if float(size) > 0 else value.clone()
+            scaled[name] = value * (own.norm() / size) if float(size) > 0 else value.clone()
         else:
             scaled[name] = value.clone()
     return scaled
@@ -111,6 +117,7 @@ def trajectory_plane(snapshots: Sequence[Point]) -> TrajectoryPlane:
     distances = (moves.square().sum(1) - coordinates.square().sum(1)).clamp_min(0).sqrt()
     share = (values[:2] / values.clamp_min(0).sum()).tolist()
     spread = (coordinates - coordinates.mean(0)).square().sum(0) / (gram.trace() - gram.sum() / len(rows))
-    first, second = ({n: v.to(snapshots[-1][n]) for n, v in unflatten(row, snapshots[-1]).items()} for row in basis)
+    last = {name: wide(value) for name, value in snapshots[-1].items()}
+    first, second = (unflatten(row, last) for row in basis)
     variance = (float(spread[0]), float(spread[1]))
     return TrajectoryPlane(dict(snapshots[-1]), (first, second), (share[0], share[1]), variance, coordinates, distances)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from landscape_tools.evaluating import Loss
+from landscape_tools.evaluating import Loss, name_in_file
 from landscape_tools.points import Point, difference
 from landscape_tools.sampling import Sampling, sample_points
 
@@ -42,7 +42,7 @@ def sample_line(loss: Loss, start: Point, end: Point, *, points: int = 51, **opt
         options: of :class:`landscape_tools.sampling.Sampling`.
 
     Returns:
-        one variable per loss over the coordinate `t`; values that are not finite are NaN and counted in the
+        one variable per loss over the coordinate `t`, with "_" for what netCDF does not take in a name ("train/loss"); values that are not finite are NaN and counted in the
         attribute `not_finite`.
 
     Raises:
@@ -52,16 +52,18 @@ def sample_line(loss: Loss, start: Point, end: Point, *, points: int = 51, **opt
         raise ValueError(f"a line of {points} points; it needs at least 2")
     where = torch.linspace(0, 1, points, dtype=torch.float64)
     near = where[where <= 0.5]
-    first = sample_points(loss, start, [difference(end, start)], near.unsqueeze(1), **options)
+    first = sample_points(loss, start, [difference(end, start)], near.unsqueeze(1), taken=("t",), **options)
     second = sample_points(loss, end, [difference(start, end)], (1 - where[where > 0.5]).unsqueeze(1), **options)
     data = {name: np.concatenate((values, second[name])) for name, values in first.items()}
     lost = int(sum(np.count_nonzero(np.isnan(values)) for values in data.values()))
-    return xr.Dataset({name: ("t", values) for name, values in data.items()}, coords={"t": where.numpy()}, attrs={"not_finite": lost})
+    return xr.Dataset(
+        {name_in_file(name): ("t", values) for name, values in data.items()}, coords={"t": where.numpy()}, attrs={"not_finite": lost}
+    )
 
 
 def barrier(line: xr.Dataset, name: str) -> Barrier:
     """The barrier of one loss on a sampled line."""
-    values, where = line[name].values, line["t"].values
+    values, where = line[name_in_file(name)].values, line["t"].values
     top = int(np.nanargmax(values))
     start = float(values[0])
     return Barrier(start, float(values[-1]), float(values[top]), float(where[top]), max(0.0, float(values[top]) - start))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from landscape_tools.composite import Composite
+from landscape_tools.copying import check_shaped, copied
+from landscape_tools.points import flatten, unflatten
 
 
 class ModuleLoss:
@@ -27,7 +28,7 @@ class ModuleLoss:
     thread_safe = True
 
     def __init__(self, model: nn.Module, criterion: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, targets: Tensor) -> None:
-        self._model = copy.deepcopy(model).eval()
+        self._model = copied(model).eval()
         self._criterion, self._inputs, self._targets = criterion, inputs, targets
         self._copies = threading.local()
         self._copying = threading.Lock()
@@ -37,7 +38,7 @@ class ModuleLoss:
         """The model's outputs on the inputs, (batch, ...); names that the point lacks stay as they were."""
         if not hasattr(self._copies, "model"):
             with self._copying:
-                self._copies.model = copy.deepcopy(self._model)
+                self._copies.model = copied(self._model)
         result: Tensor = functional_call(self._copies.model, point, (self._inputs,))
         return result
 
@@ -47,12 +48,12 @@ class ModuleLoss:
 
     def composite(self) -> Composite:
         """The loss by way of the model's outputs: exact curvature for few outputs and many parameters."""
-        shape = self.outputs(self.point).shape
+        like = {"outputs": self.outputs(self.point).detach()}
 
         def smooth(z: Tensor) -> Tensor:
-            return self._criterion(z.view(shape), self._targets)
+            return self._criterion(unflatten(z, like)["outputs"], self._targets)
 
-        return Composite(smooth, lambda point: self.outputs(point).reshape(-1))
+        return Composite(smooth, lambda point: flatten({"outputs": self.outputs(point)}))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in ("_copies", "_copying")}
@@ -68,12 +69,20 @@ def module_loss(model: nn.Module, criterion: Callable[[Tensor, Tensor], Tensor],
         model: takes `inputs`; it is copied, in evaluation mode.
         criterion: (outputs, targets) -> scalar, such as `torch.nn.functional.cross_entropy`.
         inputs, targets: the batch, of the parameters' dtype and device.
+
+    Raises:
+        ValueError: for a module that cannot be copied or cannot take a point's parameters (lazy layers, scripted modules).
     """
     return ModuleLoss(model, criterion, inputs, targets)
 
 
 def parameters_of(model: nn.Module) -> dict[str, Tensor]:
     """A module's parameters as a point, name -> tensor: copies without gradients. `model.load_state_dict(point, strict=False)` puts
-    a point back."""
+    a point back.
+
+    Raises:
+        ValueError: for lazy layers without a shape.
+    """
+    check_shaped(model)
     with torch.no_grad():
         return {name: value.detach().clone() for name, value in model.named_parameters()}

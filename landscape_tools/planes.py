@@ -7,6 +7,7 @@ one. The encoder x dynamics surface is of this kind: what the dynamics see of th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
@@ -15,9 +16,10 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, mapped
-from landscape_tools.points import Point, difference, norm
-from landscape_tools.sampling import CHUNK_LIMIT, SAMPLING, Sampling, Values, clean, fingerprint, run_passes, sample_points
+from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, name_in_file, named
+from landscape_tools.mapping import mapped, settled
+from landscape_tools.points import Point, difference, dot, norm, wide
+from landscape_tools.sampling import CHUNK_LIMIT, SAMPLING, Sampling, Values, clean, fingerprint, run_passes, sample_points, stepped
 
 Inner = Callable[[dict[str, Tensor]], Tensor]
 Outer = Callable[[Tensor, dict[str, Tensor]], dict[str, Tensor]]
@@ -45,14 +47,14 @@ def sample_plane(
         options: of :class:`landscape_tools.sampling.Sampling`.
 
     Returns:
-        one variable per loss over (y, x); attributes `first_norm`, `second_norm`, `not_finite`.
+        one variable per loss over (y, x), named as by :func:`sample_line`; attributes `first_norm`, `second_norm`, `not_finite`.
 
     Raises:
         ValueError: for a zero direction, fewer than 2 coordinates, or directions that do not fit.
     """
     xs, ys, lengths = _axes(x, y, first, second)
     grid = torch.stack(torch.meshgrid(ys, xs, indexing="ij")[::-1], dim=-1).view(-1, 2)  # rows of constant y
-    values = sample_points(loss, origin, [first, second], grid, **options)
+    values = sample_points(loss, origin, [first, second], grid, taken=("x", "y"), **options)
     return _dataset({name: v.reshape(len(ys), len(xs)) for name, v in values.items()}, xs, ys, lengths)
 
 
@@ -67,7 +69,7 @@ def three_point_axes(a: Point, b: Point, c: Point) -> tuple[dict[str, Tensor], d
     first = difference(b, a)
     toward = difference(c, a)
     length = norm(first)
-    along = sum(float((toward[n].double() * v.double()).sum()) for n, v in first.items()) / length**2
+    along = dot(first, toward) / length**2
     rest = {n: v - along * first[n] for n, v in toward.items()}
     height = norm(rest)
     if height <= 1e-9 * norm(toward):
@@ -114,7 +116,7 @@ def sample_product(
     def evaluate(number: int) -> dict[str, np.ndarray[Any, Any]]:
         i, j = passes[number]
         with torch.no_grad():
-            values = map_outer(features[j : j + columns], _along(*second, ys[i : i + rows]))
+            values = named(map_outer(features[j : j + columns], _along(*second, ys[i : i + rows])), ("x", "y"))
             shape = (len(ys[i : i + rows]), len(xs[j : j + columns]))
             return {name: value.double().expand(shape).cpu().numpy() for name, value in values.items()}
 
@@ -129,25 +131,40 @@ def sample_product(
 
 
 def _stages(inner: Inner, outer: Outer, vectorize: Vectorize) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Both stages for many points, "auto" being "vmap" here: parameters (m, ...) -> features (m, ...); these and parameters (n, ...) -> values (n, m)."""
+    """Both stages for many points: parameters (m, ...) -> features (m, ...); these and parameters (n, ...) -> values (n, m)."""
     if vectorize == "batched":
         return inner, outer
-    if vectorize in ("auto", "vmap"):
-        return mapped(inner), mapped(torch.func.vmap(outer, in_dims=(0, None)), in_dims=(None, 0))
+    stages: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+        "vmap": (mapped(inner), mapped(torch.func.vmap(outer, in_dims=(0, None)), in_dims=(None, 0))),
+        "loop": (lambda points: torch.stack([inner(point) for point in _rows(points)]), functools.partial(_each, outer)),
+    }
+    return (
+        settled(lambda way, points: stages[way][0](points), lambda points: (_first(points),), vectorize, inner),
+        settled(
+            lambda way, features, points: stages[way][1](features, points),
+            lambda features, points: (features[:1], _first(points)),
+            vectorize,
+            outer,
+        ),
+    )
 
-    def rows(points: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-        return [{name: value[k] for name, value in points.items()} for k in range(len(next(iter(points.values()))))]
 
-    def outer_loop(features: Tensor, points: dict[str, Tensor]) -> dict[str, Tensor]:
-        found = [[outer(feature, point) for feature in features] for point in rows(points)]
-        return {name: torch.stack([torch.stack([value[name] for value in row]) for row in found]) for name in found[0][0]}
+def _rows(points: Point) -> list[dict[str, Tensor]]:
+    return [{name: value[k] for name, value in points.items()} for k in range(len(next(iter(points.values()))))]
 
-    return lambda points: torch.stack([inner(point) for point in rows(points)]), outer_loop
+
+def _first(points: Point) -> dict[str, Tensor]:
+    return {name: value[:1] for name, value in points.items()}
+
+
+def _each(outer: Outer, features: Tensor, points: Point) -> dict[str, Tensor]:
+    found = [[outer(feature, point) for feature in features] for point in _rows(points)]
+    return {name: torch.stack([torch.stack([value[name] for value in row]) for row in found]) for name in found[0][0]}
 
 
 def _along(origin: Point, direction: Point, steps: Tensor) -> dict[str, Tensor]:
     """name -> (len(steps), ...)."""
-    return {n: torch.addcmul(v.unsqueeze(0), steps.to(v).view(-1, *([1] * v.dim())), direction[n].unsqueeze(0)) for n, v in origin.items()}
+    return {n: stepped(wide(v).unsqueeze(0), steps, direction[n]).to(v.dtype) for n, v in origin.items()}
 
 
 FEATURE_WORK = 64
@@ -180,7 +197,7 @@ def _axes(
 
 def _dataset(values: dict[str, Values], xs: Tensor, ys: Tensor, lengths: tuple[float, float]) -> xr.Dataset:
     return xr.Dataset(
-        {name: (("y", "x"), value) for name, value in values.items()},
+        {name_in_file(name): (("y", "x"), value) for name, value in values.items()},
         coords={"x": xs.numpy(), "y": ys.numpy()},
         attrs={
             "first_norm": lengths[0], "second_norm": lengths[1],
