@@ -176,9 +176,7 @@ def _fitting_chunk(directions: Sequence[Point], memory: int, threads: int) -> in
     return int(max(1, min(CHUNK_LIMIT, memory // max(1, each * threads))))
 
 
-def _evaluator(
-    loss: Loss, origin: Point, directions: Sequence[Point], vectorize: Vectorize, taken: Collection[str]
-) -> Evaluator:
+def _evaluator(loss: Loss, origin: Point, directions: Sequence[Point], vectorize: Vectorize, taken: Collection[str]) -> Evaluator:
     names = list(dict.fromkeys(name for direction in directions for name in direction))
     fixed = {name: value for name, value in origin.items() if name not in names}
     mapped = many(loss, vectorize, taken)

@@ -19,7 +19,6 @@ from landscape_tools import (
     Lifted,
     Path,
     ScalarLoss,
-    align,
     bezier_path,
     elastic_band,
     flatten,
@@ -30,7 +29,7 @@ from landscape_tools import (
     sample_polygon,
     values_of,
 )
-from reports.measure.subject import Subject, hidden_layers
+from reports.measure.subject import Subject
 
 SMOOTHING = 1e-3
 """Of the maxima in `ball`, for the forces; barriers are read off the exact loss."""
@@ -176,7 +175,7 @@ def _straight_climbs(subject: Subject, start: Params, goal: Params, loss: Scalar
     lines = {"embedding": [_encoder(subject, params, "embedding") for params in (start, goal)]}
     if "embedding" not in start:
         own = select(start, ("encoder",))
-        nearest = align(select(subject.optimum, ("encoder",)), own, hidden_layers(subject.agent))
+        nearest = subject.aligned(select(subject.optimum, ("encoder",)), own)
         lines |= {"weight": [own, select(subject.optimum, ("encoder",))], "aligned": [own, nearest]}
     climbs = {}
     for name, (first, last) in lines.items():
