@@ -17,7 +17,6 @@ _HELD: list[ExitStack] = []
 _ABSENT = re.compile(r"derivative for '?(?:aten::)?([\w.]+)'? is not implemented")
 _ADVICE = (
     (re.compile(r"sparse", re.IGNORECASE), "the loss has sparse gradients, which no tool here takes; build its embeddings with sparse=False"),
-    (re.compile(r"once_differentiable"), "a torch.autograd.Function of the loss is marked once_differentiable, so it has no second derivative"),
     (re.compile(r"setup_context"), "a torch.autograd.Function of the loss has no setup_context, which torch.func needs; give it one"),
     (re.compile(r"cudnn RNN", re.IGNORECASE), "CuDNN has no such derivative of a recurrent layer; call within torch.backends.cudnn.flags(enabled=False)"),
 )  # fmt: skip

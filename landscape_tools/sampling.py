@@ -90,7 +90,8 @@ def sample_points(
     how = filled(SAMPLING, options)
     threads = allowed_threads(loss, how["threads"])
     size = how["chunk"] or _fitting_chunk(directions, how["memory"], threads)
-    evaluate = _evaluator(loss, origin, directions, how["vectorize"], taken)
+    alone = how["vectorize"] == "auto" and len(coordinates) == 1
+    evaluate = _evaluator(loss, origin, directions, "loop" if alone else how["vectorize"], taken)
     if how["vectorize"] == "auto":  # the pass that the trial tries, so that what it finds holds for the rest
         size = how["chunk"] or min(size, AUTO_CHUNK)
         if len(coordinates) >= TRIAL_PASSES * size:
