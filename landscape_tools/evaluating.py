@@ -126,14 +126,13 @@ def check_names(names: Iterable[str], taken: Collection[str]) -> None:
 
 def _real(name: str, value: Any) -> Tensor:
     """A loss's value as a tensor: numbers that it took out of its tensors are as good for a picture."""
-    if not isinstance(value, Tensor):
-        try:
-            value = torch.tensor(value, dtype=torch.float64)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{name} came back as {type(value).__name__}; it must be one scalar per point") from error
-    if value.is_complex():
+    try:
+        tensor = value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} came back as {type(value).__name__}; it must be one scalar per point") from error
+    if tensor.is_complex():
         raise ValueError(f"{name} came back complex, and heights are real; return its real part or its size")
-    return value
+    return tensor
 
 
 def values_of(loss: ScalarLoss, like: Point, vectorize: Vectorize) -> Callable[[Tensor], Tensor]:

@@ -58,14 +58,20 @@ def as_real(value: Tensor) -> Tensor:
 
 
 def wide(value: Tensor) -> Tensor:
-    """A tensor of half precision as float32; any other as it is."""
-    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+    """A tensor of half precision or less as float32 or complex64; any other as it is."""
+    if not _narrow(value):
+        return value
+    return value.to(torch.complex64 if value.is_complex() else torch.float32)
+
+
+def _narrow(value: Tensor) -> bool:
+    return (value.is_floating_point() or value.is_complex()) and torch.finfo(value.dtype).bits < 32
 
 
 def check_digits(values: Iterable[Tensor], tool: str) -> None:
-    """Raise ValueError where a tensor is of half precision: its three digits are too few for derivatives of derivatives."""
+    """Raise ValueError where a tensor is of half precision or less: its digits are too few for derivatives of derivatives."""
     for value in values:
-        if value.dtype in (torch.float16, torch.bfloat16):
+        if _narrow(value):
             kind = str(value.dtype).removeprefix("torch.")
             raise ValueError(
                 f"{tool} needs float32 or float64, and the point is {kind}; give the model, its data and the point in .float()"
@@ -90,7 +96,7 @@ def unflatten(vector: Tensor, like: Point) -> dict[str, Tensor]:
 
     def shaped(piece: Tensor, value: Tensor) -> Tensor:
         if value.is_complex():
-            real, imaginary = piece.reshape((*lead, *value.shape, 2)).unbind(-1)
+            real, imaginary = wide(piece).reshape((*lead, *value.shape, 2)).unbind(-1)
             return torch.complex(real, imaginary).to(value.dtype)
         return piece.reshape((*lead, *value.shape)).to(value.dtype)
 
