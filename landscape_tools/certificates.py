@@ -30,9 +30,10 @@ from landscape_tools.composite import Composite, as_composite
 from landscape_tools.cones import independent
 from landscape_tools.convergence import NEWTON_LIMIT, Converged, converge
 from landscape_tools.curvature import Spectrum, extreme_eigenvalues, hessian_product
+from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
-from landscape_tools.points import Point, flatten, unflatten
+from landscape_tools.points import Point, check_digits, flatten, unflatten
 from landscape_tools.probing import Place, differences, directions, doubt_of, probe, scales, sloped
 from landscape_tools.signatures import FLAT, MINIMUM, NOT_CONVERGED, SADDLE, UNDECIDED, Signature, by_outputs, by_parameters, signature_of
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
@@ -70,6 +71,7 @@ class Certificate:
 
 
 @at_one_point
+@differentiated()
 def certify(
     loss: ScalarLoss | Composite,
     point: Point,
@@ -93,6 +95,7 @@ def certify(
         escape_steps: lengths tried, both ways, along the most negative direction.
         escape_iterations: of the descent from the lowest point found so.
     """
+    check_digits(point.values(), "certify")
     like = dict(point)
     composite = as_composite(loss, like)
     vector = flatten(point).detach()

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from landscape_tools.differentiable import differentiated
 from landscape_tools.evaluating import Known, ScalarLoss
 from landscape_tools.points import Point, flatten, unflatten
 
@@ -95,7 +96,8 @@ def jacobian_of(outputs: Parts, slope: Parts | None) -> Callable[[Tensor, Point]
 
     def jacobian(vector: Tensor, like: Point) -> Tensor:
         derivative: Any = torch.func.jacrev(lambda v: outputs(unflatten(v, like)))
-        result: Tensor = derivative(vector) if slope is None else slope(unflatten(vector, like))
+        with differentiated():
+            result: Tensor = derivative(vector) if slope is None else slope(unflatten(vector, like))
         return result.detach()
 
     return jacobian

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from landscape_tools.composite import Composite
+from landscape_tools.copying import copied
 from landscape_tools.entrance import agree, check_steady
-from landscape_tools.points import BufferName, HeldName, Point, continuous, some
+from landscape_tools.points import BufferName, HeldName, Point, continuous, flatten, some, unflatten
 from landscape_tools.states import Frozen, Names, lacking, marked
 from landscape_tools.statistics import STATISTICS, by_batch, differentiable, estimated, exact, layers_of
 
@@ -53,7 +54,7 @@ class ModuleLoss:
     ) -> None:
         if buffers not in ("interpolate", "estimate", "batch", "keep"):
             raise ValueError(f"buffers is {buffers!r}; choose interpolate, estimate, batch or keep")
-        self._model = copy.deepcopy(model).eval()
+        self._model = copied(model).eval()
         self._criterion = copy.deepcopy(criterion).eval() if isinstance(criterion, nn.Module) else criterion
         self._buffers, self._writes = buffers, False
         self._inputs, self._targets = _kept(inputs), _kept(targets)
@@ -132,12 +133,12 @@ class ModuleLoss:
 
     def composite(self) -> Composite:
         """The loss by way of the model's outputs: exact curvature for few outputs and many parameters."""
-        shape = self.outputs(self.point).shape
+        like = {"outputs": self.outputs(self.point).detach()}
 
         def smooth(z: Tensor) -> Tensor:
-            return self._criterion(z.view(shape), _kept(self._targets))
+            return self._criterion(unflatten(z, like)["outputs"], _kept(self._targets))
 
-        return Composite(smooth, lambda point: self.outputs(point).reshape(-1), knows=self)
+        return Composite(smooth, lambda point: flatten({"outputs": self.outputs(point)}), knows=self)
 
     def _whole(self, point: Point) -> dict[str, Tensor]:
         """All tensors of the model at a point; what a forward pass may write into is a copy."""
@@ -163,14 +164,14 @@ class ModuleLoss:
         """This thread's copy of the model, of a kind of `COPIES`."""
         if not hasattr(self._copies, kind):
             with self._copying:
-                setattr(self._copies, kind, COPIES[kind](copy.deepcopy(self._model)))
+                setattr(self._copies, kind, COPIES[kind](copied(self._model)))
         found: nn.Module = getattr(self._copies, kind)
         return found
 
     def _own(self, named: Point) -> Tensor:
         """The loss of a copy that has the point's tensors for its own."""
         with self._copying:
-            model = copy.deepcopy(self._model)
+            model = copied(self._model)
         own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         for name, value in named.items():
             own[name].data = value.detach().clone()
@@ -207,7 +208,8 @@ def module_loss(
         data: inputs that statistics are estimated from, one batch or several; `inputs` by default.
 
     Raises:
-        ValueError: for words that are none of these, or a loss that is random.
+        ValueError: for words that are none of these, a loss that is random, or a module that cannot be copied or cannot take a point's parameters
+            (lazy layers, scripted modules).
     """
     return ModuleLoss(model, criterion, inputs, targets, buffers=buffers, frozen=frozen, data=data)
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from landscape_tools.curvature import Matvec
-from landscape_tools.points import Point
+from landscape_tools.points import Point, as_real
 
 Sloped = Callable[[Tensor], tuple[Tensor, Tensor]]
 """A flattened point (n,) -> the loss there, a scalar, and its gradient (n,)."""
@@ -79,7 +79,8 @@ def sloped(loss: Callable[[Tensor], Tensor]) -> Sloped:
 
 def scales(point: Point) -> Tensor:
     """(n,) natural step of every entry: the root mean square of its tensor, at least 1."""
-    return torch.cat([value.detach().square().mean().sqrt().clamp_min(1).expand(value.numel()) for value in point.values()])
+    parts = [as_real(value.detach()) for value in point.values()]
+    return torch.cat([part.square().mean().sqrt().clamp_min(1).expand(part.numel()) for part in parts])
 
 
 def directions(scale: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from landscape_tools.copying import check_shaped
 from landscape_tools.points import BufferName, HeldName, Point, check_has, continuous, some
 
 Frozen = Literal["hold", "move"]
@@ -61,6 +62,7 @@ def marked(model: nn.Module, frozen: Frozen = "hold") -> dict[str, Tensor]:
     """The module's own tensors under names that tell what they are (:mod:`landscape_tools.points`)."""
     if frozen not in ("hold", "move"):
         raise ValueError(f"frozen is {frozen!r}; choose hold or move")
+    check_shaped(model)
     parameters = dict(model.named_parameters())
     trained = {name for name, value in parameters.items() if value.requires_grad or frozen == "move"}
     if parameters and not trained:

@@ -19,7 +19,6 @@ from landscape_tools import (
     Lifted,
     Path,
     ScalarLoss,
-    align,
     bezier_path,
     climb,
     elastic_band,
@@ -32,7 +31,7 @@ from landscape_tools import (
     sample_polygon,
     values_of,
 )
-from reports.measure.subject import Subject, hidden_layers
+from reports.measure.subject import Subject
 from reports.ratio import ratio
 from reports.rules import REFUTED
 
@@ -178,7 +177,7 @@ def _straight_climbs(subject: Subject, start: Params, goal: Params, loss: Scalar
     lines = {"embedding": [_encoder(subject, params, "embedding") for params in (start, goal)]}
     if "embedding" not in start:
         own = select(start, ("encoder",))
-        nearest = align(select(subject.optimum, ("encoder",)), own, hidden_layers(subject.agent))
+        nearest = subject.aligned(select(subject.optimum, ("encoder",)), own)
         lines |= {"weight": [own, select(subject.optimum, ("encoder",))], "aligned": [own, nearest]}
     climbs = {}
     for name, (first, last) in lines.items():

@@ -107,9 +107,9 @@ def landscape_shifts(subject: Subject, adapted: Params, seed: int = 0) -> Shifts
     exchanged, negated = own, True
     for block in DYNAMICS:
         for layer in hidden_layers(subject.agent, block):
-            units = len(own[layer.bias])
+            units = len(own[layer.weight])
             signs = (-1.0 if layer.signs else 1.0) * torch.ones(units)
-            exchanged, negated = apply_symmetry(exchanged, layer, torch.arange(units - 1, -1, -1), signs), negated and layer.signs
+            exchanged, negated = apply_symmetry(exchanged, layer, torch.arange(units - 1, -1, -1), signs), negated and bool(layer.signs)
     way = "hidden units exchanged and negated" if negated else "hidden units exchanged, and negated where no max-pooling follows"
     shifts.append(_shift(way, own, exchanged, before, _landscape(subject, points, exchanged)))
     mirrored = select(mixed(subject.agent, subject.failed, -torch.eye(subject.agent.channels, dtype=torch.float64)), DYNAMICS)

@@ -28,6 +28,9 @@ from crar_model.training.variants import BASE
 from landscape_tools import Composite, HiddenLayer, align, dense_chain, unflatten
 from reports.measure.row_hessian import row_derivatives
 
+PROBES = 64
+"""Observations on which an aligned encoder must give the same abstract states."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -98,7 +101,12 @@ class Subject:
     def nearest(self) -> Params:
         """The optimum's encoder with hidden units permuted and negated to lie near the failed model's."""
         encoder = select(self.optimum, ("encoder",))
-        return align(encoder, select(self.failed, ("encoder",)), hidden_layers(self.agent))
+        return self.aligned(encoder, select(self.failed, ("encoder",)))
+
+    def aligned(self, moving: Params, fixed: Params) -> Params:
+        """The copy of an encoder near another one; its abstract states on some of the batch are checked to stay the same."""
+        some = self.batch.observations[:PROBES]
+        return align(moving, fixed, hidden_layers(self.agent), function=lambda point: self.agent.encode(point, some))
 
     @property
     def sampling(self) -> dict[str, Any]:
