@@ -169,11 +169,11 @@ def _escape(composite: Composite, point: Point, direction: Tensor, loss: float, 
     like, vector = dict(point), flatten(point).detach()
     direction = direction / direction.norm()
     best, lowest = vector, np.inf
-    with torch.no_grad():
-        for step in steps:
-            for sign in (1.0, -1.0):
-                tried = vector + sign * step * direction
-                value = float(composite.exact(composite.output(tried, like)))
-                if value < lowest:
-                    best, lowest = tried, value
+    slope = sloped(lambda v: composite.exact(composite.output(v, like)))
+    for step in steps:
+        for sign in (1.0, -1.0):
+            tried = vector + sign * step * direction
+            value, gradient = slope(tried)
+            if float(value) < lowest and bool(gradient.isfinite().all()):
+                best, lowest = tried, float(value)
     return converge(composite, unflatten(best, like), iterations=iterations)

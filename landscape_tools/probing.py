@@ -96,15 +96,14 @@ def directions(scale: Tensor) -> Tensor:
 
 def differences(slope: Sloped, at: Tensor, scale: Tensor) -> Matvec:
     """v -> H v by central differences of gradients: where automatic differentiation has no second derivative."""
-    step = torch.finfo(at.dtype).eps ** (1 / 3) * float(scale.max())
+    step: float = torch.finfo(at.dtype).eps ** (1 / 3) * float(scale.max())
 
     def product(direction: Tensor) -> Tensor:
         length = float(direction.abs().max())
         if length == 0:
             return torch.zeros_like(at)
         move = direction * (step / length)
-        change: Tensor = slope(at + move)[1] - slope(at - move)[1]
-        return change * (length / (2 * step))
+        return (slope(at + move)[1] - slope(at - move)[1]) * (length / (2 * step))
 
     return product
 

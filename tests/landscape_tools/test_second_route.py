@@ -186,3 +186,11 @@ def test_networks_with_kinks_elsewhere_are_not_doubted() -> None:
     inputs[:3] = 0.0
     blank = loss.point | {"0.bias": torch.zeros(12, dtype=torch.float64)}
     assert lt.certify(lt.module_loss(model, F.mse_loss, inputs, torch.ones(200, 1).double()), blank).verdict == lt.NOT_CONVERGED
+
+
+def test_an_escape_does_not_begin_where_the_gradient_is_infinite() -> None:
+    """The longest step of an escape ends at the edge of the root's domain, at the lowest loss of all."""
+    found = certified(lambda w: w[0].square() - w[1].square() + (1 - w[1].square()).sqrt(), zeros(2))
+    assert found.verdict == lt.SADDLE
+    assert found.escape is not None
+    assert found.escape.loss < 1
