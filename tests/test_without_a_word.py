@@ -13,6 +13,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -21,6 +22,9 @@ from cli import app
 from crar_model.agents import DenseAgent
 from crar_model.batches import complete_batch
 from crar_model.checkpoints import FORMAT, load_checkpoint, save_checkpoint
+from crar_model.cures.cure import reaches
+from crar_model.cures.placement import Level
+from crar_model.cures.problem import Tail
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, Score, match_embeddings
 from crar_model.studies.archive import _read
@@ -36,6 +40,7 @@ from reports.models import distinct
 from reports.runs import Run
 from reports.study_table import success
 from reports.verdicts import write_verdicts
+from tests.reports.test_escape import watched
 from tests.reports.test_rules import facts
 
 NAN = math.nan
@@ -69,6 +74,30 @@ def test_no_figure_that_is_no_number_is_a_success() -> None:
         assert not success(simple, {"diverged_at": -1, "last_nearest_state_accuracy": own}, good | {"nearest_state_accuracy": other})
     assert not success(simple, {"diverged_at": -1}, {"metrics": []} | {"digest": "1"})
     assert [success(random, {"diverged_at": -1, "final_score": score}, {}) for score in (0.1, NAN, None, "")] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("what", ["total", "off", "worst", "astray", "level's total", "level's off", "level's worst"])
+def test_no_candidate_reaches_a_level_that_is_no_number(what: str) -> None:
+    def level(tail: Tail, total: float) -> Level:
+        return Level(torch.zeros(1, 1, 2), torch.tensor([total]), tail, 0)
+
+    fine = Tail(0.1, 0.2, 0.3, 0.0, 0.0)
+    assert reaches({"total": 1.0}, fine, level(fine, 1.0))
+    name = what.rpartition(" ")[2]
+    odd = fine if name == "total" else dataclasses.replace(fine, **{name: NAN})
+    if what.startswith("level"):
+        assert not reaches({"total": 1.0}, fine, level(odd, NAN if name == "total" else 1.0))
+    elif name != "off":  # a candidate's own share of large errors is asked where no level is known
+        assert not reaches({"total": NAN if name == "total" else 1.0}, odd, level(fine, 1.0))
+    else:
+        assert not reaches({"total": 1.0}, odd, None)
+
+
+def test_who_ends_nowhere_has_not_left_a_minimum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = watched(tmp_path, monkeypatch, lambda home, count: torch.stack((home * NAN, home, home)[-count:]))
+    assert np.isnan(found.at).all()
+    assert found.seen.tolist() == [0.0, 4.0, 4.0]
+    assert (found.matched, found.diverged) == (0, 1)
 
 
 def spoiled(plain: Any, name: str) -> Any:
