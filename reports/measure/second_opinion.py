@@ -18,7 +18,6 @@ from landscape_tools import difference, sample_points
 from reports.console import say
 from reports.measure.subject import Subject
 
-
 PACKAGE, KNOWN = "loss-landscapes", 3
 """The package, and the major version whose points are known: another may put them elsewhere."""
 
@@ -31,7 +30,9 @@ def asked() -> Any:
     except ImportError:  # an optional check
         return None
     if found.partition(".")[0] != str(KNOWN):
-        say(f"crar: note: no second opinion: {PACKAGE} is {found}, and only version {KNOWN} is compared with; install '{PACKAGE}<{KNOWN + 1}'")
+        say(
+            f"crar: note: no second opinion: {PACKAGE} is {found}, and only version {KNOWN} is compared with; install '{PACKAGE}<{KNOWN + 1}'"
+        )
         return None
     return loss_landscapes
 
