@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from commands.config import Config, read_config
 from commands.paths import check_paths
 from crar_model.errors import UserError
+from crar_model.ranges import MOST_WHOLE
 
 ORDER = (
     "train",
@@ -70,6 +71,11 @@ class Command(TyperCommand):
             where = f"{config.path}: " if config and error.param.name in config.values else ""
             raise UserError(where + complaint(error.param, values[error.param.name], error.message)) from error
         ctx.meta["crar.config"] = config
+        for param in self.params:
+            given = ctx.params.get(param.name)
+            for value in given if isinstance(given, (list, tuple)) else [given]:
+                if isinstance(value, int) and value > MOST_WHOLE:
+                    raise UserError(f"{param.opts[0]} is {value}; give a whole number of at most {MOST_WHOLE:,}")
         return rest
 
     def get_params(self, ctx: Any) -> list[Any]:

@@ -219,7 +219,8 @@ def verdict(results: Plain) -> str:
         sure = [1 - cell["stayed"]["low"] for cell in cells if cell["stayed"]]
         if not sure:
             return f"{said}; in every cell some diverged."
-        return f"{said}; of each of the {len(sure)} cells where nobody diverged, by itself, at most {100 * max(sure):.1f} % of such members would leave (exact 95 % interval)."
+        every = "the one cell" if len(sure) == 1 else f"each of the {len(sure)} cells"
+        return f"{said}; of {every} where nobody diverged, by itself, at most {100 * max(sure):.1f} % of such members would leave (exact 95 % interval)."
     best = max(cells, key=lambda cell: (cell["left"] / cell["seeds"], cell["matched"]))
     arrived = sum(cell["matched"] for cell in cells)
     none = sum(not cell["left"] and not cell["diverged"] for cell in cells)

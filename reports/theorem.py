@@ -11,6 +11,7 @@ import sympy as sp
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_json
 from crar_model.params import DYNAMICS
+from crar_model.sizes import check_picture
 from reports import console
 from reports.claims import decided
 from reports.figures.shifts import shifts_figure
@@ -67,6 +68,7 @@ def write_theorem(
         raise UserError(f"--format is {image!r}; choose png or svg")
     if sample < 1:
         raise UserError(f"--sample is {sample}; give at least 1")
+    check_picture(sample=sample)
     failed, base, folder = Path(failed), Path(base), Path(folder)
     subject = load_subject(failed, base)
     complete = subject.task.sampling.complete

@@ -150,7 +150,7 @@ def test_a_page_says_how_sure_it_is_that_nobody_leaves(tmp_path: Path) -> None:
     one_page(results(0), tmp_path, "survival.png", task)
     text = (tmp_path / "report.md").read_text()
     assert "| 100 % (69 % to 100 %) |" in text  # 0.025 ** (1 / 10)
-    assert "of each of the 1 cells where nobody diverged, by itself, at most 30.8 % of such members would leave" in text
+    assert "of the one cell where nobody diverged, by itself, at most 30.8 % of such members would leave" in text
     assert "0.0234" in text
     assert "3e-08" not in text
     diverged = results(0)

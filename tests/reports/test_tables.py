@@ -37,7 +37,7 @@ def test_what_differs_is_a_column_and_what_does_not_stands_above(capsys: pytest.
     head = next(line for line in lines if line.startswith("model"))
     assert head.split() == ["model", "seed", "rate", "total", "nearest", "navigation", "verdict", "residual"]
     assert "a/  maze inverse, variant freeze, base runs/base/member-0.pt, updates 60000" in lines
-    assert "member-1    5 0.0002 0.00012    50 %  100 % neither    12.34" in lines
+    assert "member-1    5 0.0002 0.00012    50 %      100 % neither    12.34" in lines
 
 
 def test_folders_are_apart_and_bases_numbered(capsys: pytest.CaptureFixture[str]) -> None:
