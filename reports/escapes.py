@@ -20,7 +20,7 @@ from crar_model.files import MEASURED, StrPath, as_read, find_json, write_json
 from reports.escape import Grid, escape_key, write_escape
 from reports.kept import AGAIN
 from reports.markdown import render
-from reports.models import base_of, expand, judge, label_of, one_folder_each
+from reports.models import base_of, distinct, judge, label_of, one_folder_each
 from reports.statistics import CHANCE, holm, share
 
 RESAMPLES = 9_999
@@ -70,7 +70,7 @@ def write_escapes(
         UserError: as `write_escape`, and for two transfers of one name.
     """
     folder, grid = Path(folder), grid or Grid()
-    paths = expand(models)
+    paths = distinct(models)
     one_folder_each(paths)
     fit = [path for path in paths if not _came_back(path, base_path)]
     if not fit:

@@ -13,6 +13,7 @@ from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, evaluate
 from crar_model.files import StrPath
+from crar_model.keys import result_key
 from crar_model.machine import cores
 from crar_model.settings import PlaySettings
 from reports.samples import as_given
@@ -60,6 +61,14 @@ def expand(paths: Sequence[StrPath]) -> list[Path]:
     once: dict[Path, Path] = {}
     for file in files:
         once.setdefault(file.resolve(), file)  # named twice, it would count as two models
+    return list(once.values())
+
+
+def distinct(paths: Sequence[StrPath]) -> list[Path]:
+    """The models behind the paths as :func:`expand` has them, copies of one only once: they would count as several."""
+    once: dict[str, Path] = {}
+    for path in expand(paths):
+        once.setdefault(result_key("model", model=load_checkpoint(path)), path)
     return list(once.values())
 
 

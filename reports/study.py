@@ -58,7 +58,10 @@ def write_study(
     folder, how = Path(folder), how or PlaySettings()
     how.validate()
     given = bases_in(base_runs)
-    bases, runs = ([Run(run, how, given) for path in paths for run in run_folders(path)] for paths in (base_runs, transfers))
+    bases, runs = (  # a run named twice counts once
+        [Run(run, how, given) for run in {run.resolve(): run for path in paths for run in run_folders(path)}.values()]
+        for paths in (base_runs, transfers)
+    )
     if not runs or not bases:
         raise UserError("--base and --transfer must each name at least one run folder")
     everything = [*bases, *runs]

@@ -118,8 +118,16 @@ def success(cell: Cell, row: Row, base: Row) -> bool | str:
     if row["diverged_at"] >= 0 and row.get("kept_update", "") == "":
         return False
     if cell.task.scored:
-        return bool(row["final_score"] > SUCCESS)
-    return all(row[f"{LAST}_{name}"] >= base[name] - WITHIN for name in base["metrics"]) if base else ""
+        return _number(row["final_score"]) > SUCCESS
+    if not base:
+        return ""
+    pairs = [(_number(row.get(f"{LAST}_{name}")), _number(base.get(name)) - WITHIN) for name in base["metrics"]]
+    return bool(pairs) and all(own >= least for own, least in pairs)
+
+
+def _number(value: Any) -> float:
+    """A figure; not a number, which is no success, where there is none."""
+    return float(value) if isinstance(value, (int, float)) else float("nan")
 
 
 def _flat(figures: Row, before: str = "") -> Row:

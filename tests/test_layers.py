@@ -19,7 +19,7 @@ FLOORS = {
     "crar_model": (
         ("errors", "compiled", "machine", "params", "streams"),
         ("files", "settings"),
-        ("tensor_files",),
+        ("tensor_files", "places"),
         ("mazes",),
         ("nets",),
         ("agents", "batches"),
@@ -40,7 +40,8 @@ FLOORS = {
         ("training", "judging", "pages", "curing", "predicting", "escaping", "studying"),
     ),
     "reports": (
-        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit", "rules", "sections", "ratio"),
+        ("ratio", "samples"),
+        ("threads", "tables", "glossary", "stages", "html", "statistics", "merit", "rules", "sections", "kept"),
         ("markdown",),
         ("models", "console"),
         ("runs",),

@@ -138,8 +138,8 @@ def _run(
     for job in shards:
         if job.state_path.exists():
             state = load_state(job)
-            done = kept_rows(state, plan.settings)
-            log.restore(job.first, state["log_updates"][:done], list(state["log_values"].numpy()[:done]))
+            rows_kept = kept_rows(state, plan.settings)
+            log.restore(job.first, state["log_updates"][:rows_kept], list(state["log_values"].numpy()[:rows_kept]))
             updates[job.index] = int(state["update"])
     diverged: dict[int, int] = {}
     everything = plan.settings.updates * len(plan.members)
@@ -226,11 +226,14 @@ def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) 
         if (taken := _taken(folder)) > plan.settings.updates:
             raise UserError(f"--updates is {plan.settings.updates:,}, but the run in {folder} has taken {taken:,}; give at least that")
         described["shards"] = before["shards"]
-    write_json(record, described)
-    if plan.settings.walls:
-        write_text(folder / "walls.txt", plan.settings.walls)
-    jobs, first = [], 0
+    jobs, first = list[ShardJob](), 0
     for index, count in enumerate(described["shards"]):
         jobs.append(ShardJob(plan, folder, index, first, count, plan.task, max(1, cores() // len(described["shards"]))))
         first += count
+    for job in jobs:
+        if not record.exists() and job.state_path.exists():
+            load_state(job)  # refuses that of another run
+    write_json(record, described)
+    if plan.settings.walls:
+        write_text(folder / "walls.txt", plan.settings.walls)
     return jobs

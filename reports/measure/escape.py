@@ -190,7 +190,11 @@ def escape(
         if len(who):
             encoders = {name: trainer.params[name].detach()[who].clone() for name in own}
             ended = settle(problem, encoders)[1]
-            out = ~(distances(problem, ended, home) <= ELSEWHERE)
+            away = distances(problem, ended, home)
+            lost = ~torch.isfinite(away)  # who ends nowhere has not left
+            diverged[who[lost]], inside[who[lost]] = True, False
+            who, ended, away = who[~lost], ended[~lost], away[~lost]
+            out = away > ELSEWHERE
             at[who[out].numpy()], seen[who[~out].numpy()] = trainer.update, trainer.update
             if base is not None:
                 matched[who[out].numpy()] = (distances(problem, ended[out], base) <= ELSEWHERE).numpy()

@@ -285,7 +285,7 @@ def refuse_senseless(subject: Subject) -> None:
         )
     with torch.no_grad():
         here, there = (float(subject.terms(params)["total"]) for params in (subject.failed, subject.optimum))
-    if there >= here:
+    if not there < here:
         raise UserError(
             f"{base}: no better than the transfer in its maze, total loss {there:.3g} against {here:.3g}, so it is not what {failed} missed; "
             "give a base that is trained further, or the transfer's own"
