@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -278,7 +279,7 @@ def _typed(kind: type, values: dict[str, Any], where: str) -> dict[str, Any]:
         if name not in defaults or name == "loss":
             raise UserError(f"{where}: unknown setting {name!r}; known are {', '.join(sorted(set(defaults) - {'loss'}))}")
         wanted = type(defaults[name])
-        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        if wanted is float and type(value) is int and abs(value) <= sys.float_info.max:
             value = float(value)
         if type(value) is not wanted:
             raise UserError(f"{where}: {name} is {value!r}; it must be {KINDS[wanted]}")
