@@ -227,6 +227,10 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
         task = task.with_map(as_map(_map_of(content.get("info"))))
     except (UserError, ValueError, TypeError) as error:
         raise UserError(f"{path}: its observation map is damaged ({error}); write the checkpoint again") from error
+    if stored := (content.get("info") or {}).get("settings"):
+        if not isinstance(stored, dict):
+            raise UserError(f"{path}: `settings` is {stored!r}, which no checkpoint has; write it again with this program")
+        from_plain(stored, where=f"{path}: its settings")
     shapes = task.agent().shapes()
     parameters = content["parameters"]
     if not isinstance(parameters, dict) or not all(isinstance(n, str) and isinstance(v, torch.Tensor) for n, v in parameters.items()):

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from crar_model.files import as_read
 from reports import rules, sampled_rules
+from reports.merit import SUCCESS
 from reports.ratio import LEAST, ratio
 from reports.rules import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Plain, above
 
@@ -31,9 +32,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-SUCCESS = 0.0
-"""A score above this counts as a successful model (section 8 of docs/original.md)."""
 
 
 @dataclass(frozen=True)

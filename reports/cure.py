@@ -14,7 +14,7 @@ import xarray as xr
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.cures.cure import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, STRAYS, UNFIT, Cure, Ground, cure
-from crar_model.cures.methods import METHODS
+from crar_model.cures.methods import ANNEALED, EPOCHS, METHODS
 from crar_model.cures.placement import Landscape, Level
 from crar_model.cures.problem import Problem, pose
 from crar_model.cures.store import Store
@@ -23,8 +23,11 @@ from crar_model.evaluation import Evaluation, embed, evaluate
 from crar_model.files import StrPath, write_json
 from crar_model.keys import result_key
 from crar_model.params import DYNAMICS, Params, select
-from crar_model.settings import CureSettings, PlaySettings
+from crar_model.settings import CureSettings, PlaySettings, from_plain
+from crar_model.tasks import default_settings
 from crar_model.training.guards import only_one
+from crar_model.training.members import Member, Plan
+from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS
 from reports.data_files import save_netcdf
 from reports.figures.placement import placement_figure
@@ -39,11 +42,16 @@ Plain = dict[str, Any]
 Progress = Callable[[int, int], None]
 
 
+TABLE_OF_MOVES = (
+    "Placement, and with it the level, rolls the dynamics along the table of moves of the new maze (which state each action leads to); "
+    "the other methods learn from its transitions alone. No method sees an observation of the base's maze."
+)
+"""Said where states are placed."""
 STATE = "cure-state"
 """Folder of unfinished work inside that of a cure; of this name, so that no other command's is taken for it."""
 
 
-EDITION = 1
+EDITION = 2
 """Of what a cure finds; finished and unfinished work of another is made again."""
 
 
@@ -125,6 +133,9 @@ def write_cure(
             f"{to_path}: a model of the {judge.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
         )
     problem = pose(failed, base, options.settings.seed, where=str(failed_path))
+    if base is not None:
+        start = Path(base_path or failed.base_name)
+        problem = dataclasses.replace(problem, anew=lambda updates: annealed(failed, start, options.settings.seed, updates))
     with only_one(folder / STATE / "lock", folder, "another crar cure works there", "--out"):
         store = Store(folder / STATE, result_key("cure work", EDITION, failed=failed, base=base, settings=options.settings))
         key = ground_key(problem, options.settings)
@@ -175,10 +186,23 @@ def write_cure(
             save_netcdf(data.assign_attrs(failed=failed.digest, command=command), folder / "placement.nc")
             marks = results["placement"]["places"] | ({"base": results["base_place"]} if judge is not None else {})
             figure = save_figure(placement_figure(data, marks), folder / "placement", options.image).name
-        render("cure.md", folder / "report.md", r=results, figure=figure, task=failed.task, command=command)
+        render("cure.md", folder / "report.md", r=results, figure=figure, task=failed.task, command=command, placed=TABLE_OF_MOVES)
         write_json(folder / "results.json", results)
         shutil.rmtree(folder / STATE, ignore_errors=True)
     return results
+
+
+def annealed(failed: Checkpoint, base: Path, seed: int, updates: int) -> Params:
+    """A control: `freeze` from the base once more, by the failed transfer's own rule and batches, from the rate of `annealed` down; (1, ...) encoders."""
+    stored = failed.info.get("settings")
+    settings = from_plain(stored, where="checkpoint settings") if stored else default_settings(failed.maze)
+    settings = dataclasses.replace(
+        settings, inverse=failed.inverse, updates=updates, learning_rate_decay=ANNEALED, decay_interval=max(1, updates // EPOCHS), device="cpu",
+        log_interval=max(1, updates),
+    )  # fmt: skip
+    trainer = Trainer(Plan(settings, (Member(seed, METHODS["annealed"].rounds[0].rate, str(base)),), VARIANTS["freeze"]))
+    trainer.advance(updates)
+    return {name: value.detach().clone() for name, value in select(trainer.params, ("encoder",)).items()}
 
 
 def cured_checkpoint(failed: Checkpoint, found: Cure) -> Checkpoint:

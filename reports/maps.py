@@ -14,16 +14,18 @@ from crar_model.errors import UserError
 from crar_model.files import StrPath, read_json, write_json
 from crar_model.places import places
 from crar_model.settings import PlaySettings
+from crar_model.tasks import task_named
+from crar_model.training.search import searched
 from crar_model.training.variants import VARIANTS
 from reports import console
 from reports.cures import clustered
 from reports.data_files import shortened
 from reports.markdown import render
-from reports.merit import as_good, asks_embedding
+from reports.merit import EARLIER, as_good, asks_embedding, definition
 from reports.models import expand, judge
 from reports.samples import as_given
 from reports.sections import place_of
-from reports.statistics import share
+from reports.statistics import share, share_by_base
 
 Plain = dict[str, Any]
 USUAL, NEGATIVE = "freeze", "negative"
@@ -67,7 +69,7 @@ def write_maps(
         kept.setdefault((row["digest"], row["map"], row["way"], json.dumps(row["settings"], sort_keys=True)), row)
     rows, copies = list(kept.values()), len(rows) - len(kept)
     _tell_apart(rows)
-    results = {"command": command, "rows": rows, "copies": copies}
+    results = {"command": command, "definition": definition(scored=task_named(rows[0]["maze"]).scored), "rows": rows, "copies": copies}
     write_page(results, folder)
     return results
 
@@ -92,7 +94,7 @@ def counted(rows: Sequence[Plain]) -> list[Plain]:
         groups = list(by_base.values())
         table.append({
             "map": name, "way": way, "usual": those[0]["variant"] == USUAL, "updates": round(median(row["updates"] for row in those)),
-            "all": share([row["good"] for row in those]), "by_bases": clustered(groups),
+            "all": share_by_base(groups), "by_bases": clustered(groups),
             "bases": {base: {"count": sum(values), "of": len(values)} for base, values in by_base.items()},
             "all_of_base": share([all(values) for values in groups]), "any_of_base": share([any(values) for values in groups]),
         })  # fmt: skip
@@ -101,6 +103,9 @@ def counted(rows: Sequence[Plain]) -> list[Plain]:
 
 def write_page(results: Plain, folder: StrPath) -> None:
     """Write `report.md` and `results.json` from rows and table; what is said of them is said anew."""
+    if "definition" not in results:
+        scored = any(task_named(row["maze"]).scored for row in results["rows"])
+        results["definition"] = EARLIER if scored else definition(scored=False)
     table = results["table"] = counted(results["rows"])
     bases = sorted({base for row in table for base in row["bases"]}, key=_numbered)
     results |= {"needs": needs_the_negative(table), "survives": survivals(table), "bases": bases}
@@ -242,8 +247,7 @@ def _seen(path: str, digest: str, folder: Path) -> Plain:
 
 def updates_of(model: Checkpoint) -> int:
     """Updates that a transfer took, those of its search and of the level that it looked for among them."""
-    search = model.info.get("search") or {}
-    return model.taken + int(search.get("updates", 0)) + int(search.get("level_updates", 0))
+    return model.taken + searched(model.info)
 
 
 def _settings(model: Checkpoint) -> dict[str, float | str]:

@@ -20,6 +20,8 @@ from reports.samples import as_given
 from reports.threads import torch_threads
 
 Progress = Callable[[int, int], None]
+LARGE_AT_ONCE = 2
+"""Models of large layouts that are judged beside each other, with up to 1 GB each."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,8 @@ def judge(
         )
 
     found: list[Judged] = []
-    with torch_threads(1), ThreadPoolExecutor(max_workers=cores()) as pool:  # a model a core: the compiled kernels free the interpreter
+    few = min(cores(), LARGE_AT_ONCE) if any(model.task.sampling.drawn for _, model, _ in pairs) else cores()
+    with torch_threads(1), ThreadPoolExecutor(max_workers=few) as pool:  # a model a core: the compiled kernels free the interpreter
         for result in pool.map(lambda pair: judged(*pair), pairs):
             found.append(result)
             if progress is not None:

@@ -25,7 +25,7 @@ from reports.measure.forecast import FEWEST, Table, calibration, score_predictor
 from reports.merit import as_good, asks_embedding
 from reports.models import distinct, expand, judge
 from reports.samples import as_given
-from reports.statistics import share
+from reports.statistics import share_by_base
 
 Plain = dict[str, Any]
 
@@ -136,8 +136,9 @@ def scored(
         return found | {"unscored": why}
     scores = score_predictors(table)
     for row in scores["rows"]:
-        row["calibration"] = [group | share([True] * group["count"] + [False] * (group["of"] - group["count"]))
-                              for group in calibration(row["predicted"], table)]  # fmt: skip
+        row["calibration"] = [
+            {"predicted": group["predicted"], **share_by_base(group["tries"])} for group in calibration(row["predicted"], table)
+        ]
     return found | {"scores": scores | {"features": list(names)}}
 
 

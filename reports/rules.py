@@ -12,6 +12,7 @@ from typing import Any
 
 from crar_model.losses import FOLLOWED
 from landscape_tools import rank
+from reports.merit import FAILED, SUCCESSFUL, outcome
 from reports.ratio import LEAST, ratio
 
 HOLDS, EXCEPTIONS, FAILS, UNDECIDED = "holds", "holds with exceptions", "does not hold", "undecided"
@@ -23,8 +24,6 @@ NEAR, FAR, CLOSE, VALLEY = 2.0, 10.0, 1.1, 1.25
 """Ratios to the reference: of a term that is near, and that is not far; of a total above its floor at the reference's level; of one in a valley."""
 GOOD_BASE = 0.97
 """Least share of transitions that a base must predict, for its losses to be what a failed model is held against."""
-WELL = 0.9
-"""Share of the base's figures of merit from which a transfer does as well."""
 MARGINAL = 1e-3
 """A multiplier below this is said to hold marginally."""
 LOW_SCORE = -4.0
@@ -62,17 +61,16 @@ def at_level(terms: dict[str, float], d: Plain) -> bool:
 
 
 def does(d: Plain) -> str:
-    """What a transfer is by what it does, against its base: "failed", "successful" or, where an interval decides nothing, "open"."""
+    """What a transfer is by the one definition of success (`reports.merit`): "failed", "successful" or, where an interval decides nothing, "open"."""
     if "failed_score" in d:
-        score = d["failed_score"]
-        return "failed" if score["high"] < 0 else "successful" if score["low"] > 0 else "open"
-    pairs = [(d[name][0], d[name][-1]) for name in ("accuracy", "navigation") if name in d]
-    return "successful" if all(own >= WELL * base for own, base in pairs) else "failed"
+        return outcome({}, score=(d["failed_score"]["low"], d["failed_score"]["high"]))
+    shares = {name: (d[name][0], d[name][-1]) for name in ("accuracy", "navigation") if name in d}
+    return outcome(shares, matched=d["match"]["verdict"] == "matched" if d.get("same_dynamics", True) else None)
 
 
 def looks(d: Plain) -> str:
-    """The same by what its embedding looks like."""
-    return "successful" if d["match"]["verdict"] == "matched" else "failed"
+    """The same by what its embedding looks like alone."""
+    return SUCCESSFUL if d["match"]["verdict"] == "matched" else FAILED
 
 
 def s1(d: Plain) -> Verdict:

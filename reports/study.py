@@ -87,7 +87,8 @@ def write_study(
             "--base: holds the base of none of the transfers, nor is one where they say; give the runs that they were made from"
         )
     _, model, origin = shown
-    maze = model.checkpoint.task.maze  # with the transfer's observation map
+    seen = model.checkpoint.task  # with the transfer's observation map
+    maze = seen.maze if seen.sampling.complete else None  # figures of every state
     if maze is not None:
         _embedding_figures(maze, model, origin, folder)
     if task.scored:

@@ -17,8 +17,10 @@ FORBIDDEN = {
 }
 FLOORS = {
     "crar_model": (
-        ("errors", "compiled", "machine", "params", "streams"),
-        ("files", "settings"),
+        ("errors", "compiled", "machine", "params", "streams", "words"),
+        ("files", "ranges"),
+        ("sizes",),
+        ("settings",),
         ("tensor_files", "places"),
         ("mazes",),
         ("nets",),
@@ -28,20 +30,21 @@ FLOORS = {
         ("checkpoints",),
         ("original", "symmetry", "keys"),
         ("evaluation",),
-        ("scoring",),
+        ("drawn", "scoring"),
         ("cures",),
         ("training",),
         ("studies",),
     ),
     "commands": (
-        ("config",),
+        ("config", "paths"),
         ("command",),
         ("app", "flags"),
         ("training", "judging", "pages", "curing", "predicting", "escaping", "studying"),
     ),
     "reports": (
         ("ratio", "samples"),
-        ("threads", "tables", "glossary", "stages", "html", "statistics", "merit", "rules", "sections", "kept"),
+        ("threads", "tables", "glossary", "stages", "html", "statistics", "merit", "sections", "kept"),
+        ("rules",),
         ("markdown",),
         ("models", "console"),
         ("runs",),

@@ -32,6 +32,7 @@ from crar_model.tensor_files import load_plain
 from crar_model.training.log import read_losses
 from crar_model.training.members import Member, Plan
 from crar_model.training.runner import Guest, read_run, run_plan
+from crar_model.training.search import searched
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at whether to stop."""
@@ -251,7 +252,7 @@ def _file_away(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path, se
             "updates": int(kept["of"] if kept else checkpoint["updates"]),
             **({"kept_update": int(kept["update"])} if kept else {}),
             "diverged_at": int(checkpoint["info"]["diverged_at"]),
-            "search_updates": int(checkpoint["info"].get("search", {}).get("updates", 0)),
+            "search_updates": searched(checkpoint["info"]),
             "seconds": seconds / len(cells),
             "repeated_updates": again // len(cells),
             "crar": __version__,

@@ -17,6 +17,7 @@ from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_json, write_text
 from crar_model.machine import cores
+from crar_model.sizes import check_training
 from crar_model.tensor_files import load_plain
 from crar_model.training.events import Events
 from crar_model.training.guards import only_one
@@ -88,6 +89,7 @@ def run_plan(
         UserError: when the folder holds another run, another process trains in it, it cannot be written, or the device is not there.
     """
     folder = Path(folder)
+    check_training(plan.settings, len(plan.members))
     _check_device(plan.settings.device)
     if resume and (folder / "run.json").exists():
         plan = moved(plan, folder)
@@ -220,7 +222,7 @@ def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) 
     record = folder / "run.json"
     if record.exists():
         before = read_run(folder)
-        changed = differences(before, described)
+        changed = differences(before, described, str(record))
         if changed:
             raise UserError(f"{folder}: the run there differs in {', '.join(changed)}; give the same settings or another --out")
         if (taken := _taken(folder)) > plan.settings.updates:

@@ -29,6 +29,7 @@ from reports.measure.sampled import Sampled, on_samples
 from reports.measure.shifts import Shifts, landscape_shifts
 from reports.measure.subject import Subject
 from reports.measure.surface import encoder_dynamics
+from reports.merit import same_dynamics
 from reports.ratio import ratio
 from reports.threads import torch_threads
 
@@ -121,7 +122,7 @@ class Dissection:
             "failed_terms": self.failed.terms, "optimum_terms": self.optimum.terms, "copy_terms": self.copy.terms, "floor": self.floor,
             "lowest": list(self.lowest), "match": self.match.plain(), "distance": self.match.distance,
             "edge": self.match.mean_move,
-            "quick": self.quick, "oddness": list(self.oddness), "midpoint": self.midpoint,
+            "quick": self.quick, "same_dynamics": same_dynamics(self.subject.failed_file, self.subject.optimum_file), "oddness": list(self.oddness), "midpoint": self.midpoint,
             "barriers": {
                 space: {str(term): asdict(barrier(line, str(term))) for term in line.data_vars} for space, line in self.lines.items()
             },

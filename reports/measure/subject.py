@@ -247,6 +247,7 @@ def load_subject(
             f"{base_path}: a model of the {base.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
         )
     task = failed.task
+    task.need_listing(failed_path)
     if complete_only and not task.sampling.complete:
         known = ", ".join(name for name, other in TASKS.items() if other.sampling.complete)
         raise UserError(
