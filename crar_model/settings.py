@@ -8,6 +8,7 @@ something that the code does and the paper does not say.
 from __future__ import annotations
 
 import dataclasses
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -241,7 +242,7 @@ def _typed(kind: type, values: dict[str, Any], where: str) -> dict[str, Any]:
             known = ", ".join(sorted(set(defaults) - {"loss"}))
             raise UserError(f"{where}: unknown setting {name!r}, of a newer crar or of none; this one knows {known}")
         wanted = type(defaults[name])
-        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        if wanted is float and type(value) is int and abs(value) <= sys.float_info.max:
             value = float(value)
         if type(value) is not wanted:
             raise UserError(f"{where}: {name} is {value!r}; it must be {KINDS[wanted]}")

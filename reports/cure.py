@@ -134,7 +134,7 @@ def write_cure(
         )
     problem = pose(failed, base, options.settings.seed, where=str(failed_path))
     if base is not None:
-        start = Path(base_path or failed.base_name)
+        start = Path(base.file or failed.base_name)
         problem = dataclasses.replace(problem, anew=lambda updates: annealed(failed, start, options.settings.seed, updates))
     with only_one(folder / STATE / "lock", folder, "another crar cure works there", "--out"):
         store = Store(folder / STATE, result_key("cure work", EDITION, failed=failed, base=base, settings=options.settings))

@@ -23,7 +23,7 @@ from reports.figures.scores import scores_figure
 from reports.figures.style import save_png
 from reports.markdown import render
 from reports.measure.scores import COLUMNS, negation, score_rows, scores_csv, span
-from reports.models import Judged, bases_in, judge, run_folders
+from reports.models import Judged, bases_in, expand, judge, run_folders
 from reports.released_scores import released_rows
 from reports.runs import Run, outcomes, short_name
 from reports.summaries import cure_line, study_summary
@@ -67,6 +67,8 @@ def write_study(
     everything = [*bases, *runs]
     for run in everything:
         read_run(run.folder)  # name an unusable folder before any work
+        if (lie := len(expand([run.folder]))) != len(run.plan.members):
+            raise UserError(f"{run.folder / 'run.json'}: names {len(run.plan.members)} members, but {lie} member-K.pt lie there; go on with the run by --resume")
         if not len(run.losses["update"]):
             raise UserError(f"{run.folder / 'losses.csv'}: has no row; go on with the run by --resume, or leave it out")
         if not run.task.same_maze(bases[0].task):

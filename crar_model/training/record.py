@@ -15,6 +15,7 @@ from crar_model.files import StrPath, file_digest, read_json
 from crar_model.machine import cores
 from crar_model.places import places
 from crar_model.settings import from_plain, to_plain
+from crar_model.tasks import task_of
 from crar_model.training.members import Member, Plan
 from crar_model.training.variants import variant_named
 
@@ -94,9 +95,9 @@ def read_run(folder: StrPath) -> dict[str, Any]:
     content: dict[str, Any] = read_json(path, RECORD, hint)
     if content["format"] != "crar-run" or min(content["shards"], default=0) < 1 or sum(content["shards"]) != len(content["members"]):
         raise UserError(f"{path}: not the record of a crar run, or damaged: its members and shards do not fit; {hint}")
-    from_plain(content["settings"], where=str(path))
     try:
         variant_named(content["variant"])
+        task_of(from_plain(content["settings"], where="settings"))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     return content

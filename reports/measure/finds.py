@@ -14,7 +14,7 @@ from reports.measure.on_sample import Budget, Curvature, OnSample, converge_enco
 from reports.measure.sampled import Sampled
 from reports.measure.shifts import random_walk
 from reports.measure.subject import Subject
-from reports.ratio import LEAST
+from reports.ratio import LEAST, ratio
 
 STEPS = 150
 """Of each descent of an embedding."""
@@ -115,7 +115,7 @@ def _held_apart(subject: Subject, found: list[tuple[Descent, Tensor]]) -> list[D
     """The descents with the distance of each embedding (rows, d) from the first one's."""
     states, own = subject.batch.states, found[0][1]
     unit = subject.match(own).mean_move
-    return [replace(row, apart=float((embedding - own)[states].double().square().sum(-1).mean().sqrt()) / unit) for row, embedding in found]
+    return [replace(row, apart=ratio(float((embedding - own)[states].double().square().sum(-1).mean().sqrt()), unit)) for row, embedding in found]
 
 
 def _of_weights(subject: Subject, ways: dict[str, Params], size: int, budget: Budget, known: Sampled | None) -> Finds:

@@ -128,6 +128,25 @@ def test_a_spoiled_run_json(freeze_run: Path, tmp_path: Path) -> None:
     assert only_one_line(run / "run.json", lambda: (read_run(run), plan_of(run))) > 60
 
 
+def test_settings_of_a_run_that_cannot_be(freeze_run: Path, tmp_path: Path) -> None:
+    whole = read_run(freeze_run)
+    for name, value in (
+        ("learning_rate", 10**400),
+        ("updates", 1.5),
+        ("maze", "hedge"),
+        ("walls", "#"),
+        ("map_seed", "x"),
+        ("loss", {"beta": []}),
+    ):
+        (tmp_path / "run.json").write_text(json.dumps(whole | {"settings": whole["settings"] | {name: value}}))
+        with pytest.raises(UserError, match=r"run\.json: "):
+            read_run(tmp_path)
+
+
+def test_an_error_is_one_line_whatever_is_named_in_it() -> None:
+    assert str(UserError("a\nb.json: missing; give\r\nanother")) == "a b.json: missing; give another"
+
+
 def test_spoiled_files_of_a_study(tmp_path: Path) -> None:
     study, store = ready(FEW, tmp_path)
     name, how = next(iter(study.cells)), PlaySettings()

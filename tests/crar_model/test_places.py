@@ -15,6 +15,7 @@ from crar_model.places import places
 from crar_model.settings import TrainSettings
 from crar_model.training.members import transfer_plan
 from crar_model.training.runner import plan_of, run_plan
+from reports.cure import own_base
 from reports.many import write_claims
 from reports.models import base_of, bases_in, judge
 from reports.runs import Run
@@ -62,6 +63,9 @@ def test_a_base_is_found_from_anywhere_and_after_a_move(made: Path, tmp_path: Pa
         assert load_checkpoint(found).digest == digest
         assert found.is_absolute() == Path(run).is_absolute()  # a page names no folder of the machine that nobody gave
         assert base_of(Path(run) / "member-0.pt") == found
+        base = own_base(model, None)  # of a cure
+        assert base is not None
+        assert base.file == found
         (one,) = judge([Path(run) / "member-0.pt"], use_own_base=True)
         assert one.evaluation.match is not None
 

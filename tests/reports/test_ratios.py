@@ -21,7 +21,6 @@ from reports.many import spreads
 from reports.markdown import number, share
 from reports.measure.move_errors import transition_errors
 from reports.measure.release import adapt
-from reports.measure.shifts import landscape_shifts
 from reports.measure.subject import load_subject, refuse_senseless
 from reports.ratio import ratio
 
@@ -44,10 +43,9 @@ def zeroed(model: Checkpoint, start: str | tuple[str, ...]) -> Checkpoint:
 def test_a_network_of_zeros_is_measured(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "zero.pt", zeroed(load_checkpoint(samples.FAILED), (*DYNAMICS, "encoder")))
     subject = load_subject(tmp_path / "zero.pt", samples.BASE)
-    found = adapt(subject, ("reward",), iterations=2)
+    found = adapt(subject, ("reward",), iterations=1)
     assert found.moved == math.inf or math.isnan(found.moved)
     assert as_read(found.plain())["moved"] in (None, math.inf)
-    assert all(shift.gradients >= 0 for shift in landscape_shifts(subject, subject.failed).rows)
     assert subject.task.maze is not None
     errors = transition_errors(subject, subject.task.maze)
     assert errors["largest"] == 0
