@@ -137,7 +137,8 @@ def spoil(path: Path, how: str, rng: random.Random, scratch: Path) -> Path:
     if path.is_dir():
         shutil.copytree(path, copy)
         inside = sorted(file for file in copy.rglob("*") if file.is_file() and file.stat().st_size < 1 << 22)
-        victim = rng.choice(inside) if inside else copy / "new"
+        texts = [file for file in inside if file.suffix in (".json", ".csv", ".toml")]  # what most commands read
+        victim = rng.choice((texts if rng.random() < 0.7 else None) or inside or [copy / "new"])
     else:
         shutil.copyfile(path, copy)
         victim = copy

@@ -21,6 +21,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -81,7 +82,7 @@ LOADED = ("crar_model.training.runner", "reports.escape", "reports.many", "repor
 
 def commands() -> dict[str, Any]:
     """Every command with its flags and arguments, as Typer has them."""
-    found: dict[str, Any] = getattr(typer.main.get_command(app), "commands")  # noqa: B009
+    found: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
     if missing := set(found) - set(STARTS):
         raise SystemExit(f"no small call is known of {', '.join(missing)}; add it to STARTS")
     return found
@@ -147,6 +148,7 @@ def run(words: Sequence[str], limit: float, log: Path) -> int | None:
         with log.open("wb") as stream:
             for number in (1, 2):
                 os.dup2(stream.fileno(), number)
+        sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", errors="backslashreplace", closefd=False)
         resource.setrlimit(resource.RLIMIT_AS, (GIGABYTES << 30, GIGABYTES << 30))
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
         os.chdir(log.parent)
@@ -157,7 +159,7 @@ def run(words: Sequence[str], limit: float, log: Path) -> int | None:
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 0
         except BaseException:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+            traceback.print_exc()
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
