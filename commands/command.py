@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from commands.config import Config, read_config
+from commands.paths import check_paths
 from crar_model.errors import UserError
 
 ORDER = (
@@ -55,8 +56,10 @@ class Command(TyperCommand):
         for param in order:
             if param.param_type_name == "option" and not param.multiple and order.count(param) > 1:
                 raise UserError(f"{'/'.join((*param.opts, *param.secondary_opts))} is given twice; it takes one value")
+        check_paths(self.params, typed)
         config = self.config(typed)
         if config is not None:
+            check_paths(self.params, config.values, f"{config.path}: ")
             ctx.default_map = config.values
         try:
             rest: list[str] = super().parse_args(ctx, args)

@@ -120,6 +120,9 @@ def landscape(
     profile: Annotated[bool, typer.Option("--profile", help="Print where the time went; results.json keeps it.")] = False,
     image: FormatOption = "png",
     force: ForceOption = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on in an --out where `crar landscape` was stopped.", rich_help_panel=RUN)
+    ] = False,
 ) -> None:
     """Dissect a failed transfer and look for ways out of it.
 
@@ -128,7 +131,7 @@ def landscape(
     without: certificate, release, surface, and the claims that need none.
     """
     moved, drawn = words_of("--blocks", blocks, "dynamics", DYNAMICS), words_of("--terms", terms, "all", TERMS)
-    fresh(out, force=force)
+    fresh(out, force=force or resume, other="--resume to go on, --force to write over it,", own="" if force else "landscape")
     lone = failed if stands_alone(failed, base, from_maze) else None
     ends = pair(failed, base, from_maze) if lone is None else None
     from reports.measure.options import LandscapeOptions

@@ -92,7 +92,9 @@ class Checkpoint:
             return None
         known, problem = self.info.get("base_digest"), None
         folder = Path() if self.file is None else self.file.parent
-        for path in (*(given if known or len(given) == 1 else ()), *places(self.base_name, folder, whole=not known)):
+        end = Path(self.base_name).parts[-2:]
+        likely = sorted(given if known or len(given) == 1 else (), key=lambda path: Path(path).parts[-2:] != end)
+        for path in (*likely, *places(self.base_name, folder, whole=not known)):
             try:
                 base = load_checkpoint(path)
                 if not known or base.digest == known:
@@ -225,6 +227,10 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
         task = task.with_map(as_map(_map_of(content.get("info"))))
     except (UserError, ValueError, TypeError) as error:
         raise UserError(f"{path}: its observation map is damaged ({error}); write the checkpoint again") from error
+    if stored := (content.get("info") or {}).get("settings"):
+        if not isinstance(stored, dict):
+            raise UserError(f"{path}: `settings` is {stored!r}, which no checkpoint has; write it again with this program")
+        from_plain(stored, where=f"{path}: its settings")
     shapes = task.agent().shapes()
     parameters = content["parameters"]
     if not isinstance(parameters, dict) or not all(isinstance(n, str) and isinstance(v, torch.Tensor) for n, v in parameters.items()):

@@ -52,6 +52,9 @@ def write_atomically(path: StrPath, write: Callable[[BinaryIO], object]) -> None
     try:
         with writing(path):
             write(content)
+            if path.exists() and not path.is_file() and not path.is_dir():  # a device or a pipe, which is written to and not replaced
+                path.write_bytes(content.getbuffer())
+                return
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
             with os.fdopen(handle, "wb") as stream:
@@ -73,6 +76,25 @@ def write_bytes(path: StrPath, content: bytes) -> None:
 def write_text(path: StrPath, text: str) -> None:
     """Write a text file atomically, UTF-8."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def read_text(path: StrPath, *, what: str = "", give: str = "give a text file, UTF-8") -> str:
+    """The text of a UTF-8 file, without the byte order mark that Windows puts before it, and with plain line ends.
+
+    Args:
+        path: the file.
+        what: how the error begins, before the path.
+        give: how it ends.
+
+    Raises:
+        UserError: when the file cannot be read or is no UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{what}cannot read {path} ({error.strerror or error}); {give}") from error
+    except ValueError as error:  # other bytes, or a path that cannot be
+        raise UserError(f"{what}{path} is no UTF-8 text ({error}); {give}") from error
 
 
 def json_text(content: Any, *, indent: int | None = 1) -> str:

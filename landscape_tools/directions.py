@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from landscape_tools.points import HeldName, Point, check_alike, flatten, step_between, trainable, unflatten
+from landscape_tools.points import HeldName, Point, check_alike, check_has, continuous, flatten, step_between, trainable, unflatten
 
 
 def gaussian_direction(like: Point, generator: torch.Generator) -> dict[str, Tensor]:
@@ -33,6 +33,7 @@ def filter_normalised(direction: Point, point: Point, *, biases: str = "zero") -
     """
     if biases not in ("zero", "norm", "keep"):
         raise ValueError(f"biases is {biases!r}; choose zero, norm or keep")
+    check_has(point, direction, "the point")
     scaled: dict[str, Tensor] = {}
     for name, value in direction.items():
         if isinstance(name, HeldName):
@@ -123,9 +124,10 @@ def trajectory_plane(snapshots: Sequence[Point]) -> TrajectoryPlane:
     share = (values[:2] / values.clamp_min(0).sum()).tolist()
     spread = (coordinates - coordinates.mean(0)).square().sum(0) / (gram.trace() - gram.sum() / len(rows))
     first, second = ({n: v.to(last[n]) for n, v in unflatten(row, like).items()} for row in basis)
-    for name in [n for n, v in last.items() if n not in like and v.is_floating_point()]:
-        follows = torch.stack([step_between(last[name].double(), s[name].double()) for s in snapshots])
+    for name in [n for n, v in last.items() if n not in like and continuous(v)]:
+        follows = torch.stack([step_between(last[name], s[name]) for s in snapshots])
+        follows = follows.to(torch.complex128 if follows.is_complex() else torch.float64)
         if bool(follows.any()):
-            first[name], second[name] = torch.tensordot(mixture, follows, 1).to(last[name])
+            first[name], second[name] = torch.tensordot(mixture.to(follows), follows, 1).to(last[name])
     variance = (float(spread[0]), float(spread[1]))
     return TrajectoryPlane(last, (first, second), (share[0], share[1]), variance, coordinates, distances)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -32,6 +32,19 @@ Options = TypeVar("Options", bound=Mapping[str, Any])
 Function = TypeVar("Function", bound=Callable[..., Any])
 ROWS = 256
 """Points per pass of :func:`values_of`."""
+
+
+class Known(Protocol):
+    """A loss that knows the names of its points."""
+
+    def named(self, point: Point) -> dict[str, Tensor]:
+        """The same point, or part of one, under the loss's names; ValueError where it does not fit."""
+
+    def enter(self, point: Point) -> dict[str, Tensor]:
+        """:meth:`named`, after a check that the loss there is the model's own."""
+
+    def leave(self, point: Point) -> dict[str, Tensor]:
+        """A point that a tool has found, with what follows from its parameters."""
 
 
 class NotMappable(ValueError):

@@ -56,6 +56,8 @@ def sample_line(loss: Loss, start: Point, end: Point, *, points: int = 51, **opt
     near = where[where <= 0.5]
     start, end = entered(loss, [start, end])
     first = sample_entered(loss, start, [difference(end, start)], near.unsqueeze(1), **options)
+    if options.get("store") is not None:  # each half has its own, so that the first leaves the second's alone
+        options["store"] = f"{options['store']}.end"
     second = sample_entered(loss, end, [difference(start, end)], (1 - where[where > 0.5]).unsqueeze(1), probe=False, **options)
     data = {name: np.concatenate((values, second[name])) for name, values in first.items()}
     lost = int(sum(np.count_nonzero(~np.isfinite(values)) for values in data.values()))

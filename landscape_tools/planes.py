@@ -17,7 +17,7 @@ from torch import Tensor
 
 from landscape_tools.entrance import check_steady, entered, held_words, renamed, singly
 from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, mapped
-from landscape_tools.points import Point, difference, dot, norm
+from landscape_tools.points import Point, check_has, difference, dot, norm
 from landscape_tools.sampling import CHUNK_LIMIT, SAMPLING, Sampling, Values, fingerprint, run_passes, sample_entered
 
 Inner = Callable[[dict[str, Tensor]], Tensor]
@@ -160,6 +160,7 @@ def _stages(inner: Inner, outer: Outer, vectorize: Vectorize) -> tuple[Callable[
 
 def _along(origin: Point, direction: Point, steps: Tensor) -> dict[str, Tensor]:
     """name -> (len(steps), ...)."""
+    check_has(direction, origin, "the direction")
     return {n: torch.addcmul(v.unsqueeze(0), steps.to(v).view(-1, *([1] * v.dim())), direction[n].unsqueeze(0)) for n, v in origin.items()}
 
 

@@ -7,8 +7,9 @@ fixed, or interpolate them between two points that differ in them; entries that 
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -29,11 +30,25 @@ torch.serialization.add_safe_globals([HeldName, BufferName])  # so that `torch.l
 
 def trainable(point: Point) -> dict[str, Tensor]:
     """The part of a point that tools move: floating or complex parameters, without held names (frozen parameters, buffers)."""
-    return {name: value for name, value in point.items() if not isinstance(name, HeldName) and _continuous(value)}
+    return {name: value for name, value in point.items() if not isinstance(name, HeldName) and continuous(value)}
 
 
-def _continuous(value: Tensor) -> bool:
+def continuous(value: Tensor) -> bool:
+    """Whether a tensor can be interpolated: it is floating or complex."""
     return value.is_floating_point() or value.is_complex()
+
+
+def check_has(point: Collection[str], names: Collection[str], what: str) -> None:
+    """Raise ValueError unless `point`, described by `what`, has all names; the nearest to the first that it lacks is told."""
+    missing = [name for name in names if name not in point]
+    if missing:
+        near = difflib.get_close_matches(missing[0], [str(name) for name in point], 1, 0.0)
+        raise ValueError(f"{what} has no {some(missing)}; nearest to {missing[0]} is {near[0] if near else 'nothing'}")
+
+
+def some(names: Collection[str]) -> str:
+    """At most three names, and how many more."""
+    return ", ".join(list(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def check_alike(first: Point, second: Point) -> None:
@@ -54,7 +69,7 @@ def difference(end: Point, start: Point) -> dict[str, Tensor]:
         ValueError: when the points do not fit, or are identical.
     """
     check_alike(start, end)
-    direction = {name: step_between(value, end[name]) for name, value in start.items() if _continuous(value)}
+    direction = {name: step_between(value, end[name]) for name, value in start.items() if continuous(value)}
     direction = {name: step for name, step in direction.items() if not isinstance(name, HeldName) or bool(step.any())}
     if all(not bool(value.any()) for value in direction.values()):
         raise ValueError("the two points are identical, so there is no direction between them")
@@ -68,9 +83,10 @@ def step_between(start: Tensor, end: Tensor) -> Tensor:
 
 
 def dot(a: Point, b: Point) -> float:
-    """Inner product over the names that both have, in float64; buffers do not count."""
-    names = [name for name in a if name in b and not isinstance(name, BufferName)]
-    return sum(float((a[name].detach().double() * b[name].detach().double()).sum()) for name in names)
+    """Inner product over the names of `a`, in float64; buffers do not count, nor do held names that `b` leaves out."""
+    counted = {n: v for n, v in a.items() if not isinstance(n, BufferName) and (n in b or not isinstance(n, HeldName))}
+    check_has(b, counted, "the second point")
+    return sum(float((value.detach().double() * b[name].detach().double()).sum()) for name, value in counted.items())
 
 
 def norm(a: Point) -> float:
@@ -82,6 +98,7 @@ def moved(origin: Point, directions: Sequence[Point], steps: Sequence[float]) ->
     """origin + sum_k steps[k] directions[k]; names that a direction lacks stay where they are."""
     point = dict(origin)
     for direction, step in zip(directions, steps, strict=True):
+        check_has(point, direction, "the origin")
         for name, value in direction.items():
             point[name] = point[name] + step * value
     return point

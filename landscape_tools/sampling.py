@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape_tools.entrance import agree, check_steady, entered, renamed, singly
+from landscape_tools.entrance import agree, check_steady, entered, known, renamed, singly
 from landscape_tools.evaluating import Loss, NotMappable, Vectorize, allowed_threads, filled, many
-from landscape_tools.points import Point
+from landscape_tools.points import Point, check_has
 
 Progress = Callable[[int, int], None]
 Values = np.ndarray[Any, Any]
@@ -100,7 +100,7 @@ def sample_entered(
     threads = allowed_threads(loss, how["threads"])
     size = how["chunk"] or _fitting_chunk(directions, how["memory"], threads)
     vectorize = how["vectorize"]
-    if probe and getattr(loss, "enter", None) is None:
+    if probe and known(loss) is None:
         steady = _evaluator(loss, origin, directions, singly(vectorize))
         check_steady(lambda: steady(coordinates[:1]))
     if vectorize == "auto":  # the pass that the trial tries, so that what it finds holds for the rest
@@ -181,7 +181,8 @@ def _check(origin: Point, directions: Sequence[Point], coordinates: Tensor) -> N
         raise ValueError(f"coordinates are {tuple(coordinates.shape)}; they must be (points, {len(directions)}) with at least one point")
     for direction in directions:
         for name, value in direction.items():
-            if name not in origin or origin[name].shape != value.shape:
+            check_has(origin, direction, "the origin")
+            if origin[name].shape != value.shape:
                 raise ValueError(f"a direction moves {name} {tuple(value.shape)}, which the origin does not have in that shape")
 
 

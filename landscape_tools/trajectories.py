@@ -45,7 +45,7 @@ def sample_trajectory(
     reach = (high - low) * margin
     x, y = (torch.linspace(float(low[k] - reach[k]), float(high[k] + reach[k]), resolution, dtype=torch.float64) for k in range(2))
     data = sample_plane(loss, plane.origin, *plane.directions, x, y, **options)
-    options["progress"] = None  # told of the plane, which is nearly all of it
+    options["progress"] = options["store"] = None  # told of the plane, and kept for it, which is nearly all
     projected = sample_entered(loss, plane.origin, plane.directions, plane.coordinates, probe=False, **options)
     own: dict[str, list[float]] = {}
     for snapshot in snapshots:  # one by one: a snapshot off the plane is no point of it

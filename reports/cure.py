@@ -35,6 +35,7 @@ from reports.figures.style import save_figure
 from reports.markdown import render
 from reports.merit import as_good, asks_embedding, lacks, same_dynamics
 from reports.samples import as_given
+from reports.sections import place_of
 from reports.threads import torch_threads
 
 Plain = dict[str, Any]
@@ -156,6 +157,7 @@ def write_cure(
                 "path": as_given(failed_path),
                 "digest": failed.digest,
                 "maze": failed.maze,
+                "place": place_of(failed),
                 "map": failed.task.observation_map.title,
             },
             "base": None

@@ -18,7 +18,7 @@ from reports.data_files import shortened
 from reports.kept import AGAIN
 from reports.markdown import render
 from reports.merit import EARLIER, as_good, asks_embedding, definition
-from reports.models import base_of, expand, judge, label_of, one_folder_each
+from reports.models import base_of, distinct, judge, label_of, one_folder_each
 from reports.statistics import share, share_by_base
 
 SEARCH_PLACES = (AUTO, "placement")
@@ -67,7 +67,7 @@ def write_cures(
     folder = Path(folder)
     base_path, to_path = (None if path is None else Path(path) for path in (base_path, to_path))
     options = replace(options or CureOptions(), anyway=True)
-    paths = expand(models)
+    paths = distinct(models)
     one_folder_each(paths)
     failed = [(path, base_of(path, to_path)) for path in paths]
     failed = [pair for pair in failed if not _good(*pair, options)]

@@ -17,9 +17,12 @@ from crar_model.errors import UserError
 from crar_model.evaluation import embed, mean_move
 from crar_model.files import StrPath, write_json
 from crar_model.keys import result_key
+from crar_model.ranges import MOST_WHOLE
 from crar_model.settings import UPDATE_RULES, from_plain
+from crar_model.sizes import check_escape
 from crar_model.tasks import Task, default_settings
 from crar_model.training.guards import only_one
+from crar_model.words import of_all, plural
 from landscape_tools import elastic_band
 from reports import console
 from reports.figures.escape import escape_figure
@@ -69,6 +72,10 @@ class Grid:
             for value in values:
                 if not (0 < value < math.inf):
                     raise UserError(f"{flag} is {value}; give a number above 0")
+        for name, limit in (("seeds", self.seeds), ("updates", self.updates), ("checks", self.checks)):
+            if not 1 <= limit <= MOST_WHOLE:
+                raise UserError(f"--{name} is {limit}; give a whole number from 1 to {MOST_WHOLE:,}")
+        check_escape(max(len(self.rates), len(self.sgd_rates)), self.seeds, max(self.batches))
         for rule in self.rules:
             if rule not in UPDATE_RULES:
                 raise UserError(f"--update-rule is {rule!r}; choose one of {', '.join(UPDATE_RULES)}")
@@ -208,7 +215,7 @@ def verdict(results: Plain) -> str:
     cells: Sequence[Plain] = results["cells"]
     left, seeds = sum(cell["left"] for cell in cells), sum(cell["seeds"] for cell in cells)
     if not left:
-        said = f"Nothing left: {seeds} members in {len(cells)} cells, watched for {results['grid']['updates']:,} updates"
+        said = f"Nothing left: {plural(seeds, 'member')} in {plural(len(cells), 'cell')}, watched for {plural(results['grid']['updates'], 'update')}"
         sure = [1 - cell["stayed"]["low"] for cell in cells if cell["stayed"]]
         if not sure:
             return f"{said}; in every cell some diverged."
@@ -217,9 +224,9 @@ def verdict(results: Plain) -> str:
     arrived = sum(cell["matched"] for cell in cells)
     none = sum(not cell["left"] and not cell["diverged"] for cell in cells)
     return (
-        f"{left} of {seeds} members left within {results['grid']['updates']:,} updates, {arrived} of them for the base's embedding; most of them, "
+        f"{of_all(left, seeds, 'members')} left within {plural(results['grid']['updates'], 'update')}, {arrived} of them for the base's embedding; most of them, "
         f"{best['left']} of {best['seeds']}, by {noise_words(best)}; "
-        f"{none} of {len(cells)} cells kept all."
+        f"{of_all(none, len(cells), 'cells')} kept all."
     )
 
 

@@ -17,11 +17,12 @@ from scipy.stats import PermutationMethod, pearsonr, rankdata
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import MEASURED, StrPath, as_read, find_json, write_json
+from crar_model.words import of_all
 from reports.escape import UNKNOWN, Grid, escape_key, noise_words, write_escape
 from reports.kept import AGAIN
 from reports.markdown import render
 from reports.measure.escape import JOINT
-from reports.models import base_of, expand, judge, label_of, one_folder_each
+from reports.models import base_of, distinct, judge, label_of, one_folder_each
 from reports.statistics import CHANCE, holm, share
 
 RESAMPLES = 9_999
@@ -71,7 +72,7 @@ def write_escapes(
         UserError: as `write_escape`, and for two transfers of one name.
     """
     folder, grid = Path(folder), grid or Grid()
-    paths = expand(models)
+    paths = distinct(models)
     one_folder_each(paths)
     fit = [path for path in paths if not _came_back(path, base_path)]
     if not fit:
@@ -207,7 +208,7 @@ def verdict(results: Plain) -> str:
     kept = sum(not row["left"] and not row["diverged"] for row in rows)
     watched = f"{results['grid']['updates']:,} updates"
     said = (
-        f"{left} of {seeds} members left {len(rows)} minim{'um' if len(rows) == 1 else 'a'} within {watched}, {matched} of them for the base's "
+        f"{of_all(left, seeds, 'members')} left {len(rows)} minim{'um' if len(rows) == 1 else 'a'} within {watched}, {matched} of them for the base's "
         f"embedding; {diverged} diverged; {kept} of the minima kept all.{aside}"
     )
     went = [kind for kind in results["kinds"] if kind["left"]]

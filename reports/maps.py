@@ -24,6 +24,7 @@ from reports.markdown import render
 from reports.merit import EARLIER, as_good, asks_embedding, definition
 from reports.models import expand, judge
 from reports.samples import as_given
+from reports.sections import place_of
 from reports.statistics import share, share_by_base
 
 Plain = dict[str, Any]
@@ -61,9 +62,9 @@ def write_maps(
         raise UserError("nothing to count; give transfers with --transfer or tables of crar cure with --cures")
     kept: dict[tuple[object, ...], Plain] = {}
     for row in rows:  # one network counts once, under however many paths and beside however many bases it stands
-        if row["maze"] != rows[0]["maze"]:
+        if row["place"] != rows[0]["place"]:
             raise UserError(
-                f"{row['path']}: of the {row['maze']} maze, but {rows[0]['path']} is of the {rows[0]['maze']} maze; count them apart"
+                f"{row['path']}: of the {row['maze']} maze{_also(row)}, but {rows[0]['path']} is of the {rows[0]['maze']} maze{_also(rows[0])}; count them apart"
             )
         kept.setdefault((row["digest"], row["map"], row["way"], json.dumps(row["settings"], sort_keys=True)), row)
     rows, copies = list(kept.values()), len(rows) - len(kept)
@@ -71,6 +72,10 @@ def write_maps(
     results = {"command": command, "definition": definition(scored=task_named(rows[0]["maze"]).scored), "rows": rows, "copies": copies}
     write_page(results, folder)
     return results
+
+
+def _also(row: Plain) -> str:
+    return "".join(f" ({what})" for what in row["place"][1:] if what)
 
 
 def counted(rows: Sequence[Plain]) -> list[Plain]:
@@ -197,7 +202,7 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
             (one,), (reference,) = judge([path], base, how=how), judge([base], how=how)
             asked = asks_embedding(one.checkpoint, reference.checkpoint)
             rows.append({
-                "path": as_given(path), "digest": model.digest, "maze": model.maze, "base": as_given(base), "base_digest": reference.checkpoint.digest, "map": model.task.observation_map.title,
+                "path": as_given(path), "digest": model.digest, "maze": model.maze, "place": place_of(model), "base": as_given(base), "base_digest": reference.checkpoint.digest, "map": model.task.observation_map.title,
                 "variant": str(model.info["variant"]), "way": _way(model), "settings": _settings(model), "updates": updates_of(model),
                 "good": as_good(one.evaluation, reference.evaluation, embedding=asked),
             })  # fmt: skip
@@ -220,9 +225,11 @@ def _cures(folder: Path) -> list[Plain]:
     settings = {name: table["settings"][name] for name in SPENT}
     rows = []
     for row in table["rows"]:
-        failed = row["failed"] if "map" in row["failed"] else row["failed"] | _seen(row["failed"]["path"], row["failed"]["digest"], folder)
+        failed = (
+            row["failed"] if "place" in row["failed"] else row["failed"] | _seen(row["failed"]["path"], row["failed"]["digest"], folder)
+        )
         rows.append({
-            "path": failed["path"], "digest": failed["digest"], "maze": failed["maze"], "base": row["base"],
+            "path": failed["path"], "digest": failed["digest"], "maze": failed["maze"], "place": failed["place"], "base": row["base"],
             "base_digest": row["base_digest"], "variant": "", "map": failed["map"], "way": f"cure: {row['method']}",
             "settings": settings, "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"]),
         })  # fmt: skip
@@ -234,7 +241,7 @@ def _seen(path: str, digest: str, folder: Path) -> Plain:
     for place in places(path, folder):
         model = load_checkpoint(place)
         if model.digest == digest:
-            return {"maze": model.maze, "map": model.task.observation_map.title}
+            return {"maze": model.maze, "place": place_of(model), "map": model.task.observation_map.title}
     raise UserError(f"{folder / 'results.json'}: the transfer {path} that it names is not there; make the table again with `crar cure`")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from crar_model.files import StrPath, write_text
+from crar_model.words import plural
 from reports.glossary import glossary, glossary_lines
 from reports.html import write_html
 from reports.merit import definition
@@ -67,7 +68,14 @@ def render(template: str, path: StrPath, **values: Any) -> Path:
     environment.filters["share"] = share
     environment.filters["as_given"] = as_given
     page = environment.get_template(template).render(
-        definition=definition, table=table, bullets=bullets, glossary=glossary, glossary_lines=glossary_lines, ratio=ratio, **values
+        definition=definition,
+        table=table,
+        bullets=bullets,
+        plural=plural,
+        glossary=glossary,
+        glossary_lines=glossary_lines,
+        ratio=ratio,
+        **values,
     )
     write_text(path, page)
     write_html(page, path.with_suffix(".html"))

@@ -13,12 +13,15 @@ from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, evaluate
 from crar_model.files import StrPath
+from crar_model.keys import result_key
 from crar_model.machine import cores
 from crar_model.settings import PlaySettings
 from reports.samples import as_given
 from reports.threads import torch_threads
 
 Progress = Callable[[int, int], None]
+LARGE_AT_ONCE = 2
+"""Models of large layouts that are judged beside each other, with up to 1 GB each."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,14 @@ def expand(paths: Sequence[StrPath]) -> list[Path]:
     once: dict[Path, Path] = {}
     for file in files:
         once.setdefault(file.resolve(), file)  # named twice, it would count as two models
+    return list(once.values())
+
+
+def distinct(paths: Sequence[StrPath]) -> list[Path]:
+    """The models behind the paths as :func:`expand` has them, copies of one only once: they would count as several."""
+    once: dict[str, Path] = {}
+    for path in expand(paths):
+        once.setdefault(result_key("model", model=load_checkpoint(path)), path)
     return list(once.values())
 
 
@@ -166,7 +177,8 @@ def judge(
         )
 
     found: list[Judged] = []
-    with torch_threads(1), ThreadPoolExecutor(max_workers=cores()) as pool:  # a model a core: the compiled kernels free the interpreter
+    few = min(cores(), LARGE_AT_ONCE) if any(model.task.sampling.drawn for _, model, _ in pairs) else cores()
+    with torch_threads(1), ThreadPoolExecutor(max_workers=few) as pool:  # a model a core: the compiled kernels free the interpreter
         for result in pool.map(lambda pair: judged(*pair), pairs):
             found.append(result)
             if progress is not None:

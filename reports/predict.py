@@ -23,7 +23,7 @@ from reports.markdown import render
 from reports.measure import forecast
 from reports.measure.forecast import FEWEST, Table, calibration, score_predictors
 from reports.merit import as_good, asks_embedding
-from reports.models import expand, judge
+from reports.models import distinct, expand, judge
 from reports.samples import as_given
 from reports.statistics import share_by_base
 
@@ -61,6 +61,9 @@ def predict(
     """
     paths = expand(bases)
     models = [load_checkpoint(path) for path in paths]
+    digests = [model.digest for model in models]
+    if twice := [path for path, digest in zip(paths, digests, strict=True) if digests.count(digest) > 1]:
+        raise UserError(f"{twice[-1]}: the same network as {twice[0]}, which would be counted as two bases; give each once")
     if observation_map is not None:
         models = [seen_through(model, observation_map, str(path)) for path, model in zip(paths, models, strict=True)]
     for path, model in zip(paths, models, strict=True):
@@ -106,7 +109,7 @@ def scored(
     counts = np.zeros((2, len(models)), dtype=np.int64)
     recipes: list[set[str]] = [set() for _ in models]
     bases = [one.evaluation for one in judge(paths, how=how)]
-    for path in expand(transfers):
+    for path in distinct(transfers):
         transfer = load_checkpoint(path)
         base = transfer.load_base(paths)
         number = own.get(base.digest) if base is not None else None

@@ -58,7 +58,10 @@ def write_study(
     folder, how = Path(folder), how or PlaySettings()
     how.validate()
     given = bases_in(base_runs)
-    bases, runs = ([Run(run, how, given) for path in paths for run in run_folders(path)] for paths in (base_runs, transfers))
+    bases, runs = (  # a run named twice counts once
+        [Run(run, how, given) for run in {run.resolve(): run for path in paths for run in run_folders(path)}.values()]
+        for paths in (base_runs, transfers)
+    )
     if not runs or not bases:
         raise UserError("--base and --transfer must each name at least one run folder")
     everything = [*bases, *runs]
@@ -82,7 +85,8 @@ def write_study(
             "--base: holds the base of none of the transfers, nor is one where they say; give the runs that they were made from"
         )
     _, model, origin = shown
-    maze = model.checkpoint.task.maze  # with the transfer's observation map
+    seen = model.checkpoint.task  # with the transfer's observation map
+    maze = seen.maze if seen.sampling.complete else None  # figures of every state
     if maze is not None:
         _embedding_figures(maze, model, origin, folder)
     if task.scored:

@@ -12,6 +12,7 @@ from crar_model.files import StrPath, write_json
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import task_named
 from crar_model.training.variants import BASE
+from crar_model.words import plural
 from reports.markdown import render
 from reports.released_scores import BASES
 from reports.sections import Section, sections_of
@@ -103,7 +104,7 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
     lines = [
         (
             "Asked",
-            f"what becomes of {len(transfers)} transfers from {len(rows) - len(transfers)} bases, and which claims of S11 to S14 hold of them.",
+            f"what becomes of {plural(len(transfers), 'transfer')} from {plural(len(rows) - len(transfers), 'base')}, and which claims of S11 to S14 hold of them.",
         )
     ]
     sections = sections_of(rows)
@@ -116,7 +117,7 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
     bases = sorted({one["bases"] for one in claims})
     few = f"; the claims' verdicts are of {' to '.join(map(str, dict.fromkeys((bases[0], bases[-1]))))} bases" if bases else ""
     left = sum(row["status"] != DONE for row in rows)
-    open_ = f"; {left} models are not done" if left else ""
+    open_ = f"; {plural(left, 'model')} {'is' if left == 1 else 'are'} not done" if left else ""
     return [
         *lines,
         ("How sure", f"shares have exact 95 % intervals whose unit is the base, since transfers of one base are alike{few}{open_}."),
@@ -168,8 +169,9 @@ def _maze(section: Section, root: Path, folder: Path, pages: Sequence[str]) -> t
     of_able = [row for row in transfers if row["base"] in able]
     groups, asked = groups_of(transfers), groups_of(of_able)
     decided: list[Decided | None] = []
+    drawn = list(dict.fromkeys(words for row in rows if (words := row.get("last_drawn"))))
     found: dict[str, Any] = {
-        "title": section.title, "scored": task.scored, "what": task.sampling.what, "bases": [_base_row(row, transfers) for row in bases],
+        "title": section.title, "scored": task.scored, "what": "drawn transitions" if drawn else task.sampling.what, "drawn": drawn, "bases": [_base_row(row, transfers) for row in bases],
         "unable": [base_name(row) for row in bases if row["status"] == DONE and row["cell"] not in able],
         "variants": [], "networks": [], "copies": [], "figure": "", "terms_rows": [], "rates": [], "dependence": [], "times": [], "cost": [],
         "recipes": [], "recipe_answers": [], "recipe_figure": "",

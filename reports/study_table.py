@@ -117,11 +117,16 @@ def success(cell: Cell, row: Row, base: Row) -> bool | str:
     if row["diverged_at"] >= 0 and row.get("kept_update", "") == "":
         return False
     if cell.task.scored:
-        return outcome({}, score=(row[f"{LAST}_score_low"], row[f"{LAST}_score_high"])) == SUCCESSFUL
+        return outcome({}, score=(_number(row.get(f"{LAST}_score_low")), _number(row.get(f"{LAST}_score_high")))) == SUCCESSFUL
     if not base:
         return ""
-    shares = {name: (row[f"{LAST}_{name}"], base[name]) for name in base["metrics"]}
+    shares = {name: (_number(row.get(f"{LAST}_{name}")), _number(base.get(name))) for name in base["metrics"]}
     return outcome(shares, matched=row["outcome"] == "matched" if cell.recipe.keeps_dynamics else None) == SUCCESSFUL
+
+
+def _number(value: Any) -> float:
+    """A figure; not a number, which is no success, where there is none."""
+    return float(value) if isinstance(value, (int, float)) else float("nan")
 
 
 def _flat(figures: Row, before: str = "") -> Row:

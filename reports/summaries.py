@@ -10,6 +10,7 @@ from typing import Any
 
 import xarray as xr
 
+from crar_model.words import plural
 from reports.claims import Decision
 from reports.markdown import number
 
@@ -24,14 +25,9 @@ def _counted(words: Sequence[str]) -> str:
     return ", ".join(f"{word} {count}" for word, count in Counter(words).most_common())
 
 
-def plural(count: int, word: str) -> str:
-    """A count with its word."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
-
-
 def size_words(size: Plain) -> str:
     """ "256 transitions of 228 maps (2 terminal)"."""
-    return f"{size['transitions']:,} transitions of {size['maps']:,} maps ({size['terminal']:,} terminal)"
+    return f"{plural(size['transitions'], 'transition')} of {plural(size['maps'], 'map')} ({size['terminal']:,} terminal)"
 
 
 def landscape_summary(d: Plain, decisions: Sequence[Decision], *, variant: str, where: str) -> Lines:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from crar_model.errors import UserError
-from crar_model.files import StrPath, read_json, write_json
+from crar_model.files import StrPath, misfit, read_json, write_json
 from crar_model.tasks import TASKS, Task, task_named
+from crar_model.words import plural
 from reports.claims import CLAIMS, UNDECIDED
 from reports.many import grouped, spreads, verdicts
 from reports.markdown import render
@@ -125,12 +126,14 @@ def asked(name: str, task: Task) -> bool:
 
 
 def _results(path: Path, what: str) -> Plain:
-    shape: dict[str, Any] = {
+    shapes: dict[str, dict[str, Any]] = {
         "claims": {"pairs": [dict]},
         "study": {"claims": [dict], "study": str},
         "predict": {"bases": [dict], "outcomes": [dict]},
-    }[what]
-    content: Plain = read_json(path / RESULTS, shape, f"give --{what} a folder that `crar {what}` wrote")
+    }
+    content: Plain = read_json(path / RESULTS, dict, f"give --{what} a folder that `crar {what}` wrote")
+    if wrong := misfit(content, shapes[what]):
+        raise UserError(f"{path / RESULTS}: not the results of `crar {what}` ({wrong}); give --{what} a folder that it wrote")
     return content
 
 
@@ -155,7 +158,7 @@ def _claims_of(pairs: Sequence[Plain], task: Task, source: str, recipe: str) -> 
     bases = len({pair.get("origin", pair["base"]) for pair in pairs if pair in group})
     names = [claim.id for claim in CLAIMS if claim.rule(complete=complete) is not None]
     if not group:
-        none = f"none of {len(pairs)} transfers failed"
+        none = f"none of {plural(len(pairs), 'transfer')} failed"
         return [Entry(name, task.name, UNDECIDED, none, 0, 0, source, recipe=recipe) for name in names]
     decided, measured = verdicts(group, complete=complete), spreads(group, complete=complete)
     entries = []
@@ -286,7 +289,7 @@ def _row(entry: Entry, answer: Decided | None, cut: Decided | None) -> tuple[str
 
 
 def _answer(answer: Decided) -> str:
-    return f"{_bold(answer)}, {answer.models} runs"
+    return f"{_bold(answer)}, {plural(answer.models, 'run')}"
 
 
 def _released(rows: Iterable[Claimed]) -> list[tuple[str, ...]]:

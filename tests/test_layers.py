@@ -17,9 +17,11 @@ FORBIDDEN = {
 }
 FLOORS = {
     "crar_model": (
-        ("errors", "compiled", "machine", "params", "streams"),
-        ("files", "settings"),
-        ("tensor_files",),
+        ("errors", "compiled", "machine", "params", "streams", "words"),
+        ("files", "ranges"),
+        ("sizes",),
+        ("settings",),
+        ("tensor_files", "places"),
         ("mazes",),
         ("nets",),
         ("agents", "batches"),
@@ -28,19 +30,20 @@ FLOORS = {
         ("checkpoints",),
         ("original", "symmetry", "keys"),
         ("evaluation",),
-        ("scoring",),
+        ("drawn", "scoring"),
         ("cures",),
         ("training",),
         ("studies",),
     ),
     "commands": (
-        ("config",),
+        ("config", "paths"),
         ("command",),
         ("app", "flags"),
         ("training", "judging", "pages", "curing", "predicting", "escaping", "studying"),
     ),
     "reports": (
-        ("samples", "threads", "tables", "glossary", "stages", "html", "statistics", "merit", "sections", "ratio"),
+        ("ratio", "samples"),
+        ("threads", "tables", "glossary", "stages", "html", "statistics", "merit", "sections", "kept"),
         ("rules",),
         ("markdown",),
         ("models", "console"),

@@ -318,11 +318,12 @@ def reaches(terms: dict[str, float], tail: Tail, level: Level | None) -> bool:
     """Whether losses are those that the dynamics allow, in the mean and in the tail: a failure can err on 4 of 124 transitions only."""
     if level is None:
         return tail.mean <= SAMPLED_MEAN and tail.off <= SAMPLED_OFF
-    if level.tail.off > UNFIT:
-        return False
-    if tail.worst > level.tail.worst + FURTHER or (tail.astray or 0.0) > (level.tail.astray or 0.0) + STRAYS:
-        return False
-    return terms["total"] <= ABOVE * float(level.totals[0])
+    return (  # every one of these is False of what is not a number
+        level.tail.off <= UNFIT
+        and tail.worst <= level.tail.worst + FURTHER
+        and (tail.astray or 0.0) <= (level.tail.astray or 0.0) + STRAYS
+        and terms["total"] <= ABOVE * float(level.totals[0])
+    )
 
 
 def chosen(problem: Problem, candidates: list[Candidate]) -> Candidate:

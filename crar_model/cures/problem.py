@@ -190,6 +190,7 @@ def pose(failed: Checkpoint, base: Checkpoint | None, seed: int, *, where: str =
             f"{where}: a model of the {failed.task.title}, but its base is of the {base.task.title}; give its own base with --base"
         )
     task, agent = failed.task, failed.agent
+    task.need_listing(where)
     own = OwnData(task, failed, seed)
     problem = Problem(task, agent, failed.parameters, None if base is None else base.parameters, failed.loss_settings, own)
     with torch.no_grad():

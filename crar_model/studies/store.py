@@ -113,7 +113,7 @@ class Store:
         found: Plain | None = find_json(path, FIGURES, AGAIN)
         if not found:
             record = self.record(cell) if found is not None else None
-            return found if record is not None and record["diverged_at"] >= 0 else None
+            return found if record is not None and without_network(record) else None
         if lacking := {name for figures in found.values() for name in figures["metrics"] if name not in figures}:
             raise UserError(f"{path}: damaged: it lacks {', '.join(sorted(lacking))}; {AGAIN}")
         return found
@@ -179,6 +179,11 @@ class Store:
         with suppress(UserError):  # what cannot be read tells a task nothing
             found = find_json(self.root / "session.json", {"token": str, "stop": bool}, "")
         return found is not None and (found["token"] != token or found["stop"])
+
+
+def without_network(record: Plain) -> bool:
+    """Whether a cell that is done has no network to judge: it diverged, and none was kept from before."""
+    return record["diverged_at"] >= 0 and "kept_update" not in record
 
 
 def open_store(root: StrPath) -> Store:

@@ -26,7 +26,7 @@ from crar_model.nets import set_threads
 from crar_model.settings import PlaySettings
 from crar_model.studies.account import STRETCHES, repeated, teller
 from crar_model.studies.cells import BEST, LAST, Cell
-from crar_model.studies.store import Plain, Store
+from crar_model.studies.store import Plain, Store, without_network
 from crar_model.tasks import Task, add_task
 from crar_model.tensor_files import load_plain
 from crar_model.training.log import read_losses
@@ -272,7 +272,7 @@ def judged(store: Store, cell: Cell, how: PlaySettings) -> Plain:
     record = store.record(cell.name)
     if record is None:
         raise UserError(f"{store.folder(cell.name)}: has no record; run crar study again")
-    if record["diverged_at"] >= 0 and "kept_update" not in record:
+    if without_network(record):
         return {}
     base = load_checkpoint(store.model(cell.base, cell.start)) if cell.base else None
     figures: Plain = {}

@@ -45,6 +45,7 @@ def describe(plan: Plan) -> dict[str, Any]:
         "paired": plan.paired,
         "settings": to_plain(settings),
         "members": [member.plain() for member in plan.members],
+        **({"judged_on": drawn} if (drawn := plan.task.sampling.drawn) else {}),
         "bases": {base: load_checkpoint(Path(base)).digest for base in sorted({m.base for m in plan.members if m.base})},
         "shards": [members // workers + (k < members % workers) for k in range(workers)],
     }
@@ -69,7 +70,7 @@ def moved(plan: Plan, folder: StrPath) -> Plan:
     return replace(plan, members=members, settings=replace(plan.settings, data=data))
 
 
-def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def differences(before: dict[str, Any], now: dict[str, Any], where: str) -> list[str]:
     """In what two records are not of one run; the files that they name are told by their digests."""
     changed = [key for key in ("variant", "reset", "paired") if before[key] != now[key]]
     sides = (
@@ -77,7 +78,7 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     )
     changed += ["members"] * (next(sides) != next(sides))  # bases by their digests: a path is another from elsewhere
     changed += ["bases"] * (sorted(before["bases"].values()) != sorted(now["bases"].values()))
-    old, new = to_plain(from_plain(before["settings"], where="run.json")), now["settings"]  # a setting newer than the run has its default
+    old, new = to_plain(from_plain(before["settings"], where=where)), now["settings"]  # a setting newer than the run has its default
     may = (*MAY_CHANGE, "data") if old["data_digest"] else MAY_CHANGE
     return changed + [key for key in new if key not in may and old[key] != new[key]]
 

@@ -17,6 +17,7 @@ from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.files import StrPath, write_json, write_text
 from crar_model.machine import cores
+from crar_model.sizes import check_training
 from crar_model.tensor_files import load_plain
 from crar_model.training.events import Events
 from crar_model.training.guards import only_one
@@ -88,6 +89,7 @@ def run_plan(
         UserError: when the folder holds another run, another process trains in it, it cannot be written, or the device is not there.
     """
     folder = Path(folder)
+    check_training(plan.settings, len(plan.members))
     _check_device(plan.settings.device)
     if resume and (folder / "run.json").exists():
         plan = moved(plan, folder)
@@ -138,8 +140,8 @@ def _run(
     for job in shards:
         if job.state_path.exists():
             state = load_state(job)
-            done = kept_rows(state, plan.settings)
-            log.restore(job.first, state["log_updates"][:done], list(state["log_values"].numpy()[:done]))
+            rows_kept = kept_rows(state, plan.settings)
+            log.restore(job.first, state["log_updates"][:rows_kept], list(state["log_values"].numpy()[:rows_kept]))
             updates[job.index] = int(state["update"])
     diverged: dict[int, int] = {}
     everything = plan.settings.updates * len(plan.members)
@@ -220,17 +222,20 @@ def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) 
     record = folder / "run.json"
     if record.exists():
         before = read_run(folder)
-        changed = differences(before, described)
+        changed = differences(before, described, str(record))
         if changed:
             raise UserError(f"{folder}: the run there differs in {', '.join(changed)}; give the same settings or another --out")
         if (taken := _taken(folder)) > plan.settings.updates:
             raise UserError(f"--updates is {plan.settings.updates:,}, but the run in {folder} has taken {taken:,}; give at least that")
         described["shards"] = before["shards"]
-    write_json(record, described)
-    if plan.settings.walls:
-        write_text(folder / "walls.txt", plan.settings.walls)
-    jobs, first = [], 0
+    jobs, first = list[ShardJob](), 0
     for index, count in enumerate(described["shards"]):
         jobs.append(ShardJob(plan, folder, index, first, count, plan.task, max(1, cores() // len(described["shards"]))))
         first += count
+    for job in jobs:
+        if not record.exists() and job.state_path.exists():
+            load_state(job)  # refuses that of another run
+    write_json(record, described)
+    if plan.settings.walls:
+        write_text(folder / "walls.txt", plan.settings.walls)
     return jobs

@@ -56,10 +56,14 @@ class ShardJob:
     @property
     def key(self) -> str:
         """Of everything that determines what its members are after as many updates."""
-        plan = self.shard_plan
-        return result_key(
-            "shard", variant=plan.variant.name, reset=plan.reset, paired=plan.paired, settings=plan.settings, members=plan.members
-        )
+        plan, bases = self.shard_plan, self.bases
+        members = [(member.seed, member.learning_rate, bases.get(member.base, "")) for member in plan.members]  # wherever a base lies now
+        return result_key("shard", variant=plan.variant.name, reset=plan.reset, paired=plan.paired, settings=plan.settings, members=members)
+
+    @property
+    def bases(self) -> dict[str, str]:
+        """Digests of the bases of its members, by their paths."""
+        return {base: load_checkpoint(base).digest for base in {member.base for member in self.shard_plan.members if member.base}}
 
     @property
     def shard_plan(self) -> Plan:
@@ -84,7 +88,7 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
         set_threads(job.threads)
         torch.set_flush_denormal(True)  # running averages decay through the denormals, which are slow
     trainer = Trainer(job.shard_plan)
-    digests = {base: load_checkpoint(base).digest for base in {member.base for member in trainer.plan.members if member.base}}
+    digests, key = job.bases, job.key
     if job.state_path.exists():
         state = load_state(job)
         try:
@@ -108,7 +112,7 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
             if at >= 0 and k not in told_diverged:
                 told_diverged.add(k)
                 emit("diverged", {"member": job.first + k, "update": at})
-        _save(job, trainer, digests)
+        _save(job, trainer, digests, key)
         if not halted:
             _keep_snapshots(job, trainer)
         emit("saved", {"update": trainer.update})
@@ -116,7 +120,7 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
             return trainer.finished
 
 
-def _save(job: ShardJob, trainer: Trainer, digests: Mapping[str, str]) -> None:
+def _save(job: ShardJob, trainer: Trainer, digests: Mapping[str, str], key: str) -> None:
     state, settings = trainer.state(), job.plan.settings
     for k, member in enumerate(trainer.plan.members):
         info: dict[str, Any] = {
@@ -146,7 +150,7 @@ def _save(job: ShardJob, trainer: Trainer, digests: Mapping[str, str]) -> None:
         if trainer.best is not None:  # what the study goes on with: the network of the best validation, not the last one
             save("best", trainer.best.of(k), trainer.best.updates[k], info | {"score": trainer.best.figures[k][0]})
     # The state last: a kill in between repeats updates, which gives the same members again.
-    save_plain(job.state_path, STATE, state | {"key": job.key})
+    save_plain(job.state_path, STATE, state | {"key": key})
 
 
 def load_state(job: ShardJob) -> dict[str, Any]:
@@ -158,7 +162,7 @@ def load_state(job: ShardJob) -> dict[str, Any]:
     state = load_plain(job.state_path)
     if not isinstance(state, dict) or not state.keys() >= LOG_PARTS or state.get("format", STATE) != STATE:
         raise UserError(f"{job.state_path}: not the state of a run; start it anew in another folder")
-    if state.get("key", job.key) != job.key:  # those of an earlier version have none
+    if "key" in state and state["key"] != job.key:  # those of an earlier version have none
         raise UserError(f"{job.state_path}: the state of another run; give another --out, or remove {job.state_path.parent}")
     warn_unverified(job.state_path, state)
     return state

@@ -83,6 +83,7 @@ def lone_subject(path: Path, *, maze: str | None = None) -> Subject:
     """
     model = load_checkpoint(path, maze=maze, flag="--from-maze")
     task, settings = model.task, model.loss_settings
+    task.need_listing(path)
     if not task.sampling.complete:
         known = ", ".join(name for name, other in TASKS.items() if other.sampling.complete)
         raise UserError(f"{path}: a model of the {model.maze} maze, which needs its base (--to); without one go models of: {known}")

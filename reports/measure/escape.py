@@ -17,6 +17,7 @@ from crar_model.cures.problem import Problem
 from crar_model.evaluation import mean_move
 from crar_model.params import Params, select
 from crar_model.settings import TrainSettings
+from crar_model.sizes import OF_AN_ESCAPE
 from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS
@@ -30,7 +31,7 @@ SMOOTH = 0.01
 """Smoothing of the maxima in `ball` while it descends: at a kink no step along the gradient is lower, however short."""
 FIRST_STEP = 1e-4
 """Length of its first, times the gradient."""
-DATA = 20_000
+DATA = OF_AN_ESCAPE
 """Transitions of each member's walk; enough that their frequencies are nearly those of the evaluation set."""
 OPTIMISERS: dict[str, dict[str, float]] = {
     "sgd": {"rms_decay": 1.0, "rms_epsilon": 1.0, "clip_norm": 0.0},  # averages stay 0, so the step is rate x gradient
@@ -188,7 +189,11 @@ def escape(
         if len(who):
             encoders = {name: trainer.params[name].detach()[who].clone() for name in own}
             ended = settle(problem, encoders)[1]
-            out = ~(distances(problem, ended, home) <= ELSEWHERE)
+            away = distances(problem, ended, home)
+            lost = ~torch.isfinite(away)  # who ends nowhere has not left
+            diverged[who[lost]], inside[who[lost]] = True, False
+            who, ended, away = who[~lost], ended[~lost], away[~lost]
+            out = away > ELSEWHERE
             at[who[out].numpy()], seen[who[~out].numpy()] = trainer.update, trainer.update
             if base is not None:
                 matched[who[out].numpy()] = (distances(problem, ended[out], base) <= ELSEWHERE).numpy()

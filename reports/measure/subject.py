@@ -247,6 +247,7 @@ def load_subject(
             f"{base_path}: a model of the {base.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
         )
     task = failed.task
+    task.need_listing(failed_path)
     if complete_only and not task.sampling.complete:
         known = ", ".join(name for name, other in TASKS.items() if other.sampling.complete)
         raise UserError(
@@ -285,7 +286,7 @@ def refuse_senseless(subject: Subject) -> None:
         )
     with torch.no_grad():
         here, there = (float(subject.terms(params)["total"]) for params in (subject.failed, subject.optimum))
-    if there >= here:
+    if not there < here:
         raise UserError(
             f"{base}: no better than the transfer in its maze, total loss {there:.3g} against {here:.3g}, so it is not what {failed} missed; "
             "give a base that is trained further, or the transfer's own"

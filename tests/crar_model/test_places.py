@@ -15,6 +15,7 @@ from crar_model.places import places
 from crar_model.settings import TrainSettings
 from crar_model.training.members import transfer_plan
 from crar_model.training.runner import plan_of, run_plan
+from reports.many import write_claims
 from reports.models import base_of, bases_in, judge
 from reports.runs import Run
 from reports.study import write_study
@@ -123,6 +124,15 @@ def test_a_report_of_runs_from_elsewhere(made: Path, tmp_path: Path, monkeypatch
     shutil.copytree("alone/freeze", "other/unlike")
     with pytest.raises(UserError, match="--base: holds the base of none of the transfers"):
         write_study(["other/unlike"], ["alone/freeze"], "none")
+
+
+def test_claims_names_the_transfer_whose_base_is_nowhere(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(made / "runs/freeze", "alone/freeze")
+    for bases in ([], ["alone/freeze"]):
+        with pytest.raises(UserError, match=r"alone/freeze/member-0\.pt: its base runs/base/member-0\.pt is not there; .*--base"):
+            write_claims(["alone/freeze"], "claims", bases=bases)
+    assert not Path("claims").exists()
 
 
 def test_an_unusable_file_at_a_likely_place_is_passed_over(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

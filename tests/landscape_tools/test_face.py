@@ -30,6 +30,8 @@ INTERNAL |= {
     "check_steady",
     "entered",
     "renamed",
+    "known",
+    "Known",
     "held_words",
     "at_one_point",
     "between_two",
@@ -37,7 +39,20 @@ INTERNAL |= {
     "step_between",
     "singly",
 }
-INTERNAL |= {"some", "marked", "Names", "lacking", "statistics_of", "by_batch", "differentiable", "estimated"}
+INTERNAL |= {
+    "check_has",
+    "statistics_of",
+    "continuous",
+    "some",
+    "marked",
+    "Names",
+    "lacking",
+    "layers_of",
+    "by_batch",
+    "differentiable",
+    "exact",
+    "estimated",
+}
 
 
 def test_the_face_gives_every_public_name() -> None:

@@ -135,7 +135,7 @@ COMPLETE: list[tuple[str, Plain, str]] = [
     ("S9", {"descents.1.level": 3.0, "descents.2.apart": 0.2}, EXCEPTIONS),
     ("S9", {"descents.1.level": 3.0, "descents.2.apart": None}, UNDECIDED),  # figures of before it was measured
     ("S9", {"descents.2.apart": None}, EXCEPTIONS),  # the level of another decides
-    ("S9", {"descents.1.level": float("nan")}, EXCEPTIONS),
+    ("S9", {"descents.1.level": float("nan")}, UNDECIDED),
     ("S9", {"descents": None}, UNDECIDED),
     ("S9", {"descents.2.verdict": "not converged"}, UNDECIDED),
     ("S9", {"shifts.0.values": 1e-3}, UNDECIDED),
