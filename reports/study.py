@@ -68,7 +68,9 @@ def write_study(
     for run in everything:
         read_run(run.folder)  # name an unusable folder before any work
         if (lie := len(expand([run.folder]))) != len(run.plan.members):
-            raise UserError(f"{run.folder / 'run.json'}: names {len(run.plan.members)} members, but {lie} member-K.pt lie there; go on with the run by --resume")
+            raise UserError(
+                f"{run.folder / 'run.json'}: names {len(run.plan.members)} members, but {lie} member-K.pt lie there; go on with the run by --resume"
+            )
         if not len(run.losses["update"]):
             raise UserError(f"{run.folder / 'losses.csv'}: has no row; go on with the run by --resume, or leave it out")
         if not run.task.same_maze(bases[0].task):

@@ -115,7 +115,10 @@ def _held_apart(subject: Subject, found: list[tuple[Descent, Tensor]]) -> list[D
     """The descents with the distance of each embedding (rows, d) from the first one's."""
     states, own = subject.batch.states, found[0][1]
     unit = subject.match(own).mean_move
-    return [replace(row, apart=ratio(float((embedding - own)[states].double().square().sum(-1).mean().sqrt()), unit)) for row, embedding in found]
+    return [
+        replace(row, apart=ratio(float((embedding - own)[states].double().square().sum(-1).mean().sqrt()), unit))
+        for row, embedding in found
+    ]
 
 
 def _of_weights(subject: Subject, ways: dict[str, Params], size: int, budget: Budget, known: Sampled | None) -> Finds:
