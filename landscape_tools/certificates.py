@@ -144,7 +144,7 @@ def certify(
     doubt = seen.reason
     if not doubt and verdict != UNDECIDED:
         low = (spectrum.lowest_vector if direction is None else direction).to(vector)
-        steep = float(np.abs((spectrum.lowest[0], spectrum.highest[-1])).max())
+        steep = float(np.nan_to_num(np.abs((spectrum.lowest[0], spectrum.highest[-1]))).max())
         doubt = doubt_of(place, torch.cat((low.unsqueeze(0), along)), stationary, steep, flat=verdict == FLAT)
     verdict, reason = (UNDECIDED, how + doubt) if doubt else (verdict, how + reason + why)
     escape = None

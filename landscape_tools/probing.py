@@ -23,7 +23,7 @@ Sloped = Callable[[Tensor], tuple[Tensor, Tensor]]
 """A flattened point (n,) -> the loss there, a scalar, and its gradient (n,)."""
 RANDOM = 4
 """Dense random directions."""
-SINGLE, PAIRS = 8, 4
+SINGLE, PAIRS = 16, 6
 """Most parameters for which every coordinate, and the diagonals of every two, are directions."""
 NARROWER = 32
 """The second step is this much shorter than the first."""
