@@ -202,7 +202,8 @@ def module_loss(
         inputs, targets: the batch, of the parameters' dtype and device; it is copied.
         buffers: where the buffers of a point come from. "interpolate": from the point (`state_of` brings them), and tools interpolate them
             between the points that they are given. "estimate": running statistics are estimated at every point from `data`, and
-            what spectral norm keeps of a weight; points given to tools must have those of :meth:`ModuleLoss.estimated`. "batch": normalisation goes by the batch's statistics, as in
+            what spectral norm keeps of a weight; points given to tools must have those of :meth:`ModuleLoss.estimated`. "batch":
+            normalisation goes by the statistics of `inputs`, as in
             training. "keep": points may lack them; then they are those of `model`.
         frozen: "hold" keeps parameters with `requires_grad=False` out of directions, descents and certificates; "move" takes them in.
         data: inputs that statistics are estimated from, one batch or several; `inputs` by default.
