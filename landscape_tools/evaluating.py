@@ -65,8 +65,6 @@ def many(
         ValueError: at once for another word than the four; when called, for a loss that vmap cannot map, whose values are not one real
             scalar per point, or whose names no file takes.
     """
-    if vectorize not in ("auto", "vmap", "batched", "loop"):
-        raise ValueError(f"vectorize is {vectorize!r}; choose auto, vmap, batched or loop")
     evaluate = _passes(loss, taken)
 
     def first(fixed: dict[str, Tensor], moving: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -51,9 +51,12 @@ def settled(run: Run, first: Callable[..., tuple[Any, ...]], vectorize: str, los
         like: a point of the loss, where the arguments are not in its dtypes.
 
     Raises:
+        ValueError: at once for another word than the four.
         NotMappable: when called as "vmap", where mapping fails or gives other values than the loss itself.
         Exception: any of the loss's own, as the loop meets it.
     """
+    if vectorize not in ("auto", "vmap", "batched", "loop"):
+        raise ValueError(f"vectorize is {vectorize!r}; choose auto, vmap, batched or loop")
     way, checked = "vmap" if vectorize == "auto" else vectorize, False
 
     def call(*arguments: Any) -> Any:

@@ -64,7 +64,7 @@ def test_attention_is_differentiated_twice_by_itself(name: str) -> None:
     target = loss.outputs(point).detach().flatten()[:2] + 0.01
     assert lt.lift(lambda p: loss.outputs(p).flatten()[:2], point, target.unsqueeze(0)).reached == 1
     end = lt.moved(point, [lt.random_axes(point)[0]], (1.0,))
-    one, two = (lt.elastic_band(loss, point, end, images=4, iterations=2, vectorize=how) for how in ("vmap", "loop"))  # type: ignore[arg-type]
+    one, two = (lt.elastic_band(loss, point, end, images=4, iterations=2, vectorize=how) for how in ("vmap", "loop"))
     assert torch.allclose(one.heights, two.heights, rtol=1e-9)
     assert settings() == before
 
@@ -163,7 +163,7 @@ def test_what_has_no_second_derivative_is_said_in_one_line(name: str) -> None:
 def test_first_derivatives_of_these_losses_are_there() -> None:
     for loss in (ctc(), bags(sparse=False), bags(sparse=True)):  # the last one's copy has dense gradients
         end = {name: value + 0.1 * torch.ones_like(value) * (1 + k) for k, (name, value) in enumerate(loss.point.items())}
-        one, two = (lt.elastic_band(loss, loss.point, end, images=4, iterations=2, vectorize=how) for how in ("auto", "loop"))  # type: ignore[arg-type]
+        one, two = (lt.elastic_band(loss, loss.point, end, images=4, iterations=2, vectorize=how) for how in ("auto", "loop"))
         assert torch.allclose(one.heights, two.heights, rtol=1e-9)
     table = {"table": torch.arange(10, dtype=torch.float64).view(5, 2)}
     with pytest.raises(ValueError, match="sparse gradients"):

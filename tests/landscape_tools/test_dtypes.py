@@ -145,8 +145,8 @@ def test_tools_on_complex_points_find_what_they_find_on_pairs(vectorize: Any) ->
     shots = lt.sample_trajectory(wave, [CIRCLE, AWAY, third], resolution=2, **how)
     assert shots["loss_projected"].values == pytest.approx(shots["loss_true"].values)
     for tool, steps in ((lt.elastic_band, {"images": 4, "iterations": 5}), (lt.bezier_path, {"points": 4, "iterations": 5})):
-        path: Any = tool(wave, CIRCLE, AWAY, **steps, **how)  # type: ignore[operator]
-        same: Any = tool(paired, pairs, far, **steps, **how)  # type: ignore[operator]
+        path: Any = tool(wave, CIRCLE, AWAY, **steps, **how)
+        same: Any = tool(paired, pairs, far, **steps, **how)
         assert torch.allclose(path.losses, same.losses, rtol=1e-10)
         assert path.points["w"].dtype == torch.complex128
 

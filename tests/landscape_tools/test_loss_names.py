@@ -64,6 +64,6 @@ def test_names_that_meet_in_the_result() -> None:
         ((".",), "name it by letters"),
     ):
         with pytest.raises(ValueError, match=message):
-            lt.sample_line(lambda p, names=names: dict.fromkeys(names, p["w"].sum()), A, B, points=3)  # type: ignore[misc]
+            lt.sample_line(lambda p, names=names: dict.fromkeys(names, p["w"].sum()), A, B, points=3)
     with pytest.raises(ValueError, match="'fit_true', and so is a part"):
         lt.sample_trajectory(lambda p: {"fit": p["w"].sum(), "fit_true": p["w"].sum()}, [A, B, C], resolution=2)

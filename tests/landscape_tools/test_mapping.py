@@ -122,6 +122,18 @@ def test_both_stages_of_a_product_fall_back() -> None:
         assert np.array_equal(lt.sample_product(inner, outer, *axes)["loss"], right)
 
 
+def test_words_that_are_no_way_are_refused_by_every_tool() -> None:
+    product = ((START, END), ({"z": torch.ones(2)}, {"z": torch.ones(2)}), [0.0, 1.0], [0.0, 1.0])
+    for tool in (
+        lambda: lt.sample_line(outputs, START, END, vectorize="fast"),
+        lambda: lt.sample_product(outputs, lambda f, p: {"loss": f.sum()}, *product, vectorize="fast"),
+        lambda: values_and_gradients(outputs, START, "fast"),
+        lambda: lt.values_of(outputs, START, "fast"),
+    ):
+        with pytest.raises(ValueError, match="vectorize is 'fast'; choose auto, vmap, batched or loop"):
+            tool()
+
+
 def other_when_mapped(point: dict[str, Tensor]) -> Tensor:
     """Stands for an operation that PyTorch maps wrongly."""
     factor = 2 if torch._C._functorch.is_batchedtensor(point["w"]) else 1
@@ -168,7 +180,7 @@ def test_errors_of_the_loss_are_its_own() -> None:
 
     for vectorize in ("auto", "loop"):
         with pytest.raises(KeyError, match="no such row") as caught:
-            lt.sample_line(failing, START, END, points=9, vectorize=vectorize)  # type: ignore[arg-type]
+            lt.sample_line(failing, START, END, points=9, vectorize=vectorize)
         assert "called by itself at point" in caught.value.__notes__[0]
     with pytest.raises(KeyError, match="wieght"):  # at every point: vmap is not blamed
         lt.sample_line(lambda p: p["wieght"].sum(), START, END, points=9, vectorize="vmap")
@@ -195,5 +207,5 @@ def test_stops_are_not_swallowed(stop: type[BaseException]) -> None:
 def test_what_is_no_real_scalar_is_refused_in_one_line(value: Any) -> None:
     for vectorize in ("auto", "vmap", "loop"):
         with pytest.raises(ValueError, match=r"loss came back (as|complex)") as caught:
-            lt.sample_line(lambda p: value, START, END, points=3, vectorize=vectorize)  # type: ignore[arg-type]
+            lt.sample_line(lambda p: value, START, END, points=3, vectorize=vectorize)
         assert "\n" not in str(caught.value)
