@@ -254,7 +254,7 @@ def _describe(plan: Plan) -> dict[str, Any]:
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    changed = [key for key in ("variant", "reset", "paired", "members", "bases") if before.get(key) != now[key]]
+    changed = [key for key in ("variant", "reset", "paired", "members", "bases", "judged_on") if before.get(key) != now.get(key)]
     old, new = to_plain(from_plain(before["settings"], where="run.json")), now["settings"]  # a setting newer than the run has its default
     return changed + [key for key in new if key not in MAY_CHANGE and old[key] != new[key]]
 
