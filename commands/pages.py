@@ -158,18 +158,28 @@ def landscape(
 @app.command(cls=Command, epilog="Example:\n  crar claims --transfer runs/freeze --out runs/claims")
 @with_flags()
 def claims(
+    out: OutOption,
     transfers: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(
             "--transfer",
             metavar="RUN",
             exists=True,
-            show_default=False,
+            show_default="none",
             help="Run folder of transfers, or one of them.",
             rich_help_panel=RUN,
         ),
-    ],
-    out: OutOption,
+    ] = None,
+    again: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            show_default="none",
+            help="In place of --transfer: a folder of crar claims, decided again by the rules of now. Nothing is measured.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     bases: Annotated[
         list[Path] | None,
         typer.Option(
@@ -188,10 +198,18 @@ def claims(
     ] = False,
 ) -> None:
     """Decide the appendix's claims over many transfers."""
-    fresh(out, force=resume, other="--resume", own="claims")
-    from reports.many import write_claims
+    if bool(transfers) == (again is not None):
+        raise UserError("give either --transfer, as often as there are runs, or --again")
+    from reports.many import decide_again, write_claims
 
-    print(f"report: {write_claims(transfers, out, bases=bases or (), limit=limit, quick=quick, resume=resume, command=command_line())}")
+    if again is not None:
+        fresh(out, force=out.resolve() == again.resolve())
+        print(f"report: {decide_again(again, out, command=command_line())}")
+        return
+    fresh(out, force=resume, other="--resume", own="claims")
+    print(
+        f"report: {write_claims(transfers or (), out, bases=bases or (), limit=limit, quick=quick, resume=resume, command=command_line())}"
+    )
 
 
 @app.command(cls=Command, epilog="Example:\n  crar theorem --out runs/theorem")

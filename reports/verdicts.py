@@ -14,7 +14,7 @@ from crar_model.files import StrPath, misfit, read_json, write_json
 from crar_model.tasks import TASKS, Task, task_named
 from crar_model.words import plural
 from reports.claims import CLAIMS, UNDECIDED
-from reports.many import grouped, spreads, verdicts
+from reports.many import grouped, maze_of, spreads, verdicts
 from reports.markdown import render
 from reports.studies.decisions import CHECKS, OF_OTHERS, TEXTS, Decided, depends, scope_of
 from reports.studies.released import released_answer
@@ -148,7 +148,7 @@ def claims_entries(content: Plain, path: StrPath) -> list[Entry]:
     for pair in content["pairs"]:
         recipe = pair.get("recipe")
         by_recipe.setdefault(f"bases {recipe['base']}; transfers {recipe['transfer']}" if recipe else "", []).append(pair)
-    task = _maze_of(content, path)
+    task = maze_of(content, path)
     return [entry for recipe, pairs in by_recipe.items() for entry in _claims_of(pairs, task, path.name, recipe)]
 
 
@@ -175,17 +175,6 @@ def _claims_of(pairs: Sequence[Plain], task: Task, source: str, recipe: str) -> 
                 Entry(claim.id, task.name, verdict, f"{counts}{spread}", len(group), bases, source, rows, scope=scope, recipe=recipe)
             )
     return entries
-
-
-def _maze_of(content: Plain, path: Path) -> Task:
-    """The maze of results; those of before they named it are of the only maze whose evaluation set is of their kind."""
-    if "maze" in content:
-        return task_named(content["maze"], what=f"{path / RESULTS}: its maze is")
-    complete = not any("failed_score" in pair for pair in content["pairs"])
-    alike = [task for task in TASKS.values() if task.sampling.complete == complete]
-    if len(alike) != 1:
-        raise UserError(f"{path / RESULTS}: does not say of which maze it is; run `crar claims --resume` again")
-    return alike[0]
 
 
 def study_entries(content: Plain, path: StrPath) -> list[Entry]:

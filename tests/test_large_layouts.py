@@ -149,6 +149,11 @@ def test_a_large_layout_is_trained_transferred_and_judged_on_what_is_said(tmp_pa
     out = crar("train", "--walls", "room.txt", *small, "--out", "base")
     assert f"too large a layout to list: {said}" in out
     assert json.loads(Path("base/run.json").read_text())["judged_on"] == said
+    record = json.loads(Path("base/run.json").read_text())
+    del record["judged_on"]  # as a run of before, whose log has losses on everything
+    Path("old").mkdir()
+    Path("old/run.json").write_text(json.dumps(record))
+    assert "the run there differs in judged_on" in crar("train", "--resume", "--updates", "20", "--out", "old", code=2)
     out = crar("transfer", "--from", "base/member-0.pt", *small, "--observation-map", "mirror", "--out", "moved")
     assert "crar landscape" not in out
     assert json.loads(crar("evaluate", "moved", "--json"))["models"][0]["drawn"] == said

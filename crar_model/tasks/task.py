@@ -149,14 +149,7 @@ class Task(ABC):
         return f"the {self.name} maze shows its inverse only as the negative"
 
     def need_listing(self, where: object) -> None:
-        """Hold what lists every state and transition against the layout.
-
-        Args:
-            where: named in the error, such as a model's file.
-
-        Raises:
-            UserError: for a layout that is too large to be listed.
-        """
+        """Raise :class:`UserError`, which begins with `where`, for a layout that is too large to list its states."""
         if self.sampling.drawn and (maze := self.maze) is not None:
             from crar_model.mazes.large import LISTED
 

@@ -73,7 +73,7 @@ def moved(plan: Plan, folder: StrPath) -> Plan:
 
 def differences(before: dict[str, Any], now: dict[str, Any], where: str) -> list[str]:
     """In what two records are not of one run; the files that they name are told by their digests."""
-    changed = [key for key in ("variant", "reset", "paired") if before[key] != now[key]]
+    changed = [key for key in ("variant", "reset", "paired", "judged_on") if before.get(key) != now.get(key)]
     sides = (
         [[each["seed"], each["learning_rate"], run["bases"].get(each["base"], "")] for each in run["members"]] for run in (before, now)
     )
