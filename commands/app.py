@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 import sys
 import warnings
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.exceptions import TyperException
@@ -14,6 +16,8 @@ from commands.command import Command, Group
 from crar_model import __version__
 from crar_model.errors import UnverifiedFileWarning, UserError
 
+GONE = 141
+"""Exit code where whoever read standard output has gone, as of a command that the shell ends by SIGPIPE."""
 app = typer.Typer(
     name="crar",
     cls=Group,
@@ -68,22 +72,68 @@ def show_warnings() -> None:
     warnings.showwarning = show
 
 
+class Forgiving:
+    """Standard error that may be full or gone: what cannot be told is left untold, and the work goes on."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the stream's."""
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write, if that can be."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, if that can be."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
+def failed(error: OSError) -> int:
+    """Tell of a file, or of standard output, that cannot be used; the exit code."""
+    with contextlib.suppress(OSError, ValueError):  # what standard output still holds has no reader or no room
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return GONE
+    where = f"{error.filename}: " if error.filename else ""
+    print(f"crar: error: {where}cannot read or write ({error.strerror or error}); free some space or choose another place", file=sys.stderr)
+    return 2
+
+
 def main() -> None:
-    """Entry point: bad input ends in one line on standard error and exit code 2, Ctrl-C in 130."""
+    """Entry point: bad input ends in one line on standard error and exit code 2, Ctrl-C in 130, a reader that has gone in 141."""
     show_warnings()
+    with contextlib.redirect_stderr(cast(Any, Forgiving(sys.stderr))):
+        code = run()
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            code = failed(error)
+        sys.exit(code)
+
+
+def run() -> int:
+    """Run the command that is typed; the exit code."""
     try:
         code = app(prog_name="crar", standalone_mode=False)
+    except OSError as error:
+        return failed(error)
     except UserError as error:
-        print(f"crar: error: {error}", file=sys.stderr)
-        code = 2
+        print("crar: error:", "\\n".join(str(error).splitlines()), file=sys.stderr)  # a name may hold line breaks
+        return 2
     except TyperException as error:
         context = getattr(error, "ctx", None)
         message = " ".join(str(error.format_message()).split())
         print(f"crar: error: {message} (see {context.command_path if context else 'crar'} --help)", file=sys.stderr)
-        code = 2
+        return 2
     except (KeyboardInterrupt, typer.Abort):
         print("crar: stopped", file=sys.stderr)
-        code = 130
+        return 130
     except typer.Exit as stop:
         code = stop.exit_code
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0

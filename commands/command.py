@@ -13,7 +13,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from commands.config import Config, read_config
+from commands.paths import check_paths
 from crar_model.errors import UserError
+from crar_model.ranges import MOST_WHOLE
 
 ORDER = (
     "train",
@@ -55,8 +57,10 @@ class Command(TyperCommand):
         for param in order:
             if param.param_type_name == "option" and not param.multiple and order.count(param) > 1:
                 raise UserError(f"{'/'.join((*param.opts, *param.secondary_opts))} is given twice; it takes one value")
+        check_paths(self.params, typed)
         config = self.config(typed)
         if config is not None:
+            check_paths(self.params, config.values, f"{config.path}: ")
             ctx.default_map = config.values
         try:
             rest: list[str] = super().parse_args(ctx, args)
@@ -67,6 +71,11 @@ class Command(TyperCommand):
             where = f"{config.path}: " if config and error.param.name in config.values else ""
             raise UserError(where + complaint(error.param, values[error.param.name], error.message)) from error
         ctx.meta["crar.config"] = config
+        for param in self.params:
+            given = ctx.params.get(param.name)
+            for value in given if isinstance(given, (list, tuple)) else [given]:
+                if isinstance(value, int) and value > MOST_WHOLE:
+                    raise UserError(f"{param.opts[0]} is {value}; give a whole number of at most {MOST_WHOLE:,}")
         return rest
 
     def get_params(self, ctx: Any) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from commands.app import app, command_line
 from commands.command import Command
 from commands.flags import RUN, Choices, FormatOption, OutOption, ResumeOption, fresh, playing, with_flags
 from crar_model.cures.methods import AUTO, METHODS
+from crar_model.files import json_text
 from crar_model.settings import CureSettings
 from reports import samples
 
@@ -87,10 +87,10 @@ def cure(
             found = write_cure(
                 failed[0], out, method=names[0], base_path=base, to_path=to, options=options, progress=tick, command=command_line()
             )
-        print(json.dumps(found, indent=1) if as_json else summary(found, out))
+        print(json_text(found) if as_json else summary(found, out))
         return
     table = write_cures(failed, out, methods=names, base_path=base, to_path=to, options=options, command=command_line())
-    print(json.dumps(table, indent=1) if as_json else f"report: {out / 'report.md'}")
+    print(json_text(table) if as_json else f"report: {out / 'report.md'}")
 
 
 def summary(found: dict[str, Any], out: Path) -> str:

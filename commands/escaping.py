@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,9 @@ import typer
 
 from commands.app import app, command_line
 from commands.command import Command
-from commands.flags import RUN, FormatOption, OutOption, ResumeOption, fresh, with_flags
+from commands.flags import RUN, Choices, FormatOption, OutOption, ResumeOption, fresh, with_flags
+from crar_model.files import json_text
+from crar_model.settings import UPDATE_RULES
 from reports import samples
 
 
@@ -41,6 +42,11 @@ def escape(
         list[float] | None,
         typer.Option("--sgd-rate", metavar="RATE", help="Rate of plain SGD.", show_default="1e-4, 1e-3", rich_help_panel=RUN),
     ] = None,
+    rules: Annotated[
+        list[str] | None,
+        Choices(UPDATE_RULES),
+        typer.Option("--update-rule", help="Steps of which rule; both make a grid.", show_default="joint", rich_help_panel=RUN),
+    ] = None,
     batches: Annotated[
         list[int] | None,
         typer.Option("--batch-size", metavar="N", min=1, help="Transitions per update.", show_default="8, 32", rich_help_panel=RUN),
@@ -64,10 +70,11 @@ def escape(
 
     usual = page.Grid()
     grid = page.Grid(
-        tuple(rates or usual.rates), tuple(sgd_rates or usual.sgd_rates), tuple(batches or usual.batches), seeds, updates, checks
-    )
+        tuple(rates or usual.rates), tuple(sgd_rates or usual.sgd_rates), tuple(batches or usual.batches), seeds, updates, checks,
+        tuple(dict.fromkeys(rules or usual.rules)),
+    )  # fmt: skip
     alone = len(failed) == 1 and failed[0].is_file()
     how: dict[str, Any] = {"base_path": base, "grid": grid, "image": image, "command": command_line()}
     found = page.write_escape(failed[0], out, **how) if alone else pages.write_escapes(failed, out, **how)
     verdict = page.verdict(found) if alone else pages.verdict(found)
-    print(json.dumps(found, indent=1) if as_json else f"{verdict}\nreport: {out / 'report.md'}")
+    print(json_text(found) if as_json else f"{verdict}\nreport: {out / 'report.md'}")

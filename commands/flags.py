@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType
@@ -14,15 +15,14 @@ import typer
 
 from commands.command import ORDER
 from crar_model.errors import UserError
-from crar_model.files import read_json
+from crar_model.files import find_json
+from crar_model.ranges import as_flag
 from crar_model.settings import CureSettings, LossSettings, PlaySettings, TrainSettings, from_plain, merged, to_plain
 from crar_model.tasks import TASKS, Task, default_settings
 from crar_model.training.variants import Variant
 
 RUN = "Run"
 HEADINGS = {TrainSettings: "Training", LossSettings: "Loss ([loss] in a file of settings)", PlaySettings: "Scoring", CureSettings: "Cure"}
-FLAGS = {"depth": "planning_depth"}
-"""Settings whose flag has another name."""
 Plain = Mapping[str, Any]
 
 
@@ -125,7 +125,7 @@ def typed(parameter: inspect.Parameter) -> inspect.Parameter:
 
 def flag(item: dataclasses.Field[Any], kind: type, default: str) -> inspect.Parameter:
     """The flag of a field, as a parameter of a command; None stands for one that is not given."""
-    about, name = item.metadata, "--" + FLAGS.get(item.name, item.name).replace("_", "-")
+    about, name = item.metadata, as_flag(item.name)
     choices = Choices(about["choices"] or (tuple(TASKS) if item.name == "maze" else ()))
     text = about["help"]
     value = "N" if type(item.default) is int else item.name.rpartition("_")[2].upper()
@@ -207,7 +207,7 @@ def words_of(flag_name: str, given: str, everything: str, known: Sequence[str]) 
     return words
 
 
-def fresh(out: Path, *, force: bool = False, other: str = "", own: str = "") -> None:
+def fresh(out: Path, *, force: bool = False, other: str = "", own: str = "", flag: str = "--out") -> None:
     """Hold the rule of every --out: what lies there already is not touched unknowingly.
 
     Args:
@@ -215,14 +215,15 @@ def fresh(out: Path, *, force: bool = False, other: str = "", own: str = "") -> 
         force: whether the user said that it may be.
         other: another flag that allows it, for the error.
         own: the command whose folder alone may be gone on with; "" for a command that writes over what is there.
+        flag: that names it.
 
     Raises:
         UserError: where something lies there, or what another command wrote.
     """
     if force and own and (there := maker(out)) not in ("", own):
-        raise UserError(f"{out}: holds what `crar {there}` wrote; choose another --out")
+        raise UserError(f"{out}: holds what `crar {there}` wrote; choose another {flag}")
     if not force and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
-        raise UserError(f"{out}: exists already; add {other or '--force'} or choose another --out")
+        raise UserError(f"{out}: exists already; add {other or '--force'} or choose another {flag}")
 
 
 def maker(folder: Path) -> str:
@@ -230,5 +231,7 @@ def maker(folder: Path) -> str:
     for name, command in (("run.json", "train"), ("study.json", "study")):
         if (folder / name).exists():
             return command
-    words = str((read_json(folder / "results.json") or {}).get("command", "")).split()
+    words: list[str] = []
+    with suppress(UserError):  # damaged, it says nothing
+        words = (find_json(folder / "results.json", {"command": str}, "") or {"command": ""})["command"].split()
     return words[1] if words[:1] == ["crar"] and words[1:2] and words[1] in ORDER else ""

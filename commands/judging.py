@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +13,9 @@ from commands.app import app
 from commands.command import Command
 from commands.flags import fresh, playing, with_flags
 from crar_model.errors import UserError
+from crar_model.files import json_text
 from crar_model.settings import PlaySettings
+from crar_model.words import plural
 from reports import samples
 
 
@@ -40,7 +41,7 @@ def evaluate(
     """Judge models: losses, matched or swapped, navigation or score."""
     how = playing(given)
     if table is not None:
-        fresh(table, force=force)
+        fresh(table, force=force, flag="--csv")
     from reports import console
     from reports.models import judge
 
@@ -55,7 +56,7 @@ def evaluate(
         console.write_csv(judged, table)
     if as_json:
         protocol = {"protocol": dataclasses.asdict(how)} if any(model.checkpoint.task.scored for model in judged) else {}
-        print(json.dumps({**protocol, "models": [console.about(model) | model.plain() for model in judged]}, indent=1))
+        print(json_text({**protocol, "models": [console.about(model) | model.plain() for model in judged]}))
     else:
         console.print_evaluation(judged, full=full)
 
@@ -71,14 +72,16 @@ def play(
     force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.")] = False,
 ) -> None:
     """Film an episode with the agent's planned path, as a GIF."""
-    how = playing({"epsilon": 0.0} | given)
+    how = playing({"epsilon": 0.0, "episodes": 1} | given)
     if out.suffix != ".gif":
         raise UserError(f"--out is {out}; give a file that ends in .gif")
     fresh(out, force=force)
     from reports.play import save_episode
 
     episode = save_episode(checkpoint, out, seed=how.seed, depth=how.depth, epsilon=how.epsilon)
-    print(f"{episode.path}: reward {episode.reward:.1f}, {episode.keys} of 3 keys in {episode.steps} steps")
-    print(f"asked: what {checkpoint.parent.name}/{checkpoint.stem} does on the map of seed {how.seed}, planning {how.depth} steps ahead")
+    print(f"{episode.path}: reward {episode.reward:.1f}, {episode.keys} of 3 keys in {plural(episode.steps, 'step')}")
+    print(
+        f"asked: what {checkpoint.parent.name}/{checkpoint.stem} does on the map of seed {how.seed}, planning {plural(how.depth, 'step')} ahead"
+    )
     many = shlex.join(["crar", "evaluate", str(checkpoint), "--episodes", "200", "--planning-depth", str(how.depth)])
     print(f"how sure: one episode, {100 * how.epsilon:.0f} % random actions; a mean over many maps: {many}")

@@ -120,6 +120,9 @@ def landscape(
     profile: Annotated[bool, typer.Option("--profile", help="Print where the time went; results.json keeps it.")] = False,
     image: FormatOption = "png",
     force: ForceOption = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on in an --out where `crar landscape` was stopped.", rich_help_panel=RUN)
+    ] = False,
 ) -> None:
     """Dissect a failed transfer and look for ways out of it.
 
@@ -128,7 +131,7 @@ def landscape(
     without: certificate, release, surface, and the claims that need none.
     """
     moved, drawn = words_of("--blocks", blocks, "dynamics", DYNAMICS), words_of("--terms", terms, "all", TERMS)
-    fresh(out, force=force)
+    fresh(out, force=force or resume, other="--resume to go on, --force to write over it,", own="" if force else "landscape")
     lone = failed if stands_alone(failed, base, from_maze) else None
     ends = pair(failed, base, from_maze) if lone is None else None
     from reports.measure.options import LandscapeOptions
@@ -155,18 +158,39 @@ def landscape(
 @app.command(cls=Command, epilog="Example:\n  crar claims --transfer runs/freeze --out runs/claims")
 @with_flags()
 def claims(
+    out: OutOption,
     transfers: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(
             "--transfer",
             metavar="RUN",
             exists=True,
-            show_default=False,
+            show_default="none",
             help="Run folder of transfers, or one of them.",
             rich_help_panel=RUN,
         ),
-    ],
-    out: OutOption,
+    ] = None,
+    again: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            show_default="none",
+            help="In place of --transfer: a folder of crar claims, decided again by the rules of now. Nothing is measured.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    bases: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--base",
+            metavar="RUN",
+            exists=True,
+            show_default="where the transfers say",
+            help="Run folder of their bases, or one of them.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Most transfers per base.", rich_help_panel=RUN)] = 1,
     quick: QuickOption = False,
     resume: Annotated[
@@ -174,10 +198,18 @@ def claims(
     ] = False,
 ) -> None:
     """Decide the appendix's claims over many transfers."""
-    fresh(out, force=resume, other="--resume", own="claims")
-    from reports.many import write_claims
+    if bool(transfers) == (again is not None):
+        raise UserError("give either --transfer, as often as there are runs, or --again")
+    from reports.many import decide_again, write_claims
 
-    print(f"report: {write_claims(transfers, out, limit=limit, quick=quick, resume=resume, command=command_line())}")
+    if again is not None:
+        fresh(out, force=out.resolve() == again.resolve())
+        print(f"report: {decide_again(again, out, command=command_line())}")
+        return
+    fresh(out, force=resume, other="--resume", own="claims")
+    print(
+        f"report: {write_claims(transfers or (), out, bases=bases or (), limit=limit, quick=quick, resume=resume, command=command_line())}"
+    )
 
 
 @app.command(cls=Command, epilog="Example:\n  crar theorem --out runs/theorem")

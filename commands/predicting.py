@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 from commands.app import app, command_line
 from commands.command import Command
 from commands.flags import RUN, ForceOption, FormatOption, OutOption, fresh, playing, with_flags
+from crar_model.files import json_text
 from crar_model.mazes.maps import FIELDS, ObservationMap
 from crar_model.settings import CureSettings, TrainSettings
 from reports import samples
@@ -65,7 +65,7 @@ def predict(
         image=image,
         command=command_line(),
     )
-    print(json.dumps(found, indent=1) if as_json else summary(found, out, page.verdict(found)))
+    print(json_text(found) if as_json else summary(found, out, page.verdict(found)))
 
 
 def summary(found: dict[str, Any], out: Path | None, verdict: str) -> str:
@@ -113,4 +113,4 @@ def maps(
     from reports.maps import write_maps
 
     found = write_maps(transfers or [], out, cures=cures or [], how=how, command=command_line())
-    print(json.dumps(found, indent=1) if as_json else f"report: {out / 'report.md'}")
+    print(json_text(found) if as_json else f"report: {out / 'report.md'}")

@@ -15,6 +15,8 @@ from commands.app import app, command_line
 from commands.command import Command
 from commands.flags import RUN, ForceOption, OutOption, fresh, with_flags
 from crar_model.errors import UserError
+from crar_model.sizes import PROCESS, check_one
+from crar_model.words import of_all, plural
 
 CLUSTER = "Cluster"
 
@@ -69,6 +71,7 @@ def study(
     """
     if sum(given is not None for given in (workers, scheduler, scheduler_file)) > 1:
         raise UserError("--workers, --scheduler and --scheduler-file name two clusters; give one of them")
+    check_one("workers", workers or 1, PROCESS)
     from crar_model.studies.archive import Keeper, bring_in, held
     from crar_model.studies.packing import DONE, OPEN, estimate, measured, status
     from crar_model.studies.plan import read_study
@@ -85,9 +88,11 @@ def study(
         pace = measured(store, plan)
         whole, rest = estimate(plan.cells.values()), estimate(left, pace)
         for (group, variant, maze), count in Counter((c.group, c.variant, c.settings.maze) for c in plan.cells.values()).items():
-            print(f"{group}: {count} cells, {variant}, {maze}")
+            print(f"{group}: {plural(count, 'cell')}, {variant}, {maze}")
         for name, each in ((f"study {plan.name}", whole), ("still to run", rest)):
-            print(f"{name}: {each.cells} cells, {each.updates:,} updates, about {each.core_hours:.2f} h of a core, {each.gigabytes:.2f} GB")
+            print(
+                f"{name}: {plural(each.cells, 'cell')}, {plural(each.updates, 'update')}, about {each.core_hours:.2f} h of a core, {each.gigabytes:.2f} GB"
+            )
         searching = dict.fromkeys(cell.variant for cell in left if VARIANTS.get(cell.variant, BASE).search and cell.alike not in pace)
         if searching:
             print(f"hours without the searches before the updates of {', '.join(searching)}")
@@ -103,7 +108,7 @@ def study(
         for name in plan.cells if retry else ():
             store.forgive(name)
         if archive is not None:
-            console.say(f"{bring_in(store, plan, archive)} finished cells of {archive}")
+            console.say(f"{plural(bring_in(store, plan, archive), 'finished cell')} of {archive}")
         keeper = Keeper(store, plan, archive, console.say) if archive is not None else None
         todo = [name for name, cell in plan.cells.items() if store.record(name) is None or store.judged(name, plan.how) is None]
         finished = True
@@ -116,7 +121,7 @@ def study(
                     if asked.is_set():
                         raise KeyboardInterrupt
                 with (
-                    console.progress_bar(f"study {plan.name}, {len(todo)} of {len(plan.cells)} cells to do") as tick,
+                    console.progress_bar(f"study {plan.name}, {of_all(len(todo), len(plan.cells), 'cells')} to do") as tick,
                     cluster(workers or 0, scheduler or "", scheduler_file) as client,
                 ):
 
@@ -144,7 +149,8 @@ def study(
         print(f"stopped and saved; the same command goes on: {command_line()}")
         raise typer.Exit(130)
     counts = Counter(word for word, _ in found.values())
-    print(f"{', '.join(f'{count} cells {word}' for word, count in counts.items())}; {out / table.name}, {out / page.name}")
+    said = ", ".join(f"{plural(count, 'cell')} {word}" for word, count in counts.items())
+    print(f"{said}; {out / table.name}, {out / page.name}")
     if bad:
         print(f"try them again with --retry: {shlex.quote(str(out))}")
         raise typer.Exit(1)

@@ -15,9 +15,13 @@ from commands.app import app
 from commands.command import Command
 from commands.flags import RUN, Choices, OutOption, ResumeOption, base_start, fresh, settled, transfer_start, with_flags
 from crar_model.errors import UserError
+from crar_model.files import read_text
+from crar_model.ranges import as_flags_but
 from crar_model.settings import LossSettings, TrainSettings, to_plain
+from crar_model.sizes import STEP_OF_TILES, check_one
 from crar_model.tasks import sides, task_named
 from crar_model.training.variants import VARIANTS
+from crar_model.words import plural
 
 if TYPE_CHECKING:
     from crar_model.training.members import Plan
@@ -104,7 +108,8 @@ def transfer(
         ),
     ] = 500,
     back: Annotated[
-        bool, typer.Option("--back", help="Take a --from that is a transfer itself, and train back to its base's maze.", rich_help_panel=RUN)
+        bool,
+        typer.Option("--back", help="Take a --from that is a transfer itself, and train back to its base's maze.", rich_help_panel=RUN),
     ] = False,
     resume: ResumeOption = False,
 ) -> None:
@@ -116,7 +121,7 @@ def transfer(
     _one_source(given)
     _read_walls(given)
     for rate in rates or ():
-        dataclasses.replace(settings, learning_rate=rate).validate()
+        dataclasses.replace(settings, learning_rate=rate).validate(as_flags_but(learning_rate="--rate"))
     from crar_model.checkpoints import load_checkpoint
     from crar_model.training.members import refuse_transfers, transfer_plan
     from reports import console
@@ -147,17 +152,16 @@ def transfer(
         run(plan, out / name, begun[name], name, last=False)
     first = next(iter(plans))
     commands = [["crar", "evaluate", str(out)], *next_commands(plans[first], out / first)[1:]]
-    print("\n".join((f"{len(plans)} runs in {out}; next:", *(f"  {shlex.join(line)}" for line in commands))))
+    print("\n".join((f"{plural(len(plans), 'run')} in {out}; next:", *(f"  {shlex.join(line)}" for line in commands))))
 
 
 def _read_walls(given: dict[str, Any]) -> None:
     """Put the drawing that --walls names in the place of its file."""
-    if given.get("walls"):
-        path = Path(given["walls"])
-        try:
-            given["walls"] = path.read_text(encoding="utf-8").strip("\n") + "\n"
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"--walls: cannot read {path} ({getattr(error, 'strerror', None) or error}); give a text file") from error
+    if "walls" not in given:
+        return
+    if not given["walls"]:
+        raise UserError("--walls names no file; give one, or leave it out for the study's maze")
+    given["walls"] = read_text(given["walls"], what="--walls: ", give="give a text file").strip("\n") + "\n"
 
 
 def _one_source(given: dict[str, Any]) -> None:
@@ -175,7 +179,7 @@ def run(plan: Plan, out: Path, resume: bool, what: str, *, last: bool = True) ->
     from crar_model.training.runner import run_plan
     from reports import console
 
-    with console.progress_bar(f"{what}: {len(plan.members)} members x {plan.settings.updates} updates") as tick:
+    with console.progress_bar(f"{what}: {plural(len(plan.members), 'member')} x {plural(plan.settings.updates, 'update')}") as tick:
         result = run_plan(plan, out, resume=resume, progress=tick, rows=tick.rows, notice=console.say)
     for member, update in sorted(result.diverged.items()):
         print(f"member {member} diverged: not finite at update {update}, frozen there; the others went on", file=sys.stderr)
@@ -184,7 +188,9 @@ def run(plan: Plan, out: Path, resume: bool, what: str, *, last: bool = True) ->
     if not result.finished:
         print(f"stopped and saved; continue with the same command and --resume, or: crar train --resume --out {shlex.quote(str(out))}")
         raise typer.Exit(130)
-    print(f"{len(result.members)} models in {out} (member-0.pt ..., losses.csv, tensorboard/)")
+    if drawn := plan.task.sampling.drawn:
+        print(f"too large a layout to list: {drawn}")
+    print(f"{plural(len(result.members), 'model')} in {out} (member-0.pt ..., losses.csv, tensorboard/)")
     if last:
         print("\n".join(("next:", *(f"  {shlex.join(line)}" for line in next_commands(plan, out)))))
 
@@ -195,10 +201,8 @@ def next_commands(plan: Plan, out: Path) -> list[list[str]]:
     if not base:
         best = out / "best-0.pt"
         return [["crar", "transfer", "--from", str(best) if best.exists() else model, "--out", f"{out}-transfer"]]
-    return [
-        ["crar", "evaluate", str(out)],
-        ["crar", "landscape", "--from", model, "--to", base, "--out", f"{out}-landscape"],
-    ]
+    look = ["crar", "landscape", "--from", model, "--to", base, "--out", f"{out}-landscape"]
+    return [["crar", "evaluate", str(out)], *([] if plan.task.sampling.drawn else [look])]
 
 
 @app.command(cls=Command, epilog="Example:\n  crar gather --size 50000 --out walk.npz")
@@ -214,13 +218,14 @@ def gather(
     """Save a random policy's walk through drawn maps as tile maps."""
     if out.suffix != ".npz":
         raise UserError(f"--out is {out}; give a file that ends in .npz")
+    check_one("size", size, STEP_OF_TILES)
     fresh(out, force=force)
     from crar_model.mazes.walks import gather_walk, save_walk
 
     walk = gather_walk(seed, size, inverse=inverse, legacy_astar=legacy_astar)
     save_walk(out, walk)
     print(
-        f"{out}: {size} transitions, {int(walk.terminated.sum())} finished episodes; {walk.n_bytes / 1e6:.1f} MB in memory, "
+        f"{out}: {plural(size, 'transition')}, {plural(int(walk.terminated.sum()), 'finished episode')}; {walk.n_bytes / 1e6:.1f} MB in memory, "
         f"{out.stat().st_size / 1e6:.2f} MB on disk"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from crar_model.errors import UserError
 from crar_model.files import StrPath
 from crar_model.mazes.maps import ObservationMap, as_map
 from crar_model.params import Params
+from crar_model.places import places
 from crar_model.settings import LossSettings, from_plain
 from crar_model.tasks import GRID, TASKS, Task, default_settings, side_named, task_as, task_named
 from crar_model.tensor_files import VERSION, in_float32, load_plain, save_plain, warn_unverified
@@ -34,6 +36,7 @@ class Checkpoint:
         parameters: name -> tensor of one model, float32 on the CPU.
         updates: updates taken; where an earlier network was kept, `info["kept"]` has the update of that.
         info: plain data: variant, seed, learning rate, base, settings, divergence, package version; `kept` as above.
+        file: where it was read.
     """
 
     maze: str
@@ -41,6 +44,7 @@ class Checkpoint:
     parameters: Params
     updates: int = 0
     info: dict[str, Any] = field(default_factory=dict)
+    file: Path | None = field(default=None, compare=False)
 
     @property
     def task(self) -> Task:
@@ -64,23 +68,39 @@ class Checkpoint:
 
     @property
     def base_file(self) -> Path | None:
-        """Where the base that it names lies; None where that file is gone. Errors as of :meth:`load_base`."""
-        return None if self.load_base() is None else Path(self.base_name)
+        """Where the base that it names lies; None where that is nowhere. Errors as of :meth:`load_base`."""
+        base = self.load_base()
+        return None if base is None else base.file
 
-    def load_base(self) -> Checkpoint | None:
-        """The base that it names, where that file is still there.
+    def load_base(self, given: Sequence[StrPath] = ()) -> Checkpoint | None:
+        """The base that it names, told by its digest; None where it names none, or that is nowhere to be found.
+
+        Args:
+            given: files to look at before those that :func:`crar_model.places.places` knows.
 
         Raises:
-            UserError: for an unusable file, or one that holds another model than it was made from: trained anew since, or another run's at that place.
+            UserError: where what lies at the path that it names cannot be used, or is another model than it was made from: trained anew since, or
+                another run's at that place.
         """
-        if not self.base_name or not Path(self.base_name).is_file():
+        if not self.base_name:
             return None
-        base, known = load_checkpoint(self.base_name), self.info.get("base_digest")
-        if known and base.digest != known:
-            raise UserError(
-                f"{self.base_name}: another model now than the base that a transfer was made from; give the right one by its flag"
-            )
-        return base
+        known, problem = self.info.get("base_digest"), None
+        folder = Path() if self.file is None else self.file.parent
+        end = Path(self.base_name).parts[-2:]
+        likely = sorted(given if known or len(given) == 1 else (), key=lambda path: Path(path).parts[-2:] != end)
+        for path in (*likely, *places(self.base_name, folder, whole=not known)):
+            try:
+                base = load_checkpoint(path)
+                if not known or base.digest == known:
+                    return base
+                why = f"{path}: another model now than the base that a transfer was made from; give the right one by its flag"
+            except UserError as error:
+                why = str(error)
+            if Path(path) == Path(self.base_name):
+                problem = why
+        if problem is not None:
+            raise UserError(problem)
+        return None
 
     @property
     def agent(self) -> Agent:
@@ -201,6 +221,10 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
         task = task.with_map(as_map(_map_of(content.get("info"))))
     except (UserError, ValueError, TypeError) as error:
         raise UserError(f"{path}: its observation map is damaged ({error}); write the checkpoint again") from error
+    if stored := (content.get("info") or {}).get("settings"):
+        if not isinstance(stored, dict):
+            raise UserError(f"{path}: `settings` is {stored!r}, which no checkpoint has; write it again with this program")
+        from_plain(stored, where=f"{path}: its settings")
     shapes = task.agent().shapes()
     parameters = content["parameters"]
     if not isinstance(parameters, dict) or not all(isinstance(n, str) and isinstance(v, torch.Tensor) for n, v in parameters.items()):
@@ -212,4 +236,4 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
     single = in_float32(parameters, str(path))
     warn_unverified(path, content)
     ordered = {name: single[name] for name in shapes}
-    return Checkpoint(content["maze"], content["inverse"], ordered, content.get("updates", 0), content.get("info", {}))
+    return Checkpoint(content["maze"], content["inverse"], ordered, content.get("updates", 0), content.get("info", {}), path)

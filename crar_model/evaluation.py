@@ -89,11 +89,13 @@ class Evaluation:
         terms: every loss term and the `total`, on the task's evaluation set.
         metrics: figures of merit by name, those of the task.
         match: against a base's embedding, where one was given.
+        drawn: what a large layout is judged on in place of everything, in words; "" elsewhere.
     """
 
     terms: dict[str, float]
     metrics: dict[str, Metric]
     match: Match | None = None
+    drawn: str = ""
 
     def share(self, name: str) -> float:
         """A figure of merit that is a plain number; NaN where the task has none of that name."""
@@ -111,7 +113,8 @@ class Evaluation:
         metrics = {name: value.plain() if isinstance(value, Score) else value for name, value in self.metrics.items()}
         match = self.match
         compared = {} if match is None else {"match": match.plain(), "embedding_distance": match.distance, "mean_move": match.mean_move}
-        return {"terms": self.terms, **metrics, **compared}
+        drawn = {"drawn": self.drawn} if self.drawn else {}
+        return {"terms": self.terms, **metrics, **compared, **drawn}
 
 
 def dtype_of(task: Task) -> torch.dtype:
@@ -158,7 +161,7 @@ def evaluate(
     match = None
     if base is not None:
         match = match_embeddings(agent, batch, embed(task, base[0], inverse=base[1]), embed(task, params, inverse=inverse))
-    return Evaluation(terms, metrics, match)
+    return Evaluation(terms, metrics, match, task.sampling.drawn)
 
 
 def judged_terms(agent: Agent, params: Params, batch: Batch, settings: LossSettings) -> dict[str, float]:
@@ -204,9 +207,13 @@ def mean_move(batch: Batch, embedding: Tensor) -> Tensor:
 def table_metrics(maze: SimpleMaze, agent: Agent, params: Params, *, inverse: bool) -> dict[str, Metric]:
     """What can be asked where the states can be listed: the share of transitions whose predicted abstract state is nearest to the
     right one, and the share of (start, goal) pairs that planning with the model's own predictions solves."""
-    predicted = predicted_successor(maze, agent, params, inverse=inverse)
+    return navigation_metrics(maze, predicted_successor(maze, agent, params, inverse=inverse))
+
+
+def navigation_metrics(maze: SimpleMaze, predicted: Tensor, pairs: tuple[Tensor, Tensor] | None = None) -> dict[str, Metric]:
+    """The same of predictions (N, A), with the pairs of :func:`navigation_success`."""
     accuracy = (predicted == maze.successor).double().mean()
-    return {"nearest_state_accuracy": float(accuracy), "navigation_success": navigation_success(predicted, maze)}
+    return {"nearest_state_accuracy": float(accuracy), "navigation_success": navigation_success(predicted, maze, pairs)}
 
 
 def predicted_successor(maze: SimpleMaze, agent: Agent, params: Params, *, inverse: bool) -> Tensor:
@@ -214,13 +221,17 @@ def predicted_successor(maze: SimpleMaze, agent: Agent, params: Params, *, inver
     dtype = next(iter(params.values())).dtype
     with torch.no_grad():
         x = agent.encode(params, maze.observations(inverse=inverse, dtype=dtype))  # (N, d)
-        action = torch.arange(maze.n_actions).repeat(maze.n_states)
-        moved = agent.transition(params, x.repeat_interleave(maze.n_actions, 0), action)  # (N A, d)
-        return torch.cdist(moved, x).argmin(-1).view(maze.n_states, maze.n_actions)
+        return torch.cdist(moved_states(agent, params, x), x).argmin(-1).view(maze.n_states, maze.n_actions)
 
 
-def navigation_success(predicted: Tensor, maze: SimpleMaze) -> float:
-    """Share of the (start, goal) pairs, 930 in the simple maze, that planning with the model's own predictions solves.
+def moved_states(agent: Agent, params: Params, x: Tensor) -> Tensor:
+    """T(x, a) of every state (N, d) and action, (N A, d), the actions of a state in turn."""
+    action = torch.arange(agent.n_actions).repeat(len(x))
+    return agent.transition(params, x.repeat_interleave(agent.n_actions, 0), action)
+
+
+def navigation_success(predicted: Tensor, maze: SimpleMaze, pairs: tuple[Tensor, Tensor] | None = None) -> float:
+    """Share of (start, goal) pairs, 930 in the simple maze, that planning with the model's own predictions solves.
 
     At every step the agent encodes what it sees, finds the shortest route to the goal among its predicted
     successors (each snapped to the nearest abstract state), and takes the route's first action in the true
@@ -229,39 +240,42 @@ def navigation_success(predicted: Tensor, maze: SimpleMaze) -> float:
     Args:
         predicted: (N, A) int64 from :func:`predicted_successor`.
         maze: the true maze.
+        pairs: goals (G,) and the starts of each, (G, S), int64, no start its own goal; None takes every state from every other.
     """
     n = maze.n_states
-    distance = graph_distances(predicted)  # from row to column, in the model
-    truth = graph_distances(maze.successor)
-    cost = distance[predicted]  # (state, action, goal): what is left after the action, by the model
-    policy = cost.argmin(dim=1)  # (state, goal); ties go to the lowest action
-    known = cost.amin(dim=1) < n
-    goal = torch.arange(n).expand(n, n)
-    state = torch.arange(n).unsqueeze(1).expand(n, n)  # rows: start, columns: goal
-    solved = state == goal
-    for step in range(int(2 * truth.max()) + 2):
-        action = policy[state, goal]
-        moving = ~solved & known[state, goal] & (step < 2 * truth + 2)
+    goals, state = (torch.arange(n), torch.arange(n).expand(n, n)) if pairs is None else pairs
+    row = torch.arange(len(goals)).unsqueeze(1)  # of a goal in the tables below
+    distance, truth = graph_distances(predicted, goals), graph_distances(maze.successor, goals)
+    allowed = 2 * truth[row, state] + 2
+    others = solved = state == goals.unsqueeze(1)
+    for step in range(int(allowed.max())):
+        cost = distance[row.unsqueeze(-1), predicted[state]]  # (goal, start, action): what is left after the action, by the model
+        action = cost.argmin(-1)  # ties go to the lowest action
+        moving = ~solved & (cost.amin(-1) < n) & (step < allowed)
+        if not bool(moving.any()):
+            break
         state = torch.where(moving, maze.successor[state, action], state)
-        solved = solved | (state == goal)
-    others = ~torch.eye(n, dtype=torch.bool)
-    return float(solved[others].double().mean())
+        solved = solved | (state == goals.unsqueeze(1))
+    return float(solved[~others].double().mean())
 
 
-def graph_distances(successor: Tensor) -> Tensor:
-    """Moves between every two states of a deterministic transition table.
+def graph_distances(successor: Tensor, goals: Tensor | None = None) -> Tensor:
+    """Moves between states of a deterministic transition table.
 
     Args:
         successor: (N, A) int64, the state that each action leads to.
+        goals: (G,) int64 states that are gone to; None for all.
 
     Returns:
-        (N, N) int64, moves from row to column; N where the column cannot be reached.
+        (N, N) int64, moves from row to column, or with `goals` (G, N), moves to each goal from every state; N where it cannot be reached.
     """
     from scipy.sparse import csr_array  # not at the top, as in `SimpleMaze.rooms`
     from scipy.sparse.csgraph import shortest_path
 
     n, actions = successor.shape
-    rows = torch.arange(n).repeat_interleave(actions)
-    graph = csr_array((torch.ones(n * actions).numpy(), (rows.numpy(), successor.reshape(-1).numpy())), shape=(n, n))
-    moves = torch.from_numpy(shortest_path(graph, unweighted=True))
+    rows, columns = torch.arange(n).repeat_interleave(actions).numpy(), successor.reshape(-1).numpy()
+    if goals is not None:
+        rows, columns = columns, rows  # backwards from the goals
+    graph = csr_array((torch.ones(n * actions).numpy(), (rows, columns)), shape=(n, n))
+    moves = torch.from_numpy(shortest_path(graph, unweighted=True, indices=None if goals is None else goals.numpy()))
     return moves.clamp_max(n).to(torch.int64)

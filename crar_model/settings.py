@@ -8,48 +8,28 @@ something that the code does and the paper does not say.
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
+from crar_model import sizes
 from crar_model.errors import UserError
+from crar_model.files import read_text
+from crar_model.ranges import Spelling, as_flag, check_ranges, option
 
+UPDATE_RULES = ("joint", "sequential")
 OBSERVATION_MAPS = ("negative", "affine", "mirror", "permute", "mix", "texture")
 """How the inverse maze can show what the normal one shows (`mazes.maps`); the study's first."""
-
-
-def option(
-    default: Any,
-    text: str,
-    *,
-    low: float | None = None,
-    above: float | None = None,
-    high: float | None = None,
-    choices: Sequence[str] = (),
-    group: str = "",
-) -> Any:
-    """A dataclass field with a line of help, which the command line shows, and what values it takes.
-
-    Args:
-        default: its value when nothing is said; its type is the field's.
-        text: the line of help.
-        low, above, high: smallest value, value that it must exceed, largest value.
-        choices: the words that it may be.
-        group: the heading of the help that it stands under; empty takes the one of its dataclass.
-    """
-    about = {"help": text, "low": low, "above": above, "high": high, "choices": tuple(choices), "group": group}
-    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)
 class LossSettings:
     """Weights and coefficients of the loss terms."""
 
-    discount: float = option(0.9, "discount factor of the value and discount terms, in [0, 1]", low=0)
+    discount: float = option(0.9, "discount factor of the value and discount terms, in [0, 1]", low=0, high=1)
     pair_scale: float = option(5.0, "C_d: how fast the pairwise terms fall with distance", low=0)
     pair_min: float = option(1e-6, "lower clip of a squared distance in the pairwise terms", low=0)
     pair_max: float = option(10.0, "upper clip of a squared distance in the pairwise terms", low=0)
@@ -78,11 +58,17 @@ class LossSettings:
             "interpret": 0.0,
         }
 
-    def validate(self) -> None:
-        """Raise :class:`UserError` that names the first coefficient out of range, or that no term has any weight."""
-        check_ranges(self)
+    def validate(self, spell: Spelling = as_flag) -> None:
+        """Raise :class:`UserError` that names the first coefficient out of range, two that contradict each other, or that no term has weight.
+
+        `spell` says how the user wrote a setting.
+        """
+        check_ranges(self, spell)
+        if not self.pair_min < self.pair_max:
+            raise UserError(f"{spell('pair_min')} is {self.pair_min:g}; give less than {spell('pair_max')}, {self.pair_max:g}")
         if not any(self.weights().values()):
-            raise UserError("every loss term has weight 0, so nothing would be learned; give one of --transition-weight ... --beta above 0")
+            least, most = spell("transition_weight"), spell("beta")
+            raise UserError(f"every loss term has weight 0, so nothing would be learned; give one of {least} ... {most} above 0")
 
 
 @dataclass(frozen=True)
@@ -93,11 +79,11 @@ class TrainSettings:
     inverse: bool = option(False, "learn in the inverse maze (negated observations)")
     updates: int = option(75_000, "updates per member", low=0)
     seed: int = option(0, "seed of the first member; member k uses seed + k", low=0)
-    learning_rate: float = option(5e-4, "RMSprop learning rate at update 0", above=0, group="Optimiser")
-    learning_rate_decay: float = option(0.9, "factor applied every `decay_interval` updates", low=0, group="Optimiser")
+    learning_rate: float = option(5e-4, "RMSprop learning rate at update 0", low=1e-12, high=1e3, group="Optimiser")
+    learning_rate_decay: float = option(0.9, "factor applied every `decay_interval` updates", low=0, high=1, group="Optimiser")
     decay_interval: int = option(5_000, "updates per learning-rate epoch", low=1, group="Optimiser")
     update_rule: str = option(
-        "joint", "joint (one RMSprop step on the sum) or sequential (one step per term)", choices=("joint", "sequential"), group="Optimiser"
+        "joint", "joint (one RMSprop step on the sum) or sequential (one step per term)", choices=UPDATE_RULES, group="Optimiser"
     )
     batch_size: int = option(32, "transitions per update", low=1, group="Optimiser")
     data_size: int = option(5_000, "transitions gathered once by a uniformly random policy", low=1, group="Data and quirks")
@@ -117,13 +103,13 @@ class TrainSettings:
         group="Observation map",
     )
     map_seed: int = option(0, "permute, mix, texture: seed of the permutation, matrix, background", low=0, group="Observation map")
-    map_condition: float = option(10.0, "mix: condition number of the matrix", low=1, group="Observation map")
-    map_contrast: float = option(0.5, "affine: factor of every pixel", above=0, group="Observation map")
+    map_condition: float = option(10.0, "mix: condition number of the matrix", low=1, high=1e6, group="Observation map")
+    map_contrast: float = option(0.5, "affine: factor of every pixel", low=1e-3, high=1e3, group="Observation map")
     map_brightness: float = option(
-        0.25, "affine: added to every pixel; texture: amplitude of the background", low=0, group="Observation map"
+        0.25, "affine: added to every pixel; texture: amplitude of the background", low=0, high=1e3, group="Observation map"
     )
-    rms_decay: float = option(0.9, "RMSprop decay rho of the squared gradient", low=0, group="Optimiser")
-    rms_epsilon: float = option(1e-4, "RMSprop epsilon, added to the root", above=0, group="Optimiser")
+    rms_decay: float = option(0.9, "RMSprop decay rho of the squared gradient", low=0, high=1, group="Optimiser")
+    rms_epsilon: float = option(1e-4, "RMSprop epsilon, added to the root", low=1e-12, high=1e6, group="Optimiser")
     clip_norm: float = option(1.0, "gradient norm limit; 0 turns clipping off", low=0, group="Optimiser")
     clip_scope: str = option(
         "step", "step: one norm over all tensors of a step; tensor: one norm each (tf.keras)", choices=("step", "tensor"), group="Optimiser"
@@ -159,10 +145,14 @@ class TrainSettings:
     workers: int = option(0, "processes that share the members, one thread each; 0 chooses (1 on a GPU)", low=0, group="Run")
     loss: LossSettings = field(default_factory=LossSettings)
 
-    def validate(self) -> None:
-        """Raise :class:`UserError` that names the first setting out of range."""
-        check_ranges(self)
-        self.loss.validate()
+    def validate(self, spell: Spelling = as_flag, *, members: int = 1) -> None:
+        """Raise :class:`UserError` that names the first setting out of range, or the one that takes more memory than there is.
+
+        `spell` says how the user wrote a setting, `members` how many models train together.
+        """
+        check_ranges(self, spell)
+        self.loss.validate(spell)
+        sizes.check_training(self, members, spell)
 
     def recipe(self, *, rate: float | None = None, updates: int | None = None) -> str:
         """Rule, learning rate, length and the terminal quirk of a training in words, such as "sequential 8e-05, 60,000 updates, terminal last".
@@ -187,9 +177,10 @@ class PlaySettings:
     epsilon: float = option(0.1, "share of random actions", low=0, high=1)
     legacy_astar: bool = option(False, "quirk: draw maps as the released code does")
 
-    def validate(self) -> None:
-        """Raise :class:`UserError` that names the first setting out of range."""
-        check_ranges(self, {"depth": "planning_depth"})
+    def validate(self, spell: Spelling = as_flag) -> None:
+        """Raise :class:`UserError` that names the first setting out of range, or the one that takes more memory than there is."""
+        check_ranges(self, spell)
+        sizes.check_playing(self, spell)
 
 
 @dataclass(frozen=True)
@@ -199,42 +190,14 @@ class CureSettings:
     seed: int = option(0, "seed of data, new weights and noise", low=0)
     starts: int = option(8, "encoders that first-layer, restart and noise begin with", low=1)
     resolution: int = option(61, "places per axis of the placement landscape", low=9)
-    noise: float = option(0.5, "noise: standard deviation, in units of each tensor's own root mean square", above=0)
+    noise: float = option(0.5, "noise: standard deviation, in units of each tensor's own root mean square", above=0, high=1e3)
     effort: float = option(1.0, "multiple of every method's updates", above=0)
     budget: int = option(0, "updates that a method's candidates together take at least, where it searches no places; 0: its own", low=0)
 
-    def validate(self) -> None:
-        """Raise :class:`UserError` that names the first setting out of range."""
-        check_ranges(self)
-
-
-def check_ranges(settings: Any, flags: Mapping[str, str] | None = None) -> None:
-    """Hold every field of a settings dataclass against its :func:`option`.
-
-    Args:
-        settings: the dataclass.
-        flags: the field's name on the command line, where it is another.
-
-    Raises:
-        UserError: for the first value out of range.
-    """
-    for item in dataclasses.fields(settings):
-        value, about = getattr(settings, item.name), item.metadata
-        if not about or isinstance(value, bool):
-            continue
-        flag = "--" + (flags or {}).get(item.name, item.name).replace("_", "-")
-        if about["choices"] and value not in about["choices"]:
-            raise UserError(f"{flag} is {value!r}; choose one of {', '.join(about['choices'])}")
-        low, above, high = about["low"], about["above"], about["high"]
-        if low is None and above is None:
-            continue
-        kind = "a whole" if isinstance(value, int) else "a finite"
-        if high is not None and not low <= value <= high:
-            raise UserError(f"{flag} is {value}; give a share from {low} to {high}")
-        if not math.isfinite(value) or (low is not None and value < low):
-            raise UserError(f"{flag} is {value}; give {kind} number of at least {above if low is None else low}")
-        if above is not None and value <= above:
-            raise UserError(f"{flag} is {value}; give a number above {above}")
+    def validate(self, spell: Spelling = as_flag) -> None:
+        """Raise :class:`UserError` that names the first setting out of range, or the one that takes more memory than there is."""
+        check_ranges(self, spell)
+        sizes.check_cure(self, spell)
 
 
 def to_plain(settings: TrainSettings) -> dict[str, Any]:
@@ -276,9 +239,10 @@ def _typed(kind: type, values: dict[str, Any], where: str) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for name, value in values.items():
         if name not in defaults or name == "loss":
-            raise UserError(f"{where}: unknown setting {name!r}; known are {', '.join(sorted(set(defaults) - {'loss'}))}")
+            known = ", ".join(sorted(set(defaults) - {"loss"}))
+            raise UserError(f"{where}: unknown setting {name!r}, of a newer crar or of none; this one knows {known}")
         wanted = type(defaults[name])
-        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        if wanted is float and type(value) is int and abs(value) <= sys.float_info.max:
             value = float(value)
         if type(value) is not wanted:
             raise UserError(f"{where}: {name} is {value!r}; it must be {KINDS[wanted]}")
@@ -292,9 +256,8 @@ def load_toml(path: str | PathLike[str]) -> dict[str, Any]:
     Raises:
         UserError: when the file is missing or is not TOML.
     """
+    text = read_text(path, give="give a TOML file, UTF-8")
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the settings file ({error.strerror or error})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a TOML file ({error})") from error

@@ -30,3 +30,7 @@ class Stream(IntEnum):
     """Permutation, matrix or background of an observation map."""
     PAIRS = 12
     """Order in which states are observed in pairs."""
+    DRAWN_STATES = 13
+    """States that stand for all of a large layout's."""
+    DRAWN_PAIRS = 14
+    """Starts and goals that do."""

@@ -30,9 +30,10 @@ from landscape_tools.composite import Composite, as_composite
 from landscape_tools.cones import independent
 from landscape_tools.convergence import NEWTON_LIMIT, Converged, converge
 from landscape_tools.curvature import Spectrum, extreme_eigenvalues, hessian_product
+from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
-from landscape_tools.points import Point, flatten, unflatten
+from landscape_tools.points import Point, check_digits, flatten, unflatten
 from landscape_tools.probing import Place, differences, directions, doubt_of, probe, scales, sloped
 from landscape_tools.signatures import FLAT, MINIMUM, NOT_CONVERGED, SADDLE, UNDECIDED, Signature, by_outputs, by_parameters, signature_of
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
@@ -70,6 +71,7 @@ class Certificate:
 
 
 @at_one_point
+@differentiated()
 def certify(
     loss: ScalarLoss | Composite,
     point: Point,
@@ -93,6 +95,7 @@ def certify(
         escape_steps: lengths tried, both ways, along the most negative direction.
         escape_iterations: of the descent from the lowest point found so.
     """
+    check_digits(point.values(), "certify")
     like = dict(point)
     composite = as_composite(loss, like)
     vector = flatten(point).detach()
@@ -141,7 +144,7 @@ def certify(
     doubt = seen.reason
     if not doubt and verdict != UNDECIDED:
         low = (spectrum.lowest_vector if direction is None else direction).to(vector)
-        steep = float(np.abs((spectrum.lowest[0], spectrum.highest[-1])).max())
+        steep = float(np.nan_to_num(np.abs((spectrum.lowest[0], spectrum.highest[-1]))).max())
         doubt = doubt_of(place, torch.cat((low.unsqueeze(0), along)), stationary, steep, flat=verdict == FLAT)
     verdict, reason = (UNDECIDED, how + doubt) if doubt else (verdict, how + reason + why)
     escape = None
@@ -166,11 +169,11 @@ def _escape(composite: Composite, point: Point, direction: Tensor, loss: float, 
     like, vector = dict(point), flatten(point).detach()
     direction = direction / direction.norm()
     best, lowest = vector, np.inf
-    with torch.no_grad():
-        for step in steps:
-            for sign in (1.0, -1.0):
-                tried = vector + sign * step * direction
-                value = float(composite.exact(composite.output(tried, like)))
-                if value < lowest:
-                    best, lowest = tried, value
+    slope = sloped(lambda v: composite.exact(composite.output(v, like)))
+    for step in steps:
+        for sign in (1.0, -1.0):
+            tried = vector + sign * step * direction
+            value, gradient = slope(tried)
+            if float(value) < lowest and bool(gradient.isfinite().all()):
+                best, lowest = tried, float(value)
     return converge(composite, unflatten(best, like), iterations=iterations)

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from landscape_tools.evaluating import ScalarLoss
+from landscape_tools.differentiable import differentiated
+from landscape_tools.evaluating import Known, ScalarLoss
 from landscape_tools.points import Point, flatten, unflatten
 
 Parts = Callable[[dict[str, Tensor]], Tensor]
@@ -35,7 +36,7 @@ class Composite:
         rough: (z, smoothing) -> :meth:`smoothed` and its gradient (n,), where you know a much faster way in less precision: long descents begin
             with it.
         derivatives: (z, smoothing) -> gradient (n,) and Hessian (n, n) of :meth:`smoothed`, where you know a cheaper way than autograd's.
-        enter: point -> the same point under the names that `outputs` know, or an error where it does not fit; None takes any point.
+        knows: whose outputs they are, where that knows the names of its points, as a `ModuleLoss` does.
     """
 
     smooth: Callable[[Tensor], Tensor]
@@ -46,7 +47,7 @@ class Composite:
     together: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
     rough: Callable[[Tensor, float], tuple[Tensor, Tensor]] | None = None
     derivatives: Callable[[Tensor, float], tuple[Tensor, Tensor]] | None = None
-    enter: Callable[[Point], dict[str, Tensor]] | None = None
+    knows: Known | None = None
 
     def output(self, vector: Tensor, like: Point) -> Tensor:
         """z at a flattened point."""
@@ -95,7 +96,8 @@ def jacobian_of(outputs: Parts, slope: Parts | None) -> Callable[[Tensor, Point]
 
     def jacobian(vector: Tensor, like: Point) -> Tensor:
         derivative: Any = torch.func.jacrev(lambda v: outputs(unflatten(v, like)))
-        result: Tensor = derivative(vector) if slope is None else slope(unflatten(vector, like))
+        with differentiated():
+            result: Tensor = derivative(vector) if slope is None else slope(unflatten(vector, like))
         return result.detach()
 
     return jacobian

@@ -19,10 +19,11 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from landscape_tools.composite import Composite, as_composite
+from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.finite import walled
-from landscape_tools.points import Point, flatten, unflatten
+from landscape_tools.points import Point, check_digits, flatten, unflatten
 from landscape_tools.probing import difference_hessian
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 
@@ -58,6 +59,7 @@ class Converged:
 
 
 @at_one_point
+@differentiated()
 def converge(
     loss: ScalarLoss | Composite,
     point: Point,
@@ -80,6 +82,7 @@ def converge(
     Raises:
         ValueError: when the loss or its gradient is not finite where the descent starts.
     """
+    check_digits(point.values(), "converge")
     like = dict(point)
     composite = as_composite(loss, like)
     vector = flatten(point).detach()

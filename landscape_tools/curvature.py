@@ -11,6 +11,9 @@ import torch
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
+from landscape_tools.differentiable import differentiated
+from landscape_tools.points import check_digits
+
 DENSE_LIMIT = 400
 """Largest dimension for which all eigenvalues are computed."""
 Matvec = Callable[[Tensor], Tensor]
@@ -42,16 +45,22 @@ def hessian_product(loss: Callable[[Tensor], Tensor], vector: Tensor) -> Matvec:
     """v -> H v of a twice differentiable scalar loss of one vector, one backward pass over a kept gradient graph.
 
     It is 0 for a loss that does not depend on the vector, or on it at first order only.
+
+    Raises:
+        ValueError: for a vector of half precision, or a loss that PyTorch cannot differentiate twice.
     """
+    check_digits([vector], "hessian_product")
     at = vector.detach().clone().requires_grad_()
-    value = loss(at)
-    found = torch.autograd.grad(value, at, create_graph=True, allow_unused=True)[0] if value.requires_grad else None
+    with differentiated():
+        value = loss(at)
+        found = torch.autograd.grad(value, at, create_graph=True, allow_unused=True)[0] if value.requires_grad else None
     gradient = torch.zeros_like(at) if found is None else found
 
     def product(direction: Tensor) -> Tensor:
         if not gradient.requires_grad:
             return torch.zeros_like(at)
-        (result,) = torch.autograd.grad(gradient, at, direction, retain_graph=True, allow_unused=True)
+        with differentiated():
+            (result,) = torch.autograd.grad(gradient, at, direction, retain_graph=True, allow_unused=True)
         return torch.zeros_like(at) if result is None else result.detach()
 
     return product

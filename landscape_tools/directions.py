@@ -8,13 +8,29 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from landscape_tools.points import HeldName, Point, check_alike, flatten, step_between, trainable, unflatten
+from landscape_tools.points import (
+    HeldName,
+    Point,
+    as_real,
+    check_alike,
+    check_has,
+    continuous,
+    flatten,
+    step_between,
+    trainable,
+    unflatten,
+    wide,
+)
 
 
 def gaussian_direction(like: Point, generator: torch.Generator) -> dict[str, Tensor]:
-    """Independent standard normal entries for what is trained, drawn on the CPU so that a seed gives the same direction on any device.
-    Buffers and frozen parameters are left out."""
-    return {n: torch.randn(v.shape, generator=generator, dtype=torch.float64).to(v) for n, v in trainable(like).items()}
+    """Independent standard normal entries for what is trained, drawn on the CPU so that a seed gives the same direction on any device; in
+    float32 for a point of half precision. Buffers and frozen parameters are left out."""
+
+    def drawn(value: Tensor) -> Tensor:
+        return torch.randn(as_real(value).shape, generator=generator, dtype=torch.float64).to(as_real(wide(value)))
+
+    return {n: torch.view_as_complex(drawn(v)) if v.is_complex() else drawn(v) for n, v in trainable(like).items()}
 
 
 def filter_normalised(direction: Point, point: Point, *, biases: str = "zero") -> dict[str, Tensor]:
@@ -33,20 +49,22 @@ def filter_normalised(direction: Point, point: Point, *, biases: str = "zero") -
     """
     if biases not in ("zero", "norm", "keep"):
         raise ValueError(f"biases is {biases!r}; choose zero, norm or keep")
+    check_has(point, direction, "the point")
     scaled: dict[str, Tensor] = {}
-    for name, value in direction.items():
+    for name, value in ((name, wide(value)) for name, value in direction.items()):  # squares of float16 overflow from 256 on
+        own = wide(point[name])
         if isinstance(name, HeldName):
             scaled[name] = value.clone()
         elif value.dim() >= 2:
             axes = tuple(range(1, value.dim()))
-            size = value.square().sum(axes, keepdim=True).sqrt()
-            wanted = point[name].square().sum(axes, keepdim=True).sqrt()
+            size = value.abs().square().sum(axes, keepdim=True).sqrt()
+            wanted = own.abs().square().sum(axes, keepdim=True).sqrt()
             scaled[name] = torch.where(size > 0, value * (wanted / size.clamp_min(torch.finfo(value.dtype).tiny)), value)
         elif biases == "zero":
             scaled[name] = torch.zeros_like(value)
         elif biases == "norm":
             size = value.norm()
-            scaled[name] = value * (point[name].norm() / size) if float(size) > 0 else value.clone()
+            scaled[name] = value * (own.norm() / size) if float(size) > 0 else value.clone()
         else:
             scaled[name] = value.clone()
     return scaled
@@ -122,10 +140,12 @@ def trajectory_plane(snapshots: Sequence[Point]) -> TrajectoryPlane:
     distances = (moves.square().sum(1) - coordinates.square().sum(1)).clamp_min(0).sqrt()
     share = (values[:2] / values.clamp_min(0).sum()).tolist()
     spread = (coordinates - coordinates.mean(0)).square().sum(0) / (gram.trace() - gram.sum() / len(rows))
-    first, second = ({n: v.to(last[n]) for n, v in unflatten(row, like).items()} for row in basis)
-    for name in [n for n, v in last.items() if n not in like and v.is_floating_point()]:
-        follows = torch.stack([step_between(last[name].double(), s[name].double()) for s in snapshots])
+    broad = {name: wide(value) for name, value in like.items()}
+    first, second = (unflatten(row, broad) for row in basis)
+    for name in [n for n, v in last.items() if n not in like and continuous(v)]:
+        follows = torch.stack([step_between(last[name], s[name]) for s in snapshots])
+        follows = follows.to(torch.complex128 if follows.is_complex() else torch.float64)
         if bool(follows.any()):
-            first[name], second[name] = torch.tensordot(mixture, follows, 1).to(last[name])
+            first[name], second[name] = torch.tensordot(mixture.to(follows), follows, 1).to(last[name])
     variance = (float(spread[0]), float(spread[1]))
     return TrajectoryPlane(last, (first, second), (share[0], share[1]), variance, coordinates, distances)

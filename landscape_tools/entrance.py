@@ -1,8 +1,7 @@
 """What tools do with a loss and its points before their work begins.
 
-A loss must be a function of the point alone: it is evaluated twice at one point, and a random one is refused. A loss that knows its own
-names (`module_loss` does) has a method `named`: point -> the same point under the names of the loss; it raises where they do not fit. Its
-method `enter` also checks that the loss there is the model's own. Descents and certificates see only the trained part of a point
+A loss must be a function of the point alone: it is evaluated twice at one point, and a random one is refused. A loss that knows the names of
+its points, as `module_loss` does, is a :class:`landscape_tools.evaluating.Known`: it gives points its own names, or says what does not fit. Descents and certificates see only the trained part of a point
 (:func:`landscape_tools.points.trainable`) and get the rest held fixed; paths get it interpolated.
 """
 
@@ -19,8 +18,8 @@ import torch
 from torch import Tensor
 
 from landscape_tools.composite import Composite
-from landscape_tools.evaluating import Vectorize, many
-from landscape_tools.points import BufferName, HeldName, Point, check_alike, flatten, step_between, trainable
+from landscape_tools.evaluating import Known, Vectorize, many
+from landscape_tools.points import BufferName, HeldName, Point, check_alike, check_has, continuous, flatten, step_between, trainable
 
 Tool = TypeVar("Tool", bound=Callable[..., Any])
 SAME = 1e-5
@@ -66,16 +65,23 @@ def _numbers(value: Any) -> np.ndarray[Any, Any]:
     return (torch.view_as_real(tensor) if tensor.is_complex() else tensor).double().numpy()
 
 
+def known(loss: Any) -> Known | None:
+    """The loss, or whose composite it is, where that knows the names of its points."""
+    if isinstance(loss, Composite):
+        return loss.knows
+    return cast(Known, loss) if hasattr(loss, "enter") else None
+
+
 def entered(loss: object, points: Sequence[Point]) -> list[dict[str, Tensor]]:
     """The points under the names of the loss, checked; as they are where the loss knows no names."""
-    enter = getattr(loss, "enter", None) or dict
-    return [enter(point) for point in points]
+    owner = known(loss)
+    return [dict(point) if owner is None else owner.enter(point) for point in points]
 
 
 def renamed(loss: object, directions: Sequence[Point]) -> list[dict[str, Tensor]]:
     """Directions, or parts of points, under the names of the loss."""
-    named = getattr(loss, "named", None) or dict
-    return [named(direction) for direction in directions]
+    owner = known(loss)
+    return [dict(direction) if owner is None else owner.named(direction) for direction in directions]
 
 
 def held_words(point: Point) -> str:
@@ -98,7 +104,8 @@ def at_one_point(tool: Tool) -> Tool:
         loss = bound.arguments[of_loss]
         (point,) = entered(loss, [bound.arguments[of_point]])
         plain = loss.loss if isinstance(loss, Composite) else loss
-        if getattr(loss, "enter", None) is None:
+        owner = known(loss)
+        if owner is None:
             check_steady(lambda: {"loss": plain(dict(point))})
         moving = trainable(point)
         _some(moving)
@@ -107,7 +114,8 @@ def at_one_point(tool: Tool) -> Tool:
             bound.arguments[of_loss] = _with(loss, point, moving)
             if bound.arguments.get("slope") is not None:
                 bound.arguments["slope"] = _narrow(bound.arguments["slope"], point, moving)
-        return _whole(tool(*bound.args, **bound.kwargs), point, len(moving) < len(point))
+        result = tool(*bound.args, **bound.kwargs)
+        return _whole(result, point, dict if owner is None else owner.leave) if len(moving) < len(point) else result
 
     return cast(Tool, called)
 
@@ -123,7 +131,7 @@ def _with(loss: Any, point: Point, moving: Point) -> Any:
         return lambda part: loss({**point, **part})
     outputs = loss.outputs or flatten
     slope = None if loss.slope is None else _narrow(loss.slope, point, moving)
-    return replace(loss, outputs=lambda part: outputs({**point, **part}), slope=slope, enter=None)
+    return replace(loss, outputs=lambda part: outputs({**point, **part}), slope=slope, knows=None)
 
 
 def _narrow(slope: Callable[[dict[str, Tensor]], Tensor], point: Point, moving: Point) -> Callable[[Point], Tensor]:
@@ -132,19 +140,17 @@ def _narrow(slope: Callable[[dict[str, Tensor]], Tensor], point: Point, moving: 
     return lambda part: slope({**point, **part})[:, columns]
 
 
-def _whole(result: Any, point: Point, parts: bool) -> Any:
+def _whole(result: Any, point: Point, leave: Callable[[Point], dict[str, Tensor]]) -> Any:
     """A result with whole points."""
-    if not parts:
-        return result
     has = {field.name for field in fields(result)}
     changes: dict[str, Any] = {}
     if "point" in has:
-        changes["point"] = {name: result.point.get(name, value) for name, value in point.items()}
+        changes["point"] = leave({name: result.point.get(name, value) for name, value in point.items()})
     if "points" in has:
         count = len(next(iter(result.points.values())))
         changes["points"] = {n: result.points[n] if n in result.points else v.expand(count, *v.shape) for n, v in point.items()}
     if getattr(result, "escape", None) is not None:
-        changes["escape"] = _whole(result.escape, point, parts)
+        changes["escape"] = _whole(result.escape, point, leave)
     if "reason" in has and held_words(point):
         changes["reason"] = "; ".join(filter(None, (result.reason, f"{held_words(point)} held fixed")))
     return replace(result, **changes)
@@ -165,7 +171,8 @@ def between_two(tool: Tool) -> Tool:
         loss = given["loss"]
         start, end = entered(loss, [given["start"], given["end"]])
         check_alike(start, end)
-        if getattr(loss, "enter", None) is None:
+        owner = known(loss)
+        if owner is None:
             evaluate = many(loss, singly(given.get("vectorize", "auto")))
             with torch.no_grad():
                 check_steady(lambda: evaluate({}, {name: value.unsqueeze(0) for name, value in start.items()}))
@@ -176,6 +183,7 @@ def between_two(tool: Tool) -> Tool:
         for name in ("middle", "guess"):
             if given.get(name) is not None:
                 (part,) = renamed(None if name == "guess" else loss, [given[name]])
+                check_has(part, moving, name)
                 given[name] = {key: part[key] for key in moving}
         if not rest:
             return tool(*bound.args, **bound.kwargs)
@@ -184,7 +192,11 @@ def between_two(tool: Tool) -> Tool:
             if given.get(name) is not None:
                 given[name] = _after(carried, given[name])
         path = tool(*bound.args, **bound.kwargs)
-        return replace(path, points=carried(path.points))
+        points = carried(path.points)
+        if owner is not None:
+            images = [owner.leave({name: value[k] for name, value in points.items()}) for k in range(len(path.losses))]
+            points = {name: torch.stack([image[name] for image in images]) for name in points}
+        return replace(path, points=points)
 
     return cast(Tool, called)
 
@@ -214,7 +226,7 @@ def _carried(start: Point, end: Point, moving: Point) -> Callable[[Point], dict[
                 point[name] = part[name]
                 continue
             wide = share.reshape((*share.shape, *([1] * value.dim())))
-            if value.is_floating_point():
+            if continuous(value):
                 step = step_between(value, end[name])
                 ahead = torch.where(wide < 1, value + wide.to(value) * step, end[name])
                 point[name] = torch.where(step == 0, value, ahead)

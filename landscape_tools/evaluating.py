@@ -3,8 +3,9 @@
 A point is a dict of named tensors. A loss takes one and returns a scalar, or a dict of named scalars where several are wanted.
 `vectorize` says how it takes many points per pass:
 
-- "auto", the default: as "vmap", or as "loop" where vmap cannot map the loss or, on lines and planes, a trial finds the loop faster;
-- "vmap": the loss is written for one point, and `torch.func.vmap` maps it;
+- "auto", the default: as "vmap", or as "loop" where mapping fails or gives other values at the first point, which a warning says, or, on
+  lines and planes, where a trial finds the loop faster;
+- "vmap": the loss is written for one point, and `torch.func.vmap` maps it; where that fails or gives other values is an error;
 - "batched": the loss takes parameters with a leading axis of m points and returns (m,) values by itself;
 - "loop": the loss is written for one point and cannot be mapped (data-dependent Python, `.item()`); it is called point by point.
 
@@ -15,13 +16,16 @@ losses (m,) and gradients (m, n).
 from __future__ import annotations
 
 import functools
+import re
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar, cast
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
 
+from landscape_tools.differentiable import differentiated
+from landscape_tools.mapping import mapped, settled
 from landscape_tools.points import Point, unflatten
 
 ScalarLoss = Callable[[dict[str, Tensor]], Tensor]
@@ -34,43 +38,63 @@ ROWS = 256
 """Points per pass of :func:`values_of`."""
 
 
-class NotMappable(ValueError):
-    """A loss that `torch.func.vmap` cannot map."""
+class Known(Protocol):
+    """A loss that knows the names of its points."""
+
+    def named(self, point: Point) -> dict[str, Tensor]:
+        """The same point, or part of one, under the loss's names; ValueError where it does not fit."""
+
+    def enter(self, point: Point) -> dict[str, Tensor]:
+        """:meth:`named`, after a check that the loss there is the model's own."""
+
+    def leave(self, point: Point) -> dict[str, Tensor]:
+        """A point that a tool has found, with what follows from its parameters."""
 
 
-def many(loss: Loss, vectorize: Vectorize) -> Callable[[dict[str, Tensor], dict[str, Tensor]], dict[str, Tensor]]:
+def many(
+    loss: Loss, vectorize: Vectorize, taken: Collection[str] = ()
+) -> Callable[[dict[str, Tensor], dict[str, Tensor]], dict[str, Tensor]]:
     """A function of (fixed, moving) to named values (m,): `fixed` is shared by all points, `moving` has a leading axis of m.
 
+    Args:
+        loss: of one point; of many where `vectorize` is "batched".
+        vectorize: as above.
+        taken: names that a result has for itself, which the loss must not use.
+
     Raises:
-        ValueError: at once for another word than the four; when called, for a loss that vmap cannot map or whose values are
-            not one scalar per point.
+        ValueError: at once for another word than the four; when called, for a loss that vmap cannot map, whose values are not one real
+            scalar per point, or whose names no file takes.
     """
-    if vectorize not in ("auto", "vmap", "batched", "loop"):
-        raise ValueError(f"vectorize is {vectorize!r}; choose auto, vmap, batched or loop")
-    way: str = "vmap" if vectorize == "auto" else vectorize
+    evaluate = _passes(loss, taken)
 
-    def evaluate(fixed: dict[str, Tensor], moving: dict[str, Tensor]) -> dict[str, Tensor]:
-        nonlocal way
-        values: dict[str, Tensor]
+    def first(fixed: dict[str, Tensor], moving: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        return fixed, {name: value[:1] for name, value in moving.items()}
+
+    found: Callable[..., dict[str, Tensor]] = settled(evaluate, first, vectorize, loss)
+    return found
+
+
+def _passes(loss: Loss, taken: Collection[str] = ()) -> Callable[[str, dict[str, Tensor], dict[str, Tensor]], dict[str, Tensor]]:
+    """(way, fixed, moving) -> named values (m,), in just that way."""
+
+    def one(point: dict[str, Tensor]) -> dict[str, Tensor]:
+        values: Any = loss(point)
+        return {name: _real(name, value) for name, value in named(values, taken).items()}
+
+    def evaluate(way: str, fixed: dict[str, Tensor], moving: dict[str, Tensor]) -> dict[str, Tensor]:
         count = len(next(iter(moving.values())))
-
-        def one(point: dict[str, Tensor]) -> dict[str, Tensor]:
-            values: Any = loss(fixed | point)
-            named = values if isinstance(values, dict) else {"loss": values}
-            # Numbers that a loss took out of its tensors are as good for a picture.
-            return {name: value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64) for name, value in named.items()}
-
         if way == "vmap":
-            try:
-                values = mapped(one)(moving)
-            except NotMappable:
-                if vectorize == "vmap":
+            values: dict[str, Tensor] = mapped(lambda point: one(fixed | point))(moving)
+        elif way == "batched":
+            values = one(fixed | moving)
+        else:
+            rows = []
+            for k in range(count):
+                try:
+                    rows.append(one(fixed | {name: value[k] for name, value in moving.items()}))
+                except Exception as error:
+                    error.add_note(f"(the loss, called by itself at point {k + 1} of a pass of {count})")
                     raise
-                way = "loop"
-        if way == "batched":
-            values = one(moving)
-        elif way == "loop":
-            rows = [one({name: value[k] for name, value in moving.items()}) for k in range(count)]
             values = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
         for name, value in values.items():
             if value.shape != (count,):
@@ -80,24 +104,46 @@ def many(loss: Loss, vectorize: Vectorize) -> Callable[[dict[str, Tensor], dict[
     return evaluate
 
 
-def mapped(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """`torch.func.vmap` whose complaints say what to do.
+def named(values: Any, taken: Collection[str]) -> dict[str, Any]:
+    """The values of a loss by name, "loss" for a bare one.
 
     Raises:
-        NotMappable: when called, for a function that vmap cannot map.
+        ValueError: for a name that is `taken`, or two that are the same in files.
     """
-    vectorized: Any = torch.func.vmap(function, **options)
+    if not isinstance(values, dict):
+        return {"loss": values}
+    for name in values:
+        if not isinstance(name, str) or name_in_file(name) in ("", ".", ".."):
+            raise ValueError(f"a loss is named {name!r}; name it by letters")
+    check_names(values, taken)
+    return values
 
-    def call(*arguments: Any) -> Any:
-        try:
-            return vectorized(*arguments)
-        except RuntimeError as error:
-            if "vmap" not in str(error) and "functorch" not in str(error):
-                raise
-            reason = str(error).strip().splitlines()[0]
-            raise NotMappable(f"torch.func.vmap cannot map this loss ({reason}); vectorize='loop' calls it point by point") from error
 
-    return call
+def name_in_file(name: str) -> str:
+    """A loss's name as results and files have it: netCDF takes no "/", so that "train/loss" is "train_loss"."""
+    return re.sub(r"[/\x00-\x1f\x7f]", "_", name).strip()
+
+
+def check_names(names: Iterable[str], taken: Collection[str]) -> None:
+    """Raise ValueError for a loss with a name that its result has for itself, or two losses with the same name in files."""
+    seen: dict[str, str] = {}
+    for name in names:
+        own = name_in_file(name)
+        if own in taken:
+            raise ValueError(f"a loss is named {name!r}, and so is a part of this result; name it {own + '_loss'!r}")
+        if seen.setdefault(own, name) != name:
+            raise ValueError(f"two losses, {seen[own]!r} and {name!r}, are both {own!r} in a file; rename one")
+
+
+def _real(name: str, value: Any) -> Tensor:
+    """A loss's value as a tensor: numbers that it took out of its tensors are as good for a picture."""
+    try:
+        tensor = value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} came back as {type(value).__name__}; it must be one scalar per point") from error
+    if tensor.is_complex():
+        raise ValueError(f"{name} came back complex, and heights are real; return its real part or its size")
+    return tensor
 
 
 def values_of(loss: ScalarLoss, like: Point, vectorize: Vectorize) -> Callable[[Tensor], Tensor]:
@@ -125,11 +171,11 @@ def values_and_gradients(loss: ScalarLoss, like: Point, vectorize: Vectorize) ->
             return values.to(rows), gradients.to(rows)
 
         return brought
-    evaluate = many(loss, vectorize)
+    evaluate = _passes(loss)
 
-    def both(rows: Tensor) -> tuple[Tensor, Tensor]:
+    def both(way: str, rows: Tensor) -> tuple[Tensor, Tensor]:
         at = rows.detach().requires_grad_()
-        values = _only(evaluate({}, unflatten(at, like)))
+        values = _only(evaluate(way, {}, unflatten(at, like)))
         if not values.requires_grad:
             raise ValueError(
                 "the loss has no gradient, which a path needs; return tensors made of the point's, without .item() and no_grad"
@@ -137,7 +183,14 @@ def values_and_gradients(loss: ScalarLoss, like: Point, vectorize: Vectorize) ->
         (gradients,) = torch.autograd.grad(values.sum(), at)
         return values.detach().to(rows), gradients
 
-    return both
+    passes = settled(both, lambda rows: (rows[:1],), vectorize, loss, like)
+
+    def found(rows: Tensor) -> tuple[Tensor, Tensor]:
+        with differentiated():
+            values, gradients = passes(rows)
+        return values, gradients
+
+    return found
 
 
 def _only(values: dict[str, Tensor]) -> Tensor:

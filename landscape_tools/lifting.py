@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from landscape_tools.composite import jacobian_of
+from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import at_one_point
-from landscape_tools.points import Point, flatten, unflatten
+from landscape_tools.points import Point, check_digits, flatten, unflatten
 
 Outputs = Callable[[dict[str, Tensor]], Tensor]
 
@@ -40,6 +41,7 @@ class Lifted:
 
 
 @at_one_point
+@differentiated()
 def lift(
     outputs: Outputs,
     start: Point,
@@ -62,6 +64,7 @@ def lift(
         corrections: most Newton steps per target, all with one Jacobian.
         halvings: times a step may be cut in half when its corrections do not converge.
     """
+    check_digits(start.values(), "lift")
     like = dict(start)
     vector = flatten(start).detach()
     jacobian_at = jacobian_of(outputs, slope)

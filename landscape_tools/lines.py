@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 from landscape_tools.entrance import entered
-from landscape_tools.evaluating import Loss
+from landscape_tools.evaluating import Loss, name_in_file
 from landscape_tools.finite import climb
 from landscape_tools.points import Point, difference
 from landscape_tools.sampling import Sampling, sample_entered
@@ -44,8 +44,8 @@ def sample_line(loss: Loss, start: Point, end: Point, *, points: int = 51, **opt
         options: of :class:`landscape_tools.sampling.Sampling`.
 
     Returns:
-        one variable per loss over the coordinate `t`; values that are infinite or NaN stay so, and the attribute `not_finite`
-        counts them.
+        one variable per loss over the coordinate `t`, with "_" for what netCDF does not take in a name ("train/loss"); values that are
+        infinite or NaN stay so, and the attribute `not_finite` counts them.
 
     Raises:
         ValueError: for fewer than 2 points or ends that do not fit or are identical.
@@ -55,15 +55,21 @@ def sample_line(loss: Loss, start: Point, end: Point, *, points: int = 51, **opt
     where = torch.linspace(0, 1, points, dtype=torch.float64)
     near = where[where <= 0.5]
     start, end = entered(loss, [start, end])
-    first = sample_entered(loss, start, [difference(end, start)], near.unsqueeze(1), **options)
-    second = sample_entered(loss, end, [difference(start, end)], (1 - where[where > 0.5]).unsqueeze(1), probe=False, **options)
+    first = sample_entered(loss, start, [difference(end, start)], near.unsqueeze(1), taken=("t",), **options)
+    if options.get("store") is not None:  # each half has its own, so that the first leaves the second's alone
+        options["store"] = f"{options['store']}.end"
+    second = sample_entered(
+        loss, end, [difference(start, end)], (1 - where[where > 0.5]).unsqueeze(1), taken=("t",), probe=False, **options
+    )
     data = {name: np.concatenate((values, second[name])) for name, values in first.items()}
     lost = int(sum(np.count_nonzero(~np.isfinite(values)) for values in data.values()))
-    return xr.Dataset({name: ("t", values) for name, values in data.items()}, coords={"t": where.numpy()}, attrs={"not_finite": lost})
+    return xr.Dataset(
+        {name_in_file(name): ("t", values) for name, values in data.items()}, coords={"t": where.numpy()}, attrs={"not_finite": lost}
+    )
 
 
 def barrier(line: xr.Dataset, name: str) -> Barrier:
     """The barrier of one loss on a sampled line."""
-    values, where = line[name].values, line["t"].values
+    values, where = line[name_in_file(name)].values, line["t"].values
     top = int(np.argmax(values))  # the first NaN, where there is one
     return Barrier(float(values[0]), float(values[-1]), float(values[top]), float(where[top]), climb(values))

@@ -12,12 +12,19 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from landscape_tools.composite import Composite
+from landscape_tools.copying import copied
 from landscape_tools.entrance import agree, check_steady
-from landscape_tools.points import BufferName, HeldName, Point
-from landscape_tools.states import Frozen, Names, lacking, marked, some
-from landscape_tools.statistics import by_batch, differentiable, estimated, statistics_of
+from landscape_tools.points import BufferName, HeldName, Point, continuous, flatten, some, unflatten
+from landscape_tools.states import Frozen, Names, lacking, marked
+from landscape_tools.statistics import STATISTICS, by_batch, differentiable, estimated, exact, layers_of
 
 Buffers = Literal["interpolate", "estimate", "batch", "keep"]
+COPIES: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "plain": differentiable,
+    "batch": by_batch,
+    "estimating": lambda model: by_batch(exact(model)),
+}
+"""What a copy of the model is made into: by the point's statistics, by the batch's, or to estimate them."""
 
 
 class ModuleLoss:
@@ -47,21 +54,23 @@ class ModuleLoss:
     ) -> None:
         if buffers not in ("interpolate", "estimate", "batch", "keep"):
             raise ValueError(f"buffers is {buffers!r}; choose interpolate, estimate, batch or keep")
-        self._model = copy.deepcopy(model).eval()
+        self._model = copied(model).eval()
         self._criterion = copy.deepcopy(criterion).eval() if isinstance(criterion, nn.Module) else criterion
         self._buffers, self._writes = buffers, False
         self._inputs, self._targets = _kept(inputs), _kept(targets)
         self._data = [self._inputs] if data is None else _kept([data] if isinstance(data, Tensor) else list(data))
         self._copies = threading.local()
         self._copying = threading.Lock()
-        self._state = {name: value.clone() for name, value in marked(self._model, frozen).items()}
+        self._state = marked(self._model, frozen)  # of a model that never runs: its copies do
         self._names = Names(self._model, self._state)
-        self._statistics = set(statistics_of(self._model))
-        if buffers == "estimate" and not self._statistics:
+        self._layers = layers_of(self._model)
+        if buffers == "estimate" and not self._layers:
             raise ValueError("buffers is 'estimate', and the model has no running statistics to estimate; choose interpolate")
-        floating = [name for name, value in self._state.items() if isinstance(name, BufferName) and value.is_floating_point()]
-        unread = self._statistics if buffers in ("estimate", "batch") else set(floating) if buffers == "keep" else set()
-        self._needed = [name for name in floating if name not in unread]
+        floating = [name for name, value in self._state.items() if isinstance(name, BufferName) and continuous(value)]
+        self._running = {name for names in self._layers.values() for name in names if name.rpartition(".")[2] in STATISTICS}
+        estimable = {name for names in self._layers.values() for name in names}
+        unread: dict[str, set[str]] = {"estimate": estimable, "batch": self._running, "keep": set(floating), "interpolate": set()}
+        self._needed = [name for name in floating if name not in unread[buffers]]
         self.point = {n: v.clone() for n, v in self._state.items() if buffers != "keep" or not isinstance(n, BufferName)}
         self.held = tuple(str(name) for name in self.point if isinstance(name, HeldName))
         tried = {name: value.clone() for name, value in self.point.items()}
@@ -79,7 +88,8 @@ class ModuleLoss:
         whole = self._whole(point)
         if self._buffers == "estimate":
             whole |= self._estimated(whole)
-        result: Tensor = functional_call(self._copy(), self._read(whole), (_kept(self._inputs),))
+        kind = "batch" if self._buffers == "batch" else "plain"
+        result: Tensor = functional_call(self._copy(kind), self._read(whole, kind), (_kept(self._inputs),))
         return result
 
     def __call__(self, point: Point) -> Tensor:
@@ -111,6 +121,10 @@ class ModuleLoss:
                 raise ValueError(f"the loss of a point is {float(here):.6g}, its own model's {float(own):.6g}: {more}")
         return named
 
+    def leave(self, point: Point) -> dict[str, Tensor]:
+        """A point that a tool has found: with `buffers="estimate"`, its statistics as they are there."""
+        return self.estimated(point) if self._buffers == "estimate" else dict(point)
+
     def estimated(self, point: Point) -> dict[str, Tensor]:
         """The point with its running statistics estimated from the data: what `buffers="estimate"` computes with there."""
         named = self.named(point)
@@ -119,12 +133,12 @@ class ModuleLoss:
 
     def composite(self) -> Composite:
         """The loss by way of the model's outputs: exact curvature for few outputs and many parameters."""
-        shape = self.outputs(self.point).shape
+        like = {"outputs": self.outputs(self.point).detach()}
 
         def smooth(z: Tensor) -> Tensor:
-            return self._criterion(z.view(shape), _kept(self._targets))
+            return self._criterion(unflatten(z, like)["outputs"], _kept(self._targets))
 
-        return Composite(smooth, lambda point: self.outputs(point).reshape(-1), enter=self.enter)
+        return Composite(smooth, lambda point: flatten({"outputs": self.outputs(point)}), knows=self)
 
     def _whole(self, point: Point) -> dict[str, Tensor]:
         """All tensors of the model at a point; what a forward pass may write into is a copy."""
@@ -139,29 +153,25 @@ class ModuleLoss:
         return {name: value.clone() if self._writes or isinstance(name, BufferName) else value for name, value in whole.items()}
 
     def _estimated(self, whole: Point) -> dict[str, Tensor]:
-        layers = sorted({name.rpartition(".")[0] for name in self._statistics})
-        return estimated(self._copy(batch=True), layers, self._read(whole, batch=True), _kept(self._data))
+        whole = self._read(whole, "estimating")
+        return estimated(self._copy("estimating"), list(self._layers), whole, _kept(self._data))
 
-    def _read(self, whole: Point, *, batch: bool = False) -> dict[str, Tensor]:
-        """What a copy reads of a whole point."""
-        unread = self._statistics if batch or self._buffers == "batch" else set()
-        return {name: value for name, value in whole.items() if name not in unread}
+    def _read(self, whole: Point, kind: str) -> dict[str, Tensor]:
+        """What a copy of that kind reads of a whole point."""
+        return {name: value for name, value in whole.items() if kind == "plain" or name not in self._running}
 
-    def _copy(self, *, batch: bool = False) -> nn.Module:
-        """This thread's copy of the model; by the `batch`'s statistics or as the loss computes."""
-        batch = batch or self._buffers == "batch"
-        name = "by_batch" if batch else "plain"
-        if not hasattr(self._copies, name):
+    def _copy(self, kind: str) -> nn.Module:
+        """This thread's copy of the model, of a kind of `COPIES`."""
+        if not hasattr(self._copies, kind):
             with self._copying:
-                model = copy.deepcopy(self._model)
-                setattr(self._copies, name, by_batch(model) if batch else differentiable(model))
-        found: nn.Module = getattr(self._copies, name)
+                setattr(self._copies, kind, COPIES[kind](copied(self._model)))
+        found: nn.Module = getattr(self._copies, kind)
         return found
 
     def _own(self, named: Point) -> Tensor:
         """The loss of a copy that has the point's tensors for its own."""
         with self._copying:
-            model = copy.deepcopy(self._model)
+            model = copied(self._model)
         own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         for name, value in named.items():
             own[name].data = value.detach().clone()
@@ -191,14 +201,16 @@ def module_loss(
         criterion: (outputs, targets) -> scalar, such as `torch.nn.functional.cross_entropy`.
         inputs, targets: the batch, of the parameters' dtype and device; it is copied.
         buffers: where the buffers of a point come from. "interpolate": from the point (`state_of` brings them), and tools interpolate them
-            between the points that they are given. "estimate": running statistics are estimated at every point from `data`; points given
-            to tools must have those of :meth:`ModuleLoss.estimated`. "batch": normalisation goes by the batch's statistics, as in
+            between the points that they are given. "estimate": running statistics are estimated at every point from `data`, and
+            what spectral norm keeps of a weight; points given to tools must have those of :meth:`ModuleLoss.estimated`. "batch":
+            normalisation goes by the statistics of `inputs`, as in
             training. "keep": points may lack them; then they are those of `model`.
         frozen: "hold" keeps parameters with `requires_grad=False` out of directions, descents and certificates; "move" takes them in.
         data: inputs that statistics are estimated from, one batch or several; `inputs` by default.
 
     Raises:
-        ValueError: for words that are none of these, or a loss that is random.
+        ValueError: for words that are none of these, a loss that is random, or a module that cannot be copied or cannot take a point's parameters
+            (lazy layers, scripted modules).
     """
     return ModuleLoss(model, criterion, inputs, targets, buffers=buffers, frozen=frozen, data=data)
 

@@ -136,7 +136,7 @@ def elastic_band(
         half = band["images"] // 2
         chain = torch.cat((straight(a, centre, half + 1)[:-1], straight(centre, b, band["images"] - half)))
     if guess is not None:
-        rows = rows_of({name: guess[name].detach().double() for name in like})
+        rows = rows_of({name: guess[name].detach() for name in like}).double()
         chain = resampled(torch.cat((a.unsqueeze(0), rows[1:-1], b.unsqueeze(0))), band["images"])
 
     def tick(stage: int) -> Callable[[int], None]:

@@ -7,6 +7,7 @@ one. The encoder x dynamics surface is of this kind: what the dynamics see of th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
@@ -16,9 +17,10 @@ import xarray as xr
 from torch import Tensor
 
 from landscape_tools.entrance import check_steady, entered, held_words, renamed, singly
-from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, mapped
-from landscape_tools.points import Point, difference, dot, norm
-from landscape_tools.sampling import CHUNK_LIMIT, SAMPLING, Sampling, Values, fingerprint, run_passes, sample_entered
+from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, name_in_file, named
+from landscape_tools.mapping import mapped, settled
+from landscape_tools.points import Point, check_has, difference, dot, norm, wide
+from landscape_tools.sampling import CHUNK_LIMIT, SAMPLING, Sampling, Values, fingerprint, run_passes, sample_entered, stepped
 
 Inner = Callable[[dict[str, Tensor]], Tensor]
 Outer = Callable[[Tensor, dict[str, Tensor]], dict[str, Tensor]]
@@ -46,7 +48,7 @@ def sample_plane(
         options: of :class:`landscape_tools.sampling.Sampling`.
 
     Returns:
-        one variable per loss over (y, x); attributes `first_norm`, `second_norm`, `not_finite`, the number of values that are
+        one variable per loss over (y, x), named as by :func:`sample_line`; attributes `first_norm`, `second_norm`, `not_finite`, the number of values that are
         infinite or NaN and stay so, and `held` where frozen parameters or buffers stay as they are.
 
     Raises:
@@ -55,7 +57,7 @@ def sample_plane(
     (origin,), (first, second) = entered(loss, [origin]), renamed(loss, [first, second])
     xs, ys, lengths = _axes(x, y, first, second)
     grid = torch.stack(torch.meshgrid(ys, xs, indexing="ij")[::-1], dim=-1).view(-1, 2)  # rows of constant y
-    values = sample_entered(loss, origin, [first, second], grid, **options)
+    values = sample_entered(loss, origin, [first, second], grid, taken=("x", "y"), **options)
     data = _dataset({name: v.reshape(len(ys), len(xs)) for name, v in values.items()}, xs, ys, lengths)
     held = held_words({name: value for name, value in origin.items() if name not in first and name not in second})
     return data.assign_attrs(held=held) if held else data
@@ -120,7 +122,7 @@ def sample_product(
     def evaluate(number: int) -> dict[str, np.ndarray[Any, Any]]:
         i, j = passes[number]
         with torch.no_grad():
-            values = map_outer(features[j : j + columns], _along(*second, ys[i : i + rows]))
+            values = named(map_outer(features[j : j + columns], _along(*second, ys[i : i + rows])), ("x", "y"))
             shape = (len(ys[i : i + rows]), len(xs[j : j + columns]))
             return {name: value.double().expand(shape).cpu().numpy() for name, value in values.items()}
 
@@ -142,25 +144,41 @@ def sample_product(
 
 
 def _stages(inner: Inner, outer: Outer, vectorize: Vectorize) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Both stages for many points, "auto" being "vmap" here: parameters (m, ...) -> features (m, ...); these and parameters (n, ...) -> values (n, m)."""
+    """Both stages for many points: parameters (m, ...) -> features (m, ...); these and parameters (n, ...) -> values (n, m)."""
     if vectorize == "batched":
         return inner, outer
-    if vectorize in ("auto", "vmap"):
-        return mapped(inner), mapped(torch.func.vmap(outer, in_dims=(0, None)), in_dims=(None, 0))
+    stages: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+        "vmap": (mapped(inner), mapped(torch.func.vmap(outer, in_dims=(0, None)), in_dims=(None, 0))),
+        "loop": (lambda points: torch.stack([inner(point) for point in _rows(points)]), functools.partial(_each, outer)),
+    }
+    return (
+        settled(lambda way, points: stages[way][0](points), lambda points: (_first(points),), vectorize, inner),
+        settled(
+            lambda way, features, points: stages[way][1](features, points),
+            lambda features, points: (features[:1], _first(points)),
+            vectorize,
+            outer,
+        ),
+    )
 
-    def rows(points: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-        return [{name: value[k] for name, value in points.items()} for k in range(len(next(iter(points.values()))))]
 
-    def outer_loop(features: Tensor, points: dict[str, Tensor]) -> dict[str, Tensor]:
-        found = [[outer(feature, point) for feature in features] for point in rows(points)]
-        return {name: torch.stack([torch.stack([value[name] for value in row]) for row in found]) for name in found[0][0]}
+def _rows(points: Point) -> list[dict[str, Tensor]]:
+    return [{name: value[k] for name, value in points.items()} for k in range(len(next(iter(points.values()))))]
 
-    return lambda points: torch.stack([inner(point) for point in rows(points)]), outer_loop
+
+def _first(points: Point) -> dict[str, Tensor]:
+    return {name: value[:1] for name, value in points.items()}
+
+
+def _each(outer: Outer, features: Tensor, points: Point) -> dict[str, Tensor]:
+    found = [[outer(feature, point) for feature in features] for point in _rows(points)]
+    return {name: torch.stack([torch.stack([value[name] for value in row]) for row in found]) for name in found[0][0]}
 
 
 def _along(origin: Point, direction: Point, steps: Tensor) -> dict[str, Tensor]:
     """name -> (len(steps), ...)."""
-    return {n: torch.addcmul(v.unsqueeze(0), steps.to(v).view(-1, *([1] * v.dim())), direction[n].unsqueeze(0)) for n, v in origin.items()}
+    check_has(direction, origin, "the direction")
+    return {n: stepped(wide(v).unsqueeze(0), steps, direction[n]).to(v.dtype) for n, v in origin.items()}
 
 
 FEATURE_WORK = 64
@@ -194,7 +212,7 @@ def _axes(
 
 def _dataset(values: dict[str, Values], xs: Tensor, ys: Tensor, lengths: tuple[float, float]) -> xr.Dataset:
     return xr.Dataset(
-        {name: (("y", "x"), value) for name, value in values.items()},
+        {name_in_file(name): (("y", "x"), value) for name, value in values.items()},
         coords={"x": xs.numpy(), "y": ys.numpy()},
         attrs={
             "first_norm": lengths[0], "second_norm": lengths[1],

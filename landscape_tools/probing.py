@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from landscape_tools.curvature import Matvec
-from landscape_tools.points import Point
+from landscape_tools.points import Point, as_real
 
 Sloped = Callable[[Tensor], tuple[Tensor, Tensor]]
 """A flattened point (n,) -> the loss there, a scalar, and its gradient (n,)."""
 RANDOM = 4
 """Dense random directions."""
-SINGLE, PAIRS = 8, 4
+SINGLE, PAIRS = 16, 6
 """Most parameters for which every coordinate, and the diagonals of every two, are directions."""
 NARROWER = 32
 """The second step is this much shorter than the first."""
@@ -79,7 +79,8 @@ def sloped(loss: Callable[[Tensor], Tensor]) -> Sloped:
 
 def scales(point: Point) -> Tensor:
     """(n,) natural step of every entry: the root mean square of its tensor, at least 1."""
-    return torch.cat([value.detach().square().mean().sqrt().clamp_min(1).expand(value.numel()) for value in point.values()])
+    parts = [as_real(value.detach()) for value in point.values()]
+    return torch.cat([part.square().mean().sqrt().clamp_min(1).expand(part.numel()) for part in parts])
 
 
 def directions(scale: Tensor) -> Tensor:
@@ -95,7 +96,7 @@ def directions(scale: Tensor) -> Tensor:
 
 def differences(slope: Sloped, at: Tensor, scale: Tensor) -> Matvec:
     """v -> H v by central differences of gradients: where automatic differentiation has no second derivative."""
-    step = torch.finfo(at.dtype).eps ** (1 / 3) * float(scale.max())
+    step: float = torch.finfo(at.dtype).eps ** (1 / 3) * float(scale.max())
 
     def product(direction: Tensor) -> Tensor:
         length = float(direction.abs().max())
@@ -137,7 +138,8 @@ def probe(place: Place, along: Tensor, stationary: float, steep: float = 0.0) ->
     images = [place.product(row) for row in along]
     steep = max(steep, *(float(image.abs().max() / row.abs().max()) for image, row in zip(images, along, strict=True)))
     eps = torch.finfo(at.dtype).eps
-    rounded = 32 * eps * steep * float(place.scale.max())
+    largest = float(place.scale.max())
+    rounded = 32 * eps * steep * largest  # what rounding of the point itself makes
 
     def beside(row: Tensor, image: Tensor, step: float) -> _Beside:
         gap, rise, slopes = 0.0, 0.0, []
@@ -147,6 +149,7 @@ def probe(place: Place, along: Tensor, stationary: float, steep: float = 0.0) ->
             over = 256 * eps * torch.maximum(sloping.abs().max(), gradient.abs().max()) + rounded + SHARE * step * steep * row.abs().max()
             above = (
                 256 * eps * torch.maximum(height.abs(), value.abs()).clamp_min(1)
+                + rounded * largest
                 + SHARE * step**2 * steep * row.abs().max() * row.abs().sum()
             )
             missing = (sloping - gradient - move * image).abs().max() - over

@@ -154,8 +154,8 @@ def spectrum_ends(product: Callable[[Vector], Vector], dimension: int, *, steps:
         basis[k] = vector
         image = product(vector)
         if not np.isfinite(image).all():
-            lost = np.full(dimension, np.nan)
-            return Ends(*[float("nan")] * 4, lost, lost, k + 1)
+            nan, lost = float("nan"), np.full(dimension, np.nan)
+            return Ends(nan, nan, nan, nan, lost, lost, k + 1)
         seen.append(image)
         rest = image.copy()
         for _ in range(2):  # once leaves what rounding brings back

@@ -12,7 +12,7 @@ import os
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
@@ -22,12 +22,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape_tools.entrance import agree, check_steady, entered, renamed, singly
-from landscape_tools.evaluating import Loss, NotMappable, Vectorize, allowed_threads, filled, many
-from landscape_tools.points import Point
+from landscape_tools.entrance import agree, check_steady, entered, known, renamed, singly
+from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, many
+from landscape_tools.mapping import NotMappable, say_looped
+from landscape_tools.points import Point, check_has, wide
 
 Progress = Callable[[int, int], None]
 Values = np.ndarray[Any, Any]
+Evaluator = Callable[[Tensor], dict[str, Values]]
 CHUNK_LIMIT = 64
 """Most points per pass: beyond this a pass leaves the cache and becomes slower."""
 TRIAL_PASSES = 5
@@ -69,7 +71,7 @@ SAMPLING: Sampling = {"vectorize": "auto", "chunk": None, "memory": 256 * 2**20,
 
 
 def sample_points(
-    loss: Loss, origin: Point, directions: Sequence[Point], coordinates: Tensor, **options: Unpack[Sampling]
+    loss: Loss, origin: Point, directions: Sequence[Point], coordinates: Tensor, taken: Collection[str] = (), **options: Unpack[Sampling]
 ) -> dict[str, Values]:
     """Evaluate every named loss at origin + sum_k coordinates[:, k] directions[k].
 
@@ -78,6 +80,7 @@ def sample_points(
         origin: name -> tensor.
         directions: each a name -> tensor of some of the origin's names and shapes.
         coordinates: (points, len(directions)) floating.
+        taken: names that no loss may have, since the caller's result has parts of these names.
         options: of :class:`Sampling`.
 
     Returns:
@@ -88,11 +91,18 @@ def sample_points(
             loss that is random, or one that does not return one scalar per point.
     """
     (origin,) = entered(loss, [origin])
-    return sample_entered(loss, origin, renamed(loss, directions), coordinates, **options)
+    return sample_entered(loss, origin, renamed(loss, directions), coordinates, taken=taken, **options)
 
 
 def sample_entered(
-    loss: Loss, origin: Point, directions: Sequence[Point], coordinates: Tensor, *, probe: bool = True, **options: Unpack[Sampling]
+    loss: Loss,
+    origin: Point,
+    directions: Sequence[Point],
+    coordinates: Tensor,
+    *,
+    taken: Collection[str] = (),
+    probe: bool = True,
+    **options: Unpack[Sampling],
 ) -> dict[str, Values]:
     """:func:`sample_points` of points under the loss's own names; without a `probe` of whether the loss is steady, where one was made."""
     _check(origin, directions, coordinates)
@@ -100,14 +110,15 @@ def sample_entered(
     threads = allowed_threads(loss, how["threads"])
     size = how["chunk"] or _fitting_chunk(directions, how["memory"], threads)
     vectorize = how["vectorize"]
-    if probe and getattr(loss, "enter", None) is None:
-        steady = _evaluator(loss, origin, directions, singly(vectorize))
+    if probe and known(loss) is None:
+        steady = _evaluator(loss, origin, directions, singly(vectorize), taken)
         check_steady(lambda: steady(coordinates[:1]))
+    alone = vectorize == "auto" and len(coordinates) == 1
+    evaluate = _evaluator(loss, origin, directions, "loop" if alone else vectorize, taken)
     if vectorize == "auto":  # the pass that the trial tries, so that what it finds holds for the rest
         size = how["chunk"] or min(size, AUTO_CHUNK)
         if len(coordinates) >= TRIAL_PASSES * size:
-            vectorize = _faster(loss, origin, directions, coordinates[:size])
-    evaluate = _evaluator(loss, origin, directions, vectorize)
+            evaluate = _faster(loss, origin, directions, coordinates[:size], taken)
     pieces = [(at, coordinates[at : at + size]) for at in range(0, len(coordinates), size)]
     sizes = [len(piece) for _, piece in pieces]
     mark = fingerprint([origin, *directions, {"coordinates": coordinates}], size)
@@ -121,23 +132,25 @@ def sample_entered(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _faster(loss: Loss, origin: Point, directions: Sequence[Point], points: Tensor) -> Vectorize:
+def _faster(loss: Loss, origin: Point, directions: Sequence[Point], points: Tensor, taken: Collection[str]) -> Evaluator:
     """The faster of a mapped pass and a loop, by a pass of these points and a loop over two, each after one to warm up."""
     took: dict[str, float] = {}
-    for vectorize, trial in (("loop", points[:2]), ("vmap", points)):
-        evaluate = _evaluator(loss, origin, directions, vectorize)  # type: ignore[arg-type]
+    loop = _evaluator(loss, origin, directions, "loop", taken)
+    mapped = _evaluator(loss, origin, directions, "vmap", taken)
+    for vectorize, evaluate, trial in (("loop", loop, points[:2]), ("vmap", mapped, points)):
         began = time.perf_counter()
         try:
             evaluate(trial)
-        except NotMappable:
-            return "loop"
+        except NotMappable as error:
+            say_looped(loss, error.reason)
+            return loop
         first = time.perf_counter() - began
         if vectorize == "vmap" and first > LONG_PASS and first / len(trial) > 2 * took["loop"]:
-            return "loop"  # too slow for its warming up to be the reason: a second pass would only cost more
+            return loop  # too slow for its warming up to be the reason: a second pass would only cost more
         began = time.perf_counter()
         evaluate(trial)
         took[vectorize] = (time.perf_counter() - began) / len(trial)
-    return "loop" if took["loop"] < took["vmap"] else "vmap"
+    return loop if took["loop"] < took["vmap"] else mapped
 
 
 def run_passes(
@@ -181,7 +194,8 @@ def _check(origin: Point, directions: Sequence[Point], coordinates: Tensor) -> N
         raise ValueError(f"coordinates are {tuple(coordinates.shape)}; they must be (points, {len(directions)}) with at least one point")
     for direction in directions:
         for name, value in direction.items():
-            if name not in origin or origin[name].shape != value.shape:
+            check_has(origin, direction, "the origin")
+            if origin[name].shape != value.shape:
                 raise ValueError(f"a direction moves {name} {tuple(value.shape)}, which the origin does not have in that shape")
 
 
@@ -191,25 +205,28 @@ def _fitting_chunk(directions: Sequence[Point], memory: int, threads: int) -> in
     return int(max(1, min(CHUNK_LIMIT, memory // max(1, each * threads))))
 
 
-def _evaluator(loss: Loss, origin: Point, directions: Sequence[Point], vectorize: Vectorize) -> Callable[[Tensor], dict[str, Values]]:
+def _evaluator(loss: Loss, origin: Point, directions: Sequence[Point], vectorize: Vectorize, taken: Collection[str]) -> Evaluator:
     names = list(dict.fromkeys(name for direction in directions for name in direction))
     fixed = {name: value for name, value in origin.items() if name not in names}
-    mapped = many(loss, vectorize)
+    mapped = many(loss, vectorize, taken)
 
     def evaluate(piece: Tensor) -> dict[str, Values]:
         with torch.no_grad():
             points = {}
             for name in names:
-                value = origin[name]
-                stacked = value.unsqueeze(0)
+                stacked = wide(origin[name]).unsqueeze(0)
                 for k, direction in enumerate(directions):
                     if name in direction:
-                        step = piece[:, k].to(value).view(-1, *([1] * value.dim()))
-                        stacked = torch.addcmul(stacked, step, direction[name].unsqueeze(0))
-                points[name] = stacked
+                        stacked = stepped(stacked, piece[:, k], direction[name])
+                points[name] = stacked.to(origin[name].dtype)
             return {name: values.double().cpu().numpy() for name, values in mapped(fixed, points).items()}
 
     return evaluate
+
+
+def stepped(stacked: Tensor, steps: Tensor, direction: Tensor) -> Tensor:
+    """(1 or m, ...) points moved by steps (m,) along a direction (...)."""
+    return torch.addcmul(stacked, steps.to(stacked).view(-1, *([1] * direction.dim())), wide(direction).unsqueeze(0))
 
 
 def fingerprint(parts: Sequence[Point], *numbers: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Collection, Mapping
 from typing import Literal
@@ -10,7 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from landscape_tools.points import BufferName, HeldName, Point
+from landscape_tools.copying import check_shaped
+from landscape_tools.points import BufferName, HeldName, Point, check_has, continuous, some
 
 Frozen = Literal["hold", "move"]
 WRAPPERS = {"module", "_orig_mod"}
@@ -48,7 +48,7 @@ def parameters_of(model: nn.Module, *, buffers: Literal["warn", "keep"] = "warn"
     if buffers not in ("warn", "keep"):
         raise ValueError(f"buffers is {buffers!r}; choose warn or keep")
     state = state_of(model, frozen=frozen)
-    floating = [name for name, value in state.items() if isinstance(name, BufferName) and value.is_floating_point()]
+    floating = [name for name, value in state.items() if isinstance(name, BufferName) and continuous(value)]
     if floating and buffers == "warn":
         warnings.warn(
             f"these parameters lack the buffers that the module computes with ({some(floating)}): state_of gives both; "
@@ -58,16 +58,11 @@ def parameters_of(model: nn.Module, *, buffers: Literal["warn", "keep"] = "warn"
     return {name: value for name, value in state.items() if not isinstance(name, BufferName)}
 
 
-def some(names: Collection[str]) -> str:
-    """At most three names, and how many more."""
-    first = list(names)[:3]
-    return ", ".join(first) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
 def marked(model: nn.Module, frozen: Frozen = "hold") -> dict[str, Tensor]:
     """The module's own tensors under names that tell what they are (:mod:`landscape_tools.points`)."""
     if frozen not in ("hold", "move"):
         raise ValueError(f"frozen is {frozen!r}; choose hold or move")
+    check_shaped(model)
     parameters = dict(model.named_parameters())
     trained = {name for name, value in parameters.items() if value.requires_grad or frozen == "move"}
     if parameters and not trained:
@@ -112,9 +107,8 @@ class Names:
         for name, value in point.items():
             own = self._known.get(name) or self._bare.get(_bare(name))
             if own is None:
-                near = difflib.get_close_matches(name, self._known, 1, 0.0)
-                unknown = [n for n in point if n not in self._known and _bare(n) not in self._bare]
-                raise ValueError(f"the module has no {some(unknown)}; nearest to {name} is {near[0] if near else 'nothing'}")
+                check_has(self._known, [n for n in point if _bare(n) not in self._bare], "the module")
+                raise ValueError(f"{name} is more than one name of the module without the parts {' and '.join(sorted(WRAPPERS))}")
             if value.shape != self.shapes[own]:
                 raise ValueError(f"{name} is {tuple(value.shape)} in the point and {tuple(self.shapes[own])} in the module")
             if own in found and not (found[own] is value or torch.equal(found[own], value)):

@@ -10,9 +10,10 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from landscape_tools.composite import Composite, as_composite
+from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
-from landscape_tools.points import Point, flatten
+from landscape_tools.points import Point, check_digits, flatten
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Subgradient:
 
 
 @at_one_point
+@differentiated()
 def smallest_subgradient(loss: ScalarLoss | Composite, point: Point, *, within: float = 1e-6) -> Subgradient:
     """Solve min over multipliers of |J^T (grad smooth + sum_i w_i sum_j m_ij grad c_ij)|, each m_i in a simplex over the
     alternatives that lie within `within` of their maximum.
@@ -50,6 +52,7 @@ def smallest_subgradient(loss: ScalarLoss | Composite, point: Point, *, within: 
         point: where; float64.
         within: distance, in units of the pieces, at which alternatives count as tied.
     """
+    check_digits(point.values(), "smallest_subgradient")
     like = dict(point)
     composite = as_composite(loss, like)
     vector = flatten(point).detach()

@@ -10,10 +10,13 @@ import xarray as xr
 
 from landscape_tools.directions import trajectory_plane
 from landscape_tools.entrance import entered
-from landscape_tools.evaluating import Loss
+from landscape_tools.evaluating import Loss, check_names, name_in_file
 from landscape_tools.planes import sample_plane
 from landscape_tools.points import Point, trainable
 from landscape_tools.sampling import Sampling, sample_entered
+
+PARTS = ("x", "y", "snapshot", "snapshot_x", "snapshot_y", "distance")
+"""Names of the result that are not of losses."""
 
 
 def sample_trajectory(
@@ -44,18 +47,20 @@ def sample_trajectory(
     low, high = plane.coordinates.amin(0), plane.coordinates.amax(0)
     reach = (high - low) * margin
     x, y = (torch.linspace(float(low[k] - reach[k]), float(high[k] + reach[k]), resolution, dtype=torch.float64) for k in range(2))
-    data = sample_plane(loss, plane.origin, *plane.directions, x, y, **options)
-    options["progress"] = None  # told of the plane, which is nearly all of it
-    projected = sample_entered(loss, plane.origin, plane.directions, plane.coordinates, probe=False, **options)
+    quiet = options.copy()
+    quiet["progress"] = quiet["store"] = None  # told of the plane, and kept for it, which is nearly all
     own: dict[str, list[float]] = {}
     for snapshot in snapshots:  # one by one: a snapshot off the plane is no point of it
         nowhere = {name: torch.zeros_like(value) for name, value in trainable(snapshot).items()}
-        alone = sample_entered(loss, snapshot, [nowhere], torch.zeros(1, 1, dtype=torch.float64), probe=False, **options)
+        alone = sample_entered(loss, snapshot, [nowhere], torch.zeros(1, 1, dtype=torch.float64), probe=False, **quiet)
         for name, values in alone.items():
-            own.setdefault(name, []).append(float(values[0]))
+            own.setdefault(name_in_file(name), []).append(float(values[0]))
+    check_names(own, [*PARTS, *(f"{name}_{end}" for name in own for end in ("true", "projected"))])
+    data = sample_plane(loss, plane.origin, *plane.directions, x, y, **options)
+    projected = sample_entered(loss, plane.origin, plane.directions, plane.coordinates, probe=False, **quiet)
     along = {
         "snapshot_x": plane.coordinates[:, 0].numpy(), "snapshot_y": plane.coordinates[:, 1].numpy(), "distance": plane.distances.numpy(),
-        **{f"{name}_true": values for name, values in own.items()}, **{f"{name}_projected": values for name, values in projected.items()},
+        **{f"{name}_true": values for name, values in own.items()}, **{f"{name_in_file(name)}_projected": values for name, values in projected.items()},
     }  # fmt: skip
     result = data.assign({name: ("snapshot", values) for name, values in along.items()})
     return result.assign_attrs(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, write_json
 from reports import console
 from reports.claims_alone import decide_alone, need_a_base
 from reports.data_files import save_netcdf
@@ -17,6 +16,7 @@ from reports.interactive import write_surface_page
 from reports.markdown import render
 from reports.measure.alone import examine_alone, lone_subject
 from reports.measure.options import LandscapeOptions
+from reports.samples import as_given
 from reports.stages import StageClock
 
 
@@ -63,11 +63,11 @@ def write_alone(
     decisions = decide_alone(plain)
     times.begin("")
     results = {
-        "command": command, "options": asdict(options), "model": {"path": str(path), "digest": model.digest}, **plain,
+        "command": command, "options": asdict(options), "model": {"path": as_given(path), "digest": model.digest}, **plain,
         "claims": [asdict(decision) for decision in decisions],
     }  # fmt: skip
     results |= {"profile": times.plain()} if clock else {}
-    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    write_json(folder / "results.json", results)
     return render(
         "alone.md", folder / "report.md", command=command, file=path, model=model, task=task, maze="inverse" if subject.inverse else "normal",
         found=found, certificate=plain["certificate"], shown=tuple(str(name) for name in found.surface.data_vars), decisions=decisions,

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
+from crar_model.files import as_read
 from reports import rules, sampled_rules
+from reports.merit import SUCCESS
+from reports.ratio import LEAST, ratio
 from reports.rules import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Plain, above
-from reports.sure import sure
 
 __all__ = [
     "CLAIMS",
@@ -25,10 +28,10 @@ __all__ = [
     "claims_of",
     "decide",
     "decided",
+    "told",
 ]
 
-SUCCESS = 0.0
-"""A score above this counts as a successful model (section 8 of docs/original.md)."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,25 @@ class Rule:
 
     Attributes:
         check: what is compared with what, in words.
-        decide: `Dissection.plain()` -> (the measured figures, the verdict); undecided where one of them is not a number.
+        by: `Dissection.plain()` -> (the measured figures, the verdict).
     """
 
     check: str
-    decide: Callable[[Plain], tuple[str, str]]
+    by: Callable[[Plain], tuple[str, str]]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "decide", sure(self.decide))
+    def decide(self, d: Plain) -> tuple[str, str]:
+        """(the measured figures, the verdict); undecided where a figure that it needs is no number."""
+        return told(self.by, d) or ("a figure that it needs could not be measured", UNDECIDED)
+
+
+def told(read: Callable[[Plain], T], d: Plain) -> T | None:
+    """What is read from figures; None where that takes one which is no number: NaN as measured, null as kept."""
+    try:
+        return read(as_read(d))
+    except TypeError as error:
+        if "NoneType" not in str(error):
+            raise
+        return None
 
 
 @dataclass(frozen=True)
@@ -130,14 +144,14 @@ def decided(name: str, d: Plain, *, complete: bool) -> Decision:
 
 PER_UNIT = Measure(
     "loss moved per unit of the dynamics, 1 % of the way",
-    lambda d: d["shifts"][2]["values"] / d["shifts"][2]["distance"] if "shifts" in d else None,
+    lambda d: ratio(d["shifts"][2]["values"], d["shifts"][2]["distance"]) if "shifts" in d else None,
 )
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         "S1", "the inverse observation turns an embedding x into -x",
         complete=Rule("norm of e(-s)+e(s) below a quarter of that of e(-s)-e(s), base encoder", rules.s1),
         measures=(
-            Measure("norm of e(-s)+e(s) over that of e(-s)-e(s), base", lambda d: d["oddness"][0] / d["oddness"][1]),
+            Measure("norm of e(-s)+e(s) over that of e(-s)-e(s), base", lambda d: ratio(d["oddness"][0], d["oddness"][1])),
         ),
     ),
     Claim(
@@ -226,7 +240,7 @@ CLAIMS: tuple[Claim, ...] = (
         measures=(
             Measure(
                 "total above the floor at the stationary point over the reference's",
-                lambda d: above({"total": d["certificate"]["loss"]}, d) / above(d["optimum_terms"], d),
+                lambda d: above({"total": d["certificate"]["loss"]}, d) / max(above(d["optimum_terms"], d), LEAST),
             ),
             Measure("norm of the smallest subgradient there", lambda d: d["certificate"]["subgradient_norm"]),
             Measure("lowest curvature there", lambda d: (d["certificate"]["signature"] or {}).get("lowest")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reports.claims import CLAIMS, EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Decision, Plain, Rule
+from reports.ratio import ratio
 
 LOWER = 0.9
 """A descent that ends below this share of a total above its floor has found something lower."""
@@ -66,7 +67,7 @@ def _s9(d: Plain) -> tuple[str, str]:
     still = [s for s in d["shifts"] if s["distance"] == 0]
     moved = [s for s in d["shifts"] if s["distance"] > 0 and "of the way" in s["way"]]
     same = all(s["values"] == 0 and s["gradients"] == 0 for s in still)
-    per = [s["values"] / s["distance"] for s in moved]
+    per = [ratio(s["values"], s["distance"]) for s in moved]
     text = f"loss moves {min(per):.2g} to {max(per):.2g} per unit of the dynamics; exactly 0 unmoved: {'yes' if same else 'no'}"
     return text, EXCEPTIONS if same and min(per) > 0 else FAILS
 

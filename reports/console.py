@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from crar_model.words import of_all
 from reports.tables import about, print_evaluation, write_csv
 
 __all__ = ["Ticker", "about", "print_evaluation", "progress_bar", "say", "stages", "write_csv"]
@@ -109,7 +110,7 @@ class _Log:
     def say(self, about_time: str) -> None:
         """Print a line."""
         done, everything, losses = self.latest
-        notes = (f"{done} of {everything} {self.units}", losses, about_time)
+        notes = (of_all(done, everything, self.units), losses, about_time)
         self.console.print(f"{self.what}: {', '.join(note for note in notes if note)}", soft_wrap=True, highlight=False)
 
 

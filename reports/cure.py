@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -15,34 +14,44 @@ import xarray as xr
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.cures.cure import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, STRAYS, UNFIT, Cure, Ground, cure
-from crar_model.cures.methods import METHODS
+from crar_model.cures.methods import ANNEALED, EPOCHS, METHODS
 from crar_model.cures.placement import Landscape, Level
 from crar_model.cures.problem import Problem, pose
 from crar_model.cures.store import Store
 from crar_model.errors import UserError
 from crar_model.evaluation import Evaluation, embed, evaluate
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, write_json
 from crar_model.keys import result_key
 from crar_model.params import DYNAMICS, Params, select
-from crar_model.settings import CureSettings, PlaySettings
+from crar_model.settings import CureSettings, PlaySettings, from_plain
+from crar_model.tasks import default_settings
 from crar_model.training.guards import only_one
+from crar_model.training.members import Member, Plan
+from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS
 from reports.data_files import save_netcdf
 from reports.figures.placement import placement_figure
 from reports.figures.style import save_figure
 from reports.markdown import render
 from reports.merit import as_good, asks_embedding, lacks, same_dynamics
+from reports.samples import as_given
+from reports.sections import place_of
 from reports.threads import torch_threads
 
 Plain = dict[str, Any]
 Progress = Callable[[int, int], None]
 
 
+TABLE_OF_MOVES = (
+    "Placement, and with it the level, rolls the dynamics along the table of moves of the new maze (which state each action leads to); "
+    "the other methods learn from its transitions alone. No method sees an observation of the base's maze."
+)
+"""Said where states are placed."""
 STATE = "cure-state"
 """Folder of unfinished work inside that of a cure; of this name, so that no other command's is taken for it."""
 
 
-EDITION = 1
+EDITION = 2
 """Of what a cure finds; finished and unfinished work of another is made again."""
 
 
@@ -71,7 +80,6 @@ def own_base(failed: Checkpoint, path: StrPath | None) -> Checkpoint | None:
     Raises:
         UserError: for an unusable file, or a base with other dynamics than a transfer that kept its base's: it is not that transfer's.
     """
-    named = path or failed.base_name
     base = failed.load_base() if path is None else load_checkpoint(path)
     if base is None:
         return None
@@ -79,7 +87,7 @@ def own_base(failed: Checkpoint, path: StrPath | None) -> Checkpoint | None:
     kept = variant in VARIANTS and VARIANTS[variant].trained == ("encoder",)
     if kept and base.task.same_maze(failed.task) and not same_dynamics(failed, base):
         raise UserError(
-            f"{named}: its dynamics are not those of the transfer, which kept its base's; give the base that it was made from with --base"
+            f"{base.file}: its dynamics are not those of the transfer, which kept its base's; give the base that it was made from with --base"
         )
     return base
 
@@ -125,6 +133,9 @@ def write_cure(
             f"{to_path}: a model of the {judge.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
         )
     problem = pose(failed, base, options.settings.seed, where=str(failed_path))
+    if base is not None:
+        start = Path(base.file or failed.base_name)
+        problem = dataclasses.replace(problem, anew=lambda updates: annealed(failed, start, options.settings.seed, updates))
     with only_one(folder / STATE / "lock", folder, "another crar cure works there", "--out"):
         store = Store(folder / STATE, result_key("cure work", EDITION, failed=failed, base=base, settings=options.settings))
         key = ground_key(problem, options.settings)
@@ -142,10 +153,16 @@ def write_cure(
             "method": method,
             "settings": asdict(options.settings),
             "how": asdict(options.how),
-            "failed": {"path": str(failed_path), "digest": failed.digest},
+            "failed": {
+                "path": as_given(failed_path),
+                "digest": failed.digest,
+                "maze": failed.maze,
+                "place": place_of(failed),
+                "map": failed.task.observation_map.title,
+            },
             "base": None
             if base is None
-            else {"path": str(base_path or failed.base_name), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
+            else {"path": as_given(base.file or ""), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
             "base_used": any(METHODS[each.method].needs_base for each in found.tried),
             "cured": found.cured and not found.already,
             "already": found.already,
@@ -169,10 +186,23 @@ def write_cure(
             save_netcdf(data.assign_attrs(failed=failed.digest, command=command), folder / "placement.nc")
             marks = results["placement"]["places"] | ({"base": results["base_place"]} if judge is not None else {})
             figure = save_figure(placement_figure(data, marks), folder / "placement", options.image).name
-        render("cure.md", folder / "report.md", r=results, figure=figure, task=failed.task, command=command)
-        write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+        render("cure.md", folder / "report.md", r=results, figure=figure, task=failed.task, command=command, placed=TABLE_OF_MOVES)
+        write_json(folder / "results.json", results)
         shutil.rmtree(folder / STATE, ignore_errors=True)
     return results
+
+
+def annealed(failed: Checkpoint, base: Path, seed: int, updates: int) -> Params:
+    """A control: `freeze` from the base once more, by the failed transfer's own rule and batches, from the rate of `annealed` down; (1, ...) encoders."""
+    stored = failed.info.get("settings")
+    settings = from_plain(stored, where="checkpoint settings") if stored else default_settings(failed.maze)
+    settings = dataclasses.replace(
+        settings, inverse=failed.inverse, updates=updates, learning_rate_decay=ANNEALED, decay_interval=max(1, updates // EPOCHS), device="cpu",
+        log_interval=max(1, updates),
+    )  # fmt: skip
+    trainer = Trainer(Plan(settings, (Member(seed, METHODS["annealed"].rounds[0].rate, str(base)),), VARIANTS["freeze"]))
+    trainer.advance(updates)
+    return {name: value.detach().clone() for name, value in select(trainer.params, ("encoder",)).items()}
 
 
 def cured_checkpoint(failed: Checkpoint, found: Cure) -> Checkpoint:
@@ -205,7 +235,7 @@ def judged(failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlayS
         place = (x, y)
     asked = asks_embedding(failed, judge)
     return plain | {
-        "to": {"path": str(to_path), "digest": judge.digest, "same_dynamics": same_dynamics(failed, judge), **base.plain()},
+        "to": {"path": as_given(to_path or ""), "digest": judge.digest, "same_dynamics": same_dynamics(failed, judge), **base.plain()},
         "base_place": place,
         "failed_before": not as_good(before, base, embedding=asked),
         "restored": as_good(after, base, embedding=asked),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -11,20 +10,27 @@ from pathlib import Path
 import numpy as np
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint
-from crar_model.cures.methods import AUTO
-from crar_model.files import StrPath, read_json, write_text
+from crar_model.cures.methods import AUTO, METHODS
+from crar_model.files import MEASURED, StrPath, find_json, write_json
 from reports import console
-from reports.cure import CureOptions, Plain, cure_key, own_base, write_cure
+from reports.cure import TABLE_OF_MOVES, CureOptions, Plain, cure_key, own_base, write_cure
 from reports.data_files import shortened
+from reports.kept import AGAIN
 from reports.markdown import render
-from reports.merit import as_good, asks_embedding
+from reports.merit import EARLIER, as_good, asks_embedding, definition
 from reports.models import base_of, distinct, judge, label_of, one_folder_each
-from reports.statistics import share
+from reports.statistics import share, share_by_base
 
 SEARCH_PLACES = (AUTO, "placement")
 """Methods whose first step is the search of places, and with it the level; all others are only judged by that."""
 SEED_DIGITS = 6
 """Hexadecimal digits of a transfer's digest that are added to the seed."""
+FOUND = {
+    "method": str, "failed": {"path": str, "digest": str}, "settings": {"seed": int}, "cured": bool, "by": (str, None), "restored": (bool, None),
+    "budget": {"updates": int, "level_updates": int, "seconds": float}, "before": dict, "after": dict, "chosen": {"terms": {"total": MEASURED}},
+    "level": (None, {"total": MEASURED}), "to": (None, {"path": str, "digest": str}),
+}  # fmt: skip
+"""What the results of one cure hold."""
 RESAMPLES = 10_000
 """Of the bases, for the interval that takes transfers of one base as one."""
 
@@ -82,6 +88,7 @@ def write_cures(
     results = {
         "command": command, "settings": asdict(options.settings), "transfers": len(paths), "failed": len(failed),
         "as_good": len(paths) - len(failed), "rows": [_short(row) for row in rows],
+        "definition": definition(scored=load_checkpoint(paths[0]).task.scored),
     }  # fmt: skip
     write_page(results, folder)
     return results
@@ -91,12 +98,14 @@ def write_page(results: Plain, folder: StrPath) -> None:
     """Write `report.md` and `results.json` from the rows; what is counted of them is counted anew."""
     rows = results["rows"]
     methods = list(dict.fromkeys(row["method"] for row in rows))
+    results.setdefault("definition", definition(scored=False) if rows and rows[0]["level"] is not None else EARLIER)
     results |= {
         "table": [_counts(method, [row for row in rows if row["method"] == method]) for method in methods],
         "spending": spending(rows),
     }
-    write_text(Path(folder) / "results.json", json.dumps(shortened(results), separators=(",", ":")) + "\n")
-    render("cures.md", Path(folder) / "report.md", r=results, command=results["command"])
+    write_json(Path(folder) / "results.json", shortened(results), indent=None)
+    placed = TABLE_OF_MOVES if any(name == AUTO or METHODS[name].placed for name in methods) and rows[0]["level"] is not None else ""
+    render("cures.md", Path(folder) / "report.md", r=results, command=results["command"], placed=placed)
 
 
 def seeded(options: CureOptions, failed: Checkpoint) -> CureOptions:
@@ -110,7 +119,8 @@ def spending(rows: Sequence[Plain]) -> str:
     for row in rows:
         if row["method"] in SEARCH_PLACES and row["budget"]["level_updates"]:
             searched[row["failed"]["path"]] = max(_spent(row), searched.get(row["failed"]["path"], 0))
-    others = [row for row in rows if row["method"] not in SEARCH_PLACES and row["failed"]["path"] in searched]
+    alike = [name for name, method in METHODS.items() if method.placed]  # a control of placement has the budget of its fit
+    others = [row for row in rows if row["method"] not in (*SEARCH_PLACES, *alike) and row["failed"]["path"] in searched]
     if not others:
         taken = {
             method: [row["budget"]["updates"] for row in rows if row["method"] == method]
@@ -158,7 +168,7 @@ def _good(path: Path, judge_path: Path, options: CureOptions) -> bool:
 
 def _finished(at: Path, path: Path, method: str, base_path: Path | None, judge_path: Path, options: CureOptions) -> Plain | None:
     """A cure that an earlier call finished, where it is the same one: of the same models, by the same settings, scored the same way."""
-    found = read_json(at / "results.json")
+    found: Plain | None = find_json(at / "results.json", FOUND, AGAIN)
     if found is None:
         return None
     failed = load_checkpoint(path)
@@ -176,11 +186,14 @@ def _short(row: Plain) -> Plain:
 
 
 def _counts(method: str, rows: Sequence[Plain]) -> Plain:
-    """How many failed transfers a method restored, with exact intervals, and how far its own word is right."""
+    """How many failed transfers a method brought into their base's embedding (the right valley) and how many it restored, with exact intervals by base, and
+    how far its own word is right."""
     says, is_so = ([bool(row[name]) for row in rows] for name in ("cured", "restored"))
     by_base: dict[str, list[bool]] = {}
+    valleys: dict[str, list[bool]] = {}
     for row in rows:
         by_base.setdefault(row["base_digest"], []).append(bool(row["restored"]))
+        valleys.setdefault(row["base_digest"], []).append(row["after"]["match"]["verdict"] == "matched")
 
     def middle(name: str) -> float:
         return float(np.median([row["budget"][name] for row in rows]))
@@ -189,8 +202,9 @@ def _counts(method: str, rows: Sequence[Plain]) -> Plain:
         "method": method,
         "transfers": len(rows),
         "cured": share(says),
-        "restored": share(is_so),
+        "restored": share_by_base(list(by_base.values())),
         "restored_by_base": clustered(list(by_base.values())),
+        "valley": share_by_base(list(valleys.values())),
         "bases_restored": share([all(each) for each in by_base.values()]),
         "cured_not_restored": sum(a and not b for a, b in zip(says, is_so, strict=True)),
         "restored_not_cured": sum(b and not a for a, b in zip(says, is_so, strict=True)),

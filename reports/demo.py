@@ -12,6 +12,7 @@ from crar_model.settings import TrainSettings, from_plain, to_plain
 from crar_model.tasks import task_named
 from crar_model.training.members import Plan, base_plan, transfer_plan
 from crar_model.training.runner import RunResult, run_plan
+from crar_model.words import plural
 from reports.console import print_evaluation, progress_bar, say
 from reports.cure import CureOptions, write_cure
 from reports.landscape import write_landscape
@@ -78,7 +79,7 @@ def _cure(failed: Path, base: Path, folder: Path) -> dict[str, Any]:
 
 
 def _run(plan: Plan, folder: Path) -> RunResult:
-    what = f"{plan.variant.name}: {len(plan.members)} members x {plan.settings.updates} updates"
+    what = f"{plan.variant.name}: {plural(len(plan.members), 'member')} x {plural(plan.settings.updates, 'update')}"
     with progress_bar(what) as tick:
         result = run_plan(plan, folder, resume=(folder / "run.json").exists(), progress=tick, notice=say)
     if not result.finished:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +14,33 @@ import torch
 from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.cures.problem import pose
 from crar_model.errors import UserError
-from crar_model.evaluation import embed
-from crar_model.files import StrPath, read_json, write_text
+from crar_model.evaluation import embed, mean_move
+from crar_model.files import StrPath, write_json
 from crar_model.keys import result_key
-from crar_model.settings import from_plain
+from crar_model.ranges import MOST_WHOLE
+from crar_model.settings import UPDATE_RULES, from_plain
+from crar_model.sizes import check_escape
 from crar_model.tasks import Task, default_settings
 from crar_model.training.guards import only_one
+from crar_model.words import of_all, plural
 from landscape_tools import elastic_band
 from reports import console
 from reports.figures.escape import escape_figure
 from reports.figures.style import save_figure
+from reports.kept import keep, look
 from reports.markdown import render
-from reports.measure.escape import DATA, DESCENT, ELSEWHERE, OPTIMISERS, Cell, distances, escape, settle
+from reports.measure.escape import DATA, DESCENT, ELSEWHERE, JOINT, OPTIMISERS, Cell, distances, escape, settle
 from reports.measure.minimum import Minimum, examine
 from reports.measure.paths import SMOOTHING
 from reports.measure.subject import Subject, load_subject, refuse_senseless
 from reports.models import base_of
+from reports.samples import as_given
 from reports.statistics import share
 from reports.threads import torch_threads
 
 Plain = dict[str, Any]
+UNKNOWN = "an unknown recipe"
+"""Of a checkpoint that does not say how it was trained, such as one that was imported."""
 EDITION = 1
 """Of what is found of a minimum; what was kept of another is found again."""
 
@@ -48,6 +55,7 @@ class Grid:
         seeds: members of every cell.
         updates: for how long they are watched.
         checks: noiseless descents on the way.
+        rules: what a step follows, "joint" or "sequential".
     """
 
     rates: tuple[float, ...] = (8e-5, 1e-3)
@@ -56,6 +64,7 @@ class Grid:
     seeds: int = 100
     updates: int = 5_000
     checks: int = 4
+    rules: tuple[str, ...] = (JOINT,)
 
     def validate(self) -> None:
         """Raise :class:`UserError` for a value out of range."""
@@ -63,13 +72,21 @@ class Grid:
             for value in values:
                 if not (0 < value < math.inf):
                     raise UserError(f"{flag} is {value}; give a number above 0")
+        for name, limit in (("seeds", self.seeds), ("updates", self.updates), ("checks", self.checks)):
+            if not 1 <= limit <= MOST_WHOLE:
+                raise UserError(f"--{name} is {limit}; give a whole number from 1 to {MOST_WHOLE:,}")
+        check_escape(max(len(self.rates), len(self.sgd_rates)), self.seeds, max(self.batches))
+        for rule in self.rules:
+            if rule not in UPDATE_RULES:
+                raise UserError(f"--update-rule is {rule!r}; choose one of {', '.join(UPDATE_RULES)}")
         if self.checks > self.updates:
             raise UserError(f"--checks is {self.checks}, more than --updates {self.updates}; give fewer")
 
     def groups(self) -> list[list[Cell]]:
-        """Cells by optimiser and batch size."""
+        """Cells by optimiser, rule and batch size."""
         rates = {"sgd": self.sgd_rates, "rmsprop": self.rates}
-        return [[Cell(name, rate, batch) for rate in rates[name]] for name in OPTIMISERS for batch in self.batches if rates[name]]
+        kinds = [kind for kind in product(OPTIMISERS, self.rules, self.batches) if rates[kind[0]]]
+        return [[Cell(name, rate, batch, rule) for rate in rates[name]] for name, rule, batch in kinds]
 
 
 def write_escape(
@@ -110,17 +127,17 @@ def _look(
 ) -> Plain:
     """The looks of :func:`write_escape`, those that an earlier call finished read from `state.json`."""
     state, fingerprint = folder / "state.json", escape_key(failed, subject.optimum_file, grid)
-    read = read_json(state, ("kept", "fingerprint"))
-    kept: Plain = read["kept"] if read is not None and read["fingerprint"] == fingerprint else {}
+    key = {"fingerprint": fingerprint}
+    kept = look(state, key) or {}
     if "minimum" not in kept:
         found = examine(subject)
         end = {name: value.detach().to(torch.float32) for name, value in found.converged.point.items()}
         save_checkpoint(folder / "minimum.pt", replace(failed, parameters=failed.parameters | end))
         kept["minimum"] = found.plain() | {"barrier": barrier(subject, found)}
-        _keep(state, fingerprint, kept)
+        kept = keep(state, key, kept)
     if "reference" not in kept["minimum"]:  # the base's copy at rest under the frozen dynamics, as the minimum is
         kept["minimum"]["reference"] = examine(subject, base=True).plain()["loss"]
-        _keep(state, fingerprint, kept)
+        kept = keep(state, key, kept)
     minimum = load_checkpoint(folder / "minimum.pt")
     problem = pose(minimum, subject.optimum_file, 0, where=str(failed_path))
     stored = failed.info.get("settings")
@@ -131,24 +148,28 @@ def _look(
     with torch_threads(1):
         own = {name: value[None] for name, value in minimum.parameters.items() if name.startswith("encoder.")}
         at = problem.encode(own, problem.data.judged)[0]
+        if not mean_move(problem.data.judged, at) > 0:
+            raise UserError(
+                f"{failed_path}: all its states lie at one place, so how far a member goes from there has no unit; give another transfer"
+            )
         still = float(distances(problem, settle(problem, own)[1], at)[0])
         with console.progress_bar(f"escape: {sum(map(len, groups))} cells", "checks") as tick:
             for number, cells in enumerate(groups):
-                name = f"{cells[0].optimiser} {cells[0].batch}"
+                name = _name(cells[0])
                 if name not in kept:
                     done = escape(
                         folder / "minimum.pt", problem, settings, cells, seeds=grid.seeds, checks=grid.checks, base=base,
                         tick=lambda k, n, number=number: tick(number * n + k, len(groups) * n),  # type: ignore[misc]
                     )  # fmt: skip
                     kept[name] = [asdict(cell) | exits.plain() for cell, exits in zip(cells, done, strict=True)]
-                    _keep(state, fingerprint, kept)
+                    kept = keep(state, key, kept)
     totals = {"minimum": kept["minimum"]["loss"], "base": kept["minimum"]["reference"], "floor": subject.floor["total"]}
     levels = [totals[which] - totals["floor"] for which in ("minimum", "base")]
     results: Plain = {
-        "command": command, "key": fingerprint, "failed": {"path": str(failed_path), "digest": failed.digest},
-        "base": {"path": str(base_path), "digest": subject.optimum_file.digest}, "grid": asdict(grid), "minimum": kept["minimum"],
-        "totals": totals, "log_ratio": math.log(levels[0] / levels[1]), "still": still,
-        "cells": [cell for cells in groups for cell in kept[f"{cells[0].optimiser} {cells[0].batch}"]],
+        "command": command, "key": fingerprint, "failed": {"path": as_given(failed_path), "digest": failed.digest, "recipe": failed.recipe or UNKNOWN},
+        "base": {"path": as_given(base_path), "digest": subject.optimum_file.digest, "recipe": subject.optimum_file.recipe or UNKNOWN}, "grid": asdict(grid), "minimum": kept["minimum"],
+        "totals": totals, "log_ratio": log_ratio(*levels), "still": still,
+        "cells": [cell for cells in groups for cell in kept[_name(cells[0])]],
     }  # fmt: skip
     figure = save_figure(escape_figure(results["cells"], grid.updates), folder / "survival", image).name
     write_page(results, folder, figure, failed.task)
@@ -164,10 +185,16 @@ def escape_key(failed: Checkpoint, base: Checkpoint, grid: Grid) -> str:
 def write_page(results: Plain, folder: StrPath, figure: str, task: Task) -> None:
     """Write `report.md` and `results.json` of one minimum from its cells; what is said of them is said anew."""
     for cell in results["cells"]:
+        cell.setdefault("rule", JOINT)
         cell["stayed"] = share([False] * cell["left"] + [True] * (cell["seeds"] - cell["left"])) if not cell["diverged"] else None
     limits = {"elsewhere": ELSEWHERE, "descent": DESCENT, "data": DATA}
     render("escape.md", Path(folder) / "report.md", r=results, verdict=verdict(results), figure=figure, limits=limits, task=task)
-    write_text(Path(folder) / "results.json", json.dumps(results, indent=1) + "\n")
+    write_json(Path(folder) / "results.json", results)
+
+
+def log_ratio(level: float, reference: float) -> float:
+    """Natural logarithm of a level over the reference's; NaN where one of them does not lie above its floor."""
+    return math.log(level / reference) if level > 0 and reference > 0 else math.nan
 
 
 def barrier(subject: Subject, found: Minimum) -> float:
@@ -188,20 +215,27 @@ def verdict(results: Plain) -> str:
     cells: Sequence[Plain] = results["cells"]
     left, seeds = sum(cell["left"] for cell in cells), sum(cell["seeds"] for cell in cells)
     if not left:
-        said = f"Nothing left: {seeds} members in {len(cells)} cells, watched for {results['grid']['updates']:,} updates"
+        said = f"Nothing left: {plural(seeds, 'member')} in {plural(len(cells), 'cell')}, watched for {plural(results['grid']['updates'], 'update')}"
         sure = [1 - cell["stayed"]["low"] for cell in cells if cell["stayed"]]
         if not sure:
             return f"{said}; in every cell some diverged."
-        return f"{said}; of each of the {len(sure)} cells where nobody diverged, by itself, at most {100 * max(sure):.1f} % of such members would leave (exact 95 % interval)."
+        every = "the one cell" if len(sure) == 1 else f"each of the {len(sure)} cells"
+        return f"{said}; of {every} where nobody diverged, by itself, at most {100 * max(sure):.1f} % of such members would leave (exact 95 % interval)."
     best = max(cells, key=lambda cell: (cell["left"] / cell["seeds"], cell["matched"]))
     arrived = sum(cell["matched"] for cell in cells)
     none = sum(not cell["left"] and not cell["diverged"] for cell in cells)
     return (
-        f"{left} of {seeds} members left within {results['grid']['updates']:,} updates, {arrived} of them for the base's embedding; most of them, "
-        f"{best['left']} of {best['seeds']}, by {best['optimiser']} at a rate of {best['rate']:g} and batches of {best['batch']}; "
-        f"{none} of {len(cells)} cells kept all."
+        f"{of_all(left, seeds, 'members')} left within {plural(results['grid']['updates'], 'update')}, {arrived} of them for the base's embedding; most of them, "
+        f"{best['left']} of {best['seeds']}, by {noise_words(best)}; "
+        f"{of_all(none, len(cells), 'cells')} kept all."
     )
 
 
-def _keep(state: Path, fingerprint: str, kept: Plain) -> None:
-    write_text(state, json.dumps({"fingerprint": fingerprint, "kept": kept}))
+def noise_words(cell: Plain) -> str:
+    """A kind of noise in words, its rule beside its rate."""
+    return f"{cell['optimiser']}, {cell['rule']} steps, at a rate of {cell['rate']:g} and batches of {cell['batch']}"
+
+
+def _name(cell: Cell) -> str:
+    """Under which the cells that run together are kept."""
+    return f"{cell.optimiser} {cell.rule} {cell.batch}"

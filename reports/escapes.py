@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,9 +16,12 @@ from scipy.stats import PermutationMethod, pearsonr, rankdata
 
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
-from crar_model.files import StrPath, read_json, write_text
-from reports.escape import Grid, escape_key, write_escape
+from crar_model.files import MEASURED, StrPath, as_read, find_json, write_json
+from crar_model.words import of_all
+from reports.escape import UNKNOWN, Grid, escape_key, noise_words, write_escape
+from reports.kept import AGAIN
 from reports.markdown import render
+from reports.measure.escape import JOINT
 from reports.models import base_of, distinct, judge, label_of, one_folder_each
 from reports.statistics import CHANCE, holm, share
 
@@ -37,7 +39,13 @@ OUTCOMES = {"left": "left", "matched": "left for the base's embedding"}
 """What may go with it."""
 MINIMUM = "minimum"
 """Verdict of the certificate without which a point counts for nothing here: who leaves a slope has not escaped."""
-KIND, COUNTS = ("optimiser", "rate", "batch"), ("seeds", "left", "matched", "diverged")
+NOISE, COUNTS = ("optimiser", "rule", "rate", "batch"), ("seeds", "left", "matched", "diverged")
+FOUND = {
+    "failed": {"path": str, "digest": str}, "base": {"path": str, "digest": str}, "grid": dict, "log_ratio": MEASURED, "totals": {"minimum": MEASURED},
+    "minimum": {"verdict": str, "barrier": MEASURED, "signature": (None, {"lowest": MEASURED, "highest": MEASURED})},
+    "cells": [{"optimiser": str, "rate": float, "batch": int, **dict.fromkeys(COUNTS, int)}],
+}  # fmt: skip
+"""What the results of one minimum hold."""
 Plain = dict[str, Any]
 
 
@@ -75,7 +83,7 @@ def write_escapes(
         found = _finished(own, path, base_path, grid) or write_escape(
             path, own, base_path=base_path, grid=grid, image=image, command=command
         )
-        rows.append(row_of(found, own.name))
+        rows.append(row_of(as_read(found), own.name))
     results: Plain = {"command": command, "grid": asdict(grid), "came_back": len(paths) - len(fit), "rows": rows}
     write_page(results, folder)
     return results
@@ -89,15 +97,20 @@ def _came_back(path: Path, base_path: StrPath | None) -> bool:
 
 def write_page(results: Plain, folder: StrPath) -> None:
     """Write `report.md` and `results.json` from the rows; what is said of them is said anew."""
+    for row in results["rows"]:
+        row |= {"recipe": UNKNOWN, "trained": UNKNOWN} | row
     certified = [row for row in results["rows"] if row["verdict"] == MINIMUM]
     results |= {"certified": len(certified), "kinds": kinds(certified), "relations": relations(certified)}
-    write_text(Path(folder) / "results.json", json.dumps(results, indent=1) + "\n")
-    render("escapes.md", Path(folder) / "report.md", r=results, verdict=verdict(results), looks=LOOKS, outcomes=OUTCOMES)
+    write_json(Path(folder) / "results.json", results)
+    render(
+        "escapes.md", Path(folder) / "report.md", r=results, verdict=verdict(results), looks=LOOKS, outcomes=OUTCOMES,
+        rules=results["grid"].get("rules", [JOINT]),
+    )  # fmt: skip
 
 
 def _finished(own: Path, path: Path, base_path: StrPath | None, grid: Grid) -> Plain | None:
     """What an earlier call found of the same minimum, base and grid."""
-    found = read_json(own / "results.json", ("base", "failed", "grid"))
+    found: Plain | None = find_json(own / "results.json", FOUND, AGAIN)
     key = escape_key(load_checkpoint(path), load_checkpoint(base_of(path, base_path)), grid)
     return found if found is not None and found.get("key") == key else None
 
@@ -110,18 +123,23 @@ def row_of(found: Plain, name: str) -> Plain:
         "name": name, "path": found["failed"]["path"], "base": found["base"]["path"], "base_digest": found["base"]["digest"], "verdict": found["minimum"]["verdict"],
         "loss": found["totals"]["minimum"], "barrier": found["minimum"]["barrier"], "log_ratio": found["log_ratio"],
         "lowest": signature.get("lowest"), "highest": signature.get("highest"),
-        "cells": [{key: cell[key] for key in (*KIND, *COUNTS)} for cell in cells],
+        "recipe": found["base"].get("recipe", UNKNOWN), "trained": found["failed"].get("recipe", UNKNOWN),
+        "cells": [{key: ({"rule": JOINT} | cell)[key] for key in (*NOISE, *COUNTS)} for cell in cells],
     }  # fmt: skip
 
 
 def kinds(rows: Sequence[Plain]) -> list[Plain]:
-    """Every kind of noise over all minima: how many left, how many of these for the base's embedding, and how many minima let any go."""
+    """Every kind of noise over all minima of bases of one recipe: how many left, how many of these for the base's embedding, from how
+    many of these minima any left, and from how many any came to the base."""
     found: dict[tuple[Any, ...], Plain] = {}
-    for cell in (cell for row in rows for cell in row["cells"]):
-        total = found.setdefault(tuple(cell[key] for key in KIND), {key: cell[key] for key in KIND} | dict.fromkeys((*COUNTS, "minima"), 0))
+    for row, cell in ((one, cell) for one in rows for cell in one["cells"]):
+        kind = {"recipe": row.get("recipe", UNKNOWN)} | {key: ({"rule": JOINT} | cell)[key] for key in NOISE}
+        total = found.setdefault(tuple(kind.values()), kind | dict.fromkeys((*COUNTS, "minima", "arrived", "of"), 0))
         for key in COUNTS:
             total[key] += cell[key]
         total["minima"] += bool(cell["left"])
+        total["arrived"] += bool(cell["matched"])
+        total["of"] += 1
     for total in found.values():  # where some diverged nobody knows whether they would have left
         total["share"] = None if total["diverged"] else share([True] * total["left"] + [False] * (total["seeds"] - total["left"]))
     return list(found.values())
@@ -129,18 +147,21 @@ def kinds(rows: Sequence[Plain]) -> list[Plain]:
 
 def relations(rows: Sequence[Plain]) -> list[Plain]:
     """Spearman's rank correlation of each look with each outcome, as a share of those that did not diverge; its p from permutations (all of them
-    where they are few), and the same by Holm's correction for as many as could be told. Minima of one base are one, by their means: seeds share a base.
+    where they are few), and the same by Holm's correction for as many as could be told. Bases of two recipes are asked apart. Minima of one base are
+    one, by their means: seeds share a base.
 
     Ranks that are equal leave fewer orders that differ: where even the best of them would not come below chance for all that is asked, there
     is no p."""
     found: list[Plain] = []
-    for look, outcome in product(LOOKS, OUTCOMES):
+    recipes = list(dict.fromkeys(row.get("recipe", UNKNOWN) for row in rows))
+    for recipe, look, outcome in product(recipes, LOOKS, OUTCOMES):
         of_base: dict[str, list[tuple[float, float]]] = {}
-        for row in rows:
+        for row in (row for row in rows if row.get("recipe", UNKNOWN) == recipe):
             if row[look] is not None and row["seeds"] > row["diverged"]:
                 of_base.setdefault(row["base_digest"], []).append((row[look], row[outcome] / (row["seeds"] - row["diverged"])))
         pairs = [(fmean(x for x, _ in each), fmean(y for _, y in each)) for each in of_base.values()]
         rank: Plain = {
+            "recipe": recipe,
             "look": look,
             "outcome": outcome,
             "bases": len(pairs),
@@ -149,7 +170,7 @@ def relations(rows: Sequence[Plain]) -> list[Plain]:
             "p": None,
             "corrected": None,
         }
-        if rank["attainable"] * len(LOOKS) * len(OUTCOMES) < CHANCE:
+        if rank["attainable"] * len(recipes) * len(LOOKS) * len(OUTCOMES) < CHANCE:
             x, y = (rankdata(side) for side in zip(*pairs, strict=True))
             done = pearsonr(x, y, method=PermutationMethod(n_resamples=RESAMPLES, rng=np.random.default_rng(0)))  # of ranks: Spearman's
             rank |= {"rho": float(done.statistic), "p": float(done.pvalue)}
@@ -187,7 +208,7 @@ def verdict(results: Plain) -> str:
     kept = sum(not row["left"] and not row["diverged"] for row in rows)
     watched = f"{results['grid']['updates']:,} updates"
     said = (
-        f"{left} of {seeds} members left {len(rows)} minim{'um' if len(rows) == 1 else 'a'} within {watched}, {matched} of them for the base's "
+        f"{of_all(left, seeds, 'members')} left {len(rows)} minim{'um' if len(rows) == 1 else 'a'} within {watched}, {matched} of them for the base's "
         f"embedding; {diverged} diverged; {kept} of the minima kept all.{aside}"
     )
     went = [kind for kind in results["kinds"] if kind["left"]]
@@ -195,8 +216,8 @@ def verdict(results: Plain) -> str:
     if went:
         best = max(went, key=lambda kind: (kind["left"] / kind["seeds"], kind["matched"]))
         said += (
-            f" {len(went)} of {len(results['kinds'])} kinds of noise carried any out; {best['optimiser']} at a rate of {best['rate']:g} and batches of "
-            f"{best['batch']} carried most, {best['left']} of {best['seeds']}, {best['matched']} for the base's embedding."
+            f" {len(went)} of {len(results['kinds'])} kinds of noise carried any out; {noise_words(best)} (bases: {best['recipe']}), carried "
+            f"most, {best['left']} of {best['seeds']}, {best['matched']} for the base's embedding."
         )
     if stayed:
         most = max(kind["share"]["high"] for kind in stayed)
@@ -211,7 +232,7 @@ def verdict(results: Plain) -> str:
     if not sure:
         return f"{said} Nothing that a minimum looks like goes with the share that left, or with the one that came to the base (lowest p {min(each['corrected'] for each in told):.2g}, corrected)."
     ways = "; ".join(
-        f"{LOOKS[each['look']]} with the share that {OUTCOMES[each['outcome']]}, rank correlation {each['rho']:.2f}, p {each['corrected']:.2g}"
+        f"{LOOKS[each['look']]} (bases: {each['recipe']}) with the share that {OUTCOMES[each['outcome']]}, rank correlation {each['rho']:.2f}, p {each['corrected']:.2g}"
         for each in sure
     )
     return f"{said} What goes together: {ways}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 import xarray as xr
 
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, write_json
 from crar_model.mazes.tiles import NEGATED
 from crar_model.params import DYNAMICS, select
 from landscape_tools import barrier
@@ -30,6 +29,7 @@ from reports.measure.options import LandscapeOptions
 from reports.measure.paths import Passage
 from reports.measure.second_opinion import second_opinion
 from reports.measure.subject import Subject, load_subject, refuse_senseless
+from reports.samples import as_given
 from reports.stages import StageClock
 from reports.summaries import landscape_summary
 
@@ -101,14 +101,14 @@ def write_landscape(
     results = {
         "command": command,
         "options": asdict(options),
-        "failed": {"path": str(failed_path), "digest": pair.failed_file.digest},
-        "optimum": {"path": str(base_path), "digest": pair.optimum_file.digest},
+        "failed": {"path": as_given(failed_path), "digest": pair.failed_file.digest},
+        "optimum": {"path": as_given(base_path), "digest": pair.optimum_file.digest},
         **plain,
         **({"second_opinion": None if opinion is None else asdict(opinion)} if complete else {}),
         "claims": [asdict(d) for d in decisions],
         **({} if clock is None else {"profile": clock.plain()}),
     }
-    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    write_json(folder / "results.json", results)
     return render(
         "landscape.md",
         folder / "report.md",

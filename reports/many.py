@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
-from crar_model.files import StrPath, read_json, write_text
+from crar_model.files import StrPath, read_json, write_json
 from crar_model.keys import result_key
+from crar_model.tasks import TASKS, Task, task_named
 from reports import console
-from reports.claims import SUCCESS, claims_of, decide
+from reports.claims import SUCCESS, claims_of, decide, told
 from reports.data_files import shortened
+from reports.kept import kept
 from reports.markdown import number, render
-from reports.measure.dissection import dissect
+from reports.measure.dissection import Stage, dissect
 from reports.measure.options import LandscapeOptions
-from reports.measure.subject import load_subject
-from reports.models import expand
+from reports.measure.subject import Subject, load_subject
+from reports.models import bases_in, expand
 from reports.rules import GOOD_BASE, does, looks
 from reports.runs import short_name
+from reports.samples import as_given
 from reports.summaries import claims_summary, size_words
 
 Plain = dict[str, Any]
-FIGURES = 3
+RESULTS = "results.json"
+PAIR = {"transfer": str, "base": str, "failed_terms": dict, "optimum_terms": dict, "floor": dict, "match": dict, "quick": bool}
+"""What a pair of `results.json` holds at least."""
+FIGURES = 4
 """Of what is measured on a pair; kept figures of another edition are measured again."""
 
 
 def write_claims(
-    transfers: Sequence[StrPath], folder: StrPath, *, limit: int = 1, quick: bool = False, resume: bool = False, command: str = ""
+    transfers: Sequence[StrPath],
+    folder: StrPath,
+    *,
+    bases: Sequence[StrPath] = (),
+    limit: int = 1,
+    quick: bool = False,
+    resume: bool = False,
+    command: str = "",
 ) -> Path:
     """Dissect transfers and write `report.md`, `results.json` and one file per transfer under `pairs`; returns the report's path.
 
     Args:
-        transfers: run folders or checkpoints; each names its base, which must still be there.
+        transfers: run folders or checkpoints; each names its base.
+        bases: run folders or checkpoints among which their bases are looked for first.
         folder: made if missing; finished transfers are kept in it, so that an interrupted run goes on with `resume`.
         limit: most transfers per base.
         quick: cut paths and descents short.
@@ -56,68 +71,100 @@ def write_claims(
     pairs: dict[str, tuple[Path, Path]] = {}
     origins: list[str] = []
     recipes: dict[Path, dict[str, str]] = {}
+    given = bases_in(bases)
     for path in expand(transfers):
         model = load_checkpoint(path)
         if not model.base_name:
             raise UserError(f"{path}: names no base, so it is no transfer; give runs of crar transfer")
-        base = model.base_file
-        if base is None:
-            raise UserError(f"{model.base_name}: the base of {path} is not there; run this where `crar transfer` ran")
-        origin = load_checkpoint(base)
+        origin = model.load_base(given)
+        if origin is None or origin.file is None:
+            raise UserError(f"{path}: its base {model.base_name} is not there; give its run folder with --base")
         key, own = result_key("claims", FIGURES, failed=model, base=origin, options=options), result_key("base", model=origin)
         if key not in pairs and origins.count(own) < limit:  # a copy of a network, under whatever path, counts once
-            pairs[key] = path, base
+            pairs[key] = path, origin.file
             recipes[path] = {"base": origin.recipe, "transfer": model.recipe}
             origins.append(own)
-    found: list[tuple[Path, Path, Plain]] = []
-    what, complete, maze = "", True, ""
+    found: list[Plain] = []
+    task: Task | None = None
     with console.progress_bar("claims", "transfers") as tick:
         for done, (key, (path, base)) in enumerate(pairs.items()):
             tick(done, len(pairs))
             subject = load_subject(path, base)
-            if found and subject.task.sampling.complete != complete:
+            if task is not None and subject.task.sampling.complete != task.sampling.complete:
                 raise UserError(
-                    f"{path}: its transitions are {'listed' if not complete else 'sampled'}, those of {found[0][0]} are not; judge them apart"
+                    f"{path}: its transitions are {'sampled' if task.sampling.complete else 'listed'}, those of {found[0]['transfer']} are not; judge them apart"
                 )
-            complete, maze = subject.task.sampling.complete, subject.task.name
-            what = subject.task.sampling.what if complete else f"{len(subject.table.batch.state):,} held-out transitions"
+            task = subject.task
             store = folder / "pairs" / f"{subject.failed_file.digest}-{key}.json"
-            known: Plain | None = read_json(store)
-            if known is None:
 
-                def stage(name: str, begun: int, everything: int, done: int = done, path: Path = path) -> None:
-                    tick.at(done, len(pairs), f"{short_name(path)}: {name} ({begun} of {everything})")
+            def stage(name: str, begun: int, everything: int, done: int = done, path: Path = path) -> None:
+                tick.at(done, len(pairs), f"{short_name(path)}: {name} ({begun} of {everything})")
 
-                text = json.dumps(dissect(subject, options, stage=stage).plain())
-                write_text(store, text)
-                known = json.loads(text)  # as it is read the next time
-            found.append((path, base, known))
+            known = kept(store, {"key": key}, partial(_dissected, subject, options, stage))
+            about = {"transfer": as_given(path), "base": as_given(base), "recipe": recipes[path], "origin": origins[done]}
+            found.append(about | known)
         tick(len(pairs), len(pairs))
-    groups = grouped([d for _, _, d in found])
-    results = {
-        "command": command,
-        "maze": maze,
-        "pairs": [
-            {
-                "transfer": str(p),
-                "base": str(b),
-                "recipe": recipes[p],
-                "origin": origin,
-                **d,
-                "claims": [{"id": c.id, "figure": c.figure, "verdict": c.verdict} for c in decide(d, complete=complete)],
-            }
-            for (p, b, d), origin in zip(found, origins, strict=True)
-        ],
-    }
-    write_text(folder / "results.json", json.dumps(shortened(results), separators=(",", ":")) + "\n")
+    assert task is not None
+    return _write(found, task, folder, command)
+
+
+def decide_again(before: StrPath, folder: StrPath, *, command: str = "") -> Path:
+    """The page of `crar claims` once more, from the figures that its `results.json` holds, by the rules of now; nothing is measured.
+
+    Args:
+        before: a folder that `crar claims` wrote.
+        folder: where to write; may be the same.
+        command: shown in the report; that of before stands beside it.
+
+    Raises:
+        UserError: for a folder without such results.
+    """
+    path = Path(before) / RESULTS
+    content = read_json(path, {"pairs": [PAIR]}, "give a folder that `crar claims` wrote")
+    pairs = [{name: value for name, value in pair.items() if name != "claims"} for pair in content["pairs"]]
+    if not pairs:
+        raise UserError(f"{path}: holds no transfer, so there is nothing to decide again")
+    said = content.get("command", "")
+    return _write(pairs, maze_of(content, Path(before)), Path(folder), f"{said}; decided again by {command}" if command else said)
+
+
+def maze_of(content: Plain, folder: Path) -> Task:
+    """The maze of results of `crar claims`; those of before they named it are of the only maze whose evaluation set is of their kind."""
+    if "maze" in content:
+        return task_named(content["maze"], what=f"{folder / RESULTS}: its maze is")
+    complete = not any("failed_score" in pair for pair in content["pairs"])
+    alike = [task for task in TASKS.values() if task.sampling.complete == complete]
+    if len(alike) != 1:
+        raise UserError(f"{folder / RESULTS}: does not say of which maze it is; run `crar claims --resume` again")
+    return alike[0]
+
+
+def _write(found: Sequence[Plain], task: Task, folder: Path, command: str) -> Path:
+    """The files of pairs that were measured, each with `transfer`, `base` and, where they are known, `recipe` and `origin`."""
+    complete = task.sampling.complete
+    decisions = [decide(d, complete=complete) for d in found]
+    pairs = [
+        d | {"claims": [{"id": c.id, "figure": c.figure, "verdict": c.verdict} for c in own]}
+        for d, own in zip(found, decisions, strict=True)
+    ]
+    write_json(folder / RESULTS, shortened({"command": command, "maze": task.name, "pairs": pairs}), indent=None)
+    groups = grouped(found)
     decided = {name: verdicts(group, complete=complete) for name, group in groups.items()}
+    bases = len({d.get("origin", d["base"]) for d in found})
+    poor = {d["base"] for d in found if complete and d["accuracy"][-1] < GOOD_BASE}
+    weak = {d["base"] for d in found if not complete and d["copy_score"]["low"] <= SUCCESS}
+    what = task.sampling.what if complete else f"{len(task.table(inverse=True, dtype=torch.float32).state):,} held-out transitions"
     return render(
-        "claims.md", folder / "report.md", command=command, found=found, groups=groups, quick=quick, what=what,
-        summary=claims_summary(groups, decided, bases=len(set(origins))), verdicts=decided,
-        spreads={name: spreads(group, complete=complete) for name, group in groups.items()}, rules=claims_of(complete=complete), complete=complete, does=does, looks=looks,
-        poor=sorted({str(base) for _, base, d in found if complete and d["accuracy"][-1] < GOOD_BASE}), least=GOOD_BASE,
-        success=SUCCESS, weak=sorted({str(base) for _, base, d in found if not complete and d["copy_score"]["low"] <= SUCCESS}), samples=samples_in_words(found),
+        "claims.md", folder / "report.md", command=command, found=[(Path(d["transfer"]), Path(d["base"]), d) for d in found], groups=groups,
+        quick=any(d["quick"] for d in found), what=what, summary=claims_summary(groups, decided, bases=bases), verdicts=decided,
+        spreads={name: spreads(group, complete=complete) for name, group in groups.items()}, rules=claims_of(complete=complete),
+        complete=complete, does=does, looks=looks, poor=sorted(poor), least=GOOD_BASE, success=SUCCESS, weak=sorted(weak),
+        samples=samples_in_words([(d["transfer"], d["base"], d) for d in found]),
     )  # fmt: skip
+
+
+def _dissected(subject: Subject, options: LandscapeOptions, stage: Stage) -> Plain:
+    return dissect(subject, options, stage=stage).plain()
 
 
 def samples_in_words(found: Sequence[tuple[StrPath, StrPath, Plain]]) -> str:
@@ -159,7 +206,7 @@ def spreads(group: Sequence[Plain], *, complete: bool = True) -> list[tuple[str,
     measures = [(claim.id, measure) for claim, _ in claims_of(complete=complete) for measure in claim.measured(complete=complete)]
     rows = []
     for name, measure in measures:
-        values = np.array([v for d in group if (v := measure.read(d)) is not None and not np.isnan(v)], dtype=float)
+        values = np.array([v for d in group if (v := told(measure.read, d)) is not None and not np.isnan(v)], dtype=float)
         if len(values):
             rows.append(
                 (

@@ -11,18 +11,21 @@ from typing import Any
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, read_json, write_json
+from crar_model.places import places
 from crar_model.settings import PlaySettings
-from crar_model.tasks import GRID
+from crar_model.tasks import task_named
+from crar_model.training.search import searched
 from crar_model.training.variants import VARIANTS
 from reports import console
 from reports.cures import clustered
 from reports.data_files import shortened
 from reports.markdown import render
-from reports.merit import as_good, asks_embedding
+from reports.merit import EARLIER, as_good, asks_embedding, definition
 from reports.models import expand, judge
-from reports.sections import layout_of
-from reports.statistics import share
+from reports.samples import as_given
+from reports.sections import place_of
+from reports.statistics import share, share_by_base
 
 Plain = dict[str, Any]
 USUAL, NEGATIVE = "freeze", "negative"
@@ -66,18 +69,13 @@ def write_maps(
         kept.setdefault((row["digest"], row["map"], row["way"], json.dumps(row["settings"], sort_keys=True)), row)
     rows, copies = list(kept.values()), len(rows) - len(kept)
     _tell_apart(rows)
-    results = {"command": command, "rows": rows, "copies": copies}
+    results = {"command": command, "definition": definition(scored=task_named(rows[0]["maze"]).scored), "rows": rows, "copies": copies}
     write_page(results, folder)
     return results
 
 
 def _also(row: Plain) -> str:
     return "".join(f" ({what})" for what in row["place"][1:] if what)
-
-
-def _place(model: Checkpoint) -> list[str]:
-    """Of which maze, in which layout, seen how."""
-    return [model.maze, layout_of(model.walls), "" if model.observation == GRID else model.observation]
 
 
 def counted(rows: Sequence[Plain]) -> list[Plain]:
@@ -96,7 +94,7 @@ def counted(rows: Sequence[Plain]) -> list[Plain]:
         groups = list(by_base.values())
         table.append({
             "map": name, "way": way, "usual": those[0]["variant"] == USUAL, "updates": round(median(row["updates"] for row in those)),
-            "all": share([row["good"] for row in those]), "by_bases": clustered(groups),
+            "all": share_by_base(groups), "by_bases": clustered(groups),
             "bases": {base: {"count": sum(values), "of": len(values)} for base, values in by_base.items()},
             "all_of_base": share([all(values) for values in groups]), "any_of_base": share([any(values) for values in groups]),
         })  # fmt: skip
@@ -105,10 +103,13 @@ def counted(rows: Sequence[Plain]) -> list[Plain]:
 
 def write_page(results: Plain, folder: StrPath) -> None:
     """Write `report.md` and `results.json` from rows and table; what is said of them is said anew."""
+    if "definition" not in results:
+        scored = any(task_named(row["maze"]).scored for row in results["rows"])
+        results["definition"] = EARLIER if scored else definition(scored=False)
     table = results["table"] = counted(results["rows"])
     bases = sorted({base for row in table for base in row["bases"]}, key=_numbered)
     results |= {"needs": needs_the_negative(table), "survives": survivals(table), "bases": bases}
-    write_text(Path(folder) / "results.json", json.dumps(shortened(results), separators=(",", ":")) + "\n")
+    write_json(Path(folder) / "results.json", shortened(results), indent=None)
     render("maps.md", Path(folder) / "report.md", r=results)
 
 
@@ -201,7 +202,7 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
             (one,), (reference,) = judge([path], base, how=how), judge([base], how=how)
             asked = asks_embedding(one.checkpoint, reference.checkpoint)
             rows.append({
-                "path": str(path), "digest": model.digest, "maze": model.maze, "place": _place(model), "base": str(base), "base_digest": reference.checkpoint.digest, "map": model.task.observation_map.title,
+                "path": as_given(path), "digest": model.digest, "maze": model.maze, "place": place_of(model), "base": as_given(base), "base_digest": reference.checkpoint.digest, "map": model.task.observation_map.title,
                 "variant": str(model.info["variant"]), "way": _way(model), "settings": _settings(model), "updates": updates_of(model),
                 "good": as_good(one.evaluation, reference.evaluation, embedding=asked),
             })  # fmt: skip
@@ -209,29 +210,44 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
     return rows
 
 
+CURES = {
+    "settings": dict.fromkeys(SPENT, float),
+    "rows": [{
+        "failed": {"path": str, "digest": str}, "base": str, "base_digest": str, "method": str, "restored": (bool, None),
+        "budget": {"updates": int, "level_updates": int},
+    }],
+}  # fmt: skip
+"""What a table of cures holds."""
+
+
 def _cures(folder: Path) -> list[Plain]:
-    try:
-        table = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-        settings = {name: table["settings"][name] for name in SPENT}
-        rows = []
-        for row in table["rows"]:
-            model = load_checkpoint(row["failed"]["path"])
-            if model.digest != row["failed"]["digest"]:
-                raise UserError(f"{row['failed']['path']}: another model now than the one that {folder} has cured; cure it anew")
-            rows.append({
-                "path": row["failed"]["path"], "digest": row["failed"]["digest"], "maze": model.maze, "place": _place(model), "base": row["base"],
-                "base_digest": row["base_digest"], "variant": "", "map": model.task.observation_map.title, "way": f"cure: {row['method']}",
-                "settings": settings, "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"]),
-            })  # fmt: skip
-        return rows
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder}: no table of crar cure in it; give the --out of `crar cure` with several transfers") from error
+    table = read_json(folder / "results.json", CURES, "give the --out of `crar cure` with several transfers")
+    settings = {name: table["settings"][name] for name in SPENT}
+    rows = []
+    for row in table["rows"]:
+        failed = (
+            row["failed"] if "place" in row["failed"] else row["failed"] | _seen(row["failed"]["path"], row["failed"]["digest"], folder)
+        )
+        rows.append({
+            "path": failed["path"], "digest": failed["digest"], "maze": failed["maze"], "place": failed["place"], "base": row["base"],
+            "base_digest": row["base_digest"], "variant": "", "map": failed["map"], "way": f"cure: {row['method']}",
+            "settings": settings, "updates": row["budget"]["updates"] + row["budget"]["level_updates"], "good": bool(row["restored"]),
+        })  # fmt: skip
+    return rows
+
+
+def _seen(path: str, digest: str, folder: Path) -> Plain:
+    """The maze and the map of a transfer that an older table of cures names."""
+    for place in places(path, folder):
+        model = load_checkpoint(place)
+        if model.digest == digest:
+            return {"maze": model.maze, "place": place_of(model), "map": model.task.observation_map.title}
+    raise UserError(f"{folder / 'results.json'}: the transfer {path} that it names is not there; make the table again with `crar cure`")
 
 
 def updates_of(model: Checkpoint) -> int:
     """Updates that a transfer took, those of its search and of the level that it looked for among them."""
-    search = model.info.get("search") or {}
-    return model.updates + int(search.get("updates", 0)) + int(search.get("level_updates", 0))
+    return model.updates + searched(model.info)
 
 
 def _settings(model: Checkpoint) -> dict[str, float | str]:

@@ -10,8 +10,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from crar_model.files import StrPath, write_text
+from crar_model.words import plural
 from reports.glossary import glossary, glossary_lines
 from reports.html import write_html
+from reports.merit import definition
+from reports.ratio import ratio
+from reports.samples import as_given
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -27,7 +31,9 @@ def bullets(lines: Iterable[tuple[str, str]]) -> str:
 
 
 def number(value: object) -> str:
-    """A cell: floats short, NaN as a dash, everything else as it is."""
+    """A cell: floats short, NaN and None as a dash, everything else as it is."""
+    if value is None:
+        return "-"
     if isinstance(value, float):
         return "-" if math.isnan(value) else f"{value:.3g}"
     return str(value)
@@ -38,9 +44,9 @@ def measured(value: object) -> str:
     return "NaN" if isinstance(value, float) and math.isnan(value) else number(value)
 
 
-def share(value: float) -> str:
-    """A share in per cent; one that is not finite as a dash."""
-    return f"{100 * value:.0f} %" if math.isfinite(value) else "-"
+def share(value: float | None) -> str:
+    """A share in per cent; one that is not finite, or None, as a dash."""
+    return f"{100 * value:.0f} %" if value is not None and math.isfinite(value) else "-"
 
 
 def render(template: str, path: StrPath, **values: Any) -> Path:
@@ -60,8 +66,16 @@ def render(template: str, path: StrPath, **values: Any) -> Path:
     environment.filters["number"] = number
     environment.filters["measured"] = measured
     environment.filters["share"] = share
+    environment.filters["as_given"] = as_given
     page = environment.get_template(template).render(
-        table=table, bullets=bullets, glossary=glossary, glossary_lines=glossary_lines, **values
+        definition=definition,
+        table=table,
+        bullets=bullets,
+        plural=plural,
+        glossary=glossary,
+        glossary_lines=glossary_lines,
+        ratio=ratio,
+        **values,
     )
     write_text(path, page)
     write_html(page, path.with_suffix(".html"))

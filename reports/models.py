@@ -16,9 +16,12 @@ from crar_model.files import StrPath
 from crar_model.keys import result_key
 from crar_model.machine import cores
 from crar_model.settings import PlaySettings
+from reports.samples import as_given
 from reports.threads import torch_threads
 
 Progress = Callable[[int, int], None]
+LARGE_AT_ONCE = 2
+"""Models of large layouts that are judged beside each other, with up to 1 GB each."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,13 @@ class Judged:
     def plain(self) -> dict[str, Any]:
         """The object that `crar evaluate --json` prints for a model."""
         model = self.checkpoint
-        return {"path": str(self.path), "maze": model.maze, "inverse": model.inverse, "updates": model.updates, **self.evaluation.plain()}
+        return {
+            "path": as_given(self.path),
+            "maze": model.maze,
+            "inverse": model.inverse,
+            "updates": model.updates,
+            **self.evaluation.plain(),
+        }
 
 
 def expand(paths: Sequence[StrPath]) -> list[Path]:
@@ -107,11 +116,27 @@ def base_of(path: StrPath, given: StrPath | None = None) -> Path:
     return found
 
 
+def bases_in(paths: Sequence[StrPath]) -> tuple[Path, ...]:
+    """Checkpoints that may be bases behind the paths: files, and all `.pt` of run folders and folders of runs.
+
+    Raises:
+        UserError: for a folder without any.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        inside = sorted(file for run in run_folders(path) for file in run.glob("*.pt")) if path.is_dir() else [path]
+        if not inside:
+            raise UserError(f"{path}: holds no checkpoint; give a run folder of bases or a checkpoint with --base")
+        found += inside
+    return tuple(found)
+
+
 def judge(
     paths: Sequence[StrPath],
     base: StrPath | None = None,
     *,
     use_own_base: bool = False,
+    given: Sequence[StrPath] = (),
     how: PlaySettings | None = None,
     progress: Progress | None = None,
 ) -> list[Judged]:
@@ -120,7 +145,8 @@ def judge(
     Args:
         paths: files and run folders.
         base: compare every embedding with this model's.
-        use_own_base: compare with the base that each checkpoint names, where it still exists.
+        use_own_base: compare with the base that each checkpoint names, where it can be found.
+        given: files among which it is looked for first.
         how: how to play, where the maze has a score.
         progress: called with (models done, models in all).
 
@@ -129,7 +155,7 @@ def judge(
     """
     how = how or PlaySettings()
     how.validate()
-    given = load_checkpoint(base) if base is not None else None
+    one = load_checkpoint(base) if base is not None else None
     pairs: list[tuple[Path, Checkpoint, Checkpoint | None]] = []
     for path in expand(paths):
         model = load_checkpoint(path)
@@ -137,7 +163,7 @@ def judge(
             raise UserError(
                 f"{path}: a model of the {model.task.title}, but {pairs[0][0]} is of the {pairs[0][1].task.title}; judge them apart"
             )
-        reference = model.load_base() if given is None and use_own_base else given
+        reference = model.load_base(given) if one is None and use_own_base else one
         if reference is not None and not reference.task.same_maze(model.task):
             raise UserError(
                 f"{base or model.base_name}: a base of the {reference.task.title}, but {path} is of the {model.task.title}; give a base of that maze"
@@ -151,7 +177,8 @@ def judge(
         )
 
     found: list[Judged] = []
-    with torch_threads(1), ThreadPoolExecutor(max_workers=cores()) as pool:  # a model a core: the compiled kernels free the interpreter
+    few = min(cores(), LARGE_AT_ONCE) if any(model.task.sampling.drawn for _, model, _ in pairs) else cores()
+    with torch_threads(1), ThreadPoolExecutor(max_workers=few) as pool:  # a model a core: the compiled kernels free the interpreter
         for result in pool.map(lambda pair: judged(*pair), pairs):
             found.append(result)
             if progress is not None:

@@ -85,7 +85,7 @@ def save_episode(checkpoint: StrPath, out: StrPath, *, seed: int = 0, depth: int
         UserError: for a model of another maze, a depth below 0, a share outside 0..1, or another kind of file.
     """
     out = Path(out)
-    how = PlaySettings(seed=seed, depth=depth, epsilon=epsilon)
+    how = PlaySettings(episodes=1, seed=seed, depth=depth, epsilon=epsilon)
     how.validate()
     if out.suffix.lower() != ".gif":
         raise UserError(f"--out is {out}; give a file that ends in .gif")

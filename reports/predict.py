@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import xarray as xr
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.cures.foresight import Foresight, foresee, seen_through
 from crar_model.errors import UserError
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, write_json
 from crar_model.mazes.maps import ObservationMap
 from crar_model.settings import PlaySettings
 from reports import console
@@ -25,7 +24,8 @@ from reports.measure import forecast
 from reports.measure.forecast import FEWEST, Table, calibration, score_predictors
 from reports.merit import as_good, asks_embedding
 from reports.models import distinct, expand, judge
-from reports.statistics import share
+from reports.samples import as_given
+from reports.statistics import share_by_base
 
 Plain = dict[str, Any]
 
@@ -78,7 +78,7 @@ def predict(
             seen.append(foresee(model, resolution=resolution, where=str(path)))
         tick(len(paths), len(paths))
     rows = [
-        {"path": str(path), "digest": model.digest, "recipe": model.recipe, **found.plain()}
+        {"path": as_given(path), "digest": model.digest, "recipe": model.recipe, **found.plain()}
         for path, model, found in zip(paths, models, seen, strict=True)
     ]
     results: Plain = {
@@ -111,7 +111,7 @@ def scored(
     bases = [one.evaluation for one in judge(paths, how=how)]
     for path in distinct(transfers):
         transfer = load_checkpoint(path)
-        base = transfer.load_base()
+        base = transfer.load_base(paths)
         number = own.get(base.digest) if base is not None else None
         if number is None:
             raise UserError(f"{path}: its base {transfer.base_name or '(none)'} is not among those asked about; name that base too")
@@ -136,8 +136,9 @@ def scored(
         return found | {"unscored": why}
     scores = score_predictors(table)
     for row in scores["rows"]:
-        row["calibration"] = [group | share([True] * group["count"] + [False] * (group["of"] - group["count"]))
-                              for group in calibration(row["predicted"], table)]  # fmt: skip
+        row["calibration"] = [
+            {"predicted": group["predicted"], **share_by_base(group["tries"])} for group in calibration(row["predicted"], table)
+        ]
     return found | {"scores": scores | {"features": list(names)}}
 
 
@@ -162,7 +163,7 @@ def _write(folder: Path, results: Plain, model: Checkpoint, seen: Sequence[Fores
         "predict.md", folder / "report.md", r=results, verdict=verdict(results), figure=figure, chart=chart, task=model.task, fewest=FEWEST,
         names=list(seen[0].features), rows=[_row(number, one) for number, one in enumerate(results["bases"])],
     )  # fmt: skip
-    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    write_json(folder / "results.json", results)
 
 
 def _row(number: int, base: Plain) -> tuple[object, ...]:

@@ -12,20 +12,18 @@ from typing import Any
 
 from crar_model.losses import FOLLOWED
 from landscape_tools import rank
+from reports.merit import FAILED, SUCCESSFUL, outcome
+from reports.ratio import LEAST, ratio
 
 HOLDS, EXCEPTIONS, FAILS, UNDECIDED = "holds", "holds with exceptions", "does not hold", "undecided"
 Plain = dict[str, Any]
 Verdict = tuple[str, str]
 COMPARED = tuple(term for term in FOLLOWED if term != "value")
 """Terms that do not depend on bootstrap values."""
-LEAST = 1e-6
-"""A reference's term below this counts as this: a ratio of two rounding errors says nothing."""
 NEAR, FAR, CLOSE, VALLEY = 2.0, 10.0, 1.1, 1.25
 """Ratios to the reference: of a term that is near, and that is not far; of a total above its floor at the reference's level; of one in a valley."""
 GOOD_BASE = 0.97
 """Least share of transitions that a base must predict, for its losses to be what a failed model is held against."""
-WELL = 0.9
-"""Share of the base's figures of merit from which a transfer does as well."""
 MARGINAL = 1e-3
 """A multiplier below this is said to hold marginally."""
 LOW_SCORE = -4.0
@@ -63,17 +61,17 @@ def at_level(terms: dict[str, float], d: Plain) -> bool:
 
 
 def does(d: Plain) -> str:
-    """What a transfer is by what it does, against its base: "failed", "successful" or, where an interval decides nothing, "open"."""
+    """What a transfer is by the one definition of success (`reports.merit`): "failed", "successful" or, where an interval decides nothing, "open"."""
     if "failed_score" in d:
-        score = d["failed_score"]
-        return "failed" if score["high"] < 0 else "successful" if score["low"] > 0 else "open"
-    pairs = [(d[name][0], d[name][-1]) for name in ("accuracy", "navigation") if name in d]
-    return "successful" if all(own >= WELL * base for own, base in pairs) else "failed"
+        return outcome({}, score=(d["failed_score"]["low"], d["failed_score"]["high"]))
+    names: tuple[str, ...] = ("accuracy", "navigation")
+    shares = {name: (d[name][0], d[name][-1]) for name in names if name in d}
+    return outcome(shares, matched=d["match"]["verdict"] == "matched" if d.get("same_dynamics", True) else None)
 
 
 def looks(d: Plain) -> str:
-    """The same by what its embedding looks like."""
-    return "successful" if d["match"]["verdict"] == "matched" else "failed"
+    """The same by what its embedding looks like alone."""
+    return SUCCESSFUL if d["match"]["verdict"] == "matched" else FAILED
 
 
 def s1(d: Plain) -> Verdict:
@@ -169,7 +167,7 @@ def s7(d: Plain) -> Verdict:
         return "not asked for", UNDECIDED
     level = above({"total": c["loss"]}, d) / max(above(d["optimum_terms"], d), LEAST)
     text = f"{c['verdict']} at {c['loss']:.3g}, above the floor x{level:.3g} of the reference's; embedding there {c['match']['verdict']}"
-    if not math.isnan(c["multiplier_slack"]):
+    if c["multiplier_slack"] is not None and not math.isnan(c["multiplier_slack"]):
         marginal = " (marginal)" if c["multiplier_slack"] < MARGINAL else ""
         text += f"; smallest multiplier {c['multiplier_slack']:.2g}{marginal}"
     if c["verdict"] not in ("minimum", "saddle"):
@@ -260,7 +258,7 @@ def landscapes(d: Plain) -> tuple[str, bool, bool, bool | None]:
     same = bool(symmetric) and all(rounding(s, size) for s in symmetric)
     moved = [s for s in d["shifts"] if s["distance"] > 0 and "of the way" in s["way"]]
     other = all(s["values"] > ROUNDING * size and s["gradients"] > ROUNDING for s in moved) if moved else None
-    per = [s["values"] / s["distance"] for s in moved]
+    per = [ratio(s["values"], s["distance"]) for s in moved]
     symmetries = ("the same" if same else "another landscape") if symmetric else "not measured"
     moves = f"other moves: loss moves {min(per):.2g} to {max(per):.2g} per unit of the dynamics" if per else "the dynamics did not move"
     return f"unmoved: {'exactly the same' if still else 'not the same'}; symmetries: {symmetries}; {moves}", still, same, other

@@ -30,10 +30,12 @@ class Run:
     Attributes:
         folder: where it lies.
         how: of the scores of its models.
+        given: files among which bases are looked for first.
     """
 
     folder: Path
     how: PlaySettings = field(default_factory=PlaySettings)
+    given: tuple[Path, ...] = ()
 
     @cached_property
     def plan(self) -> Plan:
@@ -53,13 +55,13 @@ class Run:
     @cached_property
     def judged(self) -> list[Judged]:
         """Its members' last models, evaluated against the bases they name."""
-        return judge([self.folder], use_own_base=True, how=self.how)
+        return judge([self.folder], use_own_base=True, given=self.given, how=self.how)
 
     @cached_property
     def best(self) -> list[Judged]:
         """Its members' models of the best validation, where the maze has a score."""
         paths = [self.folder / f"best-{k}.pt" for k in range(len(self.plan.members))] if self.task.scored else []
-        return judge(paths, use_own_base=True, how=self.how)
+        return judge(paths, use_own_base=True, given=self.given, how=self.how)
 
     @property
     def updates(self) -> int:
@@ -86,6 +88,11 @@ class Run:
     def of_base(self, base: str) -> list[Judged]:
         """The members that started from a base."""
         return [model for model, member in zip(self.judged, self.plan.members, strict=True) if member.base == base]
+
+    def base_of(self, model: Judged) -> Path | None:
+        """Where the base of a member lies; None for one that names none, or whose base is nowhere to be found."""
+        found = model.checkpoint.load_base(self.given)
+        return None if found is None else found.file
 
     @property
     def bases(self) -> list[str]:

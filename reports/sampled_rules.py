@@ -6,13 +6,13 @@ A descent on a sample may still be gaining when its budget ends, and what holds 
 from __future__ import annotations
 
 from landscape_tools import rank
+from reports.ratio import LEAST
 from reports.rules import (
     CLOSE,
     EXCEPTIONS,
     FAILS,
     FAR,
     HOLDS,
-    LEAST,
     LOW_SCORE,
     NEAR,
     REFUTED,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from crar_model.checkpoints import Checkpoint
 from crar_model.mazes.maps import FIELDS, NEGATIVE_MAP, ObservationMap
 from crar_model.tasks import GRID, Task, task_as, task_named
 from crar_model.training.variants import BASE
@@ -46,6 +47,11 @@ def map_of(row: Mapping[str, str]) -> ObservationMap:
 def layout_of(walls: str) -> str:
     """A drawing of walls in one line."""
     return "/".join(walls.split())
+
+
+def place_of(model: Checkpoint) -> list[str]:
+    """Of which maze a model is, in which layout, seen how."""
+    return [model.maze, layout_of(model.walls), "" if model.observation == GRID else model.observation]
 
 
 def sections_of(rows: Sequence[Row]) -> list[Section]:

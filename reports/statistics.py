@@ -31,10 +31,35 @@ def share(values: Sequence[bool]) -> dict[str, Any]:
     return {"count": sum(values), "of": len(values), "share": sum(values) / len(values), "low": float(found.low), "high": float(found.high)}
 
 
+def share_by_base(groups: Sequence[Sequence[bool]]) -> dict[str, Any]:
+    """Count and share over all tries, with a 95 % interval whose unit is the group (base): tries of one base are alike.
+
+    The share of successes of further bases is at least that of bases all of whose tries succeed and at most that of those any of whose do. So the interval goes
+    from the lower Clopper-Pearson bound of the one to the upper bound of the other: exact, on the safe side, and with a try a base the usual one.
+
+    Args:
+        groups: outcomes by base; empty ones count for nothing.
+    """
+    groups = [group for group in groups if len(group)]
+    found = share([value for group in groups for value in group])
+    if not groups:
+        return found
+    low, high = share([all(group) for group in groups])["low"], share([any(group) for group in groups])["high"]
+    return found | {"low": min(low, found["share"]), "high": max(high, found["share"])}
+
+
 def share_words(values: Sequence[bool]) -> str:
-    """Such as "3/8 (9 to 76 %)"; "-" for no values."""
-    found = share(values)
-    return f"{found['count']}/{found['of']} ({100 * found['low']:.0f} to {100 * found['high']:.0f} %)" if values else "-"
+    """Such as "3/8 (9 to 76 %)", of independent values; "-" for no values."""
+    return _words(share(values))
+
+
+def share_words_by_base(groups: Sequence[Sequence[bool]]) -> str:
+    """The same by :func:`share_by_base`."""
+    return _words(share_by_base(groups))
+
+
+def _words(found: dict[str, Any]) -> str:
+    return f"{found['count']}/{found['of']} ({100 * found['low']:.0f} to {100 * found['high']:.0f} %)" if found["of"] else "-"
 
 
 def unlike(first: Sequence[bool], second: Sequence[bool]) -> float:
@@ -180,6 +205,11 @@ def unlike_times(first: Times, second: Times) -> float:
         warnings.simplefilter("ignore", RuntimeWarning)  # SciPy divides by a variance of 0
         p = float(stats.logrank(first.data, second.data).pvalue)
     return 1.0 if math.isnan(p) else p
+
+
+def trimmed(count: int) -> int:
+    """How many of so many values the interquartile mean leaves out at each end; none of fewer than four, whose mean it is."""
+    return int(TRIMMED * count)
 
 
 def interquartile(groups: Sequence[Sequence[float]]) -> tuple[float, float, float]:

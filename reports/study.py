@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -11,7 +10,7 @@ from typing import Any
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
 from crar_model.evaluation import Metric, Score
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, write_json, write_text
 from crar_model.losses import SHOWN
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.settings import PlaySettings
@@ -24,7 +23,7 @@ from reports.figures.scores import scores_figure
 from reports.figures.style import save_png
 from reports.markdown import render
 from reports.measure.scores import COLUMNS, negation, score_rows, scores_csv, span
-from reports.models import Judged, judge, run_folders
+from reports.models import Judged, bases_in, expand, judge, run_folders
 from reports.released_scores import released_rows
 from reports.runs import Run, outcomes, short_name
 from reports.summaries import cure_line, study_summary
@@ -58,10 +57,9 @@ def write_study(
     """
     folder, how = Path(folder), how or PlaySettings()
     how.validate()
-    bases, runs = (
-        [
-            Run(run, how) for run in {run.resolve(): run for path in paths for run in run_folders(path)}.values()
-        ]  # named twice, it counts once
+    given = bases_in(base_runs)
+    bases, runs = (  # a run named twice counts once
+        [Run(run, how, given) for run in {run.resolve(): run for path in paths for run in run_folders(path)}.values()]
         for paths in (base_runs, transfers)
     )
     if not runs or not bases:
@@ -69,6 +67,12 @@ def write_study(
     everything = [*bases, *runs]
     for run in everything:
         read_run(run.folder)  # name an unusable folder before any work
+        if (lie := len(expand([run.folder]))) != len(run.plan.members):
+            raise UserError(
+                f"{run.folder / 'run.json'}: names {len(run.plan.members)} members, but {lie} member-K.pt lie there; go on with the run by --resume"
+            )
+        if not len(run.losses["update"]):
+            raise UserError(f"{run.folder / 'losses.csv'}: has no row; go on with the run by --resume, or leave it out")
         if not run.task.same_maze(bases[0].task):
             raise UserError(
                 f"{run.folder}: a run of the {run.task.title}, but {bases[0].folder} is of the {bases[0].task.title}; report them apart"
@@ -81,9 +85,12 @@ def write_study(
         tick(len(everything), len(everything))
     shown = pick_failed(runs)
     if shown is None:
-        raise UserError("none of the transfers names a base that can still be read; keep the base's run folder where it was")
+        raise UserError(
+            "--base: holds the base of none of the transfers, nor is one where they say; give the runs that they were made from"
+        )
     _, model, origin = shown
-    maze = model.checkpoint.task.maze  # with the transfer's observation map
+    seen = model.checkpoint.task  # with the transfer's observation map
+    maze = seen.maze if seen.sampling.complete else None  # figures of every state
     if maze is not None:
         _embedding_figures(maze, model, origin, folder)
     if task.scored:
@@ -97,7 +104,7 @@ def write_study(
         {"base_name": short_name(base), **negation(load_checkpoint(base), one.checkpoint, how)}
         for run in runs
         for one in run.judged
-        if task.scored and run.plan.variant.start == "negated" and (base := one.checkpoint.base_file)
+        if task.scored and run.plan.variant.start == "negated" and (base := run.base_of(one))
     ]
     models = [(run, kind, one) for run in everything for kind, group in (("last", run.judged), ("best", run.best)) for one in group]
     plain = [{"run": run.folder.name, "variant": run.plan.variant.name, "kind": kind, **one.plain()} for run, kind, one in models]
@@ -108,7 +115,7 @@ def write_study(
         "models": plain,
         "negations": negations,
     }
-    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    write_json(folder / "results.json", results)
     names = list(model.evaluation.metrics)
     old, new = ([one for moved, one in ends if moved is wanted] for wanted in (False, True))
     notes = [f"scores are means over {how.episodes} episodes, their 95 % intervals below"] if task.scored else []
@@ -156,7 +163,8 @@ def outcome_rows(run: Run) -> list[tuple[object, ...]]:
     for name in run.bases:
         models = run.of_base(name)
         counts = outcomes(models)
-        base = judge([Path(name)], how=run.how)[0].evaluation if name and Path(name).exists() else None
+        found = run.base_of(models[0])
+        base = judge([found], how=run.how)[0].evaluation if found is not None else None
         residuals = [m.evaluation.match.residual_edges for m in models if m.evaluation.match]
         names = list(models[0].evaluation.metrics)
         middles = [median(m.evaluation.share(metric) for m in models) for metric in names]
@@ -234,4 +242,6 @@ def pick_failed(runs: Sequence[Run]) -> tuple[Run, Judged, Judged] | None:
     if not candidates:
         return None
     run, model = candidates[0]
-    return run, model, judge([model.checkpoint.base_name], how=run.how)[0]
+    base = run.base_of(model)
+    assert base is not None  # it was compared with
+    return run, model, judge([base], how=run.how)[0]

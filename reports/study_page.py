@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, write_json
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import task_named
 from crar_model.training.variants import BASE
+from crar_model.words import plural
 from reports.markdown import render
 from reports.released_scores import BASES
 from reports.sections import Section, sections_of
-from reports.statistics import share_words
+from reports.statistics import share_words_by_base
 from reports.studies.cost import cost_part
 from reports.studies.decisions import Decided
 from reports.studies.dependence import ENOUGH, dependence_part
@@ -40,9 +40,11 @@ from reports.studies.rows import (
     number,
     recipes_of,
     score_words,
+    searched,
     sound,
     start_of,
     success,
+    successes,
     told,
 )
 from reports.studies.terms import terms_part
@@ -75,7 +77,7 @@ def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Seque
         for one in decided:
             scope = ", ".join(filter(None, (section.scope, one.scope)))
             claims.append({"maze": section.task.name, **one.plain(), "scope": scope})
-    write_text(folder / RESULTS, json.dumps({"command": command, "study": name, "claims": claims}, indent=1) + "\n")
+    write_json(folder / RESULTS, {"command": command, "study": name, "claims": claims})
     left = _left(rows)
     counts = Counter(row["status"] for row in rows)
     return render(
@@ -102,7 +104,7 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
     lines = [
         (
             "Asked",
-            f"what becomes of {len(transfers)} transfers from {len(rows) - len(transfers)} bases, and which claims of S11 to S14 hold of them.",
+            f"what becomes of {plural(len(transfers), 'transfer')} from {plural(len(rows) - len(transfers), 'base')}, and which claims of S11 to S14 hold of them.",
         )
     ]
     sections = sections_of(rows)
@@ -115,10 +117,10 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
     bases = sorted({one["bases"] for one in claims})
     few = f"; the claims' verdicts are of {' to '.join(map(str, dict.fromkeys((bases[0], bases[-1]))))} bases" if bases else ""
     left = sum(row["status"] != DONE for row in rows)
-    open_ = f"; {left} models are not done" if left else ""
+    open_ = f"; {plural(left, 'model')} {'is' if left == 1 else 'are'} not done" if left else ""
     return [
         *lines,
-        ("How sure", f"shares have 95 % intervals (Clopper-Pearson) of transfers, which are alike where they share a base{few}{open_}."),
+        ("How sure", f"shares have exact 95 % intervals whose unit is the base, since transfers of one base are alike{few}{open_}."),
     ]
 
 
@@ -126,15 +128,15 @@ def _successes(rows: Sequence[Row]) -> str:
     """How many transfers of a section succeeded, a variant at a time, and how many more there are: none is left out without a word."""
     groups = groups_of(row for row in rows if row["variant"] != BASE.name)
     mains = [key for variant in dict.fromkeys(key.variant for key in groups) if (key := main_group(groups, variant)) is not None]
-    words = [f"`{key.variant}` {share_words([success(row) for row in told(groups[key])])} {_trained(key)}" for key in mains]
+    words = [f"`{key.variant}` {share_words_by_base(successes(own := told(groups[key])))} {_trained(key, own)}" for key in mains]
     others = [row for key, group in groups.items() if key not in mains for row in told(group)]
     if others:
         words.append(f"and, by other rules, rates or updates, {sum(map(success, others))} of {len(others)} more")
     return ", ".join(words) or "no transfer is done"
 
 
-def _trained(key: Key) -> str:
-    return f"of {int(key.updates):,} updates" if int(key.updates) else "without an update"
+def _trained(key: Key, rows: Sequence[Row]) -> str:
+    return f"of {int(key.updates):,} updates{searched(rows)}" if int(key.updates) else "without an update"
 
 
 def _left(rows: Sequence[Row]) -> list[tuple[int, tuple[object, ...]]]:
@@ -167,8 +169,9 @@ def _maze(section: Section, root: Path, folder: Path, pages: Sequence[str]) -> t
     of_able = [row for row in transfers if row["base"] in able]
     groups, asked = groups_of(transfers), groups_of(of_able)
     decided: list[Decided | None] = []
+    drawn = list(dict.fromkeys(words for row in rows if (words := row.get("last_drawn"))))
     found: dict[str, Any] = {
-        "title": section.title, "scored": task.scored, "what": task.sampling.what, "bases": [_base_row(row, transfers) for row in bases],
+        "title": section.title, "scored": task.scored, "what": "drawn transitions" if drawn else task.sampling.what, "drawn": drawn, "bases": [_base_row(row, transfers) for row in bases],
         "unable": [base_name(row) for row in bases if row["status"] == DONE and row["cell"] not in able],
         "variants": [], "networks": [], "copies": [], "figure": "", "terms_rows": [], "rates": [], "dependence": [], "times": [], "cost": [],
         "recipes": [], "recipe_answers": [], "recipe_figure": "",

@@ -17,9 +17,8 @@ from crar_model.studies.packing import status
 from crar_model.studies.plan import Study
 from crar_model.studies.store import Store
 from crar_model.training.log import read_losses
-from reports.claims import SUCCESS
 from reports.measure import scores as measure
-from reports.merit import WITHIN
+from reports.merit import SUCCESS, SUCCESSFUL, outcome
 from reports.rules import NEAR
 from reports.sections import layout_of
 
@@ -109,8 +108,8 @@ def _recipe(base: Cell) -> str:
 
 
 def success(cell: Cell, row: Row, base: Row) -> bool | str:
-    """Whether a model does what it should: its final score is above 0 where there is one; where there is none, every share (transitions
-    predicted right, goals reached) is at most 2 points below its base's. "" for a base without a score; a network that diverged has failed.
+    """Whether a model succeeded by the one definition (`reports.merit`), of its last network. "" for a base without a score; a network that diverged
+    has failed, and a score whose interval holds 0 is no success.
 
     Args:
         cell: the model.
@@ -120,11 +119,11 @@ def success(cell: Cell, row: Row, base: Row) -> bool | str:
     if row["diverged_at"] >= 0 and row.get("kept_update", "") == "":
         return False
     if cell.task.scored:
-        return _number(row["final_score"]) > SUCCESS
+        return outcome({}, score=(_number(row.get(f"{LAST}_score_low")), _number(row.get(f"{LAST}_score_high")))) == SUCCESSFUL
     if not base:
         return ""
-    pairs = [(_number(row.get(f"{LAST}_{name}")), _number(base.get(name)) - WITHIN) for name in base["metrics"]]
-    return bool(pairs) and all(own >= least for own, least in pairs)
+    shares = {name: (_number(row.get(f"{LAST}_{name}")), _number(base.get(name))) for name in base["metrics"]}
+    return outcome(shares, matched=row["outcome"] == "matched" if cell.recipe.keeps_dynamics else None) == SUCCESSFUL
 
 
 def _number(value: Any) -> float:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
 import xarray as xr
 
+from crar_model.words import plural
 from reports.claims import Decision
 from reports.markdown import number
 
@@ -23,14 +25,9 @@ def _counted(words: Sequence[str]) -> str:
     return ", ".join(f"{word} {count}" for word, count in Counter(words).most_common())
 
 
-def plural(count: int, word: str) -> str:
-    """A count with its word."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
-
-
 def size_words(size: Plain) -> str:
     """ "256 transitions of 228 maps (2 terminal)"."""
-    return f"{size['transitions']:,} transitions of {size['maps']:,} maps ({size['terminal']:,} terminal)"
+    return f"{plural(size['transitions'], 'transition')} of {plural(size['maps'], 'map')} ({size['terminal']:,} terminal)"
 
 
 def landscape_summary(d: Plain, decisions: Sequence[Decision], *, variant: str, where: str) -> Lines:
@@ -104,10 +101,10 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
     failed = groups.get("failed by what they do", ())
     if failed:
         certified = [_certified(d) for d in failed]
-        straight = median(
+        straight = _median_known(
             d["sampled"]["paths"]["straight"] if "sampled" in d else d["barriers"]["embedding"]["total"]["climb"] for d in failed
         )
-        frozen = median(d.get("sampled", d)["paths"]["frozen"]["barrier"] for d in failed)
+        frozen = _median_known(d.get("sampled", d)["paths"]["frozen"]["barrier"] for d in failed)
         lines.append(
             (
                 "Where the failed ones sit",
@@ -120,6 +117,12 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
     few = f"; the smallest group has {plural(smallest, 'transfer')}"
     quick = f"; {QUICK}" if any(d["quick"] for d in everything) else ""
     return [*lines, ("How sure", f"{sure}{few}{quick}.")]
+
+
+def _median_known(values: Iterable[float | None]) -> float:
+    """The median of what could be measured; NaN of nothing."""
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    return median(known) if known else math.nan
 
 
 def _certified(d: Plain) -> str:

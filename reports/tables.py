@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crar_model.files import StrPath, write_text
+from crar_model.words import plural
+from reports.samples import as_given
 
 if TYPE_CHECKING:
     from reports.models import Judged
 
 WIDTH, WORD = 80, 8
 """Letters of a line, and of a heading that takes two."""
+SYLLABLES = {"transition": ("transi-", "tion"), "consecutive": ("consecu-", "tive"), "interpret": ("inter-", "pret")}
+"""Long headings in two lines."""
 LEFT = ("model", "maze", "variant", "verdict")
 """Columns of words."""
 APART: dict[str, Callable[[Mapping[str, Any], Mapping[str, int]], str]] = {
@@ -44,7 +48,7 @@ def about(model: Judged) -> dict[str, Any]:
     """What tells a model from others, as plain data; None where a checkpoint does not say."""
     info = model.checkpoint.info
     return {
-        "path": str(model.path),
+        "path": as_given(model.path),
         "maze": model.checkpoint.maze,
         "inverse": model.checkpoint.inverse,
         "observation_map": model.checkpoint.task.observation_map.name,
@@ -88,7 +92,7 @@ def print_evaluation(judged: Sequence[Judged], *, full: bool = False) -> None:
         full: print a second table with every loss term.
     """
     task, score = judged[0].checkpoint.task, judged[0].evaluation.score
-    over = "" if score is None else f", score over {score.samples} {'runs' if score.solved is None else 'episodes'}"
+    over = "" if score is None else f", score over {plural(score.samples, 'run' if score.solved is None else 'episode')}"
     print(f"{task.title}: losses on {task.sampling.what}{over}")
     measured, bases = figures(judged), numbered(judged)
     show_table(judged, measured)
@@ -100,7 +104,8 @@ def print_evaluation(judged: Sequence[Judged], *, full: bool = False) -> None:
     print()
     for name in measured:
         if name in MEANINGS:
-            text = f"{name}: {MEANINGS[name]}" + (f", in mean {task.sampling.unit}" if name == "residual" else "")
+            more = {"residual": f", in mean {task.sampling.unit}", "navigation": task.sampling.pairs and f"; of {task.sampling.pairs}"}
+            text = f"{name}: {MEANINGS[name]}{more.get(name, '')}"
             print(textwrap.fill(text, WIDTH - 1, subsequent_indent="  "))
 
 
@@ -187,8 +192,8 @@ def width(column: tuple[str, Sequence[str]]) -> int:
 
 
 def heading(name: str) -> tuple[str, str]:
-    """A heading in two lines, the first of them empty where it is short."""
+    """A heading in two lines, parted where words are; the first of them is empty where it is short or cannot be parted."""
     if len(name) <= WORD:
         return "", name
     at = name.find("_") + 1
-    return (name[:at], name[at:]) if at else (name[: len(name) // 2] + "-", name[len(name) // 2 :])
+    return (name[:at], name[at:]) if at else SYLLABLES.get(name, ("", name))

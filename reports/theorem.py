@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import sympy as sp
 
 from crar_model.errors import UserError
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, write_json
 from crar_model.params import DYNAMICS
+from crar_model.sizes import check_picture
 from reports import console
 from reports.claims import decided
 from reports.figures.shifts import shifts_figure
@@ -24,6 +24,7 @@ from reports.measure.on_sample import FULL, Budget
 from reports.measure.release import fitted
 from reports.measure.shifts import AROUND, ON_THE_WAY, SHARES, landscape_shifts
 from reports.measure.subject import load_subject
+from reports.samples import as_given
 from reports.summaries import size_words
 from reports.theorem_words import find_words, linear_words, shift_words, theorem_summary
 from reports.threads import torch_threads
@@ -67,6 +68,7 @@ def write_theorem(
         raise UserError(f"--format is {image!r}; choose png or svg")
     if sample < 1:
         raise UserError(f"--sample is {sample}; give at least 1")
+    check_picture(sample=sample)
     failed, base, folder = Path(failed), Path(base), Path(folder)
     subject = load_subject(failed, base)
     complete = subject.task.sampling.complete
@@ -92,8 +94,8 @@ def write_theorem(
         "shifts": moved, "descents": finds, "verdict": decision.verdict, "adapted": {"how": adapted.how, "steps": adapted.steps},
         **({} if complete else {"samples": sizes, "budget": asdict(found.budget) if found.budget else None}),
     }  # fmt: skip
-    write_text(folder / "results.json", json.dumps(results, indent=1) + "\n")
-    return write_page(results, folder, figure=figure.name, failed=failed, base=base, figures=decision.figure)
+    write_json(folder / "results.json", results)
+    return write_page(results, folder, figure=figure.name, failed=as_given(failed), base=as_given(base), figures=decision.figure)
 
 
 def write_page(results: dict[str, Any], folder: StrPath, *, figure: str, failed: StrPath, base: StrPath, figures: str) -> Path:
@@ -109,7 +111,7 @@ def write_page(results: dict[str, Any], folder: StrPath, *, figure: str, failed:
     folder, failed, base = Path(folder), Path(failed), Path(base)
     sizes = results.get("samples") or {"shifts": None, "descents": None}
     return render(
-        "theorem.md", folder / "report.md", command=results["command"], figure=figure, failed=failed, base=base, figures=figures,
+        "theorem.md", folder / "report.md", command=results["command"], figure=figure, failed=as_given(failed), base=as_given(base), figures=figures,
         summary=theorem_summary(results["linear"], results["shifts"], results["descents"], sizes=sizes), proofs=results["linear"],
         shifts=results["shifts"], finds=results["descents"], verdict=results["verdict"], linear=linear_words(results["linear"]),
         words=shift_words(results["shifts"], results["total"]), sizes=sizes, budget=results.get("budget"), adapted=results["adapted"],

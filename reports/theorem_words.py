@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from crar_model.words import plural
 from reports.markdown import number
 from reports.measure.shifts import POINTS
 from reports.rules import rounding, symmetry
 from reports.sampled_rules import side
-from reports.summaries import Lines, plural, size_words
+from reports.summaries import Lines, size_words
 
 Plain = dict[str, Any]
 

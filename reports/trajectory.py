@@ -15,7 +15,9 @@ from crar_model.files import StrPath
 from crar_model.losses import loss_terms, total, value_targets
 from crar_model.machine import cores
 from crar_model.params import BLOCKS, Params, select
+from crar_model.sizes import check_picture
 from crar_model.training.shard import load_snapshot, snapshot_folder
+from crar_model.words import plural
 from landscape_tools import sample_trajectory, thread_safe
 from reports import console
 from reports.data_files import save_netcdf
@@ -47,13 +49,14 @@ def write_trajectory(
     """
     if resolution < 2:
         raise UserError(f"--resolution is {resolution}; give at least 2")
+    check_picture(resolution=resolution)
     if image not in ("png", "svg"):
         raise UserError(f"--format is {image!r}; choose png or svg")
     run, folder = Path(run), Path(folder)
     files = sorted(snapshot_folder(run, member).glob("*.pt"))
     if len(files) < 3:
         raise UserError(
-            f"{run}: {len(files)} snapshots of member {member}; a plane needs 3: train with --snapshots and a --checkpoint-interval"
+            f"{run}: {plural(len(files), 'snapshot')} of member {member}; a plane needs 3: train with --snapshots and a --checkpoint-interval"
         )
     model = load_checkpoint(run / f"member-{member}.pt")
     task = model.task
@@ -80,7 +83,11 @@ def write_trajectory(
     updates = [int(file.stem) for file in files]
     data = data.assign_coords(snapshot=updates).assign_attrs(member=member, digest=model.digest, command=command, frozen=",".join(still))
     save_netcdf(data, folder / "trajectory.nc")
-    what = task.sampling.what if task.sampling.complete else f"{task.sampling.what}, {int(batch.terminated.sum())} of them terminal"
+    what = (
+        task.sampling.what
+        if task.sampling.complete or task.sampling.drawn
+        else f"{task.sampling.what}, {int(batch.terminated.sum())} of them terminal"
+    )
     whose = f"member {member} of {run.name}"
     name = save_figure(trajectory_figure(data, updates, whose), folder / "trajectory", image).name
     return render(
@@ -96,4 +103,5 @@ def write_trajectory(
         frozen=still,
         what=what,
         sampled=not task.sampling.complete,
+        drawn=bool(task.sampling.drawn),
     )

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from crar_model.errors import UserError
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, misfit, read_json, write_json
 from crar_model.tasks import TASKS, Task, task_named
+from crar_model.words import plural
 from reports.claims import CLAIMS, UNDECIDED
-from reports.many import grouped, spreads, verdicts
+from reports.many import grouped, maze_of, spreads, verdicts
 from reports.markdown import render
 from reports.studies.decisions import CHECKS, OF_OTHERS, TEXTS, Decided, depends, scope_of
 from reports.studies.released import released_answer
@@ -87,7 +88,7 @@ def write_verdicts(
             known.add(text)
             try:
                 found += read(content, path)
-            except (KeyError, TypeError, AttributeError) as error:
+            except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
                 raise UserError(f"{path / RESULTS}: damaged, or of another version ({error}); run `crar {what}` again") from error
             sources.append((path.name, f"`{content.get('command', '')}`"))
     rows = [
@@ -109,7 +110,7 @@ def write_verdicts(
             for entry, answer, cut in rows
         ],
     }
-    write_text(folder / RESULTS, json.dumps(results, indent=1) + "\n")
+    write_json(folder / RESULTS, results)
     return render(
         "verdicts.md", folder / "report.md", command=command, summary=summary(rows), rows=[_row(*row) for row in rows], sources=sources,
         checks=list(_checks()), released=_released(rows), measured=[(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured],
@@ -125,18 +126,15 @@ def asked(name: str, task: Task) -> bool:
 
 
 def _results(path: Path, what: str) -> Plain:
-    file = path / RESULTS
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{file}: cannot read ({error.strerror or error}); give --{what} a folder that `crar {what}` wrote") from error
-    except ValueError as error:
-        raise UserError(f"{file}: not JSON ({error}); give --{what} a folder that `crar {what}` wrote") from error
-    key, listed = {"claims": ("pairs", "pairs"), "study": ("study", "claims"), "predict": ("bases", "outcomes")}[what]
-    rows = content.get(listed) if isinstance(content, dict) else None
-    if rows is None or key not in content or not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
-        raise UserError(f"{file}: not the results of `crar {what}`; give --{what} a folder that it wrote")
-    return dict(content)
+    shapes: dict[str, dict[str, Any]] = {
+        "claims": {"pairs": [dict]},
+        "study": {"claims": [dict], "study": str},
+        "predict": {"bases": [dict], "outcomes": [dict]},
+    }
+    content: Plain = read_json(path / RESULTS, dict, f"give --{what} a folder that `crar {what}` wrote")
+    if wrong := misfit(content, shapes[what]):
+        raise UserError(f"{path / RESULTS}: not the results of `crar {what}` ({wrong}); give --{what} a folder that it wrote")
+    return content
 
 
 def claims_entries(content: Plain, path: StrPath) -> list[Entry]:
@@ -150,7 +148,7 @@ def claims_entries(content: Plain, path: StrPath) -> list[Entry]:
     for pair in content["pairs"]:
         recipe = pair.get("recipe")
         by_recipe.setdefault(f"bases {recipe['base']}; transfers {recipe['transfer']}" if recipe else "", []).append(pair)
-    task = _maze_of(content, path)
+    task = maze_of(content, path)
     return [entry for recipe, pairs in by_recipe.items() for entry in _claims_of(pairs, task, path.name, recipe)]
 
 
@@ -160,7 +158,7 @@ def _claims_of(pairs: Sequence[Plain], task: Task, source: str, recipe: str) -> 
     bases = len({pair.get("origin", pair["base"]) for pair in pairs if pair in group})
     names = [claim.id for claim in CLAIMS if claim.rule(complete=complete) is not None]
     if not group:
-        none = f"none of {len(pairs)} transfers failed"
+        none = f"none of {plural(len(pairs), 'transfer')} failed"
         return [Entry(name, task.name, UNDECIDED, none, 0, 0, source, recipe=recipe) for name in names]
     decided, measured = verdicts(group, complete=complete), spreads(group, complete=complete)
     entries = []
@@ -177,17 +175,6 @@ def _claims_of(pairs: Sequence[Plain], task: Task, source: str, recipe: str) -> 
                 Entry(claim.id, task.name, verdict, f"{counts}{spread}", len(group), bases, source, rows, scope=scope, recipe=recipe)
             )
     return entries
-
-
-def _maze_of(content: Plain, path: Path) -> Task:
-    """The maze of results; those of before they named it are of the only maze whose evaluation set is of their kind."""
-    if "maze" in content:
-        return task_named(content["maze"], what=f"{path / RESULTS}: its maze is")
-    complete = not any("failed_score" in pair for pair in content["pairs"])
-    alike = [task for task in TASKS.values() if task.sampling.complete == complete]
-    if len(alike) != 1:
-        raise UserError(f"{path / RESULTS}: does not say of which maze it is; run `crar claims --resume` again")
-    return alike[0]
 
 
 def study_entries(content: Plain, path: StrPath) -> list[Entry]:
@@ -291,7 +278,7 @@ def _row(entry: Entry, answer: Decided | None, cut: Decided | None) -> tuple[str
 
 
 def _answer(answer: Decided) -> str:
-    return f"{_bold(answer)}, {answer.models} runs"
+    return f"{_bold(answer)}, {plural(answer.models, 'run')}"
 
 
 def _released(rows: Iterable[Claimed]) -> list[tuple[str, ...]]:

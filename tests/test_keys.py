@@ -79,12 +79,19 @@ def test_cures_and_escapes_go_on_with_their_own_alone(failed: Checkpoint, base: 
         paths.append(tmp_path / f"{name}.pt")
     options, grid, own = CureOptions(), Grid(), tmp_path / "own"
     own.mkdir()
-    record = {"base": {"digest": base.digest}, "failed": {"digest": failed.digest}, "grid": dataclasses.asdict(grid)}
+    record = {
+        "base": {"path": "", "digest": base.digest}, "failed": {"path": "", "digest": failed.digest}, "grid": dataclasses.asdict(grid), "log_ratio": 1.0,
+        "totals": {"minimum": 1.0}, "minimum": {"verdict": "minimum", "barrier": 0.1, "signature": None}, "cells": [],
+    }  # fmt: skip
     origin = base_run / "member-0.pt"
     (own / "results.json").write_text(json.dumps(record | {"key": escape_key(failed, base, grid)}))
     assert [escapes._finished(own, path, origin, grid) is not None for path in paths] == [True, False]
     assert escapes._finished(own, paths[0], origin, Grid(seeds=2)) is None
-    (own / "results.json").write_text(json.dumps({"key": cure_key(failed, base, base, "noise", options)}))
+    cured = {
+        "method": "noise", "failed": {"path": "", "digest": failed.digest}, "settings": {"seed": 0}, "cured": False, "by": None, "restored": None,
+        "budget": {"updates": 1, "level_updates": 1, "seconds": 1.0}, "before": {}, "after": {}, "chosen": {"terms": {"total": 1.0}}, "level": None, "to": None,
+    }  # fmt: skip
+    (own / "results.json").write_text(json.dumps(cured | {"key": cure_key(failed, base, base, "noise", options)}))
     assert [cures._finished(own, path, "noise", origin, origin, options) is not None for path in paths] == [True, False]
     for other in (
         dataclasses.replace(options, anyway=True), dataclasses.replace(options, how=PlaySettings(seed=1)),

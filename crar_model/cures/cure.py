@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from crar_model.cures.descent import Descent, agent_updates, descend
-from crar_model.cures.methods import AUTO, FIT, METHODS, ORDER, REFINE, REPLACE, Method, Rounds, method_named, scaled
-from crar_model.cures.placement import Landscape, Level, level_of, survey, targets_of, why_not
+from crar_model.cures.methods import AUTO, FIT, METHODS, MISPLACED, ORDER, REFINE, REPLACE, Method, Rounds, method_named, scaled
+from crar_model.cures.placement import Landscape, Level, away_from, distinct, level_of, survey, targets_of, why_not
 from crar_model.cures.problem import Problem, Tail
 from crar_model.cures.starts import Starts, starts_of
 from crar_model.cures.store import Store
@@ -131,6 +131,8 @@ def methods_for(problem: Problem, name: str) -> tuple[Method, ...]:
     why = refusal(problem.task, method)
     if why is not None:
         raise UserError(f"--method {name}: {why}; choose another")
+    if method.start == "anew" and problem.anew is None:
+        raise UserError(f"--method {name} trains anew from the file of the base, and there is none; give it with --base")
     if method.needs_base and problem.base is None:
         raise UserError(f"--method {name} starts from the base's weights, and there is no base; give it with --base")
     return (method,)
@@ -138,7 +140,7 @@ def methods_for(problem: Problem, name: str) -> tuple[Method, ...]:
 
 def refusal(task: Task, method: Method) -> str | None:
     """Why a method is not for a maze, or None where it is."""
-    if method.start == "places":
+    if method.placed:
         return why_not(task, task.agent())
     if not (method.rounds if task.sampling.complete else method.sampled):
         return f"not for the {task.name} maze, whose transitions are {'listed' if task.sampling.complete else 'sampled'}"
@@ -239,8 +241,10 @@ def _denormals_as_zero() -> Iterator[None]:
 
 
 def _budget(problem: Problem, method: Method, settings: CureSettings) -> int:
-    rounds = _rounds(problem, method, settings, 4 if method.start == "places" else settings.starts)
-    fit = agent_updates(scaled(FIT, settings.effort, 4), 4) if method.start == "places" else 0
+    starts = 4 if method.placed else 1 if method.start == "anew" else settings.starts
+    rounds = _rounds(problem, method, settings, starts)
+    fit = agent_updates(scaled(FIT, settings.effort, 4), 4) if method.placed else 0
+    fit += agent_updates(scaled(MISPLACED, settings.effort, 2), 2) if method.start == "elsewhere" else 0
     return fit + agent_updates(rounds, rounds[0].kept)
 
 
@@ -248,23 +252,29 @@ def _rounds(problem: Problem, method: Method, settings: CureSettings, starts: in
     """A method's rounds: `effort` times as long, and where it searches no places as long as `budget` asks for."""
     rounds = method.rounds if problem.data.complete else method.sampled
     own = agent_updates(scaled(rounds, 1.0, starts), starts)
-    effort = settings.effort if method.start == "places" else max(settings.effort, settings.budget / own)
+    effort = settings.effort if method.placed else max(settings.effort, settings.budget / own)
     return scaled(rounds, effort, starts)
 
 
 def _try(problem: Problem, method: Method, settings: CureSettings, level: Level | None, store: Store, tick: Callable[[int], None]) -> Tried:
     began = time.monotonic()
     fitted = 0
-    if method.start == "places":
+    if method.start == "anew":
+        return _anew(problem, method, settings, level, tick)
+    if method.placed:
         assert level is not None
-        starts, targets = targets_of(problem, level, settings.seed)
+        if method.start == "elsewhere":
+            elsewhere, fitted = away_from(problem, level, settings, store, tick)
+            starts, targets = targets_of(problem, elsewhere, range(len(elsewhere)), settings.seed)
+        else:
+            starts, targets = targets_of(problem, level.embeddings, distinct(problem, level.embeddings), settings.seed)
 
         def distance(embedding: Tensor, index: Tensor) -> Tensor:
             return (embedding - targets[index]).square().mean((-1, -2))
 
         fit = scaled(FIT, settings.effort, len(starts.labels))
         first = descend(problem, f"{method.name}-fit", starts.free, fit, store=store, tick=tick, objective=distance)
-        fitted = first.updates
+        fitted += first.updates
         starts = Starts(tuple(starts.labels[int(k)] for k in first.index), first.free, {})
     else:
         starts = starts_of(problem, method, settings)
@@ -275,6 +285,17 @@ def _try(problem: Problem, method: Method, settings: CureSettings, level: Level 
     candidates = _candidates(problem, level, method, starts.labels, whole, found.index, found.each)
     dropped = tuple((starts.labels[who], rank, count) for who, rank, count in found.dropped)
     return Tried(method.name, tuple(candidates), dropped, found.updates + fitted, time.monotonic() - began)
+
+
+def _anew(problem: Problem, method: Method, settings: CureSettings, level: Level | None, tick: Callable[[int], None]) -> Tried:
+    """What the trainer comes to, with the updates of one candidate."""
+    began = time.monotonic()
+    assert problem.anew is not None
+    updates = agent_updates(_rounds(problem, method, settings, 1), 1)
+    found = problem.anew(updates)
+    tick(updates)
+    candidates = _candidates(problem, level, method, ("freeze",), found, torch.zeros(1, dtype=torch.int64), updates)
+    return Tried(method.name, tuple(candidates), (), updates, time.monotonic() - began)
 
 
 def _candidates(

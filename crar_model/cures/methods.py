@@ -37,7 +37,7 @@ class Method:
         name: on the command line.
         about: a line of help.
         start: of the candidates: "copies" (the failed encoder behind every signed permutation), "places" (embeddings unrolled from places of
-            the start state), "first-layer" (the base's encoder, its first layer drawn anew), "fresh" (new encoders), "noise" (the failed
+            the start state), "elsewhere" (the same of places drawn at random), "anew" (the base's encoder, trained by the trainer), "first-layer" (the base's encoder, its first layer drawn anew), "fresh" (new encoders), "noise" (the failed
             encoder, disturbed).
         rounds: where all transitions are at hand, full batch.
         sampled: where they are sampled; empty for a method that needs them all.
@@ -51,6 +51,11 @@ class Method:
     sampled: Rounds = ()
     needs_base: bool = False
 
+    @property
+    def placed(self) -> bool:
+        """Whether the dynamics are rolled along the maze's table of moves."""
+        return self.start in ("places", "elsewhere")
+
 
 FIT: Rounds = (Round(4, 800, 2e-3),)
 """An encoder is fitted to an embedding that placement found."""
@@ -58,12 +63,16 @@ REFINE: Rounds = (Round(32, 200, 1e-2), Round(8, 400, 5e-3))
 """The lowest places of the placement landscape, as free embeddings; they also give the level that the dynamics allow."""
 REPLACE: Rounds = (Round(180, 100, 1e-2), Round(8, 300, 5e-3))
 """The lowest of those with one state put where the dynamics have it from a neighbour: a state on the wrong side of others stays there."""
+MISPLACED: Rounds = (Round(2, 200, 1e-2), Round(2, 400, 5e-3))
+"""Places drawn at random, refined as those of `REFINE` are."""
 STRICT = 4.0
 """Multiple of the transition weight in the last round of a method that has all transitions."""
 WHOLE: Rounds = (Round(8, 1_000, 1e-3), Round(3, 2_000, 1e-3), Round(1, 1_500, 5e-4, STRICT))
 """A whole encoder, full batch: 15,500 updates for 8 candidates."""
 SAMPLED: Rounds = (Round(8, 250, 1e-3), Round(3, 400, 1e-3), Round(1, 2_000, 5e-4))
 """A whole encoder on samples: 5,200 updates for 8 candidates."""
+ANNEALED, EPOCHS = 0.6, 12
+"""The rate of `annealed` falls by this factor so many times."""
 METHODS = {
     method.name: method
     for method in (
@@ -75,6 +84,10 @@ METHODS = {
             (Round(8, 1_000, 5e-3), Round(3, 2_000, 5e-3), Round(1, 1_500, 2e-3, STRICT)),
             (Round(8, 250, 1e-2), Round(3, 400, 1e-2), Round(1, 2_000, 5e-3)), needs_base=True,
         ),
+        Method("misplaced", "control: placement with places drawn at random, away from the right one; the same fit", "elsewhere",
+               (Round(4, 1_000, 5e-4), Round(2, 1_000, 5e-4, STRICT))),
+        Method("annealed", "control: freeze anew from the base by its own rule, from a rate of 0.005 that is annealed", "anew",
+               (Round(1, 15_500, 5e-3),), needs_base=True),
         Method("restart", "control: new encoders", "fresh", WHOLE, SAMPLED),
         Method("noise", "control: the failed encoder, disturbed and trained on", "noise", WHOLE, SAMPLED),
     )

@@ -6,6 +6,7 @@ gives an embedding for every place, and what the tree leaves out tells whether t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from crar_model.agents import Agent
 from crar_model.cures.descent import Descent, Tick, descend
-from crar_model.cures.methods import REFINE, REPLACE, scaled
+from crar_model.cures.methods import MISPLACED, REFINE, REPLACE, scaled
 from crar_model.cures.problem import Problem, Tail
 from crar_model.cures.starts import Starts
 from crar_model.cures.store import Store
@@ -226,7 +227,7 @@ def level_of(problem: Problem, landscape: Landscape, settings: CureSettings, sto
     done: Descent = descend(problem, "level", {"embedding": start}, rounds, store=store, tick=tick)
     embeddings, totals, updates = done.free["embedding"], done.terms["total"], done.updates
     for attempt in range(ATTEMPTS):
-        start = torch.cat([replaced(problem, embeddings[which]) for which in _distinct(problem, embeddings)])
+        start = torch.cat([replaced(problem, embeddings[which]) for which in distinct(problem, embeddings)])
         rounds = scaled(REPLACE, settings.effort, len(start))
         done = descend(problem, f"level-{attempt}", {"embedding": start}, rounds, store=store, tick=tick)
         updates += done.updates
@@ -264,8 +265,8 @@ def looked_again(
     return torch.cat((embeddings, done.free["embedding"]))[order], totals[order], done.updates
 
 
-def _distinct(problem: Problem, embeddings: Tensor) -> list[int]:
-    """The lowest embedding, and the next whose start state lies elsewhere."""
+def distinct(problem: Problem, embeddings: Tensor) -> list[int]:
+    """Numbers of the lowest embedding, and the next whose start state lies elsewhere."""
     at = embeddings[:, maze_of(problem).start]
     apart = torch.linalg.vector_norm(at - at[0], dim=-1) > DISTINCT * problem.loss.ball_radius
     return [0, *apart.nonzero().flatten().tolist()[:1]]
@@ -285,14 +286,38 @@ def replaced(problem: Problem, embedding: Tensor) -> Tensor:
     return copies
 
 
-def targets_of(problem: Problem, level: Level, seed: int) -> tuple[Starts, Tensor]:
-    """Encoders to fit to what placement found: the failed one and a new one, to the lowest embedding and to the next that is another.
+def away_from(problem: Problem, level: Level, settings: CureSettings, store: Store, tick: Tick = lambda _: None) -> tuple[Tensor, int]:
+    """Embeddings for a control: as many places of the start state as are fitted to, drawn at random away from these, and what follows from them refined as the
+    level is.
+
+    Returns:
+        (m, rows, 2) embeddings, and the updates that refining them took.
+    """
+    maze, radius = maze_of(problem), problem.loss.ball_radius
+    rng, taken = np.random.default_rng([settings.seed, Stream.WEIGHTS]), level.embeddings[distinct(problem, level.embeddings), maze.start]
+    places: list[Tensor] = []
+    while len(places) < len(taken):
+        place = torch.from_numpy(rng.uniform(-REACH * radius, REACH * radius, 2)).to(taken.dtype)
+        if bool((torch.linalg.vector_norm(taken - place, dim=-1) > DISTINCT * radius).all()):
+            places.append(place)
+    start = unroll(problem.agent, select(problem.failed, DYNAMICS), maze, torch.stack(places))
+    done = descend(problem, "elsewhere", {"embedding": start}, scaled(MISPLACED, settings.effort, len(places)), store=store, tick=tick)
+    return done.free["embedding"], done.updates
+
+
+def targets_of(problem: Problem, embeddings: Tensor, chosen: Sequence[int], seed: int) -> tuple[Starts, Tensor]:
+    """Encoders to fit to embeddings: the failed one and a new one, to each of those chosen.
+
+    Args:
+        problem: gives the failed encoder.
+        embeddings: (n, rows, 2).
+        chosen: numbers of those to fit to.
+        seed: of the new encoder.
 
     Returns:
         the encoders (m, ...), and the embedding that each is fitted to, (m, rows, 2).
     """
-    maze = maze_of(problem)
-    at, chosen = level.embeddings[:, maze.start], _distinct(problem, level.embeddings)
+    at = embeddings[:, maze_of(problem).start]
     fresh = select(problem.agent.init(np.random.default_rng([seed, Stream.WEIGHTS])), ("encoder",))
     labels, encoders, targets = [], [], []
     for which in chosen:
@@ -300,6 +325,6 @@ def targets_of(problem: Problem, level: Level, seed: int) -> tuple[Starts, Tenso
             x, y = at[which].tolist()
             labels.append(f"start at ({x:.2f}, {y:.2f}), {name} encoder")
             encoders.append(encoder)
-            targets.append(level.embeddings[which])
+            targets.append(embeddings[which])
     free = {name: torch.stack([encoder[name] for encoder in encoders]) for name in encoders[0]}
     return Starts(tuple(labels), free, {}), torch.stack(targets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,6 +100,7 @@ class Problem:
         base: parameters of its base, of which no observation comes along; None where there is none.
         loss: coefficients of the failed model's loss.
         data: of its own maze.
+        anew: trains `freeze` from the base for so many updates, (1, ...) encoders; of who can (`reports.cure`), for the method "annealed".
     """
 
     task: Task
@@ -107,6 +109,7 @@ class Problem:
     base: Params | None
     loss: LossSettings
     data: OwnData
+    anew: Callable[[int], Params] | None = None
 
     @property
     def dynamics(self) -> Params:
@@ -187,6 +190,7 @@ def pose(failed: Checkpoint, base: Checkpoint | None, seed: int, *, where: str =
             f"{where}: a model of the {failed.task.title}, but its base is of the {base.task.title}; give its own base with --base"
         )
     task, agent = failed.task, failed.agent
+    task.need_listing(where)
     own = OwnData(task, failed, seed)
     problem = Problem(task, agent, failed.parameters, None if base is None else base.parameters, failed.loss_settings, own)
     with torch.no_grad():

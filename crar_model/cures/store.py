@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from crar_model.errors import UserError
+from crar_model.files import misfit
 from crar_model.tensor_files import load_plain, save_plain
 
 FORM = "crar-cure-piece"
@@ -25,13 +27,16 @@ class Store:
         """A piece, or None where there is none of this work.
 
         Raises:
-            UserError: for a damaged file.
+            UserError: for a damaged file, or one of another kind.
         """
         path = self._path(name)
         if path is None or not path.exists():
             return None
-        content: dict[str, Any] = load_plain(path)
-        return content["piece"] if content.get("fingerprint") == self.fingerprint else None
+        content = load_plain(path)
+        if misfit(content, {"fingerprint": str, "piece": dict}):
+            raise UserError(f"{path}: not unfinished work of a cure; remove it, and it is made again")
+        piece: dict[str, Any] = content["piece"]
+        return piece if content["fingerprint"] == self.fingerprint else None
 
     def write(self, name: str, piece: dict[str, Any]) -> None:
         """Keep a piece, atomically."""

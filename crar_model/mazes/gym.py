@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from os import PathLike
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from crar_model.mazes.gym_checks import check_options, chosen
+from crar_model.mazes.large import observation_table
 from crar_model.mazes.maps import ObservationMap, as_map
 from crar_model.mazes.render import MODES, check_mode, draw_cells, write_cells
-from crar_model.mazes.simple import ACTION_NAMES, SimpleMaze, simple_maze
+from crar_model.mazes.simple import ACTION_NAMES, SimpleMaze, drawing, simple_maze
 from crar_model.mazes.tiles import SIZE
 
 
@@ -29,22 +32,23 @@ class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
         inverse: serve the inverse maze's observations.
         map: what the inverse maze makes of an observation, a name or an :class:`ObservationMap`.
         observation: "grid" or "pixels".
-        walls: another layout as a drawing, see :meth:`SimpleMaze.from_walls`; observations are then (1, H, W).
+        walls: another layout, as a drawing, see :meth:`SimpleMaze.from_walls`, or as the path of a file that holds one, as `--walls`
+            takes it; observations are then (1, H, W).
         render_mode: "rgb_array", "ansi" (text) or None.
     """
 
     metadata: dict[str, Any] = {"render_modes": [*MODES], "render_fps": 8}
 
     def __init__(
-        self, *, inverse: bool = False, map: str | ObservationMap = "negative", observation: str = "grid", walls: str = "",
+        self, *, inverse: bool = False, map: str | ObservationMap = "negative", observation: str = "grid", walls: str | PathLike[str] = "",
         render_mode: str | None = None,
     ) -> None:  # fmt: skip
         if observation not in ("grid", "pixels"):
             raise ValueError(f"observation is {observation!r}; choose grid or pixels")
         check_mode(render_mode)
         self.render_mode, self.inverse = render_mode, inverse
-        self._maze = replace(SimpleMaze.from_walls(walls) if walls else simple_maze(), map=as_map(map))
-        self._table = self._maze.observations(inverse=inverse, pixels=observation == "pixels").numpy()
+        self._maze = replace(SimpleMaze.from_walls(drawing(walls)) if walls else simple_maze(), map=as_map(map))
+        self._table = observation_table(self._maze, inverse=inverse, pixels=observation == "pixels")
         self._state = self._maze.start
         self.observation_space = spaces.Box(
             min(-1.0, float(self._table.min())), max(1.0, float(self._table.max())), shape=self._table.shape[1:], dtype=np.float32
@@ -56,7 +60,12 @@ class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
         return {"state": self._state, "position": (row, column), "action_names": ACTION_NAMES}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
-        """Put the agent at the door; the maze has no randomness."""
+        """Put the agent at the door; the maze has no randomness.
+
+        Raises:
+            ValueError: for options, which there are none of.
+        """
+        check_options(options)
         super().reset(seed=seed)
         self._state = self._maze.start
         return self._table[self._state].copy(), self._info()
@@ -65,11 +74,9 @@ class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
         """Move the agent.
 
         Raises:
-            ValueError: for an action outside 0..3.
+            ValueError: for anything but an integer from 0 to 3.
         """
-        if not self.action_space.contains(np.int64(action)):
-            raise ValueError(f"action is {action!r}; give an integer from 0 to {len(ACTION_NAMES) - 1}")
-        self._state = int(self._maze.successor[self._state, int(action)])
+        self._state = int(self._maze.successor[self._state, chosen(action, len(ACTION_NAMES))])
         return self._table[self._state].copy(), 0.0, False, False, self._info()
 
     def render(self) -> np.ndarray[Any, Any] | str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from crar_model.errors import UserError
 from crar_model.settings import OBSERVATION_MAPS, TrainSettings
 from crar_model.streams import Stream
 
@@ -89,6 +90,13 @@ class ObservationMap:
         """A^-1 and -A^-1 c: x = A^-1 y - A^-1 c."""
         return _undo(self, height, width)
 
+    def order(self, height: int, width: int) -> Array:
+        """(pixels,) int64: which pixel is shown in each place by a map other than mix, whose pixels each depend on one alone."""
+        places = np.arange(height * width)
+        if self.name == "mirror":
+            return places.reshape(height, width)[:, ::-1].ravel()
+        return np.random.default_rng([self.seed, Stream.OBSERVATION_MAP]).permutation(places) if self.name == "permute" else places
+
     def apply(self, images: Tensor) -> Tensor:
         """What images (..., height, width) look like on the other side."""
         import torch
@@ -97,6 +105,11 @@ class ObservationMap:
             return -images  # exact
         if self.name == "mirror":
             return images.flip(-1)
+        if self.name != "mix":  # no product: a matrix of a large layout's pixels fits no memory
+            factor, added = _shown(self, *images.shape[-2:])
+            places = torch.from_numpy(self.order(*images.shape[-2:]))
+            shown = images.flatten(-2)[..., places].double() * factor + torch.from_numpy(added)
+            return shown.to(images.dtype).view(images.shape)
         matrix, shift = (torch.from_numpy(part) for part in self.linear(*images.shape[-2:]))
         return (images.flatten(-2).double() @ matrix.T + shift).to(images.dtype).view(images.shape)
 
@@ -105,6 +118,8 @@ def _short(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:g}"
 
 
+MOST_PIXELS = 4_096
+"""Pixels of an image whose map is written down as a matrix."""
 NEGATIVE_MAP = ObservationMap()
 """The study's."""
 
@@ -121,25 +136,30 @@ def as_map(given: str | ObservationMap) -> ObservationMap:
     return found
 
 
+def _shown(this: ObservationMap, height: int, width: int) -> tuple[float, Array]:
+    """The factor of every pixel, and what is added, (pixels,) float64, by a map that moves pixels at most."""
+    factor, added = this.per_pixel or (1.0, 0.0)
+    if this.name != "texture":
+        return factor, np.full(height * width, added)
+    rng = np.random.default_rng([this.seed, Stream.OBSERVATION_MAP])
+    return factor, this.brightness * rng.uniform(-1, 1, height * width)
+
+
 @lru_cache(maxsize=16)
 def _linear(this: ObservationMap, height: int, width: int) -> tuple[Array, Array]:
     pixels = height * width
-    rng = np.random.default_rng([this.seed, Stream.OBSERVATION_MAP])
-    matrix, shift = np.eye(pixels), np.zeros(pixels)
-    if this.per_pixel is not None:
-        contrast, brightness = this.per_pixel
-        matrix, shift = contrast * matrix, shift + brightness
-    elif this.name == "mirror":
-        matrix = matrix[np.arange(pixels).reshape(height, width)[:, ::-1].ravel()]
-    elif this.name == "permute":
-        matrix = matrix[rng.permutation(pixels)]
-    elif this.name == "mix":
+    if pixels > MOST_PIXELS:
+        raise UserError(
+            f"--observation-map {this.name}: its matrix for {height}x{width} pixels would take {8e-9 * pixels**2:.0f} GB; "
+            "choose negative, or a smaller layout"
+        )
+    if this.name == "mix":
+        rng = np.random.default_rng([this.seed, Stream.OBSERVATION_MAP])
         left, right = (np.linalg.qr(rng.standard_normal((pixels, pixels)))[0] for _ in range(2))
         sizes = np.geomspace(this.condition**0.5, this.condition**-0.5, pixels)
-        matrix = left * sizes @ right
-    else:
-        shift = this.brightness * rng.uniform(-1, 1, pixels)
-    return matrix, shift
+        return left * sizes @ right, np.zeros(pixels)
+    factor, shift = _shown(this, height, width)
+    return factor * np.eye(pixels)[this.order(height, width)], shift
 
 
 @lru_cache(maxsize=16)

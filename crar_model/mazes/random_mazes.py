@@ -198,6 +198,22 @@ class RandomMazeBatch:
         self.steps = torch.where(where, 0, self.steps)
         return self.observe()
 
+    def renew(self, where: Tensor, maps: Maps) -> Tensor:
+        """Give some copies other maps and put them at the start of the first; the others stay where they are.
+
+        Args:
+            where: (num_envs,) bool, True for those copies.
+            maps: as many for each of them as every copy has, those of the first of them first.
+
+        Returns the observations of all copies, as :meth:`reset`.
+        """
+        rows = where.repeat_interleave(self.per_copy)
+        walls, keys = self.maps.walls.clone(), self.maps.keys.clone()
+        walls[rows], keys[rows] = maps.walls, maps.keys
+        self.maps = Maps(walls, keys)
+        self.episode = self.episode.masked_fill(where, -1)
+        return self.reset(where)
+
     def observe(self) -> Tensor:
         """Tile maps of what the agents see, (num_envs, 1, 8, 8) uint8; `tiles.draw_pixels` makes images of them."""
         tiles = torch.where(self.walls, WALL, FREE)

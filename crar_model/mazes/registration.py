@@ -16,5 +16,5 @@ def register() -> None:
         registration.register(
             RANDOM_MAZE,
             entry_point="crar_model.mazes.gym_random:RandomMazeEnv",
-            vector_entry_point="crar_model.mazes.gym_random:RandomMazeVectorEnv",
+            vector_entry_point="crar_model.mazes.gym_random:vector_env",
         )

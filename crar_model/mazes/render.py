@@ -14,12 +14,15 @@ AGENT_COLOR, EYE_COLOR = (214, 69, 65), (255, 255, 255)
 
 MODES = ("rgb_array", "ansi")
 """Values of `render_mode` beside None."""
+LIST = "_list"
+LISTS = tuple(mode + LIST for mode in MODES)
+"""The same for all pictures since they were last asked for."""
 
 
-def check_mode(mode: str | None) -> None:
+def check_mode(mode: str | None, known: Sequence[str] = MODES) -> None:
     """Raise ValueError for a render mode that there is not."""
-    if mode not in (None, *MODES):
-        raise ValueError(f"render_mode is {mode!r}; choose {', '.join(MODES)} or None")
+    if mode is not None and mode not in known:
+        raise ValueError(f"render_mode is {mode!r}; choose {', '.join(known)} or None")
 
 
 def write_cells(walls: np.ndarray[Any, Any], agent: tuple[int, int], *, keys: Sequence[tuple[int, int]] = ()) -> str:

@@ -14,6 +14,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from crar_model.errors import UserError
+from crar_model.files import StrPath, read_text
 from crar_model.mazes.maps import NEGATIVE_MAP, ObservationMap
 from crar_model.mazes.tiles import AGENT_SPRITE, BLANK, CELL_PIXELS, NEGATIVE, PLAIN_AGENT, PLAIN_FREE, PLAIN_WALL, SIZE, draw_pixels
 
@@ -32,6 +34,8 @@ class Action(IntEnum):
 ACTION_NAMES = tuple(action.name.lower() for action in Action)
 ACTION_STEPS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 WALL, FREE, AGENT = 1.0, 0.0, 0.5
+MOST_CELLS = 1 << 16
+"""Cells of a layout: of 256x256 the first layer alone has 13 million numbers."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,14 @@ class SimpleMaze:
         """A maze from a drawing: a line a row, `#` a wall, `.` a free cell, `S` the free cell where episodes begin (else the first).
 
         Raises:
-            ValueError: for other characters, rows of different lengths, a border that is not all wall, fewer than two free cells, several
+            ValueError: for other characters, more than `MOST_CELLS` cells, rows of different lengths, a border that is not all wall, fewer than two free cells, several
                 starts, or cells that cannot be reached; the message names row and column, counted from 0.
         """
         rows = [line.rstrip() for line in text.strip("\n").splitlines()]
         if not rows:
             raise ValueError("the drawing is empty; give a line a row")
+        if len(rows) * len(rows[0]) > MOST_CELLS:
+            raise ValueError(f"the drawing has {len(rows):,} rows of {len(rows[0]):,} cells; layouts have up to {MOST_CELLS:,} cells")
         for number, line in enumerate(rows):
             if len(line) != len(rows[0]):
                 raise ValueError(f"row {number} has {len(line)} cells and row 0 has {len(rows[0])}; give rows of one length")
@@ -92,10 +98,11 @@ class SimpleMaze:
             reached = index[target[:, 0], target[:, 1]]
             columns.append(torch.where(reached >= 0, reached, torch.arange(len(positions))))
         maze = cls(walls, positions, torch.stack(columns, dim=1), int(index[start]))
-        met = torch.zeros(maze.n_states, dtype=torch.bool)
-        met[maze.start] = True
-        while not bool(met[maze.successor[met]].all()):
-            met[maze.successor[met].flatten()] = True
+        met, edge = torch.zeros(maze.n_states, dtype=torch.bool), torch.tensor([maze.start])
+        while len(edge):
+            met[edge] = True
+            edge = torch.unique(maze.successor[edge])
+            edge = edge[~met[edge]]
         if not bool(met.all()):
             row, column = positions[~met][0].tolist()
             raise ValueError(f"row {row}, column {column} cannot be reached from the start; join it, or wall it up")
@@ -210,6 +217,20 @@ class ImageMaze(SimpleMaze):
         other = self.map.per_pixel
         assert other is not None
         return draw_pixels(self.observations(inverse=inverse), other=other)[:, 0]
+
+
+def drawing(walls: StrPath) -> str:
+    """The drawing of a layout: what is given, or what the file holds that it names; a drawing has several lines, a path one.
+
+    Raises:
+        ValueError: for a file that cannot be read.
+    """
+    if isinstance(walls, str) and "\n" in walls:
+        return walls
+    try:
+        return read_text(walls, what="walls: ", give="give a drawing, or a text file that holds one")
+    except UserError as error:
+        raise ValueError(str(error)) from error
 
 
 def mapped_maze(maze: SimpleMaze, observation_map: ObservationMap) -> SimpleMaze:

@@ -31,7 +31,7 @@ class Observed:
         rows: number of observations.
         shared: (pixels,) what most of them show.
         scale: (rows up to whole panels,) 1, or 0 where little of it is seen.
-        row, column, value: (entries,) what the rest is.
+        row, column, value: (entries,) what the rest is, in the order of the rows.
     """
 
     rows: int
@@ -55,6 +55,30 @@ class Observed:
         rest = observations - own[:, None] * shared
         row, column = rest.nonzero()
         return cls(rows, shared, scale, row.astype(np.int64), column.astype(np.int64), rest[row, column].astype(np.float32))
+
+    @classmethod
+    def sparse(cls, shared: Any, scale: Any, row: Any, column: Any, value: Any) -> Observed:
+        """Of parts as above, with a `scale` of one number an observation and entries in the order of their rows."""
+        whole = np.zeros(-(-len(scale) // ROWS) * ROWS, dtype=np.float32)
+        whole[: len(scale)] = scale
+        single = shared.astype(np.float32), whole, row.astype(np.int64), column.astype(np.int64), value.astype(np.float32)
+        return cls(len(scale), *single)
+
+    def pick(self, rows: np.ndarray[Any, Any]) -> Observed:
+        """Some of the observations (count,), which may name one twice."""
+        first, last = np.searchsorted(self.row, rows), np.searchsorted(self.row, rows, side="right")
+        counts = last - first
+        entries = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        return Observed.sparse(
+            self.shared, self.scale[rows], np.repeat(np.arange(len(rows)), counts), self.column[entries], self.value[entries]
+        )
+
+    def dense(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Some of the observations as they are, (count, pixels) float32."""
+        part = self.pick(rows)
+        numbers: np.ndarray[Any, Any] = part.scale[: part.rows, None] * part.shared
+        numbers[part.row, part.column] += part.value
+        return numbers
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})

@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from crar_model.errors import UserError
-from crar_model.files import StrPath, write_bytes
+from crar_model.files import StrPath, parse_json, write_bytes
 from crar_model.settings import PlaySettings
 from crar_model.studies.cells import BEST, LAST, Cell, cell_from
 from crar_model.studies.plan import Study
@@ -97,7 +97,7 @@ def _digests(files: Mapping[str, bytes]) -> dict[str, str]:
     for file, content in files.items():
         if fnmatch(file, JUDGED):
             try:
-                figures = json.loads(content)
+                figures = parse_json(content)
                 found |= {model: figures[which]["digest"] for model, which in zip(MODELS, (LAST, BEST), strict=True) if which in figures}
             except (ValueError, KeyError, TypeError):  # as if it had not been judged
                 continue
@@ -205,7 +205,7 @@ def _read(path: Path, study: str) -> Entries:
         raise damaged from error
     entries: Entries = {}
     try:
-        about = json.loads(files.pop(ABOUT))
+        about = parse_json(files.pop(ABOUT))
         if about["format"] != STUDY:
             raise damaged
         for full, content in files.items():
@@ -214,7 +214,7 @@ def _read(path: Path, study: str) -> Entries:
                 raise damaged
             entries.setdefault(name, {})[file] = content
         for name, own in entries.items():
-            if RECORD not in own or cell_from(json.loads(own["cell.json"]), where=str(path)).name != name:
+            if RECORD not in own or cell_from(parse_json(own["cell.json"]), where=str(path)).name != name:
                 raise damaged
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged from error

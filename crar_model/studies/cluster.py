@@ -19,6 +19,7 @@ from crar_model.errors import UserError
 from crar_model.files import StrPath
 from crar_model.machine import cores
 from crar_model.studies.worker import differing, versions
+from crar_model.training.guards import out_of_hearing
 
 ANSWERS_WITHIN = 10.0
 """Seconds that a scheduler has to answer."""
@@ -66,12 +67,13 @@ def cluster(workers: int = 0, scheduler: str = "", scheduler_file: StrPath | Non
 def _local(workers: int) -> Iterator[Client]:
     with ExitStack() as stack:
         try:
-            own = stack.enter_context(
-                LocalCluster(
-                    n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0, host="127.0.0.1",
-                    silence_logs=logging.CRITICAL,
-                )
-            )  # fmt: skip
+            with out_of_hearing():
+                own = stack.enter_context(
+                    LocalCluster(
+                        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0, host="127.0.0.1",
+                        silence_logs=logging.CRITICAL,
+                    )
+                )  # fmt: skip
             client = stack.enter_context(Client(own))
             client.register_plugin(_LeaveCtrlCToTheClient())
         except (OSError, RuntimeError, TimeoutError) as error:

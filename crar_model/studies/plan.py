@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from crar_model.errors import UserError
-from crar_model.files import StrPath
+from crar_model.files import StrPath, read_text
 from crar_model.mazes.maps import ObservationMap
+from crar_model.ranges import MOST_WHOLE, in_keys
 from crar_model.settings import KINDS, LossSettings, PlaySettings, TrainSettings, from_plain, load_toml, merged, to_plain
+from crar_model.sizes import CELL, check_one
 from crar_model.studies.cells import BEST, LAST, Cell
 from crar_model.tasks import Task, default_settings, task_named, task_of
 from crar_model.training.members import transferred, with_file
@@ -34,6 +36,8 @@ OF_THE_STUDY = ("seed", "workers")
 """Settings that the study decides: seeds have a key of their own, the workers are those of the cluster."""
 MAP = tuple(name for name in SETTINGS if name.startswith("map_") or name == "observation_map")
 RESETS = ("glorot", "permute")
+IN_A_STUDY = {"variant": "variants", "rate": "rates", "from": "bases", "members": "seeds"}
+"""Flags whose keys have another name in a study's file."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,12 @@ def _bases(path: Path, where: str, label: str, table: Mapping[str, Any]) -> list
     given = _settings(path, where, table, OF_BASES, OF_THE_STUDY)
     if "maze" not in given:
         raise UserError(f"{where}: names no maze; add maze")
+    maze = _value(f"{where}: maze", given["maze"], str)
     with _at(where):
-        usual = default_settings(_value("maze", given["maze"], str))
-        settings = _frozen(from_plain(merged(to_plain(usual), given), where="settings"))
+        usual = default_settings(maze)
+    settings = from_plain(merged(to_plain(usual), given), where=where)
+    with _at(where):
+        settings.validate()
         task_of(settings)
         settings = with_file(settings)
     rate = settings.learning_rate
@@ -120,6 +127,8 @@ def _transfers(path: Path, where: str, table: Mapping[str, Any], groups: Mapping
         _word(f"{where}: variants", name, VARIANTS)
     names = _list(f"{where}: bases", table.get("bases", list(groups)), str)
     seeds, cells = _seeds(where, table), []
+    many = sum(len(groups.get(name, ())[: first or None]) for name in names) * len(variants) * len(maps) * len(rates) * len(seeds)
+    check_one("cells", many, CELL, lambda _: f"{where}: the number of cells")
     for name in names:
         _word(f"{where}: bases", name, groups)
         for variant in variants:
@@ -128,11 +137,10 @@ def _transfers(path: Path, where: str, table: Mapping[str, Any], groups: Mapping
                     start = _value(f"{where}: start", table.get("start", BEST if base.task.scored else LAST), str)
                     if start not in (LAST, BEST) or (start == BEST and not base.task.scored):
                         raise UserError(f"{where}: start is {start!r}; choose {LAST}" + (f" or {BEST}" if base.task.scored else ""))
-                    with _at(where):
-                        settings = _transfer_settings(base, variant, {**given, **each}, paired)
+                    settings = _transfer_settings(where, base, variant, {**given, **each}, paired)
                     recipe = VARIANTS[variant]
                     for rate in rates:
-                        with _at(where):
+                        with _at(where, learning_rate="learning_rate" if rate is None else "rates"):
                             own = settings.learning_rate if rate is None else rate
                             dataclasses.replace(settings, learning_rate=own).validate()
                         cells += [
@@ -145,17 +153,17 @@ def _transfers(path: Path, where: str, table: Mapping[str, Any], groups: Mapping
     return cells
 
 
-def _transfer_settings(base: Cell, variant: str, given: Mapping[str, Any], paired: int) -> TrainSettings:
+def _transfer_settings(where: str, base: Cell, variant: str, given: Mapping[str, Any], paired: int) -> TrainSettings:
     task, recipe = task_named(base.settings.maze), VARIANTS[variant]
     have = {name: getattr(base.settings, name) for name in OF_THE_BASE}
     seen = ObservationMap.of(to_plain(base.settings)).settings() if base.settings.inverse else {}
     usual = to_plain(default_settings(task.name))
-    settings = _frozen(from_plain(merged(usual, recipe.defaults(task), have, seen, given), where="settings"))
-    return transferred(settings, recipe, inverse=not base.settings.inverse, paired=paired)
-
-
-def _frozen(settings: TrainSettings) -> TrainSettings:
-    settings.validate()
+    settings = from_plain(merged(usual, recipe.defaults(task), have, seen, given), where=where)
+    with _at(where):
+        settings.validate()
+        settings = transferred(settings, recipe, inverse=not base.settings.inverse, paired=paired)
+    with _at(where, data_size="paired"):
+        settings.validate()
     return settings
 
 
@@ -173,7 +181,7 @@ def _evaluation(path: Path, table: Any) -> PlaySettings:
     _known(where, table, names)
     usual = PlaySettings()
     how = PlaySettings(**{name: _value(f"{where}: {name}", value, type(getattr(usual, name))) for name, value in table.items()})
-    with _at(where):
+    with _at(where, planning_depth="depth"):
         how.validate()
     return how
 
@@ -199,14 +207,10 @@ def _settings(path: Path, where: str, table: Mapping[str, Any], own: Sequence[st
         raise UserError(f"{where}: loss is a single value; make it a table")
     _known(f"{where}: loss", loss, [item.name for item in dataclasses.fields(LossSettings)])
     beside = path.parent
-    if given.get("walls"):
-        file = beside / _value(f"{where}: walls", given["walls"], str)
-        try:
-            given["walls"] = file.read_text(encoding="utf-8").strip("\n") + "\n"
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"{where}: walls: cannot read {file} ({getattr(error, 'strerror', None) or error}); give a text file"
-            ) from error
+    if "walls" in given:
+        if not _value(f"{where}: walls", given["walls"], str):
+            raise UserError(f"{where}: walls names no file; give one, or leave it out for the study's maze")
+        given["walls"] = read_text(beside / given["walls"], what=f"{where}: walls: ", give="give a text file").strip("\n") + "\n"
     if given.get("data"):
         given["data"] = str((beside / _value(f"{where}: data", given["data"], str)).resolve())
     return given
@@ -215,9 +219,11 @@ def _settings(path: Path, where: str, table: Mapping[str, Any], own: Sequence[st
 def _seeds(where: str, table: Mapping[str, Any]) -> list[int]:
     """`seeds = 3` is 0, 1, 2; a list is taken as it is."""
     seeds = table.get("seeds", 1)
+    if type(seeds) is int:
+        check_one("seeds", seeds, CELL, lambda name: f"{where}: {name}")
     found = list(range(seeds)) if type(seeds) is int else seeds
-    if not isinstance(found, list) or not found or not all(type(seed) is int and seed >= 0 for seed in found):
-        raise UserError(f"{where}: seeds is {seeds!r}; give how many, at least 1, or a list of them")
+    if not isinstance(found, list) or not found or not all(type(seed) is int and 0 <= seed <= MOST_WHOLE for seed in found):
+        raise UserError(f"{where}: seeds is {seeds!r}; give how many, at least 1, or a list of them, none above {MOST_WHOLE:,}")
     return list(dict.fromkeys(found))
 
 
@@ -264,12 +270,12 @@ def _value(where: str, value: Any, kind: type) -> Any:
 
 
 @contextmanager
-def _at(where: str) -> Iterator[None]:
-    """Have errors inside name their place in the file."""
+def _at(where: str, **others: str) -> Iterator[None]:
+    """Have errors inside name their place in the file and its keys, `others` where they have another name."""
     try:
         yield
     except UserError as error:
-        raise UserError(f"{where}: {error}") from error
+        raise UserError(f"{where}: {in_keys(str(error), IN_A_STUDY | others)}") from error
 
 
 def parameters(task: Task) -> int:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from crar_model.errors import UserError
+from crar_model.studies.cells import LAST
 from crar_model.studies.packing import LARGEST, OPEN, packs_of, status, to_judge, updates_taken
 from crar_model.studies.plan import Study
-from crar_model.studies.store import Store
-from crar_model.studies.worker import FAILED, FULL, STOPPED, Order, Report, versions, work
+from crar_model.studies.store import Store, without_network
+from crar_model.studies.worker import FAILED, FULL, GONE, STOPPED, Order, Report, versions, work
 from crar_model.tasks import TASKS
 from crar_model.training.guards import on_signals, only_one
 from crar_model.training.members import Member, Plan
@@ -63,8 +64,9 @@ def run_study(
         progress: called with (updates taken, updates in all) of this study.
 
     Raises:
-        UserError: for a full disk, a scheduler that is lost, or workers that cannot run this crar.
+        UserError: for a full disk, a scheduler that is lost, workers that cannot run this crar, or cells to be judged whose networks are not there.
     """
+    _refuse_lost(store, study)
     token = secrets.token_hex(8)
     for cell in study.cells.values():
         store.write_cell(cell)
@@ -91,6 +93,15 @@ def run_study(
             if _standing(store, study, attempts) == before:
                 why = next((report.why for report in reports if report.status == FAILED), "no task got anything done")
                 raise UserError(f"{store.root}: {why}")
+
+
+def _refuse_lost(store: Store, study: Study) -> None:
+    """Name the cells that are to be judged, but have no network, before anything is done."""
+    done = ((name, store.record(name)) for name in to_judge(store, study, study.cells, study.how))
+    paths = [store.model(name, LAST) for name, record in done if record is not None and not without_network(record)]
+    lost = [path for path in paths if not path.exists()]
+    if lost:
+        raise UserError(f"{lost[0]}: {GONE} ({len(lost)} of {len(study.cells)} cells)")
 
 
 def compile_for(study: Study, names: Iterable[str], notice: Notice | None = None) -> None:

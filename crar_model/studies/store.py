@@ -16,17 +16,23 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from crar_model.errors import UserError
-from crar_model.files import StrPath, read_json, write_text
+from crar_model.files import MEASURED, StrPath, find_json, read_json, write_json
 from crar_model.settings import PlaySettings
 from crar_model.studies.cells import BEST, Cell, cell_from
 
 Plain = dict[str, Any]
 STUDY = "crar-study"
+RECORD = {"updates": int, "search_updates": int, "diverged_at": int, "seconds": float}
+"""What `record.json` holds at least."""
+FIGURES = {str: {"terms": {str: MEASURED}, "digest": str, "updates": int, "metrics": [str]}}
+"""What `judged-K.json` holds: of the last network, and of the best."""
+AGAIN = "remove it, and it is made again"
 
 
 @dataclass(frozen=True)
@@ -47,12 +53,12 @@ class Store:
         """
         record = self.root / "study.json"
         if record.exists():
-            found = read_json(record)
-            if found is None or found.get("format") != STUDY:
+            found = read_json(record, {"format": str, "name": str}, "choose another --out")
+            if found["format"] != STUDY:
                 raise UserError(f"{record}: not the record of a study; choose another --out")
-            if found.get("name") != name:
+            if found["name"] != name:
                 raise UserError(
-                    f"{self.root}: holds the study {found.get('name')!r}, not {name!r}; choose another --out, or give the file its name"
+                    f"{self.root}: holds the study {found['name']!r}, not {name!r}; choose another --out, or give the file its name"
                 )
         elif self.root.exists() and (not self.root.is_dir() or any(path.name != "lock" for path in self.root.iterdir())):
             raise UserError(f"{self.root}: exists and is not the folder of a study; choose an empty or new --out")
@@ -65,7 +71,7 @@ class Store:
         """
         self.refuse(name)
         if not (self.root / "study.json").exists():
-            write_text(self.root / "study.json", json.dumps({"format": STUDY, "name": name}) + "\n")
+            write_json(self.root / "study.json", {"format": STUDY, "name": name}, indent=None)
 
     def folder(self, cell: str) -> Path:
         """Where a cell lies."""
@@ -79,31 +85,42 @@ class Store:
         """Say what a cell is, before anything of it is made."""
         path = self.folder(cell.name) / "cell.json"
         if not path.exists():
-            write_text(path, json.dumps(cell.plain(), indent=1) + "\n")
+            write_json(path, cell.plain())
 
     def cell(self, name: str) -> Cell:
         """What a cell is.
 
         Raises:
-            UserError: where that cannot be read.
+            UserError: where that cannot be read, or the file describes another.
         """
         path = self.folder(name) / "cell.json"
-        content = read_json(path)
-        if content is None:
-            raise UserError(f"{path}: missing or damaged; run crar study again")
-        return cell_from(content, where=str(path))
+        found = cell_from(read_json(path, dict, AGAIN), where=str(path))
+        if found.name != name:
+            raise UserError(f"{path}: describes another cell, {found.name}: edited, or of another version; {AGAIN}")
+        return found
 
     def record(self, cell: str) -> Plain | None:
-        """The record of a cell that is done, else None."""
-        return read_json(self.folder(cell) / "record.json")
+        """The record of a cell that is done, else None; raises :class:`UserError` for a damaged one."""
+        found: Plain | None = find_json(self.folder(cell) / "record.json", RECORD, "remove it, and the cell is trained again")
+        return found
 
     def judged(self, cell: str, how: PlaySettings) -> Plain | None:
-        """The figures of a cell by a scoring, where they have been taken."""
-        return read_json(self.judged_path(cell, how))
+        """The figures of a cell by a scoring, where they have been taken; raises :class:`UserError` for damaged ones.
+
+        Earlier versions wrote empty ones of networks that were not there; these have not been taken.
+        """
+        path = self.judged_path(cell, how)
+        found: Plain | None = find_json(path, FIGURES, AGAIN)
+        if not found:
+            record = self.record(cell) if found is not None else None
+            return found if record is not None and without_network(record) else None
+        if lacking := {name for figures in found.values() for name in figures["metrics"] if name not in figures}:
+            raise UserError(f"{path}: damaged: it lacks {', '.join(sorted(lacking))}; {AGAIN}")
+        return found
 
     def write_judged(self, cell: str, how: PlaySettings, figures: Plain) -> None:
         """Keep the figures of a cell."""
-        write_text(self.judged_path(cell, how), json.dumps(figures, indent=1) + "\n")
+        write_json(self.judged_path(cell, how), figures)
 
     def judged_path(self, cell: str, how: PlaySettings) -> Path:
         """Where the figures of a cell by a scoring lie."""
@@ -111,14 +128,14 @@ class Store:
 
     def attempts(self, cell: str) -> tuple[int, str]:
         """(how often a cell has failed, at what the last time)."""
-        found = read_json(self.folder(cell) / "attempts.json") or {}
-        return int(found.get("failed", 0)), str(found.get("last", ""))
+        found = find_json(self.folder(cell) / "attempts.json", {"failed": int, "last": str}, "remove it, and its failures are not counted")
+        return (0, "") if found is None else (found["failed"], found["last"])
 
     def failed(self, cells: Iterable[str], why: str) -> None:
         """Count a failure of cells."""
         for cell in cells:
             count = self.attempts(cell)[0] + 1
-            write_text(self.folder(cell) / "attempts.json", json.dumps({"failed": count, "last": why}) + "\n")
+            write_json(self.folder(cell) / "attempts.json", {"failed": count, "last": why}, indent=None)
 
     def forgive(self, cell: str) -> None:
         """Count a cell's failures from 0 again."""
@@ -130,16 +147,13 @@ class Store:
         name = key_of(cells)
         path = self.root / "packs" / name / "pack.json"
         if not path.exists():
-            write_text(path, json.dumps(cells) + "\n")
+            write_json(path, cells, indent=None)
         return name
 
     def pack_cells(self, pack: str) -> list[str]:
-        """The cells of a pack that was begun; none for one that has ended or is damaged."""
-        try:
-            found = json.loads((self.root / "packs" / pack / "pack.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return []
-        return [str(cell) for cell in found]
+        """The cells of a pack that was begun; none for one that has ended. Raises :class:`UserError` for a damaged one."""
+        path = self.root / "packs" / pack / "pack.json"
+        return find_json(path, [str], "remove its folder, and its cells are trained anew") or []
 
     def packs(self) -> list[str]:
         """Packs that were begun and have not ended, by name."""
@@ -153,16 +167,23 @@ class Store:
 
     def begin_session(self, token: str) -> None:
         """Tell tasks of earlier clients, which may still be running, that another has come."""
-        write_text(self.root / "session.json", json.dumps({"token": token, "stop": False}) + "\n")
+        write_json(self.root / "session.json", {"token": token, "stop": False}, indent=None)
 
     def stop_session(self, token: str) -> None:
         """Ask the running tasks to save and stop."""
-        write_text(self.root / "session.json", json.dumps({"token": token, "stop": True}) + "\n")
+        write_json(self.root / "session.json", {"token": token, "stop": True}, indent=None)
 
     def stopped(self, token: str) -> bool:
         """Whether the tasks of a client are to save and stop."""
-        found = read_json(self.root / "session.json")
-        return found is not None and (found.get("token") != token or bool(found.get("stop")))
+        found = None
+        with suppress(UserError):  # what cannot be read tells a task nothing
+            found = find_json(self.root / "session.json", {"token": str, "stop": bool}, "")
+        return found is not None and (found["token"] != token or found["stop"])
+
+
+def without_network(record: Plain) -> bool:
+    """Whether a cell that is done has no network to judge: it diverged, and none was kept from before."""
+    return record["diverged_at"] >= 0 and "kept_update" not in record
 
 
 def open_store(root: StrPath) -> Store:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import platform
 import shutil
 import time
@@ -22,23 +21,29 @@ from crar_model import __version__
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UnverifiedFileWarning, UserError
 from crar_model.evaluation import evaluate
-from crar_model.files import write_bytes, write_text
+from crar_model.files import write_bytes, write_json, write_text
 from crar_model.nets import set_threads
 from crar_model.settings import PlaySettings
 from crar_model.studies.account import STRETCHES, repeated, teller
 from crar_model.studies.cells import BEST, LAST, Cell
-from crar_model.studies.store import Plain, Store
+from crar_model.studies.store import Plain, Store, without_network
 from crar_model.tasks import Task, add_task
 from crar_model.tensor_files import load_plain
 from crar_model.training.log import read_losses
 from crar_model.training.members import Member, Plan
 from crar_model.training.runner import Guest, read_run, run_plan
+from crar_model.training.search import searched
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at whether to stop."""
 WAIT_FOR_LOCK = 120.0
 """Seconds that a task waits for one of a client that is gone to save and leave the same pack."""
 DONE, STOPPED, FAILED, WAITS, FULL = "done", "stopped", "failed", "waits", "disk full"
+GONE = (
+    "not there to be scored in another way, as where an archive brought figures alone; give the [evaluation] of before, or another --out without "
+    "--archive, where it is trained again"
+)
+"""What a cell is that is done, but without its network."""
 PACKAGES = ("torch", "numpy", "numba", "dask", "distributed")
 """Besides crar and Python: what both sides must have in one version, because numbers or messages depend on it."""
 
@@ -247,12 +252,12 @@ def _file_away(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path, se
             "updates": int(checkpoint["updates"]),
             **({"kept_update": int(kept["update"])} if kept else {}),
             "diverged_at": int(checkpoint["info"]["diverged_at"]),
-            "search_updates": int(checkpoint["info"].get("search", {}).get("updates", 0)),
+            "search_updates": searched(checkpoint["info"]),
             "seconds": seconds / len(cells),
             "repeated_updates": again // len(cells),
             "crar": __version__,
         }
-        write_text(own / "record.json", json.dumps(record, indent=1) + "\n")
+        write_json(own / "record.json", record)
         store.forgive(cell.name)
 
 
@@ -260,17 +265,22 @@ def judged(store: Store, cell: Cell, how: PlaySettings) -> Plain:
     """The figures of a cell that is done: of its last network, and of the best one where there is one; each against its base.
 
     A network that diverged has none; one that was kept from before has.
+
+    Raises:
+        UserError: where the cell has no record or no network, or a file of it cannot be used.
     """
     record = store.record(cell.name)
     if record is None:
         raise UserError(f"{store.folder(cell.name)}: has no record; run crar study again")
-    if record["diverged_at"] >= 0 and "kept_update" not in record:
+    if without_network(record):
         return {}
     base = load_checkpoint(store.model(cell.base, cell.start)) if cell.base else None
     figures: Plain = {}
     for which in (LAST, BEST):
         path = store.model(cell.name, which)
         if not path.exists():
+            if which == LAST:
+                raise UserError(f"{path}: {GONE}")
             continue
         model = load_checkpoint(path)
         compared = None if base is None else (base.parameters, base.inverse)

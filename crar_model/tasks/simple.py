@@ -38,6 +38,8 @@ class SimpleMazeTask(Task):
     """The layout as a drawing; "" is the study's."""
     observation = GRID
     """How it is seen: "grid" or "image"."""
+    large = False
+    """Whether the layout is judged on drawn states, starts and goals."""
 
     def with_walls(self, walls: str) -> Task:
         """The task in another layout; the same drawing gives the same task."""
@@ -60,6 +62,8 @@ class SimpleMazeTask(Task):
 
     def why_no_map(self, observation_map: ObservationMap) -> str | None:
         """Every map is possible on numbers; on images, which are maps of tiles, what treats all pixels alike."""
+        if self.large and observation_map.name == "mix":
+            return f"its matrix would be applied to each of the layout's {self.maze.n_states:,} states"
         if self.observation == GRID or observation_map.per_pixel is not None:
             return None
         return f"images of the {self.name} maze are kept as maps of tiles, and this map treats a pixel by where it stands"
@@ -90,20 +94,26 @@ class SimpleMazeTask(Task):
     def data(self, settings: TrainSettings, seeds: Sequence[int], device: torch.device, bases: Sequence[Params] = ()) -> Data:
         """Walks as state indices."""
         from crar_model.training.data import TableData
+        from crar_model.training.large_data import LargeData
 
-        return TableData(self.maze, self.agent(), settings, seeds, device, bases)
+        kind = LargeData if self.large else TableData
+        return kind(self.maze, self.agent(), settings, seeds, device, bases)
 
     def batch(self, *, inverse: bool, dtype: torch.dtype) -> Batch:
-        """All transitions and all pairs of distinct states."""
+        """All transitions and all pairs of distinct states; of a large layout those of drawn states."""
         from crar_model.batches import complete_batch
+        from crar_model.drawn import drawn_batch
 
-        return complete_batch(inverse=inverse, dtype=dtype, maze=self.maze)
+        make = drawn_batch if self.large else complete_batch
+        return make(inverse=inverse, dtype=dtype, maze=self.maze)
 
     def metrics(self, agent: Agent, params: Params, *, inverse: bool, how: PlaySettings) -> dict[str, Metric]:
         """Share of transitions predicted to the right nearest state, and of (start, goal) pairs that planning solves."""
+        from crar_model.drawn import drawn_metrics
         from crar_model.evaluation import table_metrics
 
-        return table_metrics(self.maze, agent, params, inverse=inverse)
+        measure = drawn_metrics if self.large else table_metrics
+        return measure(self.maze, agent, params, inverse=inverse)
 
 
 @lru_cache(maxsize=64)
@@ -117,6 +127,14 @@ def _walled(task: SimpleMazeTask, walls: str) -> SimpleMazeTask:
     own.title = f"{task.title} with other walls"
     own.judged_by_eye = ()  # that was of the study's layout
     own.sampling = replace(task.sampling, what=f"all {maze.n_states * maze.n_actions} transitions")
+    from crar_model.mazes.large import is_large
+
+    own.large = is_large(maze)
+    if own.large:
+        from crar_model.drawn import in_words
+
+        what, pairs = in_words(maze)
+        own.sampling = replace(task.sampling, what=what, pairs=pairs, complete=False)
     return own
 
 

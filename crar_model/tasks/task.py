@@ -37,6 +37,7 @@ class Sampling:
     Attributes:
         what: the evaluation set in words, such as "all 124 transitions".
         table: the set behind tables and verdicts in words, where it is a larger one; "" else.
+        pairs: the starts and goals of navigation in words, where they are not all; "" else.
         complete: whether that set is all there is, so that "local minimum" has an exact meaning on it. On a sample nothing is
             certified, and dynamics are adapted by training on fresh data instead of descent on the set.
         dtype: "float64" or "float32" of evaluations and landscapes.
@@ -54,6 +55,12 @@ class Sampling:
     chunk: int | None = None
     unit: str = "edges"
     table: str = ""
+    pairs: str = ""
+
+    @property
+    def drawn(self) -> str:
+        """What a layout that is too large to list is judged on, in words; "" elsewhere."""
+        return f"losses on {self.what}; navigation on {self.pairs}" if self.pairs else ""
 
 
 class Task(ABC):
@@ -140,6 +147,16 @@ class Task(ABC):
     def why_no_map(self, observation_map: ObservationMap) -> str | None:
         """Why observations cannot go through a map, or None where they can."""
         return f"the {self.name} maze shows its inverse only as the negative"
+
+    def need_listing(self, where: object) -> None:
+        """Raise :class:`UserError`, which begins with `where`, for a layout that is too large to list its states."""
+        if self.sampling.drawn and (maze := self.maze) is not None:
+            from crar_model.mazes.large import LISTED
+
+            raise UserError(
+                f"{where}: its layout has {maze.n_states:,} states of {maze.walls.numel():,} cells, and what is asked lists them all, which goes "
+                f"up to {LISTED:,} states x cells; use `crar evaluate`, or a smaller layout"
+            )
 
     def same_maze(self, other: Task) -> bool:
         """Whether two tasks are one maze in one layout, whatever their observation maps."""

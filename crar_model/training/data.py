@@ -20,7 +20,7 @@ from crar_model.errors import UserError
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.mazes.tiles import SIZE, negated
 from crar_model.mazes.walks import Walk, gather_pairs, gather_states, gather_walk, load_walk, observed
-from crar_model.nets import Transitions
+from crar_model.nets import Observed, Transitions
 from crar_model.params import Params, select
 from crar_model.settings import TrainSettings
 from crar_model.streams import Stream
@@ -78,10 +78,8 @@ class TableData:
         else:
             walks = [gather_states(maze, seed, settings.data_size, terminal_last=settings.terminal_last) for seed in seeds]
         self.data = {name: torch.from_numpy(np.stack([walk[name] for walk in walks])) for name in walks[0]}
-        observations = maze.observations(inverse=settings.inverse)
-        if settings.terminal_last:  # the all-zero observation that follows the terminal tuple
-            observations = torch.cat((observations, maze.blank()))
-        self.observations = observations.to(device)
+        self.maze = maze
+        self._observe()
         self.no_reward = torch.zeros(len(seeds), settings.batch_size, device=device)
         self.draws = _Draws(seeds, settings.data_size, settings.batch_size)
         self.drawn: tuple[int, dict[str, Tensor]] = (-1, {})
@@ -89,19 +87,38 @@ class TableData:
         self.bootstrap: Tensor | None = None
         self.anchors: Tensor | None = None
         if bases:  # (members, states, d): what each base's encoder says of the paired observation in the base's maze
-            others = maze.observations(inverse=not settings.inverse)
-            self.anchors = torch.stack([agent.encode(base, others) for base in bases]).to(device)
+            self.anchors = torch.stack([self._encode_others(base) for base in bases]).to(device)
+
+    def _observe(self) -> None:
+        """Keep the observation of every state."""
+        observations = self.maze.observations(inverse=self.settings.inverse)
+        if self.settings.terminal_last:  # the all-zero observation that follows the terminal tuple
+            observations = torch.cat((observations, self.maze.blank()))
+        self.observations = observations.to(self.device)
+
+    def _encode(self, params: Params) -> Tensor:
+        """(*members, rows, d) abstract states of every observation."""
+        return self.agent.encode(params, self.observations)
+
+    def _encode_others(self, params: Params) -> Tensor:
+        """(states, d) what an encoder says of the states as the other side shows them."""
+        return self.agent.encode(params, self.maze.observations(inverse=not self.settings.inverse))
 
     @property
     def listed(self) -> TableData:
         """Itself."""
         return self
 
+    @property
+    def seen(self) -> Observed:
+        """Every observation, as compiled updates take them."""
+        return Observed.of(self.observations.flatten(1).numpy())
+
     def new_target(self, target: Params) -> None:
         """Compute the values of all states by the target copy, which stay the same until its next refresh, and what they are worth one
         step before; with double Q that depends on the online network and the loss computes it."""
         with torch.no_grad():
-            self.values = self.agent.value(target, self.agent.encode(target, self.observations))  # (members, rows, A)
+            self.values = self.agent.value(target, self._encode(target))  # (members, rows, A)
         if not self.settings.loss.double_q:
             self.bootstrap = self.settings.loss.discount * self.values.amax(-1)  # (members, rows)
 
@@ -135,9 +152,13 @@ class TableData:
         if self.anchors is not None:
             anchor = torch.take_along_dim(self.anchors, picked["state"].unsqueeze(-1), dim=1)
         return Batch(
-            self.observations, picked["state"], picked["next_state"], picked["action"], self.no_reward,
+            *self._rows(picked["state"], picked["next_state"]), picked["action"], self.no_reward,
             picked["terminated"], anchor=anchor, onehot=picked["onehot"], value_target=next_state,
         )  # fmt: skip
+
+    def _rows(self, state: Tensor, next_state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """A table of observations, and the rows (members, batch) of these states in it."""
+        return self.observations, state, next_state
 
 
 def _own_walk(settings: TrainSettings, seed: int) -> Walk:

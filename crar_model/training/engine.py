@@ -17,6 +17,9 @@ from crar_model.nets import MemberState, Observed, Transitions, UpdateTables, up
 from crar_model.params import BLOCKS, Params, block_of
 from crar_model.training.update_rules import OptimizerState, Rule
 
+MOST_ROWS = 512
+"""Observations that every update encodes; where there are more, it encodes those of its batch."""
+
 
 def applies(agent: Agent) -> bool:
     """Whether an agent's updates can be compiled: all networks dense, the encoder with a hidden layer."""
@@ -30,15 +33,15 @@ class CompiledUpdates:
         agent: gives the widths of the networks.
         params: (members, ...) float32 on the CPU, changed by :meth:`run`.
         trained: names of those that train.
-        observations: (rows, 1, height, width) of every state.
+        observed: the observations of every state.
     """
 
-    def __init__(self, agent: Agent, params: Params, trained: Sequence[str], observations: Tensor) -> None:
+    def __init__(self, agent: Agent, params: Params, trained: Sequence[str], observed: Observed) -> None:
         assert agent.dense_widths is not None
         self.agent, self.params = agent, params
         self.names = [name for block in BLOCKS for name in params if block_of(name) == block]
         self.trained = frozenset(trained)
-        self.observed = Observed.of(observations.flatten(1).numpy())
+        self.observed = observed
         self.room = torch.zeros(sum(params[name][0].numel() for name in self.names))
         self.tables: dict[Rule, UpdateTables] = {}
 
@@ -54,7 +57,24 @@ class CompiledUpdates:
         """
         if rule not in self.tables:
             self.tables[rule] = self._tables(rule)
-        update_members(self.tables[rule], self.observed, MemberState(self.params, squares, alive, self.room), batches, rates)
+        if self.observed.rows <= MOST_ROWS:
+            update_members(self.tables[rule], self.observed, MemberState(self.params, squares, alive, self.room), batches, rates)
+            return
+        for member in range(len(alive)):
+            own = slice(member, member + 1)
+            slots = {slot: {name: value[own] for name, value in values.items()} for slot, values in squares.items()}
+            state = MemberState({name: value[own] for name, value in self.params.items()}, slots, alive[own], self.room)
+            for update in range(len(rates)):
+                observed, batch = self._of_batch(batches, update, own)
+                update_members(self.tables[rule], observed, state, batch, rates[update : update + 1, own])
+
+    def _of_batch(self, batches: Transitions, update: int, own: slice) -> tuple[Observed, Transitions]:
+        """One update of one member, on the observations of its batch alone."""
+        one = {name: getattr(batches, name)[update : update + 1, own] for name in ("state", "next_state", "action", "reward", "terminated")}
+        rows, place = torch.unique(torch.cat((one["state"], one["next_state"])), return_inverse=True)
+        one["state"], one["next_state"] = place[:1], place[1:]
+        anchors = None if batches.anchors is None else batches.anchors[own, rows.clamp_max(batches.anchors.shape[1] - 1)]
+        return self.observed.pick(rows.numpy()), Transitions(**one, values=batches.values[own, rows], anchors=anchors)
 
     def gradients(self, rule: Rule, batches: Transitions) -> Params:
         """Gradient of a rule of one step, for a lone member on one batch; nothing is changed.

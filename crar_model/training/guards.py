@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -78,3 +79,17 @@ def on_signals(stop: Callable[[], object], *, again: Callable[[int], object] | N
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def out_of_hearing() -> Iterator[None]:
+    """Start processes that never hear Ctrl-C, which a terminal sends to all of them: they inherit that this thread does not, for as long.
+
+    A Ctrl-C meanwhile is heard when the block ends. Threads started inside inherit it, too.
+    """
+    resource_tracker.ensure_running()  # lets Ctrl-C through when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

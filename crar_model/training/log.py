@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from crar_model.errors import UserError
 from crar_model.files import StrPath, write_text
 from crar_model.losses import TERMS
 from crar_model.tasks import Task
@@ -68,19 +69,33 @@ class LossLog:
             self.events.flush()
 
     def close(self) -> None:
-        """Write what is left and close TensorBoard's files."""
+        """Write what is left."""
         self.write()
-        if self.events is not None:
-            self.events.close()
 
 
 def read_losses(folder: StrPath) -> dict[str, np.ndarray[Any, Any]]:
     """Columns of a run's `losses.csv` as arrays; `base` as text, the rest as numbers.
 
     Raises:
-        FileNotFoundError: when the run has not written one yet.
+        UserError: when the run has not written one yet, or it is damaged.
     """
-    with (Path(folder) / "losses.csv").open(encoding="utf-8", newline="") as stream:
-        table = csv.DictReader(stream)
-        rows, names = list(table), table.fieldnames or ()
-    return {name: np.array([row[name] if name == "base" else float(row[name]) for row in rows]) for name in names}
+    path = Path(folder) / "losses.csv"
+    hint = "the run writes it anew: go on with it by --resume, or give another run"
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            table = csv.DictReader(stream, strict=True)
+            rows, names = list(table), table.fieldnames or ()
+    except OSError as error:
+        raise UserError(f"{path}: cannot read ({error.strerror or error}); {hint}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: damaged, no table of losses ({error}); {hint}") from error
+    wanted = {"update", *TERMS, "total"}
+    if lacking := sorted(wanted - set(names)) or [name for name in names if list(names).count(name) > 1]:
+        raise UserError(f"{path}: damaged, its heading lacks or repeats {', '.join(lacking)}; {hint}")
+    for number, row in enumerate(rows, 2):
+        if None in row or None in row.values():
+            raise UserError(f"{path}: damaged, line {number} has more or fewer cells than the heading; {hint}")
+    try:
+        return {name: np.array([row[name] if name == "base" else float(row[name]) for row in rows]) for name in names}
+    except ValueError as error:
+        raise UserError(f"{path}: damaged ({error}); {hint}") from error

@@ -19,6 +19,7 @@ from crar_model.errors import UserError
 from crar_model.files import StrPath, file_digest
 from crar_model.mazes.walks import load_walk
 from crar_model.params import Params, select
+from crar_model.ranges import as_flags_but
 from crar_model.settings import TrainSettings, from_plain, to_plain
 from crar_model.streams import Stream
 from crar_model.tasks import TASKS, Task, task_named, task_of
@@ -71,7 +72,7 @@ def base_plan(settings: TrainSettings, members: int) -> Plan:
     Raises:
         UserError: for settings out of range or fewer than one member.
     """
-    settings.validate()
+    settings.validate(members=members)
     task_of(settings)
     settings = with_file(settings)
     _at_least_one(members)
@@ -129,8 +130,9 @@ def transfer_plan(
     rates = tuple(learning_rates) or (settings.learning_rate,)
     if len(set(rates)) < len(rates):
         raise UserError(f"--rate names {max(rates, key=rates.count):g} twice; give each once, and more seeds by --members")
+    spell = as_flags_but(learning_rate="--rate" if learning_rates else "", data_size="--paired" if recipe.supervised else "")
     for rate in rates:
-        dataclasses.replace(settings, learning_rate=rate).validate()
+        dataclasses.replace(settings, learning_rate=rate).validate(spell, members=members * len(rates) * len(loaded))
     apart = members if recipe.start == "fresh" else 0  # what takes nothing from its base is otherwise the same network once a base
     plans = [
         Member(settings.seed + place * apart + k, rate, str(path))
@@ -176,6 +178,8 @@ def transferred(settings: TrainSettings, recipe: Variant, *, inverse: bool, pair
     """
     if recipe.supervised and paired < 1:
         raise UserError(f"--paired is {paired}; give at least 1 paired observation")
+    if recipe.search:
+        task_of(settings).need_listing(f"--variant {recipe.name}")
     why = refusal(task_of(settings), METHODS[recipe.search]) if recipe.search else None
     if why is not None:
         raise UserError(f"--variant {recipe.name}: {why}; choose another")

@@ -14,7 +14,7 @@ import torch
 
 from crar_model.errors import UserError
 from crar_model.nets import set_threads
-from crar_model.training.guards import on_signals
+from crar_model.training.guards import on_signals, out_of_hearing
 from crar_model.training.shard import ShardJob, shard_process, train_shard
 
 GRACE = 20.0
@@ -44,19 +44,20 @@ def run_processes(shards: list[ShardJob], receive: Receive) -> bool:
     stop = context.Event()
     processes: list[BaseProcess] = []
     pipes: dict[Any, int] = {}
-    try:
-        for job in shards:
-            ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=shard_process, args=(job, theirs, stop), daemon=True)
-            process.start()
-            theirs.close()
-            processes.append(process)
-            pipes[ours] = job.index
-        with on_signals(stop.set):
+    with on_signals(stop.set):
+        try:
+            for job in shards:
+                ours, theirs = context.Pipe(duplex=False)
+                process = context.Process(target=shard_process, args=(job, theirs, stop), daemon=True)
+                with out_of_hearing():
+                    process.start()
+                theirs.close()
+                processes.append(process)
+                pipes[ours] = job.index
             return _listen(processes, pipes, stop, receive)
-    finally:
-        stop.set()
-        _end(processes, pipes)
+        finally:
+            stop.set()
+            _end(processes, pipes)
 
 
 def _listen(processes: Sequence[BaseProcess], pipes: dict[Any, int], stop: Any, receive: Receive) -> bool:

@@ -6,7 +6,6 @@ beside `last-K.pt`), `losses.csv`, `tensorboard/`, and `state/` (what a resumed 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,26 +13,24 @@ from typing import Any
 
 import torch
 
-from crar_model import __version__
 from crar_model.checkpoints import load_checkpoint
 from crar_model.errors import UserError
-from crar_model.files import StrPath, write_text
+from crar_model.files import StrPath, write_json, write_text
 from crar_model.machine import cores
-from crar_model.settings import from_plain, to_plain
+from crar_model.sizes import check_training
 from crar_model.tensor_files import load_plain
 from crar_model.training.events import Events
 from crar_model.training.guards import only_one
 from crar_model.training.log import LossLog, logged
-from crar_model.training.members import Member, Plan
+from crar_model.training.members import Plan
 from crar_model.training.processes import run_here, run_processes
+from crar_model.training.record import describe, differences, moved, plan_of, read_run
 from crar_model.training.search import search_starts, with_starts
 from crar_model.training.shard import ShardJob, load_state
 from crar_model.training.trainer import kept_rows
-from crar_model.training.variants import variant_named
 from crar_model.training.warmup import Notice, compile_missing
 
-MAY_CHANGE = ("updates", "workers", "checkpoint_interval", "snapshots", "device")
-"""Settings that a resumed run may have otherwise: they do not touch the trajectory."""
+__all__ = ["Guest", "Progress", "Rows", "RunResult", "check_folder", "plan_of", "read_run", "run_plan"]
 
 
 @dataclass(frozen=True)
@@ -92,8 +89,11 @@ def run_plan(
         UserError: when the folder holds another run, another process trains in it, it cannot be written, or the device is not there.
     """
     folder = Path(folder)
+    check_training(plan.settings, len(plan.members))
     _check_device(plan.settings.device)
-    described = _describe(plan)  # names an unusable base before anything is written
+    if resume and (folder / "run.json").exists():
+        plan = moved(plan, folder)
+    described = describe(plan)  # names an unusable base before anything is written
     check_folder(folder, resume)
     with only_one(folder / "state" / "lock", folder, "another process trains there", "--out"):
         plan = with_starts(plan, folder)
@@ -222,7 +222,7 @@ def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) 
     record = folder / "run.json"
     if record.exists():
         before = read_run(folder)
-        changed = _differences(before, described)
+        changed = differences(before, described, str(record))
         if changed:
             raise UserError(f"{folder}: the run there differs in {', '.join(changed)}; give the same settings or another --out")
         if (taken := _taken(folder)) > plan.settings.updates:
@@ -235,65 +235,7 @@ def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) 
     for job in jobs:
         if not record.exists() and job.state_path.exists():
             load_state(job)  # refuses that of another run
-    write_text(record, json.dumps(described, indent=1) + "\n")
+    write_json(record, described)
     if plan.settings.walls:
         write_text(folder / "walls.txt", plan.settings.walls)
     return jobs
-
-
-def _describe(plan: Plan) -> dict[str, Any]:
-    members, settings = len(plan.members), plan.settings
-    workers = settings.workers or (cores() if settings.device == "cpu" and settings.updates else 1)
-    workers = min(workers, members) if settings.device == "cpu" else 1
-    return {
-        "format": "crar-run",
-        "version": 1,
-        "crar": __version__,
-        "variant": plan.variant.name,
-        "reset": plan.reset,
-        "paired": plan.paired,
-        "settings": to_plain(settings),
-        "members": [member.plain() for member in plan.members],
-        "bases": {base: load_checkpoint(Path(base)).digest for base in sorted({m.base for m in plan.members if m.base})},
-        "shards": [members // workers + (k < members % workers) for k in range(workers)],
-    }
-
-
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    changed = [key for key in ("variant", "reset", "paired", "members", "bases") if before.get(key) != now[key]]
-    old, new = to_plain(from_plain(before["settings"], where="run.json")), now["settings"]  # a setting newer than the run has its default
-    return changed + [key for key in new if key not in MAY_CHANGE and old[key] != new[key]]
-
-
-def read_run(folder: StrPath) -> dict[str, Any]:
-    """The `run.json` of a run folder.
-
-    Raises:
-        UserError: when it is missing or damaged.
-    """
-    path = Path(folder) / "run.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot read ({error.strerror or error}); give a folder that `crar train` or `crar transfer` wrote"
-        ) from error
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); the folder is not a crar run") from error
-    if not isinstance(content, dict) or content.get("format") != "crar-run":
-        raise UserError(f"{path}: not the record of a crar run")
-    if missing := [key for key in ("variant", "reset", "paired", "settings", "members", "bases", "shards") if key not in content]:
-        raise UserError(f"{path}: lacks {', '.join(missing)}; the record is damaged, or of another version")
-    return content
-
-
-def plan_of(folder: StrPath) -> Plan:
-    """The plan of the run in a folder, so that it can be resumed without repeating its settings.
-
-    Raises:
-        UserError: as :func:`read_run`.
-    """
-    content, folder = read_run(folder), Path(folder)
-    settings = from_plain(content["settings"], where=str(folder / "run.json"))
-    members = tuple(Member(**member) for member in content["members"])
-    return Plan(settings, members, variant_named(content["variant"]), content["reset"], content["paired"])

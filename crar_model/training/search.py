@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.cures.cure import Cure, cure
@@ -60,6 +61,16 @@ def search_starts(plan: Plan, folder: StrPath, progress: Progress | None = None)
         found = cure(problem, plan.variant.search, settings, store=store, progress=progress, anyway=True)
         parameters = start.parameters | found.best.encoder
         save_checkpoint(path, replace(start, parameters=parameters, info={**start.info, "key": key, "search": told(found)}))
+
+
+def searched(info: Mapping[str, Any]) -> int:
+    """Updates of the search behind a model, all of its candidates' and its level's; 0 for one without.
+
+    Args:
+        info: of its checkpoint.
+    """
+    found = info.get("search") or {}
+    return int(found.get("updates", 0)) + int(found.get("level_updates", 0))
 
 
 def told(found: Cure) -> dict[str, object]:

@@ -73,7 +73,7 @@ class Trainer:
         self.engine: CompiledUpdates | None = None
         self.listed = self.data.listed if settings.engine == "compiled" and self.device.type == "cpu" and applies(self.agent) else None
         if self.listed is not None:
-            self.engine = CompiledUpdates(self.agent, self.params, self.trained, self.listed.observations)
+            self.engine = CompiledUpdates(self.agent, self.params, self.trained, self.listed.seen)
         self.tail: dict[str, Any] = {}
 
     def _target_copy(self) -> Params:

@@ -21,17 +21,17 @@ APART = 0.004
 
 
 def escape_figure(cells: Sequence[dict[str, Any]], updates: int) -> Figure:
-    """Kaplan-Meier curves, a panel an optimiser, a line a cell: colours are rates, dashes batch sizes.
+    """Kaplan-Meier curves, a panel an optimiser and a rule, a line a cell: colours are rates, dashes batch sizes.
 
     Args:
-        cells: with `optimiser`, `rate`, `batch`, `updates` and `inside`.
+        cells: with `optimiser`, `rule`, `rate`, `batch`, `updates` and `inside`.
         updates: how long the members were watched.
     """
-    names = list(dict.fromkeys(cell["optimiser"] for cell in cells))
+    names = list(dict.fromkeys((cell["optimiser"], cell["rule"]) for cell in cells))
     with house_style():
         figure = Figure(figsize=(4.2 * len(names), 3.6), layout="constrained")
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-            own = [cell for cell in cells if cell["optimiser"] == name]
+            own = [cell for cell in cells if (cell["optimiser"], cell["rule"]) == name]
             rates, batches = (sorted({cell[key] for cell in own}) for key in ("rate", "batch"))
             colors = colormaps["viridis"](np.linspace(0, LIGHTEST, len(rates)))
             for number, cell in enumerate(own):  # where all are still in, curves lie a line's width apart
@@ -42,6 +42,12 @@ def escape_figure(cells: Sequence[dict[str, Any]], updates: int) -> Figure:
                     color=colors[rates.index(cell["rate"])], linestyle=DASHES[place % len(DASHES)],
                     label=f"rate {cell['rate']:g}, batch {cell['batch']}",
                 )  # fmt: skip
-            axes.set(title=name, xlabel="updates", ylabel="share still in", ylim=(-0.08, 1.05), xlim=(0, LATER * updates))
+            axes.set(
+                title=f"{name[0]}, {name[1]} steps",
+                xlabel="updates",
+                ylabel="share still in",
+                ylim=(-0.08, 1.05),
+                xlim=(0, LATER * updates),
+            )
             axes.legend(loc="center left", fontsize="small")
     return figure

@@ -8,14 +8,14 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from reports.figures.style import house_style
-from reports.statistics import share
+from reports.statistics import share_by_base
 
 
-def shares_figure(panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[bool]]]]], what: str) -> Figure:
-    """A panel a grouping: the share of successes of every group with its 95 % Clopper-Pearson interval and the count.
+def shares_figure(panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[Sequence[bool]]]]]], what: str) -> Figure:
+    """A panel a grouping: the share of successes of every group with its exact 95 % interval by base and the count.
 
     Args:
-        panels: (title, (group, successes) in order).
+        panels: (title, (group, successes by base) in order).
         what: the axis in words.
     """
     with house_style():
@@ -25,7 +25,7 @@ def shares_figure(panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[bool]
         )
         for axis, (title, groups) in zip(axes[0], panels, strict=True):
             for place, (_, values) in enumerate(groups):
-                found = share(values)
+                found = share_by_base(values)
                 if found["share"] is None:
                     continue
                 low, high = found["share"] - found["low"], found["high"] - found["share"]

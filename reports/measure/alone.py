@@ -24,6 +24,7 @@ from reports.measure.release import Released, adapted_and_released
 from reports.measure.shifts import Shift, landscape_shifts
 from reports.measure.subject import Subject
 from reports.measure.surface import encoder_dynamics
+from reports.ratio import ratio
 from reports.threads import torch_threads
 
 STAGES = ("certificate and released dynamics", "surface", "theorem")
@@ -82,6 +83,7 @@ def lone_subject(path: Path, *, maze: str | None = None) -> Subject:
     """
     model = load_checkpoint(path, maze=maze, flag="--from-maze")
     task, settings = model.task, model.loss_settings
+    task.need_listing(path)
     if not task.sampling.complete:
         known = ", ".join(name for name, other in TASKS.items() if other.sampling.complete)
         raise UserError(f"{path}: a model of the {model.maze} maze, which needs its base (--to); without one go models of: {known}")
@@ -134,7 +136,7 @@ def examine_alone(subject: Subject, options: LandscapeOptions, *, store: Path | 
     x = subject.embedding(subject.failed)
     unit, states = float(mean_move(subject.batch, x)), subject.batch.states
     seen = [embed(task, subject.failed_file.parameters, inverse=side).double()[states] for side in (False, True)]
-    odd, even = (float((seen[1] + sign * seen[0]).norm(dim=1).mean()) / unit for sign in (1.0, -1.0))
+    odd, even = (ratio(float((seen[1] + sign * seen[0]).norm(dim=1).mean()), unit) for sign in (1.0, -1.0))
     with torch.no_grad():
         here = subject.terms(subject.failed)
         there = subject.terms(subject.dynamics, end["embedding"]) if "embedding" in end else subject.terms(subject.failed | end)

@@ -29,6 +29,8 @@ from reports.measure.sampled import Sampled, on_samples
 from reports.measure.shifts import Shifts, landscape_shifts
 from reports.measure.subject import Subject
 from reports.measure.surface import encoder_dynamics
+from reports.merit import same_dynamics
+from reports.ratio import ratio
 from reports.threads import torch_threads
 
 Stage = Callable[[str, int, int], None]
@@ -120,7 +122,7 @@ class Dissection:
             "failed_terms": self.failed.terms, "optimum_terms": self.optimum.terms, "copy_terms": self.copy.terms, "floor": self.floor,
             "lowest": list(self.lowest), "match": self.match.plain(), "distance": self.match.distance,
             "edge": self.match.mean_move,
-            "quick": self.quick, "oddness": list(self.oddness), "midpoint": self.midpoint,
+            "quick": self.quick, "same_dynamics": same_dynamics(self.subject.failed_file, self.subject.optimum_file), "oddness": list(self.oddness), "midpoint": self.midpoint,
             "barriers": {
                 space: {str(term): asdict(barrier(line, str(term))) for term in line.data_vars} for space, line in self.lines.items()
             },
@@ -224,8 +226,8 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
     unit, states = float(mean_move(subject.batch, x_base)), subject.batch.states
     base = subject.optimum_file
     seen = [embed(task, base.parameters, inverse=inverse).double()[states] for inverse in (False, True)]
-    odd, even = (float((seen[1] + sign * seen[0]).norm(dim=1).mean()) / unit for sign in (1.0, -1.0))
-    midpoint = float((0.5 * (x_failed + x_base))[states].norm(dim=1).mean()) / unit
+    odd, even = (ratio(float((seen[1] + sign * seen[0]).norm(dim=1).mean()), unit) for sign in (1.0, -1.0))
+    midpoint = ratio(float((0.5 * (x_failed + x_base))[states].norm(dim=1).mean()), unit)
     errors = None if task.maze is None else transition_errors(subject, task.maze)
     return Dissection(
         subject, failed, optimum, copy, table.floor, subject.match(subject.embedding(subject.failed)), (odd, even), midpoint, lines, surface, adapted,

@@ -17,6 +17,7 @@ from crar_model.cures.problem import Problem
 from crar_model.evaluation import mean_move
 from crar_model.params import Params, select
 from crar_model.settings import TrainSettings
+from crar_model.sizes import OF_AN_ESCAPE
 from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS
@@ -30,13 +31,15 @@ SMOOTH = 0.01
 """Smoothing of the maxima in `ball` while it descends: at a kink no step along the gradient is lower, however short."""
 FIRST_STEP = 1e-4
 """Length of its first, times the gradient."""
-DATA = 20_000
+DATA = OF_AN_ESCAPE
 """Transitions of each member's walk; enough that their frequencies are nearly those of the evaluation set."""
 OPTIMISERS: dict[str, dict[str, float]] = {
     "sgd": {"rms_decay": 1.0, "rms_epsilon": 1.0, "clip_norm": 0.0},  # averages stay 0, so the step is rate x gradient
     "rmsprop": {},
 }
 """What each changes in the study's settings."""
+JOINT = "joint"
+"""The rule of a cell that names none, as results of older versions."""
 Plain = dict[str, Any]
 
 
@@ -48,11 +51,13 @@ class Cell:
         optimiser: a key of `OPTIMISERS`.
         rate: constant learning rate.
         batch: transitions per update.
+        rule: what a step follows, "joint" or "sequential", as in `crar train`.
     """
 
     optimiser: str
     rate: float
     batch: int
+    rule: str = JOINT
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,7 @@ def escape(
     base: Tensor | None = None,
     tick: Callable[[int, int], None] | None = None,
 ) -> list[Exits]:
-    """Run cells of one optimiser and one batch size as members of one program.
+    """Run cells of one optimiser, one rule and one batch size as members of one program.
 
     Args:
         minimum: checkpoint of the minimum that all start from.
@@ -166,14 +171,8 @@ def escape(
     Returns:
         one a cell.
     """
-    assert len({(cell.optimiser, cell.batch) for cell in cells}) == 1
-    changes: dict[str, Any] = OPTIMISERS[cells[0].optimiser]
-    settings = replace(
-        settings, **changes, batch_size=cells[0].batch, learning_rate_decay=1.0, update_rule="joint", structure_delay=0, data="",
-        data_digest="", data_size=DATA, device="cpu", log_interval=max(1, settings.updates),
-    )  # fmt: skip
-    members = tuple(Member(seed, cell.rate, str(minimum)) for cell in cells for seed in range(seeds))
-    trainer = Trainer(Plan(settings, members, VARIANTS["freeze"]))
+    trainer = started(minimum, settings, cells, seeds)
+    members = trainer.plan.members
     own = {name: value[None] for name, value in select(problem.failed, ("encoder",)).items()}
     home = problem.encode(own, problem.data.judged)[0]
     at, seen = np.full(len(members), np.nan), np.zeros(len(members))
@@ -203,3 +202,16 @@ def escape(
             tick(check + 1, checks)
     groups = [slice(k * seeds, (k + 1) * seeds) for k in range(len(cells))]
     return [Exits(at[g], seen[g], int(diverged[g].sum()), int(matched[g].sum())) for g in groups]
+
+
+def started(minimum: Path, settings: TrainSettings, cells: Sequence[Cell], seeds: int) -> Trainer:
+    """The trainer of cells that differ in their rate alone, before its first update: `seeds` members of each, by the trainer's own steps of their rule."""
+    (kind,) = {(cell.optimiser, cell.rule, cell.batch) for cell in cells}
+    optimiser, rule, batch = kind
+    changes: dict[str, Any] = OPTIMISERS[optimiser]
+    settings = replace(
+        settings, **changes, batch_size=batch, learning_rate_decay=1.0, update_rule=rule, structure_delay=0, data="",
+        data_digest="", data_size=DATA, device="cpu", log_interval=max(1, settings.updates),
+    )  # fmt: skip
+    members = tuple(Member(seed, cell.rate, str(minimum)) for cell in cells for seed in range(seeds))
+    return Trainer(Plan(settings, members, VARIANTS["freeze"]))

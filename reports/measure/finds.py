@@ -14,6 +14,7 @@ from reports.measure.on_sample import Budget, Curvature, OnSample, converge_enco
 from reports.measure.sampled import Sampled
 from reports.measure.shifts import random_walk
 from reports.measure.subject import Subject
+from reports.ratio import LEAST, ratio
 
 STEPS = 150
 """Of each descent of an embedding."""
@@ -102,7 +103,7 @@ def _of_embedding(subject: Subject, ways: dict[str, Params]) -> list[Descent]:
         composite = subject.composite(start, dynamics)
         found = converge(composite, start, iterations=STEPS)
         match = subject.match(found.point["embedding"]).verdict
-        level = (found.loss - subject.floor["total"]) / reference
+        level = (found.loss - subject.floor["total"]) / max(reference, LEAST)
         row = Descent(way, certify(composite, found.point).verdict, found.loss, level, match, "", level, level, found.iterations)
         return row, found.point["embedding"]
 
@@ -114,7 +115,10 @@ def _held_apart(subject: Subject, found: list[tuple[Descent, Tensor]]) -> list[D
     """The descents with the distance of each embedding (rows, d) from the first one's."""
     states, own = subject.batch.states, found[0][1]
     unit = subject.match(own).mean_move
-    return [replace(row, apart=float((embedding - own)[states].double().square().sum(-1).mean().sqrt()) / unit) for row, embedding in found]
+    return [
+        replace(row, apart=ratio(float((embedding - own)[states].double().square().sum(-1).mean().sqrt()), unit))
+        for row, embedding in found
+    ]
 
 
 def _of_weights(subject: Subject, ways: dict[str, Params], size: int, budget: Budget, known: Sampled | None) -> Finds:
@@ -139,8 +143,8 @@ def _of_weights(subject: Subject, ways: dict[str, Params], size: int, budget: Bu
 
 def _row(way: str, found: OnSample, reference: OnSample, floors: list[float]) -> Descent:
     end, base, (floor, other_floor) = found.descended, reference.descended, floors
-    above, level = end.loss - floor, base.loss - floor
-    other = (found.other_loss - other_floor) / (reference.other_loss - other_floor)
+    above, level = end.loss - floor, max(base.loss - floor, LEAST)
+    other = (found.other_loss - other_floor) / max(reference.other_loss - other_floor, LEAST)
     # Never below the floor, which is as low as either can go.
     least, most = max(0.0, above - end.expected) / level, above / max(level - base.expected, 1e-3 * level)
     verdict, reason = found.both

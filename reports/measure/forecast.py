@@ -162,13 +162,13 @@ def _interval(values: Array, confidence: float = CONFIDENCE) -> Plain:
 
 
 def calibration(predicted: Sequence[float], table: Table, bins: int = 5) -> list[Plain]:
-    """Bases in groups of equal size by their prediction: mean prediction and share of successes of each group."""
+    """Bases in groups of equal size by their prediction: of each group the mean prediction and, by base, the outcomes (`tries`)."""
     p = np.asarray(predicted)
     groups = np.array_split(np.argsort(p, kind="stable"), min(bins, len(p)))
     return [
         {
             "predicted": float((p[g] * table.trials[g]).sum() / table.trials[g].sum()),
-            "count": int(table.successes[g].sum()), "of": int(table.trials[g].sum()),
+            "tries": [[True] * int(k) + [False] * int(n - k) for k, n in zip(table.successes[g], table.trials[g], strict=True)],
         }
         for g in groups
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from crar_model.mazes.simple import SimpleMaze
 from reports.measure.subject import Subject
+from reports.ratio import ratio
 
 WORST = 4
 """Transitions that the concentration of the error is measured on: as many as lead through the door of the study's maze."""
@@ -31,7 +32,7 @@ def transition_errors(subject: Subject, maze: SimpleMaze) -> dict[str, Any]:
     before, after = batch.state[moves], batch.next_state[moves]
     edge = (base[after] - base[before]).norm(dim=1)
     error = (predicted - x[batch.next_state]).norm(dim=1)[moves]
-    local = error / edge.clamp_min(1e-12)
+    local = torch.where(error == 0, 0.0, error / edge)  # infinite where the base moves nowhere
     positions, rooms = maze.positions, maze.rooms()
     side = ((positions == positions.amin(0)) | (positions == positions.amax(0))).any(1)
     near, door = side[before], (rooms[before] < 0) | (rooms[after] < 0)
@@ -47,5 +48,5 @@ def transition_errors(subject: Subject, maze: SimpleMaze) -> dict[str, Any]:
         "above_at_door": float(door[above].double().mean()) if bool(above.any()) else 0.0,
         "near": mean(near), "far": mean(~near), "moves": len(local), "near_states": int(side.sum()), "states": len(side),
         "board_near": 2 * (rows + columns) - 4, "board": rows * columns, "two_edges": 2 * float(edge.mean()),
-        "worst": len(worst), "worst_share": float(error[worst].sum() / error.sum()), "worst_at_door": int(door[worst].sum()),
+        "worst": len(worst), "worst_share": ratio(float(error[worst].sum()), float(error.sum())), "worst_at_door": int(door[worst].sum()),
     }  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from crar_model.errors import UserError
 from crar_model.losses import SHOWN
 from crar_model.params import DYNAMICS
+from crar_model.sizes import check_picture
 from crar_model.tasks import Task
 
 
@@ -47,6 +48,7 @@ class LandscapeOptions:
             raise UserError(f"--resolution is {self.resolution}; give at least 2")
         if self.sample < 1:
             raise UserError(f"--sample is {self.sample}; give at least 1")
+        check_picture(points=self.points, resolution=self.resolution, sample=self.sample)
         if self.quick and self.full:
             raise UserError("--quick and --full ask for opposite things; give one of them")
         for flag, given, known in (("--blocks", self.blocks, DYNAMICS), ("--terms", self.terms, SHOWN)):

@@ -19,7 +19,6 @@ from landscape_tools import (
     Lifted,
     Path,
     ScalarLoss,
-    align,
     bezier_path,
     climb,
     elastic_band,
@@ -32,7 +31,8 @@ from landscape_tools import (
     sample_polygon,
     values_of,
 )
-from reports.measure.subject import Subject, hidden_layers
+from reports.measure.subject import Subject
+from reports.ratio import ratio
 from reports.rules import REFUTED
 
 SMOOTHING = 1e-3
@@ -177,7 +177,7 @@ def _straight_climbs(subject: Subject, start: Params, goal: Params, loss: Scalar
     lines = {"embedding": [_encoder(subject, params, "embedding") for params in (start, goal)]}
     if "embedding" not in start:
         own = select(start, ("encoder",))
-        nearest = align(select(subject.optimum, ("encoder",)), own, hidden_layers(subject.agent))
+        nearest = subject.aligned(select(subject.optimum, ("encoder",)), own)
         lines |= {"weight": [own, select(subject.optimum, ("encoder",))], "aligned": [own, nearest]}
     climbs = {}
     for name, (first, last) in lines.items():
@@ -203,7 +203,7 @@ def _guesses(subject: Subject, ends: list[Params], goal: Params, free: Path, spa
     guesses = {f"turned {way}": bent(_turned_encoder(subject, goal, turn, space)) for way, turn in (("left", 1), ("right", -1))}
     for seed in range(2):
         noise = gaussian_direction(ends[0], torch.Generator().manual_seed(seed))
-        size = 0.5 * norm({name: ends[1][name] - value for name, value in ends[0].items()}) / norm(noise)
+        size = 0.5 * ratio(norm({name: ends[1][name] - value for name, value in ends[0].items()}), norm(noise))
         guesses[f"shaken {seed}"] = bent({n: 0.5 * (v + ends[1][n]) + size * noise[n] for n, v in ends[0].items()})
     return guesses | {"the free path's encoders": {name: free.points[name] for name in ends[0]}}
 

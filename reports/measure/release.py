@@ -20,6 +20,7 @@ from crar_model.training.trainer import Trainer
 from crar_model.training.variants import Variant
 from landscape_tools import Composite, composite_of, converge, norm
 from reports.measure.subject import Subject
+from reports.ratio import ratio
 
 ROUND = 200
 """Iterations of a round of a descent; there are as many as the iterations allow, and none after one that changes little."""
@@ -147,5 +148,5 @@ def adapted_and_released(
 
 def _result(subject: Subject, params: Params, how: str, steps: int, converged: bool) -> Released:
     terms = {name: float(value) for name, value in subject.terms(params).items()}
-    moved = norm({name: params[name] - value for name, value in subject.dynamics.items()}) / norm(subject.dynamics)
+    moved = ratio(norm({name: params[name] - value for name, value in subject.dynamics.items()}), norm(subject.dynamics))
     return Released(params, terms, subject.match(subject.embedding(params)), how, steps, converged, moved)

@@ -1,12 +1,13 @@
 """Our lines and planes beside those of the `loss-landscapes` package, on the same points.
 
-Version 3.0 evaluates a line at t = 1/steps ... 1 (never at 0); on a plane, even rows lie at (k + 1)/steps and odd rows at k/steps
+Version 3 evaluates a line at t = 1/steps ... 1 (never at 0); on a plane, even rows lie at (k + 1)/steps and odd rows at k/steps
 along the second axis. Ours is sampled at exactly those coordinates.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -14,7 +15,26 @@ from torch import Tensor, nn
 
 from crar_model.params import DYNAMICS, Params, select
 from landscape_tools import difference, sample_points
+from reports.console import say
 from reports.measure.subject import Subject
+
+PACKAGE, KNOWN = "loss-landscapes", 3
+"""The package, and the major version whose points are known: another may put them elsewhere."""
+
+
+def asked() -> Any:
+    """The package that is asked; None where it is not installed, and with a line on standard error where its version is not known."""
+    try:
+        found = version(PACKAGE)
+        import loss_landscapes
+    except ImportError:  # an optional check
+        return None
+    if found.partition(".")[0] != str(KNOWN):
+        say(
+            f"crar: note: no second opinion: {PACKAGE} is {found}, and only version {KNOWN} is compared with; install '{PACKAGE}<{KNOWN + 1}'"
+        )
+        return None
+    return loss_landscapes
 
 
 @dataclass(frozen=True)
@@ -41,10 +61,9 @@ class PointModel(nn.Module):
 
 
 def second_opinion(subject: Subject, adapted: Params, steps: int = 6) -> SecondOpinion | None:
-    """Compare on the aligned line of encoders and on encoder x dynamics; None when the package is not installed."""
-    try:
-        import loss_landscapes
-    except ImportError:  # an optional check
+    """Compare on the aligned line of encoders and on encoder x dynamics; None, and a word, where the package is not what it is compared with."""
+    loss_landscapes = asked()
+    if loss_landscapes is None:
         return None
     failed = select(subject.failed, ("encoder", *DYNAMICS))
     one, two = failed | subject.nearest, failed | select(adapted, DYNAMICS)
@@ -65,5 +84,5 @@ def second_opinion(subject: Subject, adapted: Params, steps: int = 6) -> SecondO
     rows = [(i / steps, (k + (i % 2 == 0)) / steps) for i in range(steps) for k in range(steps)]
     grid = torch.tensor(rows, dtype=torch.float64)
     flat = torch.from_numpy(sample_points(loss, failed, [first, second], grid)["total"])
-    off = [float(((a - b).abs() / b.abs()).max()) for a, b in ((ours, theirs), (flat, plane.flatten()))]
+    off = [float(torch.where(a == b, 0.0, (a - b).abs() / b.abs()).max()) for a, b in ((ours, theirs), (flat, plane.flatten()))]
     return SecondOpinion(off[0], off[1], steps, steps * steps)

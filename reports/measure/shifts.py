@@ -13,6 +13,7 @@ from landscape_tools import apply_symmetry, filter_normalised, flatten, gaussian
 from reports.measure.on_sample import SampleTotal, size_of
 from reports.measure.paths import mixed
 from reports.measure.subject import Subject, hidden_layers
+from reports.ratio import ratio
 
 SHARES = (0.0, 1e-3, 1e-2, 0.1, 0.5, 1.0)
 """How far the dynamics move towards where they are sent."""
@@ -41,7 +42,7 @@ class Shift:
 def random_walk(own: Params, like: Params, seed: int) -> Params:
     """A random direction of the dynamics as long as another."""
     noise = gaussian_direction(own, torch.Generator().manual_seed(seed + 1))
-    return {name: value * (norm(like) / norm(noise)) for name, value in noise.items()}
+    return {name: value * ratio(norm(like), norm(noise)) for name, value in noise.items()}
 
 
 ON_THE_WAY, AROUND = 9, 8
@@ -106,9 +107,9 @@ def landscape_shifts(subject: Subject, adapted: Params, seed: int = 0) -> Shifts
     exchanged, negated = own, True
     for block in DYNAMICS:
         for layer in hidden_layers(subject.agent, block):
-            units = len(own[layer.bias])
+            units = len(own[layer.weight])
             signs = (-1.0 if layer.signs else 1.0) * torch.ones(units)
-            exchanged, negated = apply_symmetry(exchanged, layer, torch.arange(units - 1, -1, -1), signs), negated and layer.signs
+            exchanged, negated = apply_symmetry(exchanged, layer, torch.arange(units - 1, -1, -1), signs), negated and bool(layer.signs)
     way = "hidden units exchanged and negated" if negated else "hidden units exchanged, and negated where no max-pooling follows"
     shifts.append(_shift(way, own, exchanged, before, _landscape(subject, points, exchanged)))
     mirrored = select(mixed(subject.agent, subject.failed, -torch.eye(subject.agent.channels, dtype=torch.float64)), DYNAMICS)
@@ -138,5 +139,6 @@ def _landscape(subject: Subject, points: Params, dynamics: Params) -> tuple[Tens
 
 def _shift(way: str, own: Params, moved: Params, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> Shift:
     values = float((after[0] - before[0]).square().mean().sqrt())
-    gradients = float((after[1] - before[1]).square().sum().sqrt() / before[1].square().sum().sqrt())
+    change, whole = (float(slopes.square().sum().sqrt()) for slopes in (after[1] - before[1], before[1]))
+    gradients = ratio(change, whole) if change else 0.0  # where all is flat and stays so, nothing has changed
     return Shift(way, norm({name: moved[name] - value for name, value in own.items()}), values, gradients)

@@ -17,7 +17,7 @@ from crar_model.agents import Agent
 from crar_model.batches import Batch
 from crar_model.checkpoints import Checkpoint, load_checkpoint
 from crar_model.errors import UserError
-from crar_model.evaluation import Match, dtype_of, match_embeddings
+from crar_model.evaluation import Match, dtype_of, match_embeddings, mean_move
 from crar_model.losses import TERMS, ball_pieces, ball_weights, loss_terms, smooth_total, total, value_targets
 from crar_model.losses_compiled import CompiledTotal
 from crar_model.params import DYNAMICS, Params, select
@@ -27,6 +27,9 @@ from crar_model.tasks import TASKS, Task
 from crar_model.training.variants import BASE
 from landscape_tools import Composite, HiddenLayer, align, dense_chain, unflatten
 from reports.measure.row_hessian import row_derivatives
+
+PROBES = 64
+"""Observations on which an aligned encoder must give the same abstract states."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,12 @@ class Subject:
     def nearest(self) -> Params:
         """The optimum's encoder with hidden units permuted and negated to lie near the failed model's."""
         encoder = select(self.optimum, ("encoder",))
-        return align(encoder, select(self.failed, ("encoder",)), hidden_layers(self.agent))
+        return self.aligned(encoder, select(self.failed, ("encoder",)))
+
+    def aligned(self, moving: Params, fixed: Params) -> Params:
+        """The copy of an encoder near another one; its abstract states on some of the batch are checked to stay the same."""
+        some = self.batch.observations[:PROBES]
+        return align(moving, fixed, hidden_layers(self.agent), function=lambda point: self.agent.encode(point, some))
 
     @property
     def sampling(self) -> dict[str, Any]:
@@ -247,6 +255,7 @@ def load_subject(
             f"{base_path}: a model of the {base.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
         )
     task = failed.task
+    task.need_listing(failed_path)
     if complete_only and not task.sampling.complete:
         known = ", ".join(name for name, other in TASKS.items() if other.sampling.complete)
         raise UserError(
@@ -274,6 +283,8 @@ def refuse_senseless(subject: Subject) -> None:
     file = subject.failed_file
     if file.info.get("variant") == BASE.name and not file.base_name:
         raise UserError(f"{failed}: a base model, trained from random weights; give a transfer with --from")
+    if not mean_move(subject.batch, subject.embedding(subject.copy)) > 0:
+        raise UserError(f"{base}: all its states lie at one place, so nothing can be measured in its moves; give a base that is trained")
     match = subject.match(subject.embedding(subject.failed))
     # Elsewhere an embedding near the base's may still play badly, and its dissection says why.
     if match.verdict == "matched" and subject.task.sampling.complete:

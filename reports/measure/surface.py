@@ -9,6 +9,7 @@ import xarray as xr
 from torch import Tensor
 
 from crar_model.errors import UserError
+from crar_model.files import writing
 from crar_model.losses import FOLLOWED, SHOWN
 from crar_model.params import Params, select
 from landscape_tools import difference, norm, sample_product, thread_safe
@@ -75,7 +76,8 @@ def encoder_dynamics(
         )
     second = difference(select(adapted, blocks), moving)
     first = difference(ends[1], ends[0])
-    surface = sample_product(
-        inner, outer, (ends[0], first), (moving, second), axis, axis, vectorize="batched", **options
-    )  # fmt: skip
+    with writing(options.get("store") or "surface"):
+        surface = sample_product(
+            inner, outer, (ends[0], first), (moving, second), axis, axis, vectorize="batched", **options
+        )  # fmt: skip
     return surface.assign_attrs(space=space, aligned=int(align and space == "weight"), blocks=",".join(blocks), encoder_length=norm(first))

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from reports import rules, sampled_rules
+from reports import rules
+from reports.claims import decided
 from reports.rules import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
 from reports.statistics import CHANCE, differ, most_apart, share, share_words, unlike
-from reports.sure import sure
 
 Outcomes = Mapping[str, Sequence[bool]]
 """Base -> outcomes of its transfers."""
@@ -109,7 +109,7 @@ def small_losses(
         none = "no `freeze` transfer scores below 0 and below its base, each by its whole interval"
         gone = f"the networks of the {lost} failed transfers are not here to be measured"
         return Decided("S11", UNDECIDED, gone if lost else none, 0, bases)
-    counts = Counter(sure(sampled_rules.s11_sample)(pair)[1] for pair in pairs)
+    counts = Counter(decided("S11", pair, complete=False).verdict for pair in pairs)
     most, size = counts.most_common(1)[0]
     low = sum(pair["failed_score"]["high"] < rules.LOW_SCORE for pair in pairs)
     words = ", ".join(f"{verdict} {count}" for verdict, count in counts.most_common())

@@ -19,10 +19,10 @@ from reports import console
 from reports.claims import SUCCESS
 from reports.figures.calibration import calibration_figure
 from reports.figures.style import save_png
+from reports.kept import Plain, kept
 from reports.measure.forecast import FEWEST, Table, calibration, score_predictors, verdict
-from reports.statistics import CHANCE, differ, holm, most_apart, share
+from reports.statistics import CHANCE, differ, holm, most_apart, share_by_base
 from reports.studies.decisions import Decided, depends
-from reports.studies.kept import Plain, kept
 from reports.studies.rows import USUAL, Groups, Key, Row, base_name, by, label, main_group, number, outcomes, success, told
 
 ENOUGH = 4
@@ -80,8 +80,7 @@ def dependence_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure:
         scores = score_predictors(table)
         for row in scores["rows"]:
             row["calibration"] = [
-                group | share([True] * group["count"] + [False] * (group["of"] - group["count"]))
-                for group in calibration(row["predicted"], table)
+                {"predicted": group["predicted"], **share_by_base(group["tries"])} for group in calibration(row["predicted"], table)
             ]
         line = verdict(scores) if len(rows) >= FEWEST else _few(scores)
         drawn = len(rows) >= FEWEST  # of fewer the groups are single bases, whose bars say nothing
@@ -137,7 +136,8 @@ def _features(path: Path, start: str) -> dict[str, float]:
         return foresee(model, resolution=RESOLUTION, where=str(path)).plain()
 
     key = {"model": model.digest, "resolution": RESOLUTION, "edition": EDITION}
-    return {name: float(value) for name, value in kept(path.with_name(f"foresight-{start}.json"), key, look)["features"].items()}
+    found = kept(path.with_name(f"foresight-{start}.json"), key, look, {"features": {str: float}})
+    return {name: float(value) for name, value in found["features"].items()}
 
 
 def depends_words(groups: Groups, main: Key | None = None) -> list[str]:

@@ -15,7 +15,7 @@ from reports.claims import SUCCESS
 from reports.figures.shares import shares_figure
 from reports.figures.style import save_png
 from reports.released_scores import released_runs
-from reports.statistics import CHANCE, share_words
+from reports.statistics import CHANCE, share_words_by_base
 from reports.studies.decisions import LEAST_BASES, NEIGHBOURS, ODD_RATE, Decided, Runs, learning_rates, odd_one
 from reports.studies.rows import USUAL, Row, by, origin, success, told
 
@@ -101,19 +101,23 @@ def _part(study: RateStudy, figure: Path) -> dict[str, Any]:
     """One grouping by rate, one by seed, and the odd one against its neighbours."""
     runs = study.runs
     seeds = sorted({seed for _, seed, _, _ in runs}, key=int)
-    by_rate = [(f"{rate:g}", [ok for _, _, other, ok in runs if other == rate]) for rate in sorted(study.planned)]
-    by_seed = [(f"seed {seed}", [ok for _, other, _, ok in runs if other == seed]) for seed in seeds]
+    by_rate = [(f"{rate:g}", _by_base([run for run in runs if run[2] == rate])) for rate in sorted(study.planned)]
+    by_seed = [(f"seed {seed}", _by_base([run for run in runs if run[1] == seed])) for seed in seeds]
     if runs:
         save_png(shares_figure([("by learning rate", by_rate), ("by seed", by_seed)], "share that succeeded"), figure)
     return {
         "variant": ", ".join(word for word in (study.variant, study.rule) if word), "source": study.source, "bases": len({base for base, *_ in runs}), "figure": figure.name if runs else "",
         "odd": odd_words(runs), "updates": study.updates, "released": study.source != OURS,
         "by_rate": [
-            (name, f"{len(values)} of {count}", share_words(values), study.matched.get(rate, 0) if study.source == OURS else "-")
+            (name, f"{sum(map(len, values))} of {count}", share_words_by_base(values), study.matched.get(rate, 0) if study.source == OURS else "-")
             for (name, values), (rate, count) in zip(by_rate, sorted(study.planned.items()), strict=True)
         ],
-        "by_seed": [(name, share_words(values)) for name, values in by_seed],
+        "by_seed": [(name, share_words_by_base(values)) for name, values in by_seed],
     }  # fmt: skip
+
+
+def _by_base(runs: Runs) -> list[list[bool]]:
+    return [[ok for base, *_, ok in runs if base == one] for one in dict.fromkeys(base for base, *_ in runs)]
 
 
 def odd_words(runs: Runs) -> str:

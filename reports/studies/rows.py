@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
 from typing import NamedTuple
 
 from crar_model.studies.cells import BEST, LAST, WITHOUT_EFFECT
@@ -171,6 +172,22 @@ def sound(bases: Iterable[Row], transfers: Sequence[Row]) -> set[str]:
 def mostly(rows: Iterable[Row]) -> list[bool]:
     """For every base, whether more than half of its transfers succeeded."""
     return [sum(map(success, group)) > len(group) / 2 for group in by(rows, "base").values()]
+
+
+def units_of(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows by what they are independent by: their base; what takes nothing from a base, by itself."""
+    return by(rows, "base" if all(VARIANTS[row["variant"]].from_base for row in rows) else "cell")
+
+
+def successes(rows: Sequence[Row]) -> list[list[bool]]:
+    """Whether models succeeded, by :func:`units_of`."""
+    return [[success(row) for row in group] for group in units_of(rows).values()]
+
+
+def searched(rows: Iterable[Row]) -> str:
+    """Said behind updates where a search came before them, " after 5,200 of a search" (the median); "" where none did."""
+    taken = [int(row["search_updates"]) for row in rows if int(row["search_updates"])]
+    return f" after {median(taken):,.0f} of a search" if taken else ""
 
 
 def outcomes(rows: Iterable[Row]) -> dict[str, list[bool]]:

@@ -8,19 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.files import StrPath
+from crar_model.files import MEASURED, StrPath
 from crar_model.losses import SHOWN
 from crar_model.studies.cells import BEST, LAST
 from crar_model.tasks import Task
 from crar_model.training.log import read_losses
 from crar_model.training.variants import VARIANTS
-from reports import console, rules
+from reports import console
 from reports.claims import SUCCESS
 from reports.figures.outcomes import Log, outcomes_figure
 from reports.figures.style import save_png
+from reports.kept import Plain, kept
 from reports.measure.subject import load_subject
+from reports.ratio import LEAST
 from reports.studies.decisions import Decided, small_losses
-from reports.studies.kept import Plain, kept
 from reports.studies.rows import (
     DONE,
     USUAL,
@@ -41,6 +42,8 @@ from reports.studies.rows import (
 
 EDITION = 1
 """Of the figures that are kept of a failed transfer."""
+SHAPE = {name: {str: MEASURED} for name in ("failed_terms", "copy_terms", "floor")}
+"""What they hold."""
 
 
 def terms_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrPath, task: Task) -> tuple[dict[str, Any], Decided | None]:
@@ -128,7 +131,7 @@ def _terms_row(term: str, networks: Sequence[tuple[Row, str]]) -> tuple[object, 
     base = values[0] if networks[0][0]["base"] == "" else float("nan")
     if np.isnan(base) or term == "value":
         return term, *values, ""
-    return term, *values, f"x{values[-1] / base:.3g}" if base >= rules.LEAST else "-"  # a ratio to a rounding error says nothing
+    return term, *values, f"x{values[-1] / base:.3g}" if base >= LEAST else "-"  # a ratio to a rounding error says nothing
 
 
 def _decided(groups: Groups, main: Key, bases: Sequence[Row], root: Path) -> Decided:
@@ -203,6 +206,6 @@ def _losses(model: Path, base: Path, digests: list[str]) -> Plain | None:
 
     key = {"models": digests, "edition": EDITION}
     try:
-        return kept(model.with_name("verdict-losses.json"), key, look)
+        return kept(model.with_name("verdict-losses.json"), key, look, SHAPE)
     except FileNotFoundError:
         return None

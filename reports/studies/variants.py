@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from crar_model.files import StrPath
@@ -17,7 +16,7 @@ from reports.claims import SUCCESS
 from reports.figures.shares import shares_figure
 from reports.figures.style import save_png
 from reports.released_scores import released_rows
-from reports.statistics import CHANCE, interquartile, share_words, unlike
+from reports.statistics import CHANCE, interquartile, share_words, share_words_by_base, trimmed, unlike
 from reports.studies.decisions import Decided, relearned
 from reports.studies.rows import (
     DONE,
@@ -35,8 +34,11 @@ from reports.studies.rows import (
     mostly,
     number,
     outcomes,
+    searched,
     success,
+    successes,
     told,
+    units_of,
 )
 
 
@@ -53,7 +55,7 @@ def variants_part(groups: Groups, bases: Sequence[Row], figure: StrPath, task: T
     shown = [
         (
             f"{label(key, short=True)}\n{int(key.updates):,} updates, {_bases(group) if VARIANTS[key.variant].from_base else 'of no base'}",
-            [success(row) for row in told(group)],
+            successes(told(group)),
         )
         for key, group in groups.items()
     ]
@@ -127,15 +129,28 @@ def _variant_row(key: Key, group: Sequence[Row], groups: Groups) -> tuple[object
     p = math.nan
     if key.variant != USUAL and related and unlike([True] * len(both), [False] * len(both)) < CHANCE:
         p = unlike(*(mostly(row for row in rows if row["base"] in both) for rows in (own, usual)))
-    units = list(by(own, "base" if related else "cell").values())
-    mean, low, high = interquartile([[value for row in rows if not math.isnan(value := merit(row))] for rows in units])
-    around = "" if math.isnan(low) else f" ({low:.3g} to {high:.3g})"
-    nowhere = sum(math.isnan(merit(row)) for row in own)
-    around += f", {nowhere} diverged left out" if nowhere else ""
     return (
-        label(key, groups), f"{len(own)} of {len(group)}", _trained(key, own), share_words([success(row) for row in own]),
-        share_words(mostly(own)) if related else "-", f"{mean:.3g}{around}" if len(own) > nowhere else ("all diverged" if own else "-"), p,
+        label(key, groups), f"{len(own)} of {len(group)}", _trained(key, own), share_words_by_base(successes(own)),
+        share_words(mostly(own)) if related else "-", *_as_the_original(own), _middle(list(units_of(own).values())), p,
     )  # fmt: skip
+
+
+def _as_the_original(own: Sequence[Row]) -> list[str]:
+    """How many succeeded by the original's word, a final score above 0, where there is a score."""
+    return [f"{sum(number(row, 'final_score') > SUCCESS for row in own)}/{len(own)}"] if any(row["scored"] == "1" for row in own) else []
+
+
+def _middle(units: Sequence[Sequence[Row]]) -> str:
+    """The interquartile mean of a figure of merit, with what it leaves out, in words; of fewer than four models their mean."""
+    values = [[value for row in rows if not math.isnan(value := merit(row))] for rows in units]
+    count, asked = sum(map(len, values)), sum(map(len, units))
+    if not count:
+        return "all diverged" if asked else "-"
+    mean, low, high = interquartile(values)
+    around = "" if math.isnan(low) else f" ({low:.3g} to {high:.3g})"
+    out = trimmed(count)
+    which = f", {out} + {out} of {count} trimmed" if out else f", mean of {count}"
+    return f"{mean:.3g}{around}{which}" + (f", {asked - count} diverged left out" if asked > count else "")
 
 
 def _short(names: Sequence[str]) -> list[str]:
@@ -185,5 +200,4 @@ def _played(groups: Groups) -> dict[str, Any]:
 
 def _trained(key: Key, rows: Sequence[Row]) -> str:
     """Updates of a group in words, those of a search before apart."""
-    searched = [int(row["search_updates"]) for row in rows if int(row["search_updates"])]
-    return f"{int(key.updates):,}" + (f" after {median(searched):,.0f} of a search" if searched else "")
+    return f"{int(key.updates):,}{searched(rows)}"

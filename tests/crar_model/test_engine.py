@@ -76,7 +76,7 @@ def compiled(
 ) -> Params:
     members = {name: value[None].clone() for name, value in params.items()}
     names = [name for name in members if block_of(name) in trained]
-    engine = CompiledUpdates(agent, members, names, batch.observations)
+    engine = CompiledUpdates(agent, members, names, Observed.of(batch.observations.flatten(1).numpy()))
     step = Step(terms, "slot", 1.0)
     with torch.no_grad():
         values = agent.value(target, agent.encode(target, batch.observations))[None]

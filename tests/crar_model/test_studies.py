@@ -192,13 +192,13 @@ def test_only_what_determines_a_cell_changes_its_name(tmp_path: Path) -> None:
         ('maze = "simple"', 'maze = "round"', "b: .*'round'; choose one of"),
         ('maze = "simple"\n', "", "names no maze"),
         ("updates = 40", "updates = '40'", "updates is '40'"),
-        ("updates = 40", "updates = -1", "--updates is -1"),
+        ("updates = 40", "updates = -1", "updates is -1"),
         ("seeds = 2", "seeds = 0", "seeds is 0"),
         ("seeds = 2", "seed = 2", "use seeds"),
         ("updates = 20", "maze = 'simple'", "maze is not for this table"),
         ('variants = ["freeze", "negate-input"]', 'variants = ["freezer"]', "'freezer' is not known; choose from freeze"),
         ('bases = "b"', 'bases = "c"', "'c' is not known; choose from b"),
-        ("[1e-4, 1e-3]", "[0]", "--learning-rate is 0"),
+        ("[1e-4, 1e-3]", "[0]", "rates is 0"),
         ("updates = 20", "start = 'best'", "start is 'best'; choose last"),
         ("updates = 20", "maps = [{ colour = 1 }]", "maps: unknown key 'colour'"),
         ("updates = 20", "paired = 0\nreset = 'zero'", "reset is 'zero'"),
@@ -216,7 +216,7 @@ def test_a_bad_file_is_named_with_the_remedy(before: str, after: str, said: str,
 
 def test_a_variant_that_the_maze_lacks_is_refused(tmp_path: Path) -> None:
     text = SMALL.replace('"simple"', '"random"').replace('["freeze", "negate-input"]', '["placement"]')
-    with pytest.raises(UserError, match=r"\[\[transfers\]\] t: --variant placement: "):
+    with pytest.raises(UserError, match=r"\[\[transfers\]\] t: variants placement: "):
         expanded(text, tmp_path)
 
 

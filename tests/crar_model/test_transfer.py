@@ -147,7 +147,7 @@ def test_bad_transfers(base_run: Path, freeze_run: Path) -> None:
         transfer_plan(QUICK, [base], "freezer", 1)
     with pytest.raises(UserError, match="--members is 0"):
         transfer_plan(QUICK, [base], "freeze", 0)
-    with pytest.raises(UserError, match="--learning-rate is nan"):
+    with pytest.raises(UserError, match="--rate is nan"):
         transfer_plan(QUICK, [base], "freeze", 1, learning_rates=[float("nan")])
     with pytest.raises(UserError, match="names no checkpoint"):
         transfer_plan(QUICK, [], "freeze", 1)

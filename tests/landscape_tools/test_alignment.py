@@ -8,7 +8,7 @@ from torch import Tensor
 from landscape_tools import HiddenLayer, align, apply_symmetry, dense_chain, difference, norm
 
 WIDTHS = (6, 12, 9, 5, 2)
-CHAIN = dense_chain("net", len(WIDTHS) - 1)
+CHAIN = dense_chain("net", len(WIDTHS) - 1, signs=True)
 seeds = st.integers(0, 2**31)
 
 
@@ -77,7 +77,10 @@ def test_convolutions_keep_their_function() -> None:
         "c.2.bias": (3,),
     }
     original = {name: torch.randn(*shape, generator=generator, dtype=torch.float64) for name, shape in shapes.items()}
-    chain = [HiddenLayer("c.0.weight", "c.0.bias", "c.1.weight", signs=False), HiddenLayer("c.1.weight", "c.1.bias", "c.2.weight")]
+    chain = [
+        HiddenLayer("c.0.weight", "c.0.bias", "c.1.weight", signs=False),
+        HiddenLayer("c.1.weight", "c.1.bias", "c.2.weight", signs=True),
+    ]
 
     def function(p: dict[str, Tensor], x: Tensor) -> Tensor:
         conv = torch.nn.functional.conv2d
@@ -104,7 +107,7 @@ def test_flattened_maps_keep_their_function() -> None:
         "c.2.bias": (2,),
     }
     original = {name: torch.randn(*shape, generator=generator, dtype=torch.float64) for name, shape in shapes.items()}
-    chain = dense_chain("c", 3)
+    chain = dense_chain("c", 3, signs=True)
 
     def function(p: dict[str, Tensor], x: Tensor) -> Tensor:
         x = torch.tanh(torch.nn.functional.conv2d(x, p["c.0.weight"], p["c.0.bias"])).flatten(1)

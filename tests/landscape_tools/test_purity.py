@@ -157,6 +157,25 @@ def test_names_that_do_not_match_are_named_with_the_nearest() -> None:
     assert float(loss({"bias": torch.zeros(2)})) == pytest.approx(float(mse(x @ net.weight.T, y).detach()))  # a part of a network
 
 
+def test_names_that_do_not_match_without_a_module() -> None:
+    """Points, directions and guesses by hand."""
+    loss: Any = lambda p: p["w"].square().sum()  # noqa: E731
+    origin, far, other = {"w": torch.ones(2, 2)}, {"w": torch.zeros(2, 2)}, {"v": torch.ones(2, 2)}
+    for call in (
+        lambda: lt.sample_points(loss, origin, [other], torch.ones(1, 1)),
+        lambda: lt.sample_plane(loss, origin, origin, other, [0, 1], [0, 1]),
+        lambda: lt.moved(origin, [other], (1.0,)),
+        lambda: lt.filter_normalised(other, origin),
+        lambda: lt.sample_product(lambda p: p["w"], lambda z, p: {"a": z.sum()}, (other, origin), (origin, origin), [0, 1], [0, 1]),
+        lambda: lt.elastic_band(loss, origin, far, images=3, middle=other),
+        lambda: lt.elastic_band(loss, origin, far, images=3, guess=other),
+    ):
+        with pytest.raises(ValueError, match=r"has no (v; nearest to v is w|w; nearest to w is v)"):
+            call()
+    with pytest.raises(ValueError, match="the second point has no v"):
+        lt.dot(other, origin)
+
+
 def test_prefixes_of_wrappers_are_understood() -> None:
     x, y = batch()
     net, other = line_net(1), line_net(2)
@@ -268,3 +287,16 @@ def test_a_store_of_another_second_stage_is_not_used(tmp_path: Path, monkeypatch
 
     interrupted(lambda stop: product(1.0, store=store, progress=stop), 2)
     assert np.allclose(product(2.0, store=store)["a"], product(2.0)["a"])
+
+
+def test_each_half_of_a_line_has_its_own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line interrupted in its second half goes on there."""
+    monkeypatch.setattr(sampling, "SAVE_EVERY", 0.0)
+    loss: Any = lambda p: p["w"].square().sum()  # noqa: E731
+    ends, store = ({"w": torch.zeros(2)}, {"w": torch.ones(2)}), tmp_path / "part.npz"
+    interrupted(lambda stop: lt.sample_line(loss, *ends, points=9, chunk=1, store=store, progress=stop), 5 + 3)
+    done: list[int] = []
+    line = lt.sample_line(loss, *ends, points=9, chunk=1, store=store, progress=lambda count, _: done.append(count))
+    assert done == [1, 2, 3, 4, 5, 4]
+    assert np.allclose(line["loss"], 2 * line["t"] ** 2)
+    assert not list(tmp_path.iterdir())

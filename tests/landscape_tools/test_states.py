@@ -210,7 +210,35 @@ def test_statistics_are_estimated_at_every_point(kind: str) -> None:
         assert by_hand(a, end) == pytest.approx(float(loss(end)), rel=1e-5)
     line = lt.sample_line(loss, *ends, points=5)
     assert line["loss"].values == pytest.approx([by_hand(renewed(between(a, b, t))) for t in line["t"].values], rel=1e-4)
-    assert lt.elastic_band(loss, *ends, images=3, iterations=1, samples=2).losses[-1] == pytest.approx(by_hand(a, ends[1]), rel=1e-5)
+    path = lt.elastic_band(loss, *ends, images=3, iterations=1, samples=2)
+    middle = {name: value[1] for name, value in path.points.items()}
+    assert [by_hand(a, middle), by_hand(a, ends[1])] == pytest.approx(path.losses[1:].tolist(), rel=1e-4)
+    for form in (loss, loss.composite()):
+        found = lt.converge(form, ends[0], iterations=2)
+        assert by_hand(a, found.point) == pytest.approx(found.loss, rel=1e-4)
+        assert found.loss < by_hand(a, ends[0])
+        assert lt.certify(form, found.point, stationary=1e3).loss == pytest.approx(found.loss, rel=1e-4)
+
+
+def test_spectral_norm_is_estimated_where_interpolated_vectors_cancel() -> None:
+    """The same weight with both vectors turned round: half way between, interpolated vectors are 0."""
+    net = trained("spectral norm", 1, steps=0)
+    end = lt.state_of(net)
+    turned = end | {n: -v for n, v in end.items() if n.rpartition(".")[2] in ("_u", "_v")} | {"2.bias": end["2.bias"] + 1}
+    assert by_hand(net, turned) == pytest.approx(by_hand(net, end | {"2.bias": end["2.bias"] + 1}))
+    interpolated = lt.module_loss(net, cross_entropy, *batch())
+    assert lt.sample_line(interpolated, end, turned, points=3).attrs["not_finite"] == 1
+    loss = lt.module_loss(net, cross_entropy, *batch(), buffers="estimate")
+    start, stop = loss.estimated(end), loss.estimated(turned)
+    line = lt.sample_line(loss, start, stop, points=3)
+    half = by_hand(net, start | {"2.bias": end["2.bias"] + 0.5})
+    assert line["loss"].values == pytest.approx([by_hand(net, start), half, by_hand(net, stop)], rel=1e-5)
+    largest = torch.linalg.matrix_norm(end["0.parametrizations.weight.original"], 2)
+    x, y = batch()
+    weight = end["0.parametrizations.weight.original"] / largest
+    by_norm = torch.tanh(x @ weight.T + end["0.bias"]) @ end["2.weight"].T + end["2.bias"]
+    assert float(line["loss"][0]) == pytest.approx(float(cross_entropy(by_norm, y)), rel=1e-5)
+    assert lt.converge(loss, start, iterations=2).loss < float(line["loss"][0])
 
 
 @pytest.mark.parametrize("kind", ["batch norm", "convolution", "instance norm"])

@@ -322,7 +322,7 @@ def test_bad_input_names_the_remedy(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "report.md").exists()
 
 
-def test_as_good_is_within_two_points_or_the_interval() -> None:
+def test_success_is_within_two_points_or_an_interval_above_zero() -> None:
     same = Match("matched", [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0)
     swapped = Match("swapped", [[-1, 0], [0, -1]], 0.1, 2.0, 0.0, 1.0)
     base = Evaluation({}, {"share": 0.9})
@@ -330,7 +330,7 @@ def test_as_good_is_within_two_points_or_the_interval() -> None:
         assert as_good(Evaluation({}, {"share": value}, match), base, embedding=True) is good
     assert as_good(Evaluation({}, {"share": 0.9}, swapped), base, embedding=False)
     scored = Evaluation({}, {"score": Score(0.4, 0.1, 0.7, 100, None, None)})
-    for mean, good in ((0.2, True), (0.05, False), (2.0, True)):
+    for mean, good in ((0.2, False), (-0.2, False), (1.05, True)):  # two that hold 0, one above
         assert as_good(Evaluation({}, {"score": Score(mean, mean - 1, mean + 1, 100, None, None)}), scored, embedding=False) is good
 
 

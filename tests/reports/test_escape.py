@@ -150,7 +150,7 @@ def test_a_page_says_how_sure_it_is_that_nobody_leaves(tmp_path: Path) -> None:
     one_page(results(0), tmp_path, "survival.png", task)
     text = (tmp_path / "report.md").read_text()
     assert "| 100 % (69 % to 100 %) |" in text  # 0.025 ** (1 / 10)
-    assert "of each of the 1 cells where nobody diverged, by itself, at most 30.8 % of such members would leave" in text
+    assert "of the one cell where nobody diverged, by itself, at most 30.8 % of such members would leave" in text
     assert "0.0234" in text
     assert "3e-08" not in text
     diverged = results(0)
@@ -348,15 +348,17 @@ def test_relations_come_out_each_way() -> None:
     assert barrier["rho"] == pytest.approx(-1)
     assert barrier["p"] < 0.05
     assert (
-        "What goes together: barrier to the base's embedding (an upper bound) with the share that left, rank correlation -1.00"
+        "What goes together: barrier to the base's embedding (an upper bound) (bases: an unknown recipe) with the share that left, rank correlation -1.00"
         in verdict(falling)
     )
     assert "with the share that left for the base's embedding, rank correlation -1.00" in verdict(falling)
     assert "lowest curvature" not in verdict(falling)
-    most = "1 of 2 kinds of noise carried any out; rmsprop at a rate of 0.01 and batches of 8 carried most, 320 of 350, 138 for the base's embedding."
+    most = "1 of 2 kinds of noise carried any out; rmsprop, joint steps, at a rate of 0.01 and batches of 8 (bases: an unknown recipe), carried most, 320 of 350, 138 for the base's embedding."
     assert most in verdict(falling)
     assert falling["kinds"][0] == {
+        "recipe": "an unknown recipe",
         "optimiser": "sgd",
+        "rule": "joint",
         "rate": 0.1,
         "batch": 8,
         "seeds": 350,
@@ -364,6 +366,8 @@ def test_relations_come_out_each_way() -> None:
         "matched": 0,
         "diverged": 0,
         "minima": 0,
+        "arrived": 0,
+        "of": 7,
         "share": share([False] * 350),
     }
     assert falling["kinds"][1]["minima"] == 7

@@ -19,6 +19,7 @@ from crar_model.training.members import transfer_plan
 from crar_model.training.runner import run_plan
 from reports import maps, samples
 from reports.maps import FAILS, OPEN, WORKS, needs_the_negative, standing, survivals, updates_of, write_maps
+from reports.samples import as_given
 from reports.statistics import share
 
 
@@ -224,7 +225,7 @@ def test_what_cannot_be_counted(base_run: Path, tmp_path: Path) -> None:
         write_maps([base_run / "member-0.pt"], tmp_path / "out")
     with pytest.raises(UserError, match="nothing to count"):
         write_maps([], tmp_path / "out")
-    with pytest.raises(UserError, match="no table of crar cure"):
+    with pytest.raises(UserError, match="give the --out of `crar cure`"):
         write_maps([], tmp_path / "out", cures=[base_run])
 
 
@@ -245,7 +246,7 @@ def test_cures_of_a_table_count_with_all_that_they_spent(tmp_path: Path) -> None
         found = table[f"cure: {row['method']}"]
         assert (found["map"], found["all"]["of"], found["all"]["count"]) == ("negative", 1, int(row["restored"]))
         assert found["updates"] == row["budget"]["updates"] + row["budget"]["level_updates"]
-        assert found["bases"] == {str(samples.BASE): {"count": int(row["restored"]), "of": 1}}
+        assert found["bases"] == {as_given(samples.BASE): {"count": int(row["restored"]), "of": 1}}
         assert not found["usual"]
 
 

@@ -69,9 +69,9 @@ def test_a_cut_and_groups() -> None:
     assert fit(np.array([6.4])) < 0.05
     assert fit(np.array([6.6])) > 0.9
     groups = calibration(x[:, 0] / 10, table, 5)
-    assert [group["count"] for group in groups] == [0, 0, 0, 4, 8]
+    assert [sum(map(sum, group["tries"])) for group in groups] == [0, 0, 0, 4, 8]
     assert groups[0]["predicted"] == pytest.approx(0.05)
-    assert sum(group["of"] for group in groups) == 40
+    assert sum(len(tries) for group in groups for tries in group["tries"]) == 40
 
 
 def test_too_little_is_not_scored() -> None:

@@ -114,7 +114,7 @@ def test_landscape_says_when_the_dynamics_differ(base_run: Path, tmp_path: Path)
 
 def test_claims_over_runs_go_on_where_they_stopped(freeze_run: Path, tmp_path: Path) -> None:
     first = write_claims([freeze_run / "member-0.pt"], tmp_path / "c", quick=True, limit=2)
-    assert "over 1 transfers" in first.read_text()
+    assert "over 1 transfer" in first.read_text()
     whole_page(first)
     assert "`--quick`" in summary_of(first.read_text())[-1]
     (kept,) = (tmp_path / "c" / "pairs").iterdir()

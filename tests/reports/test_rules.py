@@ -282,15 +282,16 @@ def test_nearness_is_one_thing_to_s3_and_s8(complete: bool) -> None:
 
 
 def test_a_transfer_counts_by_what_it_does_and_by_what_it_looks_like() -> None:
-    good = altered(facts(), {"accuracy": [0.95, 0.97, 0.98], "navigation": [0.85, 0.9, 0.9]})
-    turned = altered(good, {"match": MATCHED})
-    assert [does(d) for d in (facts(), good)] == ["failed", "successful"]
-    assert [looks(d) for d in (good, turned)] == ["failed", "successful"]
+    good = altered(facts(), {"accuracy": [0.97, 0.97, 0.98], "navigation": [0.89, 0.9, 0.9]})  # within two points of its base, elsewhere
+    turned, worse = altered(good, {"match": MATCHED}), altered(facts(), {"match": MATCHED})
+    adapted = altered(good, {"same_dynamics": False})  # an embedding of its own is no fault where the dynamics are its own
+    assert [does(d) for d in (facts(), good, turned, worse, adapted)] == ["failed", "failed", "successful", "failed", "successful"]
+    assert [looks(d) for d in (good, turned, worse)] == ["failed", "successful", "successful"]
     by_score = [altered(sample(), {"failed_score": score(*ends)}) for ends in ((-4.9, -4.5), (-0.5, 0.5), (0.1, 0.5))]
     assert [does(d) for d in by_score] == ["failed", "open", "successful"]
     groups = grouped([facts(), good, turned])
     assert {name: len(group) for name, group in groups.items()} == {
-        "failed by what they do": 1, "successful by what they do": 2, "failed by what they look like": 2, "successful by what they look like": 1,
+        "failed by what they do": 2, "successful by what they do": 1, "failed by what they look like": 2, "successful by what they look like": 1,
     }  # fmt: skip
     assert verdicts(groups["failed by what they look like"])["S7"] == (HOLDS, "holds 2")
 

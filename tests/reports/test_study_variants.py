@@ -38,7 +38,7 @@ def test_what_diverged_is_left_out_with_a_word() -> None:
     rows = text_rows([transfer(0, "b", good=True), transfer(1, "b", good=False, final_score="")])
     groups = groups_of(rows)
     ((key, group),) = groups.items()
-    assert variants._variant_row(key, group, groups)[-2] == "0.8, 1 diverged left out"
+    assert variants._variant_row(key, group, groups)[-2] == "0.8, mean of 1, 1 diverged left out"
     assert variants._variant_row(key, group[1:], groups)[-2] == "all diverged"
 
 

@@ -35,9 +35,9 @@ def shown(models: list[Judged], capsys: pytest.CaptureFixture[str], *, full: boo
 def test_what_differs_is_a_column_and_what_does_not_stands_above(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown([judged("a/member-0.pt", seed=4, rate=1e-4), judged("a/member-1.pt", seed=5, rate=2e-4)], capsys)
     head = next(line for line in lines if line.startswith("model"))
-    assert head.split() == ["model", "seed", "rate", "total", "nearest", "ation", "verdict", "residual"]
+    assert head.split() == ["model", "seed", "rate", "total", "nearest", "navigation", "verdict", "residual"]
     assert "a/  maze inverse, variant freeze, base runs/base/member-0.pt, updates 60000" in lines
-    assert "member-1    5 0.0002 0.00012    50 %  100 % neither    12.34" in lines
+    assert "member-1    5 0.0002 0.00012    50 %      100 % neither    12.34" in lines
 
 
 def test_folders_are_apart_and_bases_numbered(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,115 @@
+"""`run.json`: what a run is, and whether a plan is that run's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from crar_model import __version__
+from crar_model.checkpoints import load_checkpoint
+from crar_model.errors import UserError
+from crar_model.files import StrPath, file_digest, read_json
+from crar_model.machine import cores
+from crar_model.places import places
+from crar_model.settings import from_plain, to_plain
+from crar_model.tasks import task_of
+from crar_model.training.members import Member, Plan
+from crar_model.training.variants import variant_named
+
+MAY_CHANGE = ("updates", "workers", "checkpoint_interval", "snapshots", "device")
+"""Settings that a resumed run may have otherwise: they do not touch the trajectory."""
+RECORD = {
+    "format": str, "variant": str, "reset": str, "paired": int, "settings": dict, "bases": {str: str}, "shards": [int],
+    "members": [{"seed": int, "learning_rate": float, "base": str}],
+}  # fmt: skip
+"""What `run.json` holds."""
+
+
+def describe(plan: Plan) -> dict[str, Any]:
+    """What `run.json` says of a plan.
+
+    Raises:
+        UserError: for a base that cannot be used.
+    """
+    members, settings = len(plan.members), plan.settings
+    workers = settings.workers or (cores() if settings.device == "cpu" and settings.updates else 1)
+    workers = min(workers, members) if settings.device == "cpu" else 1
+    return {
+        "format": "crar-run",
+        "version": 1,
+        "crar": __version__,
+        "variant": plan.variant.name,
+        "reset": plan.reset,
+        "paired": plan.paired,
+        "settings": to_plain(settings),
+        "members": [member.plain() for member in plan.members],
+        **({"judged_on": drawn} if (drawn := plan.task.sampling.drawn) else {}),
+        "bases": {base: load_checkpoint(Path(base)).digest for base in sorted({m.base for m in plan.members if m.base})},
+        "shards": [members // workers + (k < members % workers) for k in range(workers)],
+    }
+
+
+def moved(plan: Plan, folder: StrPath) -> Plan:
+    """The plan with the files that the run was begun with, wherever they lie now; a file that is nowhere to be found keeps its path."""
+    before = read_run(folder)
+
+    def found(path: str, digest: str, digest_of: Callable[[Path], str]) -> str:
+        for place in (Path(path), *places(path, folder)):
+            with suppress(UserError):
+                if digest and digest_of(place) == digest:
+                    return str(place)
+        return path
+
+    own = {
+        base: found(base, before["bases"].get(base, ""), lambda at: load_checkpoint(at).digest) for base in {m.base for m in plan.members}
+    }
+    members = tuple(replace(member, base=own[member.base]) for member in plan.members)
+    data = found(plan.settings.data, plan.settings.data_digest, file_digest)
+    return replace(plan, members=members, settings=replace(plan.settings, data=data))
+
+
+def differences(before: dict[str, Any], now: dict[str, Any], where: str) -> list[str]:
+    """In what two records are not of one run; the files that they name are told by their digests."""
+    changed = [key for key in ("variant", "reset", "paired", "judged_on") if before.get(key) != now.get(key)]
+    sides = (
+        [[each["seed"], each["learning_rate"], run["bases"].get(each["base"], "")] for each in run["members"]] for run in (before, now)
+    )
+    changed += ["members"] * (next(sides) != next(sides))  # bases by their digests: a path is another from elsewhere
+    changed += ["bases"] * (sorted(before["bases"].values()) != sorted(now["bases"].values()))
+    old, new = to_plain(from_plain(before["settings"], where=where)), now["settings"]  # a setting newer than the run has its default
+    may = (*MAY_CHANGE, "data") if old["data_digest"] else MAY_CHANGE
+    return changed + [key for key in new if key not in may and old[key] != new[key]]
+
+
+def read_run(folder: StrPath) -> dict[str, Any]:
+    """The `run.json` of a run folder.
+
+    Raises:
+        UserError: when it is missing, damaged, or not the record of a run.
+    """
+    path = Path(folder) / "run.json"
+    hint = "give a folder that `crar train` or `crar transfer` wrote"
+    content: dict[str, Any] = read_json(path, RECORD, hint)
+    if content["format"] != "crar-run" or min(content["shards"], default=0) < 1 or sum(content["shards"]) != len(content["members"]):
+        raise UserError(f"{path}: not the record of a crar run, or damaged: its members and shards do not fit; {hint}")
+    try:
+        variant_named(content["variant"])
+        task_of(from_plain(content["settings"], where="settings"))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return content
+
+
+def plan_of(folder: StrPath) -> Plan:
+    """The plan of the run in a folder, so that it can be resumed without repeating its settings.
+
+    Raises:
+        UserError: as :func:`read_run`.
+    """
+    content = read_run(folder)
+    settings = from_plain(content["settings"], where=str(Path(folder) / "run.json"))
+    members = tuple(Member(each["seed"], each["learning_rate"], each["base"]) for each in content["members"])
+    return Plan(settings, members, variant_named(content["variant"]), content["reset"], content["paired"])

@@ -1,0 +1,13 @@
+"""Words for people."""
+
+from __future__ import annotations
+
+
+def plural(count: int, word: str) -> str:
+    """A count with its word: "1 model", "1,200 models"."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def of_all(done: int, everything: int, words: str) -> str:
+    """How many of how many, the word in the plural as it is given: "1 of 1 model", "3 of 8 models"."""
+    return f"{done} of {everything} {words.removesuffix('s') if everything == 1 else words}"

@@ -1,0 +1,135 @@
+"""One pass over many points by `torch.func.vmap`, or by a loop where that fails or is not the loss itself."""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from landscape_tools.differentiable import math_kernels
+from landscape_tools.points import Point
+
+Run = Callable[..., Any]
+"""(way, *arguments) -> a tensor, a tuple or a dict of tensors; the leading axes count points."""
+_SAID: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+class NotMappable(ValueError):
+    """A loss that `torch.func.vmap` cannot map, and why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"torch.func.vmap cannot map this loss ({reason}); vectorize='loop' calls it point by point")
+        self.reason = reason
+
+
+def mapped(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """`torch.func.vmap` with kernels that it maps."""
+    vectorized: Any = torch.func.vmap(function, **options)
+
+    def call(*arguments: Any) -> Any:
+        with math_kernels():
+            return vectorized(*arguments)
+
+    return call
+
+
+def settled(run: Run, first: Callable[..., tuple[Any, ...]], vectorize: str, loss: object, like: Point | None = None) -> Callable[..., Any]:
+    """`run` in the way that is asked for; "auto" maps until that fails once, and loops from then on, with a warning.
+
+    The first mapped pass is compared with the loop at its first point: a loss that keeps a state, or an operation that PyTorch maps
+    wrongly, is found so.
+
+    Args:
+        run: one pass, in the way "vmap", "loop" or "batched".
+        first: arguments of a pass -> those of its first point alone.
+        vectorize: "auto", "vmap", "batched" or "loop".
+        loss: whose passes they are; it is warned of once.
+        like: a point of the loss, where the arguments are not in its dtypes.
+
+    Raises:
+        ValueError: at once for another word than the four.
+        NotMappable: when called as "vmap", where mapping fails or gives other values than the loss itself.
+        Exception: any of the loss's own, as the loop meets it.
+    """
+    if vectorize not in ("auto", "vmap", "batched", "loop"):
+        raise ValueError(f"vectorize is {vectorize!r}; choose auto, vmap, batched or loop")
+    way, checked = "vmap" if vectorize == "auto" else vectorize, False
+
+    def call(*arguments: Any) -> Any:
+        nonlocal way, checked
+        if way != "vmap":
+            return run(way, *arguments)
+        trouble: Exception | None = None
+        try:
+            result = run("vmap", *arguments)
+        except MemoryError:
+            raise
+        except Exception as error:
+            trouble = error
+        if trouble is None and checked:
+            return result
+        alone = run("loop", *first(*arguments))  # raises what is the loss's own fault
+        if trouble is None:
+            reason = _differing(_tensors(result), _tensors(alone), _digits((arguments, like or {})))
+            checked = True
+            if not reason:
+                return result
+        else:
+            reason = next(iter(str(trouble).strip().splitlines()), "") or type(trouble).__name__
+        if vectorize == "vmap":
+            raise NotMappable(reason) from trouble
+        way = "loop"
+        result = run("loop", *arguments)
+        say_looped(loss, reason)
+        return result
+
+    return call
+
+
+def say_looped(loss: object, reason: str) -> None:
+    """Warn, once for a loss, that it is called point by point."""
+    owner = getattr(loss, "__self__", loss)  # a method is made anew each time that it is asked for
+    try:
+        if owner in _SAID:
+            return
+        _SAID.add(owner)
+    except TypeError:  # neither hashed nor referred to weakly: said each time
+        pass
+    text = f"torch.func.vmap cannot map this loss ({reason}), so it is called point by point; vectorize='loop' does so without a trial"
+    warnings.warn(text, stacklevel=3)
+
+
+def _tensors(result: Any) -> list[Tensor]:
+    """The tensors of nested dicts and tuples, in their order."""
+    if isinstance(result, Tensor):
+        return [result]
+    parts = result.values() if isinstance(result, Mapping) else result
+    return [tensor for part in parts for tensor in _tensors(part)]
+
+
+def _digits(arguments: Any) -> float:
+    """The coarsest spacing at 1 of the floating dtypes of the arguments."""
+    return max(
+        (torch.finfo(value.dtype).eps for value in _tensors(arguments) if value.is_floating_point() or value.is_complex()), default=0.0
+    )
+
+
+def _differing(many: list[Tensor], alone: list[Tensor], eps: float) -> str:
+    """How the first point differs from what the loop found; empty where they agree to rounding."""
+    for values, value in zip(many, alone, strict=True):
+        own = values.detach()[tuple(slice(0, size) for size in value.shape)].double()
+        largest = float(torch.nan_to_num(values.detach().double().abs(), 0.0, 0.0).max()) if values.numel() else 0.0
+        limit = max(eps**0.5, 1e-5) * largest + 16 * eps
+        if own.shape != value.shape or not torch.allclose(own, value.detach().double(), rtol=0.0, atol=limit, equal_nan=True):
+            return f"it gives {_shown(own)} where the loss itself gives {_shown(value)}"
+    return ""
+
+
+def _shown(value: Tensor) -> str:
+    if value.numel() == 1:
+        return f"{float(value):.6g}"
+    return f"shape {tuple(value.shape)} and length {float(value.detach().double().norm()):.6g}"
