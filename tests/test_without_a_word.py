@@ -69,11 +69,15 @@ def test_no_figure_that_is_no_number_is_a_success() -> None:
     assert not as_good(scored, scored, embedding=False)
     simple, random = (Cell("freeze", default_settings(maze), 0, 1e-3) for maze in ("simple", "random"))
     good = {"metrics": ["nearest_state_accuracy"], "nearest_state_accuracy": 0.99}
-    assert success(simple, {"diverged_at": -1, "last_nearest_state_accuracy": 0.99}, good)
+    assert success(simple, {"diverged_at": -1, "outcome": "matched", "last_nearest_state_accuracy": 0.99}, good)
     for own, other in ((NAN, 0.99), (None, 0.99), ("", 0.99), (0.99, NAN), (0.99, None)):
-        assert not success(simple, {"diverged_at": -1, "last_nearest_state_accuracy": own}, good | {"nearest_state_accuracy": other})
-    assert not success(simple, {"diverged_at": -1}, {"metrics": []} | {"digest": "1"})
-    assert [success(random, {"diverged_at": -1, "final_score": score}, {}) for score in (0.1, NAN, None, "")] == [True, False, False, False]
+        assert not success(
+            simple, {"diverged_at": -1, "outcome": "matched", "last_nearest_state_accuracy": own}, good | {"nearest_state_accuracy": other}
+        )
+    assert not success(simple, {"diverged_at": -1, "outcome": "matched"}, {"metrics": []} | {"digest": "1"})
+    assert [
+        success(random, {"diverged_at": -1, "last_score_low": score, "last_score_high": 1.0}, {}) for score in (0.1, NAN, None, "")
+    ] == [True, False, False, False]
 
 
 @pytest.mark.parametrize("what", ["total", "off", "worst", "astray", "level's total", "level's off", "level's worst"])

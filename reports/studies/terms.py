@@ -119,10 +119,9 @@ def _word(row: Row) -> str:
 
 def _log(folder: Path) -> Log | None:
     """A cell's log; None where it is not there, or has no row yet."""
-    try:
-        log = read_losses(folder)
-    except FileNotFoundError:
+    if not (folder / "losses.csv").exists():
         return None
+    log = read_losses(folder)
     return log if all(len(column) for column in log.values()) else None
 
 

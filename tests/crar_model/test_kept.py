@@ -165,6 +165,6 @@ def test_a_study_judges_what_was_kept(tmp_path: Path) -> None:
     assert (record["updates"], record["kept_update"]) == (9, 0)
     figures = judged(store, cell, PlaySettings())[LAST]
     assert (figures["updates"], figures["match"]["verdict"]) == (9, "matched")
-    good = {f"last_{name}": figures[name] for name in figures["metrics"]}
+    good = {f"last_{name}": figures[name] for name in figures["metrics"]} | {"outcome": "matched"}
     assert success(cell, {**good, "diverged_at": 5, "kept_update": 0}, figures)  # it went on and diverged; what was kept did not
     assert not success(freeze, {**good, "diverged_at": 5, "kept_update": ""}, figures)
