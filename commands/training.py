@@ -157,11 +157,10 @@ def transfer(
 
 def _read_walls(given: dict[str, Any]) -> None:
     """Put the drawing that --walls names in the place of its file."""
-    if "walls" not in given:
-        return
-    if not given["walls"]:
+    if given.get("walls") == "":
         raise UserError("--walls names no file; give one, or leave it out for the study's maze")
-    given["walls"] = read_text(given["walls"], what="--walls: ", give="give a text file").strip("\n") + "\n"
+    if "walls" in given:
+        given["walls"] = read_text(given["walls"], what="--walls: ", give="give a text file").strip("\n") + "\n"
 
 
 def _one_source(given: dict[str, Any]) -> None:

@@ -59,10 +59,7 @@ class LossSettings:
         }
 
     def validate(self, spell: Spelling = as_flag) -> None:
-        """Raise :class:`UserError` that names the first coefficient out of range, two that contradict each other, or that no term has weight.
-
-        `spell` says how the user wrote a setting.
-        """
+        """Raise :class:`UserError` for a coefficient out of range, two that contradict each other, or where no term has any weight."""
         check_ranges(self, spell)
         if not self.pair_min < self.pair_max:
             raise UserError(f"{spell('pair_min')} is {self.pair_min:g}; give less than {spell('pair_max')}, {self.pair_max:g}")

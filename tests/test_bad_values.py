@@ -16,10 +16,12 @@ from commands.config import read_config
 from crar_model import machine, sizes
 from crar_model.checkpoints import load_checkpoint, save_checkpoint
 from crar_model.errors import UserError
+from crar_model.files import write_text
 from crar_model.ranges import in_keys
 from crar_model.settings import CureSettings, LossSettings, PlaySettings, TrainSettings, load_toml
 from crar_model.studies.plan import read_study
 from crar_model.training.members import base_plan, transfer_plan
+from crar_model.words import of_all, plural
 from reports import samples
 from reports.measure import second_opinion
 from reports.tables import heading
@@ -242,3 +244,14 @@ def test_the_second_opinion_asks_the_version_that_it_knows(monkeypatch: pytest.M
     monkeypatch.setattr(second_opinion, "version", lambda _: "4.0.1")
     assert second_opinion.asked() is None
     assert "loss-landscapes is 4.0.1, and only version 3 is compared with" in capsys.readouterr().err
+
+
+def test_one_thing_is_named_in_the_singular() -> None:
+    assert [plural(count, "model") for count in (0, 1, 1200)] == ["0 models", "1 model", "1,200 models"]
+    assert [of_all(1, count, "models") for count in (1, 2)] == ["1 of 1 model", "1 of 2 models"]
+
+
+def test_a_device_is_written_to_and_not_replaced() -> None:
+    with pytest.raises(UserError, match="/dev/full: cannot write"):
+        write_text("/dev/full", "x")
+    assert Path("/dev/full").is_char_device()

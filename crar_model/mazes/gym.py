@@ -10,11 +10,13 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from crar_model.errors import UserError
+from crar_model.files import StrPath, read_text
 from crar_model.mazes.gym_checks import check_options, chosen
 from crar_model.mazes.large import observation_table
 from crar_model.mazes.maps import ObservationMap, as_map
 from crar_model.mazes.render import MODES, check_mode, draw_cells, write_cells
-from crar_model.mazes.simple import ACTION_NAMES, SimpleMaze, drawing, simple_maze
+from crar_model.mazes.simple import ACTION_NAMES, SimpleMaze, simple_maze
 from crar_model.mazes.tiles import SIZE
 
 
@@ -87,3 +89,17 @@ class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):
         if self.render_mode == "ansi":
             return write_cells(self._maze.walls.numpy(), agent)
         return draw_cells(self._maze.walls.numpy(), agent, inverse=self.inverse, cell=256 // SIZE)
+
+
+def drawing(walls: StrPath) -> str:
+    """The drawing of a layout: what is given, or what the file holds that it names; a drawing has several lines, a path one.
+
+    Raises:
+        ValueError: for a file that cannot be read.
+    """
+    if isinstance(walls, str) and "\n" in walls:
+        return walls
+    try:
+        return read_text(walls, what="walls: ", give="give a drawing, or a text file that holds one")
+    except UserError as error:
+        raise ValueError(str(error)) from error

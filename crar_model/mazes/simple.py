@@ -14,8 +14,6 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from crar_model.errors import UserError
-from crar_model.files import StrPath, read_text
 from crar_model.mazes.maps import NEGATIVE_MAP, ObservationMap
 from crar_model.mazes.tiles import AGENT_SPRITE, BLANK, CELL_PIXELS, NEGATIVE, PLAIN_AGENT, PLAIN_FREE, PLAIN_WALL, SIZE, draw_pixels
 
@@ -217,20 +215,6 @@ class ImageMaze(SimpleMaze):
         other = self.map.per_pixel
         assert other is not None
         return draw_pixels(self.observations(inverse=inverse), other=other)[:, 0]
-
-
-def drawing(walls: StrPath) -> str:
-    """The drawing of a layout: what is given, or what the file holds that it names; a drawing has several lines, a path one.
-
-    Raises:
-        ValueError: for a file that cannot be read.
-    """
-    if isinstance(walls, str) and "\n" in walls:
-        return walls
-    try:
-        return read_text(walls, what="walls: ", give="give a drawing, or a text file that holds one")
-    except UserError as error:
-        raise ValueError(str(error)) from error
 
 
 def mapped_maze(maze: SimpleMaze, observation_map: ObservationMap) -> SimpleMaze:
