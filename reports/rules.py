@@ -64,7 +64,7 @@ def does(d: Plain) -> str:
     """What a transfer is by the one definition of success (`reports.merit`): "failed", "successful" or, where an interval decides nothing, "open"."""
     if "failed_score" in d:
         return outcome({}, score=(d["failed_score"]["low"], d["failed_score"]["high"]))
-    shares = {name: (d[name][0], d[name][-1]) for name in ("accuracy", "navigation") if name in d}
+    shares: dict[str, tuple[float, float]] = {name: (d[name][0], d[name][-1]) for name in ("accuracy", "navigation") if name in d}
     return outcome(shares, matched=d["match"]["verdict"] == "matched" if d.get("same_dynamics", True) else None)
 
 
