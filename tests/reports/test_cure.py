@@ -191,8 +191,11 @@ def test_a_cure_by_another_judge_or_score_is_made_again(tmp_path: Path) -> None:
     assert stamp() == first
     broken = next((tmp_path / "cures").glob("noise/*/results.json"))
     broken.write_text("half a fi")
+    with pytest.raises(UserError, match="damaged, not JSON"):
+        crar(*words, *out, "--to", samples.BASE)
+    broken.unlink()
     crar(*words, *out, "--to", samples.BASE)
-    assert json.loads(broken.read_text())["method"] == "noise"  # what cannot be read is made again
+    assert json.loads(broken.read_text())["method"] == "noise"  # what was removed is made again
     first = stamp()
     crar(*words, *out, "--to", other)
     second = stamp()

@@ -122,8 +122,12 @@ def test_several_minima_make_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (out / first["name"] / "results.json").stat().st_mtime_ns == stamp
     for name in ("results.json", "state.json"):
         (out / first["name"] / name).write_text('{"half": 1}')
+        damaged = CliRunner().invoke(app, [str(word) for word in (*words, "--resume")])
+        assert isinstance(damaged.exception, UserError)
+        assert f"{name}: damaged" in str(damaged.exception)
+        (out / first["name"] / name).unlink()
     again = CliRunner().invoke(app, [str(word) for word in (*words, "--resume")])
-    assert json.loads(again.stdout)["rows"] == found["rows"]  # what cannot be read is made again
+    assert json.loads(again.stdout)["rows"] == found["rows"]  # what was removed is made again
     with FileLock(out / first["name"] / ".lock"), pytest.raises(UserError, match="another crar escape works there"):
         write_escape(run / "member-0.pt", out / first["name"], base_path=samples.BASE, grid=Grid((1e-3,), (1e-3,), (8,), 2, 20, 2))
 
