@@ -112,7 +112,9 @@ def write_landscape(
     return render(
         "landscape.md",
         folder / "report.md",
-        summary=landscape_summary(plain, decisions, variant=str(pair.failed_file.info.get("variant", "?")), where=where),
+        summary=landscape_summary(
+            plain, decisions, variant=str(pair.failed_file.info.get("variant", "?")), where=where, cured=_cured(pair)
+        ),
         command=command,
         pair=pair,
         task=pair.task,
@@ -181,3 +183,9 @@ def _path_data(passage: Passage) -> xr.Dataset:
             data[f"{name}_position"] = (f"{name}_sample", path.walk.numpy())
             data[f"{name}_total"] = (f"{name}_sample", path.heights.numpy())
     return xr.Dataset(data)
+
+
+def _cured(pair: Subject) -> str:
+    """The method of the cure that a pair's reference is, of the failed network itself; "" where it is a base."""
+    how = pair.optimum_file.info.get("cure")
+    return str(how["method"]) if isinstance(how, dict) and how.get("failed") == pair.failed_file.digest else ""

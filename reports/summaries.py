@@ -30,7 +30,7 @@ def size_words(size: Plain) -> str:
     return f"{plural(size['transitions'], 'transition')} of {plural(size['maps'], 'map')} ({size['terminal']:,} terminal)"
 
 
-def landscape_summary(d: Plain, decisions: Sequence[Decision], *, variant: str, where: str) -> Lines:
+def landscape_summary(d: Plain, decisions: Sequence[Decision], *, variant: str, where: str, cured: str = "") -> Lines:
     """Of `crar landscape`.
 
     Args:
@@ -38,6 +38,7 @@ def landscape_summary(d: Plain, decisions: Sequence[Decision], *, variant: str, 
         decisions: the claims on it.
         variant: of the transfer.
         where: the maze in words.
+        cured: method of `crar cure` that made the reference from this very network, in the place of a base; "" for a base.
     """
     certificate, paths, sampled = d.get("certificate"), d.get("paths"), d.get("sampled")
     lines = [
@@ -49,6 +50,15 @@ def landscape_summary(d: Plain, decisions: Sequence[Decision], *, variant: str, 
             f"its embedding is {d['match']['verdict']}.",
         ),
     ]
+    if cured:
+        lines.insert(
+            1,
+            (
+                "Held against",
+                f"what `crar cure` ({cured}) made of this very network: the same dynamics, an encoder found by losses alone. Its base is not at hand, "
+                "so 'base' means that cure on this page, and S1 and S2 are of it.",
+            ),
+        )
     if certificate:
         lines.append(
             (

@@ -179,6 +179,10 @@ def findings() -> list[str]:
     wrong = sum(row["cured_not_restored"] + row["restored_not_cured"] for row in cures.values())
     near = cures["symmetry"]["restored"]["of"] - cures["symmetry"]["restored"]["count"]
     assert {row["by"] for row in published("cures")["rows"] if row["method"] == "auto"} == {"placement"}
+    theirs, cured = published("original_failure/landscape"), published("original_failure/cure")
+    assert (theirs["certificate"]["verdict"], theirs["match"]["verdict"], cured["cured"], cured["by"]) == ("minimum", "neither", True, "placement")
+    assert theirs["errors"]["worst_at_door"] == theirs["errors"]["worst"]
+    assert cured["base"] is None
     return [
         f"{n} failed transfers of {len(pairs)} from {len({pair['base'] for pair in pairs})} bases",
         f"accuracy of {100 * min(pair['accuracy'][-1] for pair in pairs):.1f} % or more",
@@ -219,6 +223,12 @@ def findings() -> list[str]:
         f"a median of {median(free):.2f} times",
         f"{sum(pair['released']['match']['verdict'] == 'matched' for pair in failed)} of {n} embeddings",
         f"minus the identity for {nearest.count(((-1, 0), (0, -1)))} of {n}",
+        f"from accuracy {100 * cured['before']['nearest_state_accuracy']:.1f} % to {100 * cured['after']['nearest_state_accuracy']:.1f} %, "
+        f"and from navigation {100 * cured['before']['navigation_success']:.1f} % to {100 * cured['after']['navigation_success']:.1f} %",
+        f"certified minimum at {above(theirs, theirs['certificate']['loss']):.2f} times the reference's level, with {theirs['certificate']['kinks']} kinks of `ball`, "
+        f"and not swapped: {theirs['match']['residual_edges']:.2f} edges off the best axes",
+        f"{ratio(theirs, 'failed_terms', 'transition'):.0f} times the reference's",
+        f"is {theirs['oddness'][0] / theirs['oddness'][1]:.2f} of the other's in the cure",
         f"{first['restored']['count']} of {first['restored']['of']} failures, one of each of {len(every)} bases "
         f"({100 * over['low']:.1f} % to {100 * over['high']:.0f} %, exact)",
         f"median {first['median_updates']:,.0f} updates of candidates after {first['median_level_updates']:,.0f} of free embeddings",
@@ -330,8 +340,11 @@ def test_the_facts_name_real_flags() -> None:
 def test_the_page_of_verdicts_is_what_its_results_say(tmp_path: Path) -> None:
     root = ROOT / "reports" / "published"
     command = published("verdicts")["command"].split()
-    given = {flag: [root / words[1] for words in itertools.pairwise(command) if words[0] == flag] for flag in ("--claims", "--study")}
-    again = write_verdicts(given["--claims"], given["--study"], tmp_path, command=" ".join(command))
+    given = {
+        flag: [root / words[1] for words in itertools.pairwise(command) if words[0] == flag]
+        for flag in ("--claims", "--study", "--predict")
+    }
+    again = write_verdicts(given["--claims"], given["--study"], tmp_path, predictions=given["--predict"], command=" ".join(command))
     assert again.read_text() == (root / "verdicts" / "report.md").read_text()
 
 

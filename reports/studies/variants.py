@@ -83,7 +83,10 @@ def _about(variant: str, group: Sequence[Row]) -> str:
     changed = "".join(
         f"; here `{name}` is {' or '.join(f'{int(value):,}' for value in sorted(values, key=int))}" for name, values in here.items()
     )
-    return what.about + changed
+    old = what.search and not any(row.get("kept_update") for row in told(group))
+    return (
+        what.about + changed + ("; these are of before that was so: the last network counts, not the best" if old and told(group) else "")
+    )
 
 
 def _copies(groups: Groups) -> list[str]:

@@ -19,6 +19,7 @@ from reports.study import write_study
 from reports.summaries import Lines, claims_summary, landscape_summary, study_summary, trajectory_summary
 from reports.theorem_words import theorem_summary
 from tests.reports.pages import summary_of
+from tests.reports.test_rules import facts
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
 Plain = dict[str, Any]
@@ -167,3 +168,10 @@ def test_every_word_is_explained_once() -> None:
     assert glossary("rms") == f"## Terms\n\n- **rms**: {TERMS['rms']}."
     with pytest.raises(KeyError):
         glossary("no such word")
+
+
+def test_a_cure_in_the_place_of_a_base_is_said() -> None:
+    plain = facts()
+    lines = dict(landscape_summary(plain, decide(plain, complete=True), variant="imported", where="inverse maze", cured="placement"))
+    assert "`crar cure` (placement) made of this very network" in lines["Held against"]
+    assert "Held against" not in dict(landscape_summary(plain, decide(plain, complete=True), variant="imported", where="inverse maze"))
