@@ -35,11 +35,12 @@ def state_of(model: nn.Module, *, frozen: Frozen = "hold") -> dict[str, Tensor]:
 
 
 def parameters_of(model: nn.Module, *, buffers: Literal["warn", "keep"] = "warn", frozen: Frozen = "hold") -> dict[str, Tensor]:
-    """A module's parameters alone as a point, name -> a copy without gradients.
+    """A module's parameters as a point, name -> a copy without gradients.
 
     Args:
-        model: any module; one with floating buffers is more than its parameters, which a warning says.
-        buffers: "keep" says that they are the same for all points, as masks and fixed encodings are; then there is no warning.
+        model: any module; one with floating buffers is more than its parameters, so the point has its buffers too, which a warning says
+            (:func:`state_of` is the same without it).
+        buffers: "keep" leaves them out without a warning: they are the same for all points, as masks and fixed encodings are.
         frozen: as in :func:`state_of`.
 
     Raises:
@@ -51,10 +52,11 @@ def parameters_of(model: nn.Module, *, buffers: Literal["warn", "keep"] = "warn"
     floating = [name for name, value in state.items() if isinstance(name, BufferName) and continuous(value)]
     if floating and buffers == "warn":
         warnings.warn(
-            f"these parameters lack the buffers that the module computes with ({some(floating)}): state_of gives both; "
-            "buffers='keep' says that they never change",
+            f"the module computes with buffers, too ({some(floating)}), so they are in the point, as in state_of's; buffers='keep' says that "
+            "they never change and leaves them out",
             stacklevel=2,
         )
+        return state
     return {name: value for name, value in state.items() if not isinstance(name, BufferName)}
 
 

@@ -167,7 +167,9 @@ def test_a_point_without_its_buffers_is_refused_or_says_so() -> None:
     net, other = trained("batch norm", 5), trained("batch norm", 6)
     loss = lt.module_loss(net, cross_entropy, *batch())
     with pytest.warns(UserWarning, match=r"1\.running_mean.*state_of"):
-        bare = lt.parameters_of(other)
+        assert lt.parameters_of(other).keys() == lt.state_of(other).keys()
+    assert float(loss(lt.state_of(other))) == pytest.approx(by_hand(other), rel=1e-5)
+    bare = lt.parameters_of(other, buffers="keep")
     with pytest.raises(ValueError, match=r"lacks the model's buffers 1\.running_mean, 1\.running_var.*state_of"):
         loss(bare)
     with pytest.raises(ValueError, match="state_of"):
