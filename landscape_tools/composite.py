@@ -49,6 +49,12 @@ class Composite:
     derivatives: Callable[[Tensor, float], tuple[Tensor, Tensor]] | None = None
     knows: Known | None = None
 
+    def __post_init__(self) -> None:
+        if self.weights is not None and not bool((self.weights >= 0).all()):
+            raise ValueError(
+                "a weight of the maxima is negative or NaN; what a loss is lowered by is no maximum of it: put it into the smooth part"
+            )
+
     def output(self, vector: Tensor, like: Point) -> Tensor:
         """z at a flattened point."""
         return vector if self.outputs is None else self.outputs(unflatten(vector, like))

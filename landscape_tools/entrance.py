@@ -19,6 +19,7 @@ from torch import Tensor
 
 from landscape_tools.composite import Composite
 from landscape_tools.evaluating import Known, Vectorize, many
+from landscape_tools.mapping import check_way
 from landscape_tools.points import BufferName, HeldName, Point, check_alike, check_has, continuous, flatten, step_between, trainable
 
 Tool = TypeVar("Tool", bound=Callable[..., Any])
@@ -56,7 +57,12 @@ def check_steady(evaluate: Callable[[], Mapping[str, Any]]) -> None:
 
 
 def singly(vectorize: Vectorize) -> Vectorize:
-    """How a loss takes one point by itself: so that a random one is found before anything is mapped."""
+    """How a loss takes one point by itself: so that a random one is found before anything is mapped.
+
+    Raises:
+        ValueError: for a word that is no way.
+    """
+    check_way(vectorize)
     return "batched" if vectorize == "batched" else "loop"
 
 

@@ -114,7 +114,7 @@ class ModuleLoss:
         named = self.named(point)
         with torch.no_grad():
             here = self(named).detach()
-            if self._buffers != "batch" and not agree({"loss": here}, {"loss": (own := self._own(named))}):
+            if not agree({"loss": here}, {"loss": (own := self._own(named))}):
                 more = "the model computes with more than its parameters and buffers"
                 if self._buffers == "estimate":
                     more = "its running statistics are not those of the data; give loss.estimated(point), or take buffers='interpolate'"
@@ -172,9 +172,11 @@ class ModuleLoss:
         """The loss of a copy that has the point's tensors for its own."""
         with self._copying:
             model = copied(self._model)
+        model = by_batch(model) if self._buffers == "batch" else model
         own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         for name, value in named.items():
-            own[name].data = value.detach().clone()
+            if name in own:  # where the batch's statistics count there are no others
+                own[name].data = value.detach().clone()
         return self._criterion(model(_kept(self._inputs)), _kept(self._targets)).detach()
 
     def __getstate__(self) -> dict[str, Any]:
