@@ -56,8 +56,8 @@ class Composite:
             )
 
     def output(self, vector: Tensor, like: Point) -> Tensor:
-        """z at a flattened point."""
-        return vector if self.outputs is None else self.outputs(unflatten(vector, like))
+        """z at a flattened point, in the vector's dtype."""
+        return vector if self.outputs is None else self.outputs(unflatten(vector, like)).to(vector)
 
     def exact(self, z: Tensor) -> Tensor:
         """The loss itself."""
@@ -104,7 +104,7 @@ def jacobian_of(outputs: Parts, slope: Parts | None) -> Callable[[Tensor, Point]
         derivative: Any = torch.func.jacrev(lambda v: outputs(unflatten(v, like)))
         with differentiated():
             result: Tensor = derivative(vector) if slope is None else slope(unflatten(vector, like))
-        return result.detach()
+        return result.detach().to(vector)
 
     return jacobian
 

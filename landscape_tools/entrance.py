@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from landscape_tools.composite import Composite
-from landscape_tools.evaluating import Known, Vectorize, many
+from landscape_tools.evaluating import Known, Vectorize, check_scalar, many
 from landscape_tools.mapping import check_way
 from landscape_tools.points import BufferName, HeldName, Point, check_alike, check_has, continuous, flatten, step_between, trainable
 
@@ -112,6 +112,8 @@ def at_one_point(tool: Tool) -> Tool:
         plain = loss.loss if isinstance(loss, Composite) else loss
         owner = known(loss)
         if owner is None:
+            if of_loss == "loss" and not isinstance(loss, Composite):
+                check_scalar(plain(dict(point)), "the loss")
             check_steady(lambda: {"loss": plain(dict(point))})
         moving = trainable(point)
         _some(moving)

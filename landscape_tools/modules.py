@@ -14,6 +14,7 @@ from torch.func import functional_call
 from landscape_tools.composite import Composite
 from landscape_tools.copying import copied
 from landscape_tools.entrance import agree, check_steady
+from landscape_tools.evaluating import check_scalar
 from landscape_tools.points import BufferName, HeldName, Point, continuous, flatten, some, unflatten
 from landscape_tools.states import Frozen, Names, lacking, marked
 from landscape_tools.statistics import STATISTICS, by_batch, differentiable, estimated, exact, layers_of
@@ -75,7 +76,7 @@ class ModuleLoss:
         self.held = tuple(str(name) for name in self.point if isinstance(name, HeldName))
         tried = {name: value.clone() for name, value in self.point.items()}
         with torch.no_grad():
-            self(tried)
+            check_scalar(self(tried), "the criterion", sloped=False)
             self._writes = any(not torch.equal(value, self.point[name]) for name, value in tried.items())
             check_steady(lambda: {"loss": self(self.point)})
 
@@ -112,6 +113,12 @@ class ModuleLoss:
             ValueError: when it is not.
         """
         named = self.named(point)
+        for name, value in named.items():
+            own = self._state[name].dtype
+            if value.dtype != own and continuous(value):
+                raise ValueError(
+                    f"{name} is {value.dtype} in the point and {own} in the module; give one of them in the dtype of the other"
+                )
         with torch.no_grad():
             here = self(named).detach()
             if not agree({"loss": here}, {"loss": (own := self._own(named))}):
@@ -133,7 +140,12 @@ class ModuleLoss:
 
     def composite(self) -> Composite:
         """The loss by way of the model's outputs: exact curvature for few outputs and many parameters."""
-        like = {"outputs": self.outputs(self.point).detach()}
+        found: Any = self.outputs(self.point)
+        if not isinstance(found, Tensor):
+            raise ValueError(
+                f"the model returns {type(found).__name__}, and a composite goes by one tensor; give the loss itself to the tool"
+            )
+        like = {"outputs": found.detach()}
 
         def smooth(z: Tensor) -> Tensor:
             return self._criterion(unflatten(z, like)["outputs"], _kept(self._targets))
