@@ -112,7 +112,7 @@ def align(
         distance = shorter
     if function is not None and not _same(function, moving, current):
         raise ValueError("aligning changes the function, though each layer alone may be changed: do layers of the chain share a tensor?")
-    return current
+    return {name: value.clone() if value is moving[name] else value for name, value in current.items()}
 
 
 def _incoming(point: Point, layer: HiddenLayer) -> list[str]:

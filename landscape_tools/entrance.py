@@ -27,17 +27,18 @@ SAME = 1e-5
 """Relative difference up to which two values of one loss at one point count as the same."""
 
 
-def agree(first: Mapping[str, Any], second: Mapping[str, Any], *, scale: float = 0.0) -> bool:
+def agree(first: Mapping[str, Any], second: Mapping[str, Any], *, scale: float = 0.0, least: float = 1e-12) -> bool:
     """Whether named values are the same but for rounding; what is not finite must be equal.
 
     Args:
         first, second: name -> tensor or array.
         scale: size of the values around, against which rounding is to be measured.
+        least: difference that counts as none: what may remain of a sum that cancels.
     """
     if set(first) != set(second):
         return False
     pairs = [(_numbers(first[name]), _numbers(second[name])) for name in first]
-    return all(np.allclose(a, b, rtol=SAME, atol=1e-12 + 0.01 * SAME * scale, equal_nan=True) for a, b in pairs)
+    return all(np.allclose(a, b, rtol=SAME, atol=least + 0.01 * SAME * scale, equal_nan=True) for a, b in pairs)
 
 
 def check_steady(evaluate: Callable[[], Mapping[str, Any]]) -> None:
@@ -153,7 +154,7 @@ def _whole(result: Any, point: Point, leave: Callable[[Point], dict[str, Tensor]
     has = {field.name for field in fields(result)}
     changes: dict[str, Any] = {}
     if "point" in has:
-        changes["point"] = leave({name: result.point.get(name, value) for name, value in point.items()})
+        changes["point"] = leave({n: result.point[n] if n in result.point else v.clone() for n, v in point.items()})
     if "points" in has:
         count = len(next(iter(result.points.values())))
         changes["points"] = {n: result.points[n] if n in result.points else v.expand(count, *v.shape) for n, v in point.items()}

@@ -71,6 +71,8 @@ def lift(
     missed, singular, length, corners = 0.0, float("inf"), 0.0, [vector]
     targets = targets.to(vector)
     here = outputs(unflatten(vector, like)).detach().to(vector)
+    if here.dim() != 1 or targets.shape[1:] not in (here.shape, () if len(here) == 1 else here.shape):
+        raise ValueError(f"outputs are {tuple(here.shape)} and targets {tuple(targets.shape)}; they must be (n,) and (corners, n)")
     for number, target in enumerate(targets):
         todo = [target]
         while todo:

@@ -13,6 +13,7 @@ from torch.func import functional_call
 
 from landscape_tools.composite import Composite
 from landscape_tools.copying import copied
+from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import agree, check_steady
 from landscape_tools.evaluating import check_scalar
 from landscape_tools.points import BufferName, HeldName, Point, continuous, flatten, some, unflatten
@@ -55,6 +56,9 @@ class ModuleLoss:
     ) -> None:
         if buffers not in ("interpolate", "estimate", "batch", "keep"):
             raise ValueError(f"buffers is {buffers!r}; choose interpolate, estimate, batch or keep")
+        held = {id(value): name for name, value in model.named_parameters()}
+        if isinstance(criterion, nn.Module):
+            _say_used([held[id(value)] for value in criterion.parameters() if id(value) in held])
         self._model = copied(model).eval()
         self._criterion = copy.deepcopy(criterion).eval() if isinstance(criterion, nn.Module) else criterion
         self._buffers, self._writes = buffers, False
@@ -79,6 +83,8 @@ class ModuleLoss:
             check_scalar(self(tried), "the criterion", sloped=False)
             self._writes = any(not torch.equal(value, self.point[name]) for name, value in tried.items())
             check_steady(lambda: {"loss": self(self.point)})
+        with differentiated():
+            _say_used([held[id(leaf)] for leaf in _leaves(self(self.point)) if id(leaf) in held])
 
     def outputs(self, point: Point) -> Tensor:
         """The model's outputs on the inputs, (batch, ...); parameters that the point lacks stay as they were.
@@ -114,10 +120,10 @@ class ModuleLoss:
         """
         named = self.named(point)
         for name, value in named.items():
-            own = self._state[name].dtype
-            if value.dtype != own and continuous(value):
+            kind = self._state[name].dtype
+            if value.dtype != kind and continuous(value):
                 raise ValueError(
-                    f"{name} is {value.dtype} in the point and {own} in the module; give one of them in the dtype of the other"
+                    f"{name} is {value.dtype} in the point and {kind} in the module; give one of them in the dtype of the other"
                 )
         with torch.no_grad():
             here = self(named).detach()
@@ -227,6 +233,29 @@ def module_loss(
             (lazy layers, scripted modules).
     """
     return ModuleLoss(model, criterion, inputs, targets, buffers=buffers, frozen=frozen, data=data)
+
+
+def _say_used(names: Sequence[str]) -> None:
+    """Raise ValueError for parameters of the model given that its criterion uses: they would be those of that one model at every point."""
+    if names:
+        raise ValueError(
+            f"the criterion uses {some(sorted(set(names)))} of the model itself, which would stay as they are at every point; write that part as a loss of "
+            "the point, such as lambda p: loss(p) + penalty(p), or give the criterion a copy of the model"
+        )
+
+
+def _leaves(value: Any) -> list[Tensor]:
+    """The tensors with gradients of their own that a value was made of."""
+    todo, seen, found = [getattr(value, "grad_fn", None)], set(), []
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found.append(node.variable)
+        todo += [following for following, _ in node.next_functions]
+    return found
 
 
 def _kept(data: Any) -> Any:

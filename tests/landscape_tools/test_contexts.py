@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,3 +128,75 @@ def test_what_a_network_hides_is_found_with_the_batch_s_statistics_too() -> None
         loss = lt.module_loss(first, F.mse_loss, X, Y, buffers=buffers)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="more than its parameters and buffers"):
             lt.sample_line(loss, lt.state_of(first), lt.state_of(second), points=3)
+
+
+class Penalty(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, o: Tensor, y: Tensor) -> Tensor:
+        return F.mse_loss(o, y) + sum(p.square().sum() for p in self.model.parameters())  # type: ignore[no-any-return]
+
+
+def test_a_criterion_of_the_models_own_parameters_is_refused() -> None:
+    # They would be those of the first model at the far end of a line, too.
+    model, teacher = nn.Linear(3, 2).double(), nn.Linear(3, 2).double()
+    for criterion in (Penalty(model), lambda o, y: F.mse_loss(o, y) + sum(p.square().sum() for p in model.parameters())):
+        with pytest.raises(ValueError, match="the criterion uses bias, weight of the model itself"):
+            lt.module_loss(model, criterion, X, Y)
+    loss = lt.module_loss(model, lambda o, y: F.mse_loss(o, y) + F.mse_loss(o, teacher(X)) + Penalty(teacher)(o, y), X, Y)
+    assert lt.converge(loss, loss.point, iterations=3).loss < float(loss(loss.point))
+
+
+def test_results_share_nothing_with_points() -> None:
+    case = case_of("cnn, batch norm by its statistics")
+    a, b, _ = ({name: value.clone() for name, value in point.items()} for point in case.points)
+    kept = {name: value.clone() for name, value in a.items()}
+    found = lt.converge(case.loss, a, iterations=1).point, lt.align(a, b, [case.kind.chain], function=case.loss.outputs)
+    for point in found:
+        for value in point.values():
+            value.zero_()
+    assert all(torch.equal(value, kept[name]) for name, value in a.items())
+
+
+def test_sizes_that_do_not_fit_are_said() -> None:
+    case = case_of("mlp")
+    a, b, _ = case.points
+    guess = {name: torch.ones(4, 2, dtype=torch.float64) for name in a}
+    outputs = case.loss.outputs(a)
+    for call, line in {
+        lambda: lt.sample_line(case.loss, a, b, points=3, chunk=-1): "chunk is -1",
+        lambda: lt.elastic_band(case.loss, a, b, images=3, samples=0): "0 samples per piece",
+        lambda: lt.bezier_path(case.loss, a, b, points=3, samples=0): "0 samples per piece",
+        lambda: lt.elastic_band(case.loss, a, b, guess=guess, images=3): "0.weight of the guess",
+        lambda: lt.lift(case.loss.outputs, a, outputs.reshape(1, -1)): "they must be",
+        lambda: lt.lift(lambda p: case.loss.outputs(p)[0], a, torch.ones(1, 3, dtype=torch.float64)): "they must be",
+        lambda: lt.lift(lambda p: case.loss.outputs(p)[0], a, outputs[0]): "they must be",
+    }.items():
+        with pytest.raises(ValueError, match=line) as error:
+            call()
+        assert "\n" not in str(error.value)
+
+
+def test_a_store_of_another_loss_of_tiny_values_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = case_of("mlp")
+    a, b, _ = case.points
+    monkeypatch.setattr("landscape_tools.sampling.SAVE_EVERY", -1.0)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(finished: int, total: int) -> None:
+        if finished >= 4:
+            raise Stopped
+
+    options: dict[str, Any] = {"points": 11, "chunk": 2, "vectorize": "loop"}
+    with pytest.raises(Stopped):
+        lt.sample_line(lambda p: 1e-14 * case.loss(p), a, b, store=tmp_path / "s", progress=stop, **options)
+
+    def other(point: dict[str, Tensor]) -> Tensor:
+        return 3e-14 * case.loss(point)
+
+    fresh = lt.sample_line(other, a, b, **options)
+    assert lt.sample_line(other, a, b, store=tmp_path / "s", **options).identical(fresh)
