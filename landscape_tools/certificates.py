@@ -111,7 +111,7 @@ def certify(
     composite = as_composite(loss, like)
     vector = flatten(point).detach()
     z = composite.output(vector, like).detach()
-    value = float(composite.exact(z))
+    value = float(composite.exact(z).detach())
     subgradient = smallest_subgradient(composite, point, within=within)
     slack = slack_of(subgradient)
     if not np.isfinite((value, subgradient.norm)).all():

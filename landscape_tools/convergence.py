@@ -87,7 +87,7 @@ def converge(
     composite = as_composite(loss, like)
     vector = flatten(point).detach()
     z = composite.output(vector, like)
-    start = float(composite.exact(z))
+    start = float(composite.exact(z).detach())  # the criterion may have parameters of its own
     if not np.isfinite(start):
         raise ValueError("the loss is not finite where the descent starts")
     levels = smoothings if composite.pieces is not None else (0.0,)
@@ -111,7 +111,7 @@ def converge(
     if progress is not None:
         progress(iterations, iterations)
     final = unflatten(vector, like)
-    value = float(composite.exact(composite.output(vector, like)))
+    value = float(composite.exact(composite.output(vector, like)).detach())
     subgradient = smallest_subgradient(composite, final, within=max(reached * 50, 1e-7))
     if taken == 0 and not np.isfinite(subgradient.norm):
         raise ValueError("the gradient of the loss is not finite where the descent starts")

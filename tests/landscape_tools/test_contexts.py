@@ -146,7 +146,9 @@ def test_a_criterion_of_the_models_own_parameters_is_refused() -> None:
         with pytest.raises(ValueError, match="the criterion uses bias, weight of the model itself"):
             lt.module_loss(model, criterion, X, Y)
     loss = lt.module_loss(model, lambda o, y: F.mse_loss(o, y) + F.mse_loss(o, teacher(X)) + Penalty(teacher)(o, y), X, Y)
-    assert lt.converge(loss, loss.point, iterations=3).loss < float(loss(loss.point))
+    for form in (loss, loss.composite()):
+        assert lt.converge(form, loss.point, iterations=3).loss < float(loss(loss.point).detach())
+        assert lt.certify(form, loss.point).verdict == lt.NOT_CONVERGED
 
 
 def test_results_share_nothing_with_points() -> None:
