@@ -112,7 +112,7 @@ def align(
         distance = shorter
     if function is not None and not _same(function, moving, current):
         raise ValueError("aligning changes the function, though each layer alone may be changed: do layers of the chain share a tensor?")
-    return current
+    return {name: value.clone() if value is moving[name] else value for name, value in current.items()}
 
 
 def _incoming(point: Point, layer: HiddenLayer) -> list[str]:
@@ -142,6 +142,9 @@ def _check(layer: HiddenLayer, moving: Point, fixed: Point) -> None:
         raise ValueError(f"{layer.weight} has {units} units and {layer.bias} is {tuple(moving[layer.bias].shape)}; it must be ({units},)")
     if following.dim() < 2 or following.shape[1] == 0 or following.shape[1] % units:
         raise ValueError(f"{layer.weight} has {units} units, and {layer.following} {tuple(following.shape)} does not read so many")
+    for name in (*_incoming(moving, layer), layer.following):
+        if not all(bool(point[name].isfinite().all()) for point in (moving, fixed) if name in point):
+            raise ValueError(f"{name} is not finite, so no unit is like another")
     for norm in layer.norms:
         if not _incoming(moving, replace(layer, bias=None, norms=(norm,)))[1:]:
             raise ValueError(f"the norm {norm} behind {layer.weight} has no tensor of {units} units in the point")

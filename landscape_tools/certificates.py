@@ -35,7 +35,18 @@ from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.points import Point, check_digits, flatten, unflatten
 from landscape_tools.probing import Place, differences, directions, doubt_of, probe, scales, sloped
-from landscape_tools.signatures import FLAT, MINIMUM, NOT_CONVERGED, SADDLE, UNDECIDED, Signature, by_outputs, by_parameters, signature_of
+from landscape_tools.signatures import (
+    FLAT,
+    MINIMUM,
+    NOT_CONVERGED,
+    SADDLE,
+    UNDECIDED,
+    Signature,
+    by_outputs,
+    by_parameters,
+    carried,
+    signature_of,
+)
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 from landscape_tools.ties import projection, pulled, slack_of, ties_of
 
@@ -100,7 +111,7 @@ def certify(
     composite = as_composite(loss, like)
     vector = flatten(point).detach()
     z = composite.output(vector, like).detach()
-    value = float(composite.exact(z))
+    value = float(composite.exact(z).detach())
     subgradient = smallest_subgradient(composite, point, within=within)
     slack = slack_of(subgradient)
     if not np.isfinite((value, subgradient.norm)).all():
@@ -120,6 +131,12 @@ def certify(
         )
     place = Place(slope, vector, product, scale, how != "")
     seen = probe(place, along, stationary)
+    if not how and not seen.agrees:  # abs().square() has a second derivative at 0, and automatic differentiation another
+        other = Place(slope, vector, differences(slope, vector, scale), scale, True)
+        again = probe(other, along, stationary)
+        if again.agrees:
+            place, seen, product = other, again, other.product
+            how = "automatic differentiation has another second derivative than the gradients beside; by differences of gradients "
     if seen.falls or (seen.agrees and not subgradient.norm <= stationary):
         reason = (
             f"the smallest subgradient is {subgradient.norm:.2g} long"
@@ -131,9 +148,20 @@ def certify(
     ties = ties_of(composite, z, subgradient, complementary)
     project = projection(pulled(ties.strong, jacobian))
     spectrum = extreme_eigenvalues(lambda v: project(product(project(v.to(vector)))), len(vector))
-    found = signature_of(composite, z, jacobian, ties, subgradient, curvature, len(vector)) if len(z) <= NEWTON_LIMIT else None
+    found = None
+    if len(z) <= NEWTON_LIMIT:
+        found = signature_of(composite, z, jacobian, ties, subgradient, curvature, len(vector), differenced=how != "")
     signature, reason = None if found is None else found[0], ""
-    if found is not None and (found[0].rank == found[0].outputs or found[0].rest <= stationary):
+    steep = float(np.nan_to_num(np.abs((spectrum.lowest[0], spectrum.highest[-1]))).max())
+    if seen.agrees and subgradient.kinks == 0 and _far(subgradient.norm, steep, value, vector, scale):
+        reason = (
+            f"the gradient is {subgradient.norm:.2g} long, which is much for a curvature of at most {steep:.2g}: by that no stationary point is "
+            f"nearer than {subgradient.norm / max(steep, 1e-300):.2g}"
+        )
+        return Certificate(NOT_CONVERGED, reason, value, subgradient, spectrum, signature, slack, 0, None)
+    if found is not None and (
+        found[0].rank == found[0].outputs or (found[0].rest <= stationary and carried(found[1], jacobian, product, along) <= curvature)
+    ):
         verdict, why, direction = by_outputs(found[1], found[0], jacobian, ties, curvature)
     else:
         if signature is not None:
@@ -144,7 +172,6 @@ def certify(
     doubt = seen.reason
     if not doubt and verdict != UNDECIDED:
         low = (spectrum.lowest_vector if direction is None else direction).to(vector)
-        steep = float(np.nan_to_num(np.abs((spectrum.lowest[0], spectrum.highest[-1]))).max())
         doubt = doubt_of(place, torch.cat((low.unsqueeze(0), along)), stationary, steep, flat=verdict == FLAT)
     verdict, reason = (UNDECIDED, how + doubt) if doubt else (verdict, how + reason + why)
     escape = None
@@ -162,6 +189,16 @@ def certify(
         if why and not escape.loss < value - 1e-9 * (max(1.0, abs(value)) if len(tied) else abs(value)):
             verdict, reason = UNDECIDED, f"{reason}; {why}, and nothing lower was found along it"
     return Certificate(verdict, reason, value, subgradient, spectrum, signature, slack, len(ties.weak), escape)
+
+
+FAR = 1e-2
+"""Least length of a Newton step, in units of the scale, at which a small gradient is one of a small loss, not of a stationary point."""
+
+
+def _far(gradient: float, steep: float, value: float, vector: Tensor, scale: Tensor) -> bool:
+    """Whether the gradient is beyond rounding, and too long for the highest curvature for a stationary point to be near."""
+    rounded = 1024 * torch.finfo(vector.dtype).eps * abs(value)
+    return gradient > max(rounded, FAR * steep * float(scale.max()))
 
 
 def _escape(composite: Composite, point: Point, direction: Tensor, loss: float, steps: tuple[float, ...], iterations: int) -> Converged:

@@ -49,9 +49,15 @@ class Composite:
     derivatives: Callable[[Tensor, float], tuple[Tensor, Tensor]] | None = None
     knows: Known | None = None
 
+    def __post_init__(self) -> None:
+        if self.weights is not None and not bool((self.weights >= 0).all()):
+            raise ValueError(
+                "a weight of the maxima is negative or NaN; what a loss is lowered by is no maximum of it: put it into the smooth part"
+            )
+
     def output(self, vector: Tensor, like: Point) -> Tensor:
-        """z at a flattened point."""
-        return vector if self.outputs is None else self.outputs(unflatten(vector, like))
+        """z at a flattened point, in the vector's dtype."""
+        return vector if self.outputs is None else self.outputs(unflatten(vector, like)).to(vector)
 
     def exact(self, z: Tensor) -> Tensor:
         """The loss itself."""
@@ -98,7 +104,7 @@ def jacobian_of(outputs: Parts, slope: Parts | None) -> Callable[[Tensor, Point]
         derivative: Any = torch.func.jacrev(lambda v: outputs(unflatten(v, like)))
         with differentiated():
             result: Tensor = derivative(vector) if slope is None else slope(unflatten(vector, like))
-        return result.detach()
+        return result.detach().to(vector)
 
     return jacobian
 

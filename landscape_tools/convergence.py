@@ -22,7 +22,7 @@ from landscape_tools.composite import Composite, as_composite
 from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
-from landscape_tools.finite import walled
+from landscape_tools.finite import Walled
 from landscape_tools.points import Point, check_digits, flatten, unflatten
 from landscape_tools.probing import difference_hessian
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
@@ -87,7 +87,7 @@ def converge(
     composite = as_composite(loss, like)
     vector = flatten(point).detach()
     z = composite.output(vector, like)
-    start = float(composite.exact(z))
+    start = float(composite.exact(z).detach())  # the criterion may have parameters of its own
     if not np.isfinite(start):
         raise ValueError("the loss is not finite where the descent starts")
     levels = smoothings if composite.pieces is not None else (0.0,)
@@ -111,7 +111,7 @@ def converge(
     if progress is not None:
         progress(iterations, iterations)
     final = unflatten(vector, like)
-    value = float(composite.exact(composite.output(vector, like)))
+    value = float(composite.exact(composite.output(vector, like)).detach())
     subgradient = smallest_subgradient(composite, final, within=max(reached * 50, 1e-7))
     if taken == 0 and not np.isfinite(subgradient.norm):
         raise ValueError("the gradient of the loss is not finite where the descent starts")
@@ -279,8 +279,10 @@ def _quasi_newton(
 
     def descended(evaluate: Callable[[np.ndarray[Any, Any]], Any], x: np.ndarray[Any, Any], allowed: int, least: float) -> tuple[Any, int]:
         options = {"maxiter": allowed, "maxfun": 2 * allowed, "maxcor": 30, "ftol": least, "gtol": tolerance / len(vector) ** 0.5}
-        result = minimize(walled(evaluate), x, jac=True, method="L-BFGS-B", callback=called, options=options)
-        return result.x, int(result.nit)
+        walled = Walled(evaluate)
+        result = minimize(walled, x, jac=True, method="L-BFGS-B", callback=called, options=options)
+        there = np.isfinite(result.x).all() and np.isfinite(result.fun)
+        return result.x if there or walled.lowest is None else walled.lowest[0], int(result.nit)
 
     begun, taken = vector.double().cpu().numpy(), 0
     x = begun

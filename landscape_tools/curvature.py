@@ -50,8 +50,8 @@ def hessian_product(loss: Callable[[Tensor], Tensor], vector: Tensor) -> Matvec:
         ValueError: for a vector of half precision, or a loss that PyTorch cannot differentiate twice.
     """
     check_digits([vector], "hessian_product")
-    at = vector.detach().clone().requires_grad_()
     with differentiated():
+        at = vector.detach().clone().requires_grad_()
         value = loss(at)
         found = torch.autograd.grad(value, at, create_graph=True, allow_unused=True)[0] if value.requires_grad else None
     gradient = torch.zeros_like(at) if found is None else found

@@ -68,6 +68,8 @@ def bezier_path(
         raise ValueError(f"a curve of {points} points; it needs at least 3")
     if iterations < 1:
         raise ValueError(f"a curve of {iterations} iterations; it needs at least 1")
+    if samples < 1:
+        raise ValueError(f"a curve of {samples} samples per piece; it needs at least 1")
     check_alike(start, end)
     like = dict(start)
     evaluate = values_and_gradients(loss, like, vectorize)

@@ -47,12 +47,12 @@ def math_kernels() -> Iterator[None]:
 
 @contextmanager
 def differentiated() -> Iterator[None]:
-    """:func:`math_kernels`, with one line for what PyTorch cannot differentiate.
+    """:func:`math_kernels`, with one line for what PyTorch cannot differentiate; derivatives are on, whatever the caller turned off.
 
     Raises:
         ValueError: within it, for a derivative that PyTorch does not have, or a sparse one.
     """
-    with math_kernels():
+    with math_kernels(), torch.inference_mode(False), torch.enable_grad():
         try:
             yield
         except RuntimeError as error:

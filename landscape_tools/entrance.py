@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from landscape_tools.composite import Composite
-from landscape_tools.evaluating import Known, Vectorize, many
+from landscape_tools.evaluating import Known, Vectorize, check_scalar, many
+from landscape_tools.mapping import check_way
 from landscape_tools.points import BufferName, HeldName, Point, check_alike, check_has, continuous, flatten, step_between, trainable
 
 Tool = TypeVar("Tool", bound=Callable[..., Any])
@@ -26,17 +27,18 @@ SAME = 1e-5
 """Relative difference up to which two values of one loss at one point count as the same."""
 
 
-def agree(first: Mapping[str, Any], second: Mapping[str, Any], *, scale: float = 0.0) -> bool:
+def agree(first: Mapping[str, Any], second: Mapping[str, Any], *, scale: float = 0.0, least: float = 1e-12) -> bool:
     """Whether named values are the same but for rounding; what is not finite must be equal.
 
     Args:
         first, second: name -> tensor or array.
         scale: size of the values around, against which rounding is to be measured.
+        least: difference that counts as none: what may remain of a sum that cancels.
     """
     if set(first) != set(second):
         return False
     pairs = [(_numbers(first[name]), _numbers(second[name])) for name in first]
-    return all(np.allclose(a, b, rtol=SAME, atol=1e-12 + 0.01 * SAME * scale, equal_nan=True) for a, b in pairs)
+    return all(np.allclose(a, b, rtol=SAME, atol=least + 0.01 * SAME * scale, equal_nan=True) for a, b in pairs)
 
 
 def check_steady(evaluate: Callable[[], Mapping[str, Any]]) -> None:
@@ -56,7 +58,12 @@ def check_steady(evaluate: Callable[[], Mapping[str, Any]]) -> None:
 
 
 def singly(vectorize: Vectorize) -> Vectorize:
-    """How a loss takes one point by itself: so that a random one is found before anything is mapped."""
+    """How a loss takes one point by itself: so that a random one is found before anything is mapped.
+
+    Raises:
+        ValueError: for a word that is no way.
+    """
+    check_way(vectorize)
     return "batched" if vectorize == "batched" else "loop"
 
 
@@ -106,6 +113,8 @@ def at_one_point(tool: Tool) -> Tool:
         plain = loss.loss if isinstance(loss, Composite) else loss
         owner = known(loss)
         if owner is None:
+            if of_loss == "loss" and not isinstance(loss, Composite):
+                check_scalar(plain(dict(point)), "the loss")
             check_steady(lambda: {"loss": plain(dict(point))})
         moving = trainable(point)
         _some(moving)
@@ -145,7 +154,7 @@ def _whole(result: Any, point: Point, leave: Callable[[Point], dict[str, Tensor]
     has = {field.name for field in fields(result)}
     changes: dict[str, Any] = {}
     if "point" in has:
-        changes["point"] = leave({name: result.point.get(name, value) for name, value in point.items()})
+        changes["point"] = leave({n: result.point[n] if n in result.point else v.clone() for n, v in point.items()})
     if "points" in has:
         count = len(next(iter(result.points.values())))
         changes["points"] = {n: result.points[n] if n in result.points else v.expand(count, *v.shape) for n, v in point.items()}

@@ -146,6 +146,16 @@ def _real(name: str, value: Any) -> Tensor:
     return tensor
 
 
+def check_scalar(value: Any, what: str, *, sloped: bool = True) -> None:
+    """Raise ValueError unless a value is one real scalar; a tensor, where derivatives are wanted of it (`sloped`)."""
+    if isinstance(value, Tensor) and value.dim() == 0:
+        if value.is_complex():
+            raise ValueError(f"{what} came back complex, and heights are real; return its real part or its size")
+    elif sloped or isinstance(value, Tensor) or not isinstance(value, (int, float)):
+        seen = f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"as {type(value).__name__}"
+        raise ValueError(f"{what} came back {seen}; it must be one scalar tensor")
+
+
 def values_of(loss: ScalarLoss, like: Point, vectorize: Vectorize) -> Callable[[Tensor], Tensor]:
     """(m, n) flattened points -> losses (m,) float64, in passes of at most `ROWS` points."""
     evaluate = many(loss, vectorize)
@@ -174,7 +184,7 @@ def values_and_gradients(loss: ScalarLoss, like: Point, vectorize: Vectorize) ->
     evaluate = _passes(loss)
 
     def both(way: str, rows: Tensor) -> tuple[Tensor, Tensor]:
-        at = rows.detach().requires_grad_()
+        at = rows.detach().clone().requires_grad_()  # a clone: rows of torch.inference_mode take none
         values = _only(evaluate(way, {}, unflatten(at, like)))
         if not values.requires_grad:
             raise ValueError(

@@ -45,20 +45,28 @@ def rank(value: float) -> tuple[bool, float]:
     return (math.isnan(value), value)
 
 
-def walled(slope: Slope) -> Slope:
-    """A loss with its gradient for a line search: what is not finite counts as a level wall, far above the first call's loss."""
-    wall = math.nan
+class Walled:
+    """A loss with its gradient for a line search: what is not finite counts as a level wall, far above the first call's loss.
 
-    def bounded(x: Vector) -> tuple[float, Vector]:
-        nonlocal wall
-        value, gradient = slope(x)
-        if math.isnan(wall):
-            wall = value + 1e3 * (1 + abs(value))
-        if np.isfinite(value) and np.isfinite(gradient).all():
-            return value, gradient
-        return wall, np.zeros_like(gradient)
+    Attributes:
+        lowest: the finite point of lowest loss, with that and its gradient; None before the first call. A search in a loss without a bottom
+            ends where nothing is finite.
+    """
 
-    return bounded
+    def __init__(self, slope: Slope) -> None:
+        self._slope, self._wall = slope, math.nan
+        self.lowest: tuple[Vector, float, Vector] | None = None
+
+    def __call__(self, x: Vector) -> tuple[float, Vector]:
+        """The loss and its gradient, or the wall."""
+        value, gradient = self._slope(x)
+        if math.isnan(self._wall):
+            self._wall = value + 1e3 * (1 + abs(value))
+        if not (np.isfinite(value) and np.isfinite(gradient).all() and np.isfinite(x).all()):
+            return self._wall, np.zeros_like(gradient)
+        if self.lowest is None or value < self.lowest[1]:
+            self.lowest = x.copy(), value, gradient.copy()
+        return value, gradient
 
 
 def lowest(ways: Iterable[Way]) -> Way:

@@ -69,7 +69,10 @@ def lift(
     vector = flatten(start).detach()
     jacobian_at = jacobian_of(outputs, slope)
     missed, singular, length, corners = 0.0, float("inf"), 0.0, [vector]
-    here = outputs(unflatten(vector, like)).detach()
+    targets = targets.to(vector)
+    here = outputs(unflatten(vector, like)).detach().to(vector)
+    if here.dim() != 1 or targets.shape[1:] not in (here.shape, () if len(here) == 1 else here.shape):
+        raise ValueError(f"outputs are {tuple(here.shape)} and targets {tuple(targets.shape)}; they must be (n,) and (corners, n)")
     for number, target in enumerate(targets):
         todo = [target]
         while todo:
@@ -81,7 +84,7 @@ def lift(
             factor, failed = torch.linalg.cholesky_ex(gram)
             tried, gap = vector, float("inf")
             for _ in range(corrections if int(failed) == 0 else 0):
-                rest = (todo[-1] - outputs(unflatten(tried, like))).detach()
+                rest = (todo[-1] - outputs(unflatten(tried, like)).to(vector)).detach()
                 gap = float(rest.norm())
                 if not gap > tolerance:
                     break

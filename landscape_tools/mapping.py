@@ -37,6 +37,12 @@ def mapped(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     return call
 
 
+def check_way(vectorize: str) -> None:
+    """Raise ValueError for another word than the four."""
+    if vectorize not in ("auto", "vmap", "batched", "loop"):
+        raise ValueError(f"vectorize is {vectorize!r}; choose auto, vmap, batched or loop")
+
+
 def settled(run: Run, first: Callable[..., tuple[Any, ...]], vectorize: str, loss: object, like: Point | None = None) -> Callable[..., Any]:
     """`run` in the way that is asked for; "auto" maps until that fails once, and loops from then on, with a warning.
 
@@ -55,8 +61,7 @@ def settled(run: Run, first: Callable[..., tuple[Any, ...]], vectorize: str, los
         NotMappable: when called as "vmap", where mapping fails or gives other values than the loss itself.
         Exception: any of the loss's own, as the loop meets it.
     """
-    if vectorize not in ("auto", "vmap", "batched", "loop"):
-        raise ValueError(f"vectorize is {vectorize!r}; choose auto, vmap, batched or loop")
+    check_way(vectorize)
     way, checked = "vmap" if vectorize == "auto" else vectorize, False
 
     def call(*arguments: Any) -> Any:

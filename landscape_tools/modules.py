@@ -13,7 +13,9 @@ from torch.func import functional_call
 
 from landscape_tools.composite import Composite
 from landscape_tools.copying import copied
+from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import agree, check_steady
+from landscape_tools.evaluating import check_scalar
 from landscape_tools.points import BufferName, HeldName, Point, continuous, flatten, some, unflatten
 from landscape_tools.states import Frozen, Names, lacking, marked
 from landscape_tools.statistics import STATISTICS, by_batch, differentiable, estimated, exact, layers_of
@@ -54,6 +56,9 @@ class ModuleLoss:
     ) -> None:
         if buffers not in ("interpolate", "estimate", "batch", "keep"):
             raise ValueError(f"buffers is {buffers!r}; choose interpolate, estimate, batch or keep")
+        held = {id(value): name for name, value in model.named_parameters()}
+        if isinstance(criterion, nn.Module):
+            _say_used([held[id(value)] for value in criterion.parameters() if id(value) in held])
         self._model = copied(model).eval()
         self._criterion = copy.deepcopy(criterion).eval() if isinstance(criterion, nn.Module) else criterion
         self._buffers, self._writes = buffers, False
@@ -75,9 +80,11 @@ class ModuleLoss:
         self.held = tuple(str(name) for name in self.point if isinstance(name, HeldName))
         tried = {name: value.clone() for name, value in self.point.items()}
         with torch.no_grad():
-            self(tried)
+            check_scalar(self(tried), "the criterion", sloped=False)
             self._writes = any(not torch.equal(value, self.point[name]) for name, value in tried.items())
             check_steady(lambda: {"loss": self(self.point)})
+        with differentiated():
+            _say_used([held[id(leaf)] for leaf in _leaves(self(self.point)) if id(leaf) in held])
 
     def outputs(self, point: Point) -> Tensor:
         """The model's outputs on the inputs, (batch, ...); parameters that the point lacks stay as they were.
@@ -112,9 +119,15 @@ class ModuleLoss:
             ValueError: when it is not.
         """
         named = self.named(point)
+        for name, value in named.items():
+            kind = self._state[name].dtype
+            if value.dtype != kind and continuous(value):
+                raise ValueError(
+                    f"{name} is {value.dtype} in the point and {kind} in the module; give one of them in the dtype of the other"
+                )
         with torch.no_grad():
             here = self(named).detach()
-            if self._buffers != "batch" and not agree({"loss": here}, {"loss": (own := self._own(named))}):
+            if not agree({"loss": here}, {"loss": (own := self._own(named))}):
                 more = "the model computes with more than its parameters and buffers"
                 if self._buffers == "estimate":
                     more = "its running statistics are not those of the data; give loss.estimated(point), or take buffers='interpolate'"
@@ -133,7 +146,12 @@ class ModuleLoss:
 
     def composite(self) -> Composite:
         """The loss by way of the model's outputs: exact curvature for few outputs and many parameters."""
-        like = {"outputs": self.outputs(self.point).detach()}
+        found: Any = self.outputs(self.point)
+        if not isinstance(found, Tensor):
+            raise ValueError(
+                f"the model returns {type(found).__name__}, and a composite goes by one tensor; give the loss itself to the tool"
+            )
+        like = {"outputs": found.detach()}
 
         def smooth(z: Tensor) -> Tensor:
             return self._criterion(unflatten(z, like)["outputs"], _kept(self._targets))
@@ -172,9 +190,11 @@ class ModuleLoss:
         """The loss of a copy that has the point's tensors for its own."""
         with self._copying:
             model = copied(self._model)
+        model = by_batch(model) if self._buffers == "batch" else model
         own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         for name, value in named.items():
-            own[name].data = value.detach().clone()
+            if name in own:  # where the batch's statistics count there are no others
+                own[name].data = value.detach().clone()
         return self._criterion(model(_kept(self._inputs)), _kept(self._targets)).detach()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -213,6 +233,29 @@ def module_loss(
             (lazy layers, scripted modules).
     """
     return ModuleLoss(model, criterion, inputs, targets, buffers=buffers, frozen=frozen, data=data)
+
+
+def _say_used(names: Sequence[str]) -> None:
+    """Raise ValueError for parameters of the model given that its criterion uses: they would be those of that one model at every point."""
+    if names:
+        raise ValueError(
+            f"the criterion uses {some(sorted(set(names)))} of the model itself, which would stay as they are at every point; write that part as a loss of "
+            "the point, such as lambda p: loss(p) + penalty(p), or give the criterion a copy of the model"
+        )
+
+
+def _leaves(value: Any) -> list[Tensor]:
+    """The tensors with gradients of their own that a value was made of."""
+    todo, seen, found = [getattr(value, "grad_fn", None)], set(), []
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found.append(node.variable)
+        todo += [following for following, _ in node.next_functions]
+    return found
 
 
 def _kept(data: Any) -> Any:

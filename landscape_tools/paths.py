@@ -125,8 +125,13 @@ def elastic_band(
     band = filled(BAND, settings)
     if band["images"] < 3:
         raise ValueError(f"a path of {band['images']} images; it needs at least 3")
+    if band["samples"] < 1:
+        raise ValueError(f"a path of {band['samples']} samples per piece; it needs at least 1")
     check_alike(start, end)
     like = dict(start)
+    for name, value in {} if guess is None else guess.items():
+        if name in like and value.shape[1:] != like[name].shape:
+            raise ValueError(f"{name} of the guess is {tuple(value.shape)}; it must be (points, {', '.join(map(str, like[name].shape))})")
     evaluate = values_and_gradients(loss, like, vectorize)
     heights_of = values_of(exact or loss, like, vectorize)
     a, b = flatten(start).detach().double(), flatten(end).detach().double()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from landscape_tools.curvature import Matvec
+from landscape_tools.curvature import DENSE_LIMIT, Matvec
 from landscape_tools.points import Point, as_real
 
 Sloped = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -27,6 +27,8 @@ SINGLE, PAIRS = 16, 6
 """Most parameters for which every coordinate, and the diagonals of every two, are directions."""
 NARROWER = 32
 """The second step is this much shorter than the first."""
+ROUNDED = 1e-13
+"""A jump of the gradient up to which it may be what remains of terms around 1 that cancel."""
 SHARE = 1e-3
 """Of the curvature's part of a change: what may be missing of it."""
 
@@ -180,6 +182,8 @@ def _why(odd: list[tuple[_Beside, _Beside]], least: float) -> str:
     if not all(math.isfinite(near.gap + near.rise) for _, near in odd):
         return "the loss or its gradient is not finite beside it"
     jump = max(near.gap for _, near in odd)
+    if 0 < jump <= ROUNDED:
+        return f"the gradient beside it is off by {jump:.2g}, which may be a small kink or the rounding of a sum"
     if jump > max(far.gap for far, _ in odd) / NARROWER**0.5:
         both = ", and the loss falls to both sides" if any(max(near.slopes) < -least for _, near in odd) else ""
         return f"a kink that is not declared: the gradient jumps by {jump:.2g} across it{both}; give it as `pieces` of `composite_of`"
@@ -205,6 +209,8 @@ def doubt_of(place: Place, along: Tensor, stationary: float, steep: float, *, fl
         along = along[1:]
     value, gradient = slope(at)
     eps = torch.finfo(at.dtype).eps
+    if flat and len(at) <= DENSE_LIMIT:
+        along = torch.cat((along, _level(place)))
     for row in torch.nn.functional.normalize(along, dim=1):
         if place.differenced:
             step = eps**0.25 * float(place.scale.max())
@@ -218,3 +224,12 @@ def doubt_of(place: Place, along: Tensor, stationary: float, steep: float, *, fl
                 if float(height - value) < -lost:
                     return "there is no curvature along some directions, and a lower loss lies beside the point"
     return ""
+
+
+def _level(place: Place) -> Tensor:
+    """(k, n) directions without curvature: some of a basis of them, and random mixtures."""
+    rows = torch.stack([place.product(row) for row in torch.eye(len(place.at), dtype=place.at.dtype)])
+    values, vectors = torch.linalg.eigh(0.5 * (rows + rows.T))
+    basis = vectors[:, values.abs() <= 1e-6 * values.abs().max()].T
+    mixtures = torch.randn(RANDOM, len(basis), generator=torch.Generator().manual_seed(len(basis)), dtype=torch.float64)
+    return torch.cat((basis[:SINGLE], mixtures.to(basis) @ basis))

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
 from landscape_tools.certificates import FLAT, MINIMUM, NOT_CONVERGED, SADDLE, UNDECIDED
-from landscape_tools.finite import Slope, Vector, walled
+from landscape_tools.finite import Slope, Vector, Walled
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,11 @@ def descend(
             raise StopIteration
 
     options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20, "ftol": 0.0, "gtol": tolerance / len(point) ** 0.5}
-    found = minimize(walled(slope), point, jac=True, method="L-BFGS-B", callback=called, options=options)
+    walled = Walled(slope)
+    found = minimize(walled, point, jac=True, method="L-BFGS-B", callback=called, options=options)
     why = ENOUGH if "StopIteration" in str(found.message) else str(found.message)
+    if walled.lowest is not None and not (np.isfinite(found.x).all() and np.isfinite(found.fun)):
+        found.x, found.fun, found.jac = walled.lowest
     gradient = float(np.linalg.norm(found.jac))
     left = 0.0 if gradient <= tolerance else expected_gain(losses)
     return Descended(found.x, start, float(found.fun), gradient, int(found.nit), why, left)

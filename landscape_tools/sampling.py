@@ -107,6 +107,8 @@ def sample_entered(
     """:func:`sample_points` of points under the loss's own names; without a `probe` of whether the loss is steady, where one was made."""
     _check(origin, directions, coordinates)
     how = filled(SAMPLING, options)
+    if how["chunk"] is not None and how["chunk"] < 1:
+        raise ValueError(f"chunk is {how['chunk']}; it must be at least 1, or None for what fits the memory")
     threads = allowed_threads(loss, how["threads"])
     size = how["chunk"] or _fitting_chunk(directions, how["memory"], threads)
     vectorize = how["vectorize"]
@@ -268,7 +270,7 @@ class _Store:
         for at in numbers[:: -(-len(numbers) // SPOTS) or 1]:
             part = self.parts[at]
             scale = max((float(np.abs(v[np.isfinite(v)]).max(initial=0.0)) for v in part.values()), default=0.0)
-            if not agree({n: v.flat[0] for n, v in spot(at).items()}, {n: v.flat[0] for n, v in part.items()}, scale=scale):
+            if not agree({n: v.flat[0] for n, v in spot(at).items()}, {n: v.flat[0] for n, v in part.items()}, scale=scale, least=0.0):
                 self.parts = {}
                 return
 

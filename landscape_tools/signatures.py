@@ -47,15 +47,24 @@ class Signature:
 
 
 def signature_of(
-    composite: Composite, z: Tensor, jacobian: Tensor | None, ties: Ties, subgradient: Subgradient, curvature: float, size: int
+    composite: Composite,
+    z: Tensor,
+    jacobian: Tensor | None,
+    ties: Ties,
+    subgradient: Subgradient,
+    curvature: float,
+    size: int,
+    *,
+    differenced: bool = False,
 ) -> tuple[Signature, Tensor] | None:
-    """The signature, and the Hessian of the Lagrangian in the outputs; None where that is not finite, by differences of gradients either."""
+    """The signature, and the Hessian of the Lagrangian in the outputs; None where that is not finite, by differences of gradients either,
+    which are taken at once where they are `differenced`."""
 
     def lagrangian(outputs: Tensor) -> Tensor:
         return composite.lagrangian(outputs, subgradient.multipliers)
 
     hessian: Any = torch.func.jacrev(torch.func.grad(lagrangian))
-    inner = hessian(z).detach()
+    inner = z.new_full((len(z), len(z)), torch.nan) if differenced else hessian(z).detach()
     if not bool(inner.isfinite().all()):
         inner = difference_hessian(lagrangian, z)
         if not bool(inner.isfinite().all()):
@@ -82,6 +91,14 @@ def _factor(jacobian: Tensor | None, z: Tensor) -> tuple[Tensor, Tensor]:
     singular = squares.clamp_min(0).sqrt()
     kept = singular > 1e-6 * singular.max()
     return left[:, kept] * singular[kept], singular
+
+
+def carried(inner: Tensor, jacobian: Tensor | None, product: Matvec, along: Tensor) -> float:
+    """Share of the parameters' Hessian that is not J' W J, along the directions (k, n): what the outputs' own curvature adds."""
+    if jacobian is None:
+        return 0.0
+    whole, seen = torch.stack([product(row) for row in along]), along @ jacobian.T @ inner @ jacobian
+    return float((whole - seen).norm(dim=1).max() / torch.maximum(whole.norm(dim=1), seen.norm(dim=1)).max().clamp_min(1e-300))
 
 
 def by_outputs(inner: Tensor, signature: Signature, jacobian: Tensor | None, ties: Ties, share: float) -> tuple[str, str, Tensor | None]:

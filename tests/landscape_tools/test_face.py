@@ -24,7 +24,7 @@ AXIS = torch.linspace(-1, 1, 12)
 INTERNAL = {"as_composite", "many", "mapped", "values_and_gradients", "allowed_threads", "NotMappable", "filled", "straight", "resampled", "summarise", "polish"} | {
     "clean", "run_passes", "fingerprint", "OnCone", "sign_on_cone", "null_space", "independent", "Ties", "ties_of", "slack_of", "pulled",
     "projection",
-} | {"walled", "Place", "Probed", "probe", "sloped", "scales", "directions", "differences", "difference_hessian", "doubt_of", "signature_of", "by_outputs", "by_parameters"}  # fmt: skip
+} | {"Walled", "Place", "Probed", "probe", "sloped", "scales", "directions", "differences", "difference_hessian", "doubt_of", "signature_of", "by_outputs", "by_parameters", "carried", "check_way", "check_scalar"}  # fmt: skip
 INTERNAL |= {
     "agree",
     "check_steady",
