@@ -200,13 +200,15 @@ def claims(
     """Decide the appendix's claims over many transfers."""
     if bool(transfers) == (again is not None):
         raise UserError("give either --transfer, as often as there are runs, or --again")
+    if again is not None:
+        fresh(out, force=out.resolve() == again.resolve())
+    else:
+        fresh(out, force=resume, other="--resume", own="claims")
     from reports.many import decide_again, write_claims
 
     if again is not None:
-        fresh(out, force=out.resolve() == again.resolve())
         print(f"report: {decide_again(again, out, command=command_line())}")
         return
-    fresh(out, force=resume, other="--resume", own="claims")
     print(
         f"report: {write_claims(transfers or (), out, bases=bases or (), limit=limit, quick=quick, resume=resume, command=command_line())}"
     )

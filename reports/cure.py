@@ -192,7 +192,7 @@ def write_cure(
     return results
 
 
-def annealed(failed: Checkpoint, base: Path, seed: int, updates: int) -> Params:
+def annealed(failed: Checkpoint, base: StrPath, seed: int, updates: int) -> Params:
     """A control: `freeze` from the base once more, by the failed transfer's own rule and batches, from the rate of `annealed` down; (1, ...) encoders."""
     stored = failed.info.get("settings")
     settings = from_plain(stored, where="checkpoint settings") if stored else default_settings(failed.maze)

@@ -128,14 +128,14 @@ def decide_again(before: StrPath, folder: StrPath, *, command: str = "") -> Path
     return _write(pairs, maze_of(content, Path(before)), Path(folder), f"{said}; decided again by {command}" if command else said)
 
 
-def maze_of(content: Plain, folder: Path) -> Task:
+def maze_of(content: Plain, folder: StrPath) -> Task:
     """The maze of results of `crar claims`; those of before they named it are of the only maze whose evaluation set is of their kind."""
     if "maze" in content:
-        return task_named(content["maze"], what=f"{folder / RESULTS}: its maze is")
+        return task_named(content["maze"], what=f"{Path(folder) / RESULTS}: its maze is")
     complete = not any("failed_score" in pair for pair in content["pairs"])
     alike = [task for task in TASKS.values() if task.sampling.complete == complete]
     if len(alike) != 1:
-        raise UserError(f"{folder / RESULTS}: does not say of which maze it is; run `crar claims --resume` again")
+        raise UserError(f"{Path(folder) / RESULTS}: does not say of which maze it is; run `crar claims --resume` again")
     return alike[0]
 
 

@@ -89,7 +89,7 @@ def test_an_error_stays_on_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.setattr("sys.argv", ["crar", "gather", "--out", "x\ny"])
     with pytest.raises(SystemExit):
         main()
-    assert capsys.readouterr().err == "crar: error: --out is x\\ny; give a file that ends in .npz\n"
+    assert capsys.readouterr().err == "crar: error: --out is x y; give a file that ends in .npz\n"
 
 
 def test_a_stopped_landscape_goes_on_with_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

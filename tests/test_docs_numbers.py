@@ -180,7 +180,12 @@ def findings() -> list[str]:
     near = cures["symmetry"]["restored"]["of"] - cures["symmetry"]["restored"]["count"]
     assert {row["by"] for row in published("cures")["rows"] if row["method"] == "auto"} == {"placement"}
     theirs, cured = published("original_failure/landscape"), published("original_failure/cure")
-    assert (theirs["certificate"]["verdict"], theirs["match"]["verdict"], cured["cured"], cured["by"]) == ("minimum", "neither", True, "placement")
+    assert (theirs["certificate"]["verdict"], theirs["match"]["verdict"], cured["cured"], cured["by"]) == (
+        "minimum",
+        "neither",
+        True,
+        "placement",
+    )
     assert theirs["errors"]["worst_at_door"] == theirs["errors"]["worst"]
     assert cured["base"] is None
     return [

@@ -274,6 +274,10 @@ def test_a_stopped_pack_goes_on_where_it_was_whatever_the_size(tmp_path: Path, m
     assert digests(study, store) == digests(*other)
 
 
+RECORD = {"updates": 40, "diverged_at": -1, "search_updates": 0, "seconds": 1.0, "repeated_updates": 0, "crar": "0"}
+"""What a finished cell leaves, but for its name."""
+
+
 @pytest.mark.parametrize(
     ("taken", "with_bases", "done", "kept"),
     [("40", True, False, True), ("", True, False, False), ("40", False, False, False), ("40", True, True, False)],
@@ -286,7 +290,7 @@ def test_a_shorter_file_keeps_what_a_begun_pack_has_taken(taken: str, with_bases
     if taken:
         (store.root / "packs" / pack / "at").write_text(taken)
     if done:
-        write_text(store.folder(transfers[3].name) / "record.json", "{}")
+        write_text(store.folder(transfers[3].name) / "record.json", json.dumps(RECORD | {"cell": transfers[3].name}))
     asked = [*(bases if with_bases else []), *transfers[:3]]
     found = packs_of(store, asked, 4, 1)
     assert (pack in found) == kept

@@ -306,18 +306,20 @@ def test_bad_input_names_the_remedy(tmp_path: Path) -> None:
     strange = tmp_path / "strange.pt"
     save_checkpoint(strange, with_dynamics(base, 1.1))
     twins = [tmp_path / name / "run" / "member-0.pt" for name in ("a", "b")]
-    for path in twins:
-        save_checkpoint(path, load_checkpoint(samples.FAILED))
+    for number, path in enumerate(twins):  # alike in name, two networks
+        twin = load_checkpoint(samples.FAILED)
+        twin.parameters["encoder.0.bias"].add_(1e-3 * number)
+        save_checkpoint(path, twin)
     for words, said in (
         (["--from", samples.BASE], "a base model that was never transferred"),
         (["--from", samples.RANDOM_BASE], "never transferred"),
-        (["--from", samples.FAILED, "--method", "first-layer"], "give it with --base"),
+        (["--from", twins[0], "--method", "first-layer"], "give it with --base"),
         (["--from", samples.FAILED, "--base", samples.RANDOM_BASE], "give its own base with --base"),
         (["--from", samples.FAILED, "--to", samples.RANDOM_BASE], "give two of one maze"),
         (["--effort", 0], "--effort is 0.0; give a number above 0"),
         (["--resolution", 3], "--resolution is 3; give a whole number of at least 9"),
         (["--from", samples.FAILED, "--base", strange], "strange.pt: its dynamics are not those of the transfer"),
-        (["--from", samples.FAILED, "--method", "noise", "--method", "restart"], "is not there; give it with --to"),
+        (["--from", twins[0], "--method", "noise", "--method", "restart"], "is not there; give it with --to"),
         (["--from", twins[0], "--from", twins[1], "--to", samples.BASE], "give each once"),
     ):
         with pytest.raises(UserError, match=said):

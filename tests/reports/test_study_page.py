@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from crar_model.losses import TERMS
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import TASKS
 from reports import study_table
@@ -176,7 +177,10 @@ def test_the_network_that_transfers_start_from() -> None:
 
 def test_validations_of_a_run_come_to_a_score(tmp_path: Path) -> None:
     def scores(*values: float) -> Row:
-        write_rows(tmp_path / "losses.csv", [{"update": 2_000 * number, "score": value} for number, value in enumerate(values)])
+        write_rows(
+            tmp_path / "losses.csv",
+            [dict.fromkeys((*TERMS, "total"), 0.0) | {"update": 2_000 * number, "score": value} for number, value in enumerate(values)],
+        )
         return study_table._scores(tmp_path)
 
     assert scores(-5.0) == {}  # before the first update

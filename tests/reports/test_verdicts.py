@@ -174,7 +174,7 @@ def test_the_verdict_is_that_of_the_rules(tmp_path: Path) -> None:
     assert "holds 9, does not hold 1; residual of the best signed permutation, edges: median 0.4 (0.4 to 0.4)" in line
     assert "10 of 5 bases" in line
     assert "barrier of the lowest path found" in found["S6", "simple maze", "c"]
-    good = pairs_of({**facts(), "accuracy": [0.98] * 3, "navigation": [0.9] * 3}, 3)
+    good = pairs_of({**facts(), "accuracy": [0.98] * 3, "navigation": [0.9] * 3, "match": MATCHED}, 3)
     found = lines(write_verdicts([results(tmp_path / "c", {"maze": "simple", "pairs": good})], [], tmp_path / "out"))
     assert all("none of 3 transfers failed" in found[name, "simple maze", "c"] for name in ("S1", "S10"))
 
