@@ -128,6 +128,8 @@ def transfer(
 
     if not back:
         refuse_transfers(bases, "--back")
+    elif not any(load_checkpoint(path).base_name for path in bases):
+        raise UserError("--back: no --from is a transfer, so none goes back; leave it out, or give a transfer")
     base = load_checkpoint(bases[0])
     seen = base.task.observation_map.settings() if base.inverse else {}
     given = {"maze": base.maze, "walls": base.walls, "observation": base.observation, **seen} | given
