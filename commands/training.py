@@ -58,6 +58,10 @@ def train(
         plan = dataclasses.replace(plan, settings=settled(to_plain(plan.settings), given))
     else:
         plan = base_plan(settings, 6 if members is None else members)
+    if plan.settings.observation_map != TrainSettings().observation_map and not plan.settings.inverse:
+        from reports import console
+
+        console.say("only the inverse maze is seen through --observation-map: nothing changes here, and crar transfer takes the map itself")
     run(plan, out, resume, plan.variant.name)
 
 
