@@ -200,6 +200,9 @@ def claims(
     """Decide the appendix's claims over many transfers."""
     if bool(transfers) == (again is not None):
         raise UserError("give either --transfer, as often as there are runs, or --again")
+    measures = (("--base", bases), ("--limit", limit != 1), ("--quick", quick), ("--resume", resume))
+    if again is not None and (idle := [flag for flag, given in measures if given]):
+        raise UserError(f"--again measures nothing, so {', '.join(idle)} would do nothing; leave {'it' if len(idle) == 1 else 'them'} out")
     if again is not None:
         fresh(out, force=out.resolve() == again.resolve())
     else:

@@ -58,6 +58,10 @@ def train(
         plan = dataclasses.replace(plan, settings=settled(to_plain(plan.settings), given))
     else:
         plan = base_plan(settings, 6 if members is None else members)
+    if plan.settings.observation_map != TrainSettings().observation_map and not plan.settings.inverse:
+        from reports import console
+
+        console.say("only the inverse maze is seen through --observation-map: nothing changes here, and crar transfer takes the map itself")
     run(plan, out, resume, plan.variant.name)
 
 
@@ -128,6 +132,8 @@ def transfer(
 
     if not back:
         refuse_transfers(bases, "--back")
+    elif not any(load_checkpoint(path).base_name for path in bases):
+        raise UserError("--back: no --from is a transfer, so none goes back; leave it out, or give a transfer")
     base = load_checkpoint(bases[0])
     seen = base.task.observation_map.settings() if base.inverse else {}
     given = {"maze": base.maze, "walls": base.walls, "observation": base.observation, **seen} | given

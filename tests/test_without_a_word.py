@@ -257,3 +257,24 @@ def test_a_base_of_the_inverse_maze_is_no_transfer(base_run: Path, tmp_path: Pat
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     assert "learn the normal one" in done.output
+
+
+def test_flags_that_would_do_nothing_are_refused(base_run: Path, tmp_path: Path) -> None:
+    base, out = str(base_run / "member-0.pt"), tmp_path / "out"
+    done = CliRunner().invoke(app, ["transfer", "--back", "--from", base, "--variant", "negate-input", "--members", "1", "--out", str(out)])
+    assert isinstance(done.exception, UserError)
+    assert str(done.exception).startswith("--back: no --from is a transfer")
+    before = tmp_path / "claims"
+    before.mkdir()
+    done = CliRunner().invoke(app, ["claims", "--again", str(before), "--quick", "--limit", "3", "--out", str(out)])
+    assert isinstance(done.exception, UserError)
+    assert "--again measures nothing, so --limit, --quick would do nothing; leave them out" in str(done.exception)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("more", "said"), [([], True), (["--inverse"], False)])
+def test_a_map_that_nothing_is_seen_through_is_said(more: list[str], said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("commands.training.run", lambda *_: None)
+    done = CliRunner().invoke(app, ["train", "--observation-map", "mirror", "--out", str(tmp_path / "out"), *more])
+    assert done.exit_code == 0, done.output
+    assert ("only the inverse maze is seen through --observation-map" in done.output) == said
