@@ -16,6 +16,8 @@ import numpy as np
 from reports import samples
 
 PUBLISHED = Path(__file__).parent.parent / "reports" / "published"
+RESULTS = ("claims", "cures", "escape")
+"""Published results that are copied, since a case may write into them."""
 STUDY = """name = "small"
 [[bases]]
 name = "simple"
@@ -35,11 +37,13 @@ def world(folder: Path) -> dict[str, Path]:
     """Valid inputs by name, made once: checkpoints, runs, folders of results, a walk, a network, a layout and a study."""
     paths = {
         "base": samples.BASE, "failed": samples.FAILED, "random": samples.RANDOM_BASE, "run": folder / "run", "transfer": folder / "moved",
-        "claims": PUBLISHED / "claims", "cures": PUBLISHED / "cures", "escape": PUBLISHED / "escape", "study": folder / "study.toml", "walk": folder / "walk.npz",
+        **{name: folder / name for name in RESULTS}, "study": folder / "study.toml", "walk": folder / "walk.npz",
         "network": folder / "network.npz", "walls": folder / "room.txt", "config": folder / "flags.toml", "empty": folder / "empty",
         "done": folder / "done",
     }  # fmt: skip
     if not (folder / "empty").exists():
+        for name in RESULTS:
+            shutil.copytree(PUBLISHED / name, folder / name)
         small = ["--members", "1", "--updates", "4", "--data-size", "20", "--workers", "1"]
         crar("train", *small, "--snapshots", "--checkpoint-interval", "1", "--out", str(paths["run"]))
         crar("transfer", "--from", str(samples.BASE), *small, "--out", str(paths["transfer"]))
