@@ -41,7 +41,7 @@ def words(store: Store, study: Study) -> list[str]:
 
 def members(path: Path) -> dict[str, bytes]:
     with tarfile.open(path) as tar:
-        return {entry.name: tar.extractfile(entry).read() for entry in tar}  # type: ignore[union-attr]
+        return {entry.name: tar.extractfile(entry).read() for entry in tar}
 
 
 def repacked(files: dict[str, bytes], path: Path) -> Path:

@@ -241,7 +241,7 @@ def test_an_encoder_of_one_layer_takes_the_plain_path() -> None:
 def test_a_loss_without_terms_is_refused() -> None:
     nothing = {f"{term}_weight": 0.0 for term in ("transition", "reward", "discount", "ball", "random_pairs", "value")}
     with pytest.raises(UserError, match="every loss term has weight 0"):
-        base_plan(dataclasses.replace(QUICK, loss=LossSettings(beta=0.0, **nothing)), 1)  # type: ignore[arg-type]
+        base_plan(dataclasses.replace(QUICK, loss=LossSettings(beta=0.0, **nothing)), 1)
 
 
 def test_a_member_whose_step_is_not_finite_is_left_alone_and_the_others_go_on() -> None:

@@ -146,7 +146,7 @@ def test_the_closed_form_solves_the_other_maze() -> None:
     seen = [TASK.batch(inverse=inverse, dtype=torch.float64) for inverse in (False, True)]
     here = [AGENT.encode(p, b.observations) for p, b in ((params, seen[0]), (negate_first_layer(params), seen[1]))]
     assert torch.equal(*here)
-    assert TASK.metrics(AGENT, params, inverse=False, how=None) == TASK.metrics(AGENT, negate_first_layer(params), inverse=True, how=None)  # type: ignore[arg-type]
+    assert TASK.metrics(AGENT, params, inverse=False, how=None) == TASK.metrics(AGENT, negate_first_layer(params), inverse=True, how=None)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -174,7 +174,7 @@ def test_gradients_and_curvature_on_pieces_are_those_of_the_image() -> None:
 
     def product(encode: object) -> dict[str, Tensor]:
         free = {name: value.clone().requires_grad_() for name, value in params.items()}
-        value = encode(free, tiles).square().sum()  # type: ignore[operator]
+        value = encode(free, tiles).square().sum()
         first = torch.autograd.grad(value, list(free.values()), create_graph=True)
         slope = sum((g * along[name]).sum() for g, name in zip(first, free, strict=True))
         second = torch.autograd.grad(slope, list(free.values()))

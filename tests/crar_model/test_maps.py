@@ -176,7 +176,7 @@ def test_a_base_of_a_mapped_maze_goes_back_through_its_map(tmp_path: Path) -> No
 
 
 def test_a_maze_whose_tables_know_no_maps_refuses_them() -> None:
-    class Own(type(TASKS["simple"])):  # type: ignore[misc]
+    class Own(type(TASKS["simple"])):
         maze = simple_maze()
 
     with pytest.raises(UserError, match="do not apply it"):

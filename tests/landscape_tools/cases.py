@@ -28,7 +28,7 @@ class Recurrent(nn.Module):
         self.gru, self.head = nn.GRU(1, 2, batch_first=True), nn.Linear(2, OUTPUTS)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.gru(x.unsqueeze(-1))[0][:, -1])  # type: ignore[no-any-return]
+        return self.head(self.gru(x.unsqueeze(-1))[0][:, -1])
 
 
 class Attentive(nn.Module):
@@ -39,7 +39,7 @@ class Attentive(nn.Module):
         self.head = nn.Linear(3, OUTPUTS)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.layer(self.inward(x.unsqueeze(-1)))[:, 0])  # type: ignore[no-any-return]
+        return self.head(self.layer(self.inward(x.unsqueeze(-1)))[:, 0])
 
 
 class Tied(nn.Module):
@@ -49,7 +49,7 @@ class Tied(nn.Module):
         self.outward.weight = self.inward.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(torch.tanh(self.outward(torch.tanh(self.inward(x)))))  # type: ignore[no-any-return]
+        return self.head(torch.tanh(self.outward(torch.tanh(self.inward(x)))))
 
 
 class Scaled(nn.Module):
@@ -61,7 +61,7 @@ class Scaled(nn.Module):
         self.logit_scale, self.offset = nn.Parameter(torch.randn(()) / 2), nn.Parameter(torch.randn(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.logit_scale.exp() * self.outward(torch.tanh(self.inward(x))) + self.offset  # type: ignore[no-any-return]
+        return self.logit_scale.exp() * self.outward(torch.tanh(self.inward(x))) + self.offset
 
 
 class Observer(nn.Module):
@@ -82,7 +82,7 @@ class Observer(nn.Module):
             self.mean += (x.mean(0) - self.mean) / 2
             self.size += (x.std() - self.size) / 2
             self.count += 1
-        return self.net((x - self.mean) / self.size)  # type: ignore[no-any-return]
+        return self.net((x - self.mean) / self.size)
 
 
 def mlp() -> nn.Module:
@@ -177,7 +177,7 @@ class Case:
     def outputs(self, point: Mapping[str, Tensor]) -> Tensor:
         """(batch, outputs)."""
         with torch.no_grad():
-            return self.at(point)(self.inputs.clone())  # type: ignore[no-any-return]
+            return self.at(point)(self.inputs.clone())
 
     def value(self, point: Mapping[str, Tensor]) -> float:
         return float(nn.functional.mse_loss(self.outputs(point), self.targets))

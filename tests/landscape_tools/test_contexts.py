@@ -74,7 +74,7 @@ class Wide(nn.Module):
         self.inward, self.outward = nn.Linear(3, 4).double(), nn.Linear(4, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.outward(torch.tanh(self.inward(x)).float())  # type: ignore[no-any-return]
+        return self.outward(torch.tanh(self.inward(x)).float())
 
 
 def test_networks_of_two_dtypes() -> None:
@@ -121,11 +121,11 @@ def test_what_a_network_hides_is_found_with_the_batch_s_statistics_too() -> None
             self.kept = [self.inward.weight]
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.outward(torch.tanh(F.linear(x, self.kept[0], self.inward.bias)))  # type: ignore[no-any-return]
+            return self.outward(torch.tanh(F.linear(x, self.kept[0], self.inward.bias)))
 
     first, second = Hidden(), Hidden()
     for buffers in ("interpolate", "batch"):
-        loss = lt.module_loss(first, F.mse_loss, X, Y, buffers=buffers)  # type: ignore[arg-type]
+        loss = lt.module_loss(first, F.mse_loss, X, Y, buffers=buffers)
         with pytest.raises(ValueError, match="more than its parameters and buffers"):
             lt.sample_line(loss, lt.state_of(first), lt.state_of(second), points=3)
 
@@ -136,7 +136,7 @@ class Penalty(nn.Module):
         self.model = model
 
     def forward(self, o: Tensor, y: Tensor) -> Tensor:
-        return F.mse_loss(o, y) + sum(p.square().sum() for p in self.model.parameters())  # type: ignore[no-any-return]
+        return F.mse_loss(o, y) + sum(p.square().sum() for p in self.model.parameters())
 
 
 def test_a_criterion_of_the_models_own_parameters_is_refused() -> None:

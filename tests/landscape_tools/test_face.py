@@ -223,10 +223,10 @@ def test_losses_that_cannot_be_mapped_are_called_one_by_one() -> None:
 def test_losses_that_return_numbers() -> None:
     """A line needs values alone; a path needs their gradients and says so."""
     ends = start(), {name: -value for name, value in start().items()}
-    line = lt.sample_line(lambda p: bowl(p).item(), *ends, points=4, vectorize="loop")  # type: ignore[arg-type,return-value]
+    line = lt.sample_line(lambda p: bowl(p).item(), *ends, points=4, vectorize="loop")
     assert line["loss"].values == pytest.approx(lt.sample_line(bowl, *ends, points=4)["loss"].values)
     with pytest.raises(ValueError, match=r"without \.item\(\)"):
-        lt.elastic_band(lambda p: bowl(p).item(), *ends, images=4, iterations=2)  # type: ignore[arg-type,return-value]
+        lt.elastic_band(lambda p: bowl(p).item(), *ends, images=4, iterations=2)
 
 
 def test_wrong_values_are_refused() -> None:
@@ -238,7 +238,7 @@ def test_wrong_values_are_refused() -> None:
     with pytest.raises(ValueError, match="choose auto, vmap, batched or loop"):
         lt.sample_line(bowl, *ends, vectorize="fast")
     with pytest.raises(ValueError, match="a path needs one scalar"):
-        lt.elastic_band(lambda p: {"a": bowl(p), "b": bowl(p)}, *ends)  # type: ignore[arg-type,return-value]
+        lt.elastic_band(lambda p: {"a": bowl(p), "b": bowl(p)}, *ends)
 
 
 def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ class Observer(nn.Module):
         if self.training:
             self.mean += (x.mean(0) - self.mean) / 2
             self.count += 1
-        return self.head(x - self.mean)  # type: ignore[no-any-return]
+        return self.head(x - self.mean)
 
 
 class Tied(nn.Module):
@@ -44,7 +44,7 @@ class Tied(nn.Module):
         self.outward.weight = self.inward.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.outward(self.norm(self.inward(x)))[:, :2]  # type: ignore[no-any-return]
+        return self.outward(self.norm(self.inward(x)))[:, :2]
 
 
 def frozen() -> nn.Module:
@@ -269,7 +269,7 @@ def test_frozen_parameters_move_by_a_switch_and_all_where_none_is_trained() -> N
         assert lt.trainable(lt.state_of(net)).keys() == net.state_dict().keys()
     for wrong in ({"frozen": "keep"}, {"buffers": "freeze"}):
         with pytest.raises(ValueError, match="choose"):
-            lt.module_loss(net, cross_entropy, *batch(), **wrong)  # type: ignore[arg-type]
+            lt.module_loss(net, cross_entropy, *batch(), **wrong)
     with pytest.raises(ValueError, match="no running statistics"):
         lt.module_loss(frozen(), cross_entropy, *batch(), buffers="estimate")
 

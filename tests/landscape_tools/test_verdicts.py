@@ -75,7 +75,7 @@ def test_a_tie_of_three() -> None:
     assert found.point["p"].tolist() == pytest.approx([0.0, 0.0], abs=1e-6)
     # Two slopes hold z0; the third is tied with a multiplier of 0 and bounds z1 on one side only.
     for curvature, verdict in ((1.0, "minimum"), (-1.0, "saddle")):
-        loss = kinked(lambda z, c=curvature: c * z[1].square(), lambda z: z[0], lambda z: -z[0], lambda z: z[1])  # type: ignore[misc]
+        loss = kinked(lambda z, c=curvature: c * z[1].square(), lambda z: z[0], lambda z: -z[0], lambda z: z[1])
         result = certify(loss, at(0.0, 0.0))
         assert (result.verdict, result.weak) == (verdict, 1)
 
