@@ -108,9 +108,15 @@ def test_random_losses_are_refused() -> None:
     net = nn.Sequential(nn.Linear(4, 2), nn.Dropout(0.5))
     steady = lt.module_loss(net, mse, x, y)  # its dropout is off
     assert float(steady(steady.point)) == pytest.approx(float(mse(copy.deepcopy(net).eval()(x), y).detach()))
-    drawn: Any = lambda p: (p["w"] * torch.randn(3)).sum()  # noqa: E731
+
+    def drawn(p: Any) -> Any:
+        return (p["w"] * torch.randn(3)).sum()
+
     counter = iter(range(10**6))
-    counting: Any = lambda p: p["w"].sum() + next(counter)  # noqa: E731
+
+    def counting(p: Any) -> Any:
+        return p["w"].sum() + next(counter)
+
     origin = {"w": torch.ones(3)}
     far = {"w": torch.zeros(3)}
     tools: list[Callable[[Any], Any]] = [
@@ -159,7 +165,10 @@ def test_names_that_do_not_match_are_named_with_the_nearest() -> None:
 
 def test_names_that_do_not_match_without_a_module() -> None:
     """Points, directions and guesses by hand."""
-    loss: Any = lambda p: p["w"].square().sum()  # noqa: E731
+
+    def loss(p: Any) -> Any:
+        return p["w"].square().sum()
+
     origin, far, other = {"w": torch.ones(2, 2)}, {"w": torch.zeros(2, 2)}, {"v": torch.ones(2, 2)}
     for call in (
         lambda: lt.sample_points(loss, origin, [other], torch.ones(1, 1)),
@@ -282,7 +291,10 @@ def test_a_store_of_another_second_stage_is_not_used(tmp_path: Path, monkeypatch
     store = tmp_path / "part.npz"
 
     def product(factor: float, **options: Any) -> Any:
-        outer = lambda z, p: {"a": factor * (z * p["w"].sum()).square()}  # noqa: E731
+
+        def outer(z: Any, p: Any) -> Any:
+            return {"a": factor * (z * p["w"].sum()).square()}
+
         return lt.sample_product(lambda p: p["w"].sum(), outer, block, block, [0.0, 0.5, 1.0], [0.0, 0.5, 1.0], chunk=1, **options)
 
     interrupted(lambda stop: product(1.0, store=store, progress=stop), 2)
@@ -292,7 +304,10 @@ def test_a_store_of_another_second_stage_is_not_used(tmp_path: Path, monkeypatch
 def test_each_half_of_a_line_has_its_own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line interrupted in its second half goes on there."""
     monkeypatch.setattr(sampling, "SAVE_EVERY", 0.0)
-    loss: Any = lambda p: p["w"].square().sum()  # noqa: E731
+
+    def loss(p: Any) -> Any:
+        return p["w"].square().sum()
+
     ends, store = ({"w": torch.zeros(2)}, {"w": torch.ones(2)}), tmp_path / "part.npz"
     interrupted(lambda stop: lt.sample_line(loss, *ends, points=9, chunk=1, store=store, progress=stop), 5 + 3)
     done: list[int] = []

@@ -295,7 +295,10 @@ def test_a_loss_of_a_function_holds_what_is_held() -> None:
         lt.HeldName("scale"): torch.tensor(4.0, dtype=torch.float64),
         lt.BufferName("count"): torch.tensor(5),
     }
-    loss: Any = lambda p: p["scale"] * (p["w"] - p["shift"]).square().sum()  # noqa: E731
+
+    def loss(p: Any) -> Any:
+        return p["scale"] * (p["w"] - p["shift"]).square().sum()
+
     far = point | {"w": torch.zeros(2, dtype=torch.float64), "shift": torch.tensor(0.0, dtype=torch.float64), "count": torch.tensor(9)}
     assert lt.converge(loss, point).point["w"].tolist() == pytest.approx([2.0, 2.0])
     assert lt.certify(loss, point | {"w": torch.full((2,), 2.0, dtype=torch.float64)}).verdict == "minimum"
@@ -320,7 +323,10 @@ def test_a_loss_of_a_function_holds_what_is_held() -> None:
 def test_infinite_buffers_that_are_the_same_stay() -> None:
     """A mask: minus infinity at both ends."""
     point: dict[str, Tensor] = {"w": torch.zeros(2), lt.BufferName("mask"): torch.tensor([0.0, -torch.inf])}
-    loss: Any = lambda p: torch.softmax(p["w"] + p["mask"], 0)[0] * p["w"].square().sum()  # noqa: E731
+
+    def loss(p: Any) -> Any:
+        return torch.softmax(p["w"] + p["mask"], 0)[0] * p["w"].square().sum()
+
     far = point | {"w": torch.ones(2)}
     assert lt.sample_line(loss, point, far, points=3)["loss"].values.tolist() == pytest.approx([0, 0.5, 2])
     assert lt.elastic_band(loss, point, far, images=3, iterations=0).losses.tolist() == pytest.approx([0, 0.5, 2])
@@ -328,7 +334,10 @@ def test_infinite_buffers_that_are_the_same_stay() -> None:
 
 def test_points_in_another_order_are_the_same_points() -> None:
     """Paths and trajectories go by the names, not by the order."""
-    loss: Any = lambda p: p["a"].square().sum() + 2 * p["b"].square().sum()  # noqa: E731
+
+    def loss(p: Any) -> Any:
+        return p["a"].square().sum() + 2 * p["b"].square().sum()
+
     start, end = {"a": torch.zeros(2), "b": torch.ones(2)}, {"b": torch.full((2,), 3.0), "a": torch.full((2,), 2.0)}
     assert lt.elastic_band(loss, start, end, images=3, iterations=0).losses.tolist() == pytest.approx([4, 18, 44])
     assert lt.bezier_path(loss, start, end, points=3, iterations=1).losses.tolist() == pytest.approx([4, 18, 44])
