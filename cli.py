@@ -1,15 +1,8 @@
-"""The `crar` command: parses, calls, prints. No science here, and no PyTorch before a command needs it."""
+"""The `crar` command in a checkout: `python cli.py`. The installed command enters by the same door."""
 
-import sys
+from crar_reports.commands.door import app, main
 
-try:
-    from commands import curing, escaping, judging, pages, predicting, studying, training
-    from commands.app import app, main
-except KeyboardInterrupt:  # Ctrl-C while it loads ends as one later does
-    print("crar: stopped", file=sys.stderr)
-    sys.exit(130)
-
-__all__ = ["app", "curing", "escaping", "judging", "main", "pages", "predicting", "studying", "training"]
+__all__ = ["app", "main"]
 
 if __name__ == "__main__":
     main()

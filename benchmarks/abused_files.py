@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from reports import samples
+from crar_model import samples
 
 PUBLISHED = Path(__file__).parent.parent / "reports" / "published"
 RESULTS = ("claims", "cures", "escape")

@@ -31,7 +31,7 @@ import typer
 
 from benchmarks.abused_files import BAD_FILES, spoil, world
 from cli import app, main
-from crar_model.files import write_text
+from crar_model.core.files import write_text
 
 GIGABYTES = 12
 """Address space of a case; PyTorch alone takes a part of it."""
@@ -76,7 +76,13 @@ GOES_ON = {
     "report": "run",
 }
 """Commands that go on in what they wrote before, and such a folder."""
-LOADED = ("crar_model.training.runner", "reports.escape", "reports.many", "reports.predict", "reports.study")
+LOADED = (
+    "crar_model.training.runner",
+    "crar_reports.pages.escape.one",
+    "crar_reports.pages.claims",
+    "crar_reports.pages.predict",
+    "crar_reports.pages.report",
+)
 """What most commands load."""
 
 

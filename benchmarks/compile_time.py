@@ -20,7 +20,7 @@ import numba
 import torch
 
 from benchmarks.against import ROOT
-from crar_model.files import write_text
+from crar_model.core.files import write_text
 from crar_model.tasks import TASKS, default_settings
 
 WORK = """

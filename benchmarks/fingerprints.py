@@ -107,7 +107,7 @@ def trainings(maze: str) -> Iterator[tuple[str, Any]]:
 def everything(long: bool) -> Iterator[tuple[str, Any]]:
     for maze in SMALL:
         yield from trainings(maze)
-    from reports import samples
+    from crar_model import samples
 
     shipped = [str(samples.FOLDER / name) for name in ("base.pt", "failed.pt")]
     yield "evaluate-simple", json.loads(crar("evaluate", *shipped, "--base", shipped[0], "--json"))["models"]

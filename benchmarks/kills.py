@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study_kills import quietly
-from crar_model.files import write_text
-from reports import samples
+from crar_model import samples
+from crar_model.core.files import write_text
 
 PAIR = ["--from", str(samples.FAILED), "--to", str(samples.BASE)]
 SMALL: dict[str, list[str]] = {

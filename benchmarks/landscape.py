@@ -32,14 +32,14 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.plain_loop import best_rate, matmul_rate
-from crar_model.agents import DenseAgent
-from crar_model.files import write_text
-from crar_model.losses import FOLLOWED, loss_terms, total
-from crar_model.params import DYNAMICS, Params, select
+from crar_model.agent.loss import FOLLOWED, loss_terms, total
+from crar_model.agent.networks import DenseAgent
+from crar_model.core.files import write_text
+from crar_model.core.params import DYNAMICS, Params, select
+from crar_model.samples import BASE, FAILED
+from crar_reports.measure.second_opinion import PointModel
+from crar_reports.measure.subject import load_subject
 from landscape_tools import difference, module_loss, random_axes, sample_plane, sample_product, thread_safe
-from reports.measure.second_opinion import PointModel
-from reports.measure.subject import load_subject
-from reports.samples import BASE, FAILED
 
 SIDE = 25
 IMAGES = 1_000

@@ -20,13 +20,13 @@ import torch
 
 from benchmarks.against import HERE, ROOT, compare, trees
 from benchmarks.simple_training import BEFORE
-from crar_model.files import write_text
-from crar_model.params import DYNAMICS
-from reports.measure.release import release
-from reports.measure.subject import load_subject
+from crar_model.core.files import write_text
+from crar_model.core.params import DYNAMICS
+from crar_reports.measure.release import release
+from crar_reports.measure.subject import load_subject
 
 SIDE = 51
-SAMPLES = "reports/sample_models"
+SAMPLES = "crar_model/sample_models"
 """In the folder of each code: an earlier one does not read files of today."""
 _COMMAND = """
 import resource, subprocess, sys, tempfile

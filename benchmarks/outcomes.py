@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.against import HERE, trees
-from crar_model.files import write_text
+from crar_model.core.files import write_text
 
 BASES = "train --members {bases} --updates 14000 --decay-interval 1000 --log-interval 14000 --out base"
 TRANSFER = "transfer {sources} --variant freeze --members {seeds} --update-rule {rule} --learning-rate {rate:g} --updates {updates} --log-interval {updates} --out {rule}"

@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks import random_stages
 from benchmarks.against import ROOT
 from benchmarks.simple_training import with_spread
-from crar_model.files import write_text
+from crar_model.core.files import write_text
 from crar_model.mazes.simple import simple_maze
 from crar_model.tasks import TASKS
 

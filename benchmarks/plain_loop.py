@@ -15,11 +15,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from crar_model.agents import DenseAgent
-from crar_model.losses import FOLLOWED
+from crar_model.agent.loss import FOLLOWED
+from crar_model.agent.networks import DenseAgent
+from crar_model.core.settings import LossSettings
 from crar_model.mazes.simple import simple_maze
 from crar_model.mazes.walks import gather_states
-from crar_model.settings import LossSettings
 
 
 def best_rate(work: Callable[[], None], seconds: float, per_call: float) -> float:

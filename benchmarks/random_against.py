@@ -53,8 +53,8 @@ print(total)
 """
 _PLAN = """
 import time, numpy as np, torch
-from crar_model.agents import ConvAgent
-from crar_model.planning import plan_values
+from crar_model.agent.networks import ConvAgent
+from crar_model.agent.planning import plan_values
 
 agent = ConvAgent()
 params, x = agent.init(np.random.default_rng(0)), torch.randn(1, 192)

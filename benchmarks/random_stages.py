@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.against import ROOT, printed
 from benchmarks.plain_loop import matmul_rate
 from benchmarks.random_training import update_gflop
-from crar_model.files import write_text
+from crar_model.core.files import write_text
 
 KINDS = {
     "conv_forward": "convolutions, forward", "conv_backward": "convolutions, backward", "tiles_forward": "encoder's first layers, forward",

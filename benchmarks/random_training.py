@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crar_model.agents import ConvAgent
-from crar_model.losses import FOLLOWED
-from crar_model.mazes.tiles import draw_pixels
+from crar_model.agent.loss import FOLLOWED
+from crar_model.agent.networks import ConvAgent
+from crar_model.core.tiles import draw_pixels
 from crar_model.mazes.walks import gather_walk
 from crar_model.nets import Conv, Layers, index_tiles
 from crar_model.tasks import default_settings

@@ -24,11 +24,11 @@ import torch
 
 from benchmarks.against import HERE, ROOT, trees
 from benchmarks.plain_loop import matmul_rate, plain_rate
-from crar_model.agents import DenseAgent
-from crar_model.files import write_text
-from crar_model.losses import FOLLOWED
+from crar_model.agent.loss import FOLLOWED
+from crar_model.agent.networks import DenseAgent
+from crar_model.core.files import write_text
+from crar_model.core.params import BLOCKS
 from crar_model.mazes.simple import simple_maze
-from crar_model.params import BLOCKS
 from crar_model.training.variants import BASE, VARIANTS
 
 BEFORE = "6b7a7ec"

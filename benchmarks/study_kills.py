@@ -21,9 +21,9 @@ from typing import Any
 
 import psutil
 
-from crar_model.checkpoints import load_checkpoint
-from crar_model.files import write_text
-from reports.study_table import COST
+from crar_model.core.files import write_text
+from crar_model.models.checkpoints import load_checkpoint
+from crar_reports.pages.study.table import COST
 
 
 def rows(table: Path) -> list[dict[str, str]]:

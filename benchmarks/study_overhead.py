@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from crar_model.files import write_text
+from crar_model.core.files import write_text
 from crar_model.studies.cells import Cell
 from crar_model.studies.plan import Study, read_study
 from crar_model.studies.store import open_store

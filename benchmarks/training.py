@@ -20,7 +20,7 @@ import torch
 
 from benchmarks import random_against, random_training, simple_training
 from benchmarks.plain_loop import best_rate, matmul_rate
-from crar_model.files import write_text
+from crar_model.core.files import write_text
 from crar_model.nets import set_threads
 
 RULES = ("joint", "sequential")

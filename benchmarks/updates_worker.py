@@ -23,7 +23,7 @@ LEAST = 0.15
 
 def trainer_of(row: dict[str, Any], members: int, base: str) -> Any:
     """A trainer of so many members of a row, which does not log."""
-    from crar_model.settings import TrainSettings
+    from crar_model.core.settings import TrainSettings
     from crar_model.training.members import base_plan, transfer_plan
     from crar_model.training.trainer import Trainer
 

@@ -65,9 +65,9 @@ def update_of(maze: str) -> Callable[[], object]:
 
 
 def landscape() -> object:
-    from reports.landscape import write_landscape
-    from reports.measure.options import LandscapeOptions
-    from reports.samples import BASE, FAILED
+    from crar_model.samples import BASE, FAILED
+    from crar_reports.measure.options import LandscapeOptions
+    from crar_reports.pages.landscape.page import write_landscape
 
     with tempfile.TemporaryDirectory() as folder:
         return write_landscape(FAILED, BASE, Path(folder), options=LandscapeOptions(quick=True, resolution=5), command="walk")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from crar_model.settings import TrainSettings
+from crar_model.core.settings import TrainSettings
 from crar_model.tasks import default_settings
 from crar_model.training.members import base_plan, transfer_plan
 from crar_model.training.runner import run_plan

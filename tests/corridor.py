@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from crar_model import tasks
-from crar_model.agents import Agent, DenseAgent
-from crar_model.batches import Batch, complete_batch
-from crar_model.evaluation import Metric, table_metrics
+from crar_model.agent.batch import Batch
+from crar_model.agent.networks import Agent, DenseAgent
+from crar_model.core.params import Params
+from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.mazes.simple import SimpleMaze
-from crar_model.params import Params
-from crar_model.settings import PlaySettings, TrainSettings
-from crar_model.training.data import Data, TableData
+from crar_model.tasks.batches import complete_batch
+from crar_model.tasks.data import Data, TableData
+from crar_model.tasks.metrics import Metric, table_metrics
 
 LENGTH = 5
 

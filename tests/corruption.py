@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.checkpoints import load_checkpoint
-from crar_model.errors import UserError
-from crar_model.tensor_files import content_digest
+from crar_model.core.errors import UserError
+from crar_model.core.tensor_files import content_digest
+from crar_model.models.checkpoints import load_checkpoint
 
 
 def flipped(whole: bytes, rng: np.random.Generator) -> bytes:

@@ -10,10 +10,10 @@ import pytest
 from benchmarks import abuses, kills
 from benchmarks.abused_files import BAD_FILES, spoil
 from cli import app
-from commands.app import main
-from commands.flags import fresh
-from crar_model.errors import UserError
-from reports import samples
+from crar_model import samples
+from crar_model.core.errors import UserError
+from crar_reports.commands.app import main
+from crar_reports.commands.flags import fresh
 
 
 def test_every_command_is_abused() -> None:
@@ -113,6 +113,6 @@ def landscape(monkeypatch: pytest.MonkeyPatch, out: Path, *words: str) -> Path:
         written.append(folder)
         return folder / "report.md"
 
-    monkeypatch.setattr("reports.landscape.write_landscape", note)
+    monkeypatch.setattr("crar_reports.pages.landscape.page.write_landscape", note)
     app(["landscape", "--from", str(samples.FAILED), "--to", str(samples.BASE), "--out", str(out), *words], standalone_mode=False)
     return written[0]

@@ -12,19 +12,19 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import app
-from commands.config import read_config
-from crar_model import machine, sizes
-from crar_model.checkpoints import load_checkpoint, save_checkpoint
-from crar_model.errors import UserError
-from crar_model.files import write_text
-from crar_model.ranges import in_keys
-from crar_model.settings import CureSettings, LossSettings, PlaySettings, TrainSettings, load_toml
+from crar_model import samples
+from crar_model.core import machine, sizes
+from crar_model.core.errors import UserError
+from crar_model.core.files import write_text
+from crar_model.core.ranges import in_keys
+from crar_model.core.settings import CureSettings, LossSettings, PlaySettings, TrainSettings, load_toml
+from crar_model.core.words import of_all, plural
+from crar_model.models.checkpoints import load_checkpoint, save_checkpoint
 from crar_model.studies.plan import read_study
 from crar_model.training.members import base_plan, transfer_plan
-from crar_model.words import of_all, plural
-from reports import samples
-from reports.measure import second_opinion
-from reports.tables import heading
+from crar_reports.commands.config import read_config
+from crar_reports.measure import second_opinion
+from crar_reports.pages.evaluate import heading
 
 HUGE = 10**14
 STUDY = '[[bases]]\nname = "b"\nmaze = "simple"\nseeds = 1\nupdates = 4\n[[transfers]]\nname = "t"\nupdates = 4\n'

@@ -15,12 +15,12 @@ from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from cli import app
-from commands.command import ORDER
-from crar_model.checkpoints import FORMAT, load_checkpoint
-from crar_model.original import exported
-from crar_model.tensor_files import save_plain
-from reports import samples
-from reports.play import save_episode
+from crar_model import samples
+from crar_model.core.tensor_files import save_plain
+from crar_model.models.checkpoints import FORMAT, load_checkpoint
+from crar_model.models.original import exported
+from crar_reports.commands.command import ORDER
+from crar_reports.pages.play import save_episode
 
 
 def crar(*words: object) -> subprocess.CompletedProcess[str]:

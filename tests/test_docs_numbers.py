@@ -23,17 +23,17 @@ import pytest
 import torch
 
 from benchmarks.page import FIGURES, blocks, filled
-from crar_model.mazes.tiles import AGENT, FREE, KEY, draw_pixels
-from crar_model.params import BLOCKS, block_of
-from crar_model.settings import LossSettings, TrainSettings
+from crar_model.core.params import BLOCKS, block_of
+from crar_model.core.settings import LossSettings, TrainSettings
+from crar_model.core.tiles import AGENT, FREE, KEY, draw_pixels
 from crar_model.studies.archive import bring_in
 from crar_model.studies.plan import read_study
 from crar_model.studies.store import open_store
 from crar_model.tasks import TASKS
-from reports.rules import does
-from reports.study_page import write_study_page
-from reports.study_table import write_table
-from reports.verdicts import write_verdicts
+from crar_reports.claims.listed import does
+from crar_reports.pages.study.page import write_study_page
+from crar_reports.pages.study.table import write_table
+from crar_reports.pages.verdicts import write_verdicts
 
 ROOT = Path(__file__).parent.parent
 NAMES = re.compile(r"S\d+|float32|95 %|\]\([^)]*\)|`[^`]*`")

@@ -17,10 +17,10 @@ import typer
 from typer.testing import CliRunner
 
 from cli import app
-from commands.config import key_of, section_of
-from crar_model.errors import UserError
+from crar_model.core.errors import UserError
 from crar_model.tasks import TASKS
 from crar_model.training.variants import VARIANTS
+from crar_reports.commands.config import key_of, section_of
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 GROUP: Any = typer.main.get_command(app)

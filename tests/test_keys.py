@@ -11,18 +11,21 @@ from typing import Any
 
 import pytest
 
-from crar_model import keys
-from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from crar_model.core.errors import UserError
+from crar_model.core.settings import CureSettings, PlaySettings, TrainSettings
 from crar_model.cures.problem import pose
-from crar_model.errors import UserError
-from crar_model.keys import result_key
-from crar_model.settings import CureSettings, PlaySettings, TrainSettings
+from crar_model.models import keys
+from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from crar_model.models.keys import result_key
 from crar_model.training.members import Plan, transfer_plan
 from crar_model.training.runner import run_plan
-from reports import cures, escapes, many, maps
-from reports.cure import CureOptions, cure_key, ground_key
-from reports.escape import Grid, escape_key
-from reports.predict import predict
+from crar_reports.pages import claims as many
+from crar_reports.pages import maps
+from crar_reports.pages.cure import many as cures
+from crar_reports.pages.cure.one import CureOptions, cure_key, ground_key
+from crar_reports.pages.escape import many as escapes
+from crar_reports.pages.escape.one import Grid, escape_key
+from crar_reports.pages.predict import predict
 
 PUBLISHED = Path(__file__).parents[1] / "reports" / "published"
 

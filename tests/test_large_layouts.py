@@ -12,19 +12,19 @@ import torch
 from typer.testing import CliRunner
 
 from cli import app
-from crar_model.agents import DenseAgent
-from crar_model.batches import complete_batch
-from crar_model.checkpoints import load_checkpoint
-from crar_model.drawn import drawn_batch, drawn_metrics, nearest_rows
-from crar_model.errors import UserError
-from crar_model.evaluation import graph_distances, navigation_success, table_metrics
-from crar_model.losses import loss_terms
+from crar_model.agent.loss import loss_terms
+from crar_model.agent.networks import DenseAgent
+from crar_model.core.errors import UserError
+from crar_model.core.settings import LossSettings
 from crar_model.mazes import large
 from crar_model.mazes.maps import ObservationMap
 from crar_model.mazes.simple import SimpleMaze, simple_maze
-from crar_model.settings import LossSettings
+from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks import simple as simple_task
 from crar_model.tasks import task_named
+from crar_model.tasks.batches import complete_batch
+from crar_model.tasks.drawn import drawn_batch, drawn_metrics, nearest_rows
+from crar_model.tasks.metrics import graph_distances, navigation_success, table_metrics
 from crar_model.training import engine
 
 MAPS = ("negative", "affine", "mirror", "permute", "texture")
@@ -76,7 +76,7 @@ def test_drawn_figures_are_the_listed_ones_where_all_is_drawn(monkeypatch: pytes
     found, wanted = (loss_terms(AGENT, params, batch, LossSettings()) for batch in (drawn, whole))
     assert {name: float(value) for name, value in found.items()} == pytest.approx({name: float(value) for name, value in wanted.items()})
     all_pairs = (torch.arange(31), torch.stack([torch.tensor([s for s in range(31) if s != goal]) for goal in range(31)]))
-    monkeypatch.setattr("crar_model.drawn.drawn_pairs", lambda n: all_pairs)
+    monkeypatch.setattr("crar_model.tasks.drawn.drawn_pairs", lambda n: all_pairs)
     assert drawn_metrics(maze, AGENT, params, inverse=True) == pytest.approx(table_metrics(maze, AGENT, params, inverse=True))
 
 

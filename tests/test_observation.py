@@ -13,17 +13,17 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from cli import app
-from crar_model import agents
-from crar_model.agents import ImageAgent
-from crar_model.checkpoints import FORMAT, load_checkpoint
-from crar_model.errors import UserError
+from crar_model.agent import networks as agents
+from crar_model.agent.networks import ImageAgent
+from crar_model.core.errors import UserError
+from crar_model.core.tensor_files import save_plain
+from crar_model.models.checkpoints import FORMAT, load_checkpoint
 from crar_model.nets import STEM, Linear
 from crar_model.tasks import task_as
-from crar_model.tensor_files import save_plain
+from crar_reports.measure import dissection
+from crar_reports.measure.subject import hidden_layers
 from landscape_tools import align, apply_symmetry
-from reports.measure import dissection
-from reports.measure.subject import hidden_layers
-from tests.reports.pages import whole_page
+from tests.crar_reports.pages import whole_page
 
 
 def crar(*words: str, fails: bool = False) -> str:

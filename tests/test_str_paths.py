@@ -11,33 +11,33 @@ from pathlib import Path
 from types import ModuleType
 
 import crar_model
-import reports
-from crar_model.checkpoints import load_checkpoint
-from crar_model.files import file_digest
+import crar_reports
+from crar_model.core.files import file_digest
+from crar_model.core.settings import TrainSettings, load_toml
 from crar_model.mazes.walks import gather_walk, load_walk, save_walk
-from crar_model.settings import TrainSettings, load_toml
+from crar_model.models.checkpoints import load_checkpoint
 from crar_model.training.log import read_losses
 from crar_model.training.members import base_plan, transfer_plan
 from crar_model.training.runner import plan_of, read_run, run_plan
-from reports.models import expand, judge
-from reports.runs import short_name
-from reports.study import write_study
-from reports.trajectory import write_trajectory
+from crar_reports.models.judged import expand, judge
+from crar_reports.models.runs import short_name
+from crar_reports.pages.report import write_study
+from crar_reports.pages.trajectory import write_trajectory
 
-PATHS_OF_LOSSES = {"reports.figures.paths"}
+PATHS_OF_LOSSES = {"crar_reports.figures.paths"}
 """Where `Path` is a path through the loss."""
 
 
 def modules(package: ModuleType) -> Iterator[ModuleType]:
     for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         last = info.name.rpartition(".")[2]
-        if not info.name.startswith("reports.measure") and not last.startswith("_") and info.name not in PATHS_OF_LOSSES:
+        if not info.name.startswith("crar_reports.measure") and not last.startswith("_") and info.name not in PATHS_OF_LOSSES:
             yield importlib.import_module(info.name)
 
 
 def test_no_public_function_insists_on_a_path() -> None:
     seen = 0
-    for package in (crar_model, reports):
+    for package in (crar_model, crar_reports):
         for module in modules(package):
             for name, function in vars(module).items():
                 if not inspect.isfunction(function) or name.startswith("_") or function.__module__ != module.__name__:

@@ -19,7 +19,7 @@ def run(line: str) -> None:
     """A `crar` command, as its own entry point runs it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["crar", *line.split()])
-        for name in [name for name in sys.modules if name.split(".")[0] in ("cli", "commands")]:
+        for name in [name for name in sys.modules if name.split(".")[0] == "cli" or name.startswith("crar_reports.commands")]:
             patch.delitem(sys.modules, name)  # a user adds the task before the command line is loaded
         with pytest.raises(SystemExit) as stop:
             importlib.import_module("cli").main()

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from cli import app
-from crar_model.checkpoints import FORMAT, load_checkpoint
-from crar_model.errors import UserError
+from crar_model.core.errors import UserError
+from crar_model.core.tensor_files import save_plain
 from crar_model.mazes.simple import SimpleMaze, simple_maze
+from crar_model.models.checkpoints import FORMAT, load_checkpoint
 from crar_model.tasks import task_named
-from crar_model.tensor_files import save_plain
 
 THREE_ROOMS = "#########\n#...#...#\n#...S...#\n#...#...#\n##.######\n#.......#\n#########\n"
 

@@ -19,29 +19,31 @@ import torch
 from typer.testing import CliRunner
 
 from cli import app
-from crar_model.agents import DenseAgent
-from crar_model.batches import complete_batch
-from crar_model.checkpoints import FORMAT, load_checkpoint, save_checkpoint
+from crar_model.agent.networks import DenseAgent
+from crar_model.agent.symmetry import match_embeddings
+from crar_model.core.errors import UserError
+from crar_model.core.tensor_files import load_plain, save_plain
 from crar_model.cures.cure import reaches
 from crar_model.cures.placement import Level
 from crar_model.cures.problem import Tail
-from crar_model.errors import UserError
-from crar_model.evaluation import Evaluation, Score, match_embeddings
+from crar_model.models.checkpoints import FORMAT, load_checkpoint, save_checkpoint
+from crar_model.models.evaluation import Evaluation
+from crar_model.models.merit import as_good
 from crar_model.studies.archive import _read
 from crar_model.studies.cells import Cell
 from crar_model.tasks import default_settings
-from crar_model.tensor_files import load_plain, save_plain
+from crar_model.tasks.batches import complete_batch
+from crar_model.tasks.metrics import Score
 from crar_model.training.members import transfer_plan
 from crar_model.training.shard import SNAPSHOT, STATE, load_snapshot
 from crar_model.training.trainer import Trainer
-from reports.claims import CLAIMS, UNDECIDED
-from reports.merit import as_good
-from reports.models import distinct
-from reports.runs import Run
-from reports.study_table import success
-from reports.verdicts import write_verdicts
-from tests.reports.test_escape import watched
-from tests.reports.test_rules import facts
+from crar_reports.claims.table import CLAIMS, UNDECIDED
+from crar_reports.models.judged import distinct
+from crar_reports.models.runs import Run
+from crar_reports.pages.study.table import success
+from crar_reports.pages.verdicts import write_verdicts
+from tests.crar_reports.test_escape import watched
+from tests.crar_reports.test_rules import facts
 
 NAN = math.nan
 
@@ -274,7 +276,7 @@ def test_flags_that_would_do_nothing_are_refused(base_run: Path, tmp_path: Path)
 
 @pytest.mark.parametrize(("more", "said"), [([], True), (["--inverse"], False)])
 def test_a_map_that_nothing_is_seen_through_is_said(more: list[str], said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("commands.training.run", lambda *_: None)
+    monkeypatch.setattr("crar_reports.commands.training.run", lambda *_: None)
     done = CliRunner().invoke(app, ["train", "--observation-map", "mirror", "--out", str(tmp_path / "out"), *more])
     assert done.exit_code == 0, done.output
     assert ("only the inverse maze is seen through --observation-map" in done.output) == said

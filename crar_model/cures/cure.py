@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from crar_model.core.errors import UserError
+from crar_model.core.params import Params, select
+from crar_model.core.settings import CureSettings
 from crar_model.cures.descent import Descent, agent_updates, descend
 from crar_model.cures.methods import AUTO, FIT, METHODS, MISPLACED, ORDER, REFINE, REPLACE, Method, Rounds, method_named, scaled
 from crar_model.cures.placement import Landscape, Level, away_from, distinct, level_of, survey, targets_of, why_not
 from crar_model.cures.problem import Problem, Tail
 from crar_model.cures.starts import Starts, starts_of
 from crar_model.cures.store import Store
-from crar_model.errors import UserError
-from crar_model.params import Params, select
-from crar_model.settings import CureSettings
 from crar_model.tasks import Task
 
 ABOVE = 1.1

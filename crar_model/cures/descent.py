@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crar_model.batches import Batch
+from crar_model.agent.batch import Batch
+from crar_model.core.params import Params
 from crar_model.cures.methods import Rounds
 from crar_model.cures.problem import Problem
 from crar_model.cures.store import Store
-from crar_model.params import Params
 
 Tick = Callable[[int], None]
 SAVE_EVERY = 10.0

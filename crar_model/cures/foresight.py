@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crar_model.checkpoints import Checkpoint
+from crar_model.agent.loss import loss_terms
+from crar_model.agent.symmetry import signed_permutations
+from crar_model.core.errors import UserError
+from crar_model.core.params import select
 from crar_model.cures.placement import Landscape, maze_of, survey, why_not
 from crar_model.cures.problem import Problem, pose
-from crar_model.errors import UserError
-from crar_model.losses import loss_terms
 from crar_model.mazes.maps import ObservationMap
-from crar_model.params import select
-from crar_model.symmetry import signed_permutations
+from crar_model.models.checkpoints import Checkpoint
 
 CHUNK = 8
 """Copies whose losses are computed at once."""

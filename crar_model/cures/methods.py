@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import ceil
 
-from crar_model.errors import UserError
+from crar_model.core.errors import UserError
 
 
 @dataclass(frozen=True)

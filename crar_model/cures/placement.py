@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.agents import Agent
+from crar_model.agent.networks import Agent
+from crar_model.core.errors import UserError
+from crar_model.core.params import DYNAMICS, Params, select
+from crar_model.core.settings import CureSettings
+from crar_model.core.streams import Stream
 from crar_model.cures.descent import Descent, Tick, descend
 from crar_model.cures.methods import MISPLACED, REFINE, REPLACE, scaled
 from crar_model.cures.problem import Problem, Tail
 from crar_model.cures.starts import Starts
 from crar_model.cures.store import Store
-from crar_model.errors import UserError
 from crar_model.mazes.simple import SimpleMaze
-from crar_model.params import DYNAMICS, Params, select
-from crar_model.settings import CureSettings
-from crar_model.streams import Stream
 from crar_model.tasks import Task
 
 REACH = 1.2

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crar_model.agents import Agent
-from crar_model.batches import Batch
-from crar_model.checkpoints import Checkpoint
-from crar_model.errors import UserError
-from crar_model.losses import loss_terms, total
-from crar_model.losses_compiled import CompiledTotal
-from crar_model.params import DYNAMICS, Params, select
-from crar_model.settings import LossSettings, from_plain
+from crar_model.agent.batch import Batch
+from crar_model.agent.loss import loss_terms, total
+from crar_model.agent.loss_compiled import CompiledTotal
+from crar_model.agent.networks import Agent
+from crar_model.core.errors import UserError
+from crar_model.core.params import DYNAMICS, Params, select
+from crar_model.core.settings import LossSettings, from_plain
+from crar_model.models.checkpoints import Checkpoint
 from crar_model.tasks import Task, default_settings
 
 DATA_SIZE = 20_000
@@ -100,7 +100,7 @@ class Problem:
         base: parameters of its base, of which no observation comes along; None where there is none.
         loss: coefficients of the failed model's loss.
         data: of its own maze.
-        anew: trains `freeze` from the base for so many updates, (1, ...) encoders; of who can (`reports.cure`), for the method "annealed".
+        anew: trains `freeze` from the base for so many updates, (1, ...) encoders; of who can (`crar_reports.pages.cure.one`), for the method "annealed".
     """
 
     task: Task

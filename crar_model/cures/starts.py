@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from crar_model.agents import Agent
+from crar_model.agent.networks import Agent
+from crar_model.agent.symmetry import FIRST_LAYER, signed_permutations
+from crar_model.core.errors import UserError
+from crar_model.core.params import Params, select
+from crar_model.core.settings import CureSettings
+from crar_model.core.streams import Stream
 from crar_model.cures.methods import Method
 from crar_model.cures.problem import Problem
-from crar_model.errors import UserError
-from crar_model.params import Params, select
-from crar_model.settings import CureSettings
-from crar_model.streams import Stream
-from crar_model.symmetry import FIRST_LAYER, signed_permutations
 
 FIRST = tuple(FIRST_LAYER.replace("weight", part) for part in ("weight", "bias"))
 

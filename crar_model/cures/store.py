@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from crar_model.errors import UserError
-from crar_model.files import misfit
-from crar_model.tensor_files import load_plain, save_plain
+from crar_model.core.errors import UserError
+from crar_model.core.files import misfit
+from crar_model.core.tensor_files import load_plain, save_plain
 
 FORM = "crar-cure-piece"
 

@@ -10,14 +10,14 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from crar_model.errors import UserError
-from crar_model.files import StrPath, read_text
+from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath, read_text
+from crar_model.core.tiles import SIZE
 from crar_model.mazes.gym_checks import check_options, chosen
 from crar_model.mazes.large import observation_table
 from crar_model.mazes.maps import ObservationMap, as_map
 from crar_model.mazes.render import MODES, check_mode, draw_cells, write_cells
 from crar_model.mazes.simple import ACTION_NAMES, SimpleMaze, simple_maze
-from crar_model.mazes.tiles import SIZE
 
 
 class SimpleMazeEnv(gymnasium.Env[np.ndarray[Any, Any], np.int64]):

@@ -13,11 +13,11 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from crar_model.core.tiles import CELL_PIXELS, SIZE, draw_grid, draw_pixels
 from crar_model.mazes.gym_checks import check_options, chosen, chosen_each, own_seeds, positive, restarted
 from crar_model.mazes.maps import ObservationMap, as_map
 from crar_model.mazes.random_mazes import ACTION_NAMES, EPISODE_STEPS, Maps, RandomMazeBatch, draw_maps
 from crar_model.mazes.render import LIST, LISTS, MODES, check_mode, draw_cells, write_cells
-from crar_model.mazes.tiles import CELL_PIXELS, SIZE, draw_grid, draw_pixels
 
 _SIDES = {"pixels": SIZE * CELL_PIXELS, "grid": SIZE}
 _SEEDS = 2**31

@@ -13,14 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.mazes.simple import AGENT, SimpleMaze
-from crar_model.mazes.tiles import CELL_PIXELS
-from crar_model.streams import Stream
+from crar_model.core.streams import Stream
+from crar_model.core.tiles import CELL_PIXELS
+from crar_model.mazes.simple import SimpleMaze
 
 if TYPE_CHECKING:
-    from crar_model.agents import Agent
-    from crar_model.nets import Observed
-    from crar_model.params import Params
+    pass
 
 LISTED = 1 << 18
 """Numbers of a table of observations up to which every state, transition and pair is listed."""
@@ -30,8 +28,6 @@ GOALS, STARTS = 32, 32
 """Drawn goals of a large layout, and drawn starts for each of them."""
 SEED = 1_000_003
 """Of what is drawn; no member of a run has it."""
-CHUNK = 256
-"""States that are encoded at once."""
 KEPT = 1 << 26
 """Numbers of a table of observations that an environment keeps."""
 Array = np.ndarray[Any, Any]
@@ -54,30 +50,6 @@ def drawn_pairs(n_states: int) -> tuple[Tensor, Tensor]:
     goals = rng.permutation(n_states)[:GOALS]
     starts = rng.integers(0, n_states - 1, (len(goals), STARTS))
     return torch.from_numpy(goals), torch.from_numpy(starts + (starts >= goals[:, None]))
-
-
-def observed(maze: SimpleMaze, *, inverse: bool, blank: bool = False) -> Observed:
-    """All observations of a maze as one pattern and one number a state.
-
-    Args:
-        maze: on numbers, with a map that takes every pixel to one pixel.
-        inverse: as the inverse maze shows it.
-        blank: one more row, of zeros.
-    """
-    from crar_model.nets import Observed
-
-    height, width = maze.walls.shape
-    empty = maze.walls.to(torch.float32)
-    everywhere = torch.full_like(empty, AGENT)
-    column = (maze.positions[:, 0] * width + maze.positions[:, 1]).numpy()
-    if inverse:
-        empty, everywhere = maze.map.apply(empty), maze.map.apply(everywhere)
-        column = maze.map.order(height, width).argsort()[column]
-    shared = empty.flatten().numpy()
-    value = everywhere.flatten().numpy()[column] - shared[column]
-    scale = np.ones(maze.n_states + blank, dtype=np.float32)
-    scale[maze.n_states :] = 0
-    return Observed.sparse(shared, scale, np.arange(maze.n_states), column, value)
 
 
 class ViewTable:
@@ -113,21 +85,3 @@ def observation_table(maze: SimpleMaze, *, inverse: bool, pixels: bool) -> Array
     if numbers > KEPT:
         return ViewTable(maze, inverse=inverse, pixels=pixels)
     return maze.observations(inverse=inverse, pixels=pixels).numpy()
-
-
-def encode_all(agent: Agent, params: Params, seen: Observed) -> Tensor:
-    """Abstract states of all observations, (*members, rows, d), by an agent whose encoder is dense.
-
-    The first layer's product with the pattern is taken once, so that a state costs as much as one column.
-    """
-    first = "encoder.0.weight"
-    weight, found = params[first], []
-    common = weight @ torch.from_numpy(seen.shared).to(weight).unsqueeze(-1)  # (*members, units, 1)
-    for begin in range(0, seen.rows, CHUNK):
-        part = seen.pick(np.arange(begin, min(begin + CHUNK, seen.rows)))
-        own = torch.zeros(part.rows, 1 + len(part.row), dtype=weight.dtype)
-        own[:, 0] = torch.from_numpy(part.scale[: part.rows])
-        own[torch.from_numpy(part.row), 1 + torch.arange(len(part.row))] = torch.from_numpy(part.value).to(weight.dtype)
-        columns = torch.cat((common, weight[..., torch.from_numpy(part.column).to(weight.device)]), dim=-1)
-        found.append(agent.encode(params | {first: columns.contiguous()}, own.to(weight.device)[:, None, None]))
-    return torch.cat(found, dim=-2)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.compiled import numba
+from crar_model.core.compiled import numba
 
 _SIZE = 8
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crar_model.errors import UserError
-from crar_model.settings import OBSERVATION_MAPS, TrainSettings
-from crar_model.streams import Stream
+from crar_model.core.errors import UserError
+from crar_model.core.settings import OBSERVATION_MAPS, TrainSettings
+from crar_model.core.streams import Stream
 
 if TYPE_CHECKING:
     from torch import Tensor

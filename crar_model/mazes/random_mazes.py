@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crar_model.core.streams import Stream
+from crar_model.core.tiles import AGENT, FREE, KEY, NEGATIVE, SIZE, WALL
 from crar_model.mazes.legacy import legacy_accepts
-from crar_model.mazes.tiles import AGENT, FREE, KEY, NEGATIVE, SIZE, WALL
-from crar_model.streams import Stream
 
 N_WALLS, N_KEYS = 12, 3
 

@@ -14,8 +14,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from crar_model.core.tiles import AGENT_SPRITE, BLANK, CELL_PIXELS, NEGATIVE, PLAIN_AGENT, PLAIN_FREE, PLAIN_WALL, SIZE, draw_pixels
 from crar_model.mazes.maps import NEGATIVE_MAP, ObservationMap
-from crar_model.mazes.tiles import AGENT_SPRITE, BLANK, CELL_PIXELS, NEGATIVE, PLAIN_AGENT, PLAIN_FREE, PLAIN_WALL, SIZE, draw_pixels
 
 DOOR = (4, 4)
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.compiled import numba
-from crar_model.errors import UserError
-from crar_model.files import StrPath, file_digest, write_atomically
+from crar_model.core.compiled import numba
+from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath, file_digest, write_atomically
+from crar_model.core.streams import Stream
+from crar_model.core.tiles import AGENT, BLANK, FREE, KEY, NEGATIVE, SIZE, WALL
 from crar_model.mazes.random_mazes import ACTION_STEPS, KEY_REWARD, START, STEP_REWARD, compact, map_blocks
 from crar_model.mazes.simple import SimpleMaze
-from crar_model.mazes.tiles import AGENT, BLANK, FREE, KEY, NEGATIVE, SIZE, WALL
-from crar_model.streams import Stream
 
 _MOVES = np.array([row * SIZE + column for row, column in ACTION_STEPS], dtype=np.int64)
 
@@ -197,7 +197,7 @@ def load_walk(path: StrPath, digest: str = "") -> Walk:
 
     Args:
         path: the file.
-        digest: of the file as it must be, from :func:`crar_model.files.file_digest`; empty takes any.
+        digest: of the file as it must be, from :func:`crar_model.core.files.file_digest`; empty takes any.
 
     Raises:
         UserError: when the file is missing, is no walk, or is another than the digest says.

@@ -16,7 +16,7 @@ from numba.extending import get_cython_function_address
 from numba.extending import intrinsic as _intrinsic
 from torch import Tensor
 
-from crar_model.compiled import numba
+from crar_model.core.compiled import numba
 
 intrinsic: Any = _intrinsic
 _INT, _VOID = numba.types.int64, numba.types.void

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.compiled import numba
+from crar_model.core.compiled import numba
 from crar_model.nets._blas import pointer
 from crar_model.nets._conv_forward import BLOCK, convolved, padded
 from crar_model.nets._conv_pack import ACT, BACK, BIAS, DENSE, FRONT, GRID, IN, LOW, OUT, POOL, SIDE, SIZE, WIDE_IN, WIDE_OUT, WIDTH

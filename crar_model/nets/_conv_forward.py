@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crar_model.compiled import numba
+from crar_model.core.compiled import numba
 from crar_model.nets._blas import pointer, tanh_of
 from crar_model.nets._conv_pack import ACT, BIAS, FRONT, GRID, IN, LOW, OUT, POOL, SIDE, SIZE, WIDE_OUT, WIDTH
 from crar_model.nets._micro import panel

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.compiled import numba
+from crar_model.core.compiled import numba
 from crar_model.nets._blas import address, addresses, pointer
 from crar_model.nets._first import Observed, first_backward, first_forward, observed
 from crar_model.nets._panel import PANEL, ROWS, network_backward, network_forward

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from crar_model.compiled import numba
+from crar_model.core.compiled import numba
 from crar_model.nets._blas import pointer
 from crar_model.nets._panel import ROWS, tanh_flat
 

@@ -13,7 +13,7 @@ from typing import Any
 from llvmlite import binding, ir
 from numba.extending import intrinsic as _intrinsic
 
-from crar_model.compiled import numba
+from crar_model.core.compiled import numba
 
 intrinsic: Any = _intrinsic
 LANES = 16

@@ -14,7 +14,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
-from crar_model.compiled import numba
+from crar_model.core.compiled import numba
 from crar_model.nets._blas import intrinsic, pointer, tanh_of, through_tanh
 
 ROWS = 32

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.compiled import numba
+from crar_model.core.compiled import numba
 from crar_model.nets._blas import pointer
 
 HUGE = np.float32(2.0**126)

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.compiled import numba
-from crar_model.mazes.tiles import BLANK, KINDS, NEGATED, OUTSIDE, SIZE, Other, pixel_table
+from crar_model.core.compiled import numba
+from crar_model.core.tiles import BLANK, KINDS, NEGATED, OUTSIDE, SIZE, Other, pixel_table
 
 _KNOWN = np.isin(np.arange(OUTSIDE), KINDS)
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.compiled import numba
+from crar_model.core.compiled import numba
 from crar_model.nets._blas import FLAGS, address, bias_tanh, of_members, pointer, product, sgemm_address, sum_rows, tanh_of, through_tanh
 from crar_model.nets._micro import panel
 from crar_model.nets._threads import share

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.compiled import numba
+from crar_model.core.compiled import numba
 from crar_model.nets._blas import pointer
 from crar_model.nets._first import first_backward, first_forward
 from crar_model.nets._panel import ROWS, network_backward, network_forward

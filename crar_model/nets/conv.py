@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from crar_model.core.params import Params
 from crar_model.nets._conv import Packed, Plan, conv_backward, conv_forward, pack
 from crar_model.nets.check import Shapes, layer_names, together, unchanged
 from crar_model.nets.dense import fast_tanh
 from crar_model.nets.layers import Layers, inputs, parameter_shapes
 from crar_model.nets.network import Network, apply
-from crar_model.params import Params
 
 
 def convolve(params: Params, block: str, layers: Layers, x: Tensor, planes: Tensor | None = None) -> Tensor:

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from crar_model.core.params import Params
 from crar_model.nets._dense import dense_backward, dense_forward
 from crar_model.nets.check import Shapes, layer_names, unchanged
 from crar_model.nets.layers import Linear, parameter_shapes
 from crar_model.nets.network import Network, apply
-from crar_model.params import Params
 
 
 def fast_tanh(x: Tensor) -> Tensor:

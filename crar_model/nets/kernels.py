@@ -5,7 +5,7 @@ The seconds are about those of `benchmarks/results/compile.json`, which `python 
 
 from __future__ import annotations
 
-from crar_model.compiled import Kernels
+from crar_model.core.compiled import Kernels
 from crar_model.nets import _conv_backward, _conv_forward, _conv_pack, _dense, _rmsprop, _tile_index, _tiles, _update
 
 DENSE_UPDATES = Kernels((_update.update_kernel, _dense._forward), 15.0)

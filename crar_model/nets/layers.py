@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from crar_model.core.params import Params
 from crar_model.nets._conv import CONV, LINEAR
-from crar_model.params import Params
 
 
 class Layer(ABC):

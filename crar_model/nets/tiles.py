@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from crar_model.mazes.tiles import CELL_PIXELS, NEGATED, SIZE, Other, draw_pixels
+from crar_model.core.params import Params
+from crar_model.core.tiles import CELL_PIXELS, NEGATED, SIZE, Other, draw_pixels
 from crar_model.nets._tile_index import TileIndex, index_tiles
 from crar_model.nets._tiles import tiles_backward, tiles_forward
 from crar_model.nets.check import layer_names, member_axes, members_of_both, same_kind, unchanged
 from crar_model.nets.conv import convolve
 from crar_model.nets.dense import dense, fast_tanh
 from crar_model.nets.layers import Conv, Layers, arranged, parameter_shapes, restored
-from crar_model.params import Params
 
 STEM: Layers = (Conv(8, 2), Conv(16, 2, pool=2), Conv(32, 3, pool=3))
 """The layers whose pieces are known: a position of what they give, (32, 8, 8), sees a tile and its neighbours."""

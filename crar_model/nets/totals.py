@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crar_model.core.params import BLOCKS, Params
 from crar_model.nets._blas import address
 from crar_model.nets._first import Observed
 from crar_model.nets._totals import totals_kernel
 from crar_model.nets.check import layer_names
 from crar_model.nets.layers import Linear, parameter_shapes
-from crar_model.params import BLOCKS, Params
 
 EMBEDDING = "embedding"
 """Name of abstract states (rows, d) that take the encoder's place."""

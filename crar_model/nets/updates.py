@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crar_model.core.params import BLOCKS, Params
 from crar_model.nets._blas import address, addresses
 from crar_model.nets._first import Observed
 from crar_model.nets._update import update_kernel
 from crar_model.nets.layers import Linear, parameter_shapes
 from crar_model.nets.rmsprop import RMSpropSettings, safe_rate
-from crar_model.params import BLOCKS, Params
 
 
 @dataclass(frozen=True)

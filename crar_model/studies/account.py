@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
-from crar_model.files import StrPath, write_text
+from crar_model.core.files import StrPath, write_text
 from crar_model.training.runner import Progress
 
 TELL_EVERY = 2.0

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
-from crar_model.errors import UserError
-from crar_model.files import StrPath, parse_json, write_bytes
-from crar_model.settings import PlaySettings
+from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath, parse_json, write_bytes
+from crar_model.core.settings import PlaySettings
 from crar_model.studies.cells import BEST, LAST, Cell, cell_from
 from crar_model.studies.plan import Study
 from crar_model.studies.store import STUDY, Store

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from crar_model.errors import UserError
-from crar_model.files import misfit
-from crar_model.settings import TrainSettings, from_plain, to_plain
+from crar_model.core.errors import UserError
+from crar_model.core.files import misfit
+from crar_model.core.settings import TrainSettings, from_plain, to_plain
 from crar_model.tasks import Task, task_of
 from crar_model.training.variants import BASE, Variant, variant_named
 

@@ -15,11 +15,11 @@ import dask
 from distributed import Client, LocalCluster
 from distributed.diagnostics.plugin import WorkerPlugin
 
-from crar_model.errors import UserError
-from crar_model.files import StrPath
-from crar_model.machine import cores
+from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath
+from crar_model.core.guards import out_of_hearing
+from crar_model.core.machine import cores
 from crar_model.studies.worker import differing, versions
-from crar_model.training.guards import out_of_hearing
 
 ANSWERS_WITHIN = 10.0
 """Seconds that a scheduler has to answer."""

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crar_model.settings import PlaySettings
+from crar_model.core.settings import PlaySettings
 from crar_model.studies.cells import Cell
 from crar_model.studies.plan import Study, parameters
 from crar_model.studies.store import Store

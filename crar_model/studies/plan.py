@@ -11,14 +11,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from crar_model.errors import UserError
-from crar_model.files import StrPath, read_text
+from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath, read_text
+from crar_model.core.ranges import MOST_WHOLE, in_keys
+from crar_model.core.settings import KINDS, LossSettings, PlaySettings, TrainSettings, from_plain, load_toml, merged, to_plain
+from crar_model.core.sizes import CELL, check_one
 from crar_model.mazes.maps import ObservationMap
-from crar_model.ranges import MOST_WHOLE, in_keys
-from crar_model.settings import KINDS, LossSettings, PlaySettings, TrainSettings, from_plain, load_toml, merged, to_plain
-from crar_model.sizes import CELL, check_one
 from crar_model.studies.cells import BEST, LAST, Cell
 from crar_model.tasks import Task, default_settings, task_named, task_of
+from crar_model.tasks.checks import check_settings
 from crar_model.training.members import transferred, with_file
 from crar_model.training.variants import BASE, VARIANTS
 
@@ -97,7 +98,7 @@ def _bases(path: Path, where: str, label: str, table: Mapping[str, Any]) -> list
         usual = default_settings(maze)
     settings = from_plain(merged(to_plain(usual), given), where=where)
     with _at(where):
-        settings.validate()
+        check_settings(settings)
         task_of(settings)
         settings = with_file(settings)
     rate = settings.learning_rate
@@ -142,7 +143,7 @@ def _transfers(path: Path, where: str, table: Mapping[str, Any], groups: Mapping
                     for rate in rates:
                         with _at(where, learning_rate="learning_rate" if rate is None else "rates"):
                             own = settings.learning_rate if rate is None else rate
-                            dataclasses.replace(settings, learning_rate=own).validate()
+                            check_settings(dataclasses.replace(settings, learning_rate=own))
                         cells += [
                             Cell(
                                 variant, _own(settings), seed, own, base.name, start, reset if recipe.start == "fresh-encoder" else "",
@@ -160,10 +161,10 @@ def _transfer_settings(where: str, base: Cell, variant: str, given: Mapping[str,
     usual = to_plain(default_settings(task.name))
     settings = from_plain(merged(usual, recipe.defaults(task), have, seen, given), where=where)
     with _at(where):
-        settings.validate()
+        check_settings(settings)
         settings = transferred(settings, recipe, inverse=not base.settings.inverse, paired=paired)
     with _at(where, data_size="paired"):
-        settings.validate()
+        check_settings(settings)
     return settings
 
 

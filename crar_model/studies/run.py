@@ -11,14 +11,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from crar_model.errors import UserError
+from crar_model.core.errors import UserError
+from crar_model.core.guards import on_signals, only_one
 from crar_model.studies.cells import LAST
 from crar_model.studies.packing import LARGEST, OPEN, packs_of, status, to_judge, updates_taken
 from crar_model.studies.plan import Study
 from crar_model.studies.store import Store, without_network
 from crar_model.studies.worker import FAILED, FULL, GONE, STOPPED, Order, Report, versions, work
 from crar_model.tasks import TASKS
-from crar_model.training.guards import on_signals, only_one
 from crar_model.training.members import Member, Plan
 from crar_model.training.variants import BASE
 from crar_model.training.warmup import Notice, compile_missing

@@ -21,9 +21,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from crar_model.errors import UserError
-from crar_model.files import MEASURED, StrPath, find_json, read_json, write_json
-from crar_model.settings import PlaySettings
+from crar_model.core.errors import UserError
+from crar_model.core.files import MEASURED, StrPath, find_json, read_json, write_json
+from crar_model.core.settings import PlaySettings
 from crar_model.studies.cells import BEST, Cell, cell_from
 
 Plain = dict[str, Any]

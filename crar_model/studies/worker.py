@@ -17,18 +17,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from crar_model import __version__
-from crar_model.checkpoints import load_checkpoint
-from crar_model.errors import UnverifiedFileWarning, UserError
-from crar_model.evaluation import evaluate
-from crar_model.files import write_bytes, write_json, write_text
+from crar_model.core.errors import UnverifiedFileWarning, UserError
+from crar_model.core.files import write_bytes, write_json, write_text
+from crar_model.core.settings import PlaySettings
+from crar_model.core.tensor_files import load_plain
+from crar_model.core.version import __version__
+from crar_model.models.checkpoints import load_checkpoint
+from crar_model.models.evaluation import evaluate
 from crar_model.nets import set_threads
-from crar_model.settings import PlaySettings
 from crar_model.studies.account import STRETCHES, repeated, teller
 from crar_model.studies.cells import BEST, LAST, Cell
 from crar_model.studies.store import Plain, Store, without_network
 from crar_model.tasks import Task, add_task
-from crar_model.tensor_files import load_plain
 from crar_model.training.log import read_losses
 from crar_model.training.members import Member, Plan
 from crar_model.training.runner import Guest, read_run, run_plan

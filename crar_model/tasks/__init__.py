@@ -6,9 +6,9 @@ because the command line shows names and defaults, so what needs PyTorch is impo
 
 from __future__ import annotations
 
-from crar_model.errors import UserError
+from crar_model.core.errors import UserError
+from crar_model.core.settings import TrainSettings, from_plain
 from crar_model.mazes.maps import NEGATIVE_MAP, ObservationMap
-from crar_model.settings import TrainSettings, from_plain
 from crar_model.tasks.random_mazes import RandomMazesTask
 from crar_model.tasks.simple import SimpleMazeTask
 from crar_model.tasks.task import GRID, IMAGE, Sampling, Task

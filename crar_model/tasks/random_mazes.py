@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from crar_model.errors import UserError
+from crar_model.core.errors import UserError
+from crar_model.core.params import Params
+from crar_model.core.settings import PlaySettings, TrainSettings
+from crar_model.core.streams import Stream
 from crar_model.mazes.maps import ObservationMap
-from crar_model.params import Params
-from crar_model.settings import PlaySettings, TrainSettings
-from crar_model.streams import Stream
 from crar_model.tasks.task import Sampling, Task
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from crar_model.agents import Agent
-    from crar_model.batches import Batch
-    from crar_model.evaluation import Metric
+    from crar_model.agent.batch import Batch
+    from crar_model.agent.networks import Agent
     from crar_model.mazes.random_mazes import RandomMazeBatch
-    from crar_model.training.data import Data
+    from crar_model.tasks.data import Data
+    from crar_model.tasks.metrics import Metric
 
 
 class RandomMazesTask(Task):
@@ -48,7 +48,7 @@ class RandomMazesTask(Task):
 
     def agent(self) -> Agent:
         """Convolutional networks with an abstract state of 3 channels of 8x8."""
-        from crar_model.agents import ConvAgent
+        from crar_model.agent.networks import ConvAgent
 
         other = self.observation_map.per_pixel
         assert other is not None
@@ -62,25 +62,25 @@ class RandomMazesTask(Task):
 
     def data(self, settings: TrainSettings, seeds: Sequence[int], device: torch.device, bases: Sequence[Params] = ()) -> Data:
         """Walks as tile maps."""
-        from crar_model.training.data import TileData
+        from crar_model.tasks.data import TileData
 
         return TileData(self.agent(), settings, seeds, device, bases)
 
     def batch(self, *, inverse: bool, dtype: torch.dtype) -> Batch:
         """Transitions of a random walk that no training sees."""
-        from crar_model.batches import held_out_batch
+        from crar_model.tasks.batches import held_out_batch
 
         return held_out_batch(inverse).to("cpu", dtype)
 
     def table(self, *, inverse: bool, dtype: torch.dtype) -> Batch:
         """More of the same kind, of which one terminal transition is a small part."""
-        from crar_model.batches import TABLE_SIZE, held_out_batch
+        from crar_model.tasks.batches import TABLE_SIZE, held_out_batch
 
         return held_out_batch(inverse, TABLE_SIZE).to("cpu", dtype)
 
     def sample(self, *, inverse: bool, dtype: torch.dtype, size: int, number: int) -> Batch:
         """Transitions of a random walk of its own."""
-        from crar_model.batches import further_batch
+        from crar_model.tasks.batches import further_batch
 
         batch = further_batch(inverse, size, number).to("cpu", dtype)
         if not bool(batch.terminated.any()):
@@ -89,13 +89,13 @@ class RandomMazesTask(Task):
 
     def metrics(self, agent: Agent, params: Params, *, inverse: bool, how: PlaySettings) -> dict[str, Metric]:
         """The score, with its interval."""
-        from crar_model.scoring import score
+        from crar_model.tasks.playing import score
 
         return {"score": score(agent, params, inverse=inverse, how=how)}
 
     def validate(self, agent: Agent, params: Params, *, seeds: Sequence[Sequence[int]], settings: TrainSettings) -> Tensor:
         """Scores by the paper's protocol, averaged over independent runs."""
-        from crar_model.scoring import paper_scores
+        from crar_model.tasks.playing import paper_scores
 
         how = PlaySettings(depth=settings.planning_depth, epsilon=settings.epsilon, legacy_astar=settings.legacy_astar)
         runs = paper_scores(agent, params, seeds, how, inverse=settings.inverse, num_envs=settings.score_copies, steps=settings.score_steps)

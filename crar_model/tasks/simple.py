@@ -8,20 +8,20 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from crar_model.errors import UserError
+from crar_model.core.errors import UserError
+from crar_model.core.params import Params
+from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.mazes.maps import ObservationMap
-from crar_model.params import Params
-from crar_model.settings import PlaySettings, TrainSettings
 from crar_model.tasks.task import GRID, IMAGE, Sampling, Task
 
 if TYPE_CHECKING:
     import torch
 
-    from crar_model.agents import Agent
-    from crar_model.batches import Batch
-    from crar_model.evaluation import Metric
+    from crar_model.agent.batch import Batch
+    from crar_model.agent.networks import Agent
     from crar_model.mazes.simple import SimpleMaze
-    from crar_model.training.data import Data
+    from crar_model.tasks.data import Data
+    from crar_model.tasks.metrics import Metric
 
 
 class SimpleMazeTask(Task):
@@ -72,7 +72,7 @@ class SimpleMazeTask(Task):
         """Every map that can be undone is undone by the first dense layer: W A^-1 in the place of W, and its bias."""
         if self.observation == IMAGE or self.observation_map.per_pixel == (-1.0, 0.0):
             return super().carried(params, inverse=inverse)
-        from crar_model.symmetry import undo_in_first_layer
+        from crar_model.agent.symmetry import undo_in_first_layer
 
         height, width = self.maze.walls.shape
         pieces = self.observation_map.undo(height, width) if inverse else self.observation_map.linear(height, width)
@@ -81,7 +81,7 @@ class SimpleMazeTask(Task):
     def agent(self) -> Agent:
         """Dense networks with an abstract state of two numbers, as wide at the input as the maze has cells; convolutions before them for
         images."""
-        from crar_model.agents import DenseAgent, ImageAgent
+        from crar_model.agent.networks import DenseAgent, ImageAgent
 
         if self.observation == IMAGE:
             other = self.observation_map.per_pixel
@@ -93,24 +93,24 @@ class SimpleMazeTask(Task):
 
     def data(self, settings: TrainSettings, seeds: Sequence[int], device: torch.device, bases: Sequence[Params] = ()) -> Data:
         """Walks as state indices."""
-        from crar_model.training.data import TableData
-        from crar_model.training.large_data import LargeData
+        from crar_model.tasks.data import TableData
+        from crar_model.tasks.large_data import LargeData
 
         kind = LargeData if self.large else TableData
         return kind(self.maze, self.agent(), settings, seeds, device, bases)
 
     def batch(self, *, inverse: bool, dtype: torch.dtype) -> Batch:
         """All transitions and all pairs of distinct states; of a large layout those of drawn states."""
-        from crar_model.batches import complete_batch
-        from crar_model.drawn import drawn_batch
+        from crar_model.tasks.batches import complete_batch
+        from crar_model.tasks.drawn import drawn_batch
 
         make = drawn_batch if self.large else complete_batch
         return make(inverse=inverse, dtype=dtype, maze=self.maze)
 
     def metrics(self, agent: Agent, params: Params, *, inverse: bool, how: PlaySettings) -> dict[str, Metric]:
         """Share of transitions predicted to the right nearest state, and of (start, goal) pairs that planning solves."""
-        from crar_model.drawn import drawn_metrics
-        from crar_model.evaluation import table_metrics
+        from crar_model.tasks.drawn import drawn_metrics
+        from crar_model.tasks.metrics import table_metrics
 
         measure = drawn_metrics if self.large else table_metrics
         return measure(self.maze, agent, params, inverse=inverse)
@@ -131,7 +131,7 @@ def _walled(task: SimpleMazeTask, walls: str) -> SimpleMazeTask:
 
     own.large = is_large(maze)
     if own.large:
-        from crar_model.drawn import in_words
+        from crar_model.tasks.drawn import in_words
 
         what, pairs = in_words(maze)
         own.sampling = replace(task.sampling, what=what, pairs=pairs, complete=False)

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from crar_model.errors import UserError
+from crar_model.core.errors import UserError
+from crar_model.core.params import Params
+from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.mazes.maps import NEGATIVE_MAP, ObservationMap
-from crar_model.params import Params
-from crar_model.settings import PlaySettings, TrainSettings
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from crar_model.agents import Agent
-    from crar_model.batches import Batch
-    from crar_model.evaluation import Metric
+    from crar_model.agent.batch import Batch
+    from crar_model.agent.networks import Agent
     from crar_model.mazes.random_mazes import RandomMazeBatch
     from crar_model.mazes.simple import SimpleMaze
-    from crar_model.training.data import Data
+    from crar_model.tasks.data import Data
+    from crar_model.tasks.metrics import Metric
 
 
 GRID, IMAGE = "grid", "image"
@@ -172,7 +172,7 @@ class Task(ABC):
         Raises:
             UserError: for a map that the first layer cannot undo exactly.
         """
-        from crar_model.symmetry import negate_first_layer, scale_first_layer
+        from crar_model.agent.symmetry import negate_first_layer, scale_first_layer
 
         alike = self.observation_map.per_pixel
         if alike == (-1.0, 0.0):

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.agents import Agent
-from crar_model.losses_compiled import COLUMNS, coefficients
+from crar_model.agent.loss_compiled import COLUMNS, coefficients
+from crar_model.agent.networks import Agent
+from crar_model.core.params import BLOCKS, Params, block_of
 from crar_model.nets import MemberState, Observed, Transitions, UpdateTables, update_members
-from crar_model.params import BLOCKS, Params, block_of
 from crar_model.training.update_rules import OptimizerState, Rule
 
 MOST_ROWS = 512

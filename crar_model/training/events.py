@@ -9,11 +9,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from crar_model.checkpoints import load_checkpoint
-from crar_model.errors import UserError
-from crar_model.evaluation import cast, dtype_of
-from crar_model.files import writing
-from crar_model.settings import PlaySettings, to_plain
+from crar_model.core.errors import UserError
+from crar_model.core.files import writing
+from crar_model.core.settings import PlaySettings, to_plain
+from crar_model.models.checkpoints import load_checkpoint
+from crar_model.models.evaluation import cast, dtype_of
 from crar_model.training.members import Plan
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from crar_model.evaluation import cast, dtype_of, predicted_successor
-from crar_model.params import Params
+from crar_model.core.params import Params
+from crar_model.models.evaluation import cast, dtype_of
 from crar_model.tasks import Task
+from crar_model.tasks.metrics import predicted_successor
 
 
 class Leaders:

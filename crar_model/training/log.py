@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from crar_model.errors import UserError
-from crar_model.files import StrPath, write_text
-from crar_model.losses import TERMS
+from crar_model.agent.loss import TERMS
+from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath, write_text
 from crar_model.tasks import Task
 from crar_model.training.events import Events
 from crar_model.training.members import Member

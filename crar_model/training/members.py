@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from crar_model.agents import Agent
-from crar_model.checkpoints import Checkpoint, load_checkpoint
+from crar_model.agent.networks import Agent
+from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath, file_digest
+from crar_model.core.params import Params, select
+from crar_model.core.ranges import as_flags_but
+from crar_model.core.settings import TrainSettings, from_plain, to_plain
+from crar_model.core.streams import Stream
 from crar_model.cures.cure import refusal
 from crar_model.cures.methods import METHODS
-from crar_model.errors import UserError
-from crar_model.files import StrPath, file_digest
 from crar_model.mazes.walks import load_walk
-from crar_model.params import Params, select
-from crar_model.ranges import as_flags_but
-from crar_model.settings import TrainSettings, from_plain, to_plain
-from crar_model.streams import Stream
+from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.tasks import TASKS, Task, task_named, task_of
+from crar_model.tasks.checks import check_settings
 from crar_model.training.variants import BASE, VARIANTS, Variant
 
 
@@ -72,7 +73,7 @@ def base_plan(settings: TrainSettings, members: int) -> Plan:
     Raises:
         UserError: for settings out of range or fewer than one member.
     """
-    settings.validate(members=members)
+    check_settings(settings, members=members)
     task_of(settings)
     settings = with_file(settings)
     _at_least_one(members)
@@ -132,7 +133,7 @@ def transfer_plan(
         raise UserError(f"--rate names {max(rates, key=rates.count):g} twice; give each once, and more seeds by --members")
     spell = as_flags_but(learning_rate="--rate" if learning_rates else "", data_size="--paired" if recipe.supervised else "")
     for rate in rates:
-        dataclasses.replace(settings, learning_rate=rate).validate(spell, members=members * len(rates) * len(loaded))
+        check_settings(dataclasses.replace(settings, learning_rate=rate), spell, members=members * len(rates) * len(loaded))
     apart = members if recipe.start == "fresh" else 0  # what takes nothing from its base is otherwise the same network once a base
     plans = [
         Member(settings.seed + place * apart + k, rate, str(path))

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from crar_model.errors import UserError
+from crar_model.core.errors import UserError
+from crar_model.core.guards import on_signals, out_of_hearing
 from crar_model.nets import set_threads
-from crar_model.training.guards import on_signals, out_of_hearing
 from crar_model.training.shard import ShardJob, shard_process, train_shard
 
 GRACE = 20.0

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from crar_model import __version__
-from crar_model.checkpoints import load_checkpoint
-from crar_model.errors import UserError
-from crar_model.files import StrPath, file_digest, read_json
-from crar_model.machine import cores
-from crar_model.places import places
-from crar_model.settings import from_plain, to_plain
+from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath, file_digest, read_json
+from crar_model.core.machine import cores
+from crar_model.core.places import places
+from crar_model.core.settings import from_plain, to_plain
+from crar_model.core.version import __version__
+from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks import task_of
 from crar_model.training.members import Member, Plan
 from crar_model.training.variants import variant_named

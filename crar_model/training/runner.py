@@ -13,14 +13,14 @@ from typing import Any
 
 import torch
 
-from crar_model.checkpoints import load_checkpoint
-from crar_model.errors import UserError
-from crar_model.files import StrPath, write_json, write_text
-from crar_model.machine import cores
-from crar_model.sizes import check_training
-from crar_model.tensor_files import load_plain
+from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath, write_json, write_text
+from crar_model.core.guards import only_one
+from crar_model.core.machine import cores
+from crar_model.core.tensor_files import load_plain
+from crar_model.models.checkpoints import load_checkpoint
+from crar_model.tasks.checks import check_memory
 from crar_model.training.events import Events
-from crar_model.training.guards import only_one
 from crar_model.training.log import LossLog, logged
 from crar_model.training.members import Plan
 from crar_model.training.processes import run_here, run_processes
@@ -89,7 +89,7 @@ def run_plan(
         UserError: when the folder holds another run, another process trains in it, it cannot be written, or the device is not there.
     """
     folder = Path(folder)
-    check_training(plan.settings, len(plan.members))
+    check_memory(plan.settings, len(plan.members))
     _check_device(plan.settings.device)
     if resume and (folder / "run.json").exists():
         plan = moved(plan, folder)

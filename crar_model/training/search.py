@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from crar_model.core.files import StrPath
+from crar_model.core.settings import CureSettings, to_plain
 from crar_model.cures.cure import Cure, cure
 from crar_model.cures.problem import Problem, pose
 from crar_model.cures.store import Store
-from crar_model.files import StrPath
-from crar_model.keys import result_key
-from crar_model.settings import CureSettings, to_plain
+from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from crar_model.models.keys import result_key
 from crar_model.training.members import Member, Plan
 
 if TYPE_CHECKING:

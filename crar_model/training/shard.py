@@ -13,16 +13,16 @@ from typing import Any
 
 import torch
 
-from crar_model import __version__
-from crar_model.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from crar_model.errors import UnverifiedFileWarning, UserError
-from crar_model.files import StrPath
-from crar_model.keys import result_key
+from crar_model.core.errors import UnverifiedFileWarning, UserError
+from crar_model.core.files import StrPath
+from crar_model.core.params import Params
+from crar_model.core.settings import to_plain
+from crar_model.core.tensor_files import in_float32, load_plain, save_plain, warn_unverified
+from crar_model.core.version import __version__
+from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from crar_model.models.keys import result_key
 from crar_model.nets import set_threads
-from crar_model.params import Params
-from crar_model.settings import to_plain
 from crar_model.tasks import Task, add_task
-from crar_model.tensor_files import in_float32, load_plain, save_plain, warn_unverified
 from crar_model.training.leaders import kept_by
 from crar_model.training.members import Plan
 from crar_model.training.trainer import Trainer

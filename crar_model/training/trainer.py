@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.losses import loss_terms, total
+from crar_model.agent.loss import loss_terms, total
+from crar_model.core.params import Params, block_of, select
+from crar_model.core.settings import TrainSettings
 from crar_model.nets import RMSpropSettings
-from crar_model.params import Params, block_of, select
-from crar_model.settings import TrainSettings
 from crar_model.training.engine import CompiledUpdates, applies
 from crar_model.training.leaders import Leaders, by_losses, fill
 from crar_model.training.members import Plan, start_parameters

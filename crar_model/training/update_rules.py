@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crar_model.agents import Agent
-from crar_model.batches import Batch
-from crar_model.losses import FOLLOWED, STRUCTURE_TERMS, TERM_BLOCKS, loss_terms, total
+from crar_model.agent.batch import Batch
+from crar_model.agent.loss import FOLLOWED, STRUCTURE_TERMS, TERM_BLOCKS, loss_terms, total
+from crar_model.agent.networks import Agent
+from crar_model.core.params import Params, block_of
+from crar_model.core.settings import LossSettings
 from crar_model.nets import RMSpropSettings, rmsprop_step
-from crar_model.params import Params, block_of
-from crar_model.settings import LossSettings
 
 OptimizerState = dict[str, dict[str, Tensor]]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from crar_model.errors import UserError
-from crar_model.params import BLOCKS, DYNAMICS
+from crar_model.core.errors import UserError
+from crar_model.core.params import BLOCKS, DYNAMICS
 
 if TYPE_CHECKING:
     from crar_model.tasks import Task

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from crar_model.compiled import Kernels
-from crar_model.settings import LossSettings
+from crar_model.core.compiled import Kernels
+from crar_model.core.settings import LossSettings
 from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import BASE

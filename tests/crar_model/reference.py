@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from crar_model.batches import Batch
-from crar_model.losses import TERM_BLOCKS
-from crar_model.params import Params, block_of
-from crar_model.settings import LossSettings
+from crar_model.agent.batch import Batch
+from crar_model.agent.loss import TERM_BLOCKS
+from crar_model.core.params import Params, block_of
+from crar_model.core.settings import LossSettings
 
 
 def network(params: Params, block: str, x: Tensor) -> Tensor:

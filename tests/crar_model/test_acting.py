@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import crar_model  # noqa: F401  registers the environments
-from crar_model.batches import complete_batch, held_out_batch
-from crar_model.checkpoints import load_checkpoint, save_checkpoint
+from crar_model.agent.planning import plan_values
+from crar_model.core.tiles import draw_grid, draw_pixels, read_grid
 from crar_model.mazes.random_mazes import RandomMazeBatch
-from crar_model.mazes.tiles import draw_grid, draw_pixels, read_grid
-from crar_model.planning import plan_values
-from reports.samples import BASE, RANDOM_BASE
+from crar_model.models.checkpoints import load_checkpoint, save_checkpoint
+from crar_model.samples import BASE, RANDOM_BASE
+from crar_model.tasks.batches import complete_batch, held_out_batch
 
 
 @pytest.mark.parametrize("inverse", [False, True])

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crar_model.errors import UserError
-from crar_model.settings import PlaySettings
+from crar_model.core.errors import UserError
+from crar_model.core.settings import PlaySettings
 from crar_model.studies.archive import Keeper, bring_in, held, put_away
 from crar_model.studies.packing import DONE, OPEN, status
 from crar_model.studies.plan import Study
 from crar_model.studies.store import Store, open_store
-from reports.study_table import write_table
+from crar_reports.pages.study.table import write_table
 from tests.corruption import flipped, spliced, zeroed
 from tests.crar_model.test_studies import FEW, comparable, ready, run_all
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from commands.pages import pair
-from crar_model.checkpoints import FORMAT, load_checkpoint, save_checkpoint
-from crar_model.errors import UserError
-from crar_model.files import write_atomically
-from crar_model.tensor_files import save_plain
-from reports.many import write_claims
-from reports.models import base_of, expand, judge
+from crar_model.core.errors import UserError
+from crar_model.core.files import write_atomically
+from crar_model.core.tensor_files import save_plain
+from crar_model.models.checkpoints import FORMAT, load_checkpoint, save_checkpoint
+from crar_reports.commands.pages import pair
+from crar_reports.models.judged import base_of, expand, judge
+from crar_reports.pages.claims import write_claims
 
 
 def test_round_trip(base_run: Path, tmp_path: Path) -> None:

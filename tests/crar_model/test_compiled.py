@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from crar_model.compiled import Kernels, is_cached
-from crar_model.settings import TrainSettings
+from crar_model.core.compiled import Kernels, is_cached
+from crar_model.core.settings import TrainSettings
 from crar_model.training import warmup
 from crar_model.training.members import base_plan
 from crar_model.training.runner import run_plan
 
 ROOT = Path(__file__).parents[2]
 KERNEL = """
-from crar_model.compiled import numba
+from crar_model.core.compiled import numba
 
 @numba.njit(cache=True)
 def twice(x):

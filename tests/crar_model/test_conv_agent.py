@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from crar_model.agents import ConvAgent
-from crar_model.batches import Batch, held_out_batch, walk_batch
-from crar_model.evaluation import match_embeddings
-from crar_model.losses import loss_terms, value_targets
-from crar_model.mazes.tiles import draw_pixels, negated
+from crar_model.agent.batch import Batch
+from crar_model.agent.loss import loss_terms, value_targets
+from crar_model.agent.networks import ConvAgent
+from crar_model.agent.planning import plan_values
+from crar_model.agent.symmetry import match_embeddings, negate_first_layer, signed_permutations
+from crar_model.core.params import Params, block_of
+from crar_model.core.tiles import draw_pixels, negated
 from crar_model.mazes.walks import gather_walk
 from crar_model.nets import Conv, Layers, convolve, index_tiles
-from crar_model.params import Params, block_of
-from crar_model.planning import plan_values
-from crar_model.symmetry import negate_first_layer, signed_permutations
 from crar_model.tasks import default_settings, task_named
+from crar_model.tasks.batches import held_out_batch, walk_batch
 
 AGENT = ConvAgent()
 NETS = {

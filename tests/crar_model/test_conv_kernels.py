@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from crar_model.agents import ConvAgent
+from crar_model.agent.networks import ConvAgent
+from crar_model.core.params import Params
+from crar_model.core.settings import TrainSettings
 from crar_model.nets import Conv, Layers, Linear, RMSpropSettings, convolve, get_threads, rmsprop_step, set_threads
 from crar_model.nets._micro import SLACK, panel
 from crar_model.nets.layers import parameter_shapes
-from crar_model.params import Params
-from crar_model.settings import TrainSettings
 from crar_model.training.members import base_plan
 from crar_model.training.trainer import Trainer
 

@@ -13,8 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from crar_model import batches, symmetry
-from crar_model.checkpoints import Checkpoint, load_checkpoint
+from crar_model import samples
+from crar_model.agent import batch as batches
+from crar_model.agent import symmetry
+from crar_model.agent.loss import STRUCTURE_TERMS, loss_terms, total
+from crar_model.agent.symmetry import mean_move
+from crar_model.core import tiles
+from crar_model.core.errors import UserError
+from crar_model.core.params import DYNAMICS, Params, select
+from crar_model.core.settings import CureSettings, TrainSettings
 from crar_model.cures import descent
 from crar_model.cures.cure import SAMPLED_MEAN, SAMPLED_OFF, chosen, cure, methods_for, reaches
 from crar_model.cures.descent import agent_updates, descend
@@ -23,17 +30,13 @@ from crar_model.cures.placement import AGAIN, Level, basins, looked_again, repla
 from crar_model.cures.problem import Problem, Tail, pose
 from crar_model.cures.starts import FIRST, starts_of
 from crar_model.cures.store import Store
-from crar_model.errors import UserError
-from crar_model.evaluation import evaluate, mean_move
-from crar_model.losses import STRUCTURE_TERMS, loss_terms, total
-from crar_model.mazes import tiles, walks
+from crar_model.mazes import walks
 from crar_model.mazes.simple import SimpleMaze
-from crar_model.params import DYNAMICS, Params, select
-from crar_model.settings import CureSettings, TrainSettings
+from crar_model.models.checkpoints import Checkpoint, load_checkpoint
+from crar_model.models.evaluation import evaluate
 from crar_model.training.members import transfer_plan
 from crar_model.training.search import search_starts, with_starts
-from reports import samples
-from reports.cure import annealed
+from crar_reports.pages.cure.one import annealed
 
 SMALL = CureSettings(resolution=31, effort=0.25, starts=3)
 
@@ -474,7 +477,7 @@ def test_no_cure_of_the_sampled_maze_sees_it_either(sampled: Problem, monkeypatc
         assert inverse, "a walk in the base's maze"
         return gathered(seed, size, inverse=inverse, **how)
 
-    monkeypatch.setattr("crar_model.training.data.gather_walk", own_side_only)
+    monkeypatch.setattr("crar_model.tasks.data.gather_walk", own_side_only)
     monkeypatch.setattr(batches, "held_out_batch", forbidden)
     monkeypatch.setattr("crar_model.cures.problem.JUDGED_SIZE", 64)
     forbid(monkeypatch)
@@ -508,5 +511,5 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(symmetry, name, forbidden)
     monkeypatch.setattr("crar_model.mazes.maps.ObservationMap.undo", forbidden)
     monkeypatch.setattr("crar_model.tasks.Task.carried", forbidden)
-    monkeypatch.setattr("crar_model.training.data.negated", forbidden)
-    monkeypatch.setattr("crar_model.training.data.observed", forbidden)
+    monkeypatch.setattr("crar_model.tasks.data.negated", forbidden)
+    monkeypatch.setattr("crar_model.tasks.data.observed", forbidden)

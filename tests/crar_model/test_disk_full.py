@@ -13,13 +13,13 @@ import torch
 import xarray as xr
 from matplotlib.figure import Figure
 
-from crar_model.errors import UserError
-from crar_model.files import write_atomically, write_json, writing
-from crar_model.tensor_files import save_plain
+from crar_model.core.errors import UserError
+from crar_model.core.files import write_atomically, write_json, writing
+from crar_model.core.tensor_files import save_plain
 from crar_model.training.events import EventFile
-from reports.data_files import save_netcdf
-from reports.figures.style import save_figure, save_png
-from reports.html import write_html
+from crar_reports.figures.style import save_figure, save_png
+from crar_reports.press.data_files import save_netcdf
+from crar_reports.press.html import write_html
 
 NOISE = np.random.default_rng(0).standard_normal(20_000)
 

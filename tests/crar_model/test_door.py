@@ -16,10 +16,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from crar_model.agents import ConvAgent, DenseAgent
+from crar_model.agent.networks import ConvAgent, DenseAgent
+from crar_model.core.params import Params, select
 from crar_model.nets import Conv, RMSpropSettings, convolve, dense, encode_tiles, rmsprop_step
 from crar_model.nets.tiles import PIECES
-from crar_model.params import Params, select
 
 MEMBERS, ROWS = 3, 5
 Change = Callable[[Tensor], Tensor]

@@ -12,14 +12,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crar_model.agents import DenseAgent
-from crar_model.batches import Batch
-from crar_model.errors import UserError
-from crar_model.losses import FOLLOWED, loss_terms, total
+from crar_model.agent.batch import Batch
+from crar_model.agent.loss import FOLLOWED, loss_terms, total
+from crar_model.agent.networks import DenseAgent
+from crar_model.core.errors import UserError
+from crar_model.core.params import BLOCKS, DYNAMICS, Params, block_of, select
+from crar_model.core.settings import LossSettings, TrainSettings
 from crar_model.mazes.simple import simple_maze
 from crar_model.nets import Observed, RMSpropSettings, Transitions
-from crar_model.params import BLOCKS, DYNAMICS, Params, block_of, select
-from crar_model.settings import LossSettings, TrainSettings
 from crar_model.training.engine import CompiledUpdates, applies
 from crar_model.training.log import logged
 from crar_model.training.members import Member, Plan, base_plan, transfer_plan

@@ -7,13 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crar_model.agents import DenseAgent
-from crar_model.batches import complete_batch
-from crar_model.checkpoints import load_checkpoint
-from crar_model.evaluation import MATCH_LIMIT, evaluate, graph_distances, match_embeddings, mean_move, navigation_success
+from crar_model.agent.networks import DenseAgent
+from crar_model.agent.symmetry import MATCH_LIMIT, match_embeddings, mean_move, signed_permutations
+from crar_model.core.settings import LossSettings
 from crar_model.mazes.simple import simple_maze
-from crar_model.settings import LossSettings
-from crar_model.symmetry import signed_permutations
+from crar_model.models.checkpoints import load_checkpoint
+from crar_model.models.evaluation import evaluate
+from crar_model.tasks.batches import complete_batch
+from crar_model.tasks.metrics import graph_distances, navigation_success
 
 AGENT = DenseAgent()
 

@@ -9,9 +9,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from crar_model.checkpoints import load_checkpoint
-from crar_model.evaluation import evaluate
-from crar_model.settings import LossSettings, TrainSettings
+from crar_model.core.settings import LossSettings, TrainSettings
+from crar_model.models.checkpoints import load_checkpoint
+from crar_model.models.evaluation import evaluate
 from crar_model.training.log import logged, read_losses
 from crar_model.training.members import transfer_plan
 from crar_model.training.runner import run_plan

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from crar_model.errors import UserError
-from crar_model.training.guards import on_signals, only_one
+from crar_model.core.errors import UserError
+from crar_model.core.guards import on_signals, only_one
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from crar_model.settings import TrainSettings
+from crar_model.core.guards import on_signals, out_of_hearing
+from crar_model.core.settings import TrainSettings
 from crar_model.tasks import task_named
-from crar_model.training.guards import on_signals, out_of_hearing
 from crar_model.training.members import base_plan
 from crar_model.training.processes import run_processes
 from crar_model.training.shard import ShardJob

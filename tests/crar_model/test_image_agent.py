@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from crar_model.agents import DenseAgent, ImageAgent
-from crar_model.checkpoints import Checkpoint
-from crar_model.errors import UserError
-from crar_model.losses import loss_terms, total
+from crar_model.agent.loss import loss_terms, total
+from crar_model.agent.networks import DenseAgent, ImageAgent
+from crar_model.agent.symmetry import negate_first_layer
+from crar_model.core.errors import UserError
+from crar_model.core.params import DYNAMICS, Params, select
+from crar_model.core.settings import OBSERVATION_MAPS, LossSettings, TrainSettings
+from crar_model.core.tiles import BLANK, KINDS, draw_pixels, negated
 from crar_model.mazes.maps import ObservationMap
 from crar_model.mazes.simple import ImageMaze, SimpleMaze, simple_maze
-from crar_model.mazes.tiles import BLANK, KINDS, draw_pixels, negated
+from crar_model.models.checkpoints import Checkpoint
 from crar_model.nets import index_tiles
-from crar_model.params import DYNAMICS, Params, select
-from crar_model.settings import OBSERVATION_MAPS, LossSettings, TrainSettings
-from crar_model.symmetry import negate_first_layer
 from crar_model.tasks import task_as, task_named, task_of
 from crar_model.training.members import base_plan
 from crar_model.training.trainer import Trainer

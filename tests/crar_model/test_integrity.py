@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 import torch
 
-from commands.app import show_warnings
-from crar_model.checkpoints import FORMAT, load_checkpoint, save_checkpoint
-from crar_model.errors import UnverifiedFileWarning, UserError
-from crar_model.settings import TrainSettings
-from crar_model.tensor_files import content_digest, load_plain, save_plain
+from crar_model import samples
+from crar_model.core.errors import UnverifiedFileWarning, UserError
+from crar_model.core.settings import TrainSettings
+from crar_model.core.tensor_files import content_digest, load_plain, save_plain
+from crar_model.models.checkpoints import FORMAT, load_checkpoint, save_checkpoint
 from crar_model.training.members import base_plan
 from crar_model.training.runner import run_plan
 from crar_model.training.shard import load_snapshot, snapshot_folder
-from reports import samples
+from crar_reports.commands.app import show_warnings
 from tests.corruption import WAYS, campaign, checkpoint_content, damaged
 from tests.plans import with_updates
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from crar_model.errors import UserError
-from crar_model.files import MEASURED, as_read, find_json, json_text, misfit, parse_json, read_json, write_json
-from crar_model.settings import PlaySettings
+from crar_model.core.errors import UserError
+from crar_model.core.files import MEASURED, as_read, find_json, json_text, misfit, parse_json, read_json, write_json
+from crar_model.core.settings import PlaySettings
+from crar_model.samples import FAILED, as_given
 from crar_model.studies.store import open_store
 from crar_model.training.runner import plan_of, read_run
-from reports.kept import keep, kept, look
-from reports.samples import FAILED, as_given
-from reports.verdicts import write_verdicts
+from crar_reports.pages.verdicts import write_verdicts
+from crar_reports.press.kept import keep, kept, look
 from tests.crar_model.test_studies import FEW, ready
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def test_what_is_published_is_strict_and_names_no_machine_s_folder() -> None:
 
 
 def test_a_shipped_checkpoint_is_shown_without_this_machine_s_folder() -> None:
-    assert as_given(FAILED) == "reports/sample_models/failed.pt"
+    assert as_given(FAILED) == "crar_model/sample_models/failed.pt"
     assert as_given("/somewhere/runs/member-0.pt") == "/somewhere/runs/member-0.pt"
 
 

@@ -11,28 +11,28 @@ from typing import Any
 import pytest
 import torch
 
-from commands.flags import transfer_start
-from crar_model.checkpoints import Checkpoint, load_checkpoint
-from crar_model.evaluation import Evaluation, evaluate
-from crar_model.params import select
-from crar_model.settings import PlaySettings, TrainSettings
+from crar_model import samples
+from crar_model.core.params import select
+from crar_model.core.settings import PlaySettings, TrainSettings
+from crar_model.core.tensor_files import load_plain, save_plain
+from crar_model.models.checkpoints import Checkpoint, load_checkpoint
+from crar_model.models.evaluation import Evaluation, evaluate
 from crar_model.studies.cells import LAST, Cell
 from crar_model.studies.store import Store
 from crar_model.studies.worker import _file_away, judged
 from crar_model.tasks import default_settings, task_named
-from crar_model.tensor_files import load_plain, save_plain
 from crar_model.training.leaders import Leaders, kept_words
 from crar_model.training.log import read_losses
 from crar_model.training.members import Plan, transfer_plan
 from crar_model.training.runner import run_plan
 from crar_model.training.shard import STATE
 from crar_model.training.variants import VARIANTS
-from reports import samples
-from reports.maps import updates_of
-from reports.runs import Run
-from reports.study import kept_words as page_words
-from reports.study import start_words
-from reports.study_table import success
+from crar_reports.commands.flags import transfer_start
+from crar_reports.models.runs import Run
+from crar_reports.pages.maps import updates_of
+from crar_reports.pages.report import kept_words as page_words
+from crar_reports.pages.report import start_words
+from crar_reports.pages.study.table import success
 
 SEARCHING = [name for name, variant in VARIANTS.items() if variant.search]
 SHORT = TrainSettings(updates=9, log_interval=3, checkpoint_interval=3, workers=1, update_rule="sequential", learning_rate=0.01)

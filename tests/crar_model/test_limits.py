@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from crar_model.evaluation import navigation_success
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.tasks import default_settings
+from crar_model.tasks.metrics import navigation_success
 from crar_model.training.members import base_plan
 from crar_model.training.search import searched
 from crar_model.training.trainer import Trainer

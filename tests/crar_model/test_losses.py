@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from crar_model.agents import DenseAgent
-from crar_model.batches import Batch, complete_batch
-from crar_model.losses import TERMS, loss_terms, total, value_targets
+from crar_model.agent.batch import Batch
+from crar_model.agent.loss import TERMS, loss_terms, total, value_targets
+from crar_model.agent.networks import DenseAgent
+from crar_model.core.params import Params, select
+from crar_model.core.settings import LossSettings
 from crar_model.mazes.simple import simple_maze
 from crar_model.mazes.walks import gather_states
 from crar_model.nets import RMSpropSettings
-from crar_model.params import Params, select
-from crar_model.settings import LossSettings
+from crar_model.tasks.batches import complete_batch
 from crar_model.training.update_rules import Rule, apply_update, empty_optimizer_state, plan_steps, touched
 from tests.crar_model import reference
 

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crar_model.agents import DenseAgent
-from crar_model.batches import Batch
-from crar_model.losses import FOLLOWED, ball_weights, smooth_total
-from crar_model.losses_compiled import CompiledTotal
-from crar_model.params import BLOCKS, Params, select
-from crar_model.settings import LossSettings
+from crar_model.agent.batch import Batch
+from crar_model.agent.loss import FOLLOWED, ball_weights, smooth_total
+from crar_model.agent.loss_compiled import CompiledTotal
+from crar_model.agent.networks import DenseAgent
+from crar_model.core.params import BLOCKS, Params, select
+from crar_model.core.settings import LossSettings
 from tests.crar_model.test_engine import AGENTS, case, coefficients, numbers
 
 WITH_POSITIONS = DenseAgent(3, (2, 2, 1), (12, 33, 7, 4), (7, 9, 4), (7, 5, 6, 1), (4, 31, 3))

@@ -12,22 +12,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crar_model.agents import ConvAgent, DenseAgent
-from crar_model.checkpoints import load_checkpoint, save_checkpoint
-from crar_model.errors import UserError
-from crar_model.evaluation import embed, evaluate
+from crar_model.agent.networks import ConvAgent, DenseAgent
+from crar_model.core.errors import UserError
+from crar_model.core.settings import OBSERVATION_MAPS, TrainSettings
+from crar_model.core.tiles import NEGATIVE, draw_pixels
 from crar_model.mazes.maps import ObservationMap
 from crar_model.mazes.registration import RANDOM_MAZE, SIMPLE_MAZE
 from crar_model.mazes.simple import simple_maze
-from crar_model.mazes.tiles import NEGATIVE, draw_pixels
+from crar_model.models.checkpoints import in_maze, load_checkpoint, save_checkpoint
+from crar_model.models.evaluation import embed, evaluate
 from crar_model.nets import convolve
-from crar_model.settings import OBSERVATION_MAPS, TrainSettings
-from crar_model.symmetry import in_maze
 from crar_model.tasks import TASKS, task_of
 from crar_model.training.members import base_plan, transfer_plan
 from crar_model.training.runner import run_plan
-from reports.models import judge
-from reports.runs import Run, repeat_command
+from crar_reports.models.judged import judge
+from crar_reports.models.runs import Run, repeat_command
 
 MAPS = [ObservationMap(name) for name in OBSERVATION_MAPS]
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crar_model.agents import Agent, ConvAgent, DenseAgent
+from crar_model.agent.networks import Agent, ConvAgent, DenseAgent
 from crar_model.nets import _blas, _tiles
 from crar_model.nets._first import observed
 from crar_model.nets.dense import _BatchedDense, _NativeDense, dense, fast_tanh

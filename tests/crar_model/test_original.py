@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from crar_model import tasks
-from crar_model.checkpoints import load_checkpoint, save_checkpoint
-from crar_model.errors import UserError
+from crar_model import samples, tasks
+from crar_model.core.errors import UserError
+from crar_model.core.tensor_files import content_digest
 from crar_model.mazes.simple import simple_maze
-from crar_model.original import exported, import_network
-from crar_model.tensor_files import content_digest
-from reports import samples
+from crar_model.models.checkpoints import load_checkpoint, save_checkpoint
+from crar_model.models.original import exported, import_network
 from tests.corridor import CorridorTask
 from tests.corruption import campaign, damaged
 

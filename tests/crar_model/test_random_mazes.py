@@ -11,7 +11,8 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crar_model.errors import UserError
+from crar_model.core.errors import UserError
+from crar_model.core.tiles import AGENT, AGENT_SPRITE, BLANK, FREE, KEY, KEY_SPRITE, NEGATIVE, WALL, draw_grid, draw_pixels, negated
 from crar_model.mazes.gym_random import RandomMazeEnv
 from crar_model.mazes.legacy import legacy_accepts
 from crar_model.mazes.random_mazes import (
@@ -25,7 +26,6 @@ from crar_model.mazes.random_mazes import (
     reachable,
 )
 from crar_model.mazes.registration import RANDOM_MAZE
-from crar_model.mazes.tiles import AGENT, AGENT_SPRITE, BLANK, FREE, KEY, KEY_SPRITE, NEGATIVE, WALL, draw_grid, draw_pixels, negated
 from crar_model.mazes.walks import OLD_NAMES, gather_walk, load_walk, save_walk
 
 

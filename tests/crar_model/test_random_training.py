@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from crar_model.checkpoints import load_checkpoint
-from crar_model.errors import UserError
-from crar_model.evaluation import evaluate
+from crar_model.agent.planning import plan_values
+from crar_model.core.errors import UserError
+from crar_model.core.params import block_of
+from crar_model.core.settings import PlaySettings, TrainSettings
+from crar_model.core.tiles import NEGATIVE
 from crar_model.mazes.random_mazes import RandomMazeBatch, draw_maps
-from crar_model.mazes.tiles import NEGATIVE
 from crar_model.mazes.walks import gather_walk, save_walk
-from crar_model.params import block_of
-from crar_model.planning import plan_values
-from crar_model.scoring import MAPS_PER_RUN, episode_scores, interval, paper_scores, score
-from crar_model.settings import PlaySettings, TrainSettings
+from crar_model.models.checkpoints import load_checkpoint
+from crar_model.models.evaluation import evaluate
 from crar_model.tasks import default_settings, task_named
-from crar_model.training.data import TileData
+from crar_model.tasks.data import TileData
+from crar_model.tasks.playing import MAPS_PER_RUN, episode_scores, interval, paper_scores, score
 from crar_model.training.log import logged, read_losses
 from crar_model.training.members import Member, Plan, base_plan, transfer_plan
 from crar_model.training.runner import plan_of, run_plan
@@ -176,7 +176,7 @@ def test_anchors_of_paired_are_the_bases_states(random_base: Path, random_settin
     trainer = Trainer(plan)
     batch = trainer.data.batch(0)
     start = load_checkpoint(random_base / "member-0.pt")
-    from crar_model.mazes.tiles import negated
+    from crar_model.core.tiles import negated
 
     wanted = start.agent.encode(start.parameters, negated(batch.observations[0, :8]))
     assert batch.anchor is not None

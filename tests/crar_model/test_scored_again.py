@@ -9,15 +9,15 @@ from typing import Any, cast
 
 import pytest
 
-from crar_model.errors import UserError
-from crar_model.files import write_json
-from crar_model.settings import PlaySettings
+from crar_model.core.errors import UserError
+from crar_model.core.files import write_json
+from crar_model.core.settings import PlaySettings
 from crar_model.studies.packing import DONE, status
 from crar_model.studies.plan import Study
 from crar_model.studies.run import run_study
 from crar_model.studies.store import Store
 from crar_model.studies.worker import FAILED, Order, judged, versions, work
-from reports.study_table import write_table
+from crar_reports.pages.study.table import write_table
 from tests.crar_model.test_studies import FEW, ready
 
 OTHER = PlaySettings(episodes=7)

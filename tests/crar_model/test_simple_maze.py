@@ -11,10 +11,10 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crar_model.core.tiles import AGENT_SPRITE
 from crar_model.mazes.gym import SimpleMazeEnv
 from crar_model.mazes.registration import SIMPLE_MAZE
 from crar_model.mazes.simple import ACTION_STEPS, DOOR, Action, simple_maze
-from crar_model.mazes.tiles import AGENT_SPRITE
 
 
 def test_table_facts() -> None:

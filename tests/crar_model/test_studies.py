@@ -27,10 +27,10 @@ from typer.testing import CliRunner
 
 from benchmarks.study_kills import reason, taken
 from cli import app, main
-from crar_model.checkpoints import load_checkpoint
-from crar_model.errors import UserError
-from crar_model.files import write_text
-from crar_model.settings import PlaySettings
+from crar_model.core.errors import UserError
+from crar_model.core.files import write_text
+from crar_model.core.settings import PlaySettings
+from crar_model.models.checkpoints import load_checkpoint
 from crar_model.studies import cluster, run, worker
 from crar_model.studies.account import STRETCHES, repeated
 from crar_model.studies.archive import put_away
@@ -42,8 +42,8 @@ from crar_model.studies.store import Store, open_store
 from crar_model.studies.worker import WAITS, Order, differing, versions, work
 from crar_model.training import shard
 from crar_model.training.trainer import Trainer
-from reports.study_page import write_study_page
-from reports.study_table import COST, write_table
+from crar_reports.pages.study.page import write_study_page
+from crar_reports.pages.study.table import COST, write_table
 
 STUDIES = Path(__file__).parents[2] / "studies"
 SMALL = """
@@ -670,7 +670,7 @@ def test_a_base_that_fails_leaves_the_others_and_is_told(tmp_path: Path, monkeyp
     assert "9 cells done" in said.output
     whole = (tmp_path / "a.tar.xz").read_bytes()
     (tmp_path / "a.tar.xz").unlink()
-    monkeypatch.setattr("reports.study_page.write_study_page", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("crar_reports.pages.study.page.write_study_page", lambda *_, **__: 1 / 0)
     assert CliRunner().invoke(app, command).exit_code == 1
     assert (tmp_path / "a.tar.xz").read_bytes() == whole
     (tmp_path / "a.tar.xz").unlink()

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crar_model.agents import DenseAgent
-from crar_model.batches import complete_batch
-from crar_model.losses import TERMS, loss_terms
-from crar_model.params import Params
-from crar_model.settings import LossSettings
-from crar_model.symmetry import negate_first_layer, signed_permutations
+from crar_model.agent.loss import TERMS, loss_terms
+from crar_model.agent.networks import DenseAgent
+from crar_model.agent.symmetry import negate_first_layer, signed_permutations
+from crar_model.core.params import Params
+from crar_model.core.settings import LossSettings
+from crar_model.tasks.batches import complete_batch
 
 AGENT, SETTINGS = DenseAgent(), LossSettings()
 seeds = st.integers(0, 2**32 - 1)

@@ -16,11 +16,11 @@ import pytest
 import torch
 from filelock import FileLock
 
-from crar_model.checkpoints import load_checkpoint
-from crar_model.errors import UserError
+from crar_model.core.errors import UserError
+from crar_model.core.settings import TrainSettings, from_plain, to_plain
 from crar_model.mazes.simple import simple_maze
 from crar_model.mazes.walks import gather_states
-from crar_model.settings import TrainSettings, from_plain, to_plain
+from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks import SimpleMazeTask
 from crar_model.training import processes
 from crar_model.training.log import ABOUT, logged, read_losses

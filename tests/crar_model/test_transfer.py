@@ -6,22 +6,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from crar_model.checkpoints import FORMAT, load_checkpoint, save_checkpoint
-from crar_model.errors import UserError
-from crar_model.evaluation import embed, evaluate
+from crar_model import samples
+from crar_model.core.errors import UserError
+from crar_model.core.params import block_of
+from crar_model.core.settings import TrainSettings
+from crar_model.core.tensor_files import save_plain
 from crar_model.mazes.simple import simple_maze
 from crar_model.mazes.walks import gather_pairs
-from crar_model.params import block_of
-from crar_model.settings import TrainSettings
+from crar_model.models.checkpoints import FORMAT, load_checkpoint, save_checkpoint
+from crar_model.models.evaluation import embed, evaluate
 from crar_model.tasks import default_settings
-from crar_model.tensor_files import save_plain
 from crar_model.training.log import logged
 from crar_model.training.members import start_parameters, transfer_plan
 from crar_model.training.runner import run_plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import STRUCTURE_DELAY, VARIANTS
-from reports import samples
-from reports.models import judge
+from crar_reports.models.judged import judge
 
 MAZE = simple_maze()
 QUICK = TrainSettings(updates=12, log_interval=6, learning_rate=1e-3, update_rule="sequential", workers=1, search_effort=0.01)

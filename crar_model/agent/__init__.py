@@ -1,0 +1,1 @@
+"""The agent: its networks, its loss, what it plans, and the symmetries of its embedding."""

@@ -1,0 +1,1 @@
+"""What everything stands on: errors, files, settings, ranges, sizes, streams of random numbers, compiled code."""

@@ -1,0 +1,42 @@
+"""What the machine gives this process."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where a container says how much memory it may take."""
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory() -> float:
+    """Bytes of memory that this process can have at most: the machine's, or its container's; infinite where the system does not say."""
+    known = [math.inf]
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # no such question on Windows
+        known.append(float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")))
+    for place in LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+            known.append(float(Path(place).read_text(encoding="ascii")))
+    return min(value for value in known if value > 0)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """PyTorch's own threads for a while: more than one slows small tensors down."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

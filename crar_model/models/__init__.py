@@ -1,0 +1,1 @@
+"""Trained models: checkpoints, their evaluation, and those of the original code."""

@@ -1,0 +1,258 @@
+"""Checkpoints: plain tensors and plain data in one `.pt` file that `torch.load(weights_only=True)` reads."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crar_model.agent import planning as acting
+from crar_model.agent.networks import Agent
+from crar_model.agent.planning import Observation
+from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath
+from crar_model.core.params import Params
+from crar_model.core.places import places
+from crar_model.core.settings import LossSettings, from_plain
+from crar_model.core.tensor_files import VERSION, in_float32, load_plain, save_plain, warn_unverified
+from crar_model.mazes.maps import ObservationMap, as_map
+from crar_model.tasks import GRID, TASKS, Task, default_settings, side_named, task_as, task_named
+
+FORMAT = "crar-checkpoint"
+
+
+@dataclass(frozen=True, repr=False)
+class Checkpoint:
+    """One trained model and where it comes from.
+
+    Attributes:
+        maze: name of the maze, a key of `tasks.TASKS`.
+        inverse: True when the model belongs to the inverse maze.
+        parameters: name -> tensor of one model, float32 on the CPU.
+        updates: updates taken; where an earlier network was kept, `info["kept"]` has the update of that.
+        info: plain data: variant, seed, learning rate, base, settings, divergence, package version; `kept` as above.
+        file: where it was read.
+    """
+
+    maze: str
+    inverse: bool
+    parameters: Params
+    updates: int = 0
+    info: dict[str, Any] = field(default_factory=dict)
+    file: Path | None = field(default=None, compare=False)
+
+    @property
+    def task(self) -> Task:
+        """The maze that the model belongs to, whichever side of it."""
+        return task_as(self.maze, self.walls, self.observation, _map_of(self.info))
+
+    @property
+    def walls(self) -> str:
+        """The layout that the model was trained in, as a drawing; "" for the maze's own."""
+        return _setting(self.info, "walls", "")
+
+    @property
+    def observation(self) -> str:
+        """How the model sees its maze, "grid" or "image"."""
+        return _setting(self.info, "observation", GRID)
+
+    @property
+    def base_name(self) -> str:
+        """The path of the base that it was made from, as its run wrote it; "" for a model that names none."""
+        return str(self.info.get("base") or "")
+
+    @property
+    def base_file(self) -> Path | None:
+        """Where the base that it names lies; None where that is nowhere. Errors as of :meth:`load_base`."""
+        base = self.load_base()
+        return None if base is None else base.file
+
+    def load_base(self, given: Sequence[StrPath] = ()) -> Checkpoint | None:
+        """The base that it names, told by its digest; None where it names none, or that is nowhere to be found.
+
+        Args:
+            given: files to look at before those that :func:`crar_model.core.places.places` knows.
+
+        Raises:
+            UserError: where what lies at the path that it names cannot be used, or is another model than it was made from: trained anew since, or
+                another run's at that place.
+        """
+        if not self.base_name:
+            return None
+        known, problem = self.info.get("base_digest"), None
+        folder = Path() if self.file is None else self.file.parent
+        end = Path(self.base_name).parts[-2:]
+        likely = sorted(given if known or len(given) == 1 else (), key=lambda path: Path(path).parts[-2:] != end)
+        for path in (*likely, *places(self.base_name, folder, whole=not known)):
+            try:
+                base = load_checkpoint(path)
+                if not known or base.digest == known:
+                    return base
+                why = f"{path}: another model now than the base that a transfer was made from; give the right one by its flag"
+            except UserError as error:
+                why = str(error)
+            if Path(path) == Path(self.base_name):
+                problem = why
+        if problem is not None:
+            raise UserError(problem)
+        return None
+
+    @property
+    def agent(self) -> Agent:
+        """The networks that the parameters belong to."""
+        return self.task.agent()
+
+    @property
+    def loss_settings(self) -> LossSettings:
+        """The coefficients that the model was trained with; the task's for a checkpoint that does not say."""
+        stored = self.info.get("settings")
+        return from_plain(stored, where="checkpoint settings").loss if stored else default_settings(self.maze).loss
+
+    @property
+    def recipe(self) -> str:
+        """How it was trained, in words (`TrainSettings.recipe`); "" for a checkpoint that does not say."""
+        stored = self.info.get("settings")
+        if not stored:
+            return ""
+        return from_plain(stored, where="checkpoint settings").recipe(rate=self.info.get("learning_rate"), updates=self.updates)
+
+    def encode(self, observation: Observation) -> Tensor:
+        """Abstract states (..., d) of observations (..., 1, height, width) as the maze's environments give them, arrays or tensors.
+
+        Raises:
+            ValueError: for observations that are none of this maze.
+        """
+        return acting.encode(self.agent, self.parameters, observation)
+
+    def plan(self, observation: Observation, depth: int = 3) -> Tensor:
+        """Values (..., actions) planned `depth` steps ahead in the abstract space; errors as in :meth:`encode`."""
+        return acting.plan(self.agent, self.parameters, observation, depth)
+
+    def act(self, observation: Observation, depth: int = 3) -> Any:
+        """The best action by :meth:`plan`: an int for one observation, an integer array for many, as `step` of an environment takes it."""
+        best = self.plan(observation, depth).argmax(-1)
+        return int(best) if best.dim() == 0 else best.numpy()
+
+    def __repr__(self) -> str:
+        """A line instead of all the numbers."""
+        count = sum(value.numel() for value in self.parameters.values())
+        side, variant = (" inverse" if self.inverse else ""), self.info.get("variant", "unknown variant")
+        return f"Checkpoint({self.maze}{side}, {variant}, {self.updates:,} updates, {count:,} parameters, {self.digest})"
+
+    @property
+    def digest(self) -> str:
+        """First 12 hexadecimal digits of a SHA-256 over names and values of the parameters."""
+        hasher = hashlib.sha256()
+        for name in sorted(self.parameters):
+            hasher.update(name.encode())
+            hasher.update(self.parameters[name].detach().cpu().contiguous().numpy().tobytes())
+        return hasher.hexdigest()[:12]
+
+
+def _setting(info: object, name: str, default: str) -> str:
+    """A setting that a checkpoint's plain data name; the default for none, and for data of another form."""
+    settings = info.get("settings") if isinstance(info, dict) else None
+    return str(settings.get(name, default)) if isinstance(settings, dict) else default
+
+
+def _map_of(info: object) -> ObservationMap:
+    """The observation map that a checkpoint's plain data name; the study's for data of another form."""
+    settings = info.get("settings") if isinstance(info, dict) else None
+    return ObservationMap.of(settings) if isinstance(settings, dict) else ObservationMap()
+
+
+def save_checkpoint(path: StrPath, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint atomically, with a digest of all of it."""
+    content = {
+        "maze": checkpoint.maze,
+        "inverse": checkpoint.inverse,
+        "updates": checkpoint.updates,
+        "parameters": {name: value.detach().cpu().clone() for name, value in checkpoint.parameters.items()},
+        "info": checkpoint.info,
+    }
+    save_plain(Path(path), FORMAT, content)
+
+
+def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -> Checkpoint:
+    """Read and check a checkpoint.
+
+    Args:
+        path: the file.
+        maze: maze of a checkpoint that does not say: a name of `tasks.TASKS`, or NAME-inverse; one that does keeps its own.
+        flag: named in the error as what supplies it.
+
+    Raises:
+        UserError: as :func:`load_plain`, and when the content is not a crar checkpoint, is of another version, does not
+            say its maze, or its tensors do not fit the maze's networks or are not finite.
+    """
+    path = Path(path)
+    content = load_plain(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"{path}: a PyTorch file, but not a crar checkpoint; give one that `crar train` or `crar transfer` wrote")
+    if content.get("version") not in range(1, VERSION + 1):
+        raise UserError(
+            f"{path}: checkpoint version {content.get('version')!r}, this program reads up to version {VERSION}; write it again"
+        )
+    if maze is not None and ("maze" not in content or "inverse" not in content):
+        name, inverse = side_named(maze, flag)
+        content = content | {"maze": name, "inverse": inverse}
+    missing = [key for key in ("maze", "inverse", "parameters") if key not in content]
+    if missing:
+        if flag and "parameters" not in missing:
+            raise UserError(
+                f"{path}: the checkpoint does not say which maze it belongs to; add {flag} NAME or {flag} NAME-inverse, NAME one of {', '.join(TASKS)}"
+            )
+        raise UserError(f"{path}: the checkpoint lacks {', '.join(missing)}; write it again with this program")
+    for key, kind, default in (("maze", str, ""), ("inverse", bool, False), ("updates", int, 0), ("info", dict, {})):
+        if type(content.get(key, default)) is not kind:
+            raise UserError(f"{path}: `{key}` is {content[key]!r}, which no checkpoint has; write it again with this program")
+    task = task_named(content["maze"], what=f"{path}: unknown maze")
+    try:
+        info = content.get("info")
+        task = task_as(task.name, _setting(info, "walls", ""), _setting(info, "observation", GRID))
+    except UserError as error:
+        raise UserError(f"{path}: its layout is damaged ({error}); write the checkpoint again") from error
+    try:
+        task = task.with_map(as_map(_map_of(content.get("info"))))
+    except (UserError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: its observation map is damaged ({error}); write the checkpoint again") from error
+    if stored := (content.get("info") or {}).get("settings"):
+        if not isinstance(stored, dict):
+            raise UserError(f"{path}: `settings` is {stored!r}, which no checkpoint has; write it again with this program")
+        from_plain(stored, where=f"{path}: its settings")
+    shapes = task.agent().shapes()
+    parameters = content["parameters"]
+    if not isinstance(parameters, dict) or not all(isinstance(n, str) and isinstance(v, torch.Tensor) for n, v in parameters.items()):
+        raise UserError(f"{path}: `parameters` is not a table of tensors; write the checkpoint again")
+    for name in sorted(set(shapes) | set(parameters)):
+        found = tuple(parameters[name].shape) if name in parameters else None
+        if found != shapes.get(name):
+            raise UserError(f"{path}: parameter {name} is {found}, the {content['maze']} maze's agent wants {shapes.get(name)}")
+    single = in_float32(parameters, str(path))
+    warn_unverified(path, content)
+    ordered = {name: single[name] for name in shapes}
+    return Checkpoint(content["maze"], content["inverse"], ordered, content.get("updates", 0), content.get("info", {}), path)
+
+
+def in_maze(checkpoint: Checkpoint, *, inverse: bool, task: Task | None = None) -> Params:
+    """The checkpoint's parameters as they stand in the given maze: its own, or the closed-form copy, in the study with the
+    first layer negated, when the checkpoint belongs to the other one.
+
+    Args:
+        checkpoint: the model.
+        inverse: the side it is wanted on.
+        task: whose observation map lies between the sides; the checkpoint's own where it is None.
+
+    Raises:
+        UserError: for a map without a closed form.
+    """
+    return (
+        checkpoint.parameters
+        if checkpoint.inverse == inverse
+        else (task or checkpoint.task).carried(checkpoint.parameters, inverse=inverse)
+    )

@@ -1,0 +1,1 @@
+"""The pages and commands: what they measure, decide, draw and write."""

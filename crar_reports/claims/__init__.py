@@ -1,0 +1,1 @@
+"""The study's claims: their texts and one rule for each kind of evidence."""

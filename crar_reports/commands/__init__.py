@@ -1,0 +1,1 @@
+"""The commands of `crar`: flags, settings files, one module for each group of commands."""

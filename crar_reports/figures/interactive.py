@@ -1,0 +1,101 @@
+"""The encoder x dynamics surface as a page to turn and zoom; everything is inside the file, so it opens offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import xarray as xr
+
+from crar_model.core.files import StrPath
+from crar_reports.figures.surface import PAIR, Words, at_mark
+from crar_reports.press.html import write_page
+
+TITLE = "Loss over encoder x dynamics"
+FLOOR = 1e-9
+"""Losses below it are drawn as it: a term can be 0, whose logarithm is not drawn."""
+ARROWS = ((70, -80), (100, 45), (130, -35))
+"""Where the label of each mark stands, in pixels right of and below it: away from the others, the axes and the colour bar."""
+
+
+def write_surface_page(surface: xr.Dataset, path: StrPath, words: Words = PAIR) -> Path:
+    """Write the page, about 5 MB, with an entry of the menu per loss term; returns the path."""
+    body = interactive_surface(surface, words).to_html(
+        include_plotlyjs=True, full_html=False, default_height="100vh", config={"displaylogo": False, "showSendToCloud": False}
+    )
+    write_page(path, TITLE, body, whole_window=True)
+    return Path(path)
+
+
+def interactive_surface(surface: xr.Dataset, words: Words = PAIR) -> go.Figure:
+    """The surface of every term with its frozen slice and its models, one term shown at a time, `total` first.
+
+    The labels of the models are annotations, which are drawn over the surface; text of a trace would vanish behind it.
+    """
+    terms = sorted((str(name) for name in surface.data_vars), key=lambda name: name != "total")
+    figure = go.Figure()
+    for term in terms:
+        for trace in _traces(surface, term, words):
+            figure.add_trace(trace.update(visible=term == terms[0]))
+    each = len(figure.data) // len(terms)
+    buttons = [
+        {
+            "label": term,
+            "method": "update",
+            "args": [
+                {"visible": [k // each == number for k in range(len(figure.data))]},
+                {"scene.annotations": _labels(surface, term, words)},
+            ],
+        }
+        for number, term in enumerate(terms)
+    ]
+    figure.update_layout(
+        title={
+            "text": TITLE, "subtitle": {"text": f"{words.encoder}; {words.dynamics}"},
+            "x": 0.02, "xanchor": "left", "y": 0.97, "yanchor": "top",
+        },
+        margin={"l": 10, "r": 10, "t": 90, "b": 10},
+        updatemenus=[{"buttons": buttons, "x": 0.01, "xanchor": "left", "y": 0.99, "yanchor": "top"}],
+        legend={"orientation": "h", "x": 0.02, "xanchor": "left", "y": -0.01, "yanchor": "top", "itemsizing": "constant"},
+        scene={
+            "xaxis_title": "encoder", "yaxis_title": "dynamics", "zaxis_title": "log10 loss", "annotations": _labels(surface, terms[0], words),
+            "aspectmode": "manual", "aspectratio": {"x": 1, "y": 1, "z": 0.7},
+            "camera": {"eye": {"x": 1.5, "y": 1.5, "z": 1.1}, "center": {"x": 0, "y": 0, "z": -0.15}},
+        },
+    )  # fmt: skip
+    return figure
+
+
+def _traces(surface: xr.Dataset, term: str, words: Words) -> list[Any]:
+    """A term's surface, its frozen slice and its models."""
+    values = np.log10(np.clip(surface[term].transpose("y", "x").values, FLOOR, None))
+    line = np.log10(np.clip(surface[term].sel(y=0.0, method="nearest").values, FLOOR, None)) + 0.01
+    x, y = surface["x"].values, surface["y"].values
+    bar = {"title": {"text": f"log10 {term}", "side": "top"}, "x": 1.0, "xanchor": "right", "y": 0.5, "len": 0.8, "thickness": 20}
+    traces = [
+        go.Surface(x=x, y=y, z=values, colorscale="Viridis", name=term, colorbar=bar),
+        go.Scatter3d(x=x, y=np.zeros(len(line)), z=line, mode="lines", line={"color": "black", "width": 6}, name=words.slice),
+    ]
+    traces += [
+        go.Scatter3d(x=[a], y=[b], z=[_height(surface, term, a, b)], mode="markers", marker={"size": 6, "color": color}, name=label)
+        for label, a, b, _, color in words.marks
+    ]
+    return traces
+
+
+def _labels(surface: xr.Dataset, term: str, words: Words) -> list[dict[str, Any]]:
+    """The labels of the models where a term's surface has them."""
+    return [
+        {
+            "x": a, "y": b, "z": _height(surface, term, a, b), "text": label, "ax": right, "ay": down,
+            "font": {"color": color}, "bgcolor": "rgba(255, 255, 255, 0.85)", "arrowcolor": color, "arrowwidth": 1.5, "arrowhead": 0,
+        }
+        for (label, a, b, _, color), (right, down) in zip(words.marks, ARROWS, strict=True)
+    ]  # fmt: skip
+
+
+def _height(surface: xr.Dataset, term: str, x: float, y: float) -> float:
+    """Of a model's mark, a little above the surface."""
+    return float(np.log10(max(FLOOR, at_mark(surface, term, x, y)))) + 0.02

@@ -1,0 +1,192 @@
+"""Does anything about a base predict its transfers? Leave-one-base-out predictions, scored beside a constant one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from crar_model.core.errors import UserError
+
+RIDGE = 1.0
+"""Penalty on squared coefficients of standardised features: a prior of standard deviation 1 on each."""
+RESAMPLES = 10_000
+CONFIDENCE = 0.95
+FEWEST = 8
+"""Bases with transfers below which nothing is scored."""
+Array = np.ndarray[Any, Any]
+Plain = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Bases and what became of their transfers.
+
+    Attributes:
+        names: of the features.
+        features: (bases, features).
+        successes, trials: (bases,) transfers that succeeded, and all.
+        fewest: bases below which nothing is scored.
+    """
+
+    names: tuple[str, ...]
+    features: Array
+    successes: Array
+    trials: Array
+    fewest: int = FEWEST
+
+    def without(self, base: int) -> Table:
+        """All bases but one."""
+        keep = np.arange(len(self.trials)) != base
+        return Table(self.names, self.features[keep], self.successes[keep], self.trials[keep], self.fewest)
+
+    def why_not(self) -> str | None:
+        """Why nothing can be scored, or None."""
+        if len(self.trials) < self.fewest:
+            return f"{len(self.trials)} {'base' if len(self.trials) == 1 else 'bases'} with transfers, fewer than {self.fewest}"
+        if self.successes.sum() == 0 or (self.successes == self.trials).all():
+            return f"all {self.trials.sum()} transfers {'failed' if self.successes.sum() == 0 else 'succeeded'}, so there is nothing to tell apart"
+        return None
+
+
+Fit = Callable[[Array], float]
+"""The probability of success of a base with these features (features,)."""
+
+
+def constant(table: Table) -> Fit:
+    """The share of the other bases' transfers."""
+    rate = float((table.successes.sum() + 0.5) / (table.trials.sum() + 1))
+    return lambda _: rate
+
+
+def logistic(table: Table) -> Fit:
+    """Logistic regression on all features, standardised, with a ridge."""
+    middle, width = table.features.mean(0), table.features.std(0)
+    width = np.where(width > 1e-9 * (1 + np.abs(middle)), width, np.inf)  # what does not vary says nothing
+    x = np.column_stack((np.ones(len(table.features)), (table.features - middle) / width))
+    penalty = np.full(x.shape[1], RIDGE)
+    penalty[0] = 1e-3
+
+    def loss(w: Array) -> tuple[float, Array]:
+        z = x @ w
+        value = float(table.trials @ np.logaddexp(0, z) - table.successes @ z + 0.5 * penalty @ w**2)
+        return value, x.T @ (table.trials * expit(z) - table.successes) + penalty * w
+
+    found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B").x
+    return lambda features: float(expit(found[0] + found[1:] @ ((features - middle) / width)))
+
+
+def threshold(table: Table) -> Fit:
+    """The one feature and the one cut with the highest likelihood, a share on either side."""
+    best, chosen = np.inf, (0, np.inf, 0.5, 0.5)
+    for column in range(len(table.names)):
+        values = np.unique(table.features[:, column])
+        for cut in (values[1:] + values[:-1]) / 2:
+            above = table.features[:, column] > cut
+            hits, count = (np.array([values[side].sum() for side in (~above, above)]) for values in (table.successes, table.trials))
+            rates = (hits + 0.5) / (count + 1)
+            height = -float(hits @ np.log(rates) + (count - hits) @ np.log(1 - rates))
+            if height < best:
+                best, chosen = height, (column, float(cut), float(rates[0]), float(rates[1]))
+    column, cut, below, beyond = chosen
+    return lambda features: beyond if features[column] > cut else below
+
+
+PREDICTORS: dict[str, Callable[[Table], Fit]] = {"constant": constant, "logistic": logistic, "threshold": threshold}
+
+
+def held_out(table: Table, predictor: Callable[[Table], Fit]) -> Array:
+    """(bases,) probability of each base's success by a predictor that was fitted without it."""
+    return np.array([predictor(table.without(base))(table.features[base]) for base in range(len(table.trials))])
+
+
+def score_predictors(table: Table) -> Plain:
+    """Brier score, ROC area and calibration of every predictor, and whether any is better than the constant one.
+
+    Predictions are leave-one-base-out. Intervals resample bases, with the predictions as they are. That anything predicts is said where the
+    Brier score's difference to the constant predictor's lies below 0, at a confidence that counts how many were tried (Bonferroni).
+
+    Raises:
+        UserError: for a table that nothing can be scored on.
+    """
+    why = table.why_not()
+    if why is not None:
+        raise UserError(f"no predictor can be scored: {why}; give more bases and transfers")
+    weights = _resampled(len(table.trials))
+    predictions = {name: held_out(table, predictor) for name, predictor in PREDICTORS.items()}
+    usual = _brier(table, predictions["constant"], weights)
+    tried = len(PREDICTORS) - 1
+    rows = []
+    for name, p in predictions.items():
+        brier = _brier(table, p, weights)
+        bias = (weights @ (table.trials * p - table.successes)) / (weights @ table.trials)
+        row: Plain = {"name": name, "brier": _interval(brier), "bias": _interval(bias), "area": None, "gain": None, "better": False}
+        if name != "constant":
+            gain = _interval(brier - usual, 1 - (1 - CONFIDENCE) / tried)
+            row |= {"area": _interval(_area(table, p, weights)), "gain": gain, "better": gain["high"] < 0}
+        rows.append(row | {"predicted": p.tolist()})
+    return {"bases": len(table.trials), "transfers": int(table.trials.sum()), "successes": int(table.successes.sum()), "rows": rows,
+            "predicts": [row["name"] for row in rows if row["better"]]}  # fmt: skip
+
+
+def _resampled(bases: int) -> Array:
+    """(1 + resamples, bases) how often each base counts; the first row counts each once."""
+    picks = np.random.default_rng(0).integers(0, bases, (RESAMPLES, bases))
+    weights = np.zeros((RESAMPLES + 1, bases))
+    weights[0] = 1
+    np.add.at(weights, (np.arange(1, RESAMPLES + 1)[:, None], picks), 1)
+    return weights
+
+
+def _brier(table: Table, p: Array, weights: Array) -> Array:
+    squares = table.successes * (1 - p) ** 2 + (table.trials - table.successes) * p**2
+    return np.asarray((weights @ squares) / (weights @ table.trials))
+
+
+def _area(table: Table, p: Array, weights: Array) -> Array:
+    """Share of (success, failure) pairs that the predictions put in the right order, ties a half; NaN where there are no pairs."""
+    order = (p[:, None] > p[None, :]) + 0.5 * (p[:, None] == p[None, :])
+    won, lost = weights * table.successes, weights * (table.trials - table.successes)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(((won @ order) * lost).sum(1) / (won.sum(1) * lost.sum(1)))
+
+
+def _interval(values: Array, confidence: float = CONFIDENCE) -> Plain:
+    """The first value with percentiles of the others."""
+    low, high = np.nanquantile(values[1:], [(1 - confidence) / 2, (1 + confidence) / 2])
+    return {"value": float(values[0]), "low": float(low), "high": float(high), "confidence": confidence}
+
+
+def calibration(predicted: Sequence[float], table: Table, bins: int = 5) -> list[Plain]:
+    """Bases in groups of equal size by their prediction: of each group the mean prediction and, by base, the outcomes (`tries`)."""
+    p = np.asarray(predicted)
+    groups = np.array_split(np.argsort(p, kind="stable"), min(bins, len(p)))
+    return [
+        {
+            "predicted": float((p[g] * table.trials[g]).sum() / table.trials[g].sum()),
+            "tries": [[True] * int(k) + [False] * int(n - k) for k, n in zip(table.successes[g], table.trials[g], strict=True)],
+        }
+        for g in groups
+    ]  # fmt: skip
+
+
+def verdict(scores: Plain) -> str:
+    """What :func:`score_predictors` found, in a sentence."""
+    constant = scores["rows"][0]["brier"]["value"]
+    over = f"of {scores['transfers']} transfers from {scores['bases']} bases"
+    if not scores["predicts"]:
+        best = min(scores["rows"][1:], key=lambda row: row["brier"]["value"])
+        return (
+            f"Nothing predicts: {over}, the best predictor, {best['name']}, has a Brier score of {best['brier']['value']:.3f} against "
+            f"{constant:.3f} of the constant one, and the interval of the difference, {best['gain']['low']:.3f} to {best['gain']['high']:.3f}, does not lie below 0."
+        )
+    better = [row for row in scores["rows"] if row["better"]]
+    words = "; ".join(
+        f"{row['name']}, Brier score {row['brier']['value']:.3f}, ROC area {row['area']['value']:.2f} ({row['area']['low']:.2f} to {row['area']['high']:.2f})"
+        for row in better
+    )
+    return f"Predicts: {over}: {words}; the constant predictor's Brier score is {constant:.3f}."

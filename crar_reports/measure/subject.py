@@ -1,0 +1,306 @@
+"""What a landscape is drawn of: a failed model, the optimum it should have found, one frozen batch, and the CRAR loss
+on it in the forms that `landscape_tools` takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crar_model.agent.batch import Batch
+from crar_model.agent.loss import TERMS, ball_pieces, ball_weights, loss_terms, smooth_total, total, value_targets
+from crar_model.agent.loss_compiled import CompiledTotal
+from crar_model.agent.loss_rows import row_derivatives
+from crar_model.agent.networks import Agent
+from crar_model.agent.symmetry import Match, match_embeddings, mean_move
+from crar_model.core.errors import UserError
+from crar_model.core.params import DYNAMICS, Params, select
+from crar_model.core.settings import LossSettings
+from crar_model.models.checkpoints import Checkpoint, in_maze, load_checkpoint
+from crar_model.models.evaluation import dtype_of
+from crar_model.tasks import TASKS, Task
+from crar_model.training.variants import BASE
+from landscape_tools import Composite, HiddenLayer, align, dense_chain, unflatten
+
+PROBES = 64
+"""Observations on which an aligned encoder must give the same abstract states."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A failed model and what it missed on one frozen batch, in the task's precision.
+
+    Attributes:
+        failed_file, optimum_file: the checkpoints as read.
+        failed: parameters of the failed model.
+        copy: the base as it stands in the failed model's maze: its own parameters, or the closed-form copy.
+        optimum: the reference that losses are compared with and ways lead to: the copy, or where it converges (:meth:`referred_to`).
+        inverse: that maze.
+        batch: the task's evaluation set; its bootstrap values are the copy's, so that all points see one loss.
+        settings: coefficients of the failed model's loss.
+        failed_path, base_path: where the checkpoints lie.
+    """
+
+    failed_file: Checkpoint
+    optimum_file: Checkpoint
+    failed: Params
+    copy: Params
+    optimum: Params
+    inverse: bool
+    batch: Batch
+    settings: LossSettings
+    failed_path: Path
+    base_path: Path
+
+    @cached_property
+    def task(self) -> Task:
+        """The maze of both models."""
+        return self.failed_file.task
+
+    @cached_property
+    def agent(self) -> Agent:
+        """The networks of both models."""
+        return self.task.agent()
+
+    def referred_to(self, encoder: Params) -> Subject:
+        """The same with another encoder as the reference, such as the one that the copy's converges to."""
+        return replace(self, optimum=self.copy | encoder)
+
+    def on(self, batch: Batch) -> Subject:
+        """The same on other transitions, with the bootstrap values of the copy."""
+        targets = value_targets(self.agent, self.copy, batch, self.settings)
+        return replace(self, batch=replace(batch, value_target=targets, onehot=self.agent.one_hot(batch.action, batch.reward.dtype)))
+
+    def in_type(self, dtype: torch.dtype) -> Subject:
+        """The same with parameters of another dtype; follow it by :meth:`on`, for the batch stays."""
+        failed, copy, optimum = ({n: v.to(dtype) for n, v in params.items()} for params in (self.failed, self.copy, self.optimum))
+        return replace(self, failed=failed, copy=copy, optimum=optimum)
+
+    @cached_property
+    def table(self) -> Subject:
+        """The same on what tables and verdicts are made on."""
+        if self.task.sampling.complete:
+            return self
+        return self.on(self.task.table(inverse=self.inverse, dtype=dtype_of(self.task)))
+
+    @cached_property
+    def floor(self) -> dict[str, float]:
+        """What no encoder can lower: `consecutive` of the moves that change nothing, and its part in the total."""
+        where, there = (self.batch.observations[rows].flatten(1) for rows in (self.batch.state, self.batch.next_state))
+        still = float((where == there).all(1).double().mean())
+        least = still * math.exp(-self.settings.pair_scale * self.settings.pair_min**0.5)
+        return {"consecutive": least, "total": self.settings.weights()["consecutive"] * least}
+
+    @cached_property
+    def nearest(self) -> Params:
+        """The optimum's encoder with hidden units permuted and negated to lie near the failed model's."""
+        encoder = select(self.optimum, ("encoder",))
+        return self.aligned(encoder, select(self.failed, ("encoder",)))
+
+    def aligned(self, moving: Params, fixed: Params) -> Params:
+        """The copy of an encoder near another one; its abstract states on some of the batch are checked to stay the same."""
+        some = self.batch.observations[:PROBES]
+        return align(moving, fixed, hidden_layers(self.agent), function=lambda point: self.agent.encode(point, some))
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """How `landscape_tools` samples the loss."""
+        return {"vectorize": "batched" if self.task.sampling.batched else "vmap", "chunk": self.task.sampling.chunk}
+
+    @property
+    def dynamics(self) -> Params:
+        """The failed model's dynamics, which a `freeze` transfer shares with its base."""
+        return select(self.failed, DYNAMICS)
+
+    def embedding(self, params: Params) -> Tensor:
+        """(*members, rows, d) abstract states of every row of the batch, in the failed model's maze."""
+        with torch.no_grad():
+            return self.agent.encode(params, self.batch.observations)
+
+    def match(self, embedding: Tensor) -> Match:
+        """How an embedding (rows, d) relates to the base's."""
+        return match_embeddings(self.agent, self.batch, self.embedding(self.copy), embedding)
+
+    def terms(self, params: Params, embedding: Tensor | None = None, names: tuple[str, ...] = TERMS) -> dict[str, Tensor]:
+        """Loss terms and their `total` where all of its terms are asked for."""
+        values = loss_terms(self.agent, params, self.batch, self.settings, terms=names, embedding=embedding)
+        weights = self.settings.weights()
+        whole = all(name in names for name, weight in weights.items() if weight != 0)
+        return values | {"total": total(values, self.settings)} if whole else values
+
+    def heights(self, fixed: Params, smoothing: float = 0.0) -> Callable[[Params], Tensor]:
+        """The total loss of many points at once: parameters (m, ...) that with `fixed` make whole models, or, in place of
+        the encoder, "embedding" (m, rows, d) -> (m,). `smoothing` above 0 replaces the maxima in `ball` by smooth ones and
+        computes in float32, many times faster: for the forces on a path, not for its heights."""
+        if smoothing > 0 and CompiledTotal.fits(self.agent, self.batch):
+            return CompiledTotal(self.agent, fixed, self.batch, self.settings, smoothing)
+        dtype = torch.float32 if smoothing > 0 else torch.float64
+        weights, batch = self._ball_weights.to(dtype), self.batch.to("cpu", dtype)
+        # Two axes of 1: one network on every point's abstract states, the form that the compiled kernels take.
+        still = {name: tensor.to(dtype)[None, None] for name, tensor in fixed.items()}
+
+        def value(points: Params) -> Tensor:
+            params = still | {name: tensor.to(dtype) for name, tensor in points.items()}
+            embedding = params.pop("embedding", None)
+            heights = smooth_total(self.agent, params, batch, self.settings, smoothing, weights, embedding).double()
+            return heights.squeeze(0) if heights.dim() == 2 else heights
+
+        return value
+
+    def _smooth_terms(self) -> tuple[str, ...]:
+        return tuple(name for name, weight in self.settings.weights().items() if name != "ball" and weight != 0)
+
+    @cached_property
+    def _ball_weights(self) -> Tensor:
+        """(N P,) what the maximum at each position of each state weighs in the total."""
+        return ball_weights(self.agent, self.batch, self.settings)
+
+    def _ball_pieces(self, embedding: Tensor) -> Tensor:
+        """(*members, N P, 1 + C) what `ball` takes the maximum of, of an embedding (*members, rows, d)."""
+        assert self.batch.states is not None
+        return ball_pieces(self.agent, embedding.index_select(-2, self.batch.states), self.settings)
+
+    def outputs(self, encoder: Params) -> Tensor:
+        """(rows d,) what the loss sees of an encoder: its embedding, flat; 62 numbers in the simple maze."""
+        return self.agent.encode(encoder, self.batch.observations).flatten()
+
+    def slope(self, encoder: Params) -> Tensor:
+        """(rows d, parameters) Jacobian of :meth:`outputs`."""
+        return self.agent.encoder_jacobian(encoder, self.batch.observations).flatten(0, 1)
+
+    def composite(self, free: Params, fixed: Params) -> Composite:
+        """The total loss of the parameters `free`, the others as in `fixed`, with the kinks of `ball` as pieces.
+
+        With only the encoder free, the outputs are the numbers of its embedding: `free` may also be
+        {"embedding": (rows, d)} itself.
+        """
+        size = self.agent.abstract_size
+        smooth_terms, weights = self._smooth_terms(), self._ball_weights
+
+        def smooth(params: Params, embedding: Tensor) -> Tensor:
+            return total(loss_terms(self.agent, params, self.batch, self.settings, terms=smooth_terms, embedding=embedding), self.settings)
+
+        placed = set(free) == {"embedding"}
+        if placed or all(name.startswith("encoder.") for name in free):
+            return Composite(
+                lambda z: smooth(fixed, z.view(-1, size)),
+                (lambda p: p["embedding"].flatten()) if placed else self.outputs,
+                lambda z: self._ball_pieces(z.view(-1, size)),
+                weights,
+                None if placed else self.slope,
+                derivatives=row_derivatives(self.agent, fixed, self.batch, self.settings, weights),
+            )
+
+        def joined(z: Tensor) -> Params:
+            return fixed | unflatten(z, free)
+
+        def encoded(z: Tensor) -> Tensor:
+            return self.agent.encode(joined(z), self.batch.observations)
+
+        def together(z: Tensor) -> tuple[Tensor, Tensor]:
+            params = joined(z)
+            embedding = self.agent.encode(params, self.batch.observations)
+            return smooth(params, embedding), self._ball_pieces(embedding)
+
+        kernels: dict[float, CompiledTotal] = {}
+
+        def rough(z: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+            if smoothing not in kernels:
+                kernels[smoothing] = CompiledTotal(self.agent, fixed, self.batch, self.settings, smoothing)
+            totals, gradients = kernels[smoothing].with_gradients(z.unsqueeze(0), free)
+            return totals[0], gradients[0]
+
+        return Composite(
+            lambda z: together(z)[0], None, lambda z: self._ball_pieces(encoded(z)), weights, together=together,
+            rough=rough if CompiledTotal.fits(self.agent, self.batch) else None,
+        )  # fmt: skip
+
+
+def hidden_layers(agent: Agent, block: str = "encoder") -> list[HiddenLayer]:
+    """The hidden layers of a block of an agent, dense or convolutional: what they may be exchanged with, and which may be negated."""
+    signs = agent.unit_signs(block)
+    return [
+        replace(layer, signs=sign) for layer, sign in zip(dense_chain(block, len(signs)), signs, strict=False)
+    ]  # the last is not hidden
+
+
+def load_subject(
+    failed_path: Path,
+    base_path: Path,
+    *,
+    failed_maze: str | None = None,
+    base_maze: str | None = None,
+    complete_only: bool = False,
+) -> Subject:
+    """Read both ends; a base of the other maze stands for its closed-form copy in the failed model's maze.
+
+    Args:
+        failed_path, base_path: checkpoints.
+        failed_maze, base_maze: mazes of checkpoints that do not say, as in :func:`load_checkpoint`.
+        complete_only: refuse models of a maze whose transitions cannot all be listed.
+
+    Raises:
+        UserError: for unusable, incompatible or identical models.
+    """
+    failed = load_checkpoint(failed_path, maze=failed_maze, flag="--from-maze")
+    base = load_checkpoint(base_path, maze=base_maze, flag="--to-maze")
+    if not failed.task.same_maze(base.task):
+        raise UserError(
+            f"{base_path}: a model of the {base.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
+        )
+    task = failed.task
+    task.need_listing(failed_path)
+    if complete_only and not task.sampling.complete:
+        known = ", ".join(name for name, other in TASKS.items() if other.sampling.complete)
+        raise UserError(
+            f"{failed_path}: a model of the {failed.maze} maze; this command takes models of mazes whose transitions can be listed: {known}"
+        )
+    dtype = dtype_of(task)
+    here = failed.parameters, in_maze(base, inverse=failed.inverse, task=failed.task)
+    start, optimum = ({name: value.to(dtype) for name, value in params.items()} for params in here)
+    if all(torch.equal(start[name], optimum[name]) for name in select(start, ("encoder",))):
+        raise UserError(f"{failed_path}: its encoder is the optimum of {base_path} already; give a transfer that ended elsewhere")
+    agent, settings = task.agent(), failed.loss_settings
+    batch = task.batch(inverse=failed.inverse, dtype=dtype)
+    targets = value_targets(agent, optimum, batch, settings)
+    batch = replace(batch, value_target=targets, onehot=agent.one_hot(batch.action, dtype))
+    return Subject(failed, base, start, optimum, optimum, failed.inverse, batch, settings, failed_path, base_path)
+
+
+def refuse_senseless(subject: Subject) -> None:
+    """Refuse a pair that a dissection could say nothing true of, before any of it is measured.
+
+    Raises:
+        UserError: for a base in the place of the transfer, a transfer that matched, or a reference that is no better than the transfer.
+    """
+    failed, base = subject.failed_path, subject.base_path
+    file = subject.failed_file
+    if file.info.get("variant") == BASE.name and not file.base_name:
+        raise UserError(f"{failed}: a base model, trained from random weights; give a transfer with --from")
+    if not mean_move(subject.batch, subject.embedding(subject.copy)) > 0:
+        raise UserError(f"{base}: all its states lie at one place, so nothing can be measured in its moves; give a base that is trained")
+    match = subject.match(subject.embedding(subject.failed))
+    # Elsewhere an embedding near the base's may still play badly, and its dissection says why.
+    if match.verdict == "matched" and subject.task.sampling.complete:
+        raise UserError(
+            f"{failed}: not a failed transfer, its embedding is that of {base} ({match.identity_edges:.2f} mean moves away); "
+            "give one that `crar evaluate` calls swapped or neither"
+        )
+    with torch.no_grad():
+        here, there = (float(subject.terms(params)["total"]) for params in (subject.failed, subject.optimum))
+    if not there < here:
+        raise UserError(
+            f"{base}: no better than the transfer in its maze, total loss {there:.3g} against {here:.3g}, so it is not what {failed} missed; "
+            "give a base that is trained further, or the transfer's own"
+        )
+
+
+def origin_of(pair: Subject, command: str) -> dict[str, str | int]:
+    """Attributes that say what a data file is of."""
+    return {"failed": pair.failed_file.digest, "base": pair.optimum_file.digest, "inverse": int(pair.inverse), "command": command}

@@ -1,0 +1,1 @@
+"""Models that a page is of: loaded and judged, and the runs that they come from."""

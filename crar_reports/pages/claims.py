@@ -1,0 +1,274 @@
+"""`crar claims`: the appendix's claims S1 to S10 decided over many transfers, with the spread over models."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath, read_json, write_json
+from crar_model.core.words import plural
+from crar_model.models.checkpoints import load_checkpoint
+from crar_model.models.keys import result_key
+from crar_model.samples import as_given
+from crar_model.tasks import TASKS, Task, task_named
+from crar_reports import progress as console
+from crar_reports.claims.listed import GOOD_BASE, does, looks
+from crar_reports.claims.table import SUCCESS, claims_of, decide, told
+from crar_reports.measure.dissection import Stage, dissect
+from crar_reports.measure.options import LandscapeOptions
+from crar_reports.measure.subject import Subject, load_subject
+from crar_reports.models.judged import bases_in, expand
+from crar_reports.models.runs import short_name
+from crar_reports.pages.landscape.page import size_words
+from crar_reports.press.data_files import shortened
+from crar_reports.press.kept import kept
+from crar_reports.press.markdown import QUICK, Lines, _counted, number, render
+
+Plain = dict[str, Any]
+RESULTS = "results.json"
+PAIR = {"transfer": str, "base": str, "failed_terms": dict, "optimum_terms": dict, "floor": dict, "match": dict, "quick": bool}
+"""What a pair of `results.json` holds at least."""
+FIGURES = 4
+"""Of what is measured on a pair; kept figures of another edition are measured again."""
+
+
+def write_claims(
+    transfers: Sequence[StrPath],
+    folder: StrPath,
+    *,
+    bases: Sequence[StrPath] = (),
+    limit: int = 1,
+    quick: bool = False,
+    resume: bool = False,
+    command: str = "",
+) -> Path:
+    """Dissect transfers and write `report.md`, `results.json` and one file per transfer under `pairs`; returns the report's path.
+
+    Args:
+        transfers: run folders or checkpoints; each names its base.
+        bases: run folders or checkpoints among which their bases are looked for first.
+        folder: made if missing; finished transfers are kept in it, so that an interrupted run goes on with `resume`.
+        limit: most transfers per base.
+        quick: cut paths and descents short.
+        resume: use what `folder` has.
+        command: shown in the report.
+
+    Raises:
+        UserError: for a transfer whose base is missing, or an existing folder without `resume`.
+    """
+    folder = Path(folder)
+    if (folder / "pairs").exists() and not resume:
+        raise UserError(f"{folder}: holds dissected transfers already; add --resume to keep them or choose another --out")
+    if limit < 1:
+        raise UserError(f"--limit is {limit}; give at least 1")
+    options = LandscapeOptions(quick=quick, full=not quick, resolution=25)
+    pairs: dict[str, tuple[Path, Path]] = {}
+    origins: list[str] = []
+    recipes: dict[Path, dict[str, str]] = {}
+    given = bases_in(bases)
+    for path in expand(transfers):
+        model = load_checkpoint(path)
+        if not model.base_name:
+            raise UserError(f"{path}: names no base, so it is no transfer; give runs of crar transfer")
+        origin = model.load_base(given)
+        if origin is None or origin.file is None:
+            raise UserError(f"{path}: its base {model.base_name} is not there; give its run folder with --base")
+        key, own = result_key("claims", FIGURES, failed=model, base=origin, options=options), result_key("base", model=origin)
+        if key not in pairs and origins.count(own) < limit:  # a copy of a network, under whatever path, counts once
+            pairs[key] = path, origin.file
+            recipes[path] = {"base": origin.recipe, "transfer": model.recipe}
+            origins.append(own)
+    found: list[Plain] = []
+    task: Task | None = None
+    with console.progress_bar("claims", "transfers") as tick:
+        for done, (key, (path, base)) in enumerate(pairs.items()):
+            tick(done, len(pairs))
+            subject = load_subject(path, base)
+            if task is not None and subject.task.sampling.complete != task.sampling.complete:
+                raise UserError(
+                    f"{path}: its transitions are {'sampled' if task.sampling.complete else 'listed'}, those of {found[0]['transfer']} are not; judge them apart"
+                )
+            task = subject.task
+            store = folder / "pairs" / f"{subject.failed_file.digest}-{key}.json"
+
+            def stage(name: str, begun: int, everything: int, done: int = done, path: Path = path) -> None:
+                tick.at(done, len(pairs), f"{short_name(path)}: {name} ({begun} of {everything})")
+
+            known = kept(store, {"key": key}, partial(_dissected, subject, options, stage))
+            about = {"transfer": as_given(path), "base": as_given(base), "recipe": recipes[path], "origin": origins[done]}
+            found.append(about | known)
+        tick(len(pairs), len(pairs))
+    assert task is not None
+    return _write(found, task, folder, command)
+
+
+def decide_again(before: StrPath, folder: StrPath, *, command: str = "") -> Path:
+    """The page of `crar claims` once more, from the figures that its `results.json` holds, by the rules of now; nothing is measured.
+
+    Args:
+        before: a folder that `crar claims` wrote.
+        folder: where to write; may be the same.
+        command: shown in the report; that of before stands beside it.
+
+    Raises:
+        UserError: for a folder without such results.
+    """
+    path = Path(before) / RESULTS
+    content = read_json(path, {"pairs": [PAIR]}, "give a folder that `crar claims` wrote")
+    pairs = [{name: value for name, value in pair.items() if name != "claims"} for pair in content["pairs"]]
+    if not pairs:
+        raise UserError(f"{path}: holds no transfer, so there is nothing to decide again")
+    said = content.get("command", "")
+    return _write(pairs, maze_of(content, Path(before)), Path(folder), f"{said}; decided again by {command}" if command else said)
+
+
+def maze_of(content: Plain, folder: StrPath) -> Task:
+    """The maze of results of `crar claims`; those of before they named it are of the only maze whose evaluation set is of their kind."""
+    if "maze" in content:
+        return task_named(content["maze"], what=f"{Path(folder) / RESULTS}: its maze is")
+    complete = not any("failed_score" in pair for pair in content["pairs"])
+    alike = [task for task in TASKS.values() if task.sampling.complete == complete]
+    if len(alike) != 1:
+        raise UserError(f"{Path(folder) / RESULTS}: does not say of which maze it is; run `crar claims --resume` again")
+    return alike[0]
+
+
+def _write(found: Sequence[Plain], task: Task, folder: Path, command: str) -> Path:
+    """The files of pairs that were measured, each with `transfer`, `base` and, where they are known, `recipe` and `origin`."""
+    complete = task.sampling.complete
+    decisions = [decide(d, complete=complete) for d in found]
+    pairs = [
+        d | {"claims": [{"id": c.id, "figure": c.figure, "verdict": c.verdict} for c in own]}
+        for d, own in zip(found, decisions, strict=True)
+    ]
+    write_json(folder / RESULTS, shortened({"command": command, "maze": task.name, "pairs": pairs}), indent=None)
+    groups = grouped(found)
+    decided = {name: verdicts(group, complete=complete) for name, group in groups.items()}
+    bases = len({d.get("origin", d["base"]) for d in found})
+    poor = {d["base"] for d in found if complete and d["accuracy"][-1] < GOOD_BASE}
+    weak = {d["base"] for d in found if not complete and d["copy_score"]["low"] <= SUCCESS}
+    what = task.sampling.what if complete else f"{len(task.table(inverse=True, dtype=torch.float32).state):,} held-out transitions"
+    return render(
+        "claims.md", folder / "report.md", command=command, found=[(Path(d["transfer"]), Path(d["base"]), d) for d in found], groups=groups,
+        quick=any(d["quick"] for d in found), what=what, summary=claims_summary(groups, decided, bases=bases), verdicts=decided,
+        spreads={name: spreads(group, complete=complete) for name, group in groups.items()}, rules=claims_of(complete=complete),
+        complete=complete, does=does, looks=looks, poor=sorted(poor), least=GOOD_BASE, success=SUCCESS, weak=sorted(weak),
+        samples=samples_in_words([(d["transfer"], d["base"], d) for d in found]),
+    )  # fmt: skip
+
+
+def _dissected(subject: Subject, options: LandscapeOptions, stage: Stage) -> Plain:
+    return dissect(subject, options, stage=stage).plain()
+
+
+def samples_in_words(found: Sequence[tuple[StrPath, StrPath, Plain]]) -> str:
+    """What certificates, paths and descents were measured on, where transitions are sampled; "" where they are not. All pairs of a page have the same."""
+    sizes = next((d["sampled"]["sizes"] for _, _, d in found if "sampled" in d), None)
+    if sizes is None:
+        return ""
+    words = f"Certificates, paths and descents (S6, S7, S9) are of {size_words(sizes['sample'])}, and an independent sample of {size_words(sizes['independent'])}"
+    few = next((d["shifts_on"] for _, _, d in found if d.get("shifts_on")), None)
+    return (
+        f"{words}; shifts of the landscape (S9) of {size_words(few)}."
+        if few
+        else f"{words}; shifts of the landscape (S9) were not measured."
+    )
+
+
+def grouped(found: Sequence[Plain]) -> dict[str, list[Plain]]:
+    """Transfers that failed and that succeeded, by what they do and by what they look like; groups that have none are left out."""
+    groups = {}
+    for judge, by in ((does, "by what they do"), (looks, "by what they look like")):
+        for outcome in ("failed", "open", "successful"):
+            groups[f"{outcome} {by}"] = [d for d in found if judge(d) == outcome]
+    return {name: group for name, group in groups.items() if group}
+
+
+def verdicts(group: Sequence[Plain], *, complete: bool = True) -> dict[str, tuple[str, str]]:
+    """claim -> (the verdict of most transfers, or "mixed"; how many have which)."""
+    result = {}
+    for claim, rule in claims_of(complete=complete):
+        counts = Counter(rule.decide(d)[1] for d in group)
+        most, size = counts.most_common(1)[0]
+        text = ", ".join(f"{verdict} {count}" for verdict, count in counts.most_common())
+        result[claim.id] = (most if size >= 0.8 * len(group) else "mixed", text)
+    return result
+
+
+def spreads(group: Sequence[Plain], *, complete: bool = True) -> list[tuple[str, str, str, str, str, int]]:
+    """(claim, measure, median, lowest, highest, models) over a group; what a model lacks is left out, what is infinite counts as that."""
+    measures = [(claim.id, measure) for claim, _ in claims_of(complete=complete) for measure in claim.measured(complete=complete)]
+    rows = []
+    for name, measure in measures:
+        values = np.array([v for d in group if (v := told(measure.read, d)) is not None and not np.isnan(v)], dtype=float)
+        if len(values):
+            rows.append(
+                (
+                    name,
+                    measure.what,
+                    number(float(np.median(values))),
+                    number(float(values.min())),
+                    number(float(values.max())),
+                    len(values),
+                )
+            )
+    return rows
+
+
+def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str, Mapping[str, tuple[str, str]]], *, bases: int) -> Lines:
+    """Of `crar claims`.
+
+    Args:
+        groups: "failed by what they do", "successful by what they look like" ... -> their dissections; every transfer is in one group of each kind.
+        verdicts: group -> claim -> (verdict, how many transfers have which).
+        bases: how many bases the transfers are of.
+    """
+    everything = [d for name, group in groups.items() if name.endswith("do") for d in group]
+    lines = [("Asked", f"which of the appendix's claims hold of {plural(len(everything), 'transfer')} from {plural(bases, 'base')}.")]
+    for name, group in groups.items():
+        by_verdict: dict[str, list[str]] = {}
+        for claim, (verdict, _) in verdicts[name].items():
+            by_verdict.setdefault(verdict, []).append(claim)
+        found = "; ".join(f"{verdict}: {', '.join(claims)}" for verdict, claims in by_verdict.items())
+        lines.append((f"Found of the {len(group)} {name}", f"{found}."))
+    failed = groups.get("failed by what they do", ())
+    if failed:
+        certified = [_certified(d) for d in failed]
+        straight = _median_known(
+            d["sampled"]["paths"]["straight"] if "sampled" in d else d["barriers"]["embedding"]["total"]["climb"] for d in failed
+        )
+        frozen = _median_known(d.get("sampled", d)["paths"]["frozen"]["barrier"] for d in failed)
+        lines.append(
+            (
+                "Where the failed ones sit",
+                f"certificates: {_counted(certified)}; median climb {number(straight)} on the straight line, "
+                f"{number(frozen)} on the best path found with frozen dynamics.",
+            )
+        )
+    sure = "a verdict stands for a group when 80 % of it share it, else it is mixed; barriers are upper bounds"
+    smallest = min(len(group) for group in groups.values())
+    few = f"; the smallest group has {plural(smallest, 'transfer')}"
+    quick = f"; {QUICK}" if any(d["quick"] for d in everything) else ""
+    return [*lines, ("How sure", f"{sure}{few}{quick}.")]
+
+
+def _median_known(values: Iterable[float | None]) -> float:
+    """The median of what could be measured; NaN of nothing."""
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    return median(known) if known else math.nan
+
+
+def _certified(d: Plain) -> str:
+    """What the certificate calls a failed model; on samples, with the independent one."""
+    if "sampled" in d:
+        return str(d["sampled"]["failed"]["both"])
+    return str(d["certificate"]["verdict"]) if d["certificate"] else "not certified"

@@ -1,0 +1,1 @@
+"""The pages of `crar cure`: of one failed transfer, and of many."""

@@ -1,0 +1,226 @@
+"""`crar cure` on many transfers: every method on each, and one table with intervals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from crar_model.core.files import MEASURED, StrPath, find_json, write_json
+from crar_model.cures.methods import AUTO, METHODS
+from crar_model.models.checkpoints import Checkpoint, load_checkpoint
+from crar_model.models.merit import EARLIER, as_good, asks_embedding, definition
+from crar_reports import progress as console
+from crar_reports.models.judged import base_of, distinct, judge, label_of, one_folder_each
+from crar_reports.pages.cure.one import TABLE_OF_MOVES, CureOptions, Plain, cure_key, own_base, write_cure
+from crar_reports.press.data_files import shortened
+from crar_reports.press.kept import AGAIN
+from crar_reports.press.markdown import render
+from crar_reports.statistics import share, share_by_base
+
+SEARCH_PLACES = (AUTO, "placement")
+"""Methods whose first step is the search of places, and with it the level; all others are only judged by that."""
+SEED_DIGITS = 6
+"""Hexadecimal digits of a transfer's digest that are added to the seed."""
+FOUND = {
+    "method": str, "failed": {"path": str, "digest": str}, "settings": {"seed": int}, "cured": bool, "by": (str, None), "restored": (bool, None),
+    "budget": {"updates": int, "level_updates": int, "seconds": float}, "before": dict, "after": dict, "chosen": {"terms": {"total": MEASURED}},
+    "level": (None, {"total": MEASURED}), "to": (None, {"path": str, "digest": str}),
+}  # fmt: skip
+"""What the results of one cure hold."""
+RESAMPLES = 10_000
+"""Of the bases, for the interval that takes transfers of one base as one."""
+
+
+def write_cures(
+    models: Sequence[StrPath],
+    folder: StrPath,
+    *,
+    methods: Sequence[str],
+    base_path: StrPath | None = None,
+    to_path: StrPath | None = None,
+    options: CureOptions | None = None,
+    command: str = "",
+) -> Plain:
+    """Cure every transfer that failed with every method, and write `report.md`, `results.json` and a folder for each.
+
+    A transfer that is as good as its base already is counted and left alone. Finished cures in `folder` are kept, so that an interrupted
+    table goes on.
+
+    Args:
+        models: checkpoints and run folders.
+        folder: made if missing; METHOD/RUN-MEMBER in it holds a cure.
+        methods: keys of `METHODS`, or "auto".
+        base_path, to_path: as in `write_cure`, for all; each transfer's own base where they are None.
+        options: what else.
+        command: shown in the report.
+
+    Returns:
+        what `results.json` holds.
+
+    Raises:
+        UserError: for a transfer whose base is not there, or as `write_cure`.
+    """
+    folder = Path(folder)
+    base_path, to_path = (None if path is None else Path(path) for path in (base_path, to_path))
+    options = replace(options or CureOptions(), anyway=True)
+    paths = distinct(models)
+    one_folder_each(paths)
+    failed = [(path, base_of(path, to_path)) for path in paths]
+    failed = [pair for pair in failed if not _good(*pair, options)]
+    made: dict[tuple[Path, str], Plain] = {}
+    with console.progress_bar(f"cure: {len(failed)} failed transfers", "cures") as tick:
+        for path, judge_path in failed:
+            own = seeded(options, load_checkpoint(path))
+            for method in sorted(methods, key=lambda name: name not in SEARCH_PLACES):  # these first: they say what the others may spend
+                tick(len(made), len(failed) * len(methods))
+                spent = [_searched(made[path, name]) for name in SEARCH_PLACES if (path, name) in made]
+                here = own if method in SEARCH_PLACES else _with_budget(own, max(spent, default=0))
+                at = folder / method / label_of(path)
+                made[path, method] = _finished(at, path, method, base_path, judge_path, here) or write_cure(
+                    path, at, method=method, base_path=base_path, to_path=judge_path, options=here, command=command
+                )
+        tick(len(made), len(failed) * len(methods))
+    rows = [made[path, method] for path, _ in failed for method in methods]
+    results = {
+        "command": command, "settings": asdict(options.settings), "transfers": len(paths), "failed": len(failed),
+        "as_good": len(paths) - len(failed), "rows": [_short(row) for row in rows],
+        "definition": definition(scored=load_checkpoint(paths[0]).task.scored),
+    }  # fmt: skip
+    write_page(results, folder)
+    return results
+
+
+def write_page(results: Plain, folder: StrPath) -> None:
+    """Write `report.md` and `results.json` from the rows; what is counted of them is counted anew."""
+    rows = results["rows"]
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    results.setdefault("definition", definition(scored=False) if rows and rows[0]["level"] is not None else EARLIER)
+    results |= {
+        "table": [_counts(method, [row for row in rows if row["method"] == method]) for method in methods],
+        "spending": spending(rows),
+    }
+    write_json(Path(folder) / "results.json", shortened(results), indent=None)
+    placed = TABLE_OF_MOVES if any(name == AUTO or METHODS[name].placed for name in methods) and rows[0]["level"] is not None else ""
+    render("cures.md", Path(folder) / "report.md", r=results, command=results["command"], placed=placed)
+
+
+def seeded(options: CureOptions, failed: Checkpoint) -> CureOptions:
+    """The options with a seed of the transfer's own, from its digest: else the new encoders of one transfer are those of all others."""
+    return replace(options, settings=replace(options.settings, seed=options.settings.seed + int(failed.digest[:SEED_DIGITS], 16)))
+
+
+def spending(rows: Sequence[Plain]) -> str:
+    """How the updates that the methods had compare, transfer by transfer, in words: with a search of places where there is one."""
+    searched: dict[str, int] = {}
+    for row in rows:
+        if row["method"] in SEARCH_PLACES and row["budget"]["level_updates"]:
+            searched[row["failed"]["path"]] = max(_spent(row), searched.get(row["failed"]["path"], 0))
+    alike = [name for name, method in METHODS.items() if method.placed]  # a control of placement has the budget of its fit
+    others = [row for row in rows if row["method"] not in (*SEARCH_PLACES, *alike) and row["failed"]["path"] in searched]
+    if not others:
+        taken = {
+            method: [row["budget"]["updates"] for row in rows if row["method"] == method]
+            for method in dict.fromkeys(row["method"] for row in rows)
+        }
+        if len(taken) < 2:
+            return ""
+        each = ", ".join(f"{method} {_span(values)}" for method, values in taken.items())
+        same = len({value for values in taken.values() for value in values}) == 1
+        return f"Updates of all candidates of a transfer: {each}" + ("." if same else "; budgets are **not equal**.")
+    shares = [row["budget"]["updates"] / searched[row["failed"]["path"]] for row in others]
+    words = (
+        f"The candidates of the other methods took {min(shares):.2f} to {max(shares):.2f} times as many updates as the search of places, its "
+        "level included"
+    )
+    if min(shares) < 1:
+        return f"{words}: budgets are **not equal**, and a method with less may have failed for that."
+    return f"{words}, of the same transfer: none had less to spend."
+
+
+def _span(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _searched(row: Plain) -> int:
+    """Updates of a search of places, its level included; 0 for a method of a maze that has none."""
+    return _spent(row) if row["budget"]["level_updates"] else 0
+
+
+def _spent(row: Plain) -> int:
+    """Updates of one search of places, its level included."""
+    return int(row["budget"]["updates"]) + int(row["budget"]["level_updates"])
+
+
+def _with_budget(options: CureOptions, updates: int) -> CureOptions:
+    return replace(options, settings=replace(options.settings, budget=max(updates, options.settings.budget)))
+
+
+def _good(path: Path, judge_path: Path, options: CureOptions) -> bool:
+    (model,) = judge([path], judge_path, how=options.how)
+    (base,) = judge([judge_path], how=options.how)
+    return as_good(model.evaluation, base.evaluation, embedding=asks_embedding(model.checkpoint, base.checkpoint))
+
+
+def _finished(at: Path, path: Path, method: str, base_path: Path | None, judge_path: Path, options: CureOptions) -> Plain | None:
+    """A cure that an earlier call finished, where it is the same one: of the same models, by the same settings, scored the same way."""
+    found: Plain | None = find_json(at / "results.json", FOUND, AGAIN)
+    if found is None:
+        return None
+    failed = load_checkpoint(path)
+    key = cure_key(failed, own_base(failed, base_path), load_checkpoint(judge_path), method, options)
+    return found if found.get("key") == key else None
+
+
+def _short(row: Plain) -> Plain:
+    """A row of the table: what one cure came to."""
+    names = ("method", "failed", "cured", "by", "restored", "lacks", "budget")
+    merit = {side: {name: value for name, value in row[side].items() if name != "terms"} for side in ("before", "after")}
+    level = None if row["level"] is None else row["level"]["total"]
+    about = {"seed": row["settings"]["seed"], "base": row["to"]["path"], "base_digest": row["to"]["digest"], "level": level}
+    return {name: row[name] for name in names} | merit | about | {"total": row["chosen"]["terms"]["total"]}
+
+
+def _counts(method: str, rows: Sequence[Plain]) -> Plain:
+    """How many failed transfers a method brought into their base's embedding (the right valley) and how many it restored, with exact intervals by base, and
+    how far its own word is right."""
+    says, is_so = ([bool(row[name]) for row in rows] for name in ("cured", "restored"))
+    by_base: dict[str, list[bool]] = {}
+    valleys: dict[str, list[bool]] = {}
+    for row in rows:
+        by_base.setdefault(row["base_digest"], []).append(bool(row["restored"]))
+        valleys.setdefault(row["base_digest"], []).append(row["after"]["match"]["verdict"] == "matched")
+
+    def middle(name: str) -> float:
+        return float(np.median([row["budget"][name] for row in rows]))
+
+    return {
+        "method": method,
+        "transfers": len(rows),
+        "cured": share(says),
+        "restored": share_by_base(list(by_base.values())),
+        "restored_by_base": clustered(list(by_base.values())),
+        "valley": share_by_base(list(valleys.values())),
+        "bases_restored": share([all(each) for each in by_base.values()]),
+        "cured_not_restored": sum(a and not b for a, b in zip(says, is_so, strict=True)),
+        "restored_not_cured": sum(b and not a for a, b in zip(says, is_so, strict=True)),
+        "lacks": Counter(what for row in rows for what in row["lacks"]),
+        "median_updates": middle("updates"),
+        "median_level_updates": middle("level_updates") if method in SEARCH_PLACES else 0,
+        "median_seconds": middle("seconds"),
+    }
+
+
+def clustered(groups: Sequence[Sequence[bool]]) -> Plain:
+    """95 % interval of a share from resampling whole groups (percentiles); None for fewer than two groups, and where all values are equal:
+    resampling them says nothing of what was not seen."""
+    if len(groups) < 2 or len({value for group in groups for value in group}) < 2:
+        return {"low": None, "high": None}
+    hits, sizes = (np.array([f(group) for group in groups]) for f in (sum, len))
+    picks = np.random.default_rng(0).integers(0, len(groups), (RESAMPLES, len(groups)))
+    shares = hits[picks].sum(1) / sizes[picks].sum(1)
+    return {"low": float(np.quantile(shares, 0.025)), "high": float(np.quantile(shares, 0.975))}

@@ -1,0 +1,319 @@
+"""`crar cure`: a failed transfer, the candidates that a method finds for it, and what became of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import xarray as xr
+
+from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath, write_json
+from crar_model.core.guards import only_one
+from crar_model.core.machine import torch_threads
+from crar_model.core.params import DYNAMICS, Params, select
+from crar_model.core.settings import CureSettings, PlaySettings, from_plain
+from crar_model.cures.cure import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, STRAYS, UNFIT, Cure, Ground, cure
+from crar_model.cures.methods import ANNEALED, EPOCHS, METHODS
+from crar_model.cures.placement import Landscape, Level
+from crar_model.cures.problem import Problem, pose
+from crar_model.cures.store import Store
+from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from crar_model.models.evaluation import Evaluation, embed, evaluate
+from crar_model.models.keys import result_key
+from crar_model.models.merit import as_good, asks_embedding, lacks, same_dynamics
+from crar_model.samples import as_given
+from crar_model.tasks import default_settings
+from crar_model.training.members import Member, Plan
+from crar_model.training.trainer import Trainer
+from crar_model.training.variants import VARIANTS
+from crar_reports.figures.placement import placement_figure
+from crar_reports.figures.style import save_figure
+from crar_reports.press.data_files import save_netcdf
+from crar_reports.press.markdown import number, render
+from crar_reports.sections import place_of
+
+Plain = dict[str, Any]
+Progress = Callable[[int, int], None]
+
+
+TABLE_OF_MOVES = (
+    "Placement, and with it the level, rolls the dynamics along the table of moves of the new maze (which state each action leads to); "
+    "the other methods learn from its transitions alone. No method sees an observation of the base's maze."
+)
+"""Said where states are placed."""
+STATE = "cure-state"
+"""Folder of unfinished work inside that of a cure; of this name, so that no other command's is taken for it."""
+
+
+EDITION = 2
+"""Of what a cure finds; finished and unfinished work of another is made again."""
+
+
+@dataclass(frozen=True)
+class CureOptions:
+    """What to do beside the cure itself.
+
+    Attributes:
+        settings: what it spends.
+        how: how agents are scored, where a maze has a score.
+        image: format of the figure.
+        anyway: look for candidates even where the model's own losses are what the dynamics allow: it is known to have failed.
+        grounds: what dynamics were found to allow, by `ground_key`; looked up and added to, so that transfers of one base share it.
+    """
+
+    settings: CureSettings = field(default_factory=CureSettings)
+    how: PlaySettings = field(default_factory=lambda: PlaySettings(episodes=100))
+    image: str = "png"
+    anyway: bool = False
+    grounds: dict[str, Ground] = field(default_factory=dict)
+
+
+def own_base(failed: Checkpoint, path: StrPath | None) -> Checkpoint | None:
+    """The base whose weights a cure may use: the file given, else the one that the transfer names, where it is still there.
+
+    Raises:
+        UserError: for an unusable file, or a base with other dynamics than a transfer that kept its base's: it is not that transfer's.
+    """
+    base = failed.load_base() if path is None else load_checkpoint(path)
+    if base is None:
+        return None
+    variant = str(failed.info.get("variant") or "")
+    kept = variant in VARIANTS and VARIANTS[variant].trained == ("encoder",)
+    if kept and base.task.same_maze(failed.task) and not same_dynamics(failed, base):
+        raise UserError(
+            f"{base.file}: its dynamics are not those of the transfer, which kept its base's; give the base that it was made from with --base"
+        )
+    return base
+
+
+def write_cure(
+    failed_path: StrPath,
+    folder: StrPath,
+    *,
+    method: str,
+    base_path: StrPath | None = None,
+    to_path: StrPath | None = None,
+    options: CureOptions | None = None,
+    progress: Progress | None = None,
+    command: str = "",
+) -> Plain:
+    """Cure one model and write `report.md`, `results.json`, where it is cured `cured.pt`, and where states can be placed the figure
+    `placement.png` with its data.
+
+    Args:
+        failed_path: the model.
+        folder: made if missing; unfinished work in it goes on.
+        method: a key of `METHODS` or "auto".
+        base_path: the base whose weights may be used; the one that the model names where it is None.
+        to_path: a base to judge the outcome by, after the choice.
+        options: what else.
+        progress: called with (updates taken, updates at most).
+        command: shown in the report.
+
+    Returns:
+        what `results.json` holds.
+
+    Raises:
+        UserError: for unusable models, or a method that is not allowed here.
+    """
+    failed_path, folder = Path(failed_path), Path(folder)
+    options = options or CureOptions()
+    options.settings.validate()
+    failed = load_checkpoint(failed_path)
+    base = own_base(failed, base_path)
+    judge = None if to_path is None else load_checkpoint(to_path)
+    if judge is not None and not judge.task.same_maze(failed.task):
+        raise UserError(
+            f"{to_path}: a model of the {judge.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
+        )
+    problem = pose(failed, base, options.settings.seed, where=str(failed_path))
+    if base is not None:
+        start = Path(base.file or failed.base_name)
+        problem = dataclasses.replace(problem, anew=lambda updates: annealed(failed, start, options.settings.seed, updates))
+    with only_one(folder / STATE / "lock", folder, "another crar cure works there", "--out"):
+        store = Store(folder / STATE, result_key("cure work", EDITION, failed=failed, base=base, settings=options.settings))
+        key = ground_key(problem, options.settings)
+        with torch_threads(1):
+            found = cure(
+                problem, method, options.settings, store=store, progress=progress, ground=options.grounds.get(key), anyway=options.anyway
+            )
+        options.grounds[key] = Ground(found.landscape, found.level, found.level_seconds)
+        (folder / "cured.pt").unlink(missing_ok=True)  # of an earlier call, which may have been another method's
+        if found.cured and not found.already:
+            save_checkpoint(folder / "cured.pt", cured_checkpoint(failed, found))
+        results: Plain = {
+            "command": command,
+            "key": cure_key(failed, base, judge, method, options),
+            "method": method,
+            "settings": asdict(options.settings),
+            "how": asdict(options.how),
+            "failed": {
+                "path": as_given(failed_path),
+                "digest": failed.digest,
+                "maze": failed.maze,
+                "place": place_of(failed),
+                "map": failed.task.observation_map.title,
+            },
+            "base": None
+            if base is None
+            else {"path": as_given(base.file or ""), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
+            "base_used": any(METHODS[each.method].needs_base for each in found.tried),
+            "cured": found.cured and not found.already,
+            "already": found.already,
+            "by": None if found.already else found.best.method,
+            "rule": _rule(problem, found),
+            "failed_candidate": found.before.plain(),
+            "chosen": found.best.plain(),
+            "tried": [each.plain() for each in found.tried],
+            "level": None if found.level is None else _level(found.level),
+            "placement": None if found.landscape is None else _landscape(problem, found, found.landscape),
+            "budget": {
+                "updates": found.updates,
+                "level_updates": 0 if found.level is None else found.level.updates,
+                "seconds": found.level_seconds + sum(each.seconds for each in found.tried),
+            },
+        }  # from here on the base's maze is looked at, if --to is given
+        results |= judged(failed, found, judge, options.how, to_path)
+        figure = None
+        if found.landscape is not None:
+            data = _data(found.landscape)
+            save_netcdf(data.assign_attrs(failed=failed.digest, command=command), folder / "placement.nc")
+            marks = results["placement"]["places"] | ({"base": results["base_place"]} if judge is not None else {})
+            figure = save_figure(placement_figure(data, marks), folder / "placement", options.image).name
+        render("cure.md", folder / "report.md", r=results, figure=figure, task=failed.task, command=command, placed=TABLE_OF_MOVES)
+        write_json(folder / "results.json", results)
+        shutil.rmtree(folder / STATE, ignore_errors=True)
+    return results
+
+
+def annealed(failed: Checkpoint, base: StrPath, seed: int, updates: int) -> Params:
+    """A control: `freeze` from the base once more, by the failed transfer's own rule and batches, from the rate of `annealed` down; (1, ...) encoders."""
+    stored = failed.info.get("settings")
+    settings = from_plain(stored, where="checkpoint settings") if stored else default_settings(failed.maze)
+    settings = dataclasses.replace(
+        settings, inverse=failed.inverse, updates=updates, learning_rate_decay=ANNEALED, decay_interval=max(1, updates // EPOCHS), device="cpu",
+        log_interval=max(1, updates),
+    )  # fmt: skip
+    trainer = Trainer(Plan(settings, (Member(seed, METHODS["annealed"].rounds[0].rate, str(base)),), VARIANTS["freeze"]))
+    trainer.advance(updates)
+    return {name: value.detach().clone() for name, value in select(trainer.params, ("encoder",)).items()}
+
+
+def cured_checkpoint(failed: Checkpoint, found: Cure) -> Checkpoint:
+    """The failed model with the chosen encoder, and where that comes from."""
+    how = {"method": found.best.method, "candidate": found.best.label, "updates": found.updates, "failed": failed.digest}
+    return dataclasses.replace(failed, parameters=cured_parameters(failed, found), info={**failed.info, "cure": how})
+
+
+def cured_parameters(failed: Checkpoint, found: Cure) -> Params:
+    """Parameters of the failed model with the chosen encoder."""
+    return {name: found.best.encoder.get(name, value) for name, value in failed.parameters.items()}
+
+
+def judged(failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlaySettings, to_path: StrPath | None) -> Plain:
+    """What became of the model: figures of merit before and after in its own maze, and with a base beside them whether they are its."""
+    task, inverse, loss = failed.task, failed.inverse, failed.loss_settings
+    reference = None if judge is None else (judge.parameters, judge.inverse)
+
+    def evaluated(params: Params) -> Evaluation:
+        return evaluate(task, params, inverse=inverse, settings=loss, how=how, base=reference)
+
+    before, after = evaluated(failed.parameters), evaluated(cured_parameters(failed, found))
+    plain: Plain = {"before": before.plain(), "after": after.plain()}
+    if judge is None:
+        return plain | {"to": None, "base_place": None, "restored": None, "lacks": None}
+    base = evaluate(task, judge.parameters, inverse=judge.inverse, settings=loss, how=how)
+    place = None
+    if found.landscape is not None and task.maze is not None:
+        x, y = embed(task, judge.parameters, inverse=judge.inverse)[task.maze.start].tolist()
+        place = (x, y)
+    asked = asks_embedding(failed, judge)
+    return plain | {
+        "to": {"path": as_given(to_path or ""), "digest": judge.digest, "same_dynamics": same_dynamics(failed, judge), **base.plain()},
+        "base_place": place,
+        "failed_before": not as_good(before, base, embedding=asked),
+        "restored": as_good(after, base, embedding=asked),
+        "lacks": lacks(after, base, embedding=asked),
+    }
+
+
+def _rule(problem: Problem, found: Cure) -> str:
+    """By what the chosen candidate was chosen, in words."""
+    if found.level is None:
+        return (
+            f"the lowest transition + reward term on transitions that nothing was trained on; cured where transition errors are at most "
+            f"{SAMPLED_MEAN} moves in the mean and at most {SAMPLED_OFF:.0%} of them above half a move"
+        )
+    fit = f"; the dynamics fit no embedding where more than {UNFIT:.0%} of the level's errors are above half a move"
+    return (
+        f"of the candidates at the level the one with the fewest transitions predicted nearer another state than the one reached, of {problem.task.sampling.what}, "
+        f"and of these the lowest total; at the level is a total of at most {ABOVE} times the lowest free embedding's, with no transition further off than its worst "
+        f"plus {FURTHER} moves and at most {STRAYS:.0%} of the transitions more predicted nearer another state than its{fit}"
+    )
+
+
+def _level(level: Level) -> Plain:
+    return {"total": float(level.totals[0]), "totals": level.totals.tolist(), "tail": asdict(level.tail), "updates": level.updates}
+
+
+def _landscape(problem: Problem, found: Cure, landscape: Landscape) -> Plain:
+    maze = problem.task.maze
+    assert maze is not None
+
+    def place(encoder: Params) -> tuple[float, float]:
+        x, y = problem.agent.encode(encoder, problem.data.judged.observations)[maze.start].tolist()
+        return x, y
+
+    places = {"failed": place(problem.failed), "chosen": place(found.best.encoder)}
+    valleys = [asdict(valley) for valley in landscape.valleys]
+    return {"places": places, "valleys": valleys, "valley_of": {k: landscape.valley_of(torch.tensor(v)) for k, v in places.items()}}
+
+
+def _data(landscape: Landscape) -> xr.Dataset:
+    values = {name: (("x", "y"), getattr(landscape, name).numpy()) for name in ("total", "transition")}
+    return xr.Dataset(values, coords={"x": landscape.axis.numpy(), "y": landscape.axis.numpy()})
+
+
+def ground_key(problem: Problem, settings: CureSettings) -> str:
+    """Of all that the placement landscape and the level depend on: dynamics, transitions, loss, and what is spent."""
+    seen = problem.data.judged
+    rows = {name: getattr(seen, name) for name in ("observations", "state", "next_state", "action", "terminated", "reward")}
+    dynamics = select(problem.failed, DYNAMICS)
+    return result_key(
+        "ground", EDITION, dynamics=dynamics, transitions=rows, loss=problem.loss, resolution=settings.resolution, effort=settings.effort
+    )
+
+
+def cure_key(failed: Checkpoint, base: Checkpoint | None, judge: Checkpoint | None, method: str, options: CureOptions) -> str:
+    """Of all that a cure and its judgement depend on."""
+    return result_key(
+        "cure",
+        EDITION,
+        failed=failed,
+        base=base,
+        to=judge,
+        method=method,
+        settings=options.settings,
+        how=options.how,
+        anyway=options.anyway,
+    )
+
+
+def cure_line(found: Plain) -> str:
+    """What a cure that was judged by a base came to, in a sentence; `found` from `write_cure`."""
+    before, after = number(found["before"]["terms"]["total"]), number(found["after"]["terms"]["total"])
+    spent = f"{found['budget']['updates']:,} updates of candidates"
+    if found["already"]:
+        return f"nothing was tried: the model's total loss, {before}, is what its dynamics allow."
+    if not found["cured"]:
+        return f"nothing that was tried: the best candidate, of {found['by']}, has total loss {after} against {before}, after {spent}."
+    verdict = (
+        "its base agrees" if found["restored"] else "its base does not agree" if found["restored"] is not None else "no base was asked"
+    )
+    return f"{found['by']}, chosen by losses alone: total loss {before} before, {after} after {spent}; {verdict}."

@@ -1,0 +1,1 @@
+"""The pages of `crar escape`: of one failed transfer, and of many."""

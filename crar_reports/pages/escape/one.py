@@ -1,0 +1,242 @@
+"""`crar escape`: why noise does not carry a failed transfer out, from its minimum over a grid of learning rates and batch sizes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from crar_model.agent.symmetry import mean_move
+from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath, write_json
+from crar_model.core.guards import only_one
+from crar_model.core.machine import torch_threads
+from crar_model.core.ranges import MOST_WHOLE
+from crar_model.core.settings import UPDATE_RULES, from_plain
+from crar_model.core.sizes import check_escape
+from crar_model.core.words import of_all, plural
+from crar_model.cures.problem import pose
+from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from crar_model.models.evaluation import embed
+from crar_model.models.keys import result_key
+from crar_model.samples import as_given
+from crar_model.tasks import Task, default_settings
+from crar_reports import progress as console
+from crar_reports.figures.escape import escape_figure
+from crar_reports.figures.style import save_figure
+from crar_reports.measure.minimum import Minimum, examine
+from crar_reports.measure.paths import SMOOTHING
+from crar_reports.measure.subject import Subject, load_subject, refuse_senseless
+from crar_reports.models.judged import base_of
+from crar_reports.pages.escape.measure import DATA, DESCENT, ELSEWHERE, JOINT, OPTIMISERS, Cell, distances, escape, settle
+from crar_reports.press.kept import keep, look
+from crar_reports.press.markdown import render
+from crar_reports.statistics import share
+from landscape_tools import elastic_band
+
+Plain = dict[str, Any]
+UNKNOWN = "an unknown recipe"
+"""Of a checkpoint that does not say how it was trained, such as one that was imported."""
+EDITION = 1
+"""Of what is found of a minimum; what was kept of another is found again."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is tried.
+
+    Attributes:
+        rates, sgd_rates: constant learning rates of RMSprop and of plain SGD.
+        batches: transitions per update.
+        seeds: members of every cell.
+        updates: for how long they are watched.
+        checks: noiseless descents on the way.
+        rules: what a step follows, "joint" or "sequential".
+    """
+
+    rates: tuple[float, ...] = (8e-5, 1e-3)
+    sgd_rates: tuple[float, ...] = (1e-4, 1e-3)
+    batches: tuple[int, ...] = (8, 32)
+    seeds: int = 100
+    updates: int = 5_000
+    checks: int = 4
+    rules: tuple[str, ...] = (JOINT,)
+
+    def validate(self) -> None:
+        """Raise :class:`UserError` for a value out of range."""
+        for flag, values in (("--rate", self.rates), ("--sgd-rate", self.sgd_rates)):
+            for value in values:
+                if not (0 < value < math.inf):
+                    raise UserError(f"{flag} is {value}; give a number above 0")
+        for name, limit in (("seeds", self.seeds), ("updates", self.updates), ("checks", self.checks)):
+            if not 1 <= limit <= MOST_WHOLE:
+                raise UserError(f"--{name} is {limit}; give a whole number from 1 to {MOST_WHOLE:,}")
+        check_escape(max(len(self.rates), len(self.sgd_rates)), self.seeds, max(self.batches))
+        for rule in self.rules:
+            if rule not in UPDATE_RULES:
+                raise UserError(f"--update-rule is {rule!r}; choose one of {', '.join(UPDATE_RULES)}")
+        if self.checks > self.updates:
+            raise UserError(f"--checks is {self.checks}, more than --updates {self.updates}; give fewer")
+
+    def groups(self) -> list[list[Cell]]:
+        """Cells by optimiser, rule and batch size."""
+        rates = {"sgd": self.sgd_rates, "rmsprop": self.rates}
+        kinds = [kind for kind in product(OPTIMISERS, self.rules, self.batches) if rates[kind[0]]]
+        return [[Cell(name, rate, batch, rule) for rate in rates[name]] for name, rule, batch in kinds]
+
+
+def write_escape(
+    failed_path: StrPath,
+    folder: StrPath,
+    *,
+    base_path: StrPath | None = None,
+    grid: Grid | None = None,
+    image: str = "png",
+    command: str = "",
+) -> Plain:
+    """Certify the minimum of a failed transfer, try to leave it, and write `report.md`, `results.json`, `minimum.pt` and the figure.
+
+    Args:
+        failed_path: the transfer.
+        folder: made if missing; finished cells in it are kept.
+        base_path: its base; the one that it names where it is None.
+        grid: what is tried.
+        image: format of the figure.
+        command: shown in the report.
+
+    Raises:
+        UserError: for unusable models, a maze whose transitions cannot all be listed, or a transfer that did not fail.
+    """
+    failed_path, folder = Path(failed_path), Path(folder)
+    grid = grid or Grid()
+    grid.validate()
+    failed = load_checkpoint(failed_path)
+    base_path = base_of(failed_path, base_path)
+    subject = load_subject(failed_path, base_path, complete_only=True)
+    refuse_senseless(subject)
+    with only_one(folder / ".lock", folder, "another crar escape works there", "--out"):
+        return _look(failed_path, base_path, failed, subject, folder, grid, image, command)
+
+
+def _look(
+    failed_path: Path, base_path: Path, failed: Checkpoint, subject: Subject, folder: Path, grid: Grid, image: str, command: str
+) -> Plain:
+    """The looks of :func:`write_escape`, those that an earlier call finished read from `state.json`."""
+    state, fingerprint = folder / "state.json", escape_key(failed, subject.optimum_file, grid)
+    key = {"fingerprint": fingerprint}
+    kept = look(state, key) or {}
+    if "minimum" not in kept:
+        found = examine(subject)
+        end = {name: value.detach().to(torch.float32) for name, value in found.converged.point.items()}
+        save_checkpoint(folder / "minimum.pt", replace(failed, parameters=failed.parameters | end))
+        kept["minimum"] = found.plain() | {"barrier": barrier(subject, found)}
+        kept = keep(state, key, kept)
+    if "reference" not in kept["minimum"]:  # the base's copy at rest under the frozen dynamics, as the minimum is
+        kept["minimum"]["reference"] = examine(subject, base=True).plain()["loss"]
+        kept = keep(state, key, kept)
+    minimum = load_checkpoint(folder / "minimum.pt")
+    problem = pose(minimum, subject.optimum_file, 0, where=str(failed_path))
+    stored = failed.info.get("settings")
+    settings = from_plain(stored, where="checkpoint settings") if stored else default_settings(failed.maze)
+    settings = replace(settings, inverse=failed.inverse, updates=grid.updates)
+    base = embed(failed.task, subject.optimum_file.parameters, inverse=subject.optimum_file.inverse).float()
+    groups = grid.groups()
+    with torch_threads(1):
+        own = {name: value[None] for name, value in minimum.parameters.items() if name.startswith("encoder.")}
+        at = problem.encode(own, problem.data.judged)[0]
+        if not mean_move(problem.data.judged, at) > 0:
+            raise UserError(
+                f"{failed_path}: all its states lie at one place, so how far a member goes from there has no unit; give another transfer"
+            )
+        still = float(distances(problem, settle(problem, own)[1], at)[0])
+        with console.progress_bar(f"escape: {sum(map(len, groups))} cells", "checks") as tick:
+            for number, cells in enumerate(groups):
+                name = _name(cells[0])
+                if name not in kept:
+                    done = escape(
+                        folder / "minimum.pt", problem, settings, cells, seeds=grid.seeds, checks=grid.checks, base=base,
+                        tick=lambda k, n, number=number: tick(number * n + k, len(groups) * n),  # type: ignore[misc]
+                    )  # fmt: skip
+                    kept[name] = [asdict(cell) | exits.plain() for cell, exits in zip(cells, done, strict=True)]
+                    kept = keep(state, key, kept)
+    totals = {"minimum": kept["minimum"]["loss"], "base": kept["minimum"]["reference"], "floor": subject.floor["total"]}
+    levels = [totals[which] - totals["floor"] for which in ("minimum", "base")]
+    results: Plain = {
+        "command": command, "key": fingerprint, "failed": {"path": as_given(failed_path), "digest": failed.digest, "recipe": failed.recipe or UNKNOWN},
+        "base": {"path": as_given(base_path), "digest": subject.optimum_file.digest, "recipe": subject.optimum_file.recipe or UNKNOWN}, "grid": asdict(grid), "minimum": kept["minimum"],
+        "totals": totals, "log_ratio": log_ratio(*levels), "still": still,
+        "cells": [cell for cells in groups for cell in kept[_name(cells[0])]],
+    }  # fmt: skip
+    figure = save_figure(escape_figure(results["cells"], grid.updates), folder / "survival", image).name
+    write_page(results, folder, figure, failed.task)
+    state.unlink(missing_ok=True)
+    return results
+
+
+def escape_key(failed: Checkpoint, base: Checkpoint, grid: Grid) -> str:
+    """Of all that what is found of a minimum depends on."""
+    return result_key("escape", EDITION, failed=failed, base=base, grid=grid)
+
+
+def write_page(results: Plain, folder: StrPath, figure: str, task: Task) -> None:
+    """Write `report.md` and `results.json` of one minimum from its cells; what is said of them is said anew."""
+    for cell in results["cells"]:
+        cell.setdefault("rule", JOINT)
+        cell["stayed"] = share([False] * cell["left"] + [True] * (cell["seeds"] - cell["left"])) if not cell["diverged"] else None
+    limits = {"elsewhere": ELSEWHERE, "descent": DESCENT, "data": DATA}
+    render("escape.md", Path(folder) / "report.md", r=results, verdict=verdict(results), figure=figure, limits=limits, task=task)
+    write_json(Path(folder) / "results.json", results)
+
+
+def log_ratio(level: float, reference: float) -> float:
+    """Natural logarithm of a level over the reference's; NaN where one of them does not lie above its floor."""
+    return math.log(level / reference) if level > 0 and reference > 0 else math.nan
+
+
+def barrier(subject: Subject, found: Minimum) -> float:
+    """What the best path found from the minimum's embedding to the base's climbs, with the dynamics frozen: an upper bound."""
+    ends = [
+        {"embedding": subject.embedding(subject.failed | dict(found.converged.point))},
+        {"embedding": subject.embedding(subject.optimum)},
+    ]
+    path = elastic_band(
+        subject.heights(subject.dynamics, SMOOTHING), *ends, exact=subject.heights(subject.dynamics), vectorize="batched", images=9,
+        iterations=60, climb_after=20, zooms=2,
+    )  # fmt: skip
+    return float(path.barrier)
+
+
+def verdict(results: Plain) -> str:
+    """What the cells say, in a sentence."""
+    cells: Sequence[Plain] = results["cells"]
+    left, seeds = sum(cell["left"] for cell in cells), sum(cell["seeds"] for cell in cells)
+    if not left:
+        said = f"Nothing left: {plural(seeds, 'member')} in {plural(len(cells), 'cell')}, watched for {plural(results['grid']['updates'], 'update')}"
+        sure = [1 - cell["stayed"]["low"] for cell in cells if cell["stayed"]]
+        if not sure:
+            return f"{said}; in every cell some diverged."
+        every = "the one cell" if len(sure) == 1 else f"each of the {len(sure)} cells"
+        return f"{said}; of {every} where nobody diverged, by itself, at most {100 * max(sure):.1f} % of such members would leave (exact 95 % interval)."
+    best = max(cells, key=lambda cell: (cell["left"] / cell["seeds"], cell["matched"]))
+    arrived = sum(cell["matched"] for cell in cells)
+    none = sum(not cell["left"] and not cell["diverged"] for cell in cells)
+    return (
+        f"{of_all(left, seeds, 'members')} left within {plural(results['grid']['updates'], 'update')}, {arrived} of them for the base's embedding; most of them, "
+        f"{best['left']} of {best['seeds']}, by {noise_words(best)}; "
+        f"{of_all(none, len(cells), 'cells')} kept all."
+    )
+
+
+def noise_words(cell: Plain) -> str:
+    """A kind of noise in words, its rule beside its rate."""
+    return f"{cell['optimiser']}, {cell['rule']} steps, at a rate of {cell['rate']:g} and batches of {cell['batch']}"
+
+
+def _name(cell: Cell) -> str:
+    """Under which the cells that run together are kept."""
+    return f"{cell.optimiser} {cell.rule} {cell.batch}"

@@ -1,0 +1,1 @@
+"""The page of `crar landscape`: against a base, and without one."""

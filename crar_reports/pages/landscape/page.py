@@ -1,0 +1,259 @@
+"""`crar landscape`: one page on why a transfer failed, with its data beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+import xarray as xr
+
+from crar_model.core.files import StrPath, write_json
+from crar_model.core.params import DYNAMICS, select
+from crar_model.core.tiles import NEGATED
+from crar_model.core.words import plural
+from crar_model.samples import as_given
+from crar_reports import progress as console
+from crar_reports.claims.table import Decision, decide
+from crar_reports.figures.abstract import abstract_states_figure
+from crar_reports.figures.embedding import embeddings_figure
+from crar_reports.figures.interactive import write_surface_page
+from crar_reports.figures.lines import lines_figure
+from crar_reports.figures.paths import paths_figure
+from crar_reports.figures.style import save_figure
+from crar_reports.figures.surface import surface_figure
+from crar_reports.measure.dissection import Dissection, dissect
+from crar_reports.measure.options import LandscapeOptions
+from crar_reports.measure.paths import Passage
+from crar_reports.measure.second_opinion import second_opinion
+from crar_reports.measure.subject import Subject, load_subject, origin_of, refuse_senseless
+from crar_reports.press.data_files import TITLES, save_netcdf
+from crar_reports.press.markdown import QUICK, Lines, Plain, _counted, number, render
+from crar_reports.progress import StageClock
+from landscape_tools import barrier
+
+SHOWN_STATES = 4
+"""Observations whose abstract states are drawn, where the states cannot be listed."""
+
+
+def write_landscape(
+    failed_path: StrPath,
+    base_path: StrPath,
+    folder: StrPath,
+    *,
+    options: LandscapeOptions | None = None,
+    failed_maze: str | None = None,
+    base_maze: str | None = None,
+    command: str = "",
+    clock: StageClock | None = None,
+) -> Path:
+    """Write `report.md`, its figures, `surface.html`, `lines.nc`, `surface.nc`, `results.json` and, where there are paths, `paths.nc`.
+
+    Args:
+        failed_path, base_path: the two models.
+        folder: made if missing; files of an earlier report are replaced. An interrupted surface goes on from its store there.
+        options: what to measure.
+        failed_maze, base_maze: mazes of checkpoints that do not say.
+        command: shown in the report as what made it.
+        clock: takes the times of the stages, which `results.json` then has as `profile`, up to its own writing.
+
+    Returns:
+        the report's path.
+
+    Raises:
+        UserError: for unusable models or options, or a folder that cannot be written.
+    """
+    failed_path, base_path, folder = Path(failed_path), Path(base_path), Path(folder)
+    options = options or LandscapeOptions()
+    options.validate()
+    times = clock or StageClock()
+    times.begin("models")
+    pair = load_subject(failed_path, base_path, failed_maze=failed_maze, base_maze=base_maze)
+    refuse_senseless(pair)
+    options = options.settled(pair.task)
+    complete = pair.task.sampling.complete
+    with console.stages("landscape") as tick:
+
+        def stage(name: str, done: int, everything: int) -> None:
+            times.begin(name if done < everything else "embeddings compared")
+            tick(name, done, everything)
+
+        found = dissect(pair, options, store=folder / "surface.part.npz", stage=stage)
+    pair = found.subject
+    times.begin("second opinion")
+    opinion = second_opinion(pair, found.adapted.params) if complete else None
+    times.begin("figures")
+    shown = tuple(str(name) for name in found.surface.data_vars)
+    embedding = _figures(pair, found, folder, shown, options.image)
+    times.begin("data files")
+    write_surface_page(found.surface, folder / "surface.html")
+    origin = origin_of(pair, command)
+    data = xr.concat(list(found.lines.values()), dim="space", combine_attrs="drop").assign_coords(space=list(found.lines))
+    save_netcdf(data.assign_attrs(origin), folder / "lines.nc")
+    save_netcdf(found.surface.assign_attrs(origin), folder / "surface.nc")
+    if found.passage is not None:
+        save_netcdf(_path_data(found.passage).assign_attrs(origin), folder / "paths.nc")
+    plain = found.plain()
+    decisions = decide(plain, complete=complete)
+    where = f"{'inverse' if pair.inverse else 'normal'} maze{'' if complete else 's'}"
+    times.begin("")
+    results = {
+        "command": command,
+        "options": asdict(options),
+        "failed": {"path": as_given(failed_path), "digest": pair.failed_file.digest},
+        "optimum": {"path": as_given(base_path), "digest": pair.optimum_file.digest},
+        **plain,
+        **({"second_opinion": None if opinion is None else asdict(opinion)} if complete else {}),
+        "claims": [asdict(d) for d in decisions],
+        **({} if clock is None else {"profile": clock.plain()}),
+    }
+    write_json(folder / "results.json", results)
+    return render(
+        "landscape.md",
+        folder / "report.md",
+        summary=landscape_summary(
+            plain, decisions, variant=str(pair.failed_file.info.get("variant", "?")), where=where, cured=_cured(pair)
+        ),
+        command=command,
+        pair=pair,
+        task=pair.task,
+        sampling=pair.task.sampling,
+        maze="inverse" if pair.inverse else "normal",
+        closed_form=pair.optimum_file.inverse != pair.inverse,
+        same_dynamics=all(torch.equal(pair.failed[n], v) for n, v in select(pair.optimum, DYNAMICS).items()),
+        found=found,
+        certificate=plain.get("certificate"),
+        paths=plain.get("paths"),
+        sampled=plain.get("sampled"),
+        match=found.match,
+        barriers={space: {term: barrier(line, term) for term in shown} for space, line in found.lines.items()},
+        titles=TITLES,
+        decisions=decisions,
+        opinion=opinion,
+        shown=shown,
+        options=options,
+        embedding=embedding,
+    )
+
+
+def _figures(pair: Subject, found: Dissection, folder: Path, shown: tuple[str, ...], image: str) -> str:
+    """Draw everything; returns the name of the embeddings' figure."""
+    task = pair.task
+    if task.maze is not None:
+        panels = [
+            (found.reference_name, pair.optimum, pair.inverse),
+            (f"failed encoder ({found.match.verdict})", pair.failed, pair.inverse),
+        ]
+        embedding = save_figure(embeddings_figure(task, panels), folder / "embeddings", image)
+    else:
+        embedding = save_figure(
+            abstract_states_figure(*_states(pair), ("optimum", "transfer"), task.observation_map.per_pixel or NEGATED),
+            folder / "states",
+            image,
+        )
+    lines = [(TITLES[space], line) for space, line in found.lines.items()]
+    save_figure(lines_figure(lines, shown, task.sampling.what), folder / "lines", image)
+    save_figure(surface_figure(found.surface), folder / "surface", image)
+    if not task.sampling.complete and "transition" in shown:  # the structure terms of a sample hide the valley in the total
+        save_figure(surface_figure(found.surface, "transition"), folder / "surface_transition", image)
+    passage, line = found.passage, found.lines["embedding"]
+    if passage is not None:
+        began = "" if found.minimum is None else ", from where it converges"
+        paths = [(f"dynamics frozen{began}", passage.frozen, "#0072B2"), (f"dynamics free{began}", passage.free, "#009E73")]
+        if passage.valleys is not None:
+            paths.append(("dynamics free, from the released model", passage.valleys, "#CC79A7"))
+        save_figure(paths_figure(paths, (line["t"].values, line["total"].values)), folder / "paths", image)
+    return embedding.name
+
+
+def _states(pair: Subject) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Observations (n, ...) and both models' abstract states (n, channels, rows, columns) of the first transitions."""
+    rows = pair.batch.state[:SHOWN_STATES]
+    optimum, failed = (torch.unflatten(pair.embedding(p)[rows], 1, pair.agent.abstract_shape) for p in (pair.optimum, pair.failed))
+    return pair.batch.observations[rows], optimum, failed
+
+
+def _path_data(passage: Passage) -> xr.Dataset:
+    """Positions and total losses of the paths, each over its own samples."""
+    paths = {"frozen": passage.frozen, "curve": passage.curve, "free": passage.free, "valleys": passage.valleys}
+    data: dict[str, Any] = {}
+    for name, path in paths.items():
+        if path is not None:
+            data[f"{name}_position"] = (f"{name}_sample", path.walk.numpy())
+            data[f"{name}_total"] = (f"{name}_sample", path.heights.numpy())
+    return xr.Dataset(data)
+
+
+def _cured(pair: Subject) -> str:
+    """The method of the cure that a pair's reference is, of the failed network itself; "" where it is a base."""
+    how = pair.optimum_file.info.get("cure")
+    return str(how["method"]) if isinstance(how, dict) and how.get("failed") == pair.failed_file.digest else ""
+
+
+def size_words(size: Plain) -> str:
+    """ "256 transitions of 228 maps (2 terminal)"."""
+    return f"{plural(size['transitions'], 'transition')} of {plural(size['maps'], 'map')} ({size['terminal']:,} terminal)"
+
+
+def landscape_summary(d: Plain, decisions: Sequence[Decision], *, variant: str, where: str, cured: str = "") -> Lines:
+    """Of `crar landscape`.
+
+    Args:
+        d: from `Dissection.plain()`.
+        decisions: the claims on it.
+        variant: of the transfer.
+        where: the maze in words.
+        cured: method of `crar cure` that made the reference from this very network, in the place of a base; "" for a base.
+    """
+    certificate, paths, sampled = d.get("certificate"), d.get("paths"), d.get("sampled")
+    lines = [
+        ("Asked", f"why this `{variant}` transfer misses what its base can do in the {where}."),
+        (
+            "Where it is",
+            f"total loss {number(d['failed_terms']['total'])}, the base's copy{', converged,' if d.get('reference') or d.get('sampled') else ''} "
+            f"{number(d['optimum_terms']['total'])}; "
+            f"its embedding is {d['match']['verdict']}.",
+        ),
+    ]
+    if cured:
+        lines.insert(
+            1,
+            (
+                "Held against",
+                f"what `crar cure` ({cured}) made of this very network: the same dynamics, an encoder found by losses alone. Its base is not at hand, "
+                "so 'base' means that cure on this page, and S1 and S2 are of it.",
+            ),
+        )
+    if certificate:
+        lines.append(
+            (
+                "What it is",
+                f"{certificate['verdict']}, by the certificate of where a descent of its encoder ends under the frozen dynamics "
+                f"(total loss {number(certificate['loss'])}).",
+            )
+        )
+    if sampled:
+        own, size = sampled["failed"], sampled["sizes"]["sample"]
+        lines.append(
+            (
+                "What it is",
+                f"{own['verdict']} on a sample of {size['transitions']:,} transitions ({size['terminal']} terminal), {own['both']} with an independent one: "
+                f"a descent of its encoder under the frozen dynamics ends at total loss {number(own['loss'])}, {number(own['independent']['loss'])} there.",
+            )
+        )
+    way = f"the straight line to the base's copy climbs {number(d['barriers']['embedding']['total']['climb'])}"
+    if paths:
+        way += (
+            f"; the best path found climbs {number(paths['frozen']['barrier'])} with the dynamics frozen and "
+            f"{number(paths['free']['barrier'])} with them free, upper bounds both"
+        )
+    if sampled:
+        found = sampled["paths"]
+        way += (
+            f" between the embeddings; in the weights, from where that descent ended, {number(found['straight'])} straight, {number(found['frozen']['barrier'])} on the "
+            f"best path found with the dynamics frozen and {number(found['free']['barrier'])} with them free, upper bounds both"
+        )
+    sure = f"verdicts on {len(decisions)} claims: {_counted([one.verdict for one in decisions])}; one pair of models, no more"
+    return [*lines, ("What is in the way", f"{way}."), ("How sure", f"{sure}{'; ' + QUICK if d['quick'] else ''}.")]

@@ -1,0 +1,295 @@
+"""`crar report`: bases, outcomes of transfers, learning curves, scores, and the appendix's figures for a failed transfer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from crar_model.agent.loss import SHOWN
+from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath, write_json, write_text
+from crar_model.core.settings import PlaySettings
+from crar_model.core.words import plural
+from crar_model.mazes.simple import SimpleMaze
+from crar_model.models.checkpoints import load_checkpoint
+from crar_model.tasks.metrics import Metric, Score
+from crar_model.training.runner import read_run
+from crar_reports import progress as console
+from crar_reports.claims.released_scores import released_rows
+from crar_reports.figures.embedding import embeddings_figure
+from crar_reports.figures.inputs import inputs_figure, transition_error_figure
+from crar_reports.figures.losses import losses_figure
+from crar_reports.figures.scores import scores_figure
+from crar_reports.figures.style import save_png
+from crar_reports.measure.scores import COLUMNS, negation, score_rows, scores_csv, span
+from crar_reports.models.judged import Judged, bases_in, expand, judge, run_folders
+from crar_reports.models.runs import Run, outcomes, short_name
+from crar_reports.pages.cure.one import cure_line
+from crar_reports.press.markdown import Lines, Plain, number, render
+
+
+def write_study(
+    base_runs: Sequence[StrPath],
+    transfers: Sequence[StrPath],
+    folder: StrPath,
+    *,
+    how: PlaySettings | None = None,
+    command: str = "",
+    landscape: StrPath | None = None,
+    cured: dict[str, Any] | None = None,
+    note: str = "",
+) -> Path:
+    """Write `report.md`, figures, `results.json` and, where there are scores, `scores.csv` to `folder`; returns the report's path.
+
+    Args:
+        base_runs: run folders of the base models.
+        transfers: run folders of transfers; the figures show a failed `freeze` member of the first that has one.
+        folder: made if missing.
+        how: of the scores.
+        command: shown in the report as what made it.
+        landscape: a landscape report to point to.
+        cured: what `write_cure` returned for the transfer that is shown, its report in `cure/`.
+        note: what else limits the page, for its summary.
+
+    Raises:
+        UserError: for folders that hold no run, or none of transfers, or runs of two mazes.
+    """
+    folder, how = Path(folder), how or PlaySettings()
+    how.validate()
+    given = bases_in(base_runs)
+    bases, runs = (  # a run named twice counts once
+        [Run(run, how, given) for run in {run.resolve(): run for path in paths for run in run_folders(path)}.values()]
+        for paths in (base_runs, transfers)
+    )
+    if not runs or not bases:
+        raise UserError("--base and --transfer must each name at least one run folder")
+    everything = [*bases, *runs]
+    for run in everything:
+        read_run(run.folder)  # name an unusable folder before any work
+        if (lie := len(expand([run.folder]))) != len(run.plan.members):
+            raise UserError(
+                f"{run.folder / 'run.json'}: names {len(run.plan.members)} members, but {lie} member-K.pt lie there; go on with the run by --resume"
+            )
+        if not len(run.losses["update"]):
+            raise UserError(f"{run.folder / 'losses.csv'}: has no row; go on with the run by --resume, or leave it out")
+        if not run.task.same_maze(bases[0].task):
+            raise UserError(
+                f"{run.folder}: a run of the {run.task.title}, but {bases[0].folder} is of the {bases[0].task.title}; report them apart"
+            )
+    task = bases[0].task
+    with console.progress_bar("report", "runs") as tick:
+        for number, run in enumerate(everything):
+            tick(number, len(everything))
+            _ = run.judged, run.best
+        tick(len(everything), len(everything))
+    shown = pick_failed(runs)
+    if shown is None:
+        raise UserError(
+            "--base: holds the base of none of the transfers, nor is one where they say; give the runs that they were made from"
+        )
+    _, model, origin = shown
+    seen = model.checkpoint.task  # with the transfer's observation map
+    maze = seen.maze if seen.sampling.complete else None  # figures of every state
+    if maze is not None:
+        _embedding_figures(maze, model, origin, folder)
+    if task.scored:
+        panels = [(run.title, run.losses, run.labels) for run in everything]
+        reference = bases[0].best[0].evaluation.share("score")
+        save_png(scores_figure(panels, reference, f"{bases[0].folder.name}, whole episodes"), folder / "scores.png")
+        write_text(folder / "scores.csv", scores_csv(everything))
+    long = [run for run in everything if run.plan.settings.updates > 0]
+    save_png(losses_figure([(run.title, run.losses) for run in long], task.sampling.what), folder / "losses.png")
+    negations = [
+        {"base_name": short_name(base), **negation(load_checkpoint(base), one.checkpoint, how)}
+        for run in runs
+        for one in run.judged
+        if task.scored and run.plan.variant.start == "negated" and (base := run.base_of(one))
+    ]
+    models = [(run, kind, one) for run in everything for kind, group in (("last", run.judged), ("best", run.best)) for one in group]
+    plain = [{"run": run.folder.name, "variant": run.plan.variant.name, "kind": kind, **one.plain()} for run, kind, one in models]
+    ends = [(run in runs, one) for (run, kind, _), one in zip(models, plain, strict=True) if kind == "last"]
+    results: dict[str, Any] = {
+        "command": command,
+        "how": vars(how),
+        "models": plain,
+        "negations": negations,
+    }
+    write_json(folder / "results.json", results)
+    names = list(model.evaluation.metrics)
+    old, new = ([one for moved, one in ends if moved is wanted] for wanted in (False, True))
+    notes = [f"scores are means over {how.episodes} episodes, their 95 % intervals below"] if task.scored else []
+    summary = study_summary(old, new, where=task.title, metrics=names, note="; ".join([*notes, *([note] if note else [])]))
+    if cured is not None:
+        summary.insert(-1, ("What gets it out", cure_line(cured)))
+    return render(
+        "study.md", folder / "report.md", command=command, summary=summary, task=task, sampling=task.sampling, how=how, bases=bases, runs=runs,
+        everything=everything, rows=[row for run in runs for row in outcome_rows(run)], names=[_words(name) for name in names], own_names=[f"its {_words(name)}" for name in names],
+        starts=start_words(runs), kept=kept_words(runs), score_columns=COLUMNS, score_rows=[row for run in everything for row in score_rows(run)] if task.scored else [],
+        negations=negations, columns=list(SHOWN), model_rows=[_row(one) for run, kind, one in models if kind == "last"], shown=model,
+        origin=origin, match=model.evaluation.match, landscape=landscape, cured=cured, maze=maze,
+        released=released_rows() if task.released_scores else [],
+    )  # fmt: skip
+
+
+def _embedding_figures(maze: SimpleMaze, model: Judged, origin: Judged, folder: Path) -> None:
+    """Figures 11, 12 and 14 of a transfer and its base."""
+    task = model.checkpoint.task
+    own, other = model.checkpoint, origin.checkpoint
+    verdict = model.evaluation.match.verdict if model.evaluation.match else ""
+    panels = [
+        (short_name(origin.path), other.parameters, other.inverse),
+        (f"{short_name(model.path)}: {verdict}", own.parameters, own.inverse),
+    ]
+    save_png(embeddings_figure(task, panels), folder / "embeddings.png")
+    save_png(inputs_figure(task, maze, other.parameters, base_inverse=other.inverse), folder / "inputs.png")
+    save_png(transition_error_figure(task, maze, own.parameters, inverse=own.inverse), folder / "transition_error.png")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def figure_of_merit(value: Metric | None) -> str:
+    """A figure of merit as a cell."""
+    if value is None:
+        return "-"
+    return span(value) if isinstance(value, Score) else f"{100 * value:.0f} %"
+
+
+def outcome_rows(run: Run) -> list[tuple[object, ...]]:
+    """One row per base: variant, rule, updates, base, its transition term and figures of merit, outcomes, medians."""
+    rows: list[tuple[object, ...]] = []
+    for name in run.bases:
+        models = run.of_base(name)
+        counts = outcomes(models)
+        found = run.base_of(models[0])
+        base = judge([found], how=run.how)[0].evaluation if found is not None else None
+        residuals = [m.evaluation.match.residual_edges for m in models if m.evaluation.match]
+        names = list(models[0].evaluation.metrics)
+        middles = [median(m.evaluation.share(metric) for m in models) for metric in names]
+        scores = [isinstance(models[0].evaluation.metrics[metric], Score) for metric in names]
+        rows.append(
+            (
+                run.plan.variant.name, run.plan.settings.update_rule, run.plan.settings.updates, short_name(Path(name)) if name else "none",
+                base.terms["transition"] if base else float("nan"), start_transition(run, name),
+                *(figure_of_merit(base.metrics[metric] if base else None) for metric in names), *counts.values(),
+                median(residuals) if residuals else float("nan"), median(m.evaluation.terms["transition"] for m in models),
+                *(f"{value:.2f}" if is_score else f"{100 * value:.0f} %" for value, is_score in zip(middles, scores, strict=True)),
+            )
+        )  # fmt: skip
+    return rows
+
+
+STARTS = {
+    "base": "the base's encoder in the other maze", "negated": "the base's encoder with the map undone", "fresh-encoder": "a new encoder",
+    "fresh": "new networks",
+}  # fmt: skip
+"""What a variant starts with, in words."""
+
+
+def start_words(runs: Sequence[Run]) -> str:
+    """What the variants among runs start with, in words."""
+    by: dict[str, list[str]] = {}
+    for run in runs:
+        variant = run.plan.variant
+        what = "what its search ended with" if variant.search else STARTS[variant.start]
+        if f"`{variant.name}`" not in by.setdefault(what, []):
+            by[what].append(f"`{variant.name}`")
+    return "; ".join(f"of {', '.join(names)} {what}" for what, names in by.items())
+
+
+def kept_words(runs: Sequence[Run]) -> str:
+    """Of members that are no last networks: which network of which update, and by what; "" where there are none."""
+    said = []
+    for run in runs:
+        found = [(k, model.checkpoint.info["kept"]) for k, model in enumerate(run.judged) if "kept" in model.checkpoint.info]
+        if found:
+            each = ", ".join(f"member {k} of update {int(kept['update']):,} of {int(kept['of']):,}" for k, kept in found)
+            said.append(f" Of {run.title} it is the best network by {found[0][1]['by']}: {each}.")
+    return "".join(said)
+
+
+def start_transition(run: Run, base: str) -> float:
+    """Median transition term of a base's transfers before their first update, on the evaluation set."""
+    at_start = (run.losses["base"] == base) & (run.losses["update"] == 0)
+    return float(median(run.losses["transition"][at_start])) if at_start.any() else float("nan")
+
+
+def _row(model: Judged) -> tuple[object, ...]:
+    figures, match = model.evaluation, model.evaluation.match
+    return (
+        short_name(model.path),
+        model.checkpoint.info.get("variant", "?"),
+        *(figures.terms[name] for name in SHOWN),
+        *(figure_of_merit(value) for value in figures.metrics.values()),
+        match.verdict if match else "",
+        match.residual_edges if match else "",
+    )
+
+
+def pick_failed(runs: Sequence[Run]) -> tuple[Run, Judged, Judged] | None:
+    """A failed transfer to look at, with its run and its base: swapped if there is one, else the first at hand."""
+    candidates = [(run, model) for run in runs for model in run.judged if model.evaluation.match is not None]
+    order = {"swapped": 0, "neither": 1, "matched": 2}
+
+    def rank(pair: tuple[Run, Judged]) -> tuple[bool, int, float]:
+        match = pair[1].evaluation.match
+        assert match is not None
+        return pair[0].plan.variant.name != "freeze", order[match.verdict], match.residual_edges
+
+    candidates.sort(key=rank)  # the clearest of its kind first
+    if not candidates:
+        return None
+    run, model = candidates[0]
+    base = run.base_of(model)
+    assert base is not None  # it was compared with
+    return run, model, judge([base], how=run.how)[0]
+
+
+def study_summary(bases: Sequence[Plain], transfers: Sequence[Plain], *, where: str, metrics: Sequence[str], note: str = "") -> Lines:
+    """Of `crar report`.
+
+    Args:
+        bases, transfers: last models as `results.json` has them, with "variant", "updates", "terms", "match" and figures of merit.
+        where: the maze in words.
+        metrics: names of the figures of merit.
+        note: what else limits the page, such as shortened schedules.
+    """
+    variants = list(dict.fromkeys(one["variant"] for one in transfers))
+    lines = [
+        (
+            "Asked",
+            f"what becomes of {plural(len(bases), 'base')} in the {where} under {', '.join(f'`{name}`' for name in variants)}: "
+            f"{plural(len(transfers), 'transfer')}.",
+        )
+    ]
+    outcomes = []
+    for name in variants:
+        own = [one for one in transfers if one["variant"] == name]
+        counts = Counter(one["match"]["verdict"] if "match" in one else "not compared" for one in own)
+        words = ", ".join(f"{counts[w]} {w}" for w in ("matched", "swapped", "neither", "not compared") if counts[w])
+        outcomes.append(f"`{name}` {words} of {len(own)}")
+    lines.append(("Outcomes", f"{'; '.join(outcomes)}."))
+    middles = []
+    for metric in metrics:
+        at = {kind: _middle(models, metric) for kind, models in (("bases", bases), ("transfers", transfers))}
+        middles.append(f"{metric.replace('_', ' ')} {at['transfers']} (bases {at['bases']})")
+    lines.append(("What they can do", f"{'; '.join(middles)}: medians."))
+    term = {kind: median(one["terms"]["transition"] for one in models) for kind, models in (("b", bases), ("t", transfers))}
+    lines.append(("Loss", f"median transition term {number(term['t'])}, of the bases {number(term['b'])}."))
+    lowest, highest = (f(one["updates"] for one in transfers) for f in (min, max))
+    span = f"{lowest:,}" if lowest == highest else f"{lowest:,} to {highest:,}"
+    sure = f"transfers of {span} updates from {plural(len(bases), 'base')}; other bases and longer runs may end otherwise"
+    return [*lines, ("How sure", f"{sure}{'; ' + note if note else ''}.")]
+
+
+def _middle(models: Sequence[Plain], metric: str) -> str:
+    values = [one[metric] for one in models if metric in one]
+    if not values:
+        return "-"
+    if isinstance(values[0], dict):
+        return f"{median(value['mean'] for value in values):.2f}"
+    return f"{100 * median(values):.0f} %"

@@ -1,0 +1,201 @@
+"""Does success depend on the base (claim S14), and does anything known of a base before the transfer predict it?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath
+from crar_model.cures.foresight import foresee
+from crar_model.models.checkpoints import load_checkpoint
+from crar_model.studies.cells import BEST
+from crar_model.training.variants import VARIANTS
+from crar_reports import progress as console
+from crar_reports.claims.study import Decided, depends
+from crar_reports.claims.table import SUCCESS
+from crar_reports.figures.calibration import calibration_figure
+from crar_reports.figures.style import save_png
+from crar_reports.measure.forecast import FEWEST, Table, calibration, score_predictors, verdict
+from crar_reports.pages.study.rows import USUAL, Groups, Key, Row, base_name, by, label, main_group, number, outcomes, success, told
+from crar_reports.press.kept import Plain, kept
+from crar_reports.statistics import CHANCE, differ, holm, most_apart, share_by_base
+
+ENOUGH = 4
+"""Bases with transfers from which predictors are scored here; `crar predict` asks for more."""
+RESOLUTION = 61
+"""Places per axis of the placement landscape, as in `crar predict`."""
+EDITION = 1
+"""Of what is seen of a base; what was kept of another is made again."""
+
+
+def dependence_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrPath) -> tuple[dict[str, Any], Decided | None]:
+    """What the page shows, and claim S14 by the `freeze` group of most models; None where there is none.
+
+    Args:
+        groups: transfers from the bases that are asked of.
+        bases: of the table.
+        root: the study's folder, where models lie and what is seen of them is kept.
+        figure: where to draw the calibration.
+    """
+    root, figure = Path(root), Path(figure)
+    main = main_group(groups, USUAL)
+    found: dict[str, Any] = {
+        "depends": [*depends_words(groups, main), *failing_words(groups, main)],
+        "predictors": [],
+        "predicted": "",
+        "scores": None,
+        "calibration": "",
+        "features": [],
+    }
+    if main is None:
+        return found, None
+    ends = outcomes(groups[main])
+    told_of = [row for row in bases if row["cell"] in ends]
+    updates = {USUAL: int(main.updates)}
+    seen, why = see(told_of, groups[main], root, main)
+    if why:
+        return found | {"predicted": f"Nothing is said of predictors: {why}."}, replace(depends(ends), updates=updates)
+    names = list(next(iter(seen.values())))
+    rows = [row for row in told_of if row["cell"] in seen]
+    table = Table(
+        tuple(names), np.array([[seen[row["cell"]][name] for name in names] for row in rows]),
+        np.array([sum(ends[row["cell"]]) for row in rows]), np.array([len(ends[row["cell"]]) for row in rows]), ENOUGH,
+    )  # fmt: skip
+    found |= {
+        "features": names,
+        "predictors": [
+            (base_name(row), f"{k}/{n}", *(seen[row["cell"]][name] for name in names))
+            for row, k, n in zip(rows, table.successes, table.trials, strict=True)
+        ],
+    }
+    missing = table.why_not()
+    if missing is not None:
+        line = f"Predictors are not scored: {missing}."
+    else:
+        scores = score_predictors(table)
+        for row in scores["rows"]:
+            row["calibration"] = [
+                {"predicted": group["predicted"], **share_by_base(group["tries"])} for group in calibration(row["predicted"], table)
+            ]
+        line = verdict(scores) if len(rows) >= FEWEST else _few(scores)
+        drawn = len(rows) >= FEWEST  # of fewer the groups are single bases, whose bars say nothing
+        if drawn:
+            save_png(calibration_figure(scores["rows"]), figure)
+        found |= {"scores": scores, "calibration": figure.name if drawn else ""}
+    return found | {"predicted": line}, replace(depends(ends, line[0].lower() + line[1:].rstrip(".")), updates=updates)
+
+
+def _few(scores: Plain) -> str:
+    """Of few bases the scores are shown, and nothing is called a predictor: resampling so few says too little of how sure they are."""
+    constant, *others = scores["rows"]
+    best = min(others, key=lambda row: row["brier"]["value"])
+    lowest, plain = best["brier"]["value"], constant["brier"]["value"]
+    found = (
+        f"The lowest Brier score is that of {best['name']}, {lowest:.3f} against {plain:.3f} of the constant predictor"
+        if lowest < plain
+        else f"None has a lower Brier score than the constant predictor, {plain:.3f}; the next is that of {best['name']}, {lowest:.3f}"
+    )
+    return f"Scored on {scores['transfers']} transfers from {scores['bases']} bases; of fewer than {FEWEST} nothing is called a predictor. {found}."
+
+
+def see(bases: Sequence[Row], transfers: Sequence[Row], root: StrPath, key: Key) -> tuple[dict[str, dict[str, float]], str]:
+    """What a base says of its transfers, by cell, or why there is none of it.
+
+    Args:
+        bases: their rows.
+        transfers: that start from them, which say from which network.
+        root: the study's folder.
+        key: of the transfers; what is seen is of the negated maze, so it must be theirs.
+    """
+    root = Path(root)
+    if key.seen != "negative":
+        return {}, f"the transfers are through the map {key.seen}, and what is seen of a base is of the negated maze"
+    found: dict[str, dict[str, float]] = {}
+    with console.progress_bar("study: what the bases say", "bases") as tick:
+        for done, row in enumerate(bases):
+            tick(done, len(bases))
+            start = next(other["base_start"] for other in transfers if other["base"] == row["cell"])
+            path = root / "cells" / row["cell"] / ("best.pt" if start == BEST else "model.pt")
+            try:
+                found[row["cell"]] = _features(path, start)
+            except UserError as error:
+                return {}, str(error)
+        tick(len(bases), len(bases))
+    return found, ""
+
+
+def _features(path: Path, start: str) -> dict[str, float]:
+    model = load_checkpoint(path)
+
+    def look() -> Plain:
+        return foresee(model, resolution=RESOLUTION, where=str(path)).plain()
+
+    key = {"model": model.digest, "resolution": RESOLUTION, "edition": EDITION}
+    found = kept(path.with_name(f"foresight-{start}.json"), key, look, {"features": {str: float}})
+    return {name: float(value) for name, value in found["features"].items()}
+
+
+def depends_words(groups: Groups, main: Key | None = None) -> list[str]:
+    """Whether success depends on the base, a line a group of two bases or more; groups whose transfers all ended alike, or that have one
+    transfer of each base, share a line.
+
+    Args:
+        groups: transfers from the bases that are asked of.
+        main: the group that claim S14 is of, whose test was asked for beforehand; the others are corrected for their number.
+    """
+    tested: list[tuple[str, float, str, list[list[bool]]]] = []
+    lines: list[str] = []
+    alike, single = [], []
+    for key, group in groups.items():
+        shares = list(outcomes(group).values())
+        if len(shares) < 2 or not VARIANTS[key.variant].from_base:
+            continue
+        name, models = f"`{label(key, groups)}`", sum(map(len, shares))
+        if len({success(row) for row in told(group)}) == 1:
+            alike.append(f"{name} ({sum(map(sum, shares))}/{models} of {len(shares)} bases)")
+        elif models == len(shares):
+            single.append(f"{name} ({sum(map(sum, shares))}/{models})")
+        elif key == main:
+            lines.append(f"{name}: success {_word(p := differ(shares), shares)} (p = {p:.2g}; {len(shares)} bases, {models} transfers).")
+        else:
+            tested.append((name, differ(shares), f"{len(shares)} bases, {models} transfers", shares))
+    for (name, p, of, shares), corrected in zip(tested, holm([p for _, p, *_ in tested]), strict=True):
+        after = f", {corrected:.2g} by Holm's correction for {len(tested)} tests" if len(tested) > 1 else ""
+        lines.append(f"{name}: success {_word(corrected, shares)} (p = {p:.2g}{after}; {of}).")
+    if alike:
+        lines.append(f"All transfers of a group ended alike, so there is nothing to tell apart: {', '.join(alike)}.")
+    if single:
+        lines.append(f"One transfer of each base, so bases and transfers cannot be told apart: {', '.join(single)}.")
+    return lines
+
+
+def failing_words(groups: Groups, main: Key | None) -> list[str]:
+    """The same asked of the last networks' scores: how many lie below 0 with their whole interval. A final score is of the last validations, so a
+    transfer that came up late has failed by it. Nothing where there is no score, or fewer than two bases.
+
+    Args:
+        groups: transfers from the bases that are asked of.
+        main: the group that claim S14 is of.
+    """
+    rows = [row for row in told(groups[main]) if row.get("last_score_high")] if main is not None else []
+    failing = [[number(row, "last_score_high") < SUCCESS for row in own] for own in by(rows, "base").values()]
+    if main is None or len(failing) < 2:
+        return []
+    shares = ", ".join(f"{sum(own)}/{len(own)}" for own in failing)
+    return [
+        f"`{label(main, groups)}` by the last networks: {sum(map(sum, failing))}/{len(rows)} score below 0 with their whole interval, by base {shares}; this {_word(p := differ(failing), failing)} "
+        f"(p = {p:.2g}). The claim is not decided by it: its measure, the final score, was fixed beforehand."
+    ]
+
+
+def _word(p: float, shares: Sequence[Sequence[bool]]) -> str:
+    if p < CHANCE:
+        return "depends on the base"
+    if differ(most_apart(shares)) >= CHANCE:
+        return "could not differ between the bases beyond chance, however these outcomes fell"
+    return "does not differ between the bases beyond chance"

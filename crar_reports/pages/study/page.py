@@ -1,0 +1,217 @@
+"""The page of `crar study`: bases, success by variant, terms, learning rates, dependence on the base, times and cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from crar_model.core.files import StrPath, write_json
+from crar_model.core.words import plural
+from crar_model.studies.plan import PAGES
+from crar_model.tasks import task_named
+from crar_model.training.variants import BASE
+from crar_reports.claims.released_scores import BASES
+from crar_reports.claims.study import Decided
+from crar_reports.pages.study.cost import cost_part
+from crar_reports.pages.study.dependence import ENOUGH, dependence_part
+from crar_reports.pages.study.rates import decide_rates, rates_part
+from crar_reports.pages.study.recipes import recipes_part
+from crar_reports.pages.study.released import if_long_enough
+from crar_reports.pages.study.rows import (
+    DONE,
+    OPEN,
+    USUAL,
+    Groups,
+    Key,
+    Row,
+    base_name,
+    by,
+    by_recipe,
+    groups_of,
+    label,
+    main_group,
+    merit,
+    number,
+    recipes_of,
+    score_words,
+    searched,
+    sound,
+    start_of,
+    success,
+    successes,
+    told,
+)
+from crar_reports.pages.study.table import read_table
+from crar_reports.pages.study.terms import terms_part
+from crar_reports.pages.study.times import times_part
+from crar_reports.pages.study.variants import decide_relearned, variants_part
+from crar_reports.press.markdown import render
+from crar_reports.sections import Section, sections_of
+from crar_reports.statistics import share_words_by_base
+
+RESULTS = "results.json"
+SHOWN_LEFT = 20
+"""Lines on models that are not done that a page has."""
+
+
+def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Sequence[str] = PAGES, command: str = "") -> Path:
+    """Write `report.md`, its HTML, figures and `results.json` to a folder; returns the path of the Markdown.
+
+    Args:
+        table: the `table.csv` of the study; beside it lie the cells with their models and logs.
+        name: of the study.
+        folder: where to write.
+        pages: parts to make, of `crar_model.studies.plan.PAGES`.
+        command: shown as what made it.
+    """
+    folder, table = Path(folder), Path(table)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = read_table(table)
+    mazes, claims = [], []
+    for section in sections_of(rows):
+        part, decided = _maze(section, table.parent, folder, pages)
+        mazes.append(part)
+        for one in decided:
+            scope = ", ".join(filter(None, (section.scope, one.scope)))
+            claims.append({"maze": section.task.name, **one.plain(), "scope": scope})
+    write_json(folder / RESULTS, {"command": command, "study": name, "claims": claims})
+    left = _left(rows)
+    counts = Counter(row["status"] for row in rows)
+    return render(
+        "study_page.md", folder / "report.md", summary=summary(rows, claims), name=name, command=command, mazes=mazes, left=[line for _, line in left[:SHOWN_LEFT]],
+        unfinished=sum(count for count, _ in left), unlisted=sum(count for count, _ in left[SHOWN_LEFT:]),
+        counts=", ".join(f"{count} {word}" for word, count in counts.items()), claims=claims, measures=_measures(mazes), enough=ENOUGH, released_bases=[f"base {name}" for name in BASES],
+    )  # fmt: skip
+
+
+def _measures(mazes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Words of the glossary for what the mazes' models are measured by."""
+    scored = {maze["scored"] for maze in mazes}
+    return ["nearest state accuracy", "navigation success"] * (False in scored) + ["score"] * (True in scored)
+
+
+def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What was asked, found and how sure it is.
+
+    Args:
+        rows: of the table.
+        claims: `Decided.plain()` of every claim, with its maze.
+    """
+    transfers, mazes = [row for row in rows if row["variant"] != BASE.name], by(rows, "maze")
+    lines = [
+        (
+            "Asked",
+            f"what becomes of {plural(len(transfers), 'transfer')} from {plural(len(rows) - len(transfers), 'base')}, and which claims of S11 to S14 hold of them.",
+        )
+    ]
+    sections = sections_of(rows)
+    for maze in mazes:
+        title, own = task_named(maze).title, [section for section in sections if section.task.name == maze]
+        words = [f"{section.title.removeprefix(title).strip(' ,')}: " * (len(own) > 1) + _successes(section.rows) for section in own]
+        lines.append((f"Success in the {title}", f"{'; '.join(words)}."))
+        found = [f"{one['id']} {one['verdict']}{' ' + one['scope'] if one['scope'] else ''}" for one in claims if one["maze"] == maze]
+        lines.append((f"Claims in the {title}", f"{', '.join(found) or 'none is decided'}."))
+    bases = sorted({one["bases"] for one in claims})
+    few = f"; the claims' verdicts are of {' to '.join(map(str, dict.fromkeys((bases[0], bases[-1]))))} bases" if bases else ""
+    left = sum(row["status"] != DONE for row in rows)
+    open_ = f"; {plural(left, 'model')} {'is' if left == 1 else 'are'} not done" if left else ""
+    return [
+        *lines,
+        ("How sure", f"shares have exact 95 % intervals whose unit is the base, since transfers of one base are alike{few}{open_}."),
+    ]
+
+
+def _successes(rows: Sequence[Row]) -> str:
+    """How many transfers of a section succeeded, a variant at a time, and how many more there are: none is left out without a word."""
+    groups = groups_of(row for row in rows if row["variant"] != BASE.name)
+    mains = [key for variant in dict.fromkeys(key.variant for key in groups) if (key := main_group(groups, variant)) is not None]
+    words = [f"`{key.variant}` {share_words_by_base(successes(own := told(groups[key])))} {_trained(key, own)}" for key in mains]
+    others = [row for key, group in groups.items() if key not in mains for row in told(group)]
+    if others:
+        words.append(f"and, by other rules, rates or updates, {sum(map(success, others))} of {len(others)} more")
+    return ", ".join(words) or "no transfer is done"
+
+
+def _trained(key: Key, rows: Sequence[Row]) -> str:
+    return f"of {int(key.updates):,} updates{searched(rows)}" if int(key.updates) else "without an update"
+
+
+def _left(rows: Sequence[Row]) -> list[tuple[int, tuple[object, ...]]]:
+    """(models, a line of the page on them) of those that are not done: what failed by itself, with its cell; what is open a line a group."""
+    names = {row["cell"]: base_name(row) for row in rows if row["variant"] == BASE.name}
+    groups = groups_of(row for row in rows if row["status"] != DONE)
+    lines: list[tuple[int, tuple[object, ...]]] = []
+    for key, group in groups.items():
+        for status, own in by(group, "status").items():
+            for each in [own] if status == OPEN else [[row] for row in own]:
+                bases, seeds = (
+                    dict.fromkeys(values) for values in ((names.get(row["base"], "") for row in each), (row["seed"] for row in each))
+                )
+                about = (
+                    label(key, groups),
+                    f"{int(key.updates):,}",
+                    status,
+                    len(each),
+                    ", ".join(filter(None, bases)),
+                    ", ".join(sorted(seeds, key=int)),
+                )
+                lines.append((len(each), (*about, "" if status == OPEN else each[0]["cell"], each[0]["why"])))
+    return lines
+
+
+def _maze(section: Section, root: Path, folder: Path, pages: Sequence[str]) -> tuple[dict[str, Any], list[Decided]]:
+    task, rows, name = section.task, section.rows, section.file
+    bases, transfers = ([row for row in rows if (row["variant"] == BASE.name) is wanted] for wanted in (True, False))
+    able = sound(bases, transfers)
+    of_able = [row for row in transfers if row["base"] in able]
+    groups, asked = groups_of(transfers), groups_of(of_able)
+    decided: list[Decided | None] = []
+    drawn = list(dict.fromkeys(words for row in rows if (words := row.get("last_drawn"))))
+    found: dict[str, Any] = {
+        "title": section.title, "scored": task.scored, "what": "drawn transitions" if drawn else task.sampling.what, "drawn": drawn, "bases": [_base_row(row, transfers) for row in bases],
+        "unable": [base_name(row) for row in bases if row["status"] == DONE and row["cell"] not in able],
+        "variants": [], "networks": [], "copies": [], "figure": "", "terms_rows": [], "rates": [], "dependence": [], "times": [], "cost": [],
+        "recipes": [], "recipe_answers": [], "recipe_figure": "",
+    }  # fmt: skip
+    if "terms" in pages:
+        part, claim = terms_part(asked or groups, bases, root, folder / f"{name}-terms.png", task)
+        found |= part
+        decided.append(claim)
+    if "variants" in pages and groups:
+        found |= variants_part(groups, bases, folder / f"{name}-variants.png", task)
+        found |= recipes_part(groups, folder / f"{name}-recipes.png")
+        decided += [_of_recipe(decide_relearned(own), own) for own in recipes_of(asked).values()]
+    if "rates" in pages:
+        found["rates"] = rates_part(rows, folder, name, released=task.released_scores)
+        decided += [_of_recipe(decide_rates(own), groups_of(own)) for own in by_recipe(of_able).values()]
+    if "dependence" in pages:
+        for number_of, (recipe, own) in enumerate(recipes_of(asked).items()):
+            figure = folder / (f"{name}-calibration{f'-{number_of}' * (number_of > 0)}.png")
+            part, claim = dependence_part(own, bases, root, figure)
+            found["dependence"].append({"recipe": recipe, **part})
+            decided.append(_of_recipe(claim, own))
+    if "times" in pages and task.scored:
+        found |= times_part(groups, folder / f"{name}-times.png", released=task.released_scores)
+    if "cost" in pages:
+        found |= cost_part(rows, task)
+    return found, [if_long_enough(one, task) for one in decided if one is not None]
+
+
+def _of_recipe(decided: Decided | None, groups: Groups) -> Decided | None:
+    """A verdict with the recipe that it is of: how bases were trained, and the `freeze` transfers that the others are held against."""
+    main = main_group(groups, USUAL)
+    if decided is None or main is None or not main.base:
+        return decided
+    return replace(decided, recipe=f"bases {main.base}; transfers {main.recipe}")
+
+
+def _base_row(row: Row, transfers: Sequence[Row]) -> tuple[object, ...]:
+    """A base; where there is a score, with the network that transfers start from."""
+    updates, start = int(row["updates_taken"]) if row["updates_taken"] else 0, start_of(row, transfers)
+    own = [base_name(row), row["status"], f"{updates:,}", f"{float(row['learning_rate']):g}", merit(row)]
+    if row["scored"] == "1":
+        own.append(f"{score_words(row, start)} at {int(number(row, f'{start}_updates')):,}" if row.get(f"{start}_updates") else "-")
+    return *own, number(row, f"{start}_total" if row["scored"] == "1" else "last_total")

@@ -1,0 +1,170 @@
+"""The tidy table of a study: a row a model, with every setting, outcome, score and cost."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crar_model.core.files import StrPath, write_text
+from crar_model.core.settings import LossSettings, TrainSettings
+from crar_model.models.merit import SUCCESS, SUCCESSFUL, outcome
+from crar_model.studies.cells import BEST, LAST, Cell
+from crar_model.studies.packing import status
+from crar_model.studies.plan import Study
+from crar_model.studies.store import Store
+from crar_model.training.log import read_losses
+from crar_reports.claims.listed import NEAR
+from crar_reports.measure import scores as measure
+from crar_reports.sections import layout_of
+
+Row = dict[str, Any]
+FILE = "table.csv"
+ABOUT = (
+    "cell", "group", "status", "why", "variant", "maze", "scored", "base", "base_seed", "base_start", "seed", "learning_rate", "reset", "paired", "base_recipe",
+)  # fmt: skip
+SETTINGS = tuple(
+    item.name
+    for item in dataclasses.fields(TrainSettings)
+    if item.metadata and item.name not in ("maze", "seed", "learning_rate", "workers", "walls", "data")
+)
+LOSS = tuple(item.name for item in dataclasses.fields(LossSettings))
+COST = ("seconds", "updates_per_second", "repeated_updates")
+"""Columns that two runs of the same study have otherwise; all others are the same to the last digit on one kind of machine."""
+
+
+def write_table(store: Store, study: Study, attempts: int) -> Path:
+    """Write `table.csv`, a row a cell in the order of the study; returns its path.
+
+    Columns: what the cell is (:data:`ABOUT`), every setting (those of the loss with `loss_` before), `updates_taken`, `search_updates`,
+    `diverged_at` (-1 for none), `success` (1, 0, or nothing where it cannot be said: see :func:`success`), `outcome` (how the embedding
+    relates to the base's), where there is a score `final_score` (mean of the last 10 validations, of the last half of fewer
+    than 20; of a network that was kept or not trained, of its episodes), `success_update` (the update at
+    which the 5-validation mean is above 0 for the first time; without a score the first logged one at which the transition term is near
+    its base's), the figures of the last network and of that of the best validation
+    (`last_...`, `best_...`), and :data:`COST`. Cells that are not done have nothing there. Where
+    any has one: `layout`, its walls in one line, and `kept_update`, of a variant with a search, whose network is the best by the losses: when that was.
+    """
+    found = status(store, study, attempts)
+    rows = [_row(store, study, cell, *found[name]) for name, cell in study.cells.items()]
+    extra = sorted({name for row in rows for name in row if name.startswith(("last_", "best_"))})
+    told = [name for name in ("layout", "kept_update") if any(row.get(name, "") != "" for row in rows)]
+    columns = [
+        *ABOUT, *told, *SETTINGS, *(f"loss_{name}" for name in LOSS), "updates_taken", "search_updates", "diverged_at", "success", "outcome",
+        "final_score", "success_update", *extra, *COST,
+    ]  # fmt: skip
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
+    table.writeheader()
+    table.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    path = store.root / FILE
+    write_text(path, text.getvalue())
+    return path
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    return f"{value:.10g}" if isinstance(value, float) else value
+
+
+def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
+    settings = cell.settings
+    row: Row = {
+        "cell": cell.name, "group": cell.group, "status": word, "why": why, "variant": cell.variant, "maze": settings.maze, "layout": layout_of(settings.walls),
+        "scored": cell.task.scored, "base": cell.base, "base_seed": study.cells[cell.base].seed if cell.base else "",
+        "base_start": cell.start, "seed": cell.seed, "learning_rate": cell.learning_rate, "reset": cell.reset, "paired": cell.paired or "",
+        "base_recipe": _recipe(study.cells[cell.base]) if cell.base else "",
+    }  # fmt: skip
+    row |= {name: getattr(settings, name) for name in SETTINGS} | {f"loss_{name}": getattr(settings.loss, name) for name in LOSS}
+    record, figures = store.record(cell.name), store.judged(cell.name, study.how)
+    if record is None:
+        return row
+    row |= {name: record[name] for name in ("search_updates", "diverged_at", "seconds")} | {"updates_taken": record["updates"]}
+    row |= {"repeated_updates": record.get("repeated_updates", 0), "kept_update": record.get("kept_update", "")}
+    if record["updates"] and record["seconds"] > 0:
+        row["updates_per_second"] = (record["updates"] + record["search_updates"]) / record["seconds"]
+    if figures is None:
+        return row
+    for which in (LAST, BEST):
+        row |= {f"{which}_{name}": value for name, value in _flat(figures.get(which, {})).items()}
+    row["outcome"] = row.pop("last_match_verdict", "diverged" if record["diverged_at"] >= 0 else "")
+    if cell.task.scored and figures:
+        own = {"final_score": row[f"{LAST}_score_mean"]}
+        row |= own | _scores(store.folder(cell.name)) | (own if "kept_update" in record else {})
+    origin = (store.judged(cell.base, study.how) or {}).get(cell.start, {}) if cell.base else {}
+    row["success"] = success(cell, row, origin)
+    if cell.base and not cell.task.scored:
+        row |= _near_its_base(store.folder(cell.name), origin)
+    return row
+
+
+def _recipe(base: Cell) -> str:
+    return base.settings.recipe(rate=base.learning_rate)
+
+
+def success(cell: Cell, row: Row, base: Row) -> bool | str:
+    """Whether a model succeeded by the one definition (`crar_model.models.merit`), of its last network. "" for a base without a score; a network that diverged
+    has failed, and a score whose interval holds 0 is no success.
+
+    Args:
+        cell: the model.
+        row: its figures.
+        base: figures of its base, as they were judged; empty for a base.
+    """
+    if row["diverged_at"] >= 0 and row.get("kept_update", "") == "":
+        return False
+    if cell.task.scored:
+        return outcome({}, score=(_number(row.get(f"{LAST}_score_low")), _number(row.get(f"{LAST}_score_high")))) == SUCCESSFUL
+    if not base:
+        return ""
+    shares = {name: (_number(row.get(f"{LAST}_{name}")), _number(base.get(name))) for name in base["metrics"]}
+    return bool(shares) and outcome(shares, matched=row["outcome"] == "matched" if cell.recipe.keeps_dynamics else None) == SUCCESSFUL
+
+
+def _number(value: Any) -> float:
+    """A figure; not a number, which is no success, where there is none."""
+    return float(value) if isinstance(value, (int, float)) else float("nan")
+
+
+def _flat(figures: Row, before: str = "") -> Row:
+    flat: Row = {}
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{before}{name}_" if name != "terms" else before)
+        elif not isinstance(value, list):
+            flat[f"{before}{name}"] = "" if value is None else value
+    return flat
+
+
+def _scores(folder: Path) -> Row:
+    """What the validations of a model come to; nothing where there is only the one before the first update."""
+    log = read_losses(folder)
+    trained = log["update"] > 0
+    values = log["score"][trained]
+    if not len(values):
+        return {}
+    found: Row = {"final_score": measure.final(values)}
+    if len(values) >= measure.WINDOW:
+        means = np.lib.stride_tricks.sliding_window_view(values, measure.WINDOW).mean(1)  # as of the released runs
+        above = np.flatnonzero(means > SUCCESS)
+        if len(above):
+            found["success_update"] = int(log["update"][trained][above[0] + measure.WINDOW - 1])
+    return found
+
+
+def _near_its_base(folder: Path, base: Row) -> Row:
+    """The first logged update, after the start, at which the transition term is near the base's (claim S3); nothing where it never is."""
+    log, level = read_losses(folder), base["terms"]["transition"]
+    near = np.flatnonzero((log["update"] > 0) & (log["transition"] <= NEAR * level))
+    return {"success_update": int(log["update"][near[0]])} if len(near) else {}
+
+
+def read_table(path: StrPath) -> list[dict[str, str]]:
+    """The rows of a table, all values as text."""
+    with Path(path).open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))

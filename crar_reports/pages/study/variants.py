@@ -1,0 +1,206 @@
+"""Figure 17: success by variant and base, and claim S12 on learning the encoder anew."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from crar_model.core.files import StrPath
+from crar_model.tasks import Task
+from crar_model.training.variants import VARIANTS
+from crar_reports.claims.released_scores import released_rows
+from crar_reports.claims.study import Decided, relearned
+from crar_reports.claims.table import SUCCESS
+from crar_reports.figures.shares import shares_figure
+from crar_reports.figures.style import save_png
+from crar_reports.pages.study.rows import (
+    DONE,
+    OPEN,
+    USUAL,
+    Groups,
+    Key,
+    Row,
+    base_name,
+    beginnings,
+    by,
+    label,
+    main_group,
+    merit,
+    mostly,
+    number,
+    outcomes,
+    searched,
+    success,
+    successes,
+    told,
+    units_of,
+)
+from crar_reports.statistics import CHANCE, interquartile, share_words, share_words_by_base, trimmed, unlike
+
+
+def variants_part(groups: Groups, bases: Sequence[Row], figure: StrPath, task: Task) -> dict[str, Any]:
+    """Success by variant and base (Figure 17), and what was released of it.
+
+    Args:
+        groups: transfers of the table.
+        bases: of the maze.
+        figure: where to draw it.
+        task: the maze.
+    """
+    figure = Path(figure)
+    shown = [
+        (
+            f"{label(key, short=True)}\n{int(key.updates):,} updates, {_bases(group) if VARIANTS[key.variant].from_base else 'of no base'}",
+            successes(told(group)),
+        )
+        for key, group in groups.items()
+    ]
+    shown = [(name, values) for name, values in shown if values]
+    if shown:
+        save_png(shares_figure([("", shown)], "share that succeeded"), figure)
+    return {
+        "abouts": [(name, _about(name, rows)) for name, rows in by((row for group in groups.values() for row in group), "variant").items()],
+        "variants": [_variant_row(key, group, groups) for key, group in groups.items()], "figure": figure.name if shown else "",
+        "copies": _copies(groups), "columns": _short([base_name(row) for row in bases]),
+        "released": released_rows() if task.released_scores else [],
+        "by_eye": [(name, f"{good}/{good + bad}") for name, good, bad in task.judged_by_eye],
+        "networks": [_networks(label(key, groups), key, group, scored=task.scored) for key, group in groups.items() if told(group)],
+        "searching": [
+            f"`{name}`" for name in dict.fromkeys(key[0] for key, group in groups.items() if any(row.get("kept_update") for row in group))
+        ], **_played(groups), "by_base": [_by_base(label(key, groups), key, group, bases) for key, group in groups.items() if VARIANTS[key.variant].from_base],
+    }  # fmt: skip
+
+
+def _about(variant: str, group: Sequence[Row]) -> str:
+    """A line on a variant, with those of its own settings that this study has changed."""
+    what = VARIANTS[variant]
+    set_to = {name: {row.get(name, "") for row in group} - {""} for name in what.unless_set}
+    here = {name: values for name, values in set_to.items() if values - {str(what.unless_set[name])}}
+    changed = "".join(
+        f"; here `{name}` is {' or '.join(f'{int(value):,}' for value in sorted(values, key=int))}" for name, values in here.items()
+    )
+    old = what.search and not any(row.get("kept_update") for row in told(group))
+    return (
+        what.about + changed + ("; these are of before that was so: the last network counts, not the best" if old and told(group) else "")
+    )
+
+
+def _copies(groups: Groups) -> list[str]:
+    """Groups whose models are fewer than their rows, in words: networks that are the same from every base, and beginnings of longer transfers."""
+    lines = []
+    for key, group in groups.items():
+        digests = [row["last_digest"] for row in told(group) if row.get("last_digest")]
+        if len(set(digests)) < len(digests):
+            lines.append(
+                f"`{label(key, groups)}`: {len(digests)} models are {len(set(digests))} networks, so its intervals and p are far too narrow."
+            )
+        for other, longer in groups.items():
+            begun = len(beginnings(told(group), told(longer)))
+            if begun:
+                lines.append(
+                    f"`{label(key, groups)}`: {begun} of {len(told(group))} models are the first {int(key.updates):,} updates of transfers of `{label(other, groups)}`, no runs of their own."
+                )
+    return lines
+
+
+def decide_relearned(groups: Groups) -> Decided | None:
+    """Claim S12, each variant by its group of most models; None where no `freeze` transfer tells.
+
+    Args:
+        groups: transfers from the bases that are asked of.
+    """
+    usual = main_group(groups, USUAL)
+    if usual is None:
+        return None
+    variants = dict.fromkeys(key.variant for key in groups)
+    chosen: Mapping[str, Key | None] = {variant: main_group(groups, variant, usual) for variant in variants}
+    kept = {variant: key for variant, key in chosen.items() if key is not None and VARIANTS[variant].from_base}
+    return replace(
+        relearned({variant: outcomes(groups[key]) for variant, key in kept.items()}),
+        updates={variant: int(key.updates) for variant, key in kept.items()},
+    )
+
+
+def _variant_row(key: Key, group: Sequence[Row], groups: Groups) -> tuple[object, ...]:
+    own = told(group)
+    usual = next((told(other) for (name, *rest), other in groups.items() if name == USUAL and tuple(rest) == key[1:]), [])
+    both, related = {row["base"] for row in own} & {row["base"] for row in usual}, VARIANTS[key.variant].from_base
+    p = math.nan
+    if key.variant != USUAL and related and unlike([True] * len(both), [False] * len(both)) < CHANCE:
+        p = unlike(*(mostly(row for row in rows if row["base"] in both) for rows in (own, usual)))
+    return (
+        label(key, groups), f"{len(own)} of {len(group)}", _trained(key, own), share_words_by_base(successes(own)),
+        share_words(mostly(own)) if related else "-", *_as_the_original(own), _middle(list(units_of(own).values())), p,
+    )  # fmt: skip
+
+
+def _as_the_original(own: Sequence[Row]) -> list[str]:
+    """How many succeeded by the original's word, a final score above 0, where there is a score."""
+    return [f"{sum(number(row, 'final_score') > SUCCESS for row in own)}/{len(own)}"] if any(row["scored"] == "1" for row in own) else []
+
+
+def _middle(units: Sequence[Sequence[Row]]) -> str:
+    """The interquartile mean of a figure of merit, with what it leaves out, in words; of fewer than four models their mean."""
+    values = [[value for row in rows if not math.isnan(value := merit(row))] for rows in units]
+    count, asked = sum(map(len, values)), sum(map(len, units))
+    if not count:
+        return "all diverged" if asked else "-"
+    mean, low, high = interquartile(values)
+    around = "" if math.isnan(low) else f" ({low:.3g} to {high:.3g})"
+    out = trimmed(count)
+    which = f", {out} + {out} of {count} trimmed" if out else f", mean of {count}"
+    return f"{mean:.3g}{around}{which}" + (f", {asked - count} diverged left out" if asked > count else "")
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """Names of bases for the heads of narrow columns: their seeds where all are of one group."""
+    groups = {name.rpartition("/")[0] for name in names}
+    return [name.rpartition("/")[2] for name in names] if len(groups) == 1 else list(names)
+
+
+def _by_base(name: str, key: Key, group: Sequence[Row], bases: Sequence[Row]) -> list[str]:
+    """A row of the table by base: successes of those done, "?" where some are open and "!" where some were left, all narrow, since a study may
+    have dozens of bases."""
+    cells = []
+    for base in bases:
+        own = [row for row in group if row["base"] == base["cell"]]
+        done, words = told(own), {row["status"] for row in own} - {DONE}
+        mark = ("?" if OPEN in words else "") + ("!" if words - {OPEN} else "")
+        cells.append(f"{sum(map(success, done))}/{len(done)}{mark}" if done else mark)
+    return [name, f"{int(key.updates):,}", *cells]
+
+
+def _bases(group: Sequence[Row]) -> str:
+    count = len({row["base"] for row in told(group)})
+    return f"{count} base{'s' * (count != 1)}"
+
+
+def _networks(name: str, key: Key, group: Sequence[Row], *, scored: bool) -> list[str]:
+    """A row of the table of last networks: by embedding and, where there is one, by the interval of the score."""
+    own = told(group)
+    kinds, related = Counter(row["outcome"] for row in own), VARIANTS[key.variant].from_base  # else it has no base to look like
+    cells = [name, f"{int(key.updates):,}", *(str(kinds[kind]) if related else "-" for kind in ("matched", "swapped", "neither"))]
+    if scored:
+        bounds = [(number(row, "last_score_low"), number(row, "last_score_high")) for row in own if row.get("last_score_low")]
+        above, below = sum(low > SUCCESS for low, _ in bounds), sum(high < SUCCESS for _, high in bounds)
+        cells += [str(above), str(len(bounds) - above - below), str(below)]
+    return cells
+
+
+def _played(groups: Groups) -> dict[str, Any]:
+    """How scores of the models were taken, in the words of the page; "" where there are none."""
+    rows = [row for group in groups.values() for row in told(group)]
+
+    def values(name: str) -> str:
+        return " or ".join(f"{int(value):,}" for value in sorted({float(row[name]) for row in rows if row.get(name)}))
+
+    return {"episodes": values("last_score_samples"), "copies_of_score": values("score_copies"), "steps": values("score_steps")}
+
+
+def _trained(key: Key, rows: Sequence[Row]) -> str:
+    """Updates of a group in words, those of a search before apart."""
+    return f"{int(key.updates):,}{searched(rows)}"

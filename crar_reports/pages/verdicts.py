@@ -1,0 +1,305 @@
+"""`crar verdicts`: every claim S1 to S14 on one page, from the results of `crar claims` and `crar study`, the released data's answers beside them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath, misfit, read_json, write_json
+from crar_model.core.words import plural
+from crar_model.tasks import TASKS, Task, task_named
+from crar_reports.claims.study import CHECKS, OF_OTHERS, TEXTS, Decided, depends, scope_of
+from crar_reports.claims.table import CLAIMS, UNDECIDED
+from crar_reports.pages.claims import grouped, maze_of, spreads, verdicts
+from crar_reports.pages.study.page import RESULTS
+from crar_reports.pages.study.released import released_answer
+from crar_reports.press.markdown import render
+
+Plain = dict[str, Any]
+NOT_MEASURED = "not measured here"
+FAILED = "failed by what they do"
+CLAIM_TEXTS = {claim.id: claim.text for claim in CLAIMS} | TEXTS
+"""Every claim, S1 to S14."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A claim in a maze, by one result.
+
+    Attributes:
+        id: of the claim. maze: name of the maze.
+        verdict: one of the four words, "mixed", or that it was not measured.
+        figure: the measured numbers in words. models, bases: how many stand behind it.
+        source: the folder that it is from, "" for none.
+        measured: all its figures with their spread: median (lowest to highest).
+        updates: of every variant among the transfers of a study, how many they were trained for.
+        scope: what the verdict is of, where it says nothing of other bases.
+        recipe: how bases and transfers were trained; "" where the result does not say.
+    """
+
+    id: str
+    maze: str
+    verdict: str
+    figure: str = ""
+    models: int = 0
+    bases: int = 0
+    source: str = ""
+    measured: tuple[str, ...] = ()
+    updates: Mapping[str, int] = field(default_factory=dict)
+    scope: str = ""
+    recipe: str = ""
+
+
+Claimed = tuple[Entry, Decided | None, Decided | None]
+"""A claim by one result, what the released data say of it, and what they say cut off where our transfers end."""
+
+
+def write_verdicts(
+    claims: Sequence[StrPath], studies: Sequence[StrPath], folder: StrPath, *, predictions: Sequence[StrPath] = (), command: str = ""
+) -> Path:
+    """Write `report.md`, `report.html` and `results.json` to a folder; returns the report's path.
+
+    Args:
+        claims: folders of `crar claims`. studies: of `crar study`. predictions: of `crar predict` with transfers, whose outcomes by base decide S14.
+        folder: made if missing.
+        command: shown on the page.
+
+    Raises:
+        UserError: for a folder without such results, or results of an unknown maze.
+    """
+    folder, sources = Path(folder), list[tuple[str, str]]()
+    found: list[Entry] = []
+    for paths, read, what in (
+        (claims, claims_entries, "claims"),
+        (studies, study_entries, "study"),
+        (predictions, predict_entries, "predict"),
+    ):
+        known: set[str] = set()
+        for path in map(Path, paths):
+            content = _results(path, what)
+            text = json.dumps(content | {"command": ""}, sort_keys=True)
+            if text in known:  # the same folder under another name, or a copy of it, counts once
+                continue
+            known.add(text)
+            try:
+                found += read(content, path)
+            except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+                raise UserError(f"{path / RESULTS}: damaged, or of another version ({error}); run `crar {what}` again") from error
+            sources.append((path.name, f"`{content.get('command', '')}`"))
+    rows = [
+        (entry, answer := released_answer(name, task), _cut(entry, answer))
+        for name in CLAIM_TEXTS
+        for task in TASKS.values()
+        if asked(name, task)
+        for entry in [one for one in found if (one.id, one.maze) == (name, task.name)] or [Entry(name, task.name, NOT_MEASURED)]
+    ]
+    results = {
+        "command": command,
+        "claims": [
+            asdict(entry)
+            | {
+                "claim": CLAIM_TEXTS[entry.id],
+                "released": answer and answer.plain(),
+                "released_at_our_updates": cut and cut.plain(),
+            }
+            for entry, answer, cut in rows
+        ],
+    }
+    write_json(folder / RESULTS, results)
+    return render(
+        "verdicts.md", folder / "report.md", command=command, summary=summary(rows), rows=[_row(*row) for row in rows], sources=sources,
+        checks=list(_checks()), released=_released(rows), measured=[(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured],
+    )  # fmt: skip
+
+
+def asked(name: str, task: Task) -> bool:
+    """Whether a claim makes sense in a maze: S1 to S10 where there is a rule for its evaluation set, S11 where agents have a score."""
+    if name in ("S12", "S13", "S14"):
+        return True
+    (claim,) = (claim for claim in CLAIMS if claim.id == name)
+    return claim.rule(complete=task.sampling.complete) is not None
+
+
+def _results(path: Path, what: str) -> Plain:
+    shapes: dict[str, dict[str, Any]] = {
+        "claims": {"pairs": [dict]},
+        "study": {"claims": [dict], "study": str},
+        "predict": {"bases": [dict], "outcomes": [dict]},
+    }
+    content: Plain = read_json(path / RESULTS, dict, f"give --{what} a folder that `crar {what}` wrote")
+    if wrong := misfit(content, shapes[what]):
+        raise UserError(f"{path / RESULTS}: not the results of `crar {what}` ({wrong}); give --{what} a folder that it wrote")
+    return content
+
+
+def claims_entries(content: Plain, path: StrPath) -> list[Entry]:
+    """What the results of `crar claims` decide: the verdicts over the transfers that failed by what they do.
+
+    Raises:
+        UserError: for results of no known maze.
+    """
+    path = Path(path)
+    by_recipe: dict[str, list[Plain]] = {}
+    for pair in content["pairs"]:
+        recipe = pair.get("recipe")
+        by_recipe.setdefault(f"bases {recipe['base']}; transfers {recipe['transfer']}" if recipe else "", []).append(pair)
+    task = maze_of(content, path)
+    return [entry for recipe, pairs in by_recipe.items() for entry in _claims_of(pairs, task, path.name, recipe)]
+
+
+def _claims_of(pairs: Sequence[Plain], task: Task, source: str, recipe: str) -> list[Entry]:
+    """The verdicts of one recipe."""
+    complete, group = task.sampling.complete, grouped(pairs).get(FAILED, [])
+    bases = len({pair.get("origin", pair["base"]) for pair in pairs if pair in group})
+    names = [claim.id for claim in CLAIMS if claim.rule(complete=complete) is not None]
+    if not group:
+        none = f"none of {plural(len(pairs), 'transfer')} failed"
+        return [Entry(name, task.name, UNDECIDED, none, 0, 0, source, recipe=recipe) for name in names]
+    decided, measured = verdicts(group, complete=complete), spreads(group, complete=complete)
+    entries = []
+    for claim in CLAIMS:
+        if claim.id in names:
+            verdict, counts = decided[claim.id]
+            own = {row[1]: row for row in measured if row[0] == claim.id}
+            order = sorted(claim.measured(complete=complete), key=lambda measure: not measure.main)
+            shown = next((own[measure.what] for measure in order if measure.what in own), None)
+            spread = "" if shown is None else f"; {shown[1]}: median {shown[2]} ({shown[3]} to {shown[4]})"
+            rows = tuple(f"{what}: {row[2]} ({row[3]} to {row[4]})" for what, row in own.items())
+            scope = scope_of(bases, verdict)
+            entries.append(
+                Entry(claim.id, task.name, verdict, f"{counts}{spread}", len(group), bases, source, rows, scope=scope, recipe=recipe)
+            )
+    return entries
+
+
+def study_entries(content: Plain, path: StrPath) -> list[Entry]:
+    """What the results of `crar study` decide.
+
+    Raises:
+        UserError: for results of an unknown maze.
+    """
+    path = Path(path)
+    return [
+        Entry(
+            one["id"], task_named(one["maze"], what=f"{path / RESULTS}: its maze is").name, one["verdict"], one["figure"], one["models"],
+            one["bases"], path.name, updates=one.get("updates", {}), scope=one.get("scope", ""), recipe=one.get("recipe", ""),
+        )
+        for one in content["claims"]
+    ]  # fmt: skip
+
+
+def predict_entries(content: Plain, path: StrPath) -> list[Entry]:
+    """S14 by the outcomes of the transfers that `crar predict` was given, each recipe for itself.
+
+    Raises:
+        UserError: for results of an unknown maze.
+    """
+    path = Path(path)
+    by_recipe: dict[str, dict[str, list[bool]]] = {}
+    for number, (base, ends) in enumerate(zip(content["bases"], content["outcomes"], strict=True)):
+        recipe = f"bases {base['recipe']}; transfers {ends['recipe']}" if base.get("recipe") and ends.get("recipe") else ""
+        if ends["transfers"]:
+            hits = ends["successes"]
+            by_recipe.setdefault(recipe, {})[str(number)] = [True] * hits + [False] * (ends["transfers"] - hits)
+    # Older results do not name the maze: valleys of a placement landscape are of the one whose states can be listed.
+    maze = content.get("maze") or next(
+        task.name for task in TASKS.values() if task.sampling.complete == ("valleys" in content["bases"][0]["features"])
+    )
+    task = task_named(maze, what=f"{path / RESULTS}: its maze is")
+    found = {recipe: depends(outcomes) for recipe, outcomes in by_recipe.items()}
+    return [
+        Entry("S14", task.name, one.verdict, one.figure, one.models, one.bases, path.name, recipe=recipe) for recipe, one in found.items()
+    ]
+
+
+def _cut(entry: Entry, answer: Decided | None) -> Decided | None:
+    """The released answer at the updates that ours is of; None where there is none, or where it is that to the ends."""
+    if not entry.updates or not TASKS[entry.maze].released_scores:
+        return None
+    found = released_answer(entry.id, TASKS[entry.maze], entry.updates)
+    return found if found != answer else None
+
+
+def summary(rows: Iterable[Claimed]) -> list[tuple[str, str]]:
+    """What was asked, found and how sure it is."""
+    rows = list(rows)
+    lines = [("Asked", f"which of the {len(CLAIM_TEXTS)} claims of the appendix hold, in each maze where they make sense.")]
+    for task in TASKS.values():
+        by_verdict: dict[str, list[str]] = {}
+        for entry, *_ in rows:
+            name = f"{entry.id}{_few(entry)}"
+            if entry.maze == task.name and name not in by_verdict.setdefault(entry.verdict, []):
+                by_verdict[entry.verdict].append(name)
+        words = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in by_verdict.items() if names)
+        lines.append((f"Found in the {task.title}", f"{words}."))
+    answers = {(answer.id, entry.maze): answer for entry, answer, _ in rows if answer is not None}
+    words = "; ".join(f"{verdict}: {', '.join(_where(answers, verdict))}" for verdict in Counter(one.verdict for one in answers.values()))
+    lines.append(("The released data, by the same rules", f"{words}."))
+    cut = {(entry.id, entry.maze): found for entry, _, found in rows if found is not None}
+    if cut:
+        words = "; ".join(f"{verdict}: {', '.join(_where(cut, verdict))}" for verdict in Counter(one.verdict for one in cut.values()))
+        lines.append(("The released data cut off where our transfers end", f"{words}."))
+    counts = sorted(entry.models for entry, *_ in rows if entry.models)
+    span = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))) if counts else ""
+    models = f"{span} models a verdict" if counts else "nothing was measured"
+    lines.append(
+        ("How sure", f"{models}; a verdict over many transfers stands where 80 % share it, else it is mixed; rules and tests are below.")
+    )
+    return lines
+
+
+def _where(answers: Mapping[tuple[str, str], Decided], verdict: str) -> list[str]:
+    return [f"{name}{_few(one)} ({TASKS[maze].title})" for (name, maze), one in answers.items() if one.verdict == verdict]
+
+
+def _few(one: Entry | Decided) -> str:
+    """What a list of claims adds to one that is of some bases only."""
+    return f" {one.scope.removesuffix(OF_OTHERS)}" if one.scope else ""
+
+
+def _row(entry: Entry, answer: Decided | None, cut: Decided | None) -> tuple[str, ...]:
+    models = f"{entry.models} of {entry.bases} base{'s' * (entry.bases != 1)}" if entry.source else ""
+    own = _answer(answer) if answer is not None else ""
+    if cut is not None:
+        own += f"; cut off where ours end {_answer(cut)}"
+    ends: dict[int, list[str]] = {}
+    for variant, updates in entry.updates.items():
+        ends.setdefault(updates, []).append(variant)
+    if ends:
+        models += "; updates: " + ", ".join(f"{updates:,} ({', '.join(names)})" for updates, names in ends.items())
+    verdict = entry.verdict if entry.verdict == NOT_MEASURED else _bold(entry)
+    recipe = entry.recipe or ("not said" if entry.source else "")
+    return entry.id, CLAIM_TEXTS[entry.id], TASKS[entry.maze].title, recipe, verdict, entry.figure, models, entry.source, own
+
+
+def _answer(answer: Decided) -> str:
+    return f"{_bold(answer)}, {plural(answer.models, 'run')}"
+
+
+def _released(rows: Iterable[Claimed]) -> list[tuple[str, ...]]:
+    """What stands behind the answers of the released data, a line each."""
+    lines: dict[tuple[str, ...], None] = {}
+    for entry, *answers in rows:
+        for answer, until in zip(answers, ("to their ends", "where ours end"), strict=True):
+            if answer is not None:
+                lines[entry.id, TASKS[entry.maze].title, until, _bold(answer), answer.figure] = None
+    return list(lines)
+
+
+def _bold(one: Entry | Decided) -> str:
+    """A verdict, and what it is of where it is not of all bases."""
+    return f"**{one.verdict}**{' ' + one.scope if one.scope else ''}"
+
+
+def _checks() -> Iterable[tuple[str, str, str]]:
+    for claim in CLAIMS:
+        for where, rule in (("listed transitions", claim.complete), ("a sample", claim.sample)):
+            if rule is not None:
+                yield claim.id, where, rule.check
+    for name, check in CHECKS.items():
+        yield name, "a study", check

@@ -1,0 +1,1 @@
+"""What writes a page and its data files, and keeps figures that take time."""

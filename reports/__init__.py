@@ -1,1 +1,0 @@
-"""Reports: one module each, their figures and templates, and what they published."""

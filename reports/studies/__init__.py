@@ -1,1 +1,0 @@
-"""The parts of the page of `crar study`: one file a part, all from the rows of its table."""

@@ -1,0 +1,403 @@
+"""`crar escape`: noise, noiseless descents, and survival with censoring."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+from typer.testing import CliRunner
+
+from cli import app
+from crar_model import samples
+from crar_model.agent.symmetry import mean_move, negate_first_layer
+from crar_model.core.errors import UserError
+from crar_model.core.params import Params, select
+from crar_model.cures.problem import Problem, pose
+from crar_model.models.checkpoints import load_checkpoint, save_checkpoint
+from crar_model.nets import RMSpropSettings, rmsprop_step
+from crar_model.tasks import default_settings
+from crar_reports.pages.escape import many as escapes
+from crar_reports.pages.escape import measure as escape
+from crar_reports.pages.escape.many import attainable, kinds, relations, row_of, verdict, write_page
+from crar_reports.pages.escape.measure import OPTIMISERS, Exits, settle
+from crar_reports.pages.escape.one import Grid, write_escape
+from crar_reports.pages.escape.one import write_page as one_page
+from crar_reports.statistics import share
+
+
+def test_plain_sgd_is_rmsprop_whose_averages_stay_zero() -> None:
+    changes = OPTIMISERS["sgd"]
+    settings = RMSpropSettings(changes["rms_decay"], changes["rms_epsilon"], changes["clip_norm"])
+    param, grad, square = torch.ones(2, 3), torch.tensor([[1.0, -40.0, 3.0], [0.0, 2.0, 1.0]]), torch.zeros(2, 3)
+    rmsprop_step([param], [grad], [square], torch.tensor([0.1, 0.5]), torch.ones(2, dtype=torch.bool), settings)
+    assert torch.allclose(param, 1 - torch.tensor([[0.1], [0.5]]) * grad)
+    assert not square.any()
+
+
+def test_survival_counts_the_censored() -> None:
+    found = Exits(np.array([100.0, np.nan, 200.0, np.nan]), np.array([0.0, 100.0, 100.0, 200.0]), 1, 1).plain()
+    assert found["left"] == 2
+    assert found["updates"] == [100.0, 200.0]
+    assert found["inside"] == pytest.approx([0.75, 0.375])  # one of four, then one of the two still watched
+    assert found["median"] == 200.0
+    stayed = Exits(np.full(3, np.nan), np.full(3, 50.0), 0, 0).plain()
+    assert (stayed["left"], stayed["median"], stayed["inside"]) == (0, None, [])
+
+
+def test_a_noiseless_descent_never_climbs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(escape, "DESCENT", 30)
+    failed = load_checkpoint(samples.FAILED)
+    problem = pose(failed, None, 0)
+    own = {name: torch.stack((value, 1.5 * value)) for name, value in select(failed.parameters, ("encoder",)).items()}
+    batch = problem.data.judged
+    ended, embeddings = settle(problem, own)
+    before, after = (problem.terms(problem.encode(x, batch), batch)["total"].detach() for x in (own, ended))
+    assert bool((after < before).all())
+    assert embeddings.shape[0] == 2
+
+
+def test_a_noiseless_descent_does_not_stop_at_a_kink() -> None:
+    """From the shipped failure's corner of `ball`: descents from around it come closer to each other, and go on when given more steps."""
+    failed = load_checkpoint(samples.FAILED)
+    problem = pose(failed, None, 0)
+    generator = torch.Generator().manual_seed(0)
+    own = {}
+    for name, value in select(failed.parameters, ("encoder",)).items():
+        noise = torch.randn((6, *value.shape), generator=generator) * value.square().mean().sqrt()
+        own[name] = value + 0.02 * noise
+    batch = problem.data.judged
+
+    def totals(encoders: Params) -> torch.Tensor:
+        return problem.terms(problem.encode(encoders, batch), batch)["total"].detach()
+
+    once = settle(problem, own)[0]
+    twice = settle(problem, once)[0]
+    assert float(totals(once).std()) < 0.25 * float(totals(own).std())
+    assert bool((totals(twice) < totals(once) - 1e-5).all())
+
+
+def test_bad_input_names_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--rate is -1"):
+        write_escape(samples.FAILED, tmp_path, grid=Grid(rates=(-1.0,)))
+    with pytest.raises(UserError, match="--checks is 9, more than --updates 5"):
+        write_escape(samples.FAILED, tmp_path, grid=Grid(updates=5, checks=9))
+    with pytest.raises(UserError, match="give it with --to"):
+        write_escape(samples.FAILED, tmp_path)
+
+
+def test_several_minima_make_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command from end to end on a folder with the shipped failure; what is finished is kept."""
+    monkeypatch.setattr(escape, "DESCENT", 20)
+    run, out = tmp_path / "run", tmp_path / "out"
+    run.mkdir()
+    shutil.copy(samples.FAILED, run / "member-0.pt")
+    words = ["escape", "--from", run, "--to", samples.BASE, "--rate", 1e-3, "--sgd-rate", 1e-3]
+    words += ["--batch-size", 8, "--seeds", 2, "--updates", 20, "--checks", 2, "--out", out, "--json"]
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    (first,) = found["rows"]
+    assert (first["name"], first["seeds"], len(first["cells"])) == ("run-member-0", 4, 2)
+    assert first["left"] == sum(cell["left"] for cell in json.loads((out / first["name"] / "results.json").read_text())["cells"])
+    assert (out / first["name"] / "survival.png").exists()
+    text = (out / "report.md").read_text()
+    assert "cannot be told from these" in text
+    assert f"{first['left']} of 4" in text
+    assert [(kind["optimiser"], kind["rate"], kind["batch"], kind["seeds"]) for kind in found["kinds"]] == [
+        ("sgd", 1e-3, 8, 2),
+        ("rmsprop", 1e-3, 8, 2),
+    ]
+    stamp = (out / first["name"] / "results.json").stat().st_mtime_ns
+    again = CliRunner().invoke(app, [str(word) for word in (*words, "--resume")])
+    assert json.loads(again.stdout)["rows"] == found["rows"]
+    assert (out / first["name"] / "results.json").stat().st_mtime_ns == stamp
+    for name in ("results.json", "state.json"):
+        (out / first["name"] / name).write_text('{"half": 1}')
+        damaged = CliRunner().invoke(app, [str(word) for word in (*words, "--resume")])
+        assert isinstance(damaged.exception, UserError)
+        assert f"{name}: damaged" in str(damaged.exception)
+        (out / first["name"] / name).unlink()
+    again = CliRunner().invoke(app, [str(word) for word in (*words, "--resume")])
+    assert json.loads(again.stdout)["rows"] == found["rows"]  # what was removed is made again
+    with FileLock(out / first["name"] / ".lock"), pytest.raises(UserError, match="another crar escape works there"):
+        write_escape(run / "member-0.pt", out / first["name"], base_path=samples.BASE, grid=Grid((1e-3,), (1e-3,), (8,), 2, 20, 2))
+
+
+def test_a_page_says_how_sure_it_is_that_nobody_leaves(tmp_path: Path) -> None:
+    def results(left: int) -> dict[str, Any]:
+        at = np.array([2.0] * left + [np.nan] * (10 - left))
+        cell = {"optimiser": "sgd", "rate": 0.1, "batch": 8} | Exits(at, np.full(10, 4.0), 0, 0).plain()
+        signature = {"lowest": 0.0234, "highest": 9.0}
+        minimum = {
+            "verdict": "minimum",
+            "loss": 0.2,
+            "barrier": 0.1,
+            "signature": signature,
+            "spectrum": {"lowest": 3e-8, "highest": 107.0},
+        }
+        return {
+            "command": "crar escape", "failed": {"path": "f.pt"}, "grid": {"updates": 4, "checks": 2}, "minimum": minimum, "cells": [cell],
+            "totals": {"minimum": 0.2, "base": 0.1, "floor": 0.0}, "log_ratio": 1.0, "still": 0.0,
+        }  # fmt: skip
+
+    (tmp_path / "survival.png").write_bytes(b"")
+    task = load_checkpoint(samples.FAILED).task
+    one_page(results(0), tmp_path, "survival.png", task)
+    text = (tmp_path / "report.md").read_text()
+    assert "| 100 % (69 % to 100 %) |" in text  # 0.025 ** (1 / 10)
+    assert "of the one cell where nobody diverged, by itself, at most 30.8 % of such members would leave" in text
+    assert "0.0234" in text
+    assert "3e-08" not in text
+    diverged = results(0)
+    diverged["cells"][0]["diverged"] = 9
+    one_page(diverged, tmp_path, "survival.png", task)
+    assert "in every cell some diverged" in (tmp_path / "report.md").read_text()
+    mixed = results(4)
+    mixed["cells"].append(diverged["cells"][0])
+    one_page(mixed, tmp_path, "survival.png", task)
+    assert "0 of 2 cells kept all" in (tmp_path / "report.md").read_text()  # who diverged was not kept
+    one_page(results(4), tmp_path, "survival.png", task)
+    text = (tmp_path / "report.md").read_text()
+    assert "4 of 10 members left" in text
+    assert "would leave" not in text
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        ([0, 0, 0, 1, 2, 3, 4], [0, 0, 0, 1, 2, 3, 4]),
+        ([0, 0, 1, 2, 3, 4], [0, 0, 1, 2, 3, 4]),
+        ([0, 1, 2, 3, 4, 5], [0, 0, 0, 1, 1, 2]),
+        ([0, 1, 1, 2, 2, 2], [0, 0, 0, 0, 1, 2]),
+        ([0, 1, 2, 3, 4], [4, 2, 3, 1, 0]),
+        ([0, 0, 0, 0], [1, 2, 3, 4]),
+    ],
+)
+def test_the_smallest_p_that_ties_allow_is_that_of_all_permutations(x: list[float], y: list[float]) -> None:
+    """Against the full enumeration: the rarer of the two extremes of the correlation, on both sides."""
+    found = [float(np.dot(x, order)) for order in permutations(y)]
+    rarest = min(np.isclose(found, max(found)).sum(), np.isclose(found, min(found)).sum())
+    assert attainable(list(zip(x, y, strict=True))) == pytest.approx(min(1.0, 2 * rarest / len(found)))
+
+
+def test_no_p_is_below_what_is_drawn() -> None:
+    assert attainable([(float(k), float(k)) for k in range(12)]) == pytest.approx(2 / 10_000)
+    assert attainable([]) == 1.0
+
+
+def test_transfers_that_came_back_are_left_out_before_anything_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, base = tmp_path / "run", load_checkpoint(samples.BASE)
+    run.mkdir()
+    shutil.copy(samples.FAILED, run / "member-0.pt")
+    back = dataclasses.replace(base, inverse=True, parameters=negate_first_layer(base.parameters), info=base.info | {"variant": "freeze"})
+    save_checkpoint(run / "member-1.pt", back)
+    asked: list[str] = []
+
+    def stop(path: Path, *_: object, **__: object) -> Any:
+        asked.append(path.name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(escapes, "write_escape", stop)
+    with pytest.raises(KeyboardInterrupt):
+        escapes.write_escapes([run / "member-1.pt", run / "member-0.pt"], tmp_path / "out", base_path=samples.BASE)
+    assert asked == ["member-0.pt"]
+    with pytest.raises(UserError, match="none of these transfers failed"):
+        escapes.write_escapes([run / "member-1.pt"], tmp_path / "out", base_path=samples.BASE)
+
+
+def test_what_is_no_minimum_counts_for_nothing(tmp_path: Path) -> None:
+    cells = [{"optimiser": "sgd", "rate": 0.1, "batch": 8, "seeds": 4, "left": 4, "matched": 1, "diverged": 0}]
+    row = {
+        "name": "a", "verdict": "saddle", "loss": 1.0, "barrier": 0.1, "log_ratio": 1.0, "lowest": None, "highest": None, "base_digest": "b",
+        "seeds": 4, "left": 4, "matched": 1, "diverged": 0, "cells": cells,
+    }  # fmt: skip
+    grid = {"updates": 10, "rates": [], "sgd_rates": [0.1], "batches": [8], "seeds": 4}
+    results: dict[str, Any] = {"command": "crar escape", "grid": grid, "came_back": 0, "rows": [row]}
+    write_page(results, tmp_path)
+    assert (results["certified"], results["kinds"]) == (0, [])
+    assert verdict(results) == "Not one certified minimum, so nothing to leave. 1 other is no certified minimum and left out."
+    other = row | {"name": "c", "verdict": "minimum", "left": 1, "cells": [cells[0] | {"left": 1}]}
+    write_page(results | {"rows": [row, other]}, tmp_path)
+    assert "1 of 4 members left 1 minimum within" in (tmp_path / "report.md").read_text()
+
+
+def test_the_curvature_of_a_row_is_the_certificates() -> None:
+    """Of the encoder's weights most directions change no embedding: the lowest curvature there is round-off."""
+    minimum = {
+        "verdict": "minimum",
+        "barrier": 0.1,
+        "signature": {"lowest": 0.02, "highest": 9.0},
+        "spectrum": {"lowest": 1e-8, "highest": 107.0},
+    }
+    found = {
+        "minimum": minimum, "cells": [], "failed": {"path": "f.pt"}, "base": {"path": "b.pt", "digest": "b"}, "totals": {"minimum": 0.2},
+        "log_ratio": 1.0,
+    }  # fmt: skip
+    row = row_of(found, "f")
+    assert (row["lowest"], row["highest"]) == (0.02, 9.0)
+    assert row_of(found | {"minimum": minimum | {"signature": None}}, "f")["lowest"] is None
+
+
+def watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: Callable[[torch.Tensor, int], torch.Tensor], rate: float = 1e-9
+) -> Exits:
+    """Three members that hardly move, watched twice, whose noiseless descents end where `ends` has it from home."""
+    failed = load_checkpoint(samples.FAILED)
+    problem = pose(failed, None, 0)
+    save_checkpoint(tmp_path / "minimum.pt", failed)
+
+    def settled(problem: Problem, encoders: Params) -> tuple[Params, torch.Tensor]:
+        return encoders, ends(home, len(next(iter(encoders.values()))))
+
+    own = {name: value[None] for name, value in select(failed.parameters, ("encoder",)).items()}
+    home = problem.encode(own, problem.data.judged)[0].detach()
+    monkeypatch.setattr(escape, "settle", settled)
+    settings = dataclasses.replace(default_settings("simple"), inverse=True, updates=4)
+    (found,) = escape.escape(
+        tmp_path / "minimum.pt",
+        problem,
+        settings,
+        [escape.Cell("sgd", rate, 8)],
+        seeds=3,
+        checks=2,
+        base=home + 4 * mean_move(problem.data.judged, home),
+    )
+    return found
+
+
+def test_who_ends_elsewhere_has_left_and_who_ends_at_the_base_is_matched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = load_checkpoint(samples.FAILED)
+    batch = pose(failed, None, 0).data.judged
+
+    def ends(home: torch.Tensor, count: int) -> torch.Tensor:  # to the base's, to nowhere, home; later whoever is left home
+        move = mean_move(batch, home)
+        return torch.stack((home + 4 * move, home - 4 * move, home + 0.1 * move)[-count:])
+
+    found = watched(tmp_path, monkeypatch, ends)
+    assert np.isnan(found.at).tolist() == [False, False, True]
+    assert found.at[:2].tolist() == [2.0, 2.0]  # found out at the first check
+    assert found.seen[2] == 4.0
+    assert (found.matched, found.diverged) == (1, 0)
+
+
+def test_nobody_leaves_where_all_descents_end_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = watched(tmp_path, monkeypatch, lambda home, count: home.expand(count, *home.shape))
+    assert np.isnan(found.at).all()
+    assert found.seen.tolist() == [4.0] * 3
+    assert (found.matched, found.diverged) == (0, 0)
+
+
+def test_who_stops_being_finite_is_censored_and_has_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = watched(tmp_path, monkeypatch, lambda home, count: home.expand(count, *home.shape), rate=1e38)
+    assert found.diverged == 3
+    assert np.isnan(found.at).all()
+    assert found.seen.tolist() == [0.0] * 3
+
+
+def test_strong_noise_carries_the_shipped_failure_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """End to end, with real descents: a rate that no study would choose leaves, one that hardly moves stays."""
+    monkeypatch.setattr(escape, "DESCENT", 100)
+    failed = load_checkpoint(samples.FAILED)
+    save_checkpoint(tmp_path / "minimum.pt", failed)
+    problem = pose(failed, None, 0)
+    settings = dataclasses.replace(default_settings("simple"), inverse=True, updates=40)
+    cells = [escape.Cell("rmsprop", rate, 8) for rate in (0.05, 1e-9)]
+    strong, weak = escape.escape(tmp_path / "minimum.pt", problem, settings, cells, seeds=3, checks=1)
+    assert not np.isnan(strong.at).any()
+    assert np.isnan(weak.at).all()
+
+
+def test_relations_come_out_each_way() -> None:
+    def minima(shares: list[int]) -> dict[str, Any]:
+        rows = [
+            {
+                "barrier": 0.1 * k,
+                "log_ratio": 1.0,
+                "lowest": None,
+                "highest": float((k * 3) % 7),
+                "left": left,
+                "seeds": 100,
+                "matched": left // 3,
+                "diverged": 0,
+                "base_digest": f"base-{k}",
+                "verdict": "minimum",
+                "cells": [
+                    {"optimiser": "sgd", "rate": 0.1, "batch": 8, "seeds": 50, "left": 0, "matched": 0, "diverged": 0},
+                    {
+                        "optimiser": "rmsprop",
+                        "rate": 0.01,
+                        "batch": 8,
+                        "seeds": 50,
+                        "left": min(left, 50),
+                        "matched": left // 3,
+                        "diverged": 0,
+                    },
+                ],
+            }
+            for k, left in enumerate(shares)
+        ]
+        return {"rows": rows, "grid": {"updates": 10}, "kinds": kinds(rows), "relations": relations(rows)}
+
+    falling = minima([90, 80, 70, 60, 50, 40, 30])
+    barrier = next(each for each in falling["relations"] if each["look"] == "barrier")
+    assert barrier["rho"] == pytest.approx(-1)
+    assert barrier["p"] < 0.05
+    assert (
+        "What goes together: barrier to the base's embedding (an upper bound) (bases: an unknown recipe) with the share that left, rank correlation -1.00"
+        in verdict(falling)
+    )
+    assert "with the share that left for the base's embedding, rank correlation -1.00" in verdict(falling)
+    assert "lowest curvature" not in verdict(falling)
+    most = "1 of 2 kinds of noise carried any out; rmsprop, joint steps, at a rate of 0.01 and batches of 8 (bases: an unknown recipe), carried most, 320 of 350, 138 for the base's embedding."
+    assert most in verdict(falling)
+    assert falling["kinds"][0] == {
+        "recipe": "an unknown recipe",
+        "optimiser": "sgd",
+        "rule": "joint",
+        "rate": 0.1,
+        "batch": 8,
+        "seeds": 350,
+        "left": 0,
+        "matched": 0,
+        "diverged": 0,
+        "minima": 0,
+        "arrived": 0,
+        "of": 7,
+        "share": share([False] * 350),
+    }
+    assert falling["kinds"][1]["minima"] == 7
+    mixed = minima([50, 90, 40, 80, 60, 45, 70])
+    assert "Nothing that a minimum looks like" in verdict(mixed)
+    kept = minima([0] * 7)
+    assert "7 of the minima kept all" in verdict(kept)
+    assert "cannot be told" in verdict(kept)
+    assert "kinds of noise carried any out" not in verdict(kept)
+    bound = f"Of each of the 2 kinds that carried nobody out and where nobody diverged, by itself, at most {100 * share([False] * 350)['high']:.1f} %"
+    assert bound in verdict(kept)
+    for row in kept["rows"]:
+        row["cells"][0]["diverged"] = 1
+    assert kinds(kept["rows"])[0]["share"] is None
+    assert "Of each of the 1 kinds" in verdict(kept | {"kinds": kinds(kept["rows"])})
+    tied = minima([0, 0, 0, 0, 100, 100, 100])  # 7 bases, but only 35 orders that differ
+    assert all(each["p"] is None for each in tied["relations"])
+    assert next(each for each in tied["relations"] if each["look"] == "barrier")["attainable"] == pytest.approx(2 * 24 * 6 / 5040)
+    assert "cannot be told" in verdict(tied)
+    assert "cannot be told" in verdict(minima([1, 2, 3, 4, 5]))
+    assert "cannot be told" not in verdict(minima([1, 2, 3, 4, 5, 6]))
+    one_base = minima([90, 80, 70, 60, 50, 40, 30])
+    for row in one_base["rows"]:
+        row["base_digest"] = "base-0"
+    assert all(each["rho"] is None for each in relations(one_base["rows"]))
+    for row in falling["rows"]:  # all but those that left diverged
+        row["diverged"] = 100 - row["left"]
+    assert all(each["rho"] is None for each in relations(falling["rows"]) if each["outcome"] == "left")
+    assert "0 of the minima kept all" in verdict(falling | {"relations": relations(falling["rows"])})
