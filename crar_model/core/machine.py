@@ -5,11 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-import torch
 
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where a container says how much memory it may take."""
@@ -29,14 +25,3 @@ def memory() -> float:
         with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
             known.append(float(Path(place).read_text(encoding="ascii")))
     return min(value for value in known if value > 0)
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """PyTorch's own threads for a while: more than one slows small tensors down."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

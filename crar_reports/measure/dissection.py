@@ -11,10 +11,11 @@ from typing import Any
 import xarray as xr
 
 from crar_model.agent.symmetry import Match, mean_move
-from crar_model.core.machine import cores, torch_threads
+from crar_model.core.machine import cores
 from crar_model.core.params import Params, select
 from crar_model.core.ratio import ratio
 from crar_model.core.settings import PlaySettings
+from crar_model.core.threads import torch_threads
 from crar_model.models.evaluation import Evaluation, embed, evaluate
 from crar_model.models.merit import same_dynamics
 from crar_model.tasks.metrics import Score

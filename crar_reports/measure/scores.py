@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from crar_model.core.machine import cores, torch_threads
+from crar_model.core.machine import cores
 from crar_model.core.settings import PlaySettings
+from crar_model.core.threads import torch_threads
 from crar_model.models.checkpoints import Checkpoint
 from crar_model.tasks.metrics import Score
 from crar_model.tasks.playing import CONFIDENCE, score

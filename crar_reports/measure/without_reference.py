@@ -12,10 +12,10 @@ import xarray as xr
 from crar_model.agent.loss import value_targets
 from crar_model.agent.symmetry import mean_move
 from crar_model.core.errors import UserError
-from crar_model.core.machine import torch_threads
 from crar_model.core.params import select
 from crar_model.core.ratio import ratio
 from crar_model.core.settings import PlaySettings
+from crar_model.core.threads import torch_threads
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.models.evaluation import dtype_of, embed
 from crar_model.tasks import TASKS

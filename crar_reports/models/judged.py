@@ -11,8 +11,9 @@ from typing import Any
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
-from crar_model.core.machine import cores, torch_threads
+from crar_model.core.machine import cores
 from crar_model.core.settings import PlaySettings
+from crar_model.core.threads import torch_threads
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.evaluation import Evaluation, evaluate
 from crar_model.models.keys import result_key

@@ -11,9 +11,9 @@ import sympy as sp
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, write_json
-from crar_model.core.machine import torch_threads
 from crar_model.core.params import DYNAMICS
 from crar_model.core.sizes import check_picture
+from crar_model.core.threads import torch_threads
 from crar_model.core.words import plural
 from crar_model.samples import as_given
 from crar_reports import progress as console

@@ -12,9 +12,10 @@ from torch import Tensor
 from crar_model.agent.loss import loss_terms, total, value_targets
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
-from crar_model.core.machine import cores, torch_threads
+from crar_model.core.machine import cores
 from crar_model.core.params import BLOCKS, Params, select
 from crar_model.core.sizes import check_picture
+from crar_model.core.threads import torch_threads
 from crar_model.core.words import plural
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.models.evaluation import dtype_of

@@ -15,9 +15,9 @@ import xarray as xr
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, write_json
 from crar_model.core.guards import only_one
-from crar_model.core.machine import torch_threads
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.core.settings import CureSettings, PlaySettings, from_plain
+from crar_model.core.threads import torch_threads
 from crar_model.cures.cure import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, STRAYS, UNFIT, Cure, Ground, cure
 from crar_model.cures.methods import ANNEALED, EPOCHS, METHODS
 from crar_model.cures.placement import Landscape, Level

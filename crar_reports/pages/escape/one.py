@@ -15,10 +15,10 @@ from crar_model.agent.symmetry import mean_move
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, write_json
 from crar_model.core.guards import only_one
-from crar_model.core.machine import torch_threads
 from crar_model.core.ranges import MOST_WHOLE
 from crar_model.core.settings import UPDATE_RULES, from_plain
 from crar_model.core.sizes import check_escape
+from crar_model.core.threads import torch_threads
 from crar_model.core.words import of_all, plural
 from crar_model.cures.problem import pose
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
