@@ -18,12 +18,12 @@ def test_the_table_by_base_is_narrow_and_tells_what_is_open() -> None:
         transfer(1, "b", good=True, status="open"),
     ]
     ((key, group),) = groups_of(text_rows([*own, transfer(0, "c", good=True, status="open")])).items()
-    assert variants._by_base("f", key, group, bases) == ["f", "60,000", "1/2", "1/1?", "?"]
+    assert variants._of_bases("f", key, group, bases) == ["f", "60,000", "1/2", "1/1?", "?"]
     left = [{**one, "status": "failed" if one["status"] == "open" else "done"} for one in group]
-    assert variants._by_base("f", key, left, bases)[2:] == ["1/2", "1/1!", "!"]
-    assert variants._by_base("f", key, group[:2], bases)[2:] == ["1/2", "", ""]
-    assert variants._short(["g/0", "g/11"]) == ["0", "11"]
-    assert variants._short(["g/0", "h/0"]) == ["g/0", "h/0"]
+    assert variants._of_bases("f", key, left, bases)[2:] == ["1/2", "1/1!", "!"]
+    assert variants._of_bases("f", key, group[:2], bases)[2:] == ["1/2", "", ""]
+    assert variants._by_base({key: group}, bases) == ("g", ["0", "1", "2"], [[label(key, {key: group}), "60,000", "1/2", "1/1?", "?"]])
+    assert variants._by_base({key: group[:1]}, bases[1:])[2] == []  # nothing was transferred from these
 
 
 def test_copies_of_one_network_are_named() -> None:

@@ -85,7 +85,11 @@ def effects(shares: Shares) -> tuple[float, float]:
     of_base = []
     for arm in dict.fromkeys(arm for _, arm in shares):
         sides = {
-            rule: [float(np.mean(list(own.values()))) for (base, other), own in shares.items() if other == arm and rule_of(base) == rule]
+            rule: [
+                float(np.mean(list(own.values())))
+                for (base, other), own in shares.items()
+                if own and other == arm and rule_of(base) == rule
+            ]
             for rule in (JOINT, SEQUENTIAL)
         }
         if all(sides.values()):
