@@ -137,3 +137,10 @@ def test_a_variant_is_told_with_what_the_study_changed_in_it() -> None:
     assert variants._about("delay-structure", rows).endswith("; here `structure_delay` is 9,000 or 30,000")
     assert variants._about("delay-structure", rows[1:]).endswith("for the first 30,000 updates")
     assert variants._about("freeze", rows) == "the paper's approach: train only the encoder through the frozen dynamics"
+
+
+def test_a_study_of_freeze_alone_says_nothing_of_new_encoders() -> None:
+    rows = [transfer(k, "a", good=False) for k in range(3)]
+    assert variants.decide_relearned(groups_of(text_rows(rows))) is None
+    more = [*rows, transfer(0, "a", good=True, variant="reset-encoder", cell="new")]
+    assert variants.decide_relearned(groups_of(text_rows(more))) is not None

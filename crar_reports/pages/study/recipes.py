@@ -26,6 +26,7 @@ from crar_reports.statistics import CHANCE, CONFIDENCE, DEALT, FEWEST_GROUPS, RE
 RATE = 8e-5
 """The study's learning rate of transfers in the simple maze."""
 JOINT, SEQUENTIAL = "joint", "sequential"
+COLUMNS = ("bases", "transfers", "updates", "done", "succeeded", "matched", "by base: any", "by base: most", "p")
 Shares = dict[tuple[str, str], dict[str, float]]
 """(recipe of the bases, transfers in words) -> base -> its share of successes."""
 

@@ -107,15 +107,15 @@ def _copies(groups: Groups) -> list[str]:
 
 
 def decide_relearned(groups: Groups) -> Decided | None:
-    """Claim S12, each variant by its group of most models; None where no `freeze` transfer tells.
+    """Claim S12, each variant by its group of most models; None where no `freeze` transfer tells, or nothing else was asked for.
 
     Args:
         groups: transfers from the bases that are asked of.
     """
     usual = main_group(groups, USUAL)
-    if usual is None:
-        return None
     variants = dict.fromkeys(key.variant for key in groups)
+    if usual is None or len(variants) == 1:
+        return None
     chosen: Mapping[str, Key | None] = {variant: main_group(groups, variant, usual) for variant in variants}
     kept = {variant: key for variant, key in chosen.items() if key is not None and VARIANTS[variant].from_base}
     return replace(
