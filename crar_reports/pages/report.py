@@ -19,6 +19,7 @@ from crar_model.tasks.metrics import Metric, Score
 from crar_model.training.runner import read_run
 from crar_reports import progress as console
 from crar_reports.claims.released_scores import released_rows
+from crar_reports.claims.study_facts import facts_of
 from crar_reports.figures.embedding import embeddings_figure
 from crar_reports.figures.inputs import inputs_figure, transition_error_figure
 from crar_reports.figures.losses import losses_figure
@@ -130,7 +131,7 @@ def write_study(
         starts=start_words(runs), kept=kept_words(runs), score_columns=COLUMNS, score_rows=[row for run in everything for row in score_rows(run)] if task.scored else [],
         negations=negations, columns=list(SHOWN), model_rows=[_row(one) for run, kind, one in models if kind == "last"], shown=model,
         origin=origin, match=model.evaluation.match, landscape=landscape, cured=cured, maze=maze,
-        released=released_rows() if task.released_scores else [],
+        facts=facts_of(task), released=released_rows() if facts_of(task).released_scores else [],
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from crar_model.core.files import StrPath, misfit, read_json, write_json
 from crar_model.core.words import plural
 from crar_model.tasks import TASKS, Task, task_named
 from crar_reports.claims.study import CHECKS, OF_OTHERS, TEXTS, Decided, depends, scope_of
+from crar_reports.claims.study_facts import facts_of
 from crar_reports.claims.table import CLAIMS, UNDECIDED
 from crar_reports.pages.claims import grouped, maze_of, spreads, verdicts
 from crar_reports.pages.study.page import RESULTS
@@ -219,7 +220,7 @@ def predict_entries(content: Plain, path: StrPath) -> list[Entry]:
 
 def _cut(entry: Entry, answer: Decided | None) -> Decided | None:
     """The released answer at the updates that ours is of; None where there is none, or where it is that to the ends."""
-    if not entry.updates or not TASKS[entry.maze].released_scores:
+    if not entry.updates or not facts_of(TASKS[entry.maze]).released_scores:
         return None
     found = released_answer(entry.id, TASKS[entry.maze], entry.updates)
     return found if found != answer else None

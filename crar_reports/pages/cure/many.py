@@ -13,9 +13,10 @@ from crar_model.core.files import MEASURED, StrPath, find_json, write_json
 from crar_model.cures.methods import AUTO, METHODS
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.merit import EARLIER, as_good, asks_embedding, definition
+from crar_model.training.mending import own_base
 from crar_reports import progress as console
 from crar_reports.models.judged import base_of, distinct, judge, label_of, one_folder_each
-from crar_reports.pages.cure.one import TABLE_OF_MOVES, CureOptions, Plain, cure_key, own_base, write_cure
+from crar_reports.pages.cure.one import TABLE_OF_MOVES, CureOptions, Plain, cure_key, write_cure
 from crar_reports.press.data_files import shortened
 from crar_reports.press.kept import AGAIN
 from crar_reports.press.markdown import render

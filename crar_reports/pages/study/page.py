@@ -15,6 +15,7 @@ from crar_model.tasks import task_named
 from crar_model.training.variants import BASE
 from crar_reports.claims.released_scores import BASES
 from crar_reports.claims.study import Decided
+from crar_reports.claims.study_facts import facts_of
 from crar_reports.pages.study.cost import cost_part
 from crar_reports.pages.study.dependence import ENOUGH, dependence_part
 from crar_reports.pages.study.rates import decide_rates, rates_part
@@ -194,7 +195,7 @@ def _maze(section: Section, root: Path, folder: Path, pages: Sequence[str]) -> t
         found |= recipes_part(groups, folder / f"{name}-recipes.png")
         decided += [_of_recipe(decide_relearned(own), own) for own in recipes_of(asked).values()]
     if "rates" in pages:
-        found["rates"] = rates_part(rows, folder, name, released=task.released_scores)
+        found["rates"] = rates_part(rows, folder, name, released=facts_of(task).released_scores)
         decided += [_of_recipe(decide_rates(own), groups_of(own)) for own in by_recipe(of_able).values()]
     if "dependence" in pages:
         for number_of, (recipe, own) in enumerate(recipes_of(asked).items()):
@@ -203,7 +204,7 @@ def _maze(section: Section, root: Path, folder: Path, pages: Sequence[str]) -> t
             found["dependence"].append({"recipe": recipe, **part})
             decided.append(_of_recipe(claim, own))
     if "times" in pages and task.scored:
-        found |= times_part(groups, folder / f"{name}-times.png", released=task.released_scores)
+        found |= times_part(groups, folder / f"{name}-times.png", released=facts_of(task).released_scores)
     if "cost" in pages:
         found |= cost_part(rows, task)
     return found, [if_long_enough(one, task) for one in decided if one is not None]
