@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from crar_model.agent.batch import Batch
 
-SAMPLE = 512
+SAMPLE = 2_048
 """Transitions that a task is asked for where its evaluation set is not all there is."""
 ROUNDING = {"float32": 1e-4, "float64": 1e-9}
 """By how much of the largest number the closed-form copy may be off."""
