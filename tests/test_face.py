@@ -84,7 +84,7 @@ def test_a_run_is_a_labelled_table(tmp_path: Path, base_run: Path) -> None:
     (tmp_path / "walls.txt").write_text("#####\n#S..#\n#.#.#\n#...#\n#####\n")
     told: list[str] = []
     run = crar_model.train(
-        tmp_path / "run", members=2, updates=4, log_interval=2, workers=1, beta=0.3, walls=tmp_path / "walls.txt", observation_map="mirror",
+        tmp_path / "run", members=2, updates=4, log_interval=2, workers=1, seed=np.int64(3), beta=np.float64(0.3), walls=tmp_path / "walls.txt", observation_map="mirror",
         notice=told.append,
     )  # fmt: skip
     assert run.plan.settings.loss.beta == 0.3
@@ -93,9 +93,9 @@ def test_a_run_is_a_labelled_table(tmp_path: Path, base_run: Path) -> None:
     losses = run.losses
     assert losses["transition"].dims == ("member", "update")
     assert losses["update"].values.tolist() == [0, 2, 4]
-    assert losses["seed"].values.tolist() == [0, 1]
+    assert losses["seed"].values.tolist() == [3, 4]
     assert np.isfinite(losses["total"].values).all()
-    assert run.load(1).info["seed"] == 1
+    assert run.load(1).info["seed"] == 4
     assert [path.name for path in run.models] == ["member-0.pt", "member-1.pt"]
     assert "2 members x 4 updates, finished" in repr(run)
     assert run._repr_html_().count("<tr>") == 3

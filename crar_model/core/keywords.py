@@ -66,7 +66,8 @@ def _nested(given: Mapping[str, Any], fields: Mapping[str, tuple[Any, type]], kn
                 f"{where}: unknown setting {name!r}; {f'did you mean {near[0]}?' if near else f'help({where}) lists what there is'}"
             )
         item, kind = fields[name]
-        plain = os.fspath(value) if isinstance(value, os.PathLike) and isinstance(item.default, str) else value
+        plain = value.item() if getattr(value, "shape", None) == () else value  # a number of NumPy's
+        plain = os.fspath(plain) if isinstance(plain, os.PathLike) and isinstance(item.default, str) else plain
         checked = typed(kind, {item.name: plain}, where)
         (found.setdefault("loss", {}) if kind is LossSettings else found).update(checked)
     return found

@@ -100,7 +100,7 @@ class Run:
     def _repr_html_(self) -> str:
         if not (self.folder / "losses.csv").exists():
             return f"<p>{escape(repr(self))}</p>"
-        last = self.losses.ffill("update").isel(update=-1)
+        last = self.losses.isel(update=-1)
         names = ("total", "transition")
         rows = [
             (k, one.seed, f"{one.learning_rate:g}", *(f"{float(last[name][k]):.3g}" for name in names))

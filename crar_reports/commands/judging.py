@@ -40,12 +40,13 @@ def evaluate(
 ) -> None:
     """Judge models: losses, matched or swapped, navigation or score."""
     from crar_reports import progress as console
-    from crar_reports.pages.evaluate import print_evaluation
 
     found = crar_model.evaluate(models, base, csv=table, force=force, watch=console.progress_bar, notice=console.say, **given)
     if as_json:
         print(json_text(found.plain()))
     else:
+        from crar_reports.pages.evaluate import print_evaluation
+
         print_evaluation(found, full=full)
 
 
