@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from crar_reports.face.outlooks import maps as maps
     from crar_reports.face.outlooks import predict as predict
     from crar_reports.face.page import Page as Page
+    from crar_reports.face.pairs import TERMS as TERMS
     from crar_reports.face.pairs import landscape as landscape
     from crar_reports.face.pairs import theorem as theorem
     from crar_reports.face.runs import decide_claims as decide_claims
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _FACE = {
     "face.page": ("Page",),
-    "face.pairs": ("landscape", "theorem"),
+    "face.pairs": ("TERMS", "landscape", "theorem"),
     "face.runs": ("decide_claims", "trajectory", "report", "demo", "play"),
     "face.failures": ("cure", "escape"),
     "face.outlooks": ("predict", "maps"),

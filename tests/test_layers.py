@@ -26,7 +26,7 @@ FLOORS = {
 }
 """Lowest first. What a room imports, wherever in a file and for whatever purpose, lies on a lower floor, or in the same room."""
 FACES = {"crar_model": {"face", "samples"}, "crar_reports": {"face"}}
-"""What users import, beside the rooms; no room of the package does, but the commands, which are users themselves."""
+"""What users import, beside the rooms; no room of the package does, but the commands, which are users themselves and know the package's own names."""
 USERS = {"commands"}
 
 

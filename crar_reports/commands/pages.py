@@ -14,7 +14,6 @@ from crar_model.tasks import sides
 from crar_reports.commands.app import app, command_line
 from crar_reports.commands.command import Command
 from crar_reports.commands.flags import RUN, Choices, ForceOption, FormatOption, OutOption, QuickOption, ResumeOption, with_flags
-from crar_reports.face.pairs import TERMS
 
 MODELS = "Models"
 SPACES = ("auto", "embedding", "weight")
@@ -57,7 +56,7 @@ def landscape(
         str,
         typer.Option(metavar="LIST", help=f"What the second axis and the free paths move: {', '.join(DYNAMICS)}; with commas."),
     ] = "dynamics",
-    terms: Annotated[str, typer.Option(metavar="LIST", help=f"Loss terms to show: {', '.join(TERMS)}; with commas.")] = "all",
+    terms: Annotated[str, typer.Option(metavar="LIST", help=f"Loss terms to show: {', '.join(crar_reports.TERMS)}; with commas.")] = "all",
     space: Annotated[str, Choices(SPACES), typer.Option(help="Where surface and paths run; auto is the maze's own choice.")] = "auto",
     align: Annotated[bool, typer.Option(help="Match hidden units first, so that ways in weight space go to the nearest copy.")] = True,
     certificate: Annotated[bool, typer.Option(help="Certify whether the failed encoder is a local minimum.")] = True,

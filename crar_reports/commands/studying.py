@@ -13,7 +13,6 @@ from crar_model.core.words import plural
 from crar_reports.commands.app import app, command_line
 from crar_reports.commands.command import Command
 from crar_reports.commands.flags import RUN, ForceOption, OutOption, with_flags
-from crar_reports.face.page import REPORT
 
 CLUSTER = "Cluster"
 
@@ -79,7 +78,7 @@ def study(
         print(f"stopped and saved; the same command goes on: {command_line()}")
         raise typer.Exit(130)
     said = ", ".join(f"{plural(count, 'cell')} {word}" for word, count in page.cells.items())
-    print(f"{said}; {out / page.table.name}, {out / REPORT}")
+    print(f"{said}; {out / page.table.name}, {out / page.path.name}")
     if page.left:
         print(f"try them again with --retry: {shlex.quote(str(out))}")
         raise typer.Exit(1)

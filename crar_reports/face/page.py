@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-REPORT = "report.md"
 FIGURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -68,9 +67,14 @@ class Page:
         return {path.stem: xr.load_dataset(path, engine="h5netcdf") for path in sorted(self.folder.glob("*.nc"))}
 
     @property
+    def path(self) -> Path:
+        """The page as a file, `report.md`; `report.html` beside it is the same with its figures inside."""
+        return self.folder / "report.md"
+
+    @property
     def text(self) -> str:
         """The page as Markdown."""
-        return (self.folder / REPORT).read_text(encoding="utf-8")
+        return self.path.read_text(encoding="utf-8")
 
     @property
     def figures(self) -> Mapping[str, Path]:
@@ -91,7 +95,7 @@ class Page:
         fresh(folder, force=force)
         with writing(folder):
             shutil.copytree(self.folder, folder, dirs_exist_ok=True)
-        return Path(folder) / REPORT
+        return Path(folder) / self.path.name
 
     def __repr__(self) -> str:
         """The title of the page and where it lies."""
@@ -99,10 +103,10 @@ class Page:
 
     def __str__(self) -> str:
         """What a command prints of it."""
-        return "\n".join(filter(None, (self.said, "" if self.temporary else f"report: {self.folder / REPORT}")))
+        return "\n".join(filter(None, (self.said, "" if self.temporary else f"report: {self.path}")))
 
     def _repr_html_(self) -> str:
-        page = (self.folder / REPORT).with_suffix(".html").read_text(encoding="utf-8")
+        page = self.path.with_suffix(".html").read_text(encoding="utf-8")
         return f'<iframe srcdoc="{escape(page)}" style="width: 100%; height: 40em; border: 0"></iframe>'
 
 
