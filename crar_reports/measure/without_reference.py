@@ -9,7 +9,6 @@ from typing import Any
 import torch
 import xarray as xr
 
-from crar_model.agent.loss import value_targets
 from crar_model.agent.symmetry import mean_move
 from crar_model.core.errors import UserError
 from crar_model.core.params import select
@@ -17,7 +16,7 @@ from crar_model.core.ratio import ratio
 from crar_model.core.settings import PlaySettings
 from crar_model.core.threads import torch_threads
 from crar_model.models.checkpoints import load_checkpoint
-from crar_model.models.evaluation import dtype_of, embed
+from crar_model.models.evaluation import embed
 from crar_model.tasks import TASKS
 from crar_model.tasks.metrics import Metric
 from crar_reports.measure.dissection import SHORT, Stage
@@ -84,19 +83,11 @@ def lone_subject(path: Path, *, maze: str | None = None) -> Subject:
         UserError: for an unusable checkpoint, or one of a maze whose transitions cannot all be listed.
     """
     model = load_checkpoint(path, maze=maze, flag="--from-maze")
-    task, settings = model.task, model.loss_settings
-    task.need_listing(path)
-    if not task.sampling.complete:
+    model.task.need_listing(path)
+    if not model.task.sampling.complete:
         known = ", ".join(name for name, other in TASKS.items() if other.sampling.complete)
         raise UserError(f"{path}: a model of the {model.maze} maze, which needs its base (--to); without one go models of: {known}")
-    dtype, agent = dtype_of(task), task.agent()
-    params = {name: value.to(dtype) for name, value in model.parameters.items()}
-    batch = task.batch(inverse=model.inverse, dtype=dtype)
-    batch = replace(batch, value_target=value_targets(agent, params, batch, settings), onehot=agent.one_hot(batch.action, dtype))
-    return Subject(
-        failed_file=model, optimum_file=model, failed=params, copy=params, optimum=params, inverse=model.inverse, batch=batch, settings=settings,
-        failed_path=path, base_path=path,
-    )  # fmt: skip
+    return Subject.of(model, model, (path, path))
 
 
 def examine_alone(subject: Subject, options: LandscapeOptions, *, store: Path | None = None, stage: Stage | None = None) -> Lone:

@@ -22,10 +22,12 @@ from crar_model.core.errors import UserError
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.core.settings import CureSettings, TrainSettings
 from crar_model.cures import descent
-from crar_model.cures.cure import SAMPLED_MEAN, SAMPLED_OFF, chosen, cure, methods_for, reaches
+from crar_model.cures.candidates import SAMPLED_MEAN, SAMPLED_OFF, chosen, reaches
+from crar_model.cures.cure import cure, methods_for
 from crar_model.cures.descent import agent_updates, descend
+from crar_model.cures.level import AGAIN, Level, looked_again, replaced
 from crar_model.cures.methods import METHODS, REPLACE, Round, scaled
-from crar_model.cures.placement import AGAIN, Level, basins, looked_again, replaced, survey, unroll
+from crar_model.cures.placement import basins, survey, unroll
 from crar_model.cures.problem import Problem, Tail, pose
 from crar_model.cures.starts import FIRST, starts_of
 from crar_model.cures.store import Store
@@ -71,9 +73,9 @@ def test_losses_are_those_of_the_project(problem: Problem, failed: Checkpoint) -
     batch = problem.data.judged
     found = problem.terms(problem.encode(one(failed.parameters), batch), batch)
     members = {name: value[None] for name, value in failed.parameters.items()}
-    wanted = loss_terms(problem.agent, members, batch, failed.loss_settings)
+    wanted = loss_terms(problem.agent, members, batch, failed.settings.loss)
     for name, value in found.items():
-        truth = total(wanted, failed.loss_settings) if name == "total" else wanted[name]
+        truth = total(wanted, failed.settings.loss) if name == "total" else wanted[name]
         assert torch.allclose(value, truth, rtol=1e-4, atol=1e-7), name
 
 
@@ -229,8 +231,8 @@ def test_the_shipped_failure_is_cured(method: str, problem: Problem, failed: Che
     assert not found.before.at_level
     params = {name: found.best.encoder.get(name, value) for name, value in failed.parameters.items()}
     assert all(torch.equal(params[name], value) for name, value in select(failed.parameters, DYNAMICS).items())
-    after = evaluate(failed.task, params, inverse=True, settings=failed.loss_settings, base=(base.parameters, base.inverse))
-    wanted = evaluate(base.task, base.parameters, inverse=False, settings=failed.loss_settings)
+    after = evaluate(failed.task, params, inverse=True, settings=failed.settings.loss, base=(base.parameters, base.inverse))
+    wanted = evaluate(base.task, base.parameters, inverse=False, settings=failed.settings.loss)
     assert after.match is not None
     assert after.match.verdict == "matched"
     assert after.share("nearest_state_accuracy") >= wanted.share("nearest_state_accuracy") - 0.02

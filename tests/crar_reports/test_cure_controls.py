@@ -12,9 +12,10 @@ import torch
 from crar_model import samples
 from crar_model.core.errors import UserError
 from crar_model.core.settings import CureSettings
-from crar_model.cures.cure import Ground, cure, ground_of
+from crar_model.cures.cure import cure
+from crar_model.cures.level import DISTINCT, Ground, away_from, distinct, ground_of
 from crar_model.cures.methods import METHODS
-from crar_model.cures.placement import DISTINCT, away_from, distinct, maze_of
+from crar_model.cures.placement import maze_of
 from crar_model.cures.problem import Problem, pose
 from crar_model.cures.store import Store
 from crar_model.models.checkpoints import load_checkpoint
