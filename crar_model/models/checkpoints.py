@@ -200,15 +200,13 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
         raise UserError(f"{path}: `settings` is {info['settings']!r}, which no checkpoint has; write it again with this program")
     model = Checkpoint(content["maze"], content["inverse"], {}, content.get("updates", 0), info, path)
     settings = model.settings
-    for what, resolved in (
-        ("layout", lambda: task_as(model.maze, settings.walls, settings.observation)),
-        ("observation map", lambda: model.task),
-    ):
-        try:
-            resolved()
-        except (UserError, ValueError, TypeError) as error:
-            raise UserError(f"{path}: its {what} is damaged ({error}); write the checkpoint again") from error
-    shapes = model.agent.shapes()
+    what = "layout"
+    try:
+        task_as(model.maze, settings.walls, settings.observation)
+        what = "observation map"
+        shapes = model.agent.shapes()
+    except (UserError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: its {what} is damaged ({error}); write the checkpoint again") from error
     if not isinstance(parameters, dict) or not all(isinstance(n, str) and isinstance(v, torch.Tensor) for n, v in parameters.items()):
         raise UserError(f"{path}: `parameters` is not a table of tensors; write the checkpoint again")
     for name in sorted(set(shapes) | set(parameters)):

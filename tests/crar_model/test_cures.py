@@ -15,7 +15,7 @@ from torch import Tensor
 
 from crar_model import samples
 from crar_model.agent import symmetry
-from crar_model.agent.loss import STRUCTURE_TERMS, loss_terms, total
+from crar_model.agent.loss import STRUCTURE_TERMS
 from crar_model.agent.symmetry import mean_move
 from crar_model.core import tiles
 from crar_model.core.errors import UserError
@@ -73,9 +73,9 @@ def test_losses_are_those_of_the_project(problem: Problem, failed: Checkpoint) -
     batch = problem.data.judged
     found = problem.terms(problem.encode(one(failed.parameters), batch), batch)
     members = {name: value[None] for name, value in failed.parameters.items()}
-    wanted = loss_terms(problem.agent, members, batch, failed.settings.loss)
+    wanted = failed.loss(members, batch)
     for name, value in found.items():
-        truth = total(wanted, failed.settings.loss) if name == "total" else wanted[name]
+        truth = failed.loss.total(wanted) if name == "total" else wanted[name]
         assert torch.allclose(value, truth, rtol=1e-4, atol=1e-7), name
 
 
@@ -84,7 +84,7 @@ def test_losses_of_the_sampled_maze_too(sampled: Problem) -> None:
     found = sampled.terms(sampled.encode(one(sampled.failed), batch), batch)
     members = {name: value[None] for name, value in sampled.failed.items()}
     rows = {"observations": batch.observations[None], **{n: getattr(batch, n)[None] for n in ("action", "reward", "terminated", "onehot")}}
-    wanted = loss_terms(sampled.agent, members, dataclasses.replace(batch, **rows), sampled.loss)
+    wanted = sampled.loss(members, dataclasses.replace(batch, **rows))
     for name in ("transition", "reward", "discount", "ball", "random_pairs", "consecutive", "value"):
         assert torch.allclose(found[name], wanted[name], rtol=1e-3, atol=1e-6), name
 
@@ -307,7 +307,7 @@ def test_compiled_totals_of_encoders_are_those_of_the_terms(problem: Problem, na
     totals, slopes = kernel.with_gradients(rows, {name: value[0] for name, value in free.items()})
     whole = free | {name: value.expand(2, *value.shape).contiguous() for name, value in still.items()}
     terms = problem.terms(problem.encode(whole, problem.data.judged), problem.data.judged)
-    wanted = terms["total"] + (strict - 1) * problem.loss.transition_weight * terms["transition"]
+    wanted = terms["total"] + (strict - 1) * problem.loss.settings.transition_weight * terms["transition"]
     grads = torch.autograd.grad(wanted.sum(), list(free.values()))
     assert torch.allclose(totals.float(), wanted.detach(), rtol=1e-4)
     assert torch.allclose(slopes, torch.cat([grad.flatten(1) for grad in grads], dim=1), rtol=2e-3, atol=1e-4)
@@ -322,7 +322,7 @@ def test_a_strict_round_lowers_the_transition_term_and_ranks_by_the_total(proble
     )
     assert strict["transition"] < plain["transition"]
     assert strict["total"] > plain["total"]
-    assert torch.allclose(strict["total"], total({name: value for name, value in strict.items() if name != "total"}, problem.loss))
+    assert torch.allclose(strict["total"], problem.loss.total({name: value for name, value in strict.items() if name != "total"}))
 
 
 def test_transitions_astray_keep_a_candidate_from_the_level(problem: Problem, base: Checkpoint) -> None:
@@ -331,7 +331,7 @@ def test_transitions_astray_keep_a_candidate_from_the_level(problem: Problem, ba
     embedding = problem.agent.encode(base.parameters, maze.observations(inverse=False))
     tail = problem.tail(embedding)
     params = {name: value for name, value in base.parameters.items() if not name.startswith("encoder")}
-    judged = evaluate(base.task, base.parameters | params, inverse=False, settings=problem.loss)
+    judged = evaluate(base.task, base.parameters | params, inverse=False, settings=problem.loss.settings)
     assert tail.astray is not None
     assert abs(1 - tail.astray - judged.share("nearest_state_accuracy")) < 1e-6  # figure of merit and tail are one count
     level = Level(embedding[None], torch.tensor([1.0]), tail, 0)
