@@ -110,8 +110,7 @@ class Subject(FrozenLoss):
 
     def aligned(self, moving: Params, fixed: Params) -> Params:
         """The copy of an encoder near another one; its abstract states on some of the batch are checked to stay the same."""
-        some = self.batch.observations[:PROBES]
-        return align(moving, fixed, hidden_layers(self.agent), function=lambda point: self.agent.encode(point, some))
+        return align(moving, fixed, hidden_layers(self.agent), function=lambda p: self.agent.encode(p, self.batch.observations[:PROBES]))
 
     @property
     def sampling(self) -> dict[str, Any]:
@@ -224,8 +223,7 @@ def refuse_senseless(subject: Subject) -> None:
     Raises:
         UserError: for a base in the place of the transfer, a transfer that matched, or a reference that is no better than the transfer.
     """
-    failed, base = subject.failed_path, subject.base_path
-    file = subject.failed_file
+    failed, base, file = subject.failed_path, subject.base_path, subject.failed_file
     if file.info.get("variant") == BASE.name and not file.base_name:
         raise UserError(f"{failed}: a base model, trained from random weights; give a transfer with --from")
     if not mean_move(subject.batch, subject.embedding(subject.copy)) > 0:
