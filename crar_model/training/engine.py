@@ -1,6 +1,6 @@
 """Updates of the dense agent in compiled code: the tables that `nets.update_members` runs from.
 
-What an update is, is said in `update_rules` and `losses`; here it is only written down as numbers. `--engine reference` does without.
+What an update is, is said in `update_rules` and `agent.loss`; here it is only written down as numbers. `--engine reference` does without.
 """
 
 from __future__ import annotations
