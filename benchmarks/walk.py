@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def traced(work: Callable[[], object]) -> list[tuple[str, str, str]]:
-    """(caller's file, file, function) of every crossing, in the order of the first time, of all threads."""
+    """(caller's file, file, function) of every crossing but those of an import, in the order of the first time, of all threads."""
     seen: dict[tuple[str, str, str], None] = {}
     names: dict[str, str | None] = {}
 
@@ -45,7 +45,8 @@ def traced(work: Callable[[], object]) -> list[tuple[str, str, str]]:
         while back is not None and own(back) is None:  # through PyTorch and the standard library
             back = back.f_back
         there = own(back) or "-"
-        if there != here:
+        imported = back is not None and back.f_code.co_name == "<module>"
+        if there != here and not imported:
             seen.setdefault((there, here, frame.f_code.co_name))
 
     threading.setprofile(profile)

@@ -183,12 +183,12 @@ class FrozenLoss:
     loss: Loss
     batch: Batch
 
-    @property
+    @cached_property
     def agent(self) -> Agent:
         """The networks."""
         return self.loss.agent
 
-    @property
+    @cached_property
     def settings(self) -> LossSettings:
         """Coefficients and weights of the terms."""
         return self.loss.settings

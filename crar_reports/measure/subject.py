@@ -65,12 +65,12 @@ class Subject(FrozenLoss):
         here = failed.loss.on(failed.task.batch(inverse=failed.inverse, dtype=dtype), copy)
         return cls(here.loss, here.batch, failed, base, own, copy, copy, *paths)
 
-    @property
+    @cached_property
     def inverse(self) -> bool:
         """Whether the failed model's maze is the inverse one."""
         return self.failed_file.inverse
 
-    @property
+    @cached_property
     def task(self) -> Task:
         """The maze of both models."""
         return self.failed_file.task
