@@ -33,6 +33,7 @@ from crar_model.cures.starts import FIRST, starts_of
 from crar_model.cures.store import Store
 from crar_model.mazes import walks
 from crar_model.mazes.simple import SimpleMaze
+from crar_model.models import checkpoints
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.evaluation import evaluate
 from crar_model.tasks import batches
@@ -507,7 +508,7 @@ def forbidden(*_: object, **__: object) -> Any:
 
 
 def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in ((symmetry, "negate_first_layer"), (symmetry, "in_maze"), (tiles, "negated"), (walks, "observed")):
+    for module, name in ((symmetry, "negate_first_layer"), (checkpoints, "in_maze"), (tiles, "negated"), (walks, "observed")):
         monkeypatch.setattr(module, name, forbidden)
     for name in ("undo_in_first_layer", "scale_first_layer"):
         monkeypatch.setattr(symmetry, name, forbidden)
