@@ -19,6 +19,12 @@ settings.load_profile("ci")
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs train in this process unless a test asks for workers: each would load PyTorch anew, and other tests have the other cores."""
+    monkeypatch.setattr("crar_model.training.record.cores", lambda: 1)
+
+
 @pytest.fixture(scope="session")
 def base_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of two bases after 60 updates."""

@@ -22,7 +22,7 @@ from crar_model.mazes.simple import simple_maze
 from crar_model.mazes.walks import gather_states
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks import SimpleMazeTask
-from crar_model.training import processes
+from crar_model.training import processes, record
 from crar_model.training.log import ABOUT, logged, read_losses
 from crar_model.training.members import Member, Plan, base_plan
 from crar_model.training.runner import plan_of, run_plan
@@ -208,6 +208,13 @@ def test_runs_can_be_extended_but_not_changed(base_run: Path, tmp_path: Path) ->
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     with pytest.raises(UserError, match="not a run folder"):
         run_plan(plan, tmp_path / "mine")
+
+
+def test_workers_that_nobody_asked_for_are_as_many_as_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "cores", lambda: 2)
+    settings = dataclasses.replace(QUICK, workers=0)
+    for updates, members, shards in ((60, 3, [2, 1]), (60, 1, [1]), (0, 3, [3])):
+        assert record.describe(base_plan(dataclasses.replace(settings, updates=updates), members))["shards"] == shards
 
 
 def test_two_workers_equal_one(tmp_path: Path, base_run: Path) -> None:
