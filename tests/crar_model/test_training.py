@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from typer.testing import CliRunner
 
+from cli import app
 from crar_model.core.errors import UserError
 from crar_model.core.settings import TrainSettings, from_plain, to_plain
 from crar_model.mazes.simple import simple_maze
@@ -147,11 +149,10 @@ def test_a_killed_run_resumes_and_ends_bit_identical(workers: int, tmp_path: Pat
     """SIGKILL at an arbitrary moment, twice, with and without worker processes."""
     settings = ["--updates", "400", "--members", "3", "--checkpoint-interval", "40", "--log-interval", "40", "--workers", str(workers)]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    command = [sys.executable, "-m", "cli", "train", *settings, "--out"]
-    subprocess.run([*command, str(whole)], check=True, capture_output=True)
-    resume: list[str] = []
+    assert CliRunner().invoke(app, ["train", *settings, "--out", str(whole)]).exit_code == 0
+    command, resume = [sys.executable, "-m", "cli", "train", *settings, "--out", str(broken)], list[str]()
     for _ in range(2):
-        process = subprocess.Popen([*command, str(broken), *resume], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen([*command, *resume], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         seen = {path: path.stat().st_mtime_ns for path in broken.glob("state/*.pt")}
         while process.poll() is None and time.monotonic() < deadline:
@@ -163,7 +164,7 @@ def test_a_killed_run_resumes_and_ends_bit_identical(workers: int, tmp_path: Pat
         process.wait()
         resume = ["--resume"]
     assert any(load_checkpoint(path).updates < 400 for path in broken.glob("member-*.pt"))
-    subprocess.run([*command, str(broken), "--resume"], check=True, capture_output=True)
+    assert CliRunner().invoke(app, ["train", *settings, "--out", str(broken), "--resume"]).exit_code == 0
     for k in range(3):
         assert load_checkpoint(broken / f"member-{k}.pt").updates == 400
         assert same(whole / f"member-{k}.pt", broken / f"member-{k}.pt")
