@@ -7,6 +7,17 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
+
+from crar_reports.measure import dissection, release
+
+
+def end_early(patch: pytest.MonkeyPatch) -> None:
+    """Let the descents of `--quick` end after a few steps: for pages where nobody asks where they end."""
+    patch.setattr(dissection, "QUICK_STEPS", 4)
+    patch.setattr(release, "ROUND", 4)
+    patch.setattr(release, "SETTLED", 1.0)
+
 
 def summary_of(text: str) -> list[str]:
     """The lines of the summary that a page opens with; fails where the page opens otherwise, or a figure has no caption."""
