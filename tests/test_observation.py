@@ -102,4 +102,4 @@ def test_a_checkpoint_that_does_not_fit_its_observation(base_run: Path, tmp_path
             load_checkpoint(tmp_path / "bad.pt")
     old = {name: value for name, value in settings.items() if name != "observation"}  # a file of before images
     save_plain(tmp_path / "old.pt", FORMAT, content | {"info": content["info"] | {"settings": old}})
-    assert load_checkpoint(tmp_path / "old.pt").observation == "grid"
+    assert load_checkpoint(tmp_path / "old.pt").settings.observation == "grid"

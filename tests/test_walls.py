@@ -103,7 +103,7 @@ def test_every_command_uses_the_models_own_maze(tmp_path: Path, monkeypatch: pyt
     Path("rooms.txt").unlink()  # the run has its own copy
     crar("train", "--resume", "--updates", "450", "--out", "base")
     model = load_checkpoint("base/member-0.pt")
-    assert model.walls == THREE_ROOMS
+    assert model.settings.walls == THREE_ROOMS
     assert model.task is task_named("simple").with_walls(THREE_ROOMS)
     assert model.agent.shapes()["encoder.0.weight"] == (200, 63)
     assert model.encode(SimpleMaze.from_walls(THREE_ROOMS).observations()).shape == (27, 2)
@@ -139,4 +139,4 @@ def test_a_damaged_layout_names_its_file(base_run: Path, tmp_path: Path) -> None
             load_checkpoint(tmp_path / "bad.pt")
     for info in ({}, {"settings": None}):
         save_plain(tmp_path / "plain.pt", FORMAT, content | {"info": info})
-        assert load_checkpoint(tmp_path / "plain.pt").walls == ""
+        assert load_checkpoint(tmp_path / "plain.pt").settings.walls == ""

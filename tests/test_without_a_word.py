@@ -23,8 +23,8 @@ from crar_model.agent.networks import DenseAgent
 from crar_model.agent.symmetry import match_embeddings
 from crar_model.core.errors import UserError
 from crar_model.core.tensor_files import load_plain, save_plain
-from crar_model.cures.cure import reaches
-from crar_model.cures.placement import Level
+from crar_model.cures.candidates import reaches
+from crar_model.cures.level import Level
 from crar_model.cures.problem import Tail
 from crar_model.models.checkpoints import FORMAT, load_checkpoint, save_checkpoint
 from crar_model.models.evaluation import Evaluation

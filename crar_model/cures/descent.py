@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -43,6 +44,16 @@ class Descent:
     dropped: list[tuple[int, float, int]]
     updates: int
     each: int
+
+
+@contextmanager
+def denormals_as_zero() -> Iterator[None]:
+    """Adam's averages decay through the denormals, which are slow."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def descend(
@@ -131,7 +142,7 @@ def descend(
                     losses = objective(embedding, index)
                 else:
                     terms = problem.terms(embedding, batch)
-                    losses = terms["total"] + (this.transition - 1) * problem.loss.transition_weight * terms.get("transition", 0.0)
+                    losses = terms["total"] + (this.transition - 1) * problem.loss.settings.transition_weight * terms.get("transition", 0.0)
                 grads = torch.autograd.grad(losses.sum(), leaves)  # candidates do not interact: each gets its own gradient
             for leaf, grad in zip(leaves, grads, strict=True):
                 leaf.grad = grad

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crar_model.agent.loss import loss_terms
 from crar_model.agent.symmetry import signed_permutations
 from crar_model.core.errors import UserError
 from crar_model.core.params import select
@@ -124,23 +123,20 @@ def foresee(base: Checkpoint, *, resolution: int = 61, seed: int = 0, where: str
     problem = pose(replace(base, inverse=not base.inverse, info=base.info | {"variant": "moved"}), base, seed, where=where)
     task, agent = base.task, base.agent
     sides = [task.batch(inverse=side, dtype=torch.float32) for side in (base.inverse, not base.inverse)]
-    own, other = (replace(batch, onehot=agent.one_hot(batch.action, torch.float32)) for batch in sides)
+    own, other = (problem.loss.on(batch) for batch in sides)
     encoder = {name: value[None] for name, value in select(base.parameters, ("encoder",)).items()}
     with torch.no_grad():
-        here, there = problem.encode(encoder, own), problem.encode(encoder, other)
-        start = {name: float(value) for name, value in problem.terms(there, other).items()}
+        here, there = own.embedding(encoder), other.embedding(encoder)
+        start = {name: float(value) for name, value in problem.terms(there, other.batch).items()}
         moves = signed_permutations(agent.channels, torch.float32)
         images = torch.einsum("pij,njk->pnik", moves, agent.by_position(here[0])).flatten(2)  # (copies, rows, d)
-        errors = [
-            loss_terms(agent, problem.dynamics, own, problem.loss, ["transition"], embedding=piece)["transition"].flatten()
-            for piece in torch.split(images, CHUNK)
-        ]
+        errors = [own.terms(problem.dynamics, piece, ("transition",))["transition"].flatten() for piece in torch.split(images, CHUNK)]
     copies = tuple(
         Copy([[int(x) for x in row] for row in move.tolist()], transition)
         for move, transition in zip(moves, torch.cat(errors).tolist(), strict=True)
     )
-    assert own.states is not None
-    pair = [x[0, own.states].double() for x in (here, there)]
+    assert own.batch.states is not None
+    pair = [x[0, own.batch.states].double() for x in (here, there)]
     odd, even = (float((pair[1] + sign * pair[0]).norm(dim=1).mean()) for sign in (1.0, -1.0))
     biases = torch.cat([value.flatten() for name, value in base.parameters.items() if name.endswith(".bias")])
     return Foresight(odd / max(even, TINY), float(biases.abs().mean()), start, copies, *_placed(problem, here[0], there[0], resolution))

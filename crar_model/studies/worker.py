@@ -284,6 +284,6 @@ def judged(store: Store, cell: Cell, how: PlaySettings) -> Plain:
             continue
         model = load_checkpoint(path)
         compared = None if base is None else (base.parameters, base.inverse)
-        found = evaluate(model.task, model.parameters, inverse=model.inverse, settings=model.loss_settings, how=how, base=compared)
+        found = evaluate(model.task, model.parameters, inverse=model.inverse, settings=model.settings.loss, how=how, base=compared)
         figures[which] = found.plain() | {"digest": model.digest, "updates": model.updates, "metrics": list(found.metrics)}
     return figures

@@ -137,7 +137,7 @@ def transfer(
         raise UserError("--back: no --from is a transfer, so none goes back; leave it out, or give a transfer")
     base = load_checkpoint(bases[0])
     seen = base.task.observation_map.settings() if base.inverse else {}
-    given = {"maze": base.maze, "walls": base.walls, "observation": base.observation, **seen} | given
+    given = {"maze": base.maze, "walls": base.settings.walls, "observation": base.settings.observation, **seen} | given
     task, names = task_named(given["maze"]), list(dict.fromkeys(variants or [next(iter(VARIANTS))]))
     started = {name: settled(transfer_start(task, VARIANTS[name]), given) for name in names}
     plans = {
@@ -262,7 +262,7 @@ def import_network(
     model = read(file, maze)
     save_checkpoint(out, model)
     here, there = (
-        evaluate(model.task, model.parameters, inverse=inverse, settings=model.loss_settings).terms["total"]
+        evaluate(model.task, model.parameters, inverse=inverse, settings=model.settings.loss).terms["total"]
         for inverse in (model.inverse, not model.inverse)
     )
     print(f"{out}: {model!r}; total loss {here:.3g} in its maze, {there:.3g} in the other")

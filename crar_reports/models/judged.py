@@ -173,7 +173,7 @@ def judge(
     def judged(path: Path, model: Checkpoint, reference: Checkpoint | None) -> Judged:
         compared = None if reference is None else (reference.parameters, reference.inverse)
         return Judged(
-            path, model, evaluate(model.task, model.parameters, inverse=model.inverse, settings=model.loss_settings, how=how, base=compared)
+            path, model, evaluate(model.task, model.parameters, inverse=model.inverse, settings=model.settings.loss, how=how, base=compared)
         )
 
     found: list[Judged] = []

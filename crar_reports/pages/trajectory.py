@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 import xarray as xr
 from torch import Tensor
 
-from crar_model.agent.loss import loss_terms, total, value_targets
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
 from crar_model.core.machine import cores
@@ -62,17 +60,15 @@ def write_trajectory(
     task = model.task
     dtype = dtype_of(task)
     points: list[Params] = [{name: value.to(dtype) for name, value in load_snapshot(file).items()} for file in files]
-    settings, final = model.loss_settings, points[-1]
-    batch = task.batch(inverse=model.inverse, dtype=dtype)
-    batch = replace(batch, value_target=value_targets(model.agent, final, batch, settings))
+    final = points[-1]
+    frozen = model.loss.on(task.batch(inverse=model.inverse, dtype=dtype), final)
     still = tuple(b for b in BLOCKS if all(torch.equal(points[0][n], v) for n, v in select(final, (b,)).items()))
     fixed = select(final, still)
     moving = [{name: value for name, value in point.items() if name not in fixed} for point in points]
 
     @thread_safe
     def loss(params: Params) -> dict[str, Tensor]:
-        values = loss_terms(model.agent, fixed | params, batch, settings)
-        return values | {"total": total(values, settings)}
+        return frozen.terms(fixed | params)
 
     alone = task.sampling.batched  # a single point of these fills the cache, and two go through beside each other
     with torch_threads(1), console.progress_bar("trajectory", "points") as tick:
@@ -86,7 +82,7 @@ def write_trajectory(
     what = (
         task.sampling.what
         if task.sampling.complete or task.sampling.drawn
-        else f"{task.sampling.what}, {int(batch.terminated.sum())} of them terminal"
+        else f"{task.sampling.what}, {int(frozen.batch.terminated.sum())} of them terminal"
     )
     whose = f"member {member} of {run.name}"
     name = save_figure(trajectory_figure(data, updates, whose), folder / "trajectory", image).name

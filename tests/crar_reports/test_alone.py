@@ -54,7 +54,7 @@ def plain(folder: Path) -> dict[str, Any]:
 
 def test_the_figures_are_those_of_the_model(plain: dict[str, Any]) -> None:
     model = load_checkpoint(FAILED)
-    own = evaluate(model.task, model.parameters, inverse=True, settings=model.loss_settings)
+    own = evaluate(model.task, model.parameters, inverse=True, settings=model.settings.loss)
     assert plain["terms"]["transition"] == pytest.approx(own.terms["transition"])
     assert plain["terms"]["total"] == pytest.approx(own.terms["total"])
     assert plain["accuracy"] == own.metrics["nearest_state_accuracy"]

@@ -69,8 +69,8 @@ def test_a_sequential_step_is_one_rmsprop_step_a_term(tmp_path: Path) -> None:
         names = touched(step, fresh.trained)
         state = empty_optimizer_state([step], fresh.params, fresh.trained)
         apply_update(
-            fresh.agent, fresh.params, {name: value.clone() for name, value in select(trainer.target, ("encoder", "value")).items()}, state,
-            fresh.data.batch(0), Rule(((step, names),), SETTINGS.loss, rmsprop), torch.full((SEEDS,), RATE), fresh.alive,
+            fresh.params, {name: value.clone() for name, value in select(trainer.target, ("encoder", "value")).items()}, state,
+            fresh.data.batch(0), Rule(((step, names),), fresh.rule.loss, rmsprop), torch.full((SEEDS,), RATE), fresh.alive,
         )  # fmt: skip
     assert torch.allclose(flat(fresh), after, atol=1e-6)
     assert float((after - before).norm()) > 1e-3

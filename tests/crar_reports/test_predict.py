@@ -86,8 +86,8 @@ def test_too_little_is_not_scored() -> None:
 def test_what_is_seen_of_the_shipped_base() -> None:
     base = load_checkpoint(samples.BASE)
     found = foresee(base, resolution=31)
-    own = evaluate(base.task, base.parameters, inverse=base.inverse, settings=base.loss_settings)
-    there = evaluate(base.task, base.parameters, inverse=not base.inverse, settings=base.loss_settings)
+    own = evaluate(base.task, base.parameters, inverse=base.inverse, settings=base.settings.loss)
+    there = evaluate(base.task, base.parameters, inverse=not base.inverse, settings=base.settings.loss)
     assert len(found.copies) == 8
     assert found.copies[0].transition == pytest.approx(own.terms["transition"], rel=1e-4)
     assert found.start["transition"] == pytest.approx(there.terms["transition"], rel=1e-4)
@@ -113,7 +113,7 @@ def test_another_observation_map_is_looked_through(base_run: Path, freeze_run: P
     assert one["start"]["total"] != other["start"]["total"]
     base = load_checkpoint(base_run / "member-0.pt")
     seen = base.task.with_map(ObservationMap("mirror"))
-    there = evaluate(seen, base.parameters, inverse=not base.inverse, settings=base.loss_settings)
+    there = evaluate(seen, base.parameters, inverse=not base.inverse, settings=base.settings.loss)
     assert other["start"]["transition"] == pytest.approx(there.terms["transition"], rel=1e-4)
     with pytest.raises(UserError, match="a transfer seen through negative; give its --observation-map"):
         page.predict([base_run / "member-0.pt"], transfers=[freeze_run], resolution=9, observation_map=ObservationMap("mirror"))

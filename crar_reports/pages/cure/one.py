@@ -16,11 +16,13 @@ from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, write_json
 from crar_model.core.guards import only_one
 from crar_model.core.params import DYNAMICS, Params, select
-from crar_model.core.settings import CureSettings, PlaySettings, from_plain
+from crar_model.core.settings import CureSettings, PlaySettings
 from crar_model.core.threads import torch_threads
-from crar_model.cures.cure import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, STRAYS, UNFIT, Cure, Ground, cure
+from crar_model.cures.candidates import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, STRAYS, UNFIT
+from crar_model.cures.cure import Cure, cure
+from crar_model.cures.level import Ground, Level
 from crar_model.cures.methods import ANNEALED, EPOCHS, METHODS
-from crar_model.cures.placement import Landscape, Level
+from crar_model.cures.placement import Landscape
 from crar_model.cures.problem import Problem, pose
 from crar_model.cures.store import Store
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
@@ -28,7 +30,6 @@ from crar_model.models.evaluation import Evaluation, embed, evaluate
 from crar_model.models.keys import result_key
 from crar_model.models.merit import as_good, asks_embedding, lacks, same_dynamics
 from crar_model.samples import as_given
-from crar_model.tasks import default_settings
 from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS
@@ -194,10 +195,8 @@ def write_cure(
 
 def annealed(failed: Checkpoint, base: StrPath, seed: int, updates: int) -> Params:
     """A control: `freeze` from the base once more, by the failed transfer's own rule and batches, from the rate of `annealed` down; (1, ...) encoders."""
-    stored = failed.info.get("settings")
-    settings = from_plain(stored, where="checkpoint settings") if stored else default_settings(failed.maze)
     settings = dataclasses.replace(
-        settings, inverse=failed.inverse, updates=updates, learning_rate_decay=ANNEALED, decay_interval=max(1, updates // EPOCHS), device="cpu",
+        failed.settings, inverse=failed.inverse, updates=updates, learning_rate_decay=ANNEALED, decay_interval=max(1, updates // EPOCHS), device="cpu",
         log_interval=max(1, updates),
     )  # fmt: skip
     trainer = Trainer(Plan(settings, (Member(seed, METHODS["annealed"].rounds[0].rate, str(base)),), VARIANTS["freeze"]))
@@ -218,7 +217,7 @@ def cured_parameters(failed: Checkpoint, found: Cure) -> Params:
 
 def judged(failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlaySettings, to_path: StrPath | None) -> Plain:
     """What became of the model: figures of merit before and after in its own maze, and with a base beside them whether they are its."""
-    task, inverse, loss = failed.task, failed.inverse, failed.loss_settings
+    task, inverse, loss = failed.task, failed.inverse, failed.settings.loss
     reference = None if judge is None else (judge.parameters, judge.inverse)
 
     def evaluated(params: Params) -> Evaluation:
@@ -286,7 +285,13 @@ def ground_key(problem: Problem, settings: CureSettings) -> str:
     rows = {name: getattr(seen, name) for name in ("observations", "state", "next_state", "action", "terminated", "reward")}
     dynamics = select(problem.failed, DYNAMICS)
     return result_key(
-        "ground", EDITION, dynamics=dynamics, transitions=rows, loss=problem.loss, resolution=settings.resolution, effort=settings.effort
+        "ground",
+        EDITION,
+        dynamics=dynamics,
+        transitions=rows,
+        loss=problem.loss.settings,
+        resolution=settings.resolution,
+        effort=settings.effort,
     )
 
 

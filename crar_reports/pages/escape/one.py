@@ -16,7 +16,7 @@ from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, write_json
 from crar_model.core.guards import only_one
 from crar_model.core.ranges import MOST_WHOLE
-from crar_model.core.settings import UPDATE_RULES, from_plain
+from crar_model.core.settings import UPDATE_RULES
 from crar_model.core.sizes import check_escape
 from crar_model.core.threads import torch_threads
 from crar_model.core.words import of_all, plural
@@ -25,7 +25,7 @@ from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_chec
 from crar_model.models.evaluation import embed
 from crar_model.models.keys import result_key
 from crar_model.samples import as_given
-from crar_model.tasks import Task, default_settings
+from crar_model.tasks import Task
 from crar_reports import progress as console
 from crar_reports.figures.escape import escape_figure
 from crar_reports.figures.style import save_figure
@@ -141,9 +141,7 @@ def _look(
         kept = keep(state, key, kept)
     minimum = load_checkpoint(folder / "minimum.pt")
     problem = pose(minimum, subject.optimum_file, 0, where=str(failed_path))
-    stored = failed.info.get("settings")
-    settings = from_plain(stored, where="checkpoint settings") if stored else default_settings(failed.maze)
-    settings = replace(settings, inverse=failed.inverse, updates=grid.updates)
+    settings = replace(failed.settings, inverse=failed.inverse, updates=grid.updates)
     base = embed(failed.task, subject.optimum_file.parameters, inverse=subject.optimum_file.inverse).float()
     groups = grid.groups()
     with torch_threads(1):
