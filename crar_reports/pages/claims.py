@@ -28,6 +28,7 @@ from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.subject import Subject, load_subject
 from crar_reports.models.judged import bases_in, expand
 from crar_reports.models.runs import short_name
+from crar_reports.pages import plain_words
 from crar_reports.pages.landscape.page import size_words
 from crar_reports.press.data_files import shortened
 from crar_reports.press.kept import kept
@@ -37,6 +38,7 @@ Plain = dict[str, Any]
 RESULTS = "results.json"
 PAIR = {"transfer": str, "base": str, "failed_terms": dict, "optimum_terms": dict, "floor": dict, "match": dict, "quick": bool}
 """What a pair of `results.json` holds at least."""
+FAILED = "failed by what they do"
 FIGURES = 4
 """Of what is measured on a pair; kept figures of another edition are measured again."""
 
@@ -153,12 +155,14 @@ def _write(found: Sequence[Plain], task: Task, folder: Path, command: str) -> Pa
     write_json(folder / RESULTS, shortened({"command": command, "maze": task.name, "pairs": pairs}), indent=None)
     groups = grouped(found)
     decided = {name: verdicts(group, complete=complete) for name, group in groups.items()}
+    failed = decided.get(FAILED, {})
+    plainly = plain_words.claims(len(groups.get(FAILED, ())), len(found), {name: verdict for name, (verdict, _) in failed.items()})
     bases = len({d.get("origin", d["base"]) for d in found})
     poor = {d["base"] for d in found if complete and d["accuracy"][-1] < GOOD_BASE}
     weak = {d["base"] for d in found if not complete and d["copy_score"]["low"] <= SUCCESS}
     what = task.sampling.what if complete else f"{len(task.table(inverse=True, dtype=torch.float32).state):,} held-out transitions"
     return render(
-        "claims.md", folder / "report.md", command=command, found=[(Path(d["transfer"]), Path(d["base"]), d) for d in found], groups=groups,
+        "claims.md", folder / "report.md", command=command, plainly=plainly, found=[(Path(d["transfer"]), Path(d["base"]), d) for d in found], groups=groups,
         quick=any(d["quick"] for d in found), what=what, summary=claims_summary(groups, decided, bases=bases), verdicts=decided,
         spreads={name: spreads(group, complete=complete) for name, group in groups.items()}, rules=claims_of(complete=complete),
         complete=complete, does=does, looks=looks, poor=sorted(poor), least=GOOD_BASE, success=SUCCESS, weak=sorted(weak),
@@ -240,7 +244,7 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
             by_verdict.setdefault(verdict, []).append(claim)
         found = "; ".join(f"{verdict}: {', '.join(claims)}" for verdict, claims in by_verdict.items())
         lines.append((f"Found of the {len(group)} {name}", f"{found}."))
-    failed = groups.get("failed by what they do", ())
+    failed = groups.get(FAILED, ())
     if failed:
         certified = [_certified(d) for d in failed]
         straight = _median_known(

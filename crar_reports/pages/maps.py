@@ -21,6 +21,7 @@ from crar_model.training.search import searched
 from crar_model.training.variants import VARIANTS
 from crar_reports import progress as console
 from crar_reports.models.judged import expand, judge
+from crar_reports.pages import plain_words
 from crar_reports.pages.cure.many import clustered
 from crar_reports.press.data_files import shortened
 from crar_reports.press.markdown import render
@@ -110,7 +111,10 @@ def write_page(results: Plain, folder: StrPath) -> None:
     bases = sorted({base for row in table for base in row["bases"]}, key=_numbered)
     results |= {"needs": needs_the_negative(table), "survives": survivals(table), "bases": bases}
     write_json(Path(folder) / "results.json", shortened(results), indent=None)
-    render("maps.md", Path(folder) / "report.md", r=results)
+    ways = {way: [row for row in table if row["way"] == way] for way in dict.fromkeys(row["way"] for row in table)}
+    everywhere = [way for way, own in ways.items() if all(standing(row) == WORKS for row in own)]
+    answers = [_answer(found) for found in _asked(table).values()]
+    render("maps.md", Path(folder) / "report.md", plainly=plain_words.maps(answers, everywhere), r=results)
 
 
 def _numbered(name: str) -> list[tuple[bool, int, str]]:
@@ -145,14 +149,27 @@ def standing(row: Plain) -> str:
 def needs_the_negative(table: Sequence[Plain]) -> str:
     """Whether `freeze` fails through the negative alone, in words: a sentence for every kind of `freeze` that went through the negative and
     through another map."""
+    told = [_needed(way, found) for way, found in _asked(table).items()]
+    return (
+        " ".join(told) or f"Not asked: that takes `{USUAL}` transfers through the negative and through another map, by the same settings."
+    )
+
+
+def _asked(table: Sequence[Plain]) -> dict[str, dict[str, Plain]]:
+    """Way -> map -> row, of every kind of `freeze` that went through the negative and through another map."""
     ways: dict[str, dict[str, Plain]] = {}
     for row in table:
         if row["usual"]:
             ways.setdefault(row["way"], {})[row["map"]] = row
-    told = [_needed(way, found) for way, found in ways.items() if NEGATIVE in found and len(found) > 1]
-    return (
-        " ".join(told) or f"Not asked: that takes `{USUAL}` transfers through the negative and through another map, by the same settings."
-    )
+    return {way: found for way, found in ways.items() if NEGATIVE in found and len(found) > 1}
+
+
+def _answer(found: dict[str, Plain]) -> str:
+    """Whether failure needs the negative, of one kind of `freeze`: no where another map fails it, too; yes where all others are known to work."""
+    others = {standing(row) for name, row in found.items() if name != NEGATIVE}
+    if FAILS in others:
+        return plain_words.NO
+    return plain_words.YES if standing(found[NEGATIVE]) == FAILS and OPEN not in others else OPEN
 
 
 def _needed(way: str, found: dict[str, Plain]) -> str:
@@ -160,12 +177,13 @@ def _needed(way: str, found: dict[str, Plain]) -> str:
     told = {word: ", ".join(_counted(row) for row in others if standing(row) == word) for word in (FAILS, WORKS, OPEN)}
     rest = "".join(f"; {word} {told[key]}" for key, word in ((WORKS, "it works through"), (OPEN, "undecided through")) if told[key])
     negative = f"{own['all']['count']} of {own['all']['of']} succeed"
-    if told[FAILS] and standing(own) == FAILS:
+    answer = _answer(found)
+    if answer == plain_words.NO and standing(own) == FAILS:
         return f"No: `{way}` fails through {told[FAILS]}, too{rest}. Through the negative {negative}."
-    if told[FAILS]:
+    if answer == plain_words.NO:
         word = "it works" if standing(own) == WORKS else "it is undecided"
         return f"No: `{way}` fails through {told[FAILS]}{rest}. Through the negative {word}: {negative}."
-    if standing(own) == FAILS and not told[OPEN]:
+    if answer == plain_words.YES:
         return f"Of the maps asked, yes: `{way}` fails through {_counted(own)} alone{rest}."
     return f"Undecided: `{way}`, through the negative {negative}{rest}."
 

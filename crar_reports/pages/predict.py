@@ -24,6 +24,7 @@ from crar_reports.figures.style import save_figure
 from crar_reports.measure import forecast
 from crar_reports.measure.forecast import FEWEST, Table, calibration, score_predictors
 from crar_reports.models.judged import distinct, expand, judge
+from crar_reports.pages import plain_words
 from crar_reports.press.markdown import render
 from crar_reports.statistics import share_by_base
 
@@ -159,8 +160,9 @@ def _write(folder: Path, results: Plain, model: Checkpoint, seen: Sequence[Fores
     chart = None
     if results["scores"] is not None:
         chart = save_figure(calibration_figure(results["scores"]["rows"]), folder / "calibration", image).name
+    predicts = None if results["scores"] is None else bool(results["scores"]["predicts"])
     render(
-        "predict.md", folder / "report.md", r=results, verdict=verdict(results), figure=figure, chart=chart, task=model.task, fewest=FEWEST,
+        "predict.md", folder / "report.md", plainly=plain_words.predict(given=results["outcomes"] is not None, predicts=predicts), r=results, verdict=verdict(results), figure=figure, chart=chart, task=model.task, fewest=FEWEST,
         names=list(seen[0].features), rows=[_row(number, one) for number, one in enumerate(results["bases"])],
     )  # fmt: skip
     write_json(folder / "results.json", results)

@@ -18,6 +18,7 @@ from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks.metrics import Metric, Score
 from crar_model.training.runner import read_run
 from crar_reports import progress as console
+from crar_reports.claims.listed import NEAR
 from crar_reports.claims.released_scores import released_rows
 from crar_reports.figures.embedding import embeddings_figure
 from crar_reports.figures.inputs import inputs_figure, transition_error_figure
@@ -27,6 +28,7 @@ from crar_reports.figures.style import save_png
 from crar_reports.measure.scores import COLUMNS, negation, score_rows, scores_csv, span
 from crar_reports.models.judged import Judged, bases_in, expand, judge, run_folders
 from crar_reports.models.runs import Run, outcomes, short_name
+from crar_reports.pages import plain_words
 from crar_reports.pages.cure.one import cure_line
 from crar_reports.press.markdown import Lines, Plain, number, render
 
@@ -125,7 +127,7 @@ def write_study(
     if cured is not None:
         summary.insert(-1, ("What gets it out", cure_line(cured)))
     return render(
-        "study.md", folder / "report.md", command=command, summary=summary, task=task, sampling=task.sampling, how=how, bases=bases, runs=runs,
+        "study.md", folder / "report.md", plainly=plainly(old, new, cured), command=command, summary=summary, task=task, sampling=task.sampling, how=how, bases=bases, runs=runs,
         everything=everything, rows=[row for run in runs for row in outcome_rows(run)], names=[_words(name) for name in names], own_names=[f"its {_words(name)}" for name in names],
         starts=start_words(runs), kept=kept_words(runs), score_columns=COLUMNS, score_rows=[row for run in everything for row in score_rows(run)] if task.scored else [],
         negations=negations, columns=list(SHOWN), model_rows=[_row(one) for run, kind, one in models if kind == "last"], shown=model,
@@ -284,6 +286,17 @@ def study_summary(bases: Sequence[Plain], transfers: Sequence[Plain], *, where: 
     span = f"{lowest:,}" if lowest == highest else f"{lowest:,} to {highest:,}"
     sure = f"transfers of {span} updates from {plural(len(bases), 'base')}; other bases and longer runs may end otherwise"
     return [*lines, ("How sure", f"{sure}{'; ' + note if note else ''}.")]
+
+
+def plainly(bases: Sequence[Plain], transfers: Sequence[Plain], cured: Plain | None) -> str:
+    """The page's first words; arguments as of :func:`study_summary`, and what `write_cure` returned."""
+    matched = {
+        name: [one.get("match", {}).get("verdict") == "matched" for one in transfers if one["variant"] == name]
+        for name in dict.fromkeys(one["variant"] for one in transfers)
+    }
+    old, new = (median(one["terms"]["transition"] for one in models) for models in (bases, transfers))
+    out = None if cured is None or cured["already"] else bool(cured["cured"])
+    return plain_words.report({name: (sum(each), len(each)) for name, each in matched.items()}, near=new <= NEAR * old, cured=out)
 
 
 def _middle(models: Sequence[Plain], metric: str) -> str:

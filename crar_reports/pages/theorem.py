@@ -29,6 +29,7 @@ from crar_reports.measure.sample_minimum import FULL, Budget
 from crar_reports.measure.shifted_descents import descents
 from crar_reports.measure.shifts import AROUND, ON_THE_WAY, POINTS, SHARES, landscape_shifts
 from crar_reports.measure.subject import load_subject
+from crar_reports.pages import plain_words
 from crar_reports.pages.landscape.page import size_words
 from crar_reports.press.markdown import Lines, number, render
 
@@ -209,8 +210,11 @@ def write_page(results: dict[str, Any], folder: StrPath, *, figure: str, failed:
     """
     folder, failed, base = Path(folder), Path(failed), Path(base)
     sizes = results.get("samples") or {"shifts": None, "descents": None}
+    linear = results["linear"]
+    exceptions = any(e["difference"] == "0" for p in linear for e in p["exceptions"])
+    plainly = plain_words.theorem(proven=all(p["proven"] for p in linear), exceptions=exceptions, verdict=results["verdict"])
     return render(
-        "theorem.md", folder / "report.md", command=results["command"], figure=figure, failed=as_given(failed), base=as_given(base), figures=figures,
+        "theorem.md", folder / "report.md", plainly=plainly, command=results["command"], figure=figure, failed=as_given(failed), base=as_given(base), figures=figures,
         summary=theorem_summary(results["linear"], results["shifts"], results["descents"], sizes=sizes), proofs=results["linear"],
         shifts=results["shifts"], finds=results["descents"], verdict=results["verdict"], linear=linear_words(results["linear"]),
         words=shift_words(results["shifts"], results["total"]), sizes=sizes, budget=results.get("budget"), adapted=results["adapted"],

@@ -23,6 +23,7 @@ from crar_model.training.shard import load_snapshot, snapshot_folder
 from crar_reports import progress as console
 from crar_reports.figures.style import save_figure
 from crar_reports.figures.trajectory import trajectory_figure
+from crar_reports.pages import plain_words
 from crar_reports.press.data_files import save_netcdf
 from crar_reports.press.markdown import Lines, number, render
 from landscape_tools import sample_trajectory, thread_safe
@@ -94,6 +95,7 @@ def write_trajectory(
         "trajectory.md",
         folder / "report.md",
         command=command,
+        plainly=plain_words.trajectory(data["total_true"].values.tolist(), data.attrs["explained_x"] + data.attrs["explained_y"]),
         summary=trajectory_summary(data, whose=whose),
         run=run,
         member=member,

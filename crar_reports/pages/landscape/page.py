@@ -16,6 +16,7 @@ from crar_model.core.tiles import NEGATED
 from crar_model.core.words import plural
 from crar_model.samples import as_given
 from crar_reports import progress as console
+from crar_reports.claims.listed import does
 from crar_reports.claims.table import Decision, decide
 from crar_reports.figures.abstract import abstract_states_figure
 from crar_reports.figures.embedding import embeddings_figure
@@ -29,6 +30,7 @@ from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.paths import Passage
 from crar_reports.measure.second_opinion import second_opinion
 from crar_reports.measure.subject import Subject, load_subject, origin_of, refuse_senseless
+from crar_reports.pages import plain_words
 from crar_reports.press.data_files import TITLES, save_netcdf
 from crar_reports.press.markdown import QUICK, Lines, Plain, _counted, number, render
 from crar_reports.progress import StageClock
@@ -113,6 +115,7 @@ def write_landscape(
     return render(
         "landscape.md",
         folder / "report.md",
+        plainly=plain_words.landscape(does(plain), plain["match"]["verdict"], {one.id: one.verdict for one in decisions}),
         summary=landscape_summary(
             plain, decisions, variant=str(pair.failed_file.info.get("variant", "?")), where=where, cured=_cured(pair)
         ),

@@ -15,6 +15,7 @@ from crar_reports.figures.style import save_figure
 from crar_reports.figures.surface import ALONE, surface_figure
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.without_reference import examine_alone, lone_subject
+from crar_reports.pages import plain_words
 from crar_reports.press.data_files import save_netcdf
 from crar_reports.press.markdown import render
 from crar_reports.progress import StageClock
@@ -72,4 +73,5 @@ def write_alone(
         "alone.md", folder / "report.md", command=command, file=path, model=model, task=task, maze="inverse" if subject.inverse else "normal",
         found=found, certificate=plain["certificate"], shown=tuple(str(name) for name in found.surface.data_vars), decisions=decisions,
         missing=need_a_base(), options=options, embedding=embedding, surface=surface,
+        plainly=plain_words.alone({one.id: one.verdict for one in decisions}),
     )  # fmt: skip

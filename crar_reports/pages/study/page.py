@@ -15,6 +15,7 @@ from crar_model.tasks import task_named
 from crar_model.training.variants import BASE
 from crar_reports.claims.released_scores import BASES
 from crar_reports.claims.study import Decided
+from crar_reports.pages import plain_words
 from crar_reports.pages.study.cost import cost_part
 from crar_reports.pages.study.dependence import ENOUGH, dependence_part
 from crar_reports.pages.study.rates import decide_rates, rates_part
@@ -90,7 +91,7 @@ def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Seque
     left = _left(rows)
     counts = Counter(row["status"] for row in rows)
     return render(
-        "study_page.md", folder / "report.md", summary=summary(rows, claims), name=name, command=command, mazes=mazes, left=[line for _, line in left[:SHOWN_LEFT]],
+        "study_page.md", folder / "report.md", plainly=plainly(rows, claims), summary=summary(rows, claims), name=name, command=command, mazes=mazes, left=[line for _, line in left[:SHOWN_LEFT]],
         unfinished=sum(count for count, _ in left), unlisted=sum(count for count, _ in left[SHOWN_LEFT:]),
         counts=", ".join(f"{count} {word}" for word, count in counts.items()), claims=claims, measures=_measures(mazes), enough=ENOUGH, recipe_columns=COLUMNS, released_bases=[f"base {name}" for name in BASES],
     )  # fmt: skip
@@ -131,6 +132,15 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
         *lines,
         ("How sure", f"shares have exact 95 % intervals whose unit is the base, since transfers of one base are alike{few}{open_}."),
     ]
+
+
+def plainly(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> str:
+    """The page's first words; arguments as of :func:`summary`."""
+    done = told(row for row in rows if row["variant"] != BASE.name)
+    verdicts: dict[str, list[str]] = {}
+    for one in claims:
+        verdicts.setdefault(one["id"], []).append(one["verdict"])
+    return plain_words.study(sum(map(success, done)), len(done), verdicts, unfinished=any(row["status"] != DONE for row in rows))
 
 
 def _successes(rows: Sequence[Row]) -> str:
