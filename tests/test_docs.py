@@ -54,10 +54,7 @@ def test_the_readme_is_short() -> None:
     assert len(lines) <= 150
     prose = [line for line in lines if not line.startswith(("|", "!", "crar "))]
     assert max(map(len, prose)) <= 170  # a line is no paragraph
-    start = "\n".join(lines[:45])
-    assert [title for title in ("## Install", "## Three commands", "## What came out") if title in start] == re.findall(
-        r"^## .*", start, re.MULTILINE
-    )
+    assert [line for line in lines[:45] if line.startswith("## ")][:3] == ["## Install", "## Three commands", "## What came out"]
 
 
 def test_the_house_has_the_rooms_that_its_page_names() -> None:

@@ -84,9 +84,7 @@ class TrainSettings:
     )
     batch_size: int = option(32, "transitions per update", low=1, group="Optimiser")
     data_size: int = option(5_000, "transitions gathered once by a uniformly random policy", low=1, group="Data and quirks")
-    data: str = option(
-        "", "random mazes: all members learn from this file of `crar gather`, not from a walk each", group="Data and quirks"
-    )
+    data: str = option("", "random mazes: all members learn from this file of `crar gather`, not from a walk each", group="Data and quirks")
     data_digest: str = ""  # of that file, so that a resumed run reads what it began with
     walls: str = option("", "simple maze: file with another layout, # a wall, . a free cell, S the start", group="Data and quirks")
     observation: str = option(
@@ -112,9 +110,7 @@ class TrainSettings:
         "step", "step: one norm over all tensors of a step; tensor: one norm each (tf.keras)", choices=("step", "tensor"), group="Optimiser"
     )
     target_interval: int = option(1_000, "updates between refreshes of the target encoder and value network", low=1, group="Optimiser")
-    search_effort: float = option(
-        1.0, "placement, symmetry, first-layer: multiplies the updates of the search before update 0", above=0
-    )
+    search_effort: float = option(1.0, "placement, symmetry, first-layer: multiplies the updates of the search before update 0", above=0)
     structure_delay: int = option(0, "updates before ball, random_pairs and consecutive start", low=0)
     terminal_last: bool = option(
         False,

@@ -15,8 +15,8 @@ from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.merit import EARLIER, as_good, asks_embedding, definition
 from crar_reports import progress as console
 from crar_reports.models.judged import base_of, distinct, judge, label_of, one_folder_each
-from crar_reports.pages import plain_words
 from crar_reports.pages.cure.one import TABLE_OF_MOVES, CureOptions, Plain, cure_key, own_base, write_cure
+from crar_reports.pages.cure.view import cures_view
 from crar_reports.press.data_files import shortened
 from crar_reports.press.kept import AGAIN
 from crar_reports.press.markdown import render
@@ -106,9 +106,7 @@ def write_page(results: Plain, folder: StrPath) -> None:
     }
     write_json(Path(folder) / "results.json", shortened(results), indent=None)
     placed = TABLE_OF_MOVES if any(name == AUTO or METHODS[name].placed for name in methods) and rows[0]["level"] is not None else ""
-    restored = {row["method"]: (row["restored"]["count"], row["restored"]["of"]) for row in results["table"]}
-    plainly = plain_words.cures(restored, sum(row["cured_not_restored"] for row in results["table"]))
-    render("cures.md", Path(folder) / "report.md", plainly=plainly, r=results, command=results["command"], placed=placed)
+    render("cures.md", Path(folder) / "report.md", r=results, command=results["command"], **cures_view(results, placed))
 
 
 def seeded(options: CureOptions, failed: Checkpoint) -> CureOptions:

@@ -34,7 +34,7 @@ from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS
 from crar_reports.figures.placement import placement_figure
 from crar_reports.figures.style import save_figure
-from crar_reports.pages import plain_words
+from crar_reports.pages.cure.view import cure_view
 from crar_reports.press.data_files import save_netcdf
 from crar_reports.press.markdown import number, render
 from crar_reports.sections import place_of
@@ -187,17 +187,8 @@ def write_cure(
             save_netcdf(data.assign_attrs(failed=failed.digest, command=command), folder / "placement.nc")
             marks = results["placement"]["places"] | ({"base": results["base_place"]} if judge is not None else {})
             figure = save_figure(placement_figure(data, marks), folder / "placement", options.image).name
-        plainly = plain_words.cure(already=found.already, by=results["by"] if found.cured else None, restored=results["restored"])
-        render(
-            "cure.md",
-            folder / "report.md",
-            plainly=plainly,
-            r=results,
-            figure=figure,
-            task=failed.task,
-            command=command,
-            placed=TABLE_OF_MOVES,
-        )
+        view = cure_view(results, failed.task, figure=figure, placed=TABLE_OF_MOVES)
+        render("cure.md", folder / "report.md", r=results, command=command, **view)
         write_json(folder / "results.json", results)
         shutil.rmtree(folder / STATE, ignore_errors=True)
     return results

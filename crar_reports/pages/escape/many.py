@@ -19,9 +19,9 @@ from crar_model.core.files import MEASURED, StrPath, as_read, find_json, write_j
 from crar_model.core.words import of_all
 from crar_model.models.checkpoints import load_checkpoint
 from crar_reports.models.judged import base_of, distinct, judge, label_of, one_folder_each
-from crar_reports.pages import plain_words
 from crar_reports.pages.escape.measure import JOINT
 from crar_reports.pages.escape.one import UNKNOWN, Grid, escape_key, noise_words, write_escape
+from crar_reports.pages.escape.view import escapes_view
 from crar_reports.press.kept import AGAIN
 from crar_reports.press.markdown import render
 from crar_reports.statistics import CHANCE, holm, share
@@ -103,13 +103,8 @@ def write_page(results: Plain, folder: StrPath) -> None:
     certified = [row for row in results["rows"] if row["verdict"] == MINIMUM]
     results |= {"certified": len(certified), "kinds": kinds(certified), "relations": relations(certified)}
     write_json(Path(folder) / "results.json", results)
-    left, matched, members = (sum(row[name] for row in certified) for name in ("left", "matched", "seeds"))
-    corrected = [each["corrected"] for each in results["relations"] if each["p"] is not None]
-    together = any(p < CHANCE for p in corrected) if corrected else None
-    render(
-        "escapes.md", Path(folder) / "report.md", plainly=plain_words.escapes(left, matched, members, len(certified), together=together), r=results, verdict=verdict(results), looks=LOOKS, outcomes=OUTCOMES,
-        rules=results["grid"].get("rules", [JOINT]),
-    )  # fmt: skip
+    view = escapes_view(results, certified, looks=LOOKS, outcomes=OUTCOMES)
+    render("escapes.md", Path(folder) / "report.md", r=results, verdict=verdict(results), **view)
 
 
 def _finished(own: Path, path: Path, base_path: StrPath | None, grid: Grid) -> Plain | None:

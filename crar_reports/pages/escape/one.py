@@ -33,8 +33,8 @@ from crar_reports.measure.minimum import Minimum, examine
 from crar_reports.measure.paths import SMOOTHING
 from crar_reports.measure.subject import Subject, load_subject, refuse_senseless
 from crar_reports.models.judged import base_of
-from crar_reports.pages import plain_words
-from crar_reports.pages.escape.measure import DATA, DESCENT, ELSEWHERE, JOINT, OPTIMISERS, Cell, distances, escape, settle
+from crar_reports.pages.escape.measure import JOINT, OPTIMISERS, Cell, distances, escape, settle
+from crar_reports.pages.escape.view import escape_view
 from crar_reports.press.kept import keep, look
 from crar_reports.press.markdown import render
 from crar_reports.statistics import share
@@ -189,19 +189,7 @@ def write_page(results: Plain, folder: StrPath, figure: str, task: Task) -> None
     for cell in results["cells"]:
         cell.setdefault("rule", JOINT)
         cell["stayed"] = share([False] * cell["left"] + [True] * (cell["seeds"] - cell["left"])) if not cell["diverged"] else None
-    limits = {"elsewhere": ELSEWHERE, "descent": DESCENT, "data": DATA}
-    left, matched, diverged, members = (sum(cell[name] for cell in results["cells"]) for name in ("left", "matched", "diverged", "seeds"))
-    plainly = plain_words.escape(left, matched, diverged, members, certificate=results["minimum"]["verdict"])
-    render(
-        "escape.md",
-        Path(folder) / "report.md",
-        plainly=plainly,
-        r=results,
-        verdict=verdict(results),
-        figure=figure,
-        limits=limits,
-        task=task,
-    )
+    render("escape.md", Path(folder) / "report.md", r=results, verdict=verdict(results), figure=figure, **escape_view(results, task))
     write_json(Path(folder) / "results.json", results)
 
 
