@@ -21,17 +21,14 @@ from crar_model.training.search import searched
 from crar_model.training.variants import VARIANTS
 from crar_reports import progress as console
 from crar_reports.models.judged import expand, judge
-from crar_reports.pages import plain_words
 from crar_reports.pages.cure.many import clustered
+from crar_reports.pages.maps_words import USUAL, maps_view, needs_the_negative, survivals
 from crar_reports.press.data_files import shortened
 from crar_reports.press.markdown import render
 from crar_reports.sections import place_of
 from crar_reports.statistics import share, share_by_base
 
 Plain = dict[str, Any]
-USUAL, NEGATIVE = "freeze", "negative"
-WORKS, FAILS, OPEN = "works", "fails", "undecided"
-HALF = 0.5
 TOLD = {"decay": "learning_rate_decay", "batch": "batch_size", "for": "updates", "rule": "update_rule"}
 """Settings that tell transfers of one variant apart, besides the learning rate, and what they are called."""
 SPENT = ("effort", "budget")
@@ -107,14 +104,11 @@ def write_page(results: Plain, folder: StrPath) -> None:
     if "definition" not in results:
         scored = any(task_named(row["maze"]).scored for row in results["rows"])
         results["definition"] = EARLIER if scored else definition(scored=False)
-    table = results["table"] = counted(results["rows"])
-    bases = sorted({base for row in table for base in row["bases"]}, key=_numbered)
-    results |= {"needs": needs_the_negative(table), "survives": survivals(table), "bases": bases}
+    rows = results["table"] = counted(results["rows"])
+    bases = sorted({base for row in rows for base in row["bases"]}, key=_numbered)
+    results |= {"needs": needs_the_negative(rows), "survives": survivals(rows), "bases": bases}
     write_json(Path(folder) / "results.json", shortened(results), indent=None)
-    ways = {way: [row for row in table if row["way"] == way] for way in dict.fromkeys(row["way"] for row in table)}
-    everywhere = [way for way, own in ways.items() if all(standing(row) == WORKS for row in own)]
-    answers = [_answer(found) for found in _asked(table).values()]
-    render("maps.md", Path(folder) / "report.md", plainly=plain_words.maps(answers, everywhere), r=results)
+    render("maps.md", Path(folder) / "report.md", r=results, **maps_view(results))
 
 
 def _numbered(name: str) -> list[tuple[bool, int, str]]:
@@ -135,75 +129,6 @@ def _tell_apart(rows: Sequence[Plain]) -> None:
 
 def _text(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:g}"
-
-
-def standing(row: Plain) -> str:
-    """`WORKS` or `FAILS` where the whole interval lies on one side of a half: of the transfers, of the bases (all of whose transfers succeed;
-    any of whose do), and of resampled bases; else `OPEN`."""
-    bounds = [(row["all"]["low"], row["all"]["high"]), (row["all_of_base"]["low"], row["any_of_base"]["high"])]
-    lows, highs = zip(*bounds, (row["by_bases"]["low"], row["by_bases"]["high"]), strict=True)
-    low, high = min(x for x in lows if x is not None), max(x for x in highs if x is not None)
-    return WORKS if low > HALF else FAILS if high < HALF else OPEN
-
-
-def needs_the_negative(table: Sequence[Plain]) -> str:
-    """Whether `freeze` fails through the negative alone, in words: a sentence for every kind of `freeze` that went through the negative and
-    through another map."""
-    told = [_needed(way, found) for way, found in _asked(table).items()]
-    return (
-        " ".join(told) or f"Not asked: that takes `{USUAL}` transfers through the negative and through another map, by the same settings."
-    )
-
-
-def _asked(table: Sequence[Plain]) -> dict[str, dict[str, Plain]]:
-    """Way -> map -> row, of every kind of `freeze` that went through the negative and through another map."""
-    ways: dict[str, dict[str, Plain]] = {}
-    for row in table:
-        if row["usual"]:
-            ways.setdefault(row["way"], {})[row["map"]] = row
-    return {way: found for way, found in ways.items() if NEGATIVE in found and len(found) > 1}
-
-
-def _answer(found: dict[str, Plain]) -> str:
-    """Whether failure needs the negative, of one kind of `freeze`: no where another map fails it, too; yes where all others are known to work."""
-    others = {standing(row) for name, row in found.items() if name != NEGATIVE}
-    if FAILS in others:
-        return plain_words.NO
-    return plain_words.YES if standing(found[NEGATIVE]) == FAILS and OPEN not in others else OPEN
-
-
-def _needed(way: str, found: dict[str, Plain]) -> str:
-    own, others = found[NEGATIVE], [row for name, row in found.items() if name != NEGATIVE]
-    told = {word: ", ".join(_counted(row) for row in others if standing(row) == word) for word in (FAILS, WORKS, OPEN)}
-    rest = "".join(f"; {word} {told[key]}" for key, word in ((WORKS, "it works through"), (OPEN, "undecided through")) if told[key])
-    negative = f"{own['all']['count']} of {own['all']['of']} succeed"
-    answer = _answer(found)
-    if answer == plain_words.NO and standing(own) == FAILS:
-        return f"No: `{way}` fails through {told[FAILS]}, too{rest}. Through the negative {negative}."
-    if answer == plain_words.NO:
-        word = "it works" if standing(own) == WORKS else "it is undecided"
-        return f"No: `{way}` fails through {told[FAILS]}{rest}. Through the negative {word}: {negative}."
-    if answer == plain_words.YES:
-        return f"Of the maps asked, yes: `{way}` fails through {_counted(own)} alone{rest}."
-    return f"Undecided: `{way}`, through the negative {negative}{rest}."
-
-
-def survivals(table: Sequence[Plain]) -> list[str]:
-    """What each variant and cure works through, and what not, in words."""
-    lines = []
-    for way in dict.fromkeys(row["way"] for row in table):
-        rows = [row for row in table if row["way"] == way]
-        parts = [
-            f"{words} {', '.join(_counted(row) for row in rows if standing(row) == word)}"
-            for word, words in ((WORKS, "works through"), (FAILS, "fails through"), (OPEN, "is undecided through"))
-            if any(standing(row) == word for row in rows)
-        ]
-        lines.append(f"`{way}` {'; '.join(parts)}.")
-    return lines
-
-
-def _counted(row: Plain) -> str:
-    return f"{row['map']} ({row['all']['count']} of {row['all']['of']})"
 
 
 def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:

@@ -166,8 +166,10 @@ def maps(answers: Sequence[str], everywhere: Sequence[str]) -> str:
         first = "whether failure needs the negative differs between kinds of transfers"
     else:
         first = words.get(kinds.pop(), "whether failure needs the negative is undecided")
-    works = ", ".join(f"`{name}`" for name in everywhere) or "nothing"
-    return _text(first, f"through every map that it was tried with works: {works}")
+    works = ", ".join(f"`{name}`" for name in everywhere)
+    return _text(
+        first, f"these work through every map that they were tried with: {works}" if works else "nothing works through every map tried"
+    )
 
 
 def predict(*, given: bool, predicts: bool | None) -> str:

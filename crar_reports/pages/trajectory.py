@@ -84,11 +84,14 @@ def write_trajectory(
     updates = [int(file.stem) for file in files]
     data = data.assign_coords(snapshot=updates).assign_attrs(member=member, digest=model.digest, command=command, frozen=",".join(still))
     save_netcdf(data, folder / "trajectory.nc")
-    what = (
-        task.sampling.what
-        if task.sampling.complete or task.sampling.drawn
-        else f"{task.sampling.what}, {int(batch.terminated.sum())} of them terminal"
-    )
+    drawn, sampled = bool(task.sampling.drawn), not task.sampling.complete
+    terminal = f", {int(batch.terminated.sum())} of them terminal" if sampled and not drawn else ""
+    pairs = " and all pairs of the drawn states" if drawn else "" if sampled else " and all pairs of states"
+    others = "; other states" if drawn else "; no training has seen these transitions, and other samples"
+    contours = f"{others} would give other contours" if drawn or sampled else ""
+    frozen = f"Frozen, and no part of it: {', '.join(still)}. " if still else ""
+    where = "in the maze that it trained in, with the bootstrap values of the last model"
+    scope = f"{frozen}Losses are of {task.sampling.what}{terminal}{pairs}, {where}{contours}."
     whose = f"member {member} of {run.name}"
     name = save_figure(trajectory_figure(data, updates, whose), folder / "trajectory", image).name
     return render(
@@ -102,10 +105,7 @@ def write_trajectory(
         data=data,
         figure=name,
         updates=updates,
-        frozen=still,
-        what=what,
-        sampled=not task.sampling.complete,
-        drawn=bool(task.sampling.drawn),
+        scope=scope,
     )
 
 

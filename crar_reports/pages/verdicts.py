@@ -19,7 +19,7 @@ from crar_reports.pages import plain_words
 from crar_reports.pages.claims import FAILED, grouped, maze_of, spreads, verdicts
 from crar_reports.pages.study.page import RESULTS
 from crar_reports.pages.study.released import released_answer
-from crar_reports.press.markdown import render
+from crar_reports.press.markdown import render, table
 
 Plain = dict[str, Any]
 NOT_MEASURED = "not measured here"
@@ -111,10 +111,20 @@ def write_verdicts(
         ],
     }
     write_json(folder / RESULTS, results)
+    measured = [(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured]
     return render(
-        "verdicts.md", folder / "report.md", command=command, summary=summary(rows), plainly=plainly(rows), rows=[_row(*row) for row in rows], sources=sources,
-        checks=list(_checks()), released=_released(rows), measured=[(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured],
+        "verdicts.md", folder / "report.md", made_by=f"`{command}`\n\n" if command else "", summary=summary(rows), plainly=plainly(rows),
+        rows=[_row(*row) for row in rows], sources=table(["", "command"], sources) if sources else "No results were given.", checks=list(_checks()),
+        released=_part("The released data's own answers", "", ["", "maze", "runs cut off", "verdict", "figure"], _released(rows)),
+        measured=_part(
+            "Measured on failed transfers", "Median over the transfers, lowest and highest in brackets.\n\n", ["", "maze", "figure"], measured
+        ),
     )  # fmt: skip
+
+
+def _part(title: str, about: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A section with a table; "" without rows."""
+    return f"## {title}\n\n{about}{table(header, rows)}\n\n" if rows else ""
 
 
 def asked(name: str, task: Task) -> bool:

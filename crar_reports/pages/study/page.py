@@ -13,11 +13,10 @@ from crar_model.core.words import plural
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import task_named
 from crar_model.training.variants import BASE
-from crar_reports.claims.released_scores import BASES
 from crar_reports.claims.study import Decided
 from crar_reports.pages import plain_words
 from crar_reports.pages.study.cost import cost_part
-from crar_reports.pages.study.dependence import ENOUGH, dependence_part
+from crar_reports.pages.study.dependence import dependence_part
 from crar_reports.pages.study.rates import decide_rates, rates_part
 from crar_reports.pages.study.recipes import COLUMNS, recipes_part
 from crar_reports.pages.study.released import if_long_enough
@@ -49,13 +48,12 @@ from crar_reports.pages.study.table import read_table
 from crar_reports.pages.study.terms import terms_part
 from crar_reports.pages.study.times import times_part
 from crar_reports.pages.study.variants import decide_relearned, variants_part
+from crar_reports.pages.study.view import claims_view, maze_view, unfinished_view
 from crar_reports.press.markdown import render
 from crar_reports.sections import Section, sections_of
 from crar_reports.statistics import share_words_by_base
 
 RESULTS = "results.json"
-SHOWN_LEFT = 20
-"""Lines on models that are not done that a page has."""
 
 
 def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Sequence[str] = PAGES, command: str = "") -> Path:
@@ -91,9 +89,9 @@ def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Seque
     left = _left(rows)
     counts = Counter(row["status"] for row in rows)
     return render(
-        "study_page.md", folder / "report.md", plainly=plainly(rows, claims), summary=summary(rows, claims), name=name, command=command, mazes=mazes, left=[line for _, line in left[:SHOWN_LEFT]],
-        unfinished=sum(count for count, _ in left), unlisted=sum(count for count, _ in left[SHOWN_LEFT:]),
-        counts=", ".join(f"{count} {word}" for word, count in counts.items()), claims=claims, measures=_measures(mazes), enough=ENOUGH, recipe_columns=COLUMNS, released_bases=[f"base {name}" for name in BASES],
+        "study_page.md", folder / "report.md", plainly=plainly(rows, claims), summary=summary(rows, claims), name=name,
+        made_by=f"`{command}`\n\n" if command else "", mazes="\n\n".join(map(maze_view, mazes)), unfinished=unfinished_view(left),
+        counts=", ".join(f"{count} {word}" for word, count in counts.items()), claims=claims_view(claims), measures=_measures(mazes),
     )  # fmt: skip
 
 
