@@ -19,18 +19,18 @@ from crar_model.tasks.metrics import Metric, Score
 from crar_model.training.runner import read_run
 from crar_reports import progress as console
 from crar_reports.claims.listed import NEAR
-from crar_reports.claims.released_scores import released_rows
 from crar_reports.figures.embedding import embeddings_figure
 from crar_reports.figures.inputs import inputs_figure, transition_error_figure
 from crar_reports.figures.losses import losses_figure
 from crar_reports.figures.scores import scores_figure
 from crar_reports.figures.style import save_png
-from crar_reports.measure.scores import COLUMNS, negation, score_rows, scores_csv, span
+from crar_reports.measure.scores import negation, scores_csv, span
 from crar_reports.models.judged import Judged, bases_in, expand, judge, run_folders
 from crar_reports.models.runs import Run, outcomes, short_name
 from crar_reports.pages import plain_words
+from crar_reports.pages import report_view as view
 from crar_reports.pages.cure.one import cure_line
-from crar_reports.press.markdown import Lines, Plain, number, render
+from crar_reports.press.markdown import Lines, Plain, number, render, table
 
 
 def write_study(
@@ -126,13 +126,21 @@ def write_study(
     summary = study_summary(old, new, where=task.title, metrics=names, note="; ".join([*notes, *([note] if note else [])]))
     if cured is not None:
         summary.insert(-1, ("What gets it out", cure_line(cured)))
+    listed, kept = maze is not None, kept_words(runs)
+    outcome_columns = ["variant", "rule", "updates", "base", "its transition", "at the start", *(f"its {_words(name)}" for name in names)]
+    outcome_columns += ["matched", "swapped", "neither", "residual", "transition", *map(_words, names)]
     return render(
-        "study.md", folder / "report.md", plainly=plainly(old, new, cured), command=command, summary=summary, task=task, sampling=task.sampling, how=how, bases=bases, runs=runs,
-        everything=everything, rows=[row for run in runs for row in outcome_rows(run)], names=[_words(name) for name in names], own_names=[f"its {_words(name)}" for name in names],
-        starts=start_words(runs), kept=kept_words(runs), score_columns=COLUMNS, score_rows=[row for run in everything for row in score_rows(run)] if task.scored else [],
-        negations=negations, columns=list(SHOWN), model_rows=[_row(one) for run, kind, one in models if kind == "last"], shown=model,
-        origin=origin, match=model.evaluation.match, landscape=landscape, cured=cured, maze=maze,
-        released=released_rows() if task.released_scores else [],
+        "study.md", folder / "report.md", plainly=plainly(old, new, cured), made_by=f"`{command}`\n\n" if command else "", summary=summary, task=task,
+        runs=view.runs_table(everything), outcomes=table(outcome_columns, [row for run in runs for row in outcome_rows(run)]), starts=start_words(runs),
+        shares=view.share_words(task), by_eye=view.by_eye(task),
+        scores=view.scores(everything, bases[0], how, negations, kept=kept) if task.scored else "",
+        pair=view.pair(origin, model) if listed else "", states=view.STATES if listed else "",
+        landscape=f"## What lies between it and its base's copy\n\nSee [the landscape report]({landscape}).\n\n" if landscape else "",
+        cure=view.cure_section(cured) if cured else "", beside=": losses beside scores (claim S11)" if task.scored else "",
+        models=table(
+            ["model", "variant", *SHOWN, *map(_words, names), "verdict", "residual"], [_row(one) for _, kind, one in models if kind == "last"]
+        ), kept=kept, released=view.released() if task.released_scores else "",
+        measures=["score"] if task.scored else ["nearest state accuracy", "navigation success"],
     )  # fmt: skip
 
 

@@ -11,12 +11,10 @@ import torch
 import xarray as xr
 
 from crar_model.core.files import StrPath, write_json
-from crar_model.core.params import DYNAMICS, select
 from crar_model.core.tiles import NEGATED
 from crar_model.core.words import plural
 from crar_model.samples import as_given
 from crar_reports import progress as console
-from crar_reports.claims.listed import does
 from crar_reports.claims.table import Decision, decide
 from crar_reports.figures.abstract import abstract_states_figure
 from crar_reports.figures.embedding import embeddings_figure
@@ -30,11 +28,10 @@ from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.paths import Passage
 from crar_reports.measure.second_opinion import second_opinion
 from crar_reports.measure.subject import Subject, load_subject, origin_of, refuse_senseless
-from crar_reports.pages import plain_words
+from crar_reports.pages.landscape.view import landscape_view
 from crar_reports.press.data_files import TITLES, save_netcdf
 from crar_reports.press.markdown import QUICK, Lines, Plain, _counted, number, render
 from crar_reports.progress import StageClock
-from landscape_tools import barrier
 
 SHOWN_STATES = 4
 """Observations whose abstract states are drawn, where the states cannot be listed."""
@@ -115,29 +112,11 @@ def write_landscape(
     return render(
         "landscape.md",
         folder / "report.md",
-        plainly=plain_words.landscape(does(plain), plain["match"]["verdict"], {one.id: one.verdict for one in decisions}),
         summary=landscape_summary(
             plain, decisions, variant=str(pair.failed_file.info.get("variant", "?")), where=where, cured=_cured(pair)
         ),
         command=command,
-        pair=pair,
-        task=pair.task,
-        sampling=pair.task.sampling,
-        maze="inverse" if pair.inverse else "normal",
-        closed_form=pair.optimum_file.inverse != pair.inverse,
-        same_dynamics=all(torch.equal(pair.failed[n], v) for n, v in select(pair.optimum, DYNAMICS).items()),
-        found=found,
-        certificate=plain.get("certificate"),
-        paths=plain.get("paths"),
-        sampled=plain.get("sampled"),
-        match=found.match,
-        barriers={space: {term: barrier(line, term) for term in shown} for space, line in found.lines.items()},
-        titles=TITLES,
-        decisions=decisions,
-        opinion=opinion,
-        shown=shown,
-        options=options,
-        embedding=embedding,
+        **landscape_view(found, plain, decisions, opinion, options, embedding),
     )
 
 
