@@ -62,7 +62,7 @@ def theorem_summary(proofs: Sequence[Plain], shifts: Sequence[Plain], finds: Seq
             "Measured",
             f"moved by {number(far['distance'])}, the dynamics of a trained model change its encoder's losses by up to "
             f"{number(far['values'])} (rms); not moved, by {number(max((s['values'] for s in still), default=float('nan')))}. "
-            f"A descent ends at {levels} times the reference's level.",
+            f"A descent ends at {levels} times the reference's excess loss.",
         ),
         ("Exceptions", "; ".join(f"{s['way']}: {number(s['values'])} at a distance of {number(s['distance'])}" for s in same) + "."),
         (
@@ -126,7 +126,7 @@ def shift_words(shifts: Sequence[Plain], total: float) -> list[str]:
 
 def find_words(finds: Sequence[Plain]) -> str:
     """Whether descents on samples end at the reference's level, whatever their further steps gain."""
-    words = {True: "at the reference's level", False: "above it", None: "not known to end at it or above it"}
+    words = {True: "at the reference's excess loss", False: "above it", None: "not known to end at it or above it"}
     return "; ".join(f"{f['way']}: {words[side(f)]}, {number(f['least'])} to {number(f['most'])} times" for f in finds)
 
 

@@ -113,7 +113,7 @@ KEPT = (("least", 0.9), ("most", 1.05), ("level", 1.0), ("other_level", 1.0))
         (((("shifts", -3, "values"), 0.5),), "change nothing but rounding", "change the loss by 0.5 and the gradient by"),
         (((("shifts", -1, "values"), 0.5),), "that is why a swapped embedding exists", "no symmetry of this landscape"),
         (((("linear", 0, "proven"), False),), "**holds with exceptions**, where", "**not proven** here: SymPy does not reduce loss at one input"),
-        (tuple((("descents", 0, name), value) for name, value in KEPT), "own: not known to end", "own: at the reference's level, 0.9 to 1.05"),
+        (tuple((("descents", 0, name), value) for name, value in KEPT), "own: not known to end", "own: at the reference's excess loss, 0.9 to 1.05"),
         (((("descents", 0, "least"), 1.5), (("descents", 0, "other_level"), 2.0)), "own: not known to end", "own: above it, 1.5 to"),
         (((("linear", 0, "proven"), False),), "the linear case is proven symbolically", "the linear case is not proven in full"),
         (((("linear", 0, "exceptions", 0, "difference"), "w"),), "with 8 exceptions", "with 7 exceptions"),

@@ -44,7 +44,7 @@ Progress = Callable[[int, int], None]
 
 
 TABLE_OF_MOVES = (
-    "Placement, and with it the level, rolls the dynamics along the table of moves of the new maze (which state each action leads to); "
+    "Placement and its search of free embeddings roll the dynamics out along the table of moves of the new maze (which state each action leads to); "
     "the other methods learn from its transitions alone. No method sees an observation of the base's maze."
 )
 """Said where states are placed."""
@@ -252,11 +252,11 @@ def _rule(problem: Problem, found: Cure) -> str:
             f"the lowest transition + reward term on transitions that nothing was trained on; cured where transition errors are at most "
             f"{SAMPLED_MEAN} moves in the mean and at most {SAMPLED_OFF:.0%} of them above half a move"
         )
-    fit = f"; the dynamics fit no embedding where more than {UNFIT:.0%} of the level's errors are above half a move"
+    fit = f"; the dynamics fit no embedding where more than {UNFIT:.0%} of the best free embedding's errors are above half a move"
     return (
-        f"of the candidates at the level the one with the fewest transitions predicted nearer another state than the one reached, of {problem.task.sampling.what}, "
-        f"and of these the lowest total; at the level is a total of at most {ABOVE} times the lowest free embedding's, with no transition further off than its worst "
-        f"plus {FURTHER} moves and at most {STRAYS:.0%} of the transitions more predicted nearer another state than its{fit}"
+        "of the candidates that are good enough, the one with the fewest mispredictions (transitions predicted nearer another state than the one reached) of "
+        f"{problem.task.sampling.what}, and of these the lowest total; good enough is a total of at most {ABOVE} times the best free embedding's, no error above its worst "
+        f"plus {FURTHER} moves, and at most {STRAYS:.0%} of the transitions more mispredicted than by it{fit}"
     )
 
 

@@ -14,7 +14,7 @@ Plain = Mapping[str, Any]
 ABOUT = ("terms", "match", "embedding_distance", "mean_move", "path", "digest", "same_dynamics")
 """What an evaluation holds beside figures of merit."""
 CONTROLS = {
-    "misplaced": "`misplaced` is placement without its choice: places of the start state drawn at random, away from those of the level, refined, fitted and trained on by "
+    "misplaced": "`misplaced` is placement without its choice: places of the start state drawn at random, away from those of the best free embeddings, refined, fitted and trained on by "
     "the same steps.",
     "annealed": "`annealed` is `freeze` once more, from the base, by the failed transfer's own rule and batches, from a rate of 0.005 that falls to 0.6 of it twelve times "
     "in its budget.",
@@ -33,7 +33,7 @@ def cure_view(r: Plain, task: Task, *, figure: str | None, placed: str) -> dict[
     """
     already, budget = r["already"], r["budget"]
     who = "the model" if already else "failed"
-    level_updates = f", {budget['level_updates']} of free embeddings for the level" if budget["level_updates"] else ""
+    level_updates = f", {budget['level_updates']} of free embeddings" if budget["level_updates"] else ""
     return {
         "plainly": plain_words.cure(already=already, by=r["by"] if r["cured"] else None, restored=r["restored"]),
         "title": "Nothing to cure" if already else f"Cured by {r['by']}" if r["cured"] else "Not cured",
@@ -69,9 +69,9 @@ def _came_to(r: Plain) -> str:
 def _errors(r: Plain, who: str) -> str:
     models = [(who, r["failed_candidate"])] + ([] if r["already"] else [("chosen", r["chosen"])])
     level = r["level"]
-    rows: list[tuple[object, ...]] = [] if not level else [("level of free embeddings", level["total"], "", *_tail(level["tail"]))]
+    rows: list[tuple[object, ...]] = [] if not level else [("best free embedding", level["total"], "", *_tail(level["tail"]))]
     rows += [(name, c["terms"]["total"], c["terms"]["transition"], *_tail(c["tail"])) for name, c in models]
-    return table(["", "total", "transition", "error: mean", "95th percentile", "worst", "above half a move", "nearer another state"], rows)
+    return table(["", "total", "transition", "error: mean", "95th percentile", "worst", "above half a move", "mispredicted"], rows)
 
 
 def _tail(tail: Plain) -> tuple[object, ...]:
@@ -100,7 +100,7 @@ def _notes(r: Plain) -> str:
         rows += [(label, f"left out at {number(rank)}", "", "", "", "", updates) for label, rank, updates in tried.get("dropped", ())]
         parts += [
             f"{tried['method']}: {tried['updates']} updates of all candidates together, {tried['seconds']:.0f} s.",
-            table(["candidate", "total", "transition", "reward", "worst error, moves", "at the level", "updates"], rows),
+            table(["candidate", "total", "transition", "reward", "worst error, moves", "good enough", "updates"], rows),
         ]
     return "".join(f"{part}\n\n" for part in parts)
 
@@ -136,13 +136,15 @@ def _merit(value: Any) -> str:
 def _compared(r: Plain, task: Task) -> str:
     if not r["to"]:
         return "Nothing was compared with a base; `--to base.pt` does so."
-    by = f"by `{r['to']['path']}`"
+    by = f"with `{r['to']['path']}`"
     if not r["already"]:
-        said = f"Judged after the choice {by}: {'restored' if r['restored'] else 'not restored'}"
+        said = f"Compared {by} after the choice: {'restored' if r['restored'] else 'not restored'}"
     elif r["restored"]:
-        said = f"Judged {by}: as good as its base"
+        said = f"Compared {by}: as good as its base"
     else:
-        said = f"Judged {by}: not as good as its base, which losses do not show: a table of several transfers looks for a cure all the same"
+        said = (
+            f"Compared {by}: not as good as its base, which losses do not show: a table of several transfers looks for a cure all the same"
+        )
     embedding = ", and its embedding" if task.sampling.complete and r["to"]["same_dynamics"] else ""
     return f"{said} (shares within 2 points of the base's or a score within its interval{embedding})."
 
@@ -159,7 +161,7 @@ def cures_view(r: Plain, placed: str) -> dict[str, str]:
     restored = {row["method"]: (row["restored"]["count"], row["restored"]["of"]) for row in methods}
     return {
         "plainly": plain_words.cures(restored, sum(row["cured_not_restored"] for row in methods)),
-        "counted": f"{plural(r['transfers'], 'transfer')} {'was' if one else 'were'} judged by {'its base' if one else 'their bases'}; {r['as_good']} of them "
+        "counted": f"{plural(r['transfers'], 'transfer')} {'was' if one else 'were'} compared with {'its base' if one else 'their bases'}; {r['as_good']} of them "
         f"succeeded and {'was' if alone else 'were'} left alone, {r['failed']} failed.",
         "restored": table(
             ["method", "right valley", "95 % exact, by base", "restored", "95 % exact, by base", "bases with all restored", "95 % exact, bases", "95 %, bases resampled"],
@@ -170,7 +172,7 @@ def cures_view(r: Plain, placed: str) -> dict[str, str]:
         ),
         "notes": "".join(f"{text}\n\n" for text in (placed, *(CONTROLS[t["method"]] for t in methods if t["method"] in CONTROLS)) if text),
         "said": table(
-            ["method", "says cured", "says cured, is not", "is restored, says not", "updates of candidates, median", "of the level", "seconds, median"],
+            ["method", "says cured", "says cured, is not", "is restored, says not", "updates of candidates, median", "of free embeddings", "seconds, median"],
             [
                 (
                     t["method"], t["cured"]["count"], t["cured_not_restored"], t["restored_not_cured"], f"{t['median_updates']:,.0f}",
@@ -184,7 +186,7 @@ def cures_view(r: Plain, placed: str) -> dict[str, str]:
             [(t["method"], t["restored"]["of"] - t["restored"]["count"], *(t["lacks"].get(kind, 0) for kind in kinds)) for t in methods],
         ),
         "each": table(
-            ["transfer", "base", "method", "says", "by", "total", "level of the dynamics", "updates", "is", "falls short in"],
+            ["transfer", "base", "method", "says", "by", "total", "best free embedding", "updates", "is", "falls short in"],
             [
                 (
                     row["failed"]["path"], row["base"], row["method"], "cured" if row["cured"] else "not cured", row["by"], row["total"], row["level"],

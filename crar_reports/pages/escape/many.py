@@ -30,7 +30,7 @@ RESAMPLES = 9_999
 """Permutations behind a p, where there are more."""
 LOOKS = {
     "barrier": "barrier to the base's embedding (an upper bound)",
-    "log_ratio": "logarithm of its level over the reference's",
+    "log_ratio": "logarithm of its excess loss over the reference's",
     "lowest": "lowest curvature of the embedding along its kinks",
     "highest": "highest",
 }

@@ -52,7 +52,7 @@ def _minimum(r: Plain) -> list[tuple[str, str]]:
     rows += [
         (
             "total loss",
-            f"{number(minimum['loss'])}, of the base's copy at rest {number(r['totals']['base'])}; natural logarithm of the ratio of their levels above what no "
+            f"{number(minimum['loss'])}, of the base's copy at rest {number(r['totals']['base'])}; natural logarithm of the ratio of their losses above what no "
             f"encoder can lower {number(r['log_ratio'])}",
         ),
         ("barrier to the base's embedding, best path found with frozen dynamics", f"{measured(minimum['barrier'])} (an upper bound)"),
@@ -91,7 +91,7 @@ def escapes_view(r: Plain, certified: Sequence[Plain], *, looks: Mapping[str, st
         "rules": f"rule{'s' * (len(rules) > 1)} {' and '.join(rules)}",
         "came_back": f" {back} of the transfers came back to their base and have no such minimum." if back else "",
         "minima": table(
-            ["transfer", "trained by", "base", "certificate", "loss", "barrier", "log ratio of the levels", "lowest curvature of the embedding", "highest", "left",
+            ["transfer", "trained by", "base", "certificate", "loss", "barrier", "log ratio of excess losses", "lowest curvature of the embedding", "highest", "left",
              "to the base", "diverged"],
             [
                 (

@@ -99,7 +99,7 @@ def _conditions(found: Dissection) -> str:
     task, sampling, how = pair.task, pair.task.sampling, found.how
     maze, pairs = ("", " and all pairs of states") if sampling.complete else ("s", "")
     said = [
-        f"Both models are judged in the **{'inverse' if pair.inverse else 'normal'}** maze{maze} ({task.title}), on {found.table}{pairs}, in {sampling.dtype}."
+        f"Both models are evaluated in the **{'inverse' if pair.inverse else 'normal'}** maze{maze} ({task.title}), on {found.table}{pairs}, in {sampling.dtype}."
     ]
     if not sampling.complete:
         said.append(
