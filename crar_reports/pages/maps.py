@@ -22,7 +22,7 @@ from crar_model.training.variants import VARIANTS
 from crar_reports import progress as console
 from crar_reports.models.judged import expand, judge
 from crar_reports.pages.cure.many import clustered
-from crar_reports.pages.maps_words import USUAL, maps_view, needs_the_negative, survivals
+from crar_reports.pages.maps_view import USUAL, maps_view, needs_the_negative, survivals
 from crar_reports.press.data_files import shortened
 from crar_reports.press.markdown import render
 from crar_reports.sections import place_of

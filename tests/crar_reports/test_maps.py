@@ -21,7 +21,7 @@ from crar_model.training.members import transfer_plan
 from crar_model.training.runner import run_plan
 from crar_reports.pages import maps
 from crar_reports.pages.maps import updates_of, write_maps
-from crar_reports.pages.maps_words import FAILS, OPEN, WORKS, needs_the_negative, standing, survivals
+from crar_reports.pages.maps_view import FAILS, OPEN, WORKS, needs_the_negative, standing, survivals
 from crar_reports.statistics import share
 
 

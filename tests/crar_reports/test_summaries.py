@@ -16,7 +16,7 @@ from crar_reports.claims.table import decide
 from crar_reports.pages.claims import claims_summary, grouped, verdicts
 from crar_reports.pages.landscape.page import landscape_summary
 from crar_reports.pages.report import study_summary, write_study
-from crar_reports.pages.theorem import theorem_summary
+from crar_reports.pages.theorem_view import theorem_summary
 from crar_reports.pages.trajectory import trajectory_summary
 from crar_reports.press.glossary import TERMS, glossary
 from crar_reports.press.markdown import Lines
