@@ -13,11 +13,11 @@ from crar_reports.claims.table import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
 
 MIXED, MINIMUM = "mixed", "minimum"
 YES, NO = "yes", "no"
+FEW = 6
+"""Names that a sentence lists."""
 Counts = Mapping[str, tuple[int, int]]
 """Name -> (how many, of how many)."""
-OUTCOMES = {
-    SUCCESSFUL: "This transfer succeeded", FAILED: "This transfer failed", OPEN: "Whether this transfer failed is open",
-}  # fmt: skip
+OUTCOMES = {SUCCESSFUL: "This transfer succeeded", FAILED: "This transfer failed", OPEN: "Whether this transfer failed is open"}
 EMBEDDINGS = {
     "matched": "its embedding is that of its base",
     "swapped": "its embedding is a mirror image of its base's, or has axes exchanged",
@@ -34,7 +34,7 @@ SAID = {
     "S7": {
         HOLDS: "with frozen dynamics the encoder is in a local minimum",
         EXCEPTIONS: "with frozen dynamics the encoder is in a minimum that has its base's embedding",
-        FAILS: "with frozen dynamics the encoder is in no local minimum above the reference",
+        FAILS: "with frozen dynamics the encoder is in no local minimum that counts as a failure",
         UNDECIDED: "whether the encoder is in a local minimum is undecided",
         MIXED: "whether the encoder is in a local minimum differs between models",
     },
@@ -123,7 +123,7 @@ def cures(restored: Counts, wrong: int) -> str:
 
 
 def escape(left: int, matched: int, diverged: int, members: int, *, certificate: str) -> str:
-    """Of `crar escape`: how many of the members left, how many of them for the base's embedding, and how many diverged."""
+    """Of `crar escape`: members that left, that left for the base's embedding, that diverged, and all."""
     said = [f"noise carried {amount(left, members)} of the members out of the minimum of this transfer"]
     if left:
         said.append(f"{amount(matched, left)} of those that left came to the base's embedding")
@@ -166,7 +166,7 @@ def maps(answers: Sequence[str], everywhere: Sequence[str]) -> str:
         first = "whether failure needs the negative differs between kinds of transfers"
     else:
         first = words.get(kinds.pop(), "whether failure needs the negative is undecided")
-    works = ", ".join(f"`{name}`" for name in everywhere)
+    works = ", ".join([f"`{name}`" for name in everywhere[:FEW]] + ["and others"] * (len(everywhere) > FEW))
     return _text(
         first, f"these work through every map that they were tried with: {works}" if works else "nothing works through every map tried"
     )
@@ -256,7 +256,11 @@ def amount(count: int, of: int) -> str:
 
 
 def _each(counts: Counts) -> str:
-    return ", ".join(f"{amount(*pair)} by `{name}`" for name, pair in counts.items())
+    """Names by their amount."""
+    groups: dict[str, list[str]] = {}
+    for name, pair in counts.items():
+        groups.setdefault(amount(*pair), []).append(f"`{name}`")
+    return "; ".join(f"{word} by {', '.join(names)}" for word, names in groups.items())
 
 
 def _trapped(verdicts: Mapping[str, str]) -> tuple[str, str]:

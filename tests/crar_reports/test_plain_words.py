@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import product
+from pathlib import Path
 
 import pytest
 
+import crar_reports
 from crar_reports.claims.table import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
 from crar_reports.pages import plain_words as words
 from tests.crar_reports.pages import plain
 
+TEMPLATES = Path(crar_reports.__file__).parent / "templates"
 HELD = {"S6": HOLDS, "S7": HOLDS, "S8": HOLDS}
 RESTORED = {"placement": (3, 3), "symmetry": (1, 3)}
 
@@ -22,7 +26,7 @@ RESTORED = {"placement": (3, 3), "symmetry": (1, 3)}
         (words.landscape("successful", "matched", HELD), "This transfer succeeded; its embedding is that of its base."),
         (words.landscape("open", "neither", HELD), "Whether this transfer failed is open; its embedding is neither"),
         (words.landscape("failed", "swapped", HELD), "is in a local minimum; a steep barrier separates it from the reference."),
-        (words.landscape("failed", "swapped", HELD | {"S7": FAILS, "S6": FAILS}), "in no local minimum above the reference; no steep barrier"),
+        (words.landscape("failed", "swapped", HELD | {"S7": FAILS, "S6": FAILS}), "in no local minimum that counts as a failure; no steep barrier"),
         (words.landscape("failed", "swapped", HELD | {"S8": FAILS}), "Training the dynamics too does not make"),
         (words.landscape("failed", "swapped", {}), "Whether the encoder is in a local minimum is undecided"),
         (words.alone({"S7": HOLDS, "S8": HOLDS}), "Training the dynamics too lowers its loss clearly."),
@@ -35,8 +39,9 @@ RESTORED = {"placement": (3, 3), "symmetry": (1, 3)}
         (words.cure(already=False, by="placement", restored=False), "the chosen encoder is not as good."),
         (words.cure(already=False, by=None, restored=None), "This transfer is not cured"),
         (words.cure(already=False, by=None, restored=True), "the best candidate is as good."),
-        (words.cures(RESTORED, 0), "all by `placement`, some by `symmetry`. Methods choose by losses alone; their bases confirm every cure."),
+        (words.cures(RESTORED, 0), "all by `placement`; some by `symmetry`. Methods choose by losses alone; their bases confirm every cure."),
         (words.cures(RESTORED, 1), "do not confirm every cure"),
+        (words.cures(RESTORED | {"noise": (1, 3)}, 0), "all by `placement`; some by `symmetry`, `noise`."),
         (words.cures({}, 0), "nothing to cure"),
         (words.escape(0, 0, 0, 8, certificate="minimum"), "Noise carried none of the members out"),
         (words.escape(8, 4, 0, 8, certificate="minimum"), "Noise carried all of the members out"),
@@ -49,6 +54,7 @@ RESTORED = {"placement": (3, 3), "symmetry": (1, 3)}
         (words.escapes(6, 0, 8, 2, together=None), "cannot be tested on so few"),
         (words.maps([], []), "Whether failure needs the negative was not asked. Nothing works through every map tried."),
         (words.maps([words.NO, words.NO], ["placement"]), "Failure does not need the negative. These work through every map that they were tried with: `placement`."),
+        (words.maps([], list("abcdefg")), "`e`, `f`, and others."),
         (words.maps([words.YES], []), "Of the maps tried, failure needs the negative."),
         (words.maps([UNDECIDED], []), "Whether failure needs the negative is undecided."),
         (words.maps([words.YES, words.NO], []), "differs between kinds of transfers"),
@@ -56,7 +62,7 @@ RESTORED = {"placement": (3, 3), "symmetry": (1, 3)}
         (words.predict(given=True, predicts=None), "too little is known of their outcomes"),
         (words.predict(given=True, predicts=True), "predicts whether its transfers succeed"),
         (words.predict(given=True, predicts=False), "Nothing that is known"),
-        (words.report({"freeze": (0, 2), "negate-input": (2, 2)}, near=True, cured=None), "none by `freeze`, all by `negate-input`. The transition loss of the transfers is near"),
+        (words.report({"freeze": (0, 2), "negate-input": (2, 2)}, near=True, cured=None), "none by `freeze`; all by `negate-input`. The transition loss of the transfers is near"),
         (words.report({"freeze": (1, 2)}, near=False, cured=True), "is not near that of the bases. The failed transfer shown here was cured"),
         (words.report({"freeze": (1, 2)}, near=False, cured=False), "was not cured by `crar cure`."),
         (words.study(0, 0, {}, unfinished=True), "No transfer is done. No claim is decided. Some models are not done."),
@@ -104,3 +110,14 @@ def test_a_number_or_a_long_text_is_not_plain() -> None:
     assert not plain("One. Two. Three. Four.")
     assert not plain(" ".join(["Word"] * 25) + ".")
     assert plain("Claim S14 holds of `member-0.pt`.")
+
+
+STILL_DECIDING = {"alone.md", "claims.md"}
+"""Templates that still choose between words; all others only place what Python says."""
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES.glob("*.md")), ids=lambda path: path.name)
+def test_a_template_places_words_and_decides_none(template: Path) -> None:
+    text = template.read_text(encoding="utf-8")
+    assert text.split("\n\n")[1] == "{{ plainly }}"  # above all numbers
+    assert bool(re.search(r"\bif\b", re.sub(r"^[^{]*$", "", text, flags=re.MULTILINE))) is (template.name in STILL_DECIDING)
