@@ -25,25 +25,25 @@ EMBEDDINGS = {
 }
 SAID = {
     "S6": {
-        HOLDS: "a steep barrier separates it from the reference",
-        EXCEPTIONS: "a steep barrier separates it from the reference, with exceptions",
-        FAILS: "no steep barrier separates it from the reference",
-        UNDECIDED: "whether a steep barrier separates it from the reference is undecided",
-        MIXED: "whether a steep barrier separates it from the reference differs between models",
+        HOLDS: "a steep barrier stands in the way",
+        EXCEPTIONS: "a steep barrier stands in the way, with exceptions",
+        FAILS: "no steep barrier stands in the way",
+        UNDECIDED: "whether a steep barrier stands in the way is undecided",
+        MIXED: "whether a steep barrier stands in the way differs",
     },
     "S7": {
         HOLDS: "with frozen dynamics the encoder is in a local minimum",
-        EXCEPTIONS: "with frozen dynamics the encoder is in a minimum that has its base's embedding",
-        FAILS: "with frozen dynamics the encoder is in no local minimum that counts as a failure",
+        EXCEPTIONS: "with frozen dynamics the encoder reaches its base's minimum",
+        FAILS: "with frozen dynamics the encoder is in no failed minimum",
         UNDECIDED: "whether the encoder is in a local minimum is undecided",
-        MIXED: "whether the encoder is in a local minimum differs between models",
+        MIXED: "whether the encoder is in a local minimum differs",
     },
     "S8": {
         HOLDS: "training the dynamics too makes the losses as low as the reference's",
         EXCEPTIONS: "training the dynamics too makes some losses as low as the reference's",
         FAILS: "training the dynamics too does not make the losses as low as the reference's",
         UNDECIDED: "whether training the dynamics too makes the losses as low as the reference's is undecided",
-        MIXED: "whether training the dynamics too makes the losses as low as the reference's differs between models",
+        MIXED: "whether training the dynamics too makes the losses as low as the reference's differs",
     },
     "S9": {
         HOLDS: "in the trained model changed dynamics change the encoder's landscape",
@@ -83,7 +83,7 @@ def claims(failed: int, transfers: int, verdicts: Mapping[str, str]) -> str:
     if not failed:
         return _text(first, "the claims on failed transfers were not put to a test")
     trap, free = _trapped(verdicts)
-    return _text(first, f"of these, {trap}", free)
+    return _text(first, f"of those: {trap}", free)
 
 
 def cure(*, already: bool, by: str | None, restored: bool | None) -> str:
