@@ -31,7 +31,11 @@ PATHS_OF_LOSSES = {"crar_reports.figures.paths"}
 def modules(package: ModuleType) -> Iterator[ModuleType]:
     for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         last = info.name.rpartition(".")[2]
-        if not info.name.startswith(("crar_reports.measure", "crar_reports.commands")) and not last.startswith("_") and info.name not in PATHS_OF_LOSSES:
+        if (
+            not info.name.startswith(("crar_reports.measure", "crar_reports.commands"))
+            and not last.startswith("_")
+            and info.name not in PATHS_OF_LOSSES
+        ):
             yield importlib.import_module(info.name)
 
 

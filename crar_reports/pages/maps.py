@@ -7,10 +7,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, read_json, write_json
+from crar_model.core.files import Plain, StrPath, read_json
 from crar_model.core.places import places
 from crar_model.core.settings import PlaySettings
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
@@ -22,12 +21,10 @@ from crar_model.training.variants import VARIANTS
 from crar_reports import progress as console
 from crar_reports.models.judged import expand, judge
 from crar_reports.pages.cure.many import clustered
-from crar_reports.press.data_files import shortened
-from crar_reports.press.markdown import render
+from crar_reports.press.publish import RESULTS, publish
 from crar_reports.sections import place_of
 from crar_reports.statistics import share, share_by_base
 
-Plain = dict[str, Any]
 USUAL, NEGATIVE = "freeze", "negative"
 WORKS, FAILS, OPEN = "works", "fails", "undecided"
 HALF = 0.5
@@ -55,7 +52,7 @@ def write_maps(
     Raises:
         UserError: for transfers that name no base, and folders without a table.
     """
-    folder, how = Path(folder), how or PlaySettings(episodes=100)
+    how = how or PlaySettings(episodes=100)
     once = {path.resolve(): path for path in expand(transfers)}
     rows = _transfers(list(once.values()), how) + [row for path in cures for row in _cures(Path(path))]
     if not rows:
@@ -109,8 +106,7 @@ def write_page(results: Plain, folder: StrPath) -> None:
     table = results["table"] = counted(results["rows"])
     bases = sorted({base for row in table for base in row["bases"]}, key=_numbered)
     results |= {"needs": needs_the_negative(table), "survives": survivals(table), "bases": bases}
-    write_json(Path(folder) / "results.json", shortened(results), indent=None)
-    render("maps.md", Path(folder) / "report.md", r=results)
+    publish(folder, "maps.md", {"r": results}, results, short=True)
 
 
 def _numbered(name: str) -> list[tuple[bool, int, str]]:
@@ -221,7 +217,7 @@ CURES = {
 
 
 def _cures(folder: Path) -> list[Plain]:
-    table = read_json(folder / "results.json", CURES, "give the --out of `crar cure` with several transfers")
+    table = read_json(folder / RESULTS, CURES, "give the --out of `crar cure` with several transfers")
     settings = {name: table["settings"][name] for name in SPENT}
     rows = []
     for row in table["rows"]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, write_json
+from crar_model.core.files import Plain, StrPath
 from crar_model.core.settings import PlaySettings
 from crar_model.cures.foresight import Foresight, foresee, seen_through
 from crar_model.mazes.maps import ObservationMap
@@ -20,14 +18,11 @@ from crar_model.samples import as_given
 from crar_reports import progress as console
 from crar_reports.figures.calibration import calibration_figure
 from crar_reports.figures.placement import placement_figure
-from crar_reports.figures.style import save_figure
 from crar_reports.measure import forecast
 from crar_reports.measure.forecast import FEWEST, Table, calibration, score_predictors
 from crar_reports.models.judged import distinct, expand, judge
-from crar_reports.press.markdown import render
+from crar_reports.press.publish import Content, publish
 from crar_reports.statistics import share_by_base
-
-Plain = dict[str, Any]
 
 
 def predict(
@@ -93,7 +88,7 @@ def predict(
     if transfers:
         results |= scored(paths, models, seen, transfers, how or PlaySettings(episodes=100))
     if folder is not None:
-        _write(Path(folder), results, models[0], seen, image)
+        _write(folder, results, models[0], seen, image)
     return results
 
 
@@ -149,21 +144,20 @@ def verdict(results: Plain) -> str:
     return forecast.verdict(results["scores"])
 
 
-def _write(folder: Path, results: Plain, model: Checkpoint, seen: Sequence[Foresight], image: str) -> None:
-    figure = None
-    landscape = seen[0].landscape
+def _write(folder: StrPath, results: Plain, model: Checkpoint, seen: Sequence[Foresight], image: str) -> None:
+    landscape, files = seen[0].landscape, dict[str, Content]()
+    figure, chart = f"placement.{image}", f"calibration.{image}"
     if landscape is not None:
         grid = {"total": (("x", "y"), landscape.total.numpy())}
         data = xr.Dataset(grid, coords={"x": landscape.axis.numpy(), "y": landscape.axis.numpy()})
-        figure = save_figure(placement_figure(data, seen[0].places), folder / "placement", image).name
-    chart = None
+        files[figure] = placement_figure(data, seen[0].places)
     if results["scores"] is not None:
-        chart = save_figure(calibration_figure(results["scores"]["rows"]), folder / "calibration", image).name
-    render(
-        "predict.md", folder / "report.md", r=results, verdict=verdict(results), figure=figure, chart=chart, task=model.task, fewest=FEWEST,
-        names=list(seen[0].features), rows=[_row(number, one) for number, one in enumerate(results["bases"])],
-    )  # fmt: skip
-    write_json(folder / "results.json", results)
+        files[chart] = calibration_figure(results["scores"]["rows"])
+    values = {
+        "r": results, "verdict": verdict(results), "figure": figure if figure in files else None, "chart": chart if chart in files else None, "task": model.task,
+        "fewest": FEWEST, "names": list(seen[0].features), "rows": [_row(number, one) for number, one in enumerate(results["bases"])],
+    }  # fmt: skip
+    publish(folder, "predict.md", values, results, files)
 
 
 def _row(number: int, base: Plain) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import sympy as sp
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, write_json
+from crar_model.core.files import Plain, StrPath
 from crar_model.core.params import DYNAMICS
 from crar_model.core.sizes import check_picture
 from crar_model.core.threads import torch_threads
@@ -21,7 +21,6 @@ from crar_reports.claims.listed import rounding, symmetry
 from crar_reports.claims.sampled import side
 from crar_reports.claims.table import decided
 from crar_reports.figures.shifts import shifts_figure
-from crar_reports.figures.style import save_figure
 from crar_reports.measure.linear_theorem import statements
 from crar_reports.measure.minimum import examine
 from crar_reports.measure.release import fitted
@@ -30,9 +29,8 @@ from crar_reports.measure.shifted_descents import descents
 from crar_reports.measure.shifts import AROUND, ON_THE_WAY, POINTS, SHARES, landscape_shifts
 from crar_reports.measure.subject import load_subject
 from crar_reports.pages.landscape.page import size_words
-from crar_reports.press.markdown import Lines, number, render
-
-Plain = dict[str, Any]
+from crar_reports.press.markdown import Lines, number
+from crar_reports.press.publish import Files, publish
 
 
 def theorem_summary(proofs: Sequence[Plain], shifts: Sequence[Plain], finds: Sequence[Plain], *, sizes: Plain) -> Lines:
@@ -168,7 +166,6 @@ def write_theorem(
     if sample < 1:
         raise UserError(f"--sample is {sample}; give at least 1")
     check_picture(sample=sample)
-    failed, base, folder = Path(failed), Path(base), Path(folder)
     subject = load_subject(failed, base)
     complete = subject.task.sampling.complete
     names = ("dynamics adapted", "descents", "shifts")
@@ -186,33 +183,35 @@ def write_theorem(
     total = float(subject.terms(subject.failed)["total"])
     sizes = {"shifts": shifts.sample, "descents": found.sizes}
     decision = decided("S9", {"failed_terms": {"total": total}, "shifts": moved, "descents": finds}, complete=complete)
-    figure = save_figure(shifts_figure(shifts.rows, SHARES), folder / "shifts", image)
-    linear = proofs()
+    figure, linear = f"shifts.{image}", proofs()
     results = {
         "command": command, "failed": subject.failed_file.digest, "base": subject.optimum_file.digest, "linear": linear, "total": total,
         "shifts": moved, "descents": finds, "verdict": decision.verdict, "adapted": {"how": adapted.how, "steps": adapted.steps},
         **({} if complete else {"samples": sizes, "budget": asdict(found.budget) if found.budget else None}),
     }  # fmt: skip
-    write_json(folder / "results.json", results)
-    return write_page(results, folder, figure=figure.name, failed=as_given(failed), base=as_given(base), figures=decision.figure)
+    files = {figure: shifts_figure(shifts.rows, SHARES)}
+    return write_page(results, folder, files, figure=figure, failed=failed, base=base, figures=decision.figure)
 
 
-def write_page(results: dict[str, Any], folder: StrPath, *, figure: str, failed: StrPath, base: StrPath, figures: str) -> Path:
+def write_page(
+    results: Plain, folder: StrPath, files: Files | None = None, *, figure: str, failed: StrPath, base: StrPath, figures: str
+) -> Path:
     """Write the page of `results.json`'s contents.
 
     Args:
         results: of :func:`write_theorem`.
-        folder: with the figure in it.
+        folder: where to write it.
+        files: what else to write: the figure, where it is not there yet.
         figure: its file's name.
         failed, base: where the models lie.
         figures: what the verdict rests on, in words.
     """
-    folder, failed, base = Path(folder), Path(failed), Path(base)
     sizes = results.get("samples") or {"shifts": None, "descents": None}
-    return render(
-        "theorem.md", folder / "report.md", command=results["command"], figure=figure, failed=as_given(failed), base=as_given(base), figures=figures,
-        summary=theorem_summary(results["linear"], results["shifts"], results["descents"], sizes=sizes), proofs=results["linear"],
-        shifts=results["shifts"], finds=results["descents"], verdict=results["verdict"], linear=linear_words(results["linear"]),
-        words=shift_words(results["shifts"], results["total"]), sizes=sizes, budget=results.get("budget"), adapted=results["adapted"],
-        levels=find_words(results["descents"]), size_words=size_words, points=(ON_THE_WAY, AROUND),
-    )  # fmt: skip
+    values = {
+        "command": results["command"], "figure": figure, "failed": as_given(failed), "base": as_given(base), "figures": figures,
+        "summary": theorem_summary(results["linear"], results["shifts"], results["descents"], sizes=sizes), "proofs": results["linear"],
+        "shifts": results["shifts"], "finds": results["descents"], "verdict": results["verdict"], "linear": linear_words(results["linear"]),
+        "words": shift_words(results["shifts"], results["total"]), "sizes": sizes, "budget": results.get("budget"), "adapted": results["adapted"],
+        "levels": find_words(results["descents"]), "size_words": size_words, "points": (ON_THE_WAY, AROUND),
+    }  # fmt: skip
+    return publish(folder, "theorem.md", values, results, files)

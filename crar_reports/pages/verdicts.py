@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, misfit, read_json, write_json
+from crar_model.core.files import Plain, StrPath, misfit, read_json
 from crar_model.core.words import plural
 from crar_model.tasks import TASKS, Task, task_named
 from crar_reports.claims.study import CHECKS, OF_OTHERS, TEXTS, Decided, depends, scope_of
 from crar_reports.claims.table import CLAIMS, UNDECIDED
 from crar_reports.pages.claims import grouped, maze_of, spreads, verdicts
-from crar_reports.pages.study.page import RESULTS
 from crar_reports.pages.study.released import released_answer
-from crar_reports.press.markdown import render
+from crar_reports.press.publish import RESULTS, publish
 
-Plain = dict[str, Any]
 NOT_MEASURED = "not measured here"
 FAILED = "failed by what they do"
 CLAIM_TEXTS = {claim.id: claim.text for claim in CLAIMS} | TEXTS
@@ -72,8 +70,7 @@ def write_verdicts(
     Raises:
         UserError: for a folder without such results, or results of an unknown maze.
     """
-    folder, sources = Path(folder), list[tuple[str, str]]()
-    found: list[Entry] = []
+    sources, found = list[tuple[str, str]](), list[Entry]()
     for paths, read, what in (
         (claims, claims_entries, "claims"),
         (studies, study_entries, "study"),
@@ -110,11 +107,11 @@ def write_verdicts(
             for entry, answer, cut in rows
         ],
     }
-    write_json(folder / RESULTS, results)
-    return render(
-        "verdicts.md", folder / "report.md", command=command, summary=summary(rows), rows=[_row(*row) for row in rows], sources=sources,
-        checks=list(_checks()), released=_released(rows), measured=[(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured],
-    )  # fmt: skip
+    values = {
+        "command": command, "summary": summary(rows), "rows": [_row(*row) for row in rows], "sources": sources, "checks": list(_checks()),
+        "released": _released(rows), "measured": [(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured],
+    }  # fmt: skip
+    return publish(folder, "verdicts.md", values, results)
 
 
 def asked(name: str, task: Task) -> bool:

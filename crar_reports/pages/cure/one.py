@@ -7,14 +7,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 import xarray as xr
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, write_json
+from crar_model.core.files import Plain, StrPath
 from crar_model.core.guards import only_one
+from crar_model.core.kept import Pieces
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.core.settings import CureSettings, PlaySettings, from_plain
 from crar_model.core.threads import torch_threads
@@ -22,7 +22,6 @@ from crar_model.cures.cure import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, STR
 from crar_model.cures.methods import ANNEALED, EPOCHS, METHODS
 from crar_model.cures.placement import Landscape, Level
 from crar_model.cures.problem import Problem, pose
-from crar_model.cures.store import Store
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.models.evaluation import Evaluation, embed, evaluate
 from crar_model.models.keys import result_key
@@ -33,12 +32,10 @@ from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS
 from crar_reports.figures.placement import placement_figure
-from crar_reports.figures.style import save_figure
-from crar_reports.press.data_files import save_netcdf
-from crar_reports.press.markdown import number, render
+from crar_reports.press.markdown import number
+from crar_reports.press.publish import Content, publish
 from crar_reports.sections import place_of
 
-Plain = dict[str, Any]
 Progress = Callable[[int, int], None]
 
 
@@ -136,8 +133,8 @@ def write_cure(
     if base is not None:
         start = Path(base.file or failed.base_name)
         problem = dataclasses.replace(problem, anew=lambda updates: annealed(failed, start, options.settings.seed, updates))
-    with only_one(folder / STATE / "lock", folder, "another crar cure works there", "--out"):
-        store = Store(folder / STATE, result_key("cure work", EDITION, failed=failed, base=base, settings=options.settings))
+    with only_one(folder, "another crar cure works there"):
+        store = Pieces(folder / STATE, result_key("cure work", EDITION, failed=failed, base=base, settings=options.settings))
         key = ground_key(problem, options.settings)
         with torch_threads(1):
             found = cure(
@@ -180,14 +177,13 @@ def write_cure(
             },
         }  # from here on the base's maze is looked at, if --to is given
         results |= judged(failed, found, judge, options.how, to_path)
-        figure = None
+        figure, files = None, dict[str, Content]()
         if found.landscape is not None:
-            data = _data(found.landscape)
-            save_netcdf(data.assign_attrs(failed=failed.digest, command=command), folder / "placement.nc")
+            data, figure = _data(found.landscape), f"placement.{options.image}"
             marks = results["placement"]["places"] | ({"base": results["base_place"]} if judge is not None else {})
-            figure = save_figure(placement_figure(data, marks), folder / "placement", options.image).name
-        render("cure.md", folder / "report.md", r=results, figure=figure, task=failed.task, command=command, placed=TABLE_OF_MOVES)
-        write_json(folder / "results.json", results)
+            files = {"placement.nc": data.assign_attrs(failed=failed.digest, command=command), figure: placement_figure(data, marks)}
+        values = {"r": results, "figure": figure, "task": failed.task, "command": command, "placed": TABLE_OF_MOVES}
+        publish(folder, "cure.md", values, results, files)
         shutil.rmtree(folder / STATE, ignore_errors=True)
     return results
 

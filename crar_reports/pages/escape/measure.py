@@ -14,6 +14,7 @@ from scipy.stats import CensoredData, ecdf
 from torch import Tensor
 
 from crar_model.agent.symmetry import mean_move
+from crar_model.core.files import Plain
 from crar_model.core.params import Params, select
 from crar_model.core.settings import TrainSettings
 from crar_model.core.sizes import OF_AN_ESCAPE
@@ -40,7 +41,6 @@ OPTIMISERS: dict[str, dict[str, float]] = {
 """What each changes in the study's settings."""
 JOINT = "joint"
 """The rule of a cell that names none, as results of older versions."""
-Plain = dict[str, Any]
 
 
 @dataclass(frozen=True)
