@@ -22,11 +22,11 @@ AGAIN = "remove it, and it is made again"
 """What to do about a file that is damaged or was edited."""
 
 
-def kept(path: StrPath, key: Any, make: Callable[[], Any], shape: Any = dict, *, piece: str = "", page: bool = False) -> Any:
+def kept(path: StrPath | None, key: Any, make: Callable[[], Any], shape: Any = dict, *, piece: str = "", page: bool = False) -> Any:
     """What a file holds under a key; else it is made and written there.
 
     Args:
-        path: the file.
+        path: the file; None keeps nothing.
         key: all that it depends on, as plain data.
         make: makes it.
         shape: of it, as :func:`crar_model.core.files.read_json` takes it.
@@ -39,6 +39,8 @@ def kept(path: StrPath, key: Any, make: Callable[[], Any], shape: Any = dict, *,
     Raises:
         UserError: for a file that is damaged, or was edited.
     """
+    if path is None:
+        return as_read(make())
     found = look(path, key, shape, page=page)
     if piece:
         whole = found or {}

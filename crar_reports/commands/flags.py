@@ -246,6 +246,11 @@ def fresh(out: Path, *, force: bool = False, other: str = "", own: str = "", fla
         raise UserError(f"{out}: exists already; add {other or '--force'} or choose another {flag}")
 
 
+def going_on(out: Path, own: str, *, force: bool, resume: bool) -> None:
+    """:func:`fresh` of a command that can also go on where it was stopped."""
+    fresh(out, force=force or resume, other="--resume to go on, --force to write over it,", own="" if force else own)
+
+
 def maker(folder: Path) -> str:
     """The command that wrote a folder, by what it left there; "" where nothing says."""
     for name, command in (("run.json", "train"), ("study.json", "study")):

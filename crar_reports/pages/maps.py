@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -13,13 +14,13 @@ from crar_model.core.files import Plain, StrPath, read_json
 from crar_model.core.places import places
 from crar_model.core.settings import PlaySettings
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
-from crar_model.models.merit import EARLIER, as_good, asks_embedding, definition
+from crar_model.models.merit import EARLIER, definition
 from crar_model.samples import as_given
 from crar_model.tasks import task_named
 from crar_model.training.search import searched
 from crar_model.training.variants import VARIANTS
 from crar_reports import progress as console
-from crar_reports.models.judged import expand, judge
+from crar_reports.models.judged import expand, succeeds
 from crar_reports.pages.cure.many import clustered
 from crar_reports.press.publish import RESULTS, publish
 from crar_reports.sections import place_of
@@ -28,6 +29,8 @@ from crar_reports.statistics import share, share_by_base
 USUAL, NEGATIVE = "freeze", "negative"
 WORKS, FAILS, OPEN = "works", "fails", "undecided"
 HALF = 0.5
+STATE = "maps-state"
+"""Folder of unfinished work inside that of the page."""
 TOLD = {"decay": "learning_rate_decay", "batch": "batch_size", "for": "updates", "rule": "update_rule"}
 """Settings that tell transfers of one variant apart, besides the learning rate, and what they are called."""
 SPENT = ("effort", "budget")
@@ -41,7 +44,7 @@ def write_maps(
 
     Args:
         transfers: run folders and checkpoints of transfers, whose bases are where they say.
-        folder: made if missing.
+        folder: made if missing; outcomes that an interrupted call has found are kept there.
         cures: folders of tables that `crar cure` wrote; a cure counts as restored or not.
         how: how agents are scored, where a maze has a score.
         command: shown in the report.
@@ -54,7 +57,8 @@ def write_maps(
     """
     how = how or PlaySettings(episodes=100)
     once = {path.resolve(): path for path in expand(transfers)}
-    rows = _transfers(list(once.values()), how) + [row for path in cures for row in _cures(Path(path))]
+    state = Path(folder) / STATE
+    rows = _transfers(list(once.values()), how, state) + [row for path in cures for row in _cures(Path(path))]
     if not rows:
         raise UserError("nothing to count; give transfers with --transfer or tables of crar cure with --cures")
     kept: dict[tuple[object, ...], Plain] = {}
@@ -68,6 +72,7 @@ def write_maps(
     _tell_apart(rows)
     results = {"command": command, "definition": definition(scored=task_named(rows[0]["maze"]).scored), "rows": rows, "copies": copies}
     write_page(results, folder)
+    shutil.rmtree(state, ignore_errors=True)
     return results
 
 
@@ -184,7 +189,7 @@ def _counted(row: Plain) -> str:
     return f"{row['map']} ({row['all']['count']} of {row['all']['of']})"
 
 
-def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
+def _transfers(paths: Sequence[Path], how: PlaySettings, state: Path) -> list[Plain]:
     rows = []
     with console.progress_bar("maps", "transfers") as tick:
         for number, path in enumerate(paths):
@@ -195,12 +200,10 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
                 raise UserError(
                     f"{path}: {'its base is not there' if model.base_name else 'names no base'}; transfers are judged by theirs"
                 )
-            (one,), (reference,) = judge([path], base, how=how), judge([base], how=how)
-            asked = asks_embedding(one.checkpoint, reference.checkpoint)
             rows.append({
-                "path": as_given(path), "digest": model.digest, "maze": model.maze, "place": place_of(model), "base": as_given(base), "base_digest": reference.checkpoint.digest, "map": model.task.observation_map.title,
+                "path": as_given(path), "digest": model.digest, "maze": model.maze, "place": place_of(model), "base": as_given(base), "base_digest": load_checkpoint(base).digest, "map": model.task.observation_map.title,
                 "variant": str(model.info["variant"]), "way": _way(model), "settings": _settings(model), "updates": updates_of(model),
-                "good": as_good(one.evaluation, reference.evaluation, embedding=asked),
+                "good": succeeds(path, base, how, state),
             })  # fmt: skip
         tick(len(paths), len(paths))
     return rows

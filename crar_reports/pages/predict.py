@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import Plain, StrPath
+from crar_model.core.files import MEASURED, Plain, StrPath
+from crar_model.core.kept import kept
 from crar_model.core.settings import PlaySettings
-from crar_model.cures.foresight import Foresight, foresee, seen_through
+from crar_model.cures.foresight import foresee, seen_through
 from crar_model.mazes.maps import ObservationMap
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
-from crar_model.models.merit import as_good, asks_embedding
+from crar_model.models.keys import result_key
 from crar_model.samples import as_given
 from crar_reports import progress as console
 from crar_reports.figures.calibration import calibration_figure
 from crar_reports.figures.placement import placement_figure
 from crar_reports.measure import forecast
 from crar_reports.measure.forecast import FEWEST, Table, calibration, score_predictors
-from crar_reports.models.judged import distinct, expand, judge
+from crar_reports.models.judged import distinct, expand, succeeds
 from crar_reports.press.publish import Content, publish
 from crar_reports.statistics import share_by_base
+
+STATE = "predict-state"
+"""Folder of unfinished work inside that of the page."""
+EDITION = 1
+"""Of what is seen of a base; what was kept of another is made again."""
 
 
 def predict(
@@ -40,7 +48,7 @@ def predict(
 
     Args:
         bases: checkpoints and run folders.
-        folder: of `report.md`, `results.json` and figures; None writes nothing.
+        folder: of `report.md`, `results.json` and figures, and of what an interrupted call has found; None writes nothing.
         transfers: run folders or checkpoints of transfers of these bases.
         resolution: places per axis of the placement landscape.
         how: how agents are scored, where a maze has a score.
@@ -66,14 +74,14 @@ def predict(
             raise UserError(
                 f"{path}: a model of the {model.task.title}, but {paths[0]} is of the {models[0].task.title}; ask of them apart"
             )
-    seen = []
+    seen, state = [], None if folder is None else Path(folder) / STATE
     with console.progress_bar("predict", "bases") as tick:
         for number, (path, model) in enumerate(zip(paths, models, strict=True)):
             tick(number, len(paths))
-            seen.append(foresee(model, resolution=resolution, where=str(path)))
+            seen.append(_seen(model, resolution, path, state))
         tick(len(paths), len(paths))
     rows = [
-        {"path": as_given(path), "digest": model.digest, "recipe": model.recipe, **found.plain()}
+        {"path": as_given(path), "digest": model.digest, "recipe": model.recipe, **found["seen"]}
         for path, model, found in zip(paths, models, seen, strict=True)
     ]
     results: Plain = {
@@ -86,16 +94,32 @@ def predict(
         "outcomes": None,
     }
     if transfers:
-        results |= scored(paths, models, seen, transfers, how or PlaySettings(episodes=100))
-    if folder is not None:
-        _write(folder, results, models[0], seen, image)
+        results |= scored(paths, models, [row["features"] for row in rows], transfers, how or PlaySettings(episodes=100), state)
+    if state is not None:
+        _write(state.parent, results, models[0], seen[0]["grid"], image)
+        shutil.rmtree(state, ignore_errors=True)
     return results
 
 
+def _seen(model: Checkpoint, resolution: int, path: Path, state: Path | None) -> Plain:
+    """What is seen of a base, and the grid of its placement landscape, None where it has none; kept in a folder, where there is one."""
+
+    def look() -> Plain:
+        found = foresee(model, resolution=resolution, where=str(path))
+        grid = None if found.landscape is None else {"axis": found.landscape.axis.tolist(), "total": found.landscape.total.tolist()}
+        return {"seen": found.plain(), "grid": grid}
+
+    key = result_key("foresight", EDITION, model=model, seen=model.task.observation_map.title, resolution=resolution)
+    shape = {"seen": {"features": {str: MEASURED}}, "grid": (None, dict)}
+    found: Plain = kept(state and state / f"{key}.json", {"key": key}, look, shape)
+    return found
+
+
 def scored(
-    paths: Sequence[StrPath], models: Sequence[Checkpoint], seen: Sequence[Foresight], transfers: Sequence[StrPath], how: PlaySettings
-) -> Plain:
-    """Outcomes of transfers by base, and predictors of them. A transfer succeeds where it is as good as its base.
+    paths: Sequence[Path], models: Sequence[Checkpoint], seen: Sequence[dict[str, float]], transfers: Sequence[StrPath], how: PlaySettings,
+    state: Path | None = None,
+) -> Plain:  # fmt: skip
+    """Outcomes of transfers by base, kept in the folder `state`, and predictors of them, from what is seen: figure -> value of a base.
 
     Raises:
         UserError: for a transfer of a base that is not among these.
@@ -103,7 +127,6 @@ def scored(
     own = {model.digest: number for number, model in enumerate(models)}
     counts = np.zeros((2, len(models)), dtype=np.int64)
     recipes: list[set[str]] = [set() for _ in models]
-    bases = [one.evaluation for one in judge(paths, how=how)]
     for path in distinct(transfers):
         transfer = load_checkpoint(path)
         base = transfer.load_base(paths)
@@ -113,12 +136,11 @@ def scored(
         through = transfer.task.observation_map
         if through != models[number].task.observation_map:
             raise UserError(f"{path}: a transfer seen through {through.title}; give its --observation-map, or leave the transfer out")
-        (one,) = judge([path], paths[number], how=how)
-        counts[:, number] += (as_good(one.evaluation, bases[number], embedding=asks_embedding(one.checkpoint, models[number])), 1)
+        counts[:, number] += (succeeds(path, paths[number], how, state), 1)
         recipes[number].add(transfer.recipe)
     with_transfers = counts[1] > 0
-    names = tuple(seen[0].features)
-    features = np.array([[one.features[name] for name in names] for one in seen])
+    names = tuple(seen[0])
+    features = np.array([[one[name] for name in names] for one in seen], dtype=np.float64)
     table = Table(names, features[with_transfers], counts[0][with_transfers], counts[1][with_transfers])
     found: Plain = {
         "outcomes": [
@@ -144,18 +166,17 @@ def verdict(results: Plain) -> str:
     return forecast.verdict(results["scores"])
 
 
-def _write(folder: StrPath, results: Plain, model: Checkpoint, seen: Sequence[Foresight], image: str) -> None:
-    landscape, files = seen[0].landscape, dict[str, Content]()
+def _write(folder: StrPath, results: Plain, model: Checkpoint, grid: Plain | None, image: str) -> None:
+    files, first = dict[str, Content](), results["bases"][0]
     figure, chart = f"placement.{image}", f"calibration.{image}"
-    if landscape is not None:
-        grid = {"total": (("x", "y"), landscape.total.numpy())}
-        data = xr.Dataset(grid, coords={"x": landscape.axis.numpy(), "y": landscape.axis.numpy()})
-        files[figure] = placement_figure(data, seen[0].places)
+    if grid is not None:
+        axis, total = (np.array(grid[name], dtype=np.float32) for name in ("axis", "total"))
+        files[figure] = placement_figure(xr.Dataset({"total": (("x", "y"), total)}, coords={"x": axis, "y": axis}), first["places"])
     if results["scores"] is not None:
         files[chart] = calibration_figure(results["scores"]["rows"])
     values = {
         "r": results, "verdict": verdict(results), "figure": figure if figure in files else None, "chart": chart if chart in files else None, "task": model.task,
-        "fewest": FEWEST, "names": list(seen[0].features), "rows": [_row(number, one) for number, one in enumerate(results["bases"])],
+        "fewest": FEWEST, "names": list(first["features"]), "rows": [_row(number, one) for number, one in enumerate(results["bases"])],
     }  # fmt: skip
     publish(folder, "predict.md", values, results, files)
 

@@ -166,7 +166,7 @@ def write_theorem(
     if sample < 1:
         raise UserError(f"--sample is {sample}; give at least 1")
     check_picture(sample=sample)
-    subject = load_subject(failed, base)
+    subject = load_subject(Path(failed), Path(base))
     complete = subject.task.sampling.complete
     names = ("dynamics adapted", "descents", "shifts")
     with torch_threads(1), console.stages("theorem") as tick:

@@ -92,8 +92,7 @@ def write_trajectory(
         "command": command, "summary": trajectory_summary(data, whose=whose), "run": run, "member": member, "data": data, "figure": figure, "updates": updates,
         "frozen": still, "what": what, "sampled": not task.sampling.complete, "drawn": bool(task.sampling.drawn),
     }  # fmt: skip
-    files = {"trajectory.nc": data, figure: trajectory_figure(data, updates, whose)}
-    return publish(folder, "trajectory.md", values, files=files)
+    return publish(folder, "trajectory.md", values, files={"trajectory.nc": data, figure: trajectory_figure(data, updates, whose)})
 
 
 def trajectory_summary(data: xr.Dataset, *, whose: str) -> Lines:

@@ -14,9 +14,9 @@ from crar_model.core.files import MEASURED, Plain, StrPath
 from crar_model.core.kept import kept
 from crar_model.cures.methods import AUTO, METHODS
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
-from crar_model.models.merit import EARLIER, as_good, asks_embedding, definition
+from crar_model.models.merit import EARLIER, definition
 from crar_reports import progress as console
-from crar_reports.models.judged import base_of, distinct, judge, label_of, one_folder_each
+from crar_reports.models.judged import base_of, distinct, label_of, one_folder_each, succeeds
 from crar_reports.pages.cure.one import TABLE_OF_MOVES, CureOptions, cure_key, own_base, write_cure
 from crar_reports.press.publish import RESULTS, publish
 from crar_reports.statistics import share, share_by_base
@@ -70,7 +70,7 @@ def write_cures(
     paths = distinct(models)
     one_folder_each(paths)
     failed = [(path, base_of(path, to_path)) for path in paths]
-    failed = [pair for pair in failed if not _good(*pair, options)]
+    failed = [pair for pair in failed if not succeeds(*pair, options.how)]
     made: dict[tuple[Path, str], Plain] = {}
     with console.progress_bar(f"cure: {len(failed)} failed transfers", "cures") as tick:
         for path, judge_path in failed:
@@ -157,12 +157,6 @@ def _spent(row: Plain) -> int:
 
 def _with_budget(options: CureOptions, updates: int) -> CureOptions:
     return replace(options, settings=replace(options.settings, budget=max(updates, options.settings.budget)))
-
-
-def _good(path: Path, judge_path: Path, options: CureOptions) -> bool:
-    (model,) = judge([path], judge_path, how=options.how)
-    (base,) = judge([judge_path], how=options.how)
-    return as_good(model.evaluation, base.evaluation, embedding=asks_embedding(model.checkpoint, base.checkpoint))
 
 
 def _short(row: Plain) -> Plain:

@@ -207,6 +207,7 @@ def _losses(model: Path, base: Path, digests: list[str]) -> Plain | None:
 
     key = {"models": digests, "edition": EDITION}
     try:
-        return kept(model.with_name("verdict-losses.json"), key, look, SHAPE)
+        found: Plain = kept(model.with_name("verdict-losses.json"), key, look, SHAPE)
     except FileNotFoundError:
         return None
+    return found
