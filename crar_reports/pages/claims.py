@@ -208,16 +208,8 @@ def spreads(group: Sequence[Plain], *, complete: bool = True) -> list[tuple[str,
     for name, measure in measures:
         values = np.array([v for d in group if (v := told(measure.read, d)) is not None and not np.isnan(v)], dtype=float)
         if len(values):
-            rows.append(
-                (
-                    name,
-                    measure.what,
-                    number(float(np.median(values))),
-                    number(float(values.min())),
-                    number(float(values.max())),
-                    len(values),
-                )
-            )
+            middle, low, high = (number(float(f(values))) for f in (np.median, np.min, np.max))
+            rows.append((name, measure.what, middle, low, high, len(values)))
     return rows
 
 

@@ -85,14 +85,9 @@ def predict(
         for path, model, found in zip(paths, models, seen, strict=True)
     ]
     results: Plain = {
-        "command": command,
-        "maze": models[0].task.name,
-        "observation_map": models[0].task.observation_map.title,
-        "bases": rows,
-        "scores": None,
-        "unscored": None,
-        "outcomes": None,
-    }
+        "command": command, "maze": models[0].task.name, "observation_map": models[0].task.observation_map.title, "bases": rows,
+        "scores": None, "unscored": None, "outcomes": None,
+    }  # fmt: skip
     if transfers:
         results |= scored(paths, models, [row["features"] for row in rows], transfers, how or PlaySettings(episodes=100), state)
     if state is not None:

@@ -182,20 +182,14 @@ def _counts(method: str, rows: Sequence[Plain]) -> Plain:
         return float(np.median([row["budget"][name] for row in rows]))
 
     return {
-        "method": method,
-        "transfers": len(rows),
-        "cured": share(says),
-        "restored": share_by_base(list(by_base.values())),
-        "restored_by_base": clustered(list(by_base.values())),
-        "valley": share_by_base(list(valleys.values())),
+        "method": method, "transfers": len(rows), "cured": share(says), "restored": share_by_base(list(by_base.values())),
+        "restored_by_base": clustered(list(by_base.values())), "valley": share_by_base(list(valleys.values())),
         "bases_restored": share([all(each) for each in by_base.values()]),
         "cured_not_restored": sum(a and not b for a, b in zip(says, is_so, strict=True)),
         "restored_not_cured": sum(b and not a for a, b in zip(says, is_so, strict=True)),
-        "lacks": Counter(what for row in rows for what in row["lacks"]),
-        "median_updates": middle("updates"),
-        "median_level_updates": middle("level_updates") if method in SEARCH_PLACES else 0,
-        "median_seconds": middle("seconds"),
-    }
+        "lacks": Counter(what for row in rows for what in row["lacks"]), "median_updates": middle("updates"),
+        "median_level_updates": middle("level_updates") if method in SEARCH_PLACES else 0, "median_seconds": middle("seconds"),
+    }  # fmt: skip
 
 
 def clustered(groups: Sequence[Sequence[bool]]) -> Plain:

@@ -144,38 +144,26 @@ def write_cure(
         (folder / "cured.pt").unlink(missing_ok=True)  # of an earlier call, which may have been another method's
         if found.cured and not found.already:
             save_checkpoint(folder / "cured.pt", cured_checkpoint(failed, found))
-        results: Plain = {
-            "command": command,
-            "key": cure_key(failed, base, judge, method, options),
-            "method": method,
-            "settings": asdict(options.settings),
-            "how": asdict(options.how),
-            "failed": {
-                "path": as_given(failed_path),
-                "digest": failed.digest,
-                "maze": failed.maze,
-                "place": place_of(failed),
-                "map": failed.task.observation_map.title,
-            },
-            "base": None
+        own = (
+            None
             if base is None
-            else {"path": as_given(base.file or ""), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
-            "base_used": any(METHODS[each.method].needs_base for each in found.tried),
-            "cured": found.cured and not found.already,
-            "already": found.already,
-            "by": None if found.already else found.best.method,
-            "rule": _rule(problem, found),
-            "failed_candidate": found.before.plain(),
-            "chosen": found.best.plain(),
-            "tried": [each.plain() for each in found.tried],
+            else {"path": as_given(base.file or ""), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)}
+        )
+        about = {"path": as_given(failed_path), "digest": failed.digest, "maze": failed.maze, "place": place_of(failed)}
+        updates, seconds = (
+            0 if found.level is None else found.level.updates,
+            found.level_seconds + sum(each.seconds for each in found.tried),
+        )
+        results: Plain = {
+            "command": command, "key": cure_key(failed, base, judge, method, options), "method": method, "settings": asdict(options.settings),
+            "how": asdict(options.how), "failed": about | {"map": failed.task.observation_map.title}, "base": own,
+            "base_used": any(METHODS[each.method].needs_base for each in found.tried), "cured": found.cured and not found.already,
+            "already": found.already, "by": None if found.already else found.best.method, "rule": _rule(problem, found),
+            "failed_candidate": found.before.plain(), "chosen": found.best.plain(), "tried": [each.plain() for each in found.tried],
             "level": None if found.level is None else _level(found.level),
             "placement": None if found.landscape is None else _landscape(problem, found, found.landscape),
-            "budget": {
-                "updates": found.updates,
-                "level_updates": 0 if found.level is None else found.level.updates,
-                "seconds": found.level_seconds + sum(each.seconds for each in found.tried),
-            },
-        }  # from here on the base's maze is looked at, if --to is given
+            "budget": {"updates": found.updates, "level_updates": updates, "seconds": seconds},
+        }  # fmt: skip  # from here on the base's maze is looked at, if --to is given
         results |= judged(failed, found, judge, options.how, to_path)
         figure, files = None, dict[str, Content]()
         if found.landscape is not None:
@@ -288,17 +276,8 @@ def ground_key(problem: Problem, settings: CureSettings) -> str:
 
 def cure_key(failed: Checkpoint, base: Checkpoint | None, judge: Checkpoint | None, method: str, options: CureOptions) -> str:
     """Of all that a cure and its judgement depend on."""
-    return result_key(
-        "cure",
-        EDITION,
-        failed=failed,
-        base=base,
-        to=judge,
-        method=method,
-        settings=options.settings,
-        how=options.how,
-        anyway=options.anyway,
-    )
+    models = {"failed": failed, "base": base, "to": judge}
+    return result_key("cure", EDITION, **models, method=method, settings=options.settings, how=options.how, anyway=options.anyway)
 
 
 def cure_line(found: Plain) -> str:

@@ -154,16 +154,8 @@ def relations(rows: Sequence[Plain]) -> list[Plain]:
             if row[look] is not None and row["seeds"] > row["diverged"]:
                 of_base.setdefault(row["base_digest"], []).append((row[look], row[outcome] / (row["seeds"] - row["diverged"])))
         pairs = [(fmean(x for x, _ in each), fmean(y for _, y in each)) for each in of_base.values()]
-        rank: Plain = {
-            "recipe": recipe,
-            "look": look,
-            "outcome": outcome,
-            "bases": len(pairs),
-            "attainable": attainable(pairs),
-            "rho": None,
-            "p": None,
-            "corrected": None,
-        }
+        rank: Plain = {"recipe": recipe, "look": look, "outcome": outcome, "bases": len(pairs), "attainable": attainable(pairs)}
+        rank |= {"rho": None, "p": None, "corrected": None}
         if rank["attainable"] * len(recipes) * len(LOOKS) * len(OUTCOMES) < CHANCE:
             x, y = (rankdata(side) for side in zip(*pairs, strict=True))
             done = pearsonr(x, y, method=PermutationMethod(n_resamples=RESAMPLES, rng=np.random.default_rng(0)))  # of ranks: Spearman's

@@ -176,11 +176,8 @@ def escape(
     own = {name: value[None] for name, value in select(problem.failed, ("encoder",)).items()}
     home = problem.encode(own, problem.data.judged)[0]
     at, seen = np.full(len(members), np.nan), np.zeros(len(members))
-    inside, diverged, matched = (
-        torch.ones(len(members), dtype=torch.bool),
-        torch.zeros(len(members), dtype=torch.bool),
-        np.zeros(len(members), bool),
-    )
+    inside, diverged = (torch.full((len(members),), value, dtype=torch.bool) for value in (True, False))
+    matched = np.zeros(len(members), bool)
     for check in range(checks):
         trainer.advance((check + 1) * settings.updates // checks - trainer.update)
         diverged |= inside & ~trainer.alive

@@ -99,18 +99,13 @@ def write_landscape(
     decisions = decide(plain, complete=complete)
     where = f"{'inverse' if pair.inverse else 'normal'} maze{'' if complete else 's'}"
     results = {
-        "command": command,
-        "options": asdict(options),
-        "failed": {"path": as_given(failed_path), "digest": pair.failed_file.digest},
-        "optimum": {"path": as_given(base_path), "digest": pair.optimum_file.digest},
-        **plain,
-        **({"second_opinion": None if opinion is None else asdict(opinion)} if complete else {}),
-        "claims": [asdict(d) for d in decisions],
-    }
+        "command": command, "options": asdict(options), "failed": {"path": as_given(failed_path), "digest": pair.failed_file.digest},
+        "optimum": {"path": as_given(base_path), "digest": pair.optimum_file.digest}, **plain,
+        **({"second_opinion": None if opinion is None else asdict(opinion)} if complete else {}), "claims": [asdict(d) for d in decisions],
+    }  # fmt: skip
+    variant = str(pair.failed_file.info.get("variant", "?"))
     values = {
-        "summary": landscape_summary(
-            plain, decisions, variant=str(pair.failed_file.info.get("variant", "?")), where=where, cured=_cured(pair)
-        ),
+        "summary": landscape_summary(plain, decisions, variant=variant, where=where, cured=_cured(pair)),
         "command": command, "pair": pair, "task": pair.task, "sampling": pair.task.sampling, "maze": "inverse" if pair.inverse else "normal",
         "closed_form": pair.optimum_file.inverse != pair.inverse,
         "same_dynamics": all(torch.equal(pair.failed[n], v) for n, v in select(pair.optimum, DYNAMICS).items()),

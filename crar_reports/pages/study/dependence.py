@@ -47,13 +47,9 @@ def dependence_part(
     root = Path(root)
     main = main_group(groups, USUAL)
     found: dict[str, Any] = {
-        "depends": [*depends_words(groups, main), *failing_words(groups, main)],
-        "predictors": [],
-        "predicted": "",
-        "scores": None,
-        "calibration": "",
-        "features": [],
-    }
+        "depends": [*depends_words(groups, main), *failing_words(groups, main)], "predictors": [], "predicted": "", "scores": None,
+        "calibration": "", "features": [],
+    }  # fmt: skip
     if main is None:
         return found, None
     ends = outcomes(groups[main])
