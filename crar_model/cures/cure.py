@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from crar_model.core.errors import UserError
+from crar_model.core.kept import Pieces
 from crar_model.core.params import Params, select
 from crar_model.core.settings import CureSettings
 from crar_model.cures.descent import Descent, agent_updates, descend
@@ -19,7 +20,6 @@ from crar_model.cures.methods import AUTO, FIT, METHODS, MISPLACED, ORDER, REFIN
 from crar_model.cures.placement import Landscape, Level, away_from, distinct, level_of, survey, targets_of, why_not
 from crar_model.cures.problem import Problem, Tail
 from crar_model.cures.starts import Starts, starts_of
-from crar_model.cures.store import Store
 from crar_model.tasks import Task
 
 ABOVE = 1.1
@@ -161,14 +161,16 @@ class Ground:
     seconds: float
 
 
-def ground_of(problem: Problem, settings: CureSettings, store: Store | None = None, tick: Callable[[int], None] = lambda _: None) -> Ground:
+def ground_of(
+    problem: Problem, settings: CureSettings, store: Pieces | None = None, tick: Callable[[int], None] = lambda _: None
+) -> Ground:
     """The placement landscape and the level of a problem."""
     if why_not(problem.task, problem.agent) is not None:
         return Ground(None, None, 0.0)
     began = time.monotonic()
     with _denormals_as_zero():
         landscape = survey(problem, settings.resolution)
-        level = level_of(problem, landscape, settings, store or Store(), tick)
+        level = level_of(problem, landscape, settings, store or Pieces(), tick)
     return Ground(landscape, level, time.monotonic() - began)
 
 
@@ -177,7 +179,7 @@ def cure(
     method: str = AUTO,
     settings: CureSettings | None = None,
     *,
-    store: Store | None = None,
+    store: Pieces | None = None,
     progress: Progress | None = None,
     ground: Ground | None = None,
     anyway: bool = False,
@@ -198,7 +200,7 @@ def cure(
     Raises:
         UserError: for a method that is not allowed here, or dynamics that give no finite loss.
     """
-    settings, store = settings or CureSettings(), store or Store()
+    settings, store = settings or CureSettings(), store or Pieces()
     settings.validate()
     methods = methods_for(problem, method)
     if not methods:
@@ -256,7 +258,9 @@ def _rounds(problem: Problem, method: Method, settings: CureSettings, starts: in
     return scaled(rounds, effort, starts)
 
 
-def _try(problem: Problem, method: Method, settings: CureSettings, level: Level | None, store: Store, tick: Callable[[int], None]) -> Tried:
+def _try(
+    problem: Problem, method: Method, settings: CureSettings, level: Level | None, store: Pieces, tick: Callable[[int], None]
+) -> Tried:
     began = time.monotonic()
     fitted = 0
     if method.start == "anew":

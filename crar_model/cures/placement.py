@@ -15,6 +15,7 @@ from torch import Tensor
 
 from crar_model.agent.networks import Agent
 from crar_model.core.errors import UserError
+from crar_model.core.kept import Pieces
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.core.settings import CureSettings
 from crar_model.core.streams import Stream
@@ -22,7 +23,6 @@ from crar_model.cures.descent import Descent, Tick, descend
 from crar_model.cures.methods import MISPLACED, REFINE, REPLACE, scaled
 from crar_model.cures.problem import Problem, Tail
 from crar_model.cures.starts import Starts
-from crar_model.cures.store import Store
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.tasks import Task
 
@@ -212,7 +212,7 @@ def basins(total: Tensor, prominence: float = PROMINENCE) -> Tensor:
     return torch.tensor([root(k) for k in owner]).view(n, n)
 
 
-def level_of(problem: Problem, landscape: Landscape, settings: CureSettings, store: Store, tick: Tick = lambda _: None) -> Level:
+def level_of(problem: Problem, landscape: Landscape, settings: CureSettings, store: Pieces, tick: Tick = lambda _: None) -> Level:
     """Refine the lowest places, and those of the valleys, as free embeddings; then put single states of the lowest elsewhere, while that helps.
 
     Rolling imprecise dynamics along a tree can put a state on the wrong side of others, and a descent leaves it there.
@@ -242,7 +242,7 @@ def level_of(problem: Problem, landscape: Landscape, settings: CureSettings, sto
 
 
 def looked_again(
-    problem: Problem, embeddings: Tensor, totals: Tensor, settings: CureSettings, store: Store, tick: Tick = lambda _: None
+    problem: Problem, embeddings: Tensor, totals: Tensor, settings: CureSettings, store: Pieces, tick: Tick = lambda _: None
 ) -> tuple[Tensor, Tensor, int]:
     """Where the lowest embedding leaves more than `AGAIN` of the transitions astray: refine what rolls from each of its states, along
     another tree from each.
@@ -286,7 +286,7 @@ def replaced(problem: Problem, embedding: Tensor) -> Tensor:
     return copies
 
 
-def away_from(problem: Problem, level: Level, settings: CureSettings, store: Store, tick: Tick = lambda _: None) -> tuple[Tensor, int]:
+def away_from(problem: Problem, level: Level, settings: CureSettings, store: Pieces, tick: Tick = lambda _: None) -> tuple[Tensor, int]:
     """Embeddings for a control: as many places of the start state as are fitted to, drawn at random away from these, and what follows from them refined as the
     level is.
 

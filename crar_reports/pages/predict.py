@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, write_json
+from crar_model.core.files import MEASURED, Plain, StrPath
+from crar_model.core.kept import kept
 from crar_model.core.settings import PlaySettings
-from crar_model.cures.foresight import Foresight, foresee, seen_through
+from crar_model.cures.foresight import foresee, seen_through
 from crar_model.mazes.maps import ObservationMap
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
-from crar_model.models.merit import as_good, asks_embedding, definition
+from crar_model.models.keys import result_key
+from crar_model.models.merit import definition
 from crar_model.samples import as_given
 from crar_model.tasks import Task
 from crar_reports import progress as console
 from crar_reports.figures.calibration import calibration_figure
 from crar_reports.figures.placement import placement_figure
-from crar_reports.figures.style import save_figure
 from crar_reports.measure import forecast
 from crar_reports.measure.forecast import Table, calibration, score_predictors
-from crar_reports.models.judged import distinct, expand, judge
+from crar_reports.models.judged import distinct, expand, succeeds
 from crar_reports.pages import plain_words
-from crar_reports.press.markdown import number, render, table
+from crar_reports.press.markdown import number, table
+from crar_reports.press.publish import Content, publish
 from crar_reports.statistics import share_by_base
 
-Plain = dict[str, Any]
+STATE = "predict-state"
+"""Folder of unfinished work inside that of the page."""
+EDITION = 1
+"""Of what is seen of a base; what was kept of another is made again."""
 SHOWN = 8
 """Signed copies of a base that a page lists."""
 MARKS = {"base": "the base", "start": "a transfer's start"}
@@ -51,7 +56,7 @@ def predict(
 
     Args:
         bases: checkpoints and run folders.
-        folder: of `report.md`, `results.json` and figures; None writes nothing.
+        folder: of `report.md`, `results.json` and figures, and of what an interrupted call has found; None writes nothing.
         transfers: run folders or checkpoints of transfers of these bases.
         resolution: places per axis of the placement landscape.
         how: how agents are scored, where a maze has a score.
@@ -77,36 +82,47 @@ def predict(
             raise UserError(
                 f"{path}: a model of the {model.task.title}, but {paths[0]} is of the {models[0].task.title}; ask of them apart"
             )
-    seen = []
+    seen, state = [], None if folder is None else Path(folder) / STATE
     with console.progress_bar("predict", "bases") as tick:
-        for done, (path, model) in enumerate(zip(paths, models, strict=True)):
-            tick(done, len(paths))
-            seen.append(foresee(model, resolution=resolution, where=str(path)))
+        for number, (path, model) in enumerate(zip(paths, models, strict=True)):
+            tick(number, len(paths))
+            seen.append(_seen(model, resolution, path, state))
         tick(len(paths), len(paths))
     rows = [
-        {"path": as_given(path), "digest": model.digest, "recipe": model.recipe, **found.plain()}
+        {"path": as_given(path), "digest": model.digest, "recipe": model.recipe, **found["seen"]}
         for path, model, found in zip(paths, models, seen, strict=True)
     ]
     results: Plain = {
-        "command": command,
-        "maze": models[0].task.name,
-        "observation_map": models[0].task.observation_map.title,
-        "bases": rows,
-        "scores": None,
-        "unscored": None,
-        "outcomes": None,
-    }
+        "command": command, "maze": models[0].task.name, "observation_map": models[0].task.observation_map.title, "bases": rows,
+        "scores": None, "unscored": None, "outcomes": None,
+    }  # fmt: skip
     if transfers:
-        results |= scored(paths, models, seen, transfers, how or PlaySettings(episodes=100))
-    if folder is not None:
-        _write(Path(folder), results, models[0], seen, image)
+        results |= scored(paths, models, [row["features"] for row in rows], transfers, how or PlaySettings(episodes=100), state)
+    if state is not None:
+        _write(state.parent, results, models[0], seen[0]["grid"], image)
+        shutil.rmtree(state, ignore_errors=True)
     return results
 
 
+def _seen(model: Checkpoint, resolution: int, path: Path, state: Path | None) -> Plain:
+    """What is seen of a base, and the grid of its placement landscape, None where it has none; kept in a folder, where there is one."""
+
+    def look() -> Plain:
+        found = foresee(model, resolution=resolution, where=str(path))
+        grid = None if found.landscape is None else {"axis": found.landscape.axis.tolist(), "total": found.landscape.total.tolist()}
+        return {"seen": found.plain(), "grid": grid}
+
+    key = result_key("foresight", EDITION, model=model, seen=model.task.observation_map.title, resolution=resolution)
+    shape = {"seen": {"features": {str: MEASURED}}, "grid": (None, dict)}
+    found: Plain = kept(state and state / f"{key}.json", {"key": key}, look, shape)
+    return found
+
+
 def scored(
-    paths: Sequence[StrPath], models: Sequence[Checkpoint], seen: Sequence[Foresight], transfers: Sequence[StrPath], how: PlaySettings
-) -> Plain:
-    """Outcomes of transfers by base, and predictors of them. A transfer succeeds where it is as good as its base.
+    paths: Sequence[Path], models: Sequence[Checkpoint], seen: Sequence[dict[str, float]], transfers: Sequence[StrPath], how: PlaySettings,
+    state: Path | None = None,
+) -> Plain:  # fmt: skip
+    """Outcomes of transfers by base, kept in the folder `state`, and predictors of them, from what is seen: figure -> value of a base.
 
     Raises:
         UserError: for a transfer of a base that is not among these.
@@ -114,7 +130,6 @@ def scored(
     own = {model.digest: number for number, model in enumerate(models)}
     counts = np.zeros((2, len(models)), dtype=np.int64)
     recipes: list[set[str]] = [set() for _ in models]
-    bases = [one.evaluation for one in judge(paths, how=how)]
     for path in distinct(transfers):
         transfer = load_checkpoint(path)
         base = transfer.load_base(paths)
@@ -124,12 +139,11 @@ def scored(
         through = transfer.task.observation_map
         if through != models[number].task.observation_map:
             raise UserError(f"{path}: a transfer seen through {through.title}; give its --observation-map, or leave the transfer out")
-        (one,) = judge([path], paths[number], how=how)
-        counts[:, number] += (as_good(one.evaluation, bases[number], embedding=asks_embedding(one.checkpoint, models[number])), 1)
+        counts[:, number] += (succeeds(path, paths[number], how, state), 1)
         recipes[number].add(transfer.recipe)
     with_transfers = counts[1] > 0
-    names = tuple(seen[0].features)
-    features = np.array([[one.features[name] for name in names] for one in seen])
+    names = tuple(seen[0])
+    features = np.array([[one[name] for name in names] for one in seen], dtype=np.float64)
     table = Table(names, features[with_transfers], counts[0][with_transfers], counts[1][with_transfers])
     found: Plain = {
         "outcomes": [
@@ -155,18 +169,16 @@ def verdict(results: Plain) -> str:
     return forecast.verdict(results["scores"])
 
 
-def _write(folder: Path, results: Plain, model: Checkpoint, seen: Sequence[Foresight], image: str) -> None:
-    figure = None
-    landscape = seen[0].landscape
-    if landscape is not None:
-        grid = {"total": (("x", "y"), landscape.total.numpy())}
-        data = xr.Dataset(grid, coords={"x": landscape.axis.numpy(), "y": landscape.axis.numpy()})
-        figure = save_figure(placement_figure(data, seen[0].places), folder / "placement", image).name
-    chart = None
+def _write(folder: StrPath, results: Plain, model: Checkpoint, grid: Plain | None, image: str) -> None:
+    files, first = dict[str, Content](), results["bases"][0]
+    figure, chart = f"placement.{image}", f"calibration.{image}"
+    if grid is not None:
+        axis, total = (np.array(grid[name], dtype=np.float32) for name in ("axis", "total"))
+        files[figure] = placement_figure(xr.Dataset({"total": (("x", "y"), total)}, coords={"x": axis, "y": axis}), first["places"])
     if results["scores"] is not None:
-        chart = save_figure(calibration_figure(results["scores"]["rows"]), folder / "calibration", image).name
-    render("predict.md", folder / "report.md", r=results, **predict_view(results, model.task, figure=figure, chart=chart))
-    write_json(folder / "results.json", results)
+        files[chart] = calibration_figure(results["scores"]["rows"])
+    drawn = {"figure": figure if figure in files else None, "chart": chart if chart in files else None}
+    publish(folder, "predict.md", {"r": results, **predict_view(results, model.task, **drawn)}, results, files)
 
 
 def predict_view(r: Plain, task: Task, *, figure: str | None, chart: str | None) -> dict[str, str]:

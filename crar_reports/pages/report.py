@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+
+from matplotlib.figure import Figure
 
 from crar_model.agent.loss import SHOWN
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, write_json, write_text
+from crar_model.core.files import Plain, StrPath
 from crar_model.core.settings import PlaySettings
 from crar_model.core.words import plural
 from crar_model.mazes.simple import SimpleMaze
@@ -23,14 +24,14 @@ from crar_reports.figures.embedding import embeddings_figure
 from crar_reports.figures.inputs import inputs_figure, transition_error_figure
 from crar_reports.figures.losses import losses_figure
 from crar_reports.figures.scores import scores_figure
-from crar_reports.figures.style import save_png
 from crar_reports.measure.scores import negation, scores_csv, span
 from crar_reports.models.judged import Judged, bases_in, expand, judge, run_folders
 from crar_reports.models.runs import Run, outcomes, short_name
 from crar_reports.pages import plain_words
 from crar_reports.pages import report_view as view
 from crar_reports.pages.cure.one import cure_line
-from crar_reports.press.markdown import Lines, Plain, number, render, table
+from crar_reports.press.markdown import Lines, number, table
+from crar_reports.press.publish import Content, publish
 
 
 def write_study(
@@ -41,7 +42,7 @@ def write_study(
     how: PlaySettings | None = None,
     command: str = "",
     landscape: StrPath | None = None,
-    cured: dict[str, Any] | None = None,
+    cured: Plain | None = None,
     note: str = "",
 ) -> Path:
     """Write `report.md`, figures, `results.json` and, where there are scores, `scores.csv` to `folder`; returns the report's path.
@@ -59,7 +60,7 @@ def write_study(
     Raises:
         UserError: for folders that hold no run, or none of transfers, or runs of two mazes.
     """
-    folder, how = Path(folder), how or PlaySettings()
+    how = how or PlaySettings()
     how.validate()
     given = bases_in(base_runs)
     bases, runs = (  # a run named twice counts once
@@ -95,15 +96,14 @@ def write_study(
     _, model, origin = shown
     seen = model.checkpoint.task  # with the transfer's observation map
     maze = seen.maze if seen.sampling.complete else None  # figures of every state
-    if maze is not None:
-        _embedding_figures(maze, model, origin, folder)
+    files: dict[str, Content] = {} if maze is None else dict(_embedding_figures(maze, model, origin))
     if task.scored:
         panels = [(run.title, run.losses, run.labels) for run in everything]
         reference = bases[0].best[0].evaluation.share("score")
-        save_png(scores_figure(panels, reference, f"{bases[0].folder.name}, whole episodes"), folder / "scores.png")
-        write_text(folder / "scores.csv", scores_csv(everything))
+        files["scores.png"] = scores_figure(panels, reference, f"{bases[0].folder.name}, whole episodes")
+        files["scores.csv"] = scores_csv(everything)
     long = [run for run in everything if run.plan.settings.updates > 0]
-    save_png(losses_figure([(run.title, run.losses) for run in long], task.sampling.what), folder / "losses.png")
+    files["losses.png"] = losses_figure([(run.title, run.losses) for run in long], task.sampling.what)
     negations = [
         {"base_name": short_name(base), **negation(load_checkpoint(base), one.checkpoint, how)}
         for run in runs
@@ -113,13 +113,7 @@ def write_study(
     models = [(run, kind, one) for run in everything for kind, group in (("last", run.judged), ("best", run.best)) for one in group]
     plain = [{"run": run.folder.name, "variant": run.plan.variant.name, "kind": kind, **one.plain()} for run, kind, one in models]
     ends = [(run in runs, one) for (run, kind, _), one in zip(models, plain, strict=True) if kind == "last"]
-    results: dict[str, Any] = {
-        "command": command,
-        "how": vars(how),
-        "models": plain,
-        "negations": negations,
-    }
-    write_json(folder / "results.json", results)
+    results: Plain = {"command": command, "how": vars(how), "models": plain, "negations": negations}
     names = list(model.evaluation.metrics)
     old, new = ([one for moved, one in ends if moved is wanted] for wanted in (False, True))
     notes = [f"scores are means over {how.episodes} episodes, their 95 % intervals below"] if task.scored else []
@@ -129,22 +123,23 @@ def write_study(
     listed, kept = maze is not None, kept_words(runs)
     outcome_columns = ["variant", "rule", "updates", "base", "its transition", "at the start", *(f"its {_words(name)}" for name in names)]
     outcome_columns += ["matched", "swapped", "neither", "residual", "transition", *map(_words, names)]
-    return render(
-        "study.md", folder / "report.md", plainly=plainly(old, new, cured), made_by=f"`{command}`\n\n" if command else "", summary=summary, task=task,
-        runs=view.runs_table(everything), outcomes=table(outcome_columns, [row for run in runs for row in outcome_rows(run)]), starts=start_words(runs),
-        shares=view.share_words(task), by_eye=view.by_eye(task),
-        scores=view.scores(everything, bases[0], how, negations, kept=kept) if task.scored else "",
-        pair=view.pair(origin, model) if listed else "", states=view.STATES if listed else "",
-        landscape=f"## What lies between it and its base's copy\n\nSee [the landscape report]({landscape}).\n\n" if landscape else "",
-        cure=view.cure_section(cured) if cured else "", beside=": losses beside scores (claim S11)" if task.scored else "",
-        models=table(
+    values = {
+        "plainly": plainly(old, new, cured), "made_by": f"`{command}`\n\n" if command else "", "summary": summary, "task": task,
+        "runs": view.runs_table(everything), "outcomes": table(outcome_columns, [row for run in runs for row in outcome_rows(run)]),
+        "starts": start_words(runs), "shares": view.share_words(task), "by_eye": view.by_eye(task),
+        "scores": view.scores(everything, bases[0], how, negations, kept=kept) if task.scored else "",
+        "pair": view.pair(origin, model) if listed else "", "states": view.STATES if listed else "",
+        "landscape": f"## What lies between it and its base's copy\n\nSee [the landscape report]({landscape}).\n\n" if landscape else "",
+        "cure": view.cure_section(cured) if cured else "", "beside": ": losses beside scores (claim S11)" if task.scored else "",
+        "models": table(
             ["model", "variant", *SHOWN, *map(_words, names), "verdict", "residual"], [_row(one) for _, kind, one in models if kind == "last"]
-        ), kept=kept, released=view.released() if task.released_scores else "",
-        measures=["score"] if task.scored else ["nearest state accuracy", "navigation success"],
-    )  # fmt: skip
+        ), "kept": kept, "released": view.released() if task.released_scores else "",
+        "measures": ["score"] if task.scored else ["nearest state accuracy", "navigation success"],
+    }  # fmt: skip
+    return publish(folder, "study.md", values, results, files)
 
 
-def _embedding_figures(maze: SimpleMaze, model: Judged, origin: Judged, folder: Path) -> None:
+def _embedding_figures(maze: SimpleMaze, model: Judged, origin: Judged) -> dict[str, Figure]:
     """Figures 11, 12 and 14 of a transfer and its base."""
     task = model.checkpoint.task
     own, other = model.checkpoint, origin.checkpoint
@@ -153,9 +148,11 @@ def _embedding_figures(maze: SimpleMaze, model: Judged, origin: Judged, folder: 
         (short_name(origin.path), other.parameters, other.inverse),
         (f"{short_name(model.path)}: {verdict}", own.parameters, own.inverse),
     ]
-    save_png(embeddings_figure(task, panels), folder / "embeddings.png")
-    save_png(inputs_figure(task, maze, other.parameters, base_inverse=other.inverse), folder / "inputs.png")
-    save_png(transition_error_figure(task, maze, own.parameters, inverse=own.inverse), folder / "transition_error.png")
+    return {
+        "embeddings.png": embeddings_figure(task, panels),
+        "inputs.png": inputs_figure(task, maze, other.parameters, base_inverse=other.inverse),
+        "transition_error.png": transition_error_figure(task, maze, own.parameters, inverse=own.inverse),
+    }
 
 
 def _words(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import sympy as sp
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, write_json
+from crar_model.core.files import Plain, StrPath
 from crar_model.core.params import DYNAMICS
 from crar_model.core.sizes import check_picture
 from crar_model.core.threads import torch_threads
@@ -17,7 +17,6 @@ from crar_model.samples import as_given
 from crar_reports import progress as console
 from crar_reports.claims.table import decided
 from crar_reports.figures.shifts import shifts_figure
-from crar_reports.figures.style import save_figure
 from crar_reports.measure.linear_theorem import statements
 from crar_reports.measure.minimum import examine
 from crar_reports.measure.release import fitted
@@ -26,9 +25,7 @@ from crar_reports.measure.shifted_descents import descents
 from crar_reports.measure.shifts import SHARES, landscape_shifts
 from crar_reports.measure.subject import load_subject
 from crar_reports.pages.theorem_view import theorem_summary, theorem_view
-from crar_reports.press.markdown import render
-
-Plain = dict[str, Any]
+from crar_reports.press.publish import Files, publish
 
 
 def example(values: dict[sp.Symbol, sp.Expr]) -> str:
@@ -70,8 +67,7 @@ def write_theorem(
     if sample < 1:
         raise UserError(f"--sample is {sample}; give at least 1")
     check_picture(sample=sample)
-    failed, base, folder = Path(failed), Path(base), Path(folder)
-    subject = load_subject(failed, base)
+    subject = load_subject(Path(failed), Path(base))
     complete = subject.task.sampling.complete
     names = ("dynamics adapted", "descents", "shifts")
     with torch_threads(1), console.stages("theorem") as tick:
@@ -88,30 +84,32 @@ def write_theorem(
     total = float(subject.terms(subject.failed)["total"])
     sizes = {"shifts": shifts.sample, "descents": found.sizes}
     decision = decided("S9", {"failed_terms": {"total": total}, "shifts": moved, "descents": finds}, complete=complete)
-    figure = save_figure(shifts_figure(shifts.rows, SHARES), folder / "shifts", image)
-    linear = proofs()
+    figure, linear = f"shifts.{image}", proofs()
     results = {
         "command": command, "failed": subject.failed_file.digest, "base": subject.optimum_file.digest, "linear": linear, "total": total,
         "shifts": moved, "descents": finds, "verdict": decision.verdict, "adapted": {"how": adapted.how, "steps": adapted.steps},
         **({} if complete else {"samples": sizes, "budget": asdict(found.budget) if found.budget else None}),
     }  # fmt: skip
-    write_json(folder / "results.json", results)
-    return write_page(results, folder, figure=figure.name, failed=as_given(failed), base=as_given(base), figures=decision.figure)
+    files = {figure: shifts_figure(shifts.rows, SHARES)}
+    return write_page(results, folder, files, figure=figure, failed=failed, base=base, figures=decision.figure)
 
 
-def write_page(results: dict[str, Any], folder: StrPath, *, figure: str, failed: StrPath, base: StrPath, figures: str) -> Path:
+def write_page(
+    results: Plain, folder: StrPath, files: Files | None = None, *, figure: str, failed: StrPath, base: StrPath, figures: str
+) -> Path:
     """Write the page of `results.json`'s contents.
 
     Args:
         results: of :func:`write_theorem`.
-        folder: with the figure in it.
+        folder: where to write it.
+        files: what else to write: the figure, where it is not there yet.
         figure: its file's name.
         failed, base: where the models lie.
         figures: what the verdict rests on, in words.
     """
-    folder, failed, base = Path(folder), Path(failed), Path(base)
     sizes = results.get("samples") or {"shifts": None, "descents": None}
-    return render(
-        "theorem.md", folder / "report.md", command=results["command"], figure=figure, failed=as_given(failed), base=as_given(base), figures=figures,
-        summary=theorem_summary(results["linear"], results["shifts"], results["descents"], sizes=sizes), **theorem_view(results, sizes),
-    )  # fmt: skip
+    values = {
+        "command": results["command"], "figure": figure, "failed": as_given(failed), "base": as_given(base), "figures": figures,
+        "summary": theorem_summary(results["linear"], results["shifts"], results["descents"], sizes=sizes), **theorem_view(results, sizes),
+    }  # fmt: skip
+    return publish(folder, "theorem.md", values, results, files)

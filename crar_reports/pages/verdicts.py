@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, misfit, read_json, write_json
+from crar_model.core.files import Plain, StrPath, misfit, read_json
 from crar_model.core.words import plural
 from crar_model.tasks import TASKS, Task, task_named
 from crar_reports.claims.study import CHECKS, OF_OTHERS, TEXTS, Decided, depends, scope_of
 from crar_reports.claims.table import CLAIMS, EXCEPTIONS, HOLDS, UNDECIDED
 from crar_reports.pages import plain_words
 from crar_reports.pages.claims import FAILED, grouped, maze_of, spreads, verdicts
-from crar_reports.pages.study.page import RESULTS
 from crar_reports.pages.study.released import released_answer
-from crar_reports.press.markdown import render, table
+from crar_reports.press.markdown import table
+from crar_reports.press.publish import RESULTS, publish
 
-Plain = dict[str, Any]
 NOT_MEASURED = "not measured here"
 CLAIM_TEXTS = {claim.id: claim.text for claim in CLAIMS} | TEXTS
 """Every claim, S1 to S14."""
@@ -72,8 +71,7 @@ def write_verdicts(
     Raises:
         UserError: for a folder without such results, or results of an unknown maze.
     """
-    folder, sources = Path(folder), list[tuple[str, str]]()
-    found: list[Entry] = []
+    sources, found = list[tuple[str, str]](), list[Entry]()
     for paths, read, what in (
         (claims, claims_entries, "claims"),
         (studies, study_entries, "study"),
@@ -110,16 +108,16 @@ def write_verdicts(
             for entry, answer, cut in rows
         ],
     }
-    write_json(folder / RESULTS, results)
     measured = [(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured]
-    return render(
-        "verdicts.md", folder / "report.md", made_by=f"`{command}`\n\n" if command else "", summary=summary(rows), plainly=plainly(rows),
-        rows=[_row(*row) for row in rows], sources=table(["", "command"], sources) if sources else "No results were given.", checks=list(_checks()),
-        released=_part("The released data's own answers", "", ["", "maze", "runs cut off", "verdict", "figure"], _released(rows)),
-        measured=_part(
+    values = {
+        "made_by": f"`{command}`\n\n" if command else "", "summary": summary(rows), "plainly": plainly(rows), "rows": [_row(*row) for row in rows],
+        "sources": table(["", "command"], sources) if sources else "No results were given.", "checks": list(_checks()),
+        "released": _part("The released data's own answers", "", ["", "maze", "runs cut off", "verdict", "figure"], _released(rows)),
+        "measured": _part(
             "Measured on failed transfers", "Median over the transfers, lowest and highest in brackets.\n\n", ["", "maze", "figure"], measured
         ),
-    )  # fmt: skip
+    }  # fmt: skip
+    return publish(folder, "verdicts.md", values, results)
 
 
 def _part(title: str, about: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -84,7 +84,7 @@ def test_what_is_not_cured_is_not_handed_out(tmp_path: Path) -> None:
     assert said.startswith("not cured; the best candidate is one of noise")
     assert not (out / "cured.pt").exists()
     assert (out / "state" / "shard-0.pt").exists()  # removes only what is its own
-    with FileLock(out / page.STATE / "lock"), pytest.raises(UserError, match="another crar cure works there"):
+    with FileLock(out / ".lock"), pytest.raises(UserError, match="another crar cure works there"):
         page.write_cure(samples.FAILED, out, method="noise")
     assert (out / "report.md").read_text().startswith("# Not cured")
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from crar_model.core.errors import UserError
+from crar_model.core.files import Plain
 from crar_model.core.params import DYNAMICS, select
 from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.samples import RANDOM_BASE
@@ -29,8 +30,6 @@ from crar_reports.pages.landscape.page import write_landscape
 from crar_reports.pages.theorem import write_page, write_theorem
 from landscape_tools import apply_symmetry
 from tests.crar_reports.pages import summary_of, whole_page
-
-Plain = dict[str, Any]
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from crar_model.core.files import Plain
 from crar_model.core.settings import PlaySettings
 from crar_reports.claims.table import decide
 from crar_reports.pages.claims import claims_summary, grouped, verdicts
@@ -24,7 +25,6 @@ from tests.crar_reports.pages import summary_of
 from tests.crar_reports.test_rules import facts
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
-Plain = dict[str, Any]
 
 
 def published(name: str) -> Plain:

@@ -8,10 +8,11 @@ from typing import Any
 from crar_model.tasks import Sampling
 from crar_reports.measure.dissection import Dissection
 from crar_reports.measure.options import LandscapeOptions
-from crar_reports.press.data_files import TITLES
 from crar_reports.press.markdown import measured, number, share, table
 
 Plain = Mapping[str, Any]
+TITLES = {"embedding": "embedding space", "weight": "weight space", "aligned": "weight space, nearest copy"}
+"""Spaces of the lines, in words."""
 PATHS = {
     "frozen": "dynamics frozen", "curve": "dynamics frozen, Bezier curve", "free": "dynamics free",
     "valleys": "dynamics free, from the released model by a half turn",

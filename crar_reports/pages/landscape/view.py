@@ -16,8 +16,7 @@ from crar_reports.measure.dissection import Dissection
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.second_opinion import SecondOpinion
 from crar_reports.pages import plain_words
-from crar_reports.pages.landscape.sections import minimum, sample, way_out
-from crar_reports.press.data_files import TITLES
+from crar_reports.pages.landscape.sections import TITLES, minimum, sample, way_out
 from crar_reports.press.markdown import measured, number, table
 from landscape_tools import barrier
 
