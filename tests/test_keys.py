@@ -178,7 +178,7 @@ def test_what_is_left_of_another_run_is_not_gone_on_from(base_run: Path, tmp_pat
 def test_two_layouts_are_not_one_table_of_maps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     row = {"path": "a.pt", "digest": "1", "maze": "simple", "map": "negative", "way": "freeze", "settings": {}}
     rows = [row | {"place": ["simple", layout, ""], "path": f"{layout}.pt", "digest": layout} for layout in ("", "####/#S.#/####")]
-    monkeypatch.setattr(maps, "_transfers", lambda paths, how: rows)
+    monkeypatch.setattr(maps, "_transfers", lambda paths, how, state: rows)
     with pytest.raises(UserError, match=r"of the simple maze \(####/#S\.#/####\), but \.pt is of the simple maze; count them apart"):
         maps.write_maps([], tmp_path / "out")
 
