@@ -20,8 +20,8 @@ from crar_model.mazes import large
 from crar_model.mazes.maps import ObservationMap
 from crar_model.mazes.simple import SimpleMaze, simple_maze
 from crar_model.models.checkpoints import load_checkpoint
+from crar_model.tasks import drawn, task_named
 from crar_model.tasks import simple as simple_task
-from crar_model.tasks import task_named
 from crar_model.tasks.batches import complete_batch
 from crar_model.tasks.drawn import drawn_batch, drawn_metrics, nearest_rows
 from crar_model.tasks.metrics import graph_distances, navigation_success, table_metrics
@@ -47,12 +47,12 @@ def seen_through(name: str) -> SimpleMaze:
 @pytest.mark.parametrize("inverse", [False, True])
 def test_one_pattern_and_a_number_a_state_are_all_observations(name: str, inverse: bool) -> None:
     maze = seen_through(name)
-    seen = large.observed(maze, inverse=inverse, blank=True)
+    seen = drawn.observed(maze, inverse=inverse, blank=True)
     whole = torch.cat((maze.observations(inverse=inverse), maze.blank())).flatten(1)
     assert np.allclose(seen.dense(np.arange(32)), whole, atol=1e-7)
     assert np.array_equal(seen.dense(np.array([5, 31, 5])), seen.dense(np.arange(32))[[5, 31, 5]])
     params = {key: torch.stack((value, 1.5 * value)).double() for key, value in AGENT.init(np.random.default_rng(0)).items()}
-    assert torch.allclose(large.encode_all(AGENT, params, seen), AGENT.encode(params, whole.double().view(-1, 1, 8, 8)), atol=1e-6)
+    assert torch.allclose(drawn.encode_all(AGENT, params, seen), AGENT.encode(params, whole.double().view(-1, 1, 8, 8)), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["affine", "permute", "texture"])

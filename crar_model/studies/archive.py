@@ -7,7 +7,7 @@ import json
 import lzma
 import tarfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -22,7 +22,7 @@ ABOUT = "study.json"
 RECORD = "record.json"
 JUDGED = "judged-*.json"
 KEPT = ("cell.json", RECORD, "losses.csv", JUDGED, "foresight-*.json", "verdict-losses.json")
-"""Of every cell. Networks are kept of bases only, and there those that transfers start from."""
+"""Of every cell. Networks are kept of bases only, and there those that transfers start from; by a study's wish, only transfers that are open."""
 MODELS = ("model.pt", "best.pt")
 LIMIT = 2**30
 """Bytes that an archive may unpack to."""
@@ -37,7 +37,8 @@ Entries = dict[str, dict[str, bytes]]
 def bring_in(store: Store, study: Study, path: StrPath) -> int:
     """Put the finished cells of an archive where the study lacks them; returns how many. A file that is not there brings none.
 
-    A cell is brought only whole: with the figures that the study asks for and, if transfers of the study start from it, the networks.
+    A cell is brought only whole: with the figures that the study asks for and, if transfers of the study start from it, the networks. Where an
+    archive lacks those, its transfers wait until their bases are made again (:func:`waiting`).
 
     Raises:
         UserError: for a file that is damaged, another study's, or with other networks of bases that the folder has.
@@ -58,11 +59,23 @@ def held(store: Store, study: Study, path: StrPath) -> list[str]:
     return _lacking(store, study, entries)
 
 
+def waiting(store: Store, study: Study, path: StrPath) -> list[str]:
+    """After :func:`bring_in`, the bases that are made again before their transfers can be brought: the archive lacks networks that others need."""
+    if study.archive_networks:
+        return []
+    entries = _read(Path(path), study.name)
+    behind = {cell.base for name, cell in study.cells.items() if cell.base and name in entries and store.record(name) is None}
+    return [name for name in study.cells if name in behind and store.record(name) is None]
+
+
 def _lacking(store: Store, study: Study, entries: Entries) -> list[str]:
     found: list[str] = []
+    done: set[str] = set()
+    if not study.archive_networks:
+        done = {name for name, cell in study.cells.items() if cell.base and _figures(store, cell, study.how) in entries.get(name, {})}
     for name, cell in study.cells.items():
         files = entries.get(name)
-        if files is None or store.record(name) is not None or not _whole(store, study, cell, files):
+        if files is None or store.record(name) is not None or not _whole(store, study, cell, files, done):
             continue
         # without its base it would be judged beside one that is made anew
         if not cell.base or store.record(cell.base) is not None or cell.base in found:
@@ -115,8 +128,10 @@ def put_away(store: Store, study: Study, path: StrPath) -> int:
     path = Path(path)
     entries = _read(path, study.name)
     _refuse_other_bases(store, study, entries, path)
-    for name in _finished(store, study):
-        wanted = (*KEPT, *_networks(store, study, study.cells[name]))
+    finished = _finished(store, study)
+    done = finished if not study.archive_networks else set[str]()
+    for name in finished:
+        wanted = (*KEPT, *_networks(store, study, study.cells[name], done))
         entries[name] = entries.get(name, {}) | {  # another scoring's figures and networks that another file starts from stay
             file.name: file.read_bytes() for file in store.folder(name).iterdir() if any(fnmatch(file.name, one) for one in wanted)
         }
@@ -181,13 +196,13 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     tar.addfile(entry, io.BytesIO(content))
 
 
-def _networks(store: Store, study: Study, cell: Cell) -> set[str]:
-    """Files of the networks of a cell that others of the study start from."""
-    return {store.model(cell.name, other.start).name for other in study.cells.values() if other.base == cell.name}
+def _networks(store: Store, study: Study, cell: Cell, done: Collection[str] = ()) -> set[str]:
+    """Files of the networks of a cell that others of the study start from, but for those that are done."""
+    return {store.model(cell.name, other.start).name for name, other in study.cells.items() if other.base == cell.name and name not in done}
 
 
-def _whole(store: Store, study: Study, cell: Cell, files: dict[str, bytes]) -> bool:
-    return {_figures(store, cell, study.how), *_networks(store, study, cell)} <= set(files)
+def _whole(store: Store, study: Study, cell: Cell, files: dict[str, bytes], done: Collection[str]) -> bool:
+    return {_figures(store, cell, study.how), *_networks(store, study, cell, done)} <= set(files)
 
 
 def _figures(store: Store, cell: Cell, how: PlaySettings) -> str:

@@ -23,7 +23,7 @@ from crar_model.tasks.checks import check_settings
 from crar_model.training.members import transferred, with_file
 from crar_model.training.variants import BASE, VARIANTS
 
-TOP = ("name", "pages", "bases", "transfers", "evaluation")
+TOP = ("name", "pages", "archive_networks", "bases", "transfers", "evaluation")
 PAGES = ("terms", "variants", "rates", "dependence", "times", "cost")
 """Parts of the report: terms of single models (Figure 16), variants (17), learning rates (18), dependence on the base, updates until success, cost."""
 OF_BASES = ("name", "seeds")
@@ -50,12 +50,14 @@ class Study:
         cells: name -> cell; a base stands before what starts from it.
         how: how finished models are scored.
         pages: parts of the report that are made, of :data:`PAGES`.
+        archive_networks: whether an archive keeps the network of a base whose transfers are all done.
     """
 
     name: str
     cells: dict[str, Cell]
     how: PlaySettings
     pages: tuple[str, ...] = PAGES
+    archive_networks: bool = True
 
 
 def read_study(path: StrPath) -> Study:
@@ -83,10 +85,11 @@ def read_study(path: StrPath) -> Study:
         where = f"{path}: [[transfers]] {table.get('name', number)}"
         cells += _transfers(path, where, table, groups, number)
     how = _evaluation(path, content.get("evaluation", {}))
+    networks = _value(f"{path}: archive_networks", content.get("archive_networks", True), bool)
     unique: dict[str, Cell] = {}
     for cell in cells:  # what two tables ask for is made once, under the first one's name
         unique.setdefault(cell.name, cell)
-    return Study(name, unique, how, _pages(path, content.get("pages", list(PAGES))))
+    return Study(name, unique, how, _pages(path, content.get("pages", list(PAGES))), networks)
 
 
 def _bases(path: Path, where: str, label: str, table: Mapping[str, Any]) -> list[Cell]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shlex
 import threading
 from collections import Counter
@@ -72,7 +73,7 @@ def study(
     if sum(given is not None for given in (workers, scheduler, scheduler_file)) > 1:
         raise UserError("--workers, --scheduler and --scheduler-file name two clusters; give one of them")
     check_one("workers", workers or 1, PROCESS)
-    from crar_model.studies.archive import Keeper, bring_in, held
+    from crar_model.studies.archive import Keeper, bring_in, held, waiting
     from crar_model.studies.packing import DONE, OPEN, estimate, measured, status
     from crar_model.studies.plan import read_study
     from crar_model.studies.run import compile_for, only_client, run_study
@@ -107,8 +108,10 @@ def study(
         store.claim(plan.name)
         for name in plan.cells if retry else ():
             store.forgive(name)
+        first: list[str] = []
         if archive is not None:
             console.say(f"{plural(bring_in(store, plan, archive), 'finished cell')} of {archive}")
+            first = waiting(store, plan, archive)
         keeper = Keeper(store, plan, archive, console.say) if archive is not None else None
         todo = [name for name, cell in plan.cells.items() if store.record(name) is None or store.judged(name, plan.how) is None]
         finished = True
@@ -130,7 +133,15 @@ def study(
                         if keeper is not None:
                             keeper.now_and_then()
 
-                    finished = run_study(client, store, plan, pack=pack or 0, attempts=attempts, progress=progress).finished
+                    if first and archive is not None:
+                        console.say(
+                            f"{archive} has no networks of {plural(len(first), 'base')} whose transfers go on: these are trained again first"
+                        )
+                        bases = dataclasses.replace(plan, cells={name: plan.cells[name] for name in first})
+                        finished = run_study(client, store, bases, pack=pack or 0, attempts=attempts, progress=progress).finished
+                        console.say(f"{plural(bring_in(store, plan, archive), 'finished cell')} more of {archive}")
+                    if finished:
+                        finished = run_study(client, store, plan, pack=pack or 0, attempts=attempts, progress=progress).finished
             table = write_table(store, plan, attempts)
             page = write_study_page(table, plan.name, store.root, pages=plan.pages, command=command_line())
         except BaseException as error:

@@ -6,6 +6,7 @@ import io
 import json
 import lzma
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 
 from crar_model.core.errors import UserError
 from crar_model.core.settings import PlaySettings
-from crar_model.studies.archive import Keeper, bring_in, held, put_away
+from crar_model.studies.archive import Keeper, bring_in, held, put_away, waiting
 from crar_model.studies.packing import DONE, OPEN, status
 from crar_model.studies.plan import Study
 from crar_model.studies.store import Store, open_store
@@ -241,3 +242,33 @@ def test_what_it_holds_is_told_without_being_brought(finished: tuple[Study, Stor
     assert words(store, fresh) == [OPEN] * len(study.cells)
     bring_in(store, fresh, archive)
     assert held(store, fresh, archive) == []
+
+
+def test_networks_can_be_left_out_and_their_bases_are_made_again(finished: tuple[Study, Store, Path], tmp_path: Path) -> None:
+    """Bases are cheap in some studies and their networks are all that is large: a longer file trains them anew, to the same bits."""
+    study, store, archive = finished
+    light, slim = replace(study, archive_networks=False), tmp_path / "slim.tar.xz"
+    assert put_away(store, light, slim) == len(study.cells)
+    assert not [name for name in members(slim) if name.endswith(".pt")]
+    same, folder = ready(FEW, tmp_path / "same")
+    same = replace(same, archive_networks=False)
+    assert bring_in(folder, same, slim) == len(study.cells)
+    assert waiting(folder, same, slim) == []
+    assert write_table(folder, same, 3).read_bytes() == write_table(store, study, 3).read_bytes()
+    more, there = ready(BIGGER, tmp_path / "there")
+    more = replace(more, archive_networks=False)
+    bring_in(there, more, slim)
+    first = waiting(there, more, slim)
+    assert first == [
+        name for name, cell in more.cells.items() if not cell.base and any(other.base == name for other in more.cells.values())
+    ]
+    run_all(replace(more, cells={name: more.cells[name] for name in first}), there, 8)
+    assert bring_in(there, more, slim) == len(study.cells) - len(first) - 1
+    assert waiting(there, more, slim) == []
+    put_away(there, more, slim)
+    assert {name.split("/")[1] for name in members(slim) if name.endswith(".pt")} == set(first)  # their transfers are open
+    run_all(more, there, 1)
+    again, whole = ready(BIGGER, tmp_path / "whole")
+    run_all(again, whole, 8)
+    assert comparable(write_table(there, more, 3)) == comparable(write_table(whole, again, 3))
+    assert bring_in(open_store(tmp_path / "none"), light, archive) == len(study.cells)  # one with networks stands for one without

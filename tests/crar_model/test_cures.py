@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from crar_model import samples
-from crar_model.agent import batch as batches
 from crar_model.agent import symmetry
 from crar_model.agent.loss import STRUCTURE_TERMS, loss_terms, total
 from crar_model.agent.symmetry import mean_move
@@ -34,6 +33,7 @@ from crar_model.mazes import walks
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.evaluation import evaluate
+from crar_model.tasks import batches
 from crar_model.training.members import transfer_plan
 from crar_model.training.search import search_starts, with_starts
 from crar_reports.pages.cure.one import annealed

@@ -12,13 +12,13 @@ import torch
 import xarray as xr
 from PIL import Image
 
-from crar_model.agent import batch as batches
 from crar_model.agent.loss import loss_terms
 from crar_model.core.errors import UserError
 from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.core.tiles import draw_pixels
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.samples import RANDOM_BASE, as_given
+from crar_model.tasks import batches
 from crar_model.tasks.batches import held_out_batch
 from crar_model.training.members import base_plan, transfer_plan
 from crar_model.training.runner import run_plan

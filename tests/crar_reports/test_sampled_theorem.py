@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from crar_model.agent import batch as batches
 from crar_model.core.errors import UserError
 from crar_model.core.files import Plain
 from crar_model.core.params import DYNAMICS, select
 from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.samples import RANDOM_BASE
+from crar_model.tasks import batches
 from crar_model.training.members import transfer_plan
 from crar_model.training.runner import run_plan
 from crar_reports.measure import dissection, release, shifts

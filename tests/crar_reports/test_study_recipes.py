@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from crar_reports.claims.listed import FAILS, HOLDS, UNDECIDED
 from crar_reports.pages.study.page import write_study_page
-from crar_reports.pages.study.recipes import base_decides, decides_more, effects, never_from_joint, recipes_part, shares_of
+from crar_reports.pages.study.recipes import COLUMNS, base_decides, decides_more, effects, never_from_joint, recipes_part, shares_of
 from crar_reports.pages.study.rows import TERMINAL, Groups, groups_of, label, recipes_of
 from tests.crar_reports.study_rows import Row, row, text_rows, transfer, write_rows
 
@@ -126,3 +127,22 @@ def test_the_page_has_a_verdict_a_recipe(tmp_path: Path) -> None:
         "recipe_answers": [],
         "recipe_figure": "",
     }
+
+
+def test_results_hold_the_table_and_the_answers(tmp_path: Path) -> None:
+    bases = [row(f"{rule}-{k}", maze="simple", update_rule=rule, seed=k) for rule in ("joint", "sequential") for k in range(8)]
+    rows = [one | {"base_recipe": "", "terminal_last": 0} | one for one in [*bases, *transfers(BASES_DECIDE)]]
+    text = write_study_page(write_rows(tmp_path / "table.csv", rows), "s", tmp_path / "page", pages=("variants",)).read_text()
+    (found,) = json.loads((tmp_path / "page" / "results.json").read_text())["recipes"]
+    assert len(found["rows"]) == len(BASES_DECIDE)
+    for one in found["rows"]:
+        assert set(one) == set(COLUMNS)
+        assert f"| {one['bases']} | {one['transfers']} | {one['updates']} | {one['done']} | {one['succeeded']} | {one['matched']} |" in text
+    for one in found["answers"]:
+        assert f"- {one['question']}: **{one['verdict']}**" in text
+
+
+def test_an_arm_that_lacks_most_bases_is_no_mean_of_nothing() -> None:
+    """Bases are resampled; those that an arm has may all be absent from a draw."""
+    few = {key: counts[:1] if key == ("sequential", "joint") else counts for key, counts in BASES_DECIDE.items()}
+    assert decides_more(arms(few))[1] in (HOLDS, UNDECIDED)

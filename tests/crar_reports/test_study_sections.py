@@ -16,7 +16,7 @@ WALLS = "#####\n#S..#\n#####\n"
 
 
 def two_maps() -> list[Row]:
-    """Two bases; through the negative all `freeze` transfers fail, through the mirror all succeed; and one at another rate."""
+    """Two bases; through the negative all `freeze` transfers fail, through the mirror all succeed; a new encoder each; and one at another rate."""
     rows = [row(f"b{k}", maze="simple", seed=k, layout="") for k in range(2)]
     for seen, good in (("negative", False), ("mirror", True)):
         rows += [
@@ -24,6 +24,9 @@ def two_maps() -> list[Row]:
             for b in range(2)
             for k in range(4)
         ]
+        rows.append(
+            transfer(0, "b0", good=False, maze="simple", layout="", observation_map=seen, variant="reset-encoder", cell=f"{seen}-new")
+        )
     rows.append(transfer(9, "b0", good=True, maze="simple", layout="", learning_rate=0.001))
     return rows
 
@@ -32,7 +35,7 @@ def test_a_headline_counts_the_transfers_of_every_map(tmp_path: Path) -> None:
     report = write_study_page(write_rows(tmp_path / "table.csv", two_maps()), "s", tmp_path / "page", pages=["variants"])
     text = report.read_text()
     (line,) = (line for line in summary_of(text) if "Success in the simple maze" in line)
-    assert "17 transfers from 2 bases" in text
+    assert "19 transfers from 2 bases" in text
     assert "seen through negative: `freeze` 0/8" in line
     assert "by other rules, rates or updates, 1 of 1 more" in line
     assert "seen through mirror: `freeze` 8/8" in line

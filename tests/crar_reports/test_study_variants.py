@@ -18,12 +18,12 @@ def test_the_table_by_base_is_narrow_and_tells_what_is_open() -> None:
         transfer(1, "b", good=True, status="open"),
     ]
     ((key, group),) = groups_of(text_rows([*own, transfer(0, "c", good=True, status="open")])).items()
-    assert variants._by_base("f", key, group, bases) == ["f", "60,000", "1/2", "1/1?", "?"]
+    assert variants._of_bases("f", key, group, bases) == ["f", "60,000", "1/2", "1/1?", "?"]
     left = [{**one, "status": "failed" if one["status"] == "open" else "done"} for one in group]
-    assert variants._by_base("f", key, left, bases)[2:] == ["1/2", "1/1!", "!"]
-    assert variants._by_base("f", key, group[:2], bases)[2:] == ["1/2", "", ""]
-    assert variants._short(["g/0", "g/11"]) == ["0", "11"]
-    assert variants._short(["g/0", "h/0"]) == ["g/0", "h/0"]
+    assert variants._of_bases("f", key, left, bases)[2:] == ["1/2", "1/1!", "!"]
+    assert variants._of_bases("f", key, group[:2], bases)[2:] == ["1/2", "", ""]
+    assert variants._by_base({key: group}, bases) == ("g", ["0", "1", "2"], [[label(key, {key: group}), "60,000", "1/2", "1/1?", "?"]])
+    assert variants._by_base({key: group[:1]}, bases[1:])[2] == []  # nothing was transferred from these
 
 
 def test_copies_of_one_network_are_named() -> None:
@@ -137,3 +137,10 @@ def test_a_variant_is_told_with_what_the_study_changed_in_it() -> None:
     assert variants._about("delay-structure", rows).endswith("; here `structure_delay` is 9,000 or 30,000")
     assert variants._about("delay-structure", rows[1:]).endswith("for the first 30,000 updates")
     assert variants._about("freeze", rows) == "the paper's approach: train only the encoder through the frozen dynamics"
+
+
+def test_a_study_of_freeze_alone_says_nothing_of_new_encoders() -> None:
+    rows = [transfer(k, "a", good=False) for k in range(3)]
+    assert variants.decide_relearned(groups_of(text_rows(rows))) is None
+    more = [*rows, transfer(0, "a", good=True, variant="reset-encoder", cell="new")]
+    assert variants.decide_relearned(groups_of(text_rows(more))) is not None

@@ -18,7 +18,7 @@ from crar_reports.claims.study import Decided
 from crar_reports.pages.study.cost import cost_part
 from crar_reports.pages.study.dependence import ENOUGH, dependence_part
 from crar_reports.pages.study.rates import decide_rates, rates_part
-from crar_reports.pages.study.recipes import recipes_part
+from crar_reports.pages.study.recipes import COLUMNS, recipes_part
 from crar_reports.pages.study.released import if_long_enough
 from crar_reports.pages.study.rows import (
     DONE,
@@ -74,15 +74,25 @@ def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Seque
         for one in decided:
             scope = ", ".join(filter(None, (section.scope, one.scope)))
             claims.append({"maze": section.task.name, **one.plain(), "scope": scope})
+    recipes = [
+        {
+            "maze": maze["title"],
+            "rows": [dict(zip(COLUMNS, row, strict=True)) for row in maze["recipes"]],
+            "answers": [dict(zip(("question", "verdict", "figure"), answer, strict=True)) for answer in maze["recipe_answers"]],
+        }
+        for maze in mazes
+        if maze["recipes"]
+    ]
     left = _left(rows)
     counts = Counter(row["status"] for row in rows)
     values = {
         "summary": summary(rows, claims), "name": name, "command": command, "mazes": mazes, "left": [line for _, line in left[:SHOWN_LEFT]],
         "unfinished": sum(count for count, _ in left), "unlisted": sum(count for count, _ in left[SHOWN_LEFT:]),
         "counts": ", ".join(f"{count} {word}" for word, count in counts.items()), "claims": claims, "measures": _measures(mazes), "enough": ENOUGH,
-        "released_bases": [f"base {name}" for name in BASES],
+        "recipe_columns": COLUMNS, "released_bases": [f"base {name}" for name in BASES],
     }  # fmt: skip
-    return publish(folder, "study_page.md", values, {"command": command, "study": name, "claims": claims}, files)
+    results = {"command": command, "study": name, "claims": claims} | ({"recipes": recipes} if recipes else {})
+    return publish(folder, "study_page.md", values, results, files)
 
 
 def _measures(mazes: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -24,6 +24,7 @@ from crar_reports.statistics import CHANCE, CONFIDENCE, DEALT, FEWEST_GROUPS, RE
 RATE = 8e-5
 """The study's learning rate of transfers in the simple maze."""
 JOINT, SEQUENTIAL = "joint", "sequential"
+COLUMNS = ("bases", "transfers", "updates", "done", "succeeded", "matched", "by base: any", "by base: most", "p")
 Shares = dict[tuple[str, str], dict[str, float]]
 """(recipe of the bases, transfers in words) -> base -> its share of successes."""
 
@@ -82,7 +83,11 @@ def effects(shares: Shares) -> tuple[float, float]:
     of_base = []
     for arm in dict.fromkeys(arm for _, arm in shares):
         sides = {
-            rule: [float(np.mean(list(own.values()))) for (base, other), own in shares.items() if other == arm and rule_of(base) == rule]
+            rule: [
+                float(np.mean(list(own.values())))
+                for (base, other), own in shares.items()
+                if own and other == arm and rule_of(base) == rule
+            ]
             for rule in (JOINT, SEQUENTIAL)
         }
         if all(sides.values()):

@@ -21,7 +21,6 @@ from crar_reports.pages.study.rows import (
     Groups,
     Key,
     Row,
-    base_name,
     beginnings,
     by,
     label,
@@ -62,13 +61,13 @@ def variants_part(groups: Groups, bases: Sequence[Row], figure: str, files: dict
     return {
         "abouts": [(name, _about(name, rows)) for name, rows in by((row for group in groups.values() for row in group), "variant").items()],
         "variants": [_variant_row(key, group, groups) for key, group in groups.items()], "figure": figure if shown else "",
-        "copies": _copies(groups), "columns": _short([base_name(row) for row in bases]),
+        "copies": _copies(groups),
         "released": released_rows() if task.released_scores else [],
         "by_eye": [(name, f"{good}/{good + bad}") for name, good, bad in task.judged_by_eye],
         "networks": [_networks(label(key, groups), key, group, scored=task.scored) for key, group in groups.items() if told(group)],
         "searching": [
             f"`{name}`" for name in dict.fromkeys(key[0] for key, group in groups.items() if any(row.get("kept_update") for row in group))
-        ], **_played(groups), "by_base": [_by_base(label(key, groups), key, group, bases) for key, group in groups.items() if VARIANTS[key.variant].from_base],
+        ], **_played(groups), "by_base": [_by_base(groups, own) for own in by(bases, "group").values()],
     }  # fmt: skip
 
 
@@ -105,15 +104,15 @@ def _copies(groups: Groups) -> list[str]:
 
 
 def decide_relearned(groups: Groups) -> Decided | None:
-    """Claim S12, each variant by its group of most models; None where no `freeze` transfer tells.
+    """Claim S12, each variant by its group of most models; None where no `freeze` transfer tells, or nothing else was asked for.
 
     Args:
         groups: transfers from the bases that are asked of.
     """
     usual = main_group(groups, USUAL)
-    if usual is None:
-        return None
     variants = dict.fromkeys(key.variant for key in groups)
+    if usual is None or len(variants) == 1:
+        return None
     chosen: Mapping[str, Key | None] = {variant: main_group(groups, variant, usual) for variant in variants}
     kept = {variant: key for variant, key in chosen.items() if key is not None and VARIANTS[variant].from_base}
     return replace(
@@ -153,13 +152,14 @@ def _middle(units: Sequence[Sequence[Row]]) -> str:
     return f"{mean:.3g}{around}{which}" + (f", {asked - count} diverged left out" if asked > count else "")
 
 
-def _short(names: Sequence[str]) -> list[str]:
-    """Names of bases for the heads of narrow columns: their seeds where all are of one group."""
-    groups = {name.rpartition("/")[0] for name in names}
-    return [name.rpartition("/")[2] for name in names] if len(groups) == 1 else list(names)
+def _by_base(groups: Groups, bases: Sequence[Row]) -> tuple[str, list[str], list[list[str]]]:
+    """The table of one group of bases: its name, their seeds as heads of narrow columns, and a row for what was transferred from them."""
+    names = {base["cell"] for base in bases}
+    arms = [(key, group) for key, group in groups.items() if VARIANTS[key.variant].from_base and names & {row["base"] for row in group}]
+    return bases[0]["group"], [row["seed"] for row in bases], [_of_bases(label(key, groups), key, group, bases) for key, group in arms]
 
 
-def _by_base(name: str, key: Key, group: Sequence[Row], bases: Sequence[Row]) -> list[str]:
+def _of_bases(name: str, key: Key, group: Sequence[Row], bases: Sequence[Row]) -> list[str]:
     """A row of the table by base: successes of those done, "?" where some are open and "!" where some were left, all narrow, since a study may
     have dozens of bases."""
     cells = []
