@@ -43,6 +43,7 @@ class Foresight:
     Attributes:
         oddness: mean |e(s') + e(s)| / mean |e(s') - e(s)| over the states, s' the same state in the other maze: 0 for an embedding that the
             other maze negates.
+        bias: mean absolute bias of all its networks.
         start: losses of the base in the other maze, where a transfer starts.
         copies: the identity first.
         landscape: of the place of the start state; None where states cannot be placed.
@@ -51,6 +52,7 @@ class Foresight:
     """
 
     oddness: float
+    bias: float
     start: dict[str, float]
     copies: tuple[Copy, ...]
     landscape: Landscape | None
@@ -63,6 +65,7 @@ class Foresight:
         own = self.copies[0].transition
         found = {
             "log oddness": _log(self.oddness),
+            "log mean bias": _log(self.bias),
             "log start transition": _log(self.start["transition"]),
             "log own transition": _log(own),
             "log lowest copy over own": _log(min(copy.transition for copy in self.copies[1:])) - _log(own),
@@ -82,7 +85,7 @@ class Foresight:
         """As plain data, without the grid of the landscape."""
         valleys = None if self.landscape is None else [asdict(valley) for valley in self.landscape.valleys]
         return {
-            "oddness": self.oddness, "start": self.start, "copies": [asdict(copy) for copy in self.copies], "valleys": valleys,
+            "oddness": self.oddness, "bias": self.bias, "start": self.start, "copies": [asdict(copy) for copy in self.copies], "valleys": valleys,
             "places": self.places, "valley_of": self.valley_of, "features": self.features,
         }  # fmt: skip
 
@@ -139,7 +142,8 @@ def foresee(base: Checkpoint, *, resolution: int = 61, seed: int = 0, where: str
     assert own.states is not None
     pair = [x[0, own.states].double() for x in (here, there)]
     odd, even = (float((pair[1] + sign * pair[0]).norm(dim=1).mean()) for sign in (1.0, -1.0))
-    return Foresight(odd / max(even, TINY), start, copies, *_placed(problem, here[0], there[0], resolution))
+    biases = torch.cat([value.flatten() for name, value in base.parameters.items() if name.endswith(".bias")])
+    return Foresight(odd / max(even, TINY), float(biases.abs().mean()), start, copies, *_placed(problem, here[0], there[0], resolution))
 
 
 def _placed(

@@ -28,6 +28,7 @@ TERMS = {
     "navigation success": "share of (start, goal) pairs that planning solves",
     "score": "total reward per episode started",
     "joint, sequential": "update rules: one step on the weighted sum of the loss terms, or one step for each term in turn",
+    "mean bias": "of a base: mean absolute bias of all its networks",
     "oddness": "of a base: mean |e(s') + e(s)| over mean |e(s') - e(s)|, s' the same state in the other maze; 0 where the embedding changes its sign",
     "start, own, copy": "transition terms known of a base before a transfer: of its networks on the other maze's observations, on its own maze's, and of the best "
     "signed permutation of its embedding but the identity, under its own dynamics",

@@ -94,6 +94,9 @@ def test_what_is_seen_of_the_shipped_base() -> None:
     assert found.copies[0].transition == pytest.approx(own.terms["transition"], rel=1e-4)
     assert found.start["transition"] == pytest.approx(there.terms["transition"], rel=1e-4)
     assert 0 < found.oddness < 0.1
+    biases = [value.abs() for name, value in base.parameters.items() if name.endswith(".bias")]
+    assert found.bias == pytest.approx(float(sum(value.sum() for value in biases)) / sum(value.numel() for value in biases))
+    assert found.features["log mean bias"] == pytest.approx(np.log(found.bias))
     assert found.landscape is not None
     assert found.landscape.valleys[found.valley_of["base"]].total == found.landscape.total.min()
     assert all(np.isfinite(value) for value in found.features.values())

@@ -29,7 +29,7 @@ ENOUGH = 4
 """Bases with transfers from which predictors are scored here; `crar predict` asks for more."""
 RESOLUTION = 61
 """Places per axis of the placement landscape, as in `crar predict`."""
-EDITION = 1
+EDITION = 2
 """Of what is seen of a base; what was kept of another is made again."""
 
 
