@@ -94,7 +94,7 @@ def certify(
     escape_steps: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0),
     escape_iterations: int = 150,
 ) -> Certificate:
-    """Certify a point.
+    """Say what a point is: first and second order conditions on the critical cone, and Sylvester's law for the signature.
 
     Args:
         loss: point -> scalar; a :class:`Composite` where it has kinks, or few outputs and many parameters.

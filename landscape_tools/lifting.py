@@ -52,7 +52,7 @@ def lift(
     corrections: int = 8,
     halvings: int = 3,
 ) -> Lifted:
-    """Follow a polygon of outputs from a point.
+    """Follow a polygon of outputs from a point, by shortest steps and Newton corrections (Allgower & Georg 1990).
 
     Args:
         outputs: point -> (n,), n at most the number of parameters.

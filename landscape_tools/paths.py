@@ -106,7 +106,7 @@ def elastic_band(
     progress: Progress | None = None,
     **settings: Unpack[Band],
 ) -> Path:
-    """Relax a chain of points between `start` and `end` to a minimum-energy path.
+    """Relax a chain of points between `start` and `end` to a minimum-energy path (Henkelman, Uberuaga & Jonsson 2000).
 
     Args:
         loss: pure function of one point to a scalar; freeze blocks by leaving them out of the points. Where the loss has
@@ -274,7 +274,16 @@ def _forces(evaluate: Evaluate, chain: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def sample_polygon(heights_of: Callable[[Tensor], Tensor], chain: Tensor, samples: int) -> tuple[Tensor, Tensor]:
-    """Positions in [0, 1] and losses of `samples` points per piece and the last end."""
+    """Losses on the straight pieces of a polygon.
+
+    Args:
+        heights_of: (points, entries) -> (points,) losses.
+        chain: (corners, entries).
+        samples: points per piece, its first corner included.
+
+    Returns:
+        (pieces * samples + 1,) positions in [0, 1], and the losses there.
+    """
     chain, t = chain.double(), _shares(samples).unsqueeze(-1)
     heights = []
     pieces = max(1, SAMPLED // max(1, samples * chain.shape[1]))  # so many at a time: a polygon of whole networks is larger than the caches

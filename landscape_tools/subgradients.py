@@ -45,7 +45,7 @@ class Subgradient:
 @differentiated()
 def smallest_subgradient(loss: ScalarLoss | Composite, point: Point, *, within: float = 1e-6) -> Subgradient:
     """Solve min over multipliers of |J^T (grad smooth + sum_i w_i sum_j m_ij grad c_ij)|, each m_i in a simplex over the
-    alternatives that lie within `within` of their maximum.
+    alternatives that lie within `within` of their maximum: the shortest element of Clarke's (1983) subdifferential.
 
     Args:
         loss: point -> scalar, or a :class:`Composite`.

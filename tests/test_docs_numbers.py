@@ -16,13 +16,13 @@ from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from benchmarks.page import FIGURES, blocks, filled
+from crar_model.core.files import Plain
 from crar_model.core.params import BLOCKS, block_of
 from crar_model.core.settings import LossSettings, TrainSettings
 from crar_model.core.tiles import AGENT, FREE, KEY, draw_pixels
@@ -38,7 +38,6 @@ from crar_reports.pages.verdicts import write_verdicts
 ROOT = Path(__file__).parent.parent
 NAMES = re.compile(r"S\d+|float32|95 %|\]\([^)]*\)|`[^`]*`")
 """Digits on a page that are no figures: claims, types, the level of intervals, link targets, code."""
-Plain = dict[str, Any]
 
 
 def published(name: str) -> Plain:

@@ -19,6 +19,7 @@ from crar_model.core.tensor_files import save_plain
 from crar_model.mazes.simple import SimpleMaze, simple_maze
 from crar_model.models.checkpoints import FORMAT, load_checkpoint
 from crar_model.tasks import task_named
+from tests.crar_reports.pages import end_early
 
 THREE_ROOMS = "#########\n#...#...#\n#...S...#\n#...#...#\n##.######\n#.......#\n#########\n"
 
@@ -89,6 +90,7 @@ def test_the_environment_takes_walls() -> None:
 
 def test_every_command_uses_the_models_own_maze(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base_run: Path) -> None:
     monkeypatch.chdir(tmp_path)
+    end_early(monkeypatch)
     Path("rooms.txt").write_text(THREE_ROOMS)
     small = ["--members", "1", "--data-size", "300", "--log-interval", "50", "--workers", "1"]
 

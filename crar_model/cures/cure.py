@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from crar_model.core.errors import UserError
+from crar_model.core.kept import Pieces
 from crar_model.core.params import select
 from crar_model.core.settings import CureSettings
 from crar_model.cures.candidates import Candidate, candidates_of, chosen
@@ -20,7 +21,6 @@ from crar_model.cures.methods import AUTO, FIT, METHODS, MISPLACED, ORDER, REFIN
 from crar_model.cures.placement import Landscape, why_not
 from crar_model.cures.problem import Problem
 from crar_model.cures.starts import Starts, starts_of
-from crar_model.cures.store import Store
 from crar_model.tasks import Task
 
 Progress = Callable[[int, int], None]
@@ -117,7 +117,7 @@ def cure(
     method: str = AUTO,
     settings: CureSettings | None = None,
     *,
-    store: Store | None = None,
+    store: Pieces | None = None,
     progress: Progress | None = None,
     ground: Ground | None = None,
     anyway: bool = False,
@@ -138,7 +138,7 @@ def cure(
     Raises:
         UserError: for a method that is not allowed here, or dynamics that give no finite loss.
     """
-    settings, store = settings or CureSettings(), store or Store()
+    settings, store = settings or CureSettings(), store or Pieces()
     settings.validate()
     methods = methods_for(problem, method)
     if not methods:
@@ -186,7 +186,9 @@ def _rounds(problem: Problem, method: Method, settings: CureSettings, starts: in
     return scaled(rounds, effort, starts)
 
 
-def _try(problem: Problem, method: Method, settings: CureSettings, level: Level | None, store: Store, tick: Callable[[int], None]) -> Tried:
+def _try(
+    problem: Problem, method: Method, settings: CureSettings, level: Level | None, store: Pieces, tick: Callable[[int], None]
+) -> Tried:
     began = time.monotonic()
     fitted = 0
     if method.start == "anew":

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from crar_model.agent.batch import Batch
+from crar_model.core.kept import Pieces
 from crar_model.core.params import Params
 from crar_model.cures.methods import Rounds
 from crar_model.cures.problem import Problem
-from crar_model.cures.store import Store
 
 Tick = Callable[[int], None]
 SAVE_EVERY = 10.0
@@ -62,7 +62,7 @@ def descend(
     free: Params,
     rounds: Rounds,
     *,
-    store: Store,
+    store: Pieces,
     tick: Tick = lambda _: None,
     objective: Callable[[Tensor, Tensor], Tensor] | None = None,
     still: Params | None = None,
@@ -95,7 +95,7 @@ def descend(
     first, step, taken, each, shared = 0, 0, 0, 0, 0
     dropped: list[tuple[int, float, int]] = []
     optimizer_state = None
-    kept = store.read(name)
+    kept = store.look(name)
     if kept is not None:
         values, index, optimizer_state = kept["values"], kept["index"], kept["optimizer"]
         first, step, taken, each, shared = kept["at"]
@@ -165,10 +165,10 @@ def descend(
 
 
 def _save(
-    store: Store, name: str, values: Params, index: Tensor, optimizer: object, at: tuple[int, ...], dropped: list[tuple[int, float, int]]
+    store: Pieces, name: str, values: Params, index: Tensor, optimizer: object, at: tuple[int, ...], dropped: list[tuple[int, float, int]]
 ) -> None:
     plain = {key: value.detach().clone() for key, value in values.items()}
-    store.write(name, {"values": plain, "index": index, "optimizer": optimizer, "at": list(at), "dropped": [list(d) for d in dropped]})
+    store.keep(name, {"values": plain, "index": index, "optimizer": optimizer, "at": list(at), "dropped": [list(d) for d in dropped]})
 
 
 def agent_updates(rounds: Rounds, candidates: int) -> int:

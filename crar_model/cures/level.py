@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crar_model.core.kept import Pieces
 from crar_model.core.params import DYNAMICS, select
 from crar_model.core.settings import CureSettings
 from crar_model.core.streams import Stream
@@ -18,7 +19,6 @@ from crar_model.cures.methods import MISPLACED, REFINE, REPLACE, scaled
 from crar_model.cures.placement import REACH, Landscape, maze_of, survey, unroll, why_not
 from crar_model.cures.problem import Problem, Tail
 from crar_model.cures.starts import Starts
-from crar_model.cures.store import Store
 
 DISTINCT = 0.25
 """Start states this far apart are two places, not one."""
@@ -64,18 +64,18 @@ class Ground:
     seconds: float
 
 
-def ground_of(problem: Problem, settings: CureSettings, store: Store | None = None, tick: Tick = lambda _: None) -> Ground:
+def ground_of(problem: Problem, settings: CureSettings, store: Pieces | None = None, tick: Tick = lambda _: None) -> Ground:
     """The placement landscape and the level of a problem."""
     if why_not(problem.task, problem.agent) is not None:
         return Ground(None, None, 0.0)
     began = time.monotonic()
     with denormals_as_zero():
         landscape = survey(problem, settings.resolution)
-        level = level_of(problem, landscape, settings, store or Store(), tick)
+        level = level_of(problem, landscape, settings, store or Pieces(), tick)
     return Ground(landscape, level, time.monotonic() - began)
 
 
-def level_of(problem: Problem, landscape: Landscape, settings: CureSettings, store: Store, tick: Tick = lambda _: None) -> Level:
+def level_of(problem: Problem, landscape: Landscape, settings: CureSettings, store: Pieces, tick: Tick = lambda _: None) -> Level:
     """Refine the lowest places, and those of the valleys, as free embeddings; then put single states of the lowest elsewhere, while that helps.
 
     Rolling imprecise dynamics along a tree can put a state on the wrong side of others, and a descent leaves it there.
@@ -105,7 +105,7 @@ def level_of(problem: Problem, landscape: Landscape, settings: CureSettings, sto
 
 
 def looked_again(
-    problem: Problem, embeddings: Tensor, totals: Tensor, settings: CureSettings, store: Store, tick: Tick = lambda _: None
+    problem: Problem, embeddings: Tensor, totals: Tensor, settings: CureSettings, store: Pieces, tick: Tick = lambda _: None
 ) -> tuple[Tensor, Tensor, int]:
     """Where the lowest embedding leaves more than `AGAIN` of the transitions astray: refine what rolls from each of its states, along
     another tree from each.
@@ -149,7 +149,7 @@ def replaced(problem: Problem, embedding: Tensor) -> Tensor:
     return copies
 
 
-def away_from(problem: Problem, level: Level, settings: CureSettings, store: Store, tick: Tick = lambda _: None) -> tuple[Tensor, int]:
+def away_from(problem: Problem, level: Level, settings: CureSettings, store: Pieces, tick: Tick = lambda _: None) -> tuple[Tensor, int]:
     """Embeddings for a control: as many places of the start state as are fitted to, drawn at random away from these, and what follows from them refined as the
     level is.
 

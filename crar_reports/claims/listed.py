@@ -8,16 +8,15 @@ bring out "holds" of the one and "does not hold" of the other.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from crar_model.agent.loss import FOLLOWED
+from crar_model.core.files import Plain
 from crar_model.core.ratio import LEAST, ratio
 from crar_model.models.merit import FAILED, SUCCESSFUL, outcome
 from crar_reports.measure.paths import REFUTED
 from landscape_tools import rank
 
 HOLDS, EXCEPTIONS, FAILS, UNDECIDED = "holds", "holds with exceptions", "does not hold", "undecided"
-Plain = dict[str, Any]
 Verdict = tuple[str, str]
 COMPARED = tuple(term for term in FOLLOWED if term != "value")
 """Terms that do not depend on bootstrap values."""

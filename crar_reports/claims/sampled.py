@@ -5,6 +5,7 @@ A descent on a sample may still be gaining when its budget ends, and what holds 
 
 from __future__ import annotations
 
+from crar_model.core.files import Plain
 from crar_model.core.ratio import LEAST
 from crar_reports.claims.listed import (
     CLOSE,
@@ -16,7 +17,6 @@ from crar_reports.claims.listed import (
     NEAR,
     UNDECIDED,
     VALLEY,
-    Plain,
     Verdict,
     above,
     at_level,

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from crar_model.core.files import Plain
 from crar_reports.claims import listed as rules
 from crar_reports.claims.listed import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
 from crar_reports.claims.table import decided
@@ -91,7 +92,7 @@ class Decided:
 
 
 def small_losses(
-    pairs: Sequence[rules.Plain], bases: int, lost: int = 0, *, of: int = 0, good: Sequence[rules.Plain] = (), updates: int = 0
+    pairs: Sequence[Plain], bases: int, lost: int = 0, *, of: int = 0, good: Sequence[Plain] = (), updates: int = 0
 ) -> Decided:
     """S11 over failed transfers.
 
@@ -124,12 +125,12 @@ def small_losses(
     return Decided("S11", verdict, figure, len(pairs), bases, {"freeze": updates} if updates else {}, scope)
 
 
-def _near(pairs: Sequence[rules.Plain]) -> int:
+def _near(pairs: Sequence[Plain]) -> int:
     """How many have every term but `value` within a factor 2 of the base's."""
     return sum(all(rules.ratios(pair["failed_terms"], pair, "copy_terms")[term] <= rules.NEAR for term in rules.COMPARED) for pair in pairs)
 
 
-def _span(pairs: Sequence[rules.Plain]) -> str:
+def _span(pairs: Sequence[Plain]) -> str:
     """Smallest and largest ratio of the transition term to the base's."""
     found = [rules.ratios(pair["failed_terms"], pair, "copy_terms")["transition"] for pair in pairs]
     return f"{min(found):.3g} to {max(found):.3g}"

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from crar_model.core.files import as_read
+from crar_model.core.files import Plain, as_read
 from crar_model.core.ratio import LEAST, ratio
 from crar_model.models.merit import SUCCESS
 from crar_reports.claims import listed as rules
 from crar_reports.claims import sampled as sampled_rules
-from crar_reports.claims.listed import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Plain, above
+from crar_reports.claims.listed import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, above
 
 __all__ = [
     "CLAIMS",

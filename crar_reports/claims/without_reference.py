@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from crar_model.core.files import Plain
 from crar_model.core.ratio import ratio
-from crar_reports.claims.table import CLAIMS, EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Decision, Plain, Rule
+from crar_reports.claims.table import CLAIMS, EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Decision, Rule
 
 LOWER = 0.9
 """A descent that ends below this share of a total above its floor has found something lower."""

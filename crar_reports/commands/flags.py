@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType
@@ -14,7 +15,7 @@ from typing import Annotated, Any, cast, get_args, get_origin
 import typer
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import find_json
+from crar_model.core.files import find_json, is_empty
 from crar_model.core.ranges import as_flag
 from crar_model.core.settings import CureSettings, LossSettings, PlaySettings, TrainSettings, from_plain, merged, to_plain
 from crar_model.tasks import TASKS, Task, default_settings
@@ -24,7 +25,7 @@ from crar_reports.commands.command import ORDER
 
 RUN = "Run"
 HEADINGS = {TrainSettings: "Training", LossSettings: "Loss ([loss] in a file of settings)", PlaySettings: "Scoring", CureSettings: "Cure"}
-Plain = Mapping[str, Any]
+Nested = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +62,12 @@ QuickOption = Annotated[bool, typer.Option("--quick", help="Cut paths and descen
 
 
 def with_flags(
-    *kinds: type, skip: Sequence[str] = (), only: Sequence[str] = (), start: Callable[[Task], Plain] | None = None, **shown: str
+    *kinds: type,
+    skip: Sequence[str] = (),
+    only: Sequence[str] = (),
+    start: Callable[[Task], Nested] | None = None,
+    alone: bool = True,
+    **shown: str,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Complete a command's flags: types of choices, --config, and one flag per field of settings dataclasses.
 
@@ -72,6 +78,7 @@ def with_flags(
         skip: fields that are no flags of this command.
         only: where not empty, the fields that are.
         start: the command's defaults for a task, nested; None shows those of the dataclass.
+        alone: keep other commands out of --out, a folder, while this one works.
         shown: defaults to show in other words.
     """
 
@@ -95,13 +102,23 @@ def with_flags(
             for name, kind in fields.items():
                 if (value := values.pop(name)) is not None:
                     (given.setdefault("loss", {}) if kind is LossSettings else given)[name] = value
-            command(**values, **({"given": given} if kinds else {}))
+            with keeping(values.get("out") if alone else None):
+                command(**values, **({"given": given} if kinds else {}))
 
         wrapper.__doc__, wrapper.__name__ = command.__doc__, command.__name__
         cast(Any, wrapper).__signature__ = signature.replace(parameters=kept, return_annotation=None)
         return wrapper
 
     return decorate
+
+
+def keeping(out: Path | None) -> AbstractContextManager[None]:
+    """Keep other commands out of a folder; of none, or where a file lies, it keeps nothing."""
+    if out is None or (os.path.lexists(out) and not out.is_dir()):
+        return nullcontext()
+    from crar_model.core.guards import only_one
+
+    return only_one(out, "another crar command works there")
 
 
 def unwrapped(value: Any) -> Any:
@@ -149,7 +166,7 @@ def sentence(text: str, words: Sequence[str]) -> str:
     return start if start.endswith("...") else start + "."
 
 
-def default_text(item: dataclasses.Field[Any], kind: type, start: Callable[[Task], Plain] | None) -> str:
+def default_text(item: dataclasses.Field[Any], kind: type, start: Callable[[Task], Nested] | None) -> str:
     """A default as the help shows it: the first task's, and what other tasks have where it differs."""
 
     def read(task: Task) -> str:
@@ -163,17 +180,17 @@ def default_text(item: dataclasses.Field[Any], kind: type, start: Callable[[Task
     return ", ".join((usual[1], *(f"{name}: {text}" for name, text in others if text != usual[1])))
 
 
-def base_start(task: Task) -> Plain:
+def base_start(task: Task) -> Nested:
     """Settings of base training in a task, nested."""
     return to_plain(default_settings(task.name))
 
 
-def transfer_start(task: Task, variant: Variant | None = None) -> Plain:
+def transfer_start(task: Task, variant: Variant | None = None) -> Nested:
     """Settings of a transfer in a task, nested; of the usual variants, where none is named."""
     return merged(base_start(task), task.transfer_defaults if variant is None else variant.defaults(task))
 
 
-def settled(*layers: Plain) -> TrainSettings:
+def settled(*layers: Nested) -> TrainSettings:
     """Checked settings from nested ones, later ones over earlier ones.
 
     Raises:
@@ -184,7 +201,7 @@ def settled(*layers: Plain) -> TrainSettings:
     return settings
 
 
-def playing(given: Plain) -> PlaySettings:
+def playing(given: Nested) -> PlaySettings:
     """Checked settings of playing and scoring.
 
     Raises:
@@ -225,8 +242,13 @@ def fresh(out: Path, *, force: bool = False, other: str = "", own: str = "", fla
     """
     if force and own and (there := maker(out)) not in ("", own):
         raise UserError(f"{out}: holds what `crar {there}` wrote; choose another {flag}")
-    if not force and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
+    if not force and (out.is_file() or not is_empty(out)):
         raise UserError(f"{out}: exists already; add {other or '--force'} or choose another {flag}")
+
+
+def going_on(out: Path, own: str, *, force: bool, resume: bool) -> None:
+    """:func:`fresh` of a command that can also go on where it was stopped."""
+    fresh(out, force=force or resume, other="--resume to go on, --force to write over it,", own="" if force else own)
 
 
 def maker(folder: Path) -> str:

@@ -63,7 +63,7 @@ def evaluate(
 
 
 @app.command(cls=Command, epilog="Example:\n  crar play --out episode.gif")
-@with_flags(PlaySettings, only=("seed", "depth", "epsilon"), epsilon="0")
+@with_flags(PlaySettings, only=("seed", "depth", "epsilon"), epsilon="0", alone=False)
 def play(
     given: dict[str, Any],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The animated picture, *.gif.", show_default=False)],

@@ -23,6 +23,7 @@ from crar_reports.commands.flags import (
     QuickOption,
     ResumeOption,
     fresh,
+    going_on,
     playing,
     with_flags,
     words_of,
@@ -131,7 +132,7 @@ def landscape(
     without: certificate, release, surface, and the claims that need none.
     """
     moved, drawn = words_of("--blocks", blocks, "dynamics", DYNAMICS), words_of("--terms", terms, "all", TERMS)
-    fresh(out, force=force or resume, other="--resume to go on, --force to write over it,", own="" if force else "landscape")
+    going_on(out, "landscape", force=force, resume=resume)
     lone = failed if stands_alone(failed, base, from_maze) else None
     ends = pair(failed, base, from_maze) if lone is None else None
     from crar_reports.measure.options import LandscapeOptions

@@ -14,7 +14,7 @@ from crar_model.mazes.maps import FIELDS, ObservationMap
 from crar_model.tasks.checks import check_settings
 from crar_reports.commands.app import app, command_line
 from crar_reports.commands.command import Command
-from crar_reports.commands.flags import RUN, ForceOption, FormatOption, OutOption, fresh, playing, with_flags
+from crar_reports.commands.flags import RUN, ForceOption, FormatOption, OutOption, ResumeOption, going_on, playing, with_flags
 
 
 @app.command(
@@ -42,6 +42,7 @@ def predict(
     image: FormatOption = "png",
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of a summary.", rich_help_panel=RUN)] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.", rich_help_panel=RUN)] = False,
+    resume: ResumeOption = False,
 ) -> None:  # fmt: skip
     """Look at a base before any transfer.
 
@@ -53,7 +54,7 @@ def predict(
     check_settings(seen)
     how = playing({"episodes": episodes})
     if out is not None:
-        fresh(out, force=force)
+        going_on(out, "predict", force=force, resume=resume)
     from crar_reports.pages import predict as page
 
     found = page.predict(
@@ -107,10 +108,11 @@ def maps(
     episodes: Annotated[int, typer.Option(metavar="N", min=1, help="Random mazes: episodes of a score.", rich_help_panel=RUN)] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of a line.", rich_help_panel=RUN)] = False,
     force: ForceOption = False,
+    resume: ResumeOption = False,
 ) -> None:  # fmt: skip
     """Count what succeeds through which observation map."""
     how = playing({"episodes": episodes})
-    fresh(out, force=force)
+    going_on(out, "maps", force=force, resume=resume)
     from crar_reports.pages.maps import write_maps
 
     found = write_maps(transfers or [], out, cures=cures or [], how=how, command=command_line())

@@ -27,7 +27,7 @@ CLUSTER = "Cluster"
     epilog="Example:\n  crar study studies/quick.toml --out runs/quick\n\n"
     "The same command goes on where it was stopped, and a changed file runs only\nwhat is new. docs/cluster.md has clusters.",
 )
-@with_flags()
+@with_flags(alone=False)
 def study(
     file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, help="The study, *.toml; studies/ has some.", show_default=False)],
     out: OutOption,

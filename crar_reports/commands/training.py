@@ -32,7 +32,7 @@ RESETS = ("glorot", "permute")
 
 
 @app.command(cls=Command, epilog="Example:\n  crar train --members 6 --out runs/base")
-@with_flags(TrainSettings, LossSettings, start=base_start)
+@with_flags(TrainSettings, LossSettings, start=base_start, alone=False)
 def train(
     given: dict[str, Any],
     out: OutOption,
@@ -75,7 +75,7 @@ def train(
     )
     + "\n\nExample:\n  crar transfer --from runs/base/member-0.pt --variant freeze --out runs/freeze",
 )
-@with_flags(TrainSettings, LossSettings, skip=("inverse",), start=transfer_start, maze="the bases'")
+@with_flags(TrainSettings, LossSettings, skip=("inverse",), start=transfer_start, maze="the bases'", alone=False)
 def transfer(
     given: dict[str, Any],
     bases: Annotated[
@@ -212,7 +212,7 @@ def next_commands(plan: Plan, out: Path) -> list[list[str]]:
 
 
 @app.command(cls=Command, epilog="Example:\n  crar gather --size 50000 --out walk.npz")
-@with_flags()
+@with_flags(alone=False)
 def gather(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file, *.npz.", show_default=False)],
     size: Annotated[int, typer.Option(metavar="N", min=1, help="Transitions.")] = 200_000,
@@ -241,7 +241,7 @@ def gather(
     cls=Command,
     epilog="Example:\n  crar import network.npz --maze simple-inverse --out model.pt\n\ndocs/original.md, section 10, has the file.",
 )
-@with_flags()
+@with_flags(alone=False)
 def import_network(
     file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, help="Its arrays p00, p01, ..., *.npz.")],
     maze: Annotated[str, Choices(sides()), typer.Option(help="The maze that it was trained in.", show_default=False)],

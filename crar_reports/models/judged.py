@@ -6,20 +6,24 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath
+from crar_model.core.files import Plain, StrPath
+from crar_model.core.kept import kept
 from crar_model.core.machine import cores
 from crar_model.core.settings import PlaySettings
 from crar_model.core.threads import torch_threads
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.evaluation import Evaluation, evaluate
 from crar_model.models.keys import result_key
+from crar_model.models.merit import as_good, asks_embedding
 from crar_model.samples import as_given
 
 Progress = Callable[[int, int], None]
+EDITION = 1
+"""Of when a transfer succeeds; kept answers of another are found again."""
 LARGE_AT_ONCE = 2
 """Models of large layouts that are judged beside each other, with up to 1 GB each."""
 
@@ -32,7 +36,7 @@ class Judged:
     checkpoint: Checkpoint
     evaluation: Evaluation
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> Plain:
         """The object that `crar evaluate --json` prints for a model."""
         model = self.checkpoint
         return {
@@ -184,3 +188,27 @@ def judge(
             if progress is not None:
                 progress(len(found), len(pairs))
     return found
+
+
+def succeeds(path: StrPath, base: StrPath, how: PlaySettings, state: Path | None = None) -> bool:
+    """Whether a transfer is as good as its base (:func:`crar_model.models.merit.as_good`).
+
+    Args:
+        path, base: the two.
+        how: to play, where the maze has a score.
+        state: a folder that keeps the answer, so that a long list of them goes on where it was stopped; None keeps nothing.
+    """
+    model, reference = load_checkpoint(path), load_checkpoint(base)
+
+    def look() -> Plain:
+        (one,), own = judge([path], base, how=how), _of_base(Path(base), reference.digest, how)
+        return {"good": as_good(one.evaluation, own, embedding=asks_embedding(model, reference))}
+
+    key = result_key("success", EDITION, model=model, base=reference, how=how)
+    return bool(kept(state and state / f"{key}.json", {"key": key}, look, {"good": bool})["good"])
+
+
+@lru_cache(maxsize=1)
+def _of_base(path: Path, digest: str, how: PlaySettings) -> Evaluation:
+    """Figures of a base, whose transfers stand beside each other in most lists."""
+    return judge([path], how=how)[0].evaluation

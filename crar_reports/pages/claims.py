@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 import torch
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, read_json, write_json
+from crar_model.core.files import Plain, StrPath, read_json
+from crar_model.core.kept import kept
 from crar_model.core.words import plural
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.models.keys import result_key
@@ -28,15 +28,14 @@ from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.subject import Subject, load_subject
 from crar_reports.models.judged import bases_in, expand
 from crar_reports.models.runs import short_name
+from crar_reports.pages import plain_words
 from crar_reports.pages.landscape.page import size_words
-from crar_reports.press.data_files import shortened
-from crar_reports.press.kept import kept
-from crar_reports.press.markdown import QUICK, Lines, _counted, number, render
+from crar_reports.press.markdown import QUICK, Lines, _counted, number
+from crar_reports.press.publish import RESULTS, publish
 
-Plain = dict[str, Any]
-RESULTS = "results.json"
 PAIR = {"transfer": str, "base": str, "failed_terms": dict, "optimum_terms": dict, "floor": dict, "match": dict, "quick": bool}
 """What a pair of `results.json` holds at least."""
+FAILED = "failed by what they do"
 FIGURES = 4
 """Of what is measured on a pair; kept figures of another edition are measured again."""
 
@@ -150,20 +149,22 @@ def _write(found: Sequence[Plain], task: Task, folder: Path, command: str) -> Pa
         d | {"claims": [{"id": c.id, "figure": c.figure, "verdict": c.verdict} for c in own]}
         for d, own in zip(found, decisions, strict=True)
     ]
-    write_json(folder / RESULTS, shortened({"command": command, "maze": task.name, "pairs": pairs}), indent=None)
     groups = grouped(found)
     decided = {name: verdicts(group, complete=complete) for name, group in groups.items()}
+    failed = decided.get(FAILED, {})
+    plainly = plain_words.claims(len(groups.get(FAILED, ())), len(found), {name: verdict for name, (verdict, _) in failed.items()})
     bases = len({d.get("origin", d["base"]) for d in found})
     poor = {d["base"] for d in found if complete and d["accuracy"][-1] < GOOD_BASE}
     weak = {d["base"] for d in found if not complete and d["copy_score"]["low"] <= SUCCESS}
     what = task.sampling.what if complete else f"{len(task.table(inverse=True, dtype=torch.float32).state):,} held-out transitions"
-    return render(
-        "claims.md", folder / "report.md", command=command, found=[(Path(d["transfer"]), Path(d["base"]), d) for d in found], groups=groups,
-        quick=any(d["quick"] for d in found), what=what, summary=claims_summary(groups, decided, bases=bases), verdicts=decided,
-        spreads={name: spreads(group, complete=complete) for name, group in groups.items()}, rules=claims_of(complete=complete),
-        complete=complete, does=does, looks=looks, poor=sorted(poor), least=GOOD_BASE, success=SUCCESS, weak=sorted(weak),
-        samples=samples_in_words([(d["transfer"], d["base"], d) for d in found]),
-    )  # fmt: skip
+    values = {
+        "command": command, "plainly": plainly, "found": [(Path(d["transfer"]), Path(d["base"]), d) for d in found], "groups": groups,
+        "quick": any(d["quick"] for d in found), "what": what, "summary": claims_summary(groups, decided, bases=bases), "verdicts": decided,
+        "spreads": {name: spreads(group, complete=complete) for name, group in groups.items()}, "rules": claims_of(complete=complete),
+        "complete": complete, "does": does, "looks": looks, "poor": sorted(poor), "least": GOOD_BASE, "success": SUCCESS, "weak": sorted(weak),
+        "samples": samples_in_words([(d["transfer"], d["base"], d) for d in found]),
+    }  # fmt: skip
+    return publish(folder, "claims.md", values, {"command": command, "maze": task.name, "pairs": pairs}, short=True)
 
 
 def _dissected(subject: Subject, options: LandscapeOptions, stage: Stage) -> Plain:
@@ -211,16 +212,8 @@ def spreads(group: Sequence[Plain], *, complete: bool = True) -> list[tuple[str,
     for name, measure in measures:
         values = np.array([v for d in group if (v := told(measure.read, d)) is not None and not np.isnan(v)], dtype=float)
         if len(values):
-            rows.append(
-                (
-                    name,
-                    measure.what,
-                    number(float(np.median(values))),
-                    number(float(values.min())),
-                    number(float(values.max())),
-                    len(values),
-                )
-            )
+            middle, low, high = (number(float(f(values))) for f in (np.median, np.min, np.max))
+            rows.append((name, measure.what, middle, low, high, len(values)))
     return rows
 
 
@@ -240,7 +233,7 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
             by_verdict.setdefault(verdict, []).append(claim)
         found = "; ".join(f"{verdict}: {', '.join(claims)}" for verdict, claims in by_verdict.items())
         lines.append((f"Found of the {len(group)} {name}", f"{found}."))
-    failed = groups.get("failed by what they do", ())
+    failed = groups.get(FAILED, ())
     if failed:
         certified = [_certified(d) for d in failed]
         straight = _median_known(

@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, misfit, read_json, write_json
+from crar_model.core.files import Plain, StrPath, misfit, read_json
 from crar_model.core.words import plural
 from crar_model.tasks import TASKS, Task, task_named
 from crar_reports.claims.study import CHECKS, OF_OTHERS, TEXTS, Decided, depends, scope_of
-from crar_reports.claims.table import CLAIMS, UNDECIDED
-from crar_reports.pages.claims import grouped, maze_of, spreads, verdicts
-from crar_reports.pages.study.page import RESULTS
+from crar_reports.claims.table import CLAIMS, EXCEPTIONS, HOLDS, UNDECIDED
+from crar_reports.pages import plain_words
+from crar_reports.pages.claims import FAILED, grouped, maze_of, spreads, verdicts
 from crar_reports.pages.study.released import released_answer
-from crar_reports.press.markdown import render
+from crar_reports.press.markdown import table
+from crar_reports.press.publish import RESULTS, publish
 
-Plain = dict[str, Any]
 NOT_MEASURED = "not measured here"
-FAILED = "failed by what they do"
 CLAIM_TEXTS = {claim.id: claim.text for claim in CLAIMS} | TEXTS
 """Every claim, S1 to S14."""
 
@@ -72,8 +71,7 @@ def write_verdicts(
     Raises:
         UserError: for a folder without such results, or results of an unknown maze.
     """
-    folder, sources = Path(folder), list[tuple[str, str]]()
-    found: list[Entry] = []
+    sources, found = list[tuple[str, str]](), list[Entry]()
     for paths, read, what in (
         (claims, claims_entries, "claims"),
         (studies, study_entries, "study"),
@@ -110,11 +108,21 @@ def write_verdicts(
             for entry, answer, cut in rows
         ],
     }
-    write_json(folder / RESULTS, results)
-    return render(
-        "verdicts.md", folder / "report.md", command=command, summary=summary(rows), rows=[_row(*row) for row in rows], sources=sources,
-        checks=list(_checks()), released=_released(rows), measured=[(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured],
-    )  # fmt: skip
+    measured = [(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured]
+    values = {
+        "made_by": f"`{command}`\n\n" if command else "", "summary": summary(rows), "plainly": plainly(rows), "rows": [_row(*row) for row in rows],
+        "sources": table(["", "command"], sources) if sources else "No results were given.", "checks": list(_checks()),
+        "released": _part("The released data's own answers", "", ["", "maze", "runs cut off", "verdict", "figure"], _released(rows)),
+        "measured": _part(
+            "Measured on failed transfers", "Median over the transfers, lowest and highest in brackets.\n\n", ["", "maze", "figure"], measured
+        ),
+    }  # fmt: skip
+    return publish(folder, "verdicts.md", values, results)
+
+
+def _part(title: str, about: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A section with a table; "" without rows."""
+    return f"## {title}\n\n{about}{table(header, rows)}\n\n" if rows else ""
 
 
 def asked(name: str, task: Task) -> bool:
@@ -223,6 +231,18 @@ def _cut(entry: Entry, answer: Decided | None) -> Decided | None:
         return None
     found = released_answer(entry.id, TASKS[entry.maze], entry.updates)
     return found if found != answer else None
+
+
+def plainly(rows: Iterable[Claimed]) -> str:
+    """The page's first words."""
+    rows = list(rows)
+    measured = [(entry, cut or answer) for entry, answer, cut in rows if entry.verdict != NOT_MEASURED]
+    counts = {
+        task.name: [entry.verdict in (HOLDS, EXCEPTIONS) for entry, _ in measured if entry.maze == task.name] for task in TASKS.values()
+    }
+    alike = [entry.verdict == answer.verdict for entry, answer in measured if answer is not None]
+    hold = {name: (sum(each), len(each)) for name, each in counts.items()}
+    return plain_words.verdicts(hold, (sum(alike), len(alike)), missing=len(measured) < len(rows))
 
 
 def summary(rows: Iterable[Claimed]) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from crar_model.agent.loss import STRUCTURE_TERMS
 from crar_model.agent.symmetry import mean_move
 from crar_model.core import tiles
 from crar_model.core.errors import UserError
+from crar_model.core.kept import Pieces
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.core.settings import CureSettings, TrainSettings
 from crar_model.cures import descent
@@ -30,7 +31,6 @@ from crar_model.cures.methods import METHODS, REPLACE, Round, scaled
 from crar_model.cures.placement import basins, survey, unroll
 from crar_model.cures.problem import Problem, Tail, pose
 from crar_model.cures.starts import FIRST, starts_of
-from crar_model.cures.store import Store
 from crar_model.mazes import walks
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.models import checkpoints
@@ -179,9 +179,9 @@ def test_noise_leaves_its_first_candidate_as_it_was(problem: Problem) -> None:
 def test_a_candidate_does_not_depend_on_the_others(problem: Problem) -> None:
     start = torch.rand(5, 31, 2, generator=torch.Generator().manual_seed(1)) * 2 - 1
     rounds = (Round(5, 40, 1e-2),)
-    together = descend(problem, "a", {"embedding": start}, rounds, store=Store())
+    together = descend(problem, "a", {"embedding": start}, rounds, store=Pieces())
     for k in range(5):
-        alone = descend(problem, "a", {"embedding": start[k : k + 1]}, rounds, store=Store())
+        alone = descend(problem, "a", {"embedding": start[k : k + 1]}, rounds, store=Pieces())
         place = together.index.tolist().index(k)
         assert torch.allclose(alone.free["embedding"][0], together.free["embedding"][place], atol=1e-4)
     assert together.terms["total"].tolist() == sorted(together.terms["total"].tolist())
@@ -189,8 +189,8 @@ def test_a_candidate_does_not_depend_on_the_others(problem: Problem) -> None:
 
 def test_halving_keeps_the_lowest(problem: Problem) -> None:
     start = torch.rand(6, 31, 2, generator=torch.Generator().manual_seed(2)) * 2 - 1
-    first = descend(problem, "a", {"embedding": start}, (Round(6, 20, 1e-2),), store=Store())
-    halved = descend(problem, "a", {"embedding": start}, (Round(6, 20, 1e-2), Round(2, 10, 1e-2)), store=Store())
+    first = descend(problem, "a", {"embedding": start}, (Round(6, 20, 1e-2),), store=Pieces())
+    halved = descend(problem, "a", {"embedding": start}, (Round(6, 20, 1e-2), Round(2, 10, 1e-2)), store=Pieces())
     assert sorted(halved.index.tolist()) == sorted(first.index[:2].tolist())
     assert [who for who, _, _ in halved.dropped] == first.index[2:].tolist()
     assert halved.updates == 6 * 20 + 2 * 10 == agent_updates((Round(6, 20, 1e-2), Round(2, 10, 1e-2)), 6)
@@ -200,7 +200,7 @@ def test_a_stopped_descent_goes_on_with_the_same_bits(problem: Problem, tmp_path
     monkeypatch.setattr(descent, "SAVE_EVERY", 0.0)
     start = torch.rand(4, 31, 2, generator=torch.Generator().manual_seed(3)) * 2 - 1
     rounds = (Round(4, 50, 1e-2), Round(2, 75, 5e-3))
-    whole = descend(problem, "a", {"embedding": start}, rounds, store=Store())
+    whole = descend(problem, "a", {"embedding": start}, rounds, store=Pieces())
 
     class Stop(Exception):
         pass
@@ -212,7 +212,7 @@ def test_a_stopped_descent_goes_on_with_the_same_bits(problem: Problem, tmp_path
         if len(told) == 5:  # 50 updates of four, 75 of two: in the middle of the second round
             raise Stop
 
-    store = Store(tmp_path, "mine")
+    store = Pieces(tmp_path, "mine")
     with pytest.raises(Stop):
         descend(problem, "a", {"embedding": start}, rounds, store=store, tick=until)
     assert (tmp_path / "a.pt").exists()
@@ -221,8 +221,8 @@ def test_a_stopped_descent_goes_on_with_the_same_bits(problem: Problem, tmp_path
     assert resumed[0] == 4 * 50 + 2 * 50  # what was saved is not done again
     assert torch.equal(done.free["embedding"], whole.free["embedding"])
     assert (done.updates, done.index.tolist(), done.dropped) == (whole.updates, whole.index.tolist(), whole.dropped)
-    other = Store(tmp_path, "another")
-    assert other.read("a") is None
+    other = Pieces(tmp_path, "another")
+    assert other.look("a") is None
 
 
 @pytest.mark.parametrize("method", ["placement", "symmetry"])
@@ -279,7 +279,7 @@ def test_a_state_on_the_wrong_side_is_put_where_the_dynamics_have_it(problem: Pr
     right = problem.agent.encode(base.parameters, maze.observations(inverse=False))
     wrong = right.clone()
     wrong[state] = -right[state]
-    ended = descend(problem, "a", {"embedding": torch.stack((right, wrong))}, (Round(2, 200, 1e-2),), store=Store())
+    ended = descend(problem, "a", {"embedding": torch.stack((right, wrong))}, (Round(2, 200, 1e-2),), store=Pieces())
     low, trapped = ended.terms["total"].tolist()
     assert trapped > 1.1 * low
     copies = replaced(problem, ended.free["embedding"][1])
@@ -291,7 +291,7 @@ def test_a_state_on_the_wrong_side_is_put_where_the_dynamics_have_it(problem: Pr
     every = problem.agent.transition(problem.failed, ended.free["embedding"][1].repeat_interleave(4, 0), action)
     leads = (maze.successor.flatten() == state) & (torch.arange(len(right)).repeat_interleave(4) != state)
     assert torch.allclose(to_state, every[leads], atol=1e-6)
-    out = descend(problem, "b", {"embedding": copies}, scaled(REPLACE, 1, len(copies)), store=Store())
+    out = descend(problem, "b", {"embedding": copies}, scaled(REPLACE, 1, len(copies)), store=Pieces())
     assert float(out.terms["total"][0]) < 1.01 * low
 
 
@@ -319,7 +319,7 @@ def test_a_strict_round_lowers_the_transition_term_and_ranks_by_the_total(proble
     assert maze is not None
     start = problem.agent.encode(base.parameters, maze.observations(inverse=False))[None]
     plain, strict = (
-        descend(problem, "a", {"embedding": start}, (Round(1, 500, 5e-3, weight),), store=Store()).terms for weight in (1.0, 4.0)
+        descend(problem, "a", {"embedding": start}, (Round(1, 500, 5e-3, weight),), store=Pieces()).terms for weight in (1.0, 4.0)
     )
     assert strict["transition"] < plain["transition"]
     assert strict["total"] > plain["total"]
@@ -352,12 +352,12 @@ def test_where_several_states_lie_wrong_together_the_dynamics_roll_from_every_st
     (before,) = problem.terms(wrong[None], batch)["total"]
     assert (problem.tail(wrong).astray or 0.0) > AGAIN
     settings = dataclasses.replace(SMALL, effort=1.0)
-    embeddings, totals, updates = looked_again(problem, wrong[None], before[None], settings, Store())
+    embeddings, totals, updates = looked_again(problem, wrong[None], before[None], settings, Pieces())
     assert updates > 0
     assert (problem.tail(embeddings[0]).astray or 0.0) < AGAIN
     assert float(totals[0]) < 0.5 * float(before)
     assert bool((totals.diff() >= 0).all())
-    same, heights, none = looked_again(problem, right[None], before[None], settings, Store())
+    same, heights, none = looked_again(problem, right[None], before[None], settings, Pieces())
     assert none == 0  # there is no need
     assert torch.equal(same[0], right)
     assert torch.equal(heights, before[None])

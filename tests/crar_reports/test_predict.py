@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from cli import app
 from crar_model import samples
 from crar_model.core.errors import UserError
+from crar_model.core.files import as_read
 from crar_model.cures.foresight import foresee
 from crar_model.mazes.maps import ObservationMap
 from crar_model.models.checkpoints import load_checkpoint
@@ -147,3 +149,22 @@ def test_the_page_and_what_it_refuses(base_run: Path, freeze_run: Path, tmp_path
 def test_the_sentence_follows_the_scores(tmp_path: Path) -> None:
     for effect, begins in ((3.0, "Predicts: of 192 transfers from 48 bases: logistic"), (0.0, "Nothing predicts: of 192 transfers")):
         assert page.verdict({"scores": score_predictors(made(48, effect, 0)), "unscored": None}).startswith(begins)
+
+
+def test_a_stopped_look_goes_on(base_run: Path, freeze_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def look(*words: Any, where: str, **more: Any) -> Any:
+        seen.append(Path(where).name)
+        if seen == ["member-0.pt", "member-1.pt"]:
+            raise KeyboardInterrupt
+        return foresee(*words, where=where, **more)
+
+    monkeypatch.setattr(page, "foresee", look)
+    words = {"transfers": [freeze_run], "resolution": 9}
+    with pytest.raises(KeyboardInterrupt):
+        page.predict([base_run], tmp_path / "out", **words)
+    found = page.predict([base_run], tmp_path / "out", **words)
+    assert seen == ["member-0.pt", "member-1.pt", "member-1.pt"]
+    assert as_read(found) == as_read(page.predict([base_run], **words))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["placement.png", "report.html", "report.md", "results.json"]

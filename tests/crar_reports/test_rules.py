@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import copy
 import itertools
-from typing import Any
 
 import pytest
 
+from crar_model.core.files import Plain
 from crar_reports.claims.listed import at_level, does, looks
 from crar_reports.claims.table import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, claims_of, decide
 from crar_reports.pages.claims import grouped, verdicts
 
-Plain = dict[str, Any]
 NEAR = {
     "transition": 1e-3,
     "reward": 1e-4,

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from crar_model.core.files import Plain
 from crar_model.core.settings import PlaySettings
 from crar_reports.claims.table import decide
 from crar_reports.pages.claims import claims_summary, grouped, verdicts
 from crar_reports.pages.landscape.page import landscape_summary
 from crar_reports.pages.report import study_summary, write_study
-from crar_reports.pages.theorem import theorem_summary
+from crar_reports.pages.theorem_view import theorem_summary
 from crar_reports.pages.trajectory import trajectory_summary
 from crar_reports.press.glossary import TERMS, glossary
 from crar_reports.press.markdown import Lines
@@ -24,7 +25,6 @@ from tests.crar_reports.pages import summary_of
 from tests.crar_reports.test_rules import facts
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
-Plain = dict[str, Any]
 
 
 def published(name: str) -> Plain:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from cli import app
 from crar_model.core.errors import UserError
+from crar_model.core.files import Plain
 from crar_model.tasks import TASKS
 from crar_reports.claims import released_scores
 from crar_reports.claims.released_scores import ReleasedRun
@@ -25,7 +26,6 @@ from crar_reports.pages.verdicts import CLAIM_TEXTS, NOT_MEASURED, asked, write_
 from tests.crar_reports.pages import summary_of, whole_page
 from tests.crar_reports.test_rules import MATCHED, facts, sample
 
-Plain = dict[str, Any]
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from crar_model.agent.loss import SHOWN
-from crar_model.core.files import MEASURED, StrPath
+from crar_model.core.files import MEASURED, Plain, StrPath
+from crar_model.core.kept import kept
 from crar_model.core.ratio import LEAST
 from crar_model.studies.cells import BEST, LAST
 from crar_model.tasks import Task
@@ -19,7 +20,6 @@ from crar_reports import progress as console
 from crar_reports.claims.study import Decided, small_losses
 from crar_reports.claims.table import SUCCESS
 from crar_reports.figures.outcomes import Log, outcomes_figure
-from crar_reports.figures.style import save_png
 from crar_reports.measure.subject import load_subject
 from crar_reports.pages.study.rows import (
     DONE,
@@ -38,7 +38,7 @@ from crar_reports.pages.study.rows import (
     success,
     told,
 )
-from crar_reports.press.kept import Plain, kept
+from crar_reports.press.publish import Content
 
 EDITION = 1
 """Of the figures that are kept of a failed transfer."""
@@ -46,17 +46,19 @@ SHAPE = {name: {str: MEASURED} for name in ("failed_terms", "copy_terms", "floor
 """What they hold."""
 
 
-def terms_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrPath, task: Task) -> tuple[dict[str, Any], Decided | None]:
+def terms_part(
+    groups: Groups, bases: Sequence[Row], root: StrPath, figure: str, files: dict[str, Content], task: Task
+) -> tuple[dict[str, Any], Decided | None]:
     """What the page shows, and claim S11 where the maze has scores; None where it has none, or no `freeze` transfer tells.
 
     Args:
         groups: transfers of the table.
         bases: all bases of the maze.
         root: the study's folder, where logs and models lie.
-        figure: where to draw it.
+        figure: its name. files: of the page; it is put among them.
         task: the maze.
     """
-    root, figure = Path(root), Path(figure)
+    root = Path(root)
     found: dict[str, Any] = {"terms_figure": "", "terms_rows": [], "terms_columns": [], "terms_words": "", "failed_pairs": 0}
     main = main_group(groups, USUAL)
     if main is None:
@@ -64,8 +66,8 @@ def terms_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrP
     shown, found["terms_words"] = _chosen(told(groups[main]), bases, scored=task.scored)
     logs = [(title, log) for title, row in shown if (log := _log(root / "cells" / row["cell"])) is not None]
     if len(logs) == len(shown):
-        save_png(outcomes_figure(logs, task.sampling.what), figure)
-        found["terms_figure"] = figure.name
+        files[figure] = outcomes_figure(logs, task.sampling.what)
+        found["terms_figure"] = figure
     else:
         found["terms_words"] += " Their logs are not in the study's folder, so nothing is drawn."
     found["terms_set"] = task.sampling.table or task.sampling.what
@@ -205,6 +207,7 @@ def _losses(model: Path, base: Path, digests: list[str]) -> Plain | None:
 
     key = {"models": digests, "edition": EDITION}
     try:
-        return kept(model.with_name("verdict-losses.json"), key, look, SHAPE)
+        found: Plain = kept(model.with_name("verdict-losses.json"), key, look, SHAPE)
     except FileNotFoundError:
         return None
+    return found
