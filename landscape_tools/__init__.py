@@ -44,6 +44,7 @@ from landscape_tools.sampled import (
     verdict_on_sample,
 )
 from landscape_tools.sampling import Progress, Sampling, sample_points
+from landscape_tools.spectra import Curvature, hessian_operator, spectrum
 from landscape_tools.states import parameters_of, state_of
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 from landscape_tools.trajectories import sample_trajectory
@@ -61,6 +62,7 @@ __all__ = [
     "Certificate",
     "Composite",
     "Converged",
+    "Curvature",
     "Curve",
     "Descended",
     "Ends",
@@ -99,6 +101,7 @@ __all__ = [
     "filter_normalised",
     "flatten",
     "gaussian_direction",
+    "hessian_operator",
     "hessian_product",
     "jacobian_of",
     "lift",
@@ -118,6 +121,7 @@ __all__ = [
     "sample_product",
     "sample_trajectory",
     "smallest_subgradient",
+    "spectrum",
     "spectrum_ends",
     "state_of",
     "thread_safe",

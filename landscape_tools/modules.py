@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils._pytree import tree_leaves, tree_map
 
 from landscape_tools.composite import Composite
 from landscape_tools.copying import copied
@@ -63,6 +64,7 @@ class ModuleLoss:
         self._criterion = copy.deepcopy(criterion).eval() if isinstance(criterion, nn.Module) else criterion
         self._buffers, self._writes = buffers, False
         self._inputs, self._targets = _kept(inputs), _kept(targets)
+        self._lending = all(isinstance(part, Tensor) and not part.is_inference() for part in tree_leaves((self._inputs, self._targets)))
         self._data = [self._inputs] if data is None else _kept([data] if isinstance(data, Tensor) else list(data))
         self._copies = threading.local()
         self._copying = threading.Lock()
@@ -81,6 +83,7 @@ class ModuleLoss:
         tried = {name: value.clone() for name, value in self.point.items()}
         with torch.no_grad():
             check_scalar(self(tried), "the criterion", sloped=False)
+            self._lending = self._lending and self._unwritten("inputs", self._inputs) and self._unwritten("targets", self._targets)
             self._writes = any(not torch.equal(value, self.point[name]) for name, value in tried.items())
             check_steady(lambda: {"loss": self(self.point)})
         with differentiated():
@@ -96,12 +99,12 @@ class ModuleLoss:
         if self._buffers == "estimate":
             whole |= self._estimated(whole)
         kind = "batch" if self._buffers == "batch" else "plain"
-        result: Tensor = functional_call(self._copy(kind), self._read(whole, kind), (_kept(self._inputs),))
+        result: Tensor = functional_call(self._copy(kind), self._read(whole, kind), (self._lent("inputs"),))
         return result
 
     def __call__(self, point: Point) -> Tensor:
         """The loss at a point, a scalar."""
-        return self._criterion(self.outputs(point), _kept(self._targets))
+        return self._criterion(self.outputs(point), self._lent("targets"))
 
     def named(self, point: Point) -> dict[str, Tensor]:
         """A point or a direction under the model's names, which tell parameters from buffers: for one from a file, with the names of
@@ -154,7 +157,7 @@ class ModuleLoss:
         like = {"outputs": found.detach()}
 
         def smooth(z: Tensor) -> Tensor:
-            return self._criterion(unflatten(z, like)["outputs"], _kept(self._targets))
+            return self._criterion(unflatten(z, like)["outputs"], self._lent("targets"))
 
         return Composite(smooth, lambda point: flatten({"outputs": self.outputs(point)}), knows=self)
 
@@ -182,19 +185,40 @@ class ModuleLoss:
         """This thread's copy of the model, of a kind of `COPIES`."""
         if not hasattr(self._copies, kind):
             with self._copying:
-                setattr(self._copies, kind, COPIES[kind](copied(self._model)))
+                setattr(self._copies, kind, COPIES[kind](self._twin()))
         found: nn.Module = getattr(self._copies, kind)
         return found
+
+    def _lent(self, which: Literal["inputs", "targets"]) -> Any:
+        """This thread's copy of the inputs or the targets, made anew once a call has written into it."""
+        data = self._inputs if which == "inputs" else self._targets
+        if not self._lending or torch.is_inference_mode_enabled():  # what is made there counts no writes
+            return _kept(data)
+        lent: tuple[Any, list[int]] | None = getattr(self._copies, which, None)
+        if lent is None or _versions(lent[0]) != lent[1]:
+            mine = _kept(data)
+            lent = mine, _versions(mine)
+            setattr(self._copies, which, lent)
+        return tree_map(lambda part: part, lent[0])  # dicts and lists of its own
+
+    def _unwritten(self, which: Literal["inputs", "targets"], data: Any) -> bool:
+        """Whether what was lent is as it was; also where writes go uncounted, as by way of NumPy."""
+        lent = getattr(self._copies, which, (data, []))[0]
+        return all(torch.equal(a, b) for a, b in zip(tree_leaves(lent), tree_leaves(data), strict=True))
+
+    def _twin(self) -> nn.Module:
+        """A copy of the model that shares its tensors, which others take the place of."""
+        return copied(self._model, sharing=True)
 
     def _own(self, named: Point) -> Tensor:
         """The loss of a copy that has the point's tensors for its own."""
         with self._copying:
-            model = copied(self._model)
+            model = self._twin()
         model = by_batch(model) if self._buffers == "batch" else model
-        own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-        for name, value in named.items():
-            if name in own:  # where the batch's statistics count there are no others
-                own[name].data = value.detach().clone()
+        buffers = dict(model.named_buffers())
+        for name, value in (*model.named_parameters(), *buffers.items()):
+            new = named.get(name, value).detach()
+            value.data = new.clone() if self._writes or name in buffers or new.is_inference() else new
         return self._criterion(model(_kept(self._inputs)), _kept(self._targets)).detach()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -261,3 +285,8 @@ def _leaves(value: Any) -> list[Tensor]:
 def _kept(data: Any) -> Any:
     """A copy of the data that nobody else has."""
     return data.detach().clone() if isinstance(data, Tensor) else copy.deepcopy(data)
+
+
+def _versions(data: Any) -> list[int]:
+    """How often each tensor of the data has been written into."""
+    return [part._version for part in tree_leaves(data)]
