@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor
 
 from landscape_tools.differentiable import differentiated
 from landscape_tools.krylov import Krylov, Product, lanczos
 from landscape_tools.points import check_digits
+from landscape_tools.results import Result, new_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 DENSE_LIMIT = 400
 """Largest dimension for which all eigenvalues are computed."""
 Matvec = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True)
-class Spectrum:
+@dataclass(frozen=True, repr=False)
+class Spectrum(Result):
     """The two ends of a spectrum; NaN where the operator is not finite, or where so few restarts found nothing.
 
     Attributes:
@@ -39,6 +44,59 @@ class Spectrum:
     dimension: int
     complete: bool
     products: int
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """The eigenvalues of both ends, with their residuals as bars."""
+        return draw_ends(self, new_axes(ax))
+
+    def to_dataset(self) -> xr.Dataset:
+        """Both ends with their residuals."""
+        return xr.Dataset(ends_of(self), attrs={"dimension": self.dimension, "complete": int(self.complete), "products": self.products})
+
+
+class HasEnds(Protocol):
+    """What has both ends of a spectrum; all (k,)."""
+
+    @property
+    def lowest(self) -> np.ndarray[Any, Any]:
+        """Ascending."""
+        ...
+
+    @property
+    def highest(self) -> np.ndarray[Any, Any]:
+        """Ascending."""
+        ...
+
+    @property
+    def lowest_residuals(self) -> np.ndarray[Any, Any]:
+        """Of `lowest`."""
+        ...
+
+    @property
+    def highest_residuals(self) -> np.ndarray[Any, Any]:
+        """Of `highest`."""
+        ...
+
+
+def draw_ends(spectrum: HasEnds, ax: Axes) -> Axes:
+    """Eigenvalues by number into these axes."""
+    for values, residuals, name in (
+        (spectrum.lowest, spectrum.lowest_residuals, "lowest"),
+        (spectrum.highest, spectrum.highest_residuals, "highest"),
+    ):
+        ax.errorbar(np.arange(1, len(values) + 1), values, np.nan_to_num(residuals), fmt="o", capsize=3, label=name)
+    ax.axhline(0, color="grey", linewidth=0.5)
+    ax.set(xlabel="number", ylabel="eigenvalue")
+    ax.legend()
+    return ax
+
+
+def ends_of(spectrum: HasEnds) -> dict[str, tuple[str, np.ndarray[Any, Any]]]:
+    """Variables of a dataset; each end has its own axis, for they may differ in length."""
+    return {
+        "lowest": ("low", spectrum.lowest), "lowest_residual": ("low", spectrum.lowest_residuals),
+        "highest": ("high", spectrum.highest), "highest_residual": ("high", spectrum.highest_residuals),
+    }  # fmt: skip
 
 
 def hessian_product(loss: Callable[[Tensor], Tensor], vector: Tensor) -> Matvec:
@@ -105,7 +163,9 @@ def extreme_eigenvalues(
         ends = values[:k], values[-k:], residuals[:k], residuals[-k:]
         return Spectrum(*ends, torch.from_numpy(vectors[:, 0].copy()), dimension, True, products)
     low, high = both_ends(counted, dimension, count, tolerance, 20 * iterations if iterations else 10 * dimension, seed, memory)
-    return Spectrum(low.values, high.values, low.residuals, high.residuals, torch.from_numpy(low.vectors[0].copy()), dimension, False, products)
+    return Spectrum(
+        low.values, high.values, low.residuals, high.residuals, torch.from_numpy(low.vectors[0].copy()), dimension, False, products
+    )
 
 
 @dataclass(frozen=True)
@@ -127,11 +187,11 @@ def both_ends(
     steps: int,
     seed: int = 0,
     memory: int = 512 * 2**20,
-    against: np.ndarray[Any, Any] | None = None,
-    scale: float = 0.0,
+    beyond: tuple[np.ndarray[Any, Any] | None, float] = (None, 0.0),
 ) -> tuple[End, End]:
-    """The lowest and the highest eigenvalues, of the operator on what is orthogonal to the rows `against` (q, n); `scale` is the largest
-    size of an eigenvalue known."""
+    """The lowest and the highest eigenvalues, of the operator on what lies `beyond` the eigenvectors known: orthonormal rows (q, n), and the
+    largest size of an eigenvalue."""
+    against, scale = beyond
     converged = 0
 
     def met(values: np.ndarray[Any, Any], residuals: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -152,7 +212,8 @@ def both_ends(
     space = lanczos(product, start, steps=steps, rows=rows, kept=kept, enough=enough, against=against, scale=scale)
     close = met(space.values, space.residuals) if space.finite else np.zeros(0, dtype=bool)
     k = min(count, len(close))
-    return _end(product, space, np.arange(k)[close[:k]]), _end(product, space, np.arange(len(close) - k, len(close))[close[len(close) - k :]])
+    low, high = (part[close[part]] for part in (np.arange(k), np.arange(len(close) - k, len(close))))
+    return _end(product, space, low), _end(product, space, high)
 
 
 def _end(product: Product, space: Krylov, chosen: np.ndarray[Any, Any]) -> End:

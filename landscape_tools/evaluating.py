@@ -101,7 +101,9 @@ def single(loss: Loss, taken: Collection[str] = ()) -> Callable[[dict[str, Tenso
     return one
 
 
-def singly_called(one: Callable[[dict[str, Tensor]], dict[str, Tensor]], points: Iterable[dict[str, Tensor]], count: int) -> dict[str, Tensor]:
+def singly_called(
+    one: Callable[[dict[str, Tensor]], dict[str, Tensor]], points: Iterable[dict[str, Tensor]], count: int
+) -> dict[str, Tensor]:
     """Named values (count,) of the points, each taken when its loss is called."""
     rows = []
     for k, point in enumerate(points):

@@ -77,7 +77,9 @@ def settled(
         Exception: any of the loss's own, as the loop meets it.
     """
     check_way(vectorize)
-    way, checked = "vmap" if vectorize == "auto" else vectorize, False
+    way, checked = vectorize, False
+    if vectorize == "auto":
+        way = "loop" if getattr(loss, "unmapped", False) else "vmap"
     looped: float | None = None  # seconds of a point, as long as it is open which way is faster
 
     def call(*arguments: Any) -> Any:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Collection, Sequence
@@ -24,6 +22,7 @@ from torch import Tensor
 
 from landscape_tools.entrance import agree, check_steady, entered, known, renamed, singly
 from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, passes, single, singly_called
+from landscape_tools.files import written
 from landscape_tools.mapping import LARGE, settled
 from landscape_tools.points import Point, check_has, wide
 from landscape_tools.walking import family, moving
@@ -134,9 +133,7 @@ def sample_entered(
     def spot(number: int) -> dict[str, Values]:
         return alone(pieces[number][:1])
 
-    parts = run_passes(
-        lambda k: evaluate(pieces[k]), sizes, mark, spot=spot, threads=threads, store=how["store"], progress=how["progress"]
-    )
+    parts = run_passes(lambda k: evaluate(pieces[k]), sizes, mark, spot=spot, threads=threads, store=how["store"], progress=how["progress"])
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -275,17 +272,7 @@ class _Store:
         content = io.BytesIO()
         arrays = {f"{at}/{name}": values for at, part in self.parts.items() for name, values in part.items()}
         np.savez_compressed(content, allow_pickle=False, **arrays, fingerprint=np.array(self.fingerprint))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content.getvalue())
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, self.path)
-        finally:
-            if os.path.exists(temporary):  # a full disk, for one
-                os.unlink(temporary)
+        written(self.path, content.getvalue())
         self._saved = time.monotonic()
 
     def finish(self) -> None:

@@ -9,28 +9,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import xarray as xr
 from scipy.sparse.linalg import LinearOperator
 from scipy.stats import t
 from torch import Tensor
 
 from landscape_tools.composite import Composite, as_composite
-from landscape_tools.curvature import DENSE_LIMIT, End, Matvec, both_ends, hessian_product
+from landscape_tools.curvature import DENSE_LIMIT, End, Matvec, both_ends, ends_of, hessian_product
 from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.krylov import Product, Vector, lanczos
 from landscape_tools.points import Point, check_digits, flatten
+from landscape_tools.results import Result, new_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SURE = 0.95
 """Of the trace's interval."""
 
 
-@dataclass(frozen=True)
-class Curvature:
+@dataclass(frozen=True, repr=False)
+class Curvature(Result):
     """The spectrum of a Hessian.
 
     Attributes:
@@ -70,6 +75,26 @@ class Curvature:
         bells = np.exp(-0.5 * ((np.asarray(at)[None, :, None] - np.nan_to_num(self.nodes)[:, None, :]) / width) ** 2)
         found: Vector = (bells * self.weights[:, None, :]).sum(2) / (width * math.sqrt(2 * math.pi))
         return found
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """The density, one thin line for each probe, and the eigenvalues of both ends as ticks below."""
+        ax = new_axes(ax)
+        low, high = float(np.nanmin(self.nodes)), float(np.nanmax(self.nodes))
+        at = np.linspace(low - 0.05 * (high - low), high + 0.05 * (high - low), 500)
+        density = self.density(at)
+        floor = 1e-6 * float(density.max())
+        ax.plot(at, density.T, color="grey", linewidth=0.5)
+        ax.plot(at, density.mean(0))
+        ax.plot(np.concatenate((self.lowest, self.highest)), np.full(len(self.lowest) + len(self.highest), floor), "|", color="black")
+        ax.set(xlabel="eigenvalue", ylabel="density", yscale="log", ylim=(floor / 2, None))
+        ax.set_title(f"trace {self.trace:.4g} ({self.trace_low:.4g} to {self.trace_high:.4g})")
+        return ax
+
+    def to_dataset(self) -> xr.Dataset:
+        """Both ends with their residuals, and the density's nodes and weights over `probe` and `node`."""
+        attrs = {name: getattr(self, name) for name in ("trace", "trace_low", "trace_high", "dimension", "products")}
+        quadrature = {"nodes": (("probe", "node"), self.nodes), "weights": (("probe", "node"), self.weights)}
+        return xr.Dataset({**ends_of(self), **quadrature}, attrs=attrs)
 
 
 @dataclass(frozen=True)
@@ -192,9 +217,12 @@ def _ends(product: Product, n: int, count: int, tolerance: float, seed: int, cop
         basis, lengths, _ = np.linalg.svd(np.concatenate((low.vectors, high.vectors)).T, full_matrices=False)
         against = basis[:, lengths > 1e-6].T  # the ends of few distinct eigenvalues share vectors
         scale = max(abs(float(low.values[0])), abs(float(high.values[-1])))
-        lower, higher = both_ends(product, n, 1, tolerance, 10 * n, seed, against=against, scale=scale)
+        lower, higher = both_ends(product, n, 1, tolerance, 10 * n, seed, beyond=(against, scale))
         near = tolerance * scale
-        news = lower.values[0] < low.values[-1] - near or len(low.values) < count, higher.values[0] > high.values[0] + near or len(high.values) < count
+        news = (
+            lower.values[0] < low.values[-1] - near or len(low.values) < count,
+            higher.values[0] > high.values[0] + near or len(high.values) < count,
+        )
         if not (np.isfinite(lower.values[0] + higher.values[0]) and any(news)):
             break
         low, high = (_joined(low, lower, slice(0, count)), _joined(high, higher, slice(-count, None)))

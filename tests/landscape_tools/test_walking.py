@@ -43,7 +43,7 @@ def test_points_are_the_same_in_any_order(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("name", ["a", "b", "c"])
 def test_a_loss_that_writes_into_its_point_or_returns_a_part_of_it(name: str) -> None:
-    origin, directions = axes(torch.float64)
+    origin, (first, second) = axes(torch.float64)
     whole = {key: value.clone() for key, value in origin.items()}
     kept: list[Tensor] = []
 
@@ -58,8 +58,8 @@ def test_a_loss_that_writes_into_its_point_or_returns_a_part_of_it(name: str) ->
 
     x, y = [-1.0, 0.5, 2.0], [0.0, 1.0, 3.0]
     for loss in (writing, viewing):
-        found = lt.sample_plane(loss, origin, *directions, x, y, vectorize="loop")["loss"].values
-        by_hand = [[float(loss(lt.moved(whole, directions, (a, b)) | {})) for a in x] for b in y]
+        found = lt.sample_plane(loss, origin, first, second, x, y, vectorize="loop")["loss"].values
+        by_hand = [[float(loss(lt.moved(whole, (first, second), (a, b)))) for a in x] for b in y]
         np.testing.assert_allclose(found, by_hand, rtol=1e-12)
     assert all(torch.equal(value, whole[key]) for key, value in origin.items())
 
