@@ -1,4 +1,4 @@
-"""Planes, ends of the spectrum and their memory on ordinary networks, beside a plain loop and today's peers.
+"""Planes, ends of the spectrum and their memory on ordinary networks, beside a plain loop and a peer.
 
     python -m benchmarks.peers [--models mlp cnn resnet transformer] [--side 25] [--turns 3] [--peers] [--out FILE]
 
@@ -27,11 +27,7 @@ from torch import Tensor, nn
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "crar-peers"
-PINNED = {
-    "loss-landscapes": ("loss-landscapes==3.0.6", "torch==2.13.0"),
-    "landscaper": ("landscaper==1.3.1", "torch==2.13.0"),
-    "loss-landscape-3d": ("loss-landscape-3d==0.1.3", "torch==2.13.0"),
-}
+PINNED = {"loss-landscapes": ("loss-landscapes==3.0.6", "torch==2.13.0")}
 """Peer -> what is installed for it."""
 OURS, PLAIN = "landscape_tools", "plain loop"
 F = nn.functional
@@ -186,34 +182,7 @@ def loss_landscapes(name: str, side: int) -> Work:
     return lambda: peer.planar_interpolation(start, *others, metric, side, deepcopy_model=False)
 
 
-def landscaper(name: str, side: int) -> Work:
-    """Landscaper's grid of two directions."""
-    from landscaper import LossLandscape
-
-    model, x, y = made(name)
-    directions = [[direction[n] for n, _ in model.named_parameters()] for direction in drawn(model)]
-
-    def scalar(found: nn.Module, data: Any) -> float:
-        with torch.no_grad():
-            return float(F.cross_entropy(found(data[0]), data[1]))
-
-    return lambda: LossLandscape.compute(model, (x, y), directions, scalar, dim=2, steps=side, distance=1.0, device="cpu")
-
-
-def loss_landscape_3d(name: str, side: int) -> Work:
-    """loss-landscape-3d, by its own random directions."""
-    from torch.utils.data import DataLoader, TensorDataset
-
-    import loss_landscape_3d as peer
-
-    model, x, y = made(name)
-    loader = DataLoader(TensorDataset(x, y), len(x))
-    return lambda: peer.compute_loss_landscape(model, loader, F.cross_entropy, grid_size=side)
-
-
-TOOLS: dict[str, Callable[[str, int], Work]] = {
-    PLAIN: plain, OURS: ours, "ends": ends, "loss-landscapes": loss_landscapes, "landscaper": landscaper, "loss-landscape-3d": loss_landscape_3d,
-}  # fmt: skip
+TOOLS: dict[str, Callable[[str, int], Work]] = {PLAIN: plain, OURS: ours, "ends": ends, "loss-landscapes": loss_landscapes}
 
 
 def environment(peer: str) -> Path:
@@ -265,7 +234,10 @@ def main() -> None:
         run(chosen.run, chosen.models[0], chosen.side)
         return
     tools = [PLAIN, OURS, *(PINNED if chosen.peers else ())]
-    lines = [f"| plane {chosen.side} x {chosen.side} | tool | processor s | of the plain loop's speed | peak MiB |", "|---|---|---|---|---|"]
+    lines = [
+        f"| plane {chosen.side} x {chosen.side} | tool | processor s | of the plain loop's speed | peak MiB |",
+        "|---|---|---|---|---|",
+    ]
     for model in chosen.models:
         best: dict[str, dict[str, Any]] = {}
         for turn in range(chosen.turns):

@@ -36,7 +36,7 @@ AUTO_CHUNK = 16
 """Most points per pass where the way is found by a trial: large modules leave the cache with more."""
 FEW = 16
 """Points below which "auto" does not map: what that saves is less than what it may cost."""
-SHARE = 16
+SHARE = 64
 """The first two passes of "auto", by which it decides, are together at most two of so many parts of the whole."""
 SAVE_EVERY = 5.0
 """Seconds between two saves of an unfinished sampling."""
