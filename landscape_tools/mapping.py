@@ -19,7 +19,7 @@ Run = Callable[..., Any]
 LARGE = 32 * 2**20
 """Bytes of a pass from which "auto" does not map: mapped, its points leave the cache, and their activations fill the memory."""
 LONG_PASS = 0.05
-"""Seconds from which a mapped pass that warms up is judged as it is."""
+"""Seconds from which a mapped pass that warms up is judged as it is; of the thread's own work, so that a busy machine decides nothing."""
 _SAID: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
@@ -89,22 +89,22 @@ def settled(
         if vectorize == "auto" and sum(value.numel() * value.element_size() for value in _tensors(arguments)) > LARGE:
             return run("loop", *arguments)
         trouble: Exception | None = None
-        began = time.perf_counter()
+        began = time.thread_time()
         try:
             result = run("vmap", *arguments)
         except MemoryError:
             raise
         except Exception as error:
             trouble = error
-        took = time.perf_counter() - began
+        took = time.thread_time() - began
         if trouble is None and checked:
             if looped is not None and count is not None and took > looped * count(*arguments):
                 way = "loop"
             looped = None
             return result
-        began = time.perf_counter()
+        began = time.thread_time()
         alone = run("loop", *first(*arguments))  # raises what is the loss's own fault
-        single = time.perf_counter() - began
+        single = time.thread_time() - began
         if trouble is None:
             reason = _differing(_tensors(result), _tensors(alone), _digits((arguments, like or {})))
             checked = True

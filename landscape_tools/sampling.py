@@ -164,7 +164,10 @@ def run_passes(
         # Results are taken in order, so at most `threads` passes are ever at work or waiting.
         for begin in range(0, len(todo), threads):
             group = todo[begin : begin + threads]
-            for k, values in zip(group, pool.map(evaluate, group), strict=True):
+            at_work = (
+                pool.map(evaluate, group) if threads > 1 else map(evaluate, group)
+            )  # a thread of its own gives memory back after each pass
+            for k, values in zip(group, at_work, strict=True):
                 memo.add(k, values)
                 done += sizes[k]
             if progress is not None:
