@@ -14,10 +14,11 @@ from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.points import Point, check_digits, flatten
+from landscape_tools.results import Kept
 
 
-@dataclass(frozen=True)
-class Subgradient:
+@dataclass(frozen=True, repr=False)
+class Subgradient(Kept):
     """Smallest element of the subdifferential in the parameters.
 
     Attributes:
