@@ -17,8 +17,7 @@ from crar_model.core.threads import torch_threads
 from crar_model.core.words import plural
 from crar_model.samples import as_given
 from crar_reports import progress as console
-from crar_reports.claims.listed import rounding, symmetry
-from crar_reports.claims.sampled import side
+from crar_reports.claims.dynamics import rounding, side, symmetry
 from crar_reports.claims.table import decided
 from crar_reports.figures.shifts import shifts_figure
 from crar_reports.figures.style import save_figure
@@ -26,8 +25,8 @@ from crar_reports.measure.linear_theorem import statements
 from crar_reports.measure.minimum import examine
 from crar_reports.measure.release import fitted
 from crar_reports.measure.sample_minimum import FULL, Budget
-from crar_reports.measure.shifted_descents import descents
-from crar_reports.measure.shifts import AROUND, ON_THE_WAY, POINTS, SHARES, landscape_shifts
+from crar_reports.measure.shifted_descents import Descent, descents
+from crar_reports.measure.shifts import AROUND, ON_THE_WAY, POINTS, SHARES, Shift, landscape_shifts
 from crar_reports.measure.subject import load_subject
 from crar_reports.pages.landscape.page import size_words
 from crar_reports.press.markdown import Lines, number, render
@@ -88,34 +87,32 @@ def _first_up(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def shift_words(shifts: Sequence[Plain], total: float) -> list[str]:
+def shift_words(shifts: Sequence[Shift], total: float) -> list[str]:
     """What the moves that should change nothing did, and the mirrored dynamics.
 
     Args:
-        shifts: of `landscape_shifts`, as plain data.
+        shifts: of `landscape_shifts`.
         total: loss of the failed model, that rounding is held against.
     """
-    still = [s for s in shifts if s["distance"] == 0]
-    if all(s["values"] == 0 and s["gradients"] == 0 for s in still):
+    still = [s for s in shifts if s.distance == 0]
+    if all(s.values == 0 and s.gradients == 0 for s in still):
         lines = ["Not moved, the landscape is bit for bit the same."]
     else:
-        worst = max(still, key=lambda s: s["values"])
-        lines = [f"Not moved, the landscape changes by {number(worst['values'])}: the measurement is not exact."]
+        worst = max(still, key=lambda s: s.values)
+        lines = [f"Not moved, the landscape changes by {number(worst.values)}: the measurement is not exact."]
     for s in shifts:
-        what = f"{_first_up(str(s['way']))}, the dynamics move by {number(s['distance'])} and"
+        what = f"{_first_up(s.way)}, the dynamics move by {number(s.distance)} and"
         if not symmetry(s):
-            if str(s["way"]).startswith("mirrored"):
-                kept = "leave the landscape as it is" if rounding(s, total) else f"change the loss by {number(s['values'])}"
+            if s.way.startswith("mirrored"):
+                kept = "leave the landscape as it is" if rounding(s, total) else f"change the loss by {number(s.values)}"
                 lines.append(f"{what} {kept} at the same encoders.")
         elif rounding(s, total):
-            lines.append(
-                f"{what} change nothing but rounding ({number(s['values'])} of the loss, {number(s['gradients'])} of the gradient)."
-            )
+            lines.append(f"{what} change nothing but rounding ({number(s.values)} of the loss, {number(s.gradients)} of the gradient).")
         else:
             lines.append(
-                f"{what} change the loss by {number(s['values'])} and the gradient by {number(s['gradients'])}: no symmetry of this landscape."
+                f"{what} change the loss by {number(s.values)} and the gradient by {number(s.gradients)}: no symmetry of this landscape."
             )
-    seen = [s for s in shifts if str(s["way"]).startswith("mirrored")]
+    seen = [s for s in shifts if s.way.startswith("mirrored")]
     if len(seen) == 2 and not rounding(seen[0], total) and rounding(seen[1], total):
         lines.append(
             "So a mirrored embedding with mirrored dynamics loses nothing: that is why a swapped embedding exists, and freezing the dynamics is what makes it wrong."
@@ -123,10 +120,10 @@ def shift_words(shifts: Sequence[Plain], total: float) -> list[str]:
     return lines
 
 
-def find_words(finds: Sequence[Plain]) -> str:
+def find_words(finds: Sequence[Descent]) -> str:
     """Whether descents on samples end at the reference's level, whatever their further steps gain."""
     words = {True: "at the reference's level", False: "above it", None: "not known to end at it or above it"}
-    return "; ".join(f"{f['way']}: {words[side(f)]}, {number(f['least'])} to {number(f['most'])} times" for f in finds)
+    return "; ".join(f"{f.way}: {words[side(f)]}, {number(f.least)} to {number(f.most)} times" for f in finds)
 
 
 def example(values: dict[sp.Symbol, sp.Expr]) -> str:
@@ -213,6 +210,6 @@ def write_page(results: dict[str, Any], folder: StrPath, *, figure: str, failed:
         "theorem.md", folder / "report.md", command=results["command"], figure=figure, failed=as_given(failed), base=as_given(base), figures=figures,
         summary=theorem_summary(results["linear"], results["shifts"], results["descents"], sizes=sizes), proofs=results["linear"],
         shifts=results["shifts"], finds=results["descents"], verdict=results["verdict"], linear=linear_words(results["linear"]),
-        words=shift_words(results["shifts"], results["total"]), sizes=sizes, budget=results.get("budget"), adapted=results["adapted"],
-        levels=find_words(results["descents"]), size_words=size_words, points=(ON_THE_WAY, AROUND),
+        words=shift_words([Shift(**s) for s in results["shifts"]], results["total"]), sizes=sizes, budget=results.get("budget"), adapted=results["adapted"],
+        levels=find_words([Descent(**f) for f in results["descents"]]), size_words=size_words, points=(ON_THE_WAY, AROUND),
     )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 from crar_model.core.files import StrPath, write_json
 from crar_model.samples import as_given
 from crar_reports import progress as console
-from crar_reports.claims.without_reference import decide_alone, need_a_base
+from crar_reports.claims.table import decide_alone, need_a_base
 from crar_reports.figures.embedding import embeddings_figure
 from crar_reports.figures.interactive import write_surface_page
 from crar_reports.figures.style import save_figure

@@ -13,8 +13,8 @@ from crar_model.core.words import plural
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import task_named
 from crar_model.training.variants import BASE
+from crar_reports.claims.record import Decided
 from crar_reports.claims.released_scores import BASES
-from crar_reports.claims.study import Decided
 from crar_reports.pages.study.cost import cost_part
 from crar_reports.pages.study.dependence import ENOUGH, dependence_part
 from crar_reports.pages.study.rates import decide_rates, rates_part
