@@ -1,4 +1,4 @@
-"""Claims S8, S9 and S10: what a change of the dynamics does to the encoder's landscape."""
+"""Claims S9 and S10: what a change of the dynamics does to the encoder's landscape."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from crar_model.core.ratio import ratio
-from crar_reports.claims.evidence import Alone, Listed, Pair, Released, Samples, need
-from crar_reports.claims.losses import CLOSE, FAR, NEAR, above, to_reference
-from crar_reports.claims.minima import LOWER, lower
+from crar_reports.claims.evidence import Alone, Listed, Pair, Samples
+from crar_reports.claims.losses import CLOSE, LOWER, above, to_reference
+from crar_reports.claims.reading import need
 from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Claim, Found, Measure, Rule, Verdict, part, percent
 from crar_reports.measure.shifted_descents import Descent
 from crar_reports.measure.shifts import Shift
@@ -21,39 +21,6 @@ ROUNDING = 1e-9
 """Relative change of a landscape up to which it is the same."""
 SAME_LEVEL, SAME_PLACE = 0.1, 0.1
 """Two descents find the same where levels differ by this share at most, and embeddings by this many mean edges (root mean square)."""
-
-
-def s8(e: Pair) -> Found:
-    """A way out once the dynamics are trained."""
-    before, alone, everything = (to_reference(terms, e) for terms in (e.failed_terms, e.adapted.terms, e.released.terms))
-    text = "; ".join(
-        f"{what}: transition x{ratio.transition:.3g}, total above the floor x{ratio.total:.3g}"
-        for what, ratio in (("failed", before), ("dynamics alone", alone), ("everything", everything))
-    )
-    match = e.released.match.verdict
-    crossed = match == "matched" and e.match.verdict != "matched"
-    text += "; the embedding crosses over" if crossed else f"; the embedding stays {match}"
-    if before.at_level:
-        return f"{text}; at the reference's level before, so there is nothing to open", UNDECIDED
-    if everything.at_level or alone.at_level:
-        return text, HOLDS
-    if not e.released.converged:
-        return f"{text}; not converged after {_steps(e.released)}", UNDECIDED
-    nearly = everything.total <= CLOSE and everything.transition < FAR and everything.structure <= NEAR
-    return text, EXCEPTIONS if everything.largest <= NEAR or nearly else FAILS
-
-
-def _steps(released: Released) -> str:
-    return f"{released.updates} updates of training" if released.iterations is None else f"{released.iterations} iterations of descent"
-
-
-def s8_alone(e: Alone) -> Found:
-    """Something lower once everything is trained."""
-    text = (
-        f"frozen {e.stationary_terms.total:.3g}, released {e.released.terms.total:.3g} (floor {e.floor:.3g}); its embedding is then "
-        f"{e.released.match.identity_edges:.2g} edges from where it was"
-    )
-    return text, HOLDS if lower(e, e.released.terms.total) else UNDECIDED if e.quick else FAILS  # a short descent decides nothing
 
 
 def symmetry(shift: Shift) -> bool:
@@ -216,34 +183,10 @@ def s10_alone(e: Alone) -> Found:
     return text, HOLDS if max(adapted - e.floor, 0.0) < LOWER * max(here - e.floor, 0.0) else FAILS
 
 
-LEVEL = f"transition within a factor {NEAR:g}, total above its floor within {percent(CLOSE - 1)} of the reference's"
 WITHIN = f"off the slice a valley within {percent(VALLEY - 1)} of the reference's total above the floor"
 PER_UNIT: Measure[Any] = Measure(
     "loss moved per unit of the dynamics, 1 % of the way", lambda e: ratio(need(e.shifts)[2].values, need(e.shifts)[2].distance)
 )
-S8 = Claim(
-    "S8", "training the dynamics turns it into a global minimum or opens a way",
-    listed=Rule(
-        f"descent from the failed model, of the dynamics alone or of everything: {LEVEL}; exceptions: one of the two; one that had not converged decides nothing", s8,
-        (
-            Measure("total above the floor over the reference's, dynamics alone trained", lambda e: to_reference(e.adapted.terms, e).total),
-            Measure("the same, everything trained", lambda e: to_reference(e.released.terms, e).total),
-            Measure("transition over the reference's, everything trained", lambda e: to_reference(e.released.terms, e).transition),
-            Measure("barrier of the path, dynamics free", lambda e: e.paths.free.barrier),
-        ),
-    ),
-    samples=Rule(
-        f"training on fresh data from the failed model, of the dynamics alone or of everything: {LEVEL}; without that a short training decides nothing", s8,
-        (
-            Measure("total above the floor over the reference's, everything trained", lambda e: to_reference(e.released.terms, e).total),
-            Measure("barrier of the path, dynamics free", lambda e: need(e.sampled).paths.free.barrier),
-        ),
-    ),
-    alone=Rule(
-        f"everything released ends at least {percent(1 - LOWER)} below the frozen stationary point, above the floor; whether that is the base's level is not known",
-        s8_alone,
-    ),
-)  # fmt: skip
 S9 = Claim(
     "S9", "a change of the dynamics changes the encoder's landscape",
     listed=Rule(

@@ -1,31 +1,15 @@
-"""What the rules of the claims read: figures of `results.json`, typed, by kind of evidence; names are those of the file.
-
-:func:`read` makes them of plain data, once, so that no rule takes a figure by a string. A figure that could not be measured is None, whatever its type says, and
-one that the file lacks is missing: either stops a rule only where the rule takes it, see `crar_reports.claims.record.attempt`.
-"""
+"""What the rules of the claims read: figures of `results.json`, by kind of evidence; names are those of the file. Read by `crar_reports.claims.reading`."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
-from functools import cache
-from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
 
 from crar_model.agent.symmetry import Match
 from crar_model.tasks.metrics import Score
+from crar_reports.claims.reading import Plain, read
 from crar_reports.measure.shifted_descents import Descent
 from crar_reports.measure.shifts import Shift
 from landscape_tools.lines import Barrier
-
-T = TypeVar("T")
-Plain = Mapping[str, Any]
-"""A table of `results.json`, or the same as measured."""
-
-
-class NotMeasured(Exception):
-    """A rule or a measure needs what was not measured."""
 
 
 @dataclass(frozen=True)
@@ -216,48 +200,6 @@ class Samples(Pair):
     sampled: Sampled | None = None
 
 
-def need(figure: T | None) -> T:
-    """What has to have been measured.
-
-    Raises:
-        NotMeasured: where it was not.
-    """
-    if figure is None:
-        raise NotMeasured
-    return figure
-
-
-def read(kind: type[T], plain: Plain) -> T:
-    """Plain data as a dataclass of this module; what it does not name is left out.
-
-    Raises:
-        TypeError: where a table is something else. A figure that is missing is an AttributeError for whom takes it.
-    """
-    found: T = _as(kind, plain)
-    return found
-
-
 def pair_of(plain: Plain, *, complete: bool) -> Listed | Samples:
     """A pair, of an evaluation set that is all there is or of samples; errors as :func:`read`."""
     return read(Listed, plain) if complete else read(Samples, plain)
-
-
-_hints = cache(get_type_hints)
-
-
-def _as(kind: Any, plain: Any) -> Any:
-    """Plain data as a type says; None for what is no number, of which a file has null."""
-    if plain is None or (isinstance(plain, float) and math.isnan(plain)):
-        return None
-    if isinstance(kind, type) and is_dataclass(kind):
-        found = object.__new__(kind)  # without a call, which would ask for all that a rule may never take
-        for name, hint in _hints(kind).items():
-            if name in plain:
-                object.__setattr__(found, name, _as(hint, plain[name]))
-        return found
-    inside = get_args(kind)
-    if get_origin(kind) is UnionType:
-        return _as(next(one for one in inside if one is not NoneType), plain)
-    if get_origin(kind) is dict:
-        return {name: _as(inside[1], value) for name, value in plain.items()}
-    return [_as(inside[0], value) for value in plain] if inside else plain

@@ -1,4 +1,4 @@
-"""Losses held against the reference's, and claims S3 and S4: how small those of a failed transfer are.
+"""Losses held against the reference's, and claims S3, S4 and S8: how small those of a failed transfer are, and whether training the dynamics makes them so.
 
 The reference is the base's copy, converged under the frozen dynamics as the failed model is. Totals are compared above their floor, which the moves that change
 nothing give to `consecutive`. S3 and S8 measure nearness by the same ratios, so that the same figures cannot bring out "holds" of the one and "does not hold" of
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from crar_model.agent.loss import FOLLOWED
 from crar_model.core.ratio import LEAST
 from crar_model.models.merit import FAILED, SUCCESSFUL, outcome
-from crar_reports.claims.evidence import Alone, Listed, Pair, Samples, Terms
+from crar_reports.claims.evidence import Alone, Listed, Pair, Released, Samples, Terms
+from crar_reports.claims.reading import need
 from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Claim, Found, Measure, Rule, percent
 from crar_reports.measure.move_errors import MOST
 from landscape_tools import rank
@@ -26,6 +27,8 @@ CLOSE = 1.1
 """Ratio of a total above its floor that is at the reference's level."""
 GOOD_BASE = 0.97
 """Least share of transitions that a base must predict, for its losses to be what a failed model is held against."""
+LOWER = 0.9
+"""A descent that ends below this share of a total above its floor has found something lower."""
 MOST_NEAR, FEW = 1.0, 0.1
 """Largest mean error near a side, in edges; share of moves above `MOST` edges that are exceptions."""
 
@@ -131,11 +134,51 @@ def s4_alone(e: Alone) -> Found:
     return text, HOLDS if x.largest <= MOST and x.near <= MOST_NEAR else EXCEPTIONS if x.above_two < FEW else FAILS
 
 
+def s8(e: Pair) -> Found:
+    """A way out once the dynamics are trained."""
+    before, alone, everything = (to_reference(terms, e) for terms in (e.failed_terms, e.adapted.terms, e.released.terms))
+    text = "; ".join(
+        f"{what}: transition x{ratio.transition:.3g}, total above the floor x{ratio.total:.3g}"
+        for what, ratio in (("failed", before), ("dynamics alone", alone), ("everything", everything))
+    )
+    match = e.released.match.verdict
+    crossed = match == "matched" and e.match.verdict != "matched"
+    text += "; the embedding crosses over" if crossed else f"; the embedding stays {match}"
+    if before.at_level:
+        return f"{text}; at the reference's level before, so there is nothing to open", UNDECIDED
+    if everything.at_level or alone.at_level:
+        return text, HOLDS
+    if not e.released.converged:
+        return f"{text}; not converged after {_steps(e.released)}", UNDECIDED
+    nearly = everything.total <= CLOSE and everything.transition < FAR and everything.structure <= NEAR
+    return text, EXCEPTIONS if everything.largest <= NEAR or nearly else FAILS
+
+
+def _steps(released: Released) -> str:
+    return f"{released.updates} updates of training" if released.iterations is None else f"{released.iterations} iterations of descent"
+
+
+def s8_alone(e: Alone) -> Found:
+    """Something lower once everything is trained."""
+    text = (
+        f"frozen {e.stationary_terms.total:.3g}, released {e.released.terms.total:.3g} (floor {e.floor:.3g}); its embedding is then "
+        f"{e.released.match.identity_edges:.2g} edges from where it was"
+    )
+    return text, HOLDS if lower(e, e.released.terms.total) else UNDECIDED if e.quick else FAILS  # a short descent decides nothing
+
+
+def lower(e: Alone, *totals: float) -> bool:
+    """Whether one of some totals lies clearly below that of the encoder's stationary point, above the floor."""
+    least, here = (max(total - e.floor, 0.0) for total in (min(totals), e.stationary_terms.total))
+    return least < LOWER * here
+
+
 def _over(term: str) -> Callable[[Pair], float]:
     """Reads a term over the reference's."""
     return lambda e: to_reference(e.failed_terms, e).terms[term]
 
 
+LEVEL = f"transition within a factor {NEAR:g}, total above its floor within {percent(CLOSE - 1)} of the reference's"
 S3 = Claim(
     "S3", "the failed losses are nearly the base's",
     listed=Rule(
@@ -167,5 +210,28 @@ S4 = Claim(
     ),
     alone=Rule(
         f"largest error {MOST:g}, mean near a side {MOST_NEAR:g}, in its own edges; exceptions: under {percent(FEW)} above {MOST:g}", s4_alone,
+    ),
+)  # fmt: skip
+S8 = Claim(
+    "S8", "training the dynamics turns it into a global minimum or opens a way",
+    listed=Rule(
+        f"descent from the failed model, of the dynamics alone or of everything: {LEVEL}; exceptions: one of the two; one that had not converged decides nothing", s8,
+        (
+            Measure("total above the floor over the reference's, dynamics alone trained", lambda e: to_reference(e.adapted.terms, e).total),
+            Measure("the same, everything trained", lambda e: to_reference(e.released.terms, e).total),
+            Measure("transition over the reference's, everything trained", lambda e: to_reference(e.released.terms, e).transition),
+            Measure("barrier of the path, dynamics free", lambda e: e.paths.free.barrier),
+        ),
+    ),
+    samples=Rule(
+        f"training on fresh data from the failed model, of the dynamics alone or of everything: {LEVEL}; without that a short training decides nothing", s8,
+        (
+            Measure("total above the floor over the reference's, everything trained", lambda e: to_reference(e.released.terms, e).total),
+            Measure("barrier of the path, dynamics free", lambda e: need(e.sampled).paths.free.barrier),
+        ),
+    ),
+    alone=Rule(
+        f"everything released ends at least {percent(1 - LOWER)} below the frozen stationary point, above the floor; whether that is the base's level is not known",
+        s8_alone,
     ),
 )  # fmt: skip

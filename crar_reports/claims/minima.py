@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from crar_model.core.ratio import LEAST
-from crar_reports.claims.evidence import Alone, Listed, Paths, Samples, need
-from crar_reports.claims.losses import CLOSE, above
+from crar_reports.claims.evidence import Alone, Listed, Paths, Samples
+from crar_reports.claims.losses import CLOSE, LOWER, above, lower
+from crar_reports.claims.reading import need
 from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Claim, Found, Measure, Rule, part, percent
 from crar_reports.measure.paths import REFUTED
 from landscape_tools import rank
@@ -13,8 +14,6 @@ UNLIKE, KEPT = 5, 0.5
 """Unlike searches for a path whose failure speaks for a barrier, where the lowest stays above this share of the straight climb."""
 MARGINAL = 1e-3
 """A multiplier below this is said to hold marginally."""
-LOWER = 0.9
-"""A descent that ends below this share of a total above its floor has found something lower."""
 
 
 def s6(e: Listed) -> Found:
@@ -115,12 +114,6 @@ def s7_sample(e: Samples) -> Found:
     if own.both in ("minimum", "saddle"):
         return (text, FAILS) if own.both == "saddle" else _at_minimum(text, level, own.match.verdict)
     return text, UNDECIDED
-
-
-def lower(e: Alone, *totals: float) -> bool:
-    """Whether one of some totals lies clearly below that of the encoder's stationary point, above the floor."""
-    least, here = (max(total - e.floor, 0.0) for total in (min(totals), e.stationary_terms.total))
-    return least < LOWER * here
 
 
 def s7_alone(e: Alone) -> Found:

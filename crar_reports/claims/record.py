@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from crar_reports.claims.evidence import Alone, Listed, NotMeasured, Samples
+from crar_reports.claims.evidence import Alone, Listed, Samples
+from crar_reports.claims.reading import NotMeasured
 
 E = TypeVar("E")
 T = TypeVar("T")
@@ -62,6 +63,14 @@ def majority(verdicts: Iterable[Verdict]) -> tuple[Verdict, str]:
     counts = Counter(verdicts)
     most, size = counts.most_common(1)[0]
     return most if size >= AGREE * counts.total() else MIXED, ", ".join(f"{verdict} {count}" for verdict, count in counts.most_common())
+
+
+def by_verdict(found: Iterable[tuple[str, str]]) -> str:
+    """(name, verdict) in words: of each verdict the names, each once."""
+    names: dict[str, dict[str, None]] = {}
+    for name, verdict in found:
+        names.setdefault(verdict, {})[name] = None
+    return "; ".join(f"{verdict}: {', '.join(group)}" for verdict, group in names.items())
 
 
 @dataclass(frozen=True)

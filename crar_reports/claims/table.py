@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from crar_reports.claims.dynamics import S8, S9, S10
+from crar_reports.claims.dynamics import S9, S10
 from crar_reports.claims.embeddings import S1, S2, S5
-from crar_reports.claims.evidence import Alone, Plain, pair_of, read
-from crar_reports.claims.losses import S3, S4
+from crar_reports.claims.evidence import Alone, pair_of
+from crar_reports.claims.losses import S3, S4, S8
 from crar_reports.claims.minima import S6, S7
 from crar_reports.claims.rates import S13
+from crar_reports.claims.reading import Plain, read
 from crar_reports.claims.record import Claim, Decision, Rule
 from crar_reports.claims.small_losses import S11
 from crar_reports.claims.study import S12, S14

@@ -23,7 +23,7 @@ from crar_model.tasks import TASKS, Task, task_named
 from crar_reports import progress as console
 from crar_reports.claims.evidence import Listed, Pair, Samples, pair_of
 from crar_reports.claims.losses import GOOD_BASE, does, looks
-from crar_reports.claims.record import AGREE, Verdict, attempt, majority, percent
+from crar_reports.claims.record import AGREE, Verdict, attempt, by_verdict, majority, percent
 from crar_reports.claims.table import claims_of, decide
 from crar_reports.measure.dissection import Stage, dissect
 from crar_reports.measure.options import LandscapeOptions
@@ -217,10 +217,7 @@ def claims_summary(
     everything = [pair for name, group in groups.items() if name.endswith("do") for pair in group]
     lines = [("Asked", f"which of the appendix's claims hold of {plural(len(everything), 'transfer')} from {plural(bases, 'base')}.")]
     for name, group in groups.items():
-        by_verdict: dict[str, list[str]] = {}
-        for claim, (verdict, _) in verdicts[name].items():
-            by_verdict.setdefault(verdict, []).append(claim)
-        found = "; ".join(f"{verdict}: {', '.join(claims)}" for verdict, claims in by_verdict.items())
+        found = by_verdict((claim, verdict) for claim, (verdict, _) in verdicts[name].items())
         lines.append((f"Found of the {len(group)} {name}", f"{found}."))
     if failed := groups.get("failed by what they do", ()):
         straight, frozen, certified = zip(*map(_place, failed), strict=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from crar_model.core.files import StrPath, misfit, read_json, write_json
 from crar_model.core.words import plural
 from crar_model.tasks import TASKS, Task, task_named
 from crar_reports.claims.evidence import Listed, Samples, pair_of
-from crar_reports.claims.record import AGREE, UNDECIDED, Decided, percent
+from crar_reports.claims.record import AGREE, UNDECIDED, Decided, by_verdict, percent
 from crar_reports.claims.study import OF_OTHERS, depends, scope_of
 from crar_reports.claims.table import CLAIMS, NAMED, claims_of
 from crar_reports.pages.claims import grouped, maze_of, spreads, verdicts
@@ -227,20 +226,11 @@ def summary(rows: Iterable[Claimed]) -> list[tuple[str, str]]:
     rows = list(rows)
     lines = [("Asked", f"which of the {len(CLAIMS)} claims of the appendix hold, in each maze where they make sense.")]
     for task in TASKS.values():
-        by_verdict: dict[str, list[str]] = {}
-        for entry, *_ in rows:
-            name = f"{entry.id}{_few(entry)}"
-            if entry.maze == task.name and name not in by_verdict.setdefault(entry.verdict, []):
-                by_verdict[entry.verdict].append(name)
-        words = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in by_verdict.items() if names)
+        words = by_verdict((f"{entry.id}{_few(entry)}", entry.verdict) for entry, *_ in rows if entry.maze == task.name)
         lines.append((f"Found in the {task.title}", f"{words}."))
-    answers = {(answer.id, entry.maze): answer for entry, answer, _ in rows if answer is not None}
-    words = "; ".join(f"{verdict}: {', '.join(_where(answers, verdict))}" for verdict in Counter(one.verdict for one in answers.values()))
-    lines.append(("The released data, by the same rules", f"{words}."))
-    cut = {(entry.id, entry.maze): found for entry, _, found in rows if found is not None}
-    if cut:
-        words = "; ".join(f"{verdict}: {', '.join(_where(cut, verdict))}" for verdict in Counter(one.verdict for one in cut.values()))
-        lines.append(("The released data cut off where our transfers end", f"{words}."))
+    lines.append(("The released data, by the same rules", f"{_where((entry.maze, answer) for entry, answer, _ in rows)}."))
+    if cut := _where((entry.maze, found) for entry, _, found in rows):
+        lines.append(("The released data cut off where our transfers end", f"{cut}."))
     counts = sorted(entry.models for entry, *_ in rows if entry.models)
     span = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))) if counts else ""
     models = f"{span} models a verdict" if counts else "nothing was measured"
@@ -253,8 +243,10 @@ def summary(rows: Iterable[Claimed]) -> list[tuple[str, str]]:
     return lines
 
 
-def _where(answers: Mapping[tuple[str, str], Decided], verdict: str) -> list[str]:
-    return [f"{name}{_few(one)} ({TASKS[maze].title})" for (name, maze), one in answers.items() if one.verdict == verdict]
+def _where(answers: Iterable[tuple[str, Decided | None]]) -> str:
+    """Answers in words; the last one of a claim in a maze counts."""
+    known = {(answer.id, maze): answer for maze, answer in answers if answer is not None}
+    return by_verdict((f"{name}{_few(one)} ({TASKS[maze].title})", one.verdict) for (name, maze), one in known.items())
 
 
 def _few(one: Entry | Decided) -> str:

@@ -17,8 +17,9 @@ from crar_model.tasks import Task
 from crar_model.training.log import read_losses
 from crar_model.training.variants import VARIANTS
 from crar_reports import progress as console
-from crar_reports.claims.evidence import Samples, Terms, read
+from crar_reports.claims.evidence import Samples, Terms
 from crar_reports.claims.losses import Ratios, ratios
+from crar_reports.claims.reading import read
 from crar_reports.claims.record import Decided
 from crar_reports.claims.small_losses import small_losses
 from crar_reports.figures.outcomes import Log, outcomes_figure
