@@ -7,6 +7,7 @@ the other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -81,9 +82,14 @@ def to_reference(terms: Terms, e: Pair) -> Ratios:
 def does(e: Listed | Samples) -> str:
     """What a transfer is by the one definition of success (`crar_model.models.merit`): "failed", "successful" or, where an interval decides nothing, "open"."""
     if isinstance(e, Samples):
-        return outcome({}, score=(e.failed_score.low, e.failed_score.high))
-    shares = {name: (own[0], own[-1]) for name in ("accuracy", "navigation") if (own := getattr(e, name, None))}
+        return outcome({}, score=(_known(e.failed_score.low), _known(e.failed_score.high)))
+    shares = {name: (_known(own[0]), _known(own[-1])) for name in ("accuracy", "navigation") if (own := getattr(e, name, None))}
     return outcome(shares, matched=e.match.verdict == "matched" if e.same_dynamics else None)
+
+
+def _known(figure: float | None) -> float:
+    """NaN for what could not be measured, which is no success."""
+    return math.nan if figure is None else figure
 
 
 def looks(e: Pair) -> str:
