@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from crar_model.models.merit import FAILED, OPEN, SUCCESSFUL
-from crar_reports.claims.table import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
+from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
 
 MIXED, MINIMUM = "mixed", "minimum"
 YES, NO = "yes", "no"
@@ -23,7 +23,7 @@ EMBEDDINGS = {
     "swapped": "its embedding is a mirror image of its base's, or has axes exchanged",
     "neither": "its embedding is neither that of its base nor a mirror image of it",
 }
-SAID = {
+SAID: dict[str, dict[str, str]] = {
     "S6": {
         HOLDS: "a steep barrier stands in the way",
         EXCEPTIONS: "a steep barrier stands in the way, with exceptions",
@@ -53,7 +53,7 @@ SAID = {
     },
 }
 """Claim -> verdict -> what it comes to."""
-LOWER = {
+LOWER: dict[str, str] = {
     HOLDS: "training the dynamics too lowers its loss clearly",
     FAILS: "training the dynamics too does not lower its loss clearly",
     UNDECIDED: "whether training the dynamics too lowers its loss clearly is undecided",

@@ -19,7 +19,7 @@ from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks.metrics import Metric, Score
 from crar_model.training.runner import read_run
 from crar_reports import progress as console
-from crar_reports.claims.listed import NEAR
+from crar_reports.claims.losses import NEAR
 from crar_reports.figures.embedding import embeddings_figure
 from crar_reports.figures.inputs import inputs_figure, transition_error_figure
 from crar_reports.figures.losses import losses_figure

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from crar_model.core.words import plural
-from crar_reports.claims.listed import rounding, symmetry
-from crar_reports.claims.sampled import side
-from crar_reports.measure.shifts import AROUND, ON_THE_WAY, POINTS
+from crar_reports.claims.dynamics import rounding, side, symmetry
+from crar_reports.measure.shifted_descents import Descent
+from crar_reports.measure.shifts import AROUND, ON_THE_WAY, POINTS, Shift
 from crar_reports.pages import plain_words
 from crar_reports.pages.landscape.page import size_words
 from crar_reports.press.markdown import Lines, number, table
@@ -34,7 +34,7 @@ def theorem_view(r: Plain, sizes: Plain) -> dict[str, object]:
         "plainly": plain_words.theorem(proven=all(p["proven"] for p in linear), exceptions=exceptions, verdict=r["verdict"]),
         "statements": "\n\n".join(map(_statement, linear)), "linear": linear_words(linear), "points": (ON_THE_WAY, AROUND),
         "sampled": f", on a sample of {size_words(sizes['shifts'])}: a landscape here is that of a sample" if sizes["shifts"] else "",
-        "fitted": f"{adapted['steps']:,} {how}", "verdict": r["verdict"], "words": "\n".join(shift_words(r["shifts"], r["total"])),
+        "fitted": f"{adapted['steps']:,} {how}", "verdict": r["verdict"], "words": "\n".join(shift_words([Shift(**s) for s in r["shifts"]], r["total"])),
         "shifts": table(["dynamics", "moved by", "change of the loss (rms)", "per unit moved", "change of the gradient, relative"], rows),
         "descents": _descents(r["descents"], sizes["descents"], r.get("budget")),
     }  # fmt: skip
@@ -93,34 +93,32 @@ def _first_up(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def shift_words(shifts: Sequence[Plain], total: float) -> list[str]:
+def shift_words(shifts: Sequence[Shift], total: float) -> list[str]:
     """What the moves that should change nothing did, and the mirrored dynamics.
 
     Args:
-        shifts: of `landscape_shifts`, as plain data.
+        shifts: of `landscape_shifts`.
         total: loss of the failed model, that rounding is held against.
     """
-    still = [s for s in shifts if s["distance"] == 0]
-    if all(s["values"] == 0 and s["gradients"] == 0 for s in still):
+    still = [s for s in shifts if s.distance == 0]
+    if all(s.values == 0 and s.gradients == 0 for s in still):
         lines = ["Not moved, the landscape is bit for bit the same."]
     else:
-        worst = max(still, key=lambda s: s["values"])
-        lines = [f"Not moved, the landscape changes by {number(worst['values'])}: the measurement is not exact."]
+        worst = max(still, key=lambda s: s.values)
+        lines = [f"Not moved, the landscape changes by {number(worst.values)}: the measurement is not exact."]
     for s in shifts:
-        what = f"{_first_up(str(s['way']))}, the dynamics move by {number(s['distance'])} and"
+        what = f"{_first_up(s.way)}, the dynamics move by {number(s.distance)} and"
         if not symmetry(s):
-            if str(s["way"]).startswith("mirrored"):
-                kept = "leave the landscape as it is" if rounding(s, total) else f"change the loss by {number(s['values'])}"
+            if s.way.startswith("mirrored"):
+                kept = "leave the landscape as it is" if rounding(s, total) else f"change the loss by {number(s.values)}"
                 lines.append(f"{what} {kept} at the same encoders.")
         elif rounding(s, total):
-            lines.append(
-                f"{what} change nothing but rounding ({number(s['values'])} of the loss, {number(s['gradients'])} of the gradient)."
-            )
+            lines.append(f"{what} change nothing but rounding ({number(s.values)} of the loss, {number(s.gradients)} of the gradient).")
         else:
             lines.append(
-                f"{what} change the loss by {number(s['values'])} and the gradient by {number(s['gradients'])}: no symmetry of this landscape."
+                f"{what} change the loss by {number(s.values)} and the gradient by {number(s.gradients)}: no symmetry of this landscape."
             )
-    seen = [s for s in shifts if str(s["way"]).startswith("mirrored")]
+    seen = [s for s in shifts if s.way.startswith("mirrored")]
     if len(seen) == 2 and not rounding(seen[0], total) and rounding(seen[1], total):
         lines.append(
             "So a mirrored embedding with mirrored dynamics loses nothing: that is why a swapped embedding exists, and freezing the dynamics is what makes it wrong."
@@ -128,10 +126,10 @@ def shift_words(shifts: Sequence[Plain], total: float) -> list[str]:
     return lines
 
 
-def find_words(finds: Sequence[Plain]) -> str:
-    """Whether descents on samples end at the reference's level, whatever their further steps gain."""
+def find_words(finds: Sequence[Descent]) -> str:
+    """Whether descents on samples end at the reference's excess loss, whatever their further steps gain."""
     words = {True: "at the reference's excess loss", False: "above it", None: "not known to end at it or above it"}
-    return "; ".join(f"{f['way']}: {words[side(f)]}, {number(f['least'])} to {number(f['most'])} times" for f in finds)
+    return "; ".join(f"{f.way}: {words[side(f)]}, {number(f.least)} to {number(f.most)} times" for f in finds)
 
 
 def _statement(proof: Plain) -> str:
@@ -170,5 +168,5 @@ def _descents(finds: Sequence[Plain], sizes: Plain | None, budget: Plain | None)
         f"What a descent of the failed encoder's weights finds in these landscapes, the dynamics all of the way moved: at most {budget['iterations']} steps of L-BFGS, on "
         f"{size_words(sizes['sample'])}. An independent sample of {size_words(sizes['independent'])} is asked at the same points; the verdict is that of both. The reference is the "
         f"base's copy, converged as far.\n\n{table(header, rows)}\n\n"
-        f"Excess loss over the reference's, with what further steps are expected to gain (twice what the second half of the steps gained): {find_words(finds)}."
+        f"Excess loss over the reference's, with what further steps are expected to gain (twice what the second half of the steps gained): {find_words([Descent(**f) for f in finds])}."
     )

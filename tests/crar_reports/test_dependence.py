@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from crar_model import samples
-from crar_reports.claims.listed import HOLDS
+from crar_reports.claims.record import HOLDS
 from crar_reports.pages.study import dependence
 from crar_reports.pages.study.rows import groups_of
 from crar_reports.press.publish import Content

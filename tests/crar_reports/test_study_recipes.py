@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from crar_reports.claims.listed import FAILS, HOLDS, UNDECIDED
+from crar_reports.claims.record import FAILS, HOLDS, UNDECIDED
 from crar_reports.pages.study.page import write_study_page
 from crar_reports.pages.study.recipes import COLUMNS, base_decides, decides_more, effects, never_from_joint, recipes_part, shares_of
 from crar_reports.pages.study.rows import TERMINAL, Groups, groups_of, label, recipes_of

@@ -13,7 +13,7 @@ from crar_model.agent.loss import SHOWN
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks import TASKS
 from crar_model.training.variants import VARIANTS
-from crar_reports.claims.listed import HOLDS, UNDECIDED
+from crar_reports.claims.record import HOLDS, UNDECIDED
 from crar_reports.measure.subject import load_subject
 from crar_reports.pages.study import terms
 from crar_reports.pages.study.rows import groups_of

@@ -22,6 +22,7 @@ from crar_model.cures.problem import Problem
 from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS
+from crar_reports.statistics import CONFIDENCE
 from landscape_tools import rows_of, unflatten
 
 ELSEWHERE = 0.5
@@ -86,7 +87,7 @@ class Exits:
         curve = ecdf(CensoredData(uncensored=self.at[left], right=self.seen[~left])).sf
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # where nobody is left there is no interval
-            span = curve.confidence_interval(0.95, method="log-log")
+            span = curve.confidence_interval(CONFIDENCE, method="log-log")
         keep = np.isin(curve.quantiles, self.at[left])
         inside = curve.probabilities[keep]
         updates = curve.quantiles[keep]

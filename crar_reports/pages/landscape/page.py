@@ -16,7 +16,8 @@ from crar_model.core.tiles import NEGATED
 from crar_model.core.words import plural
 from crar_model.samples import as_given
 from crar_reports import progress as console
-from crar_reports.claims.table import Decision, decide
+from crar_reports.claims.record import Decision
+from crar_reports.claims.table import decide
 from crar_reports.figures.abstract import abstract_states_figure
 from crar_reports.figures.embedding import embeddings_figure
 from crar_reports.figures.interactive import surface_page

@@ -10,8 +10,9 @@ import torch
 from crar_model.core.params import DYNAMICS, select
 from crar_model.samples import as_given
 from crar_model.tasks.metrics import Score
-from crar_reports.claims.listed import does
-from crar_reports.claims.table import Decision
+from crar_reports.claims.evidence import pair_of
+from crar_reports.claims.losses import does
+from crar_reports.claims.record import Decision
 from crar_reports.measure.dissection import Dissection
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.second_opinion import SecondOpinion
@@ -41,7 +42,7 @@ def landscape_view(
     shown = tuple(str(name) for name in found.surface.data_vars)
     kept = all(torch.equal(pair.failed[name], value) for name, value in select(pair.optimum, DYNAMICS).items())
     return {
-        "plainly": plain_words.landscape(does(dict(plain)), found.match.verdict, {one.id: one.verdict for one in decisions}),
+        "plainly": plain_words.landscape(does(pair_of(dict(plain), complete=found.subject.task.sampling.complete)), found.match.verdict, {one.id: one.verdict for one in decisions}),
         "models": _models(found, plain, shown),
         "conditions": _conditions(found),
         "embedding": _embedding(found, embedding),

@@ -8,7 +8,7 @@ from pathlib import Path
 from crar_model.core.files import StrPath
 from crar_model.samples import as_given
 from crar_reports import progress as console
-from crar_reports.claims.without_reference import decide_alone, need_a_base
+from crar_reports.claims.table import decide_alone, need_a_base
 from crar_reports.figures.embedding import embeddings_figure
 from crar_reports.figures.interactive import surface_page
 from crar_reports.figures.surface import ALONE, surface_figure

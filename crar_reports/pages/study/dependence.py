@@ -14,11 +14,12 @@ from crar_model.core.files import Plain, StrPath
 from crar_model.core.kept import kept
 from crar_model.cures.foresight import foresee
 from crar_model.models.checkpoints import load_checkpoint
+from crar_model.models.merit import SUCCESS
 from crar_model.studies.cells import BEST
 from crar_model.training.variants import VARIANTS
 from crar_reports import progress as console
-from crar_reports.claims.study import Decided, depends
-from crar_reports.claims.table import SUCCESS
+from crar_reports.claims.record import Decided
+from crar_reports.claims.study import depends
 from crar_reports.figures.calibration import calibration_figure
 from crar_reports.measure.forecast import FEWEST, Table, calibration, score_predictors, verdict
 from crar_reports.pages.study.rows import USUAL, Groups, Key, Row, base_name, by, label, main_group, number, outcomes, success, told

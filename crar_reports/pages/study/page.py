@@ -13,7 +13,7 @@ from crar_model.core.words import plural
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import task_named
 from crar_model.training.variants import BASE
-from crar_reports.claims.study import Decided
+from crar_reports.claims.record import Decided
 from crar_reports.pages import plain_words
 from crar_reports.pages.study.cost import cost_part
 from crar_reports.pages.study.dependence import dependence_part

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from crar_model.models.merit import SUCCESS
 from crar_model.training.variants import BASE
+from crar_reports.claims.rates import NEIGHBOURS, ODD_RATE, Runs, learning_rates, odd_one
+from crar_reports.claims.record import Decided
 from crar_reports.claims.released_scores import released_runs
-from crar_reports.claims.study import LEAST_BASES, NEIGHBOURS, ODD_RATE, Decided, Runs, learning_rates, odd_one
-from crar_reports.claims.table import SUCCESS
+from crar_reports.claims.study import LEAST_BASES
 from crar_reports.figures.shares import shares_figure
 from crar_reports.pages.study.rows import USUAL, Row, by, origin, success, told
 from crar_reports.press.publish import Content

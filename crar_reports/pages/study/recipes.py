@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from crar_reports.claims.listed import FAILS, HOLDS, UNDECIDED
+from crar_reports.claims.record import FAILS, HOLDS, UNDECIDED
 from crar_reports.claims.study import depends
 from crar_reports.figures.survival import survival_figure
 from crar_reports.pages.study.rows import USUAL, Groups, Key, Row, label, mostly, outcomes, rule_of, told
@@ -171,7 +171,7 @@ def never_from_joint(arms: Groups) -> tuple[str, str, str]:
 
 def base_decides(arms: Groups) -> list[tuple[str, str, str]]:
     """(question, verdict, figures) of S14 for every sequential recipe, by the original's own transfers."""
-    found = []
+    found: list[tuple[str, str, str]] = []
     for key, rows in arms.items():
         if (
             rule_of(key.base) == SEQUENTIAL == key.rule

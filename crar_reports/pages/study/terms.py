@@ -12,13 +12,17 @@ from crar_model.agent.loss import SHOWN
 from crar_model.core.files import MEASURED, Plain, StrPath
 from crar_model.core.kept import kept
 from crar_model.core.ratio import LEAST
+from crar_model.models.merit import SUCCESS
 from crar_model.studies.cells import BEST, LAST
 from crar_model.tasks import Task
 from crar_model.training.log import read_losses
 from crar_model.training.variants import VARIANTS
 from crar_reports import progress as console
-from crar_reports.claims.study import Decided, small_losses
-from crar_reports.claims.table import SUCCESS
+from crar_reports.claims.evidence import Samples, Terms
+from crar_reports.claims.losses import Ratios, ratios
+from crar_reports.claims.reading import read
+from crar_reports.claims.record import Decided
+from crar_reports.claims.small_losses import small_losses
 from crar_reports.figures.outcomes import Log, outcomes_figure
 from crar_reports.measure.subject import load_subject
 from crar_reports.pages.study.rows import (
@@ -147,7 +151,8 @@ def _decided(groups: Groups, main: Key, bases: Sequence[Row], root: Path) -> Dec
         for key, rows in groups.items()
         if key.variant == USUAL
         for row in told(rows)
-        if row["base"] in named and number(row, "last_score_high") < min(0.0, number(named[row["base"]], f"{row['base_start']}_score_low"))
+        if row["base"] in named
+        and number(row, "last_score_high") < min(SUCCESS, number(named[row["base"]], f"{row['base_start']}_score_low"))
     ]
     pairs, lost, of = [], 0, set[str]()
     with console.progress_bar("study: losses of failed transfers", "models") as tick:
@@ -163,14 +168,10 @@ def _decided(groups: Groups, main: Key, bases: Sequence[Row], root: Path) -> Dec
             if key == main and losses is None:
                 lost += 1
             elif key == main and losses is not None:
-                pairs.append(losses | scores)
+                pairs.append(read(Samples, losses | scores))
                 of.add(row["base"])
         tick(len(failed), len(failed))
-    good = (
-        [_of_table(row, named[row["base"]]) | {"floor": pairs[0]["floor"]} for row in _scoring(groups) if row["base"] in named]
-        if pairs
-        else []
-    )
+    good = [_of_table(row, named[row["base"]], pairs[0].floor) for row in _scoring(groups) if row["base"] in named] if pairs else []
     return small_losses(pairs, len(of), lost, of=len(told(groups[main])), good=good, updates=int(main.updates))
 
 
@@ -187,10 +188,11 @@ def _scoring(groups: Groups) -> list[Row]:
     return [row for row in found if row["cell"] not in begun]
 
 
-def _of_table(row: Row, base: Row) -> Plain:
-    """Terms of a transfer and of what it started from; the table has them on the set that verdicts are made on."""
-    pair = {"failed_terms": (row, LAST), "copy_terms": (base, row["base_start"])}
-    return {name: {term: number(one, f"{which}_{term}") for term in SHOWN} for name, (one, which) in pair.items()}
+def _of_table(row: Row, base: Row, floor: Terms) -> Ratios:
+    """Terms of a transfer over those of what it started from; the table has them on the set that verdicts are made on."""
+    pair = (row, LAST), (base, row["base_start"])
+    own, begun = (Terms(**{term: number(one, f"{which}_{term}") for term in SHOWN}) for one, which in pair)
+    return ratios(own, begun, floor)
 
 
 def _losses(model: Path, base: Path, digests: list[str]) -> Plain | None:

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from crar_model.models.merit import SUCCESS
 from crar_model.tasks import Task
 from crar_model.training.variants import VARIANTS
+from crar_reports.claims.record import Decided
 from crar_reports.claims.released_scores import released_rows
-from crar_reports.claims.study import Decided, relearned
-from crar_reports.claims.table import SUCCESS
+from crar_reports.claims.study import relearned
 from crar_reports.figures.shares import shares_figure
 from crar_reports.pages.study.rows import (
     DONE,
