@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 OUT ?= demo
 
-.PHONY: help install install-dev demo test lint format bench clean
+.PHONY: help install install-dev demo test types kernels lint format bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,16 +25,23 @@ install-dev: $(VENV)/.installed-dev ## the same with the test tools
 demo: install ## train, transfer, dissect a failed transfer, cure it, write the report
 	$(BIN)/crar demo --out $(OUT) --resume
 
+# Tests start many processes, and each would compile the sources again where the environment forbids bytecode.
+test: export PYTHONDONTWRITEBYTECODE =
 test: install-dev ## lint, type-check, test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(MAKE) --jobs=2 types kernels
 	$(BIN)/pytest -n auto --dist worksteal
 
-lint: install-dev ## lint and type-check
+types kernels: install-dev # side by side, each on a core: on a fresh checkout both take half a minute
+types:
+	$(BIN)/mypy
+kernels:
+	$(BIN)/python -m tests.kernels
+
+lint: types ## lint and type-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 
 format: install-dev ## format and mend what ruff can
 	$(BIN)/ruff check --fix .

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.plain_loop import best_rate, matmul_rate
-from crar_model.agent.loss import FOLLOWED, loss_terms, total
+from crar_model.agent.loss import FOLLOWED
 from crar_model.agent.networks import DenseAgent
 from crar_model.core.files import write_text
 from crar_model.core.params import DYNAMICS, Params, select
@@ -162,6 +162,7 @@ def agent_planes(seconds: float, out: Path) -> None:
     subject = load_subject(FAILED, BASE)
     agent = subject.agent
     batch = subject.batch.to("cpu", torch.float32)
+    frozen = subject.loss.on(batch)
     failed = {name: value.float() for name, value in subject.failed.items()}
     encoder, dynamics = select(failed, ("encoder",)), select(failed, DYNAMICS)
     goal = {name: value.float() for name, value in subject.nearest.items()}
@@ -171,8 +172,7 @@ def agent_planes(seconds: float, out: Path) -> None:
 
     @thread_safe
     def terms(params: Params, embedding: Tensor | None = None) -> dict[str, Tensor]:
-        values = loss_terms(agent, params, batch, subject.settings, FOLLOWED, embedding=embedding)
-        return values | {"total": total(values, subject.settings)}
+        return frozen.terms(params, embedding, FOLLOWED)
 
     def product(side: int) -> Any:
         axis = torch.linspace(0, 1, side)

@@ -3,6 +3,10 @@
 python -m benchmarks.walk update            # one update of two members of the simple maze
 python -m benchmarks.walk update --maze random
 python -m benchmarks.walk landscape         # of the shipped pair, quick
+python -m benchmarks.walk cure              # of the shipped pair, all methods cut short
+
+A room is a folder of a package, and `landscape_tools` as a whole. A return is a call that brings the reader, who follows the calls in
+this order, back to a room that he has left.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def traced(work: Callable[[], object]) -> list[tuple[str, str, str]]:
-    """(caller's file, file, function) of every crossing, in the order of the first time, of all threads."""
+    """(caller's file, file, function) of every crossing but those of an import, in the order of the first time, of all threads."""
     seen: dict[tuple[str, str, str], None] = {}
     names: dict[str, str | None] = {}
 
@@ -41,7 +45,8 @@ def traced(work: Callable[[], object]) -> list[tuple[str, str, str]]:
         while back is not None and own(back) is None:  # through PyTorch and the standard library
             back = back.f_back
         there = own(back) or "-"
-        if there != here:
+        imported = back is not None and back.f_code.co_name == "<module>"
+        if there != here and not imported:
             seen.setdefault((there, here, frame.f_code.co_name))
 
     threading.setprofile(profile)
@@ -73,17 +78,43 @@ def landscape() -> object:
         return write_landscape(FAILED, BASE, Path(folder), options=LandscapeOptions(quick=True, resolution=5), command="walk")
 
 
+def cure() -> object:
+    from crar_model.core.settings import CureSettings
+    from crar_model.samples import BASE, FAILED
+    from crar_reports.pages.cure.one import CureOptions, write_cure
+
+    options = CureOptions(settings=CureSettings(effort=0.02, resolution=15))
+    with tempfile.TemporaryDirectory() as folder:
+        return write_cure(FAILED, Path(folder), method="auto", base_path=BASE, options=options, command="walk")
+
+
+def room_of(file: str) -> str:
+    """The folder of a package that a file lies in."""
+    parts = file.split("/")
+    return parts[0] if len(parts) < 3 else "/".join(parts[:2])
+
+
+def summary(found: list[tuple[str, str, str]]) -> str:
+    """Rooms, calls from one room into another, and returns, in a line."""
+    inside = [(there, here) for there, here, _ in found if there != "-"]
+    across = [room_of(here) for there, here in inside if room_of(there) != room_of(here)]
+    visits = [room for room, before in zip(across, ["", *across], strict=False) if room != before]
+    rooms = {room_of(here) for _, here in inside}
+    return f"{len(rooms)} rooms, {len(across)} calls from one into another, {len(visits) - len(set(visits))} returns"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("update", "landscape"))
+    parser.add_argument("what", choices=("update", "landscape", "cure"))
     parser.add_argument("--maze", default="simple")
     given = parser.parse_args()
-    found = traced(update_of(given.maze) if given.what == "update" else landscape)
+    found = traced({"landscape": landscape, "cure": cure}[given.what] if given.what != "update" else update_of(given.maze))
     files: dict[str, list[str]] = {}
     for there, here, name in found:
         files.setdefault(here, []).append(f"{name} (from {there})")
     for here, names in files.items():
         print(f"{here}\n    " + "\n    ".join(names))
+    print(summary(found))
 
 
 if __name__ == "__main__":

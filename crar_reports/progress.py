@@ -161,6 +161,11 @@ class StageClock:
             self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + at - self._since
         self._stage, self._since = stage, at
 
+    def file(self, name: str) -> None:
+        """Begin the stage of a page's file by its name; what comes after the figures and data is no stage."""
+        page = name in ("results.json", "report.md")
+        self.begin("" if page else "figures" if name.endswith((".png", ".svg")) else "data files")
+
     def plain(self) -> list[dict[str, Any]]:
         """As plain data: stage, seconds, and share of all stages."""
         whole = sum(self.seconds.values()) or 1.0

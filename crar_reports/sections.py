@@ -51,7 +51,7 @@ def layout_of(walls: str) -> str:
 
 def place_of(model: Checkpoint) -> list[str]:
     """Of which maze a model is, in which layout, seen how."""
-    return [model.maze, layout_of(model.walls), "" if model.observation == GRID else model.observation]
+    return [model.maze, layout_of(model.settings.walls), "" if model.settings.observation == GRID else model.settings.observation]
 
 
 def sections_of(rows: Sequence[Row]) -> list[Section]:

@@ -17,6 +17,7 @@ from landscape_tools.lifting import Lifted, lift
 from landscape_tools.lines import Barrier, barrier, sample_line
 from landscape_tools.modules import ModuleLoss, module_loss
 from landscape_tools.paths import Band, Path, elastic_band, sample_polygon
+from landscape_tools.pictures import plot, show, to_html
 from landscape_tools.planes import sample_plane, sample_product, three_point_axes
 from landscape_tools.points import (
     BufferName,
@@ -33,6 +34,7 @@ from landscape_tools.points import (
     trainable,
     unflatten,
 )
+from landscape_tools.results import Kept, Result, load
 from landscape_tools.sampled import (
     Descended,
     Ends,
@@ -44,7 +46,9 @@ from landscape_tools.sampled import (
     verdict_on_sample,
 )
 from landscape_tools.sampling import Progress, Sampling, sample_points
+from landscape_tools.spectra import Curvature, hessian_operator, spectrum
 from landscape_tools.states import parameters_of, state_of
+from landscape_tools.streams import DataLoss, data_loss
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 from landscape_tools.trajectories import sample_trajectory
 
@@ -61,17 +65,21 @@ __all__ = [
     "Certificate",
     "Composite",
     "Converged",
+    "Curvature",
     "Curve",
+    "DataLoss",
     "Descended",
     "Ends",
     "HeldName",
     "HiddenLayer",
+    "Kept",
     "Lifted",
     "Loss",
     "ModuleLoss",
     "Path",
     "Point",
     "Progress",
+    "Result",
     "Sampling",
     "ScalarLoss",
     "Signature",
@@ -88,6 +96,7 @@ __all__ = [
     "climb",
     "composite_of",
     "converge",
+    "data_loss",
     "dense_chain",
     "descend",
     "difference",
@@ -99,14 +108,17 @@ __all__ = [
     "filter_normalised",
     "flatten",
     "gaussian_direction",
+    "hessian_operator",
     "hessian_product",
     "jacobian_of",
     "lift",
+    "load",
     "lowest",
     "module_loss",
     "moved",
     "norm",
     "parameters_of",
+    "plot",
     "random_axes",
     "rank",
     "restrict",
@@ -117,11 +129,14 @@ __all__ = [
     "sample_polygon",
     "sample_product",
     "sample_trajectory",
+    "show",
     "smallest_subgradient",
+    "spectrum",
     "spectrum_ends",
     "state_of",
     "thread_safe",
     "three_point_axes",
+    "to_html",
     "trainable",
     "trajectory_plane",
     "unflatten",

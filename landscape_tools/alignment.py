@@ -43,7 +43,14 @@ class HiddenLayer:
 
 
 def dense_chain(block: str, layers: int, *, signs: bool | None = None, bias: bool = True) -> list[HiddenLayer]:
-    """The hidden layers of a network named `block.0.weight` ... `block.{layers - 1}.weight`."""
+    """The hidden layers of a dense network.
+
+    Args:
+        block: prefix of the names `block.0.weight` ... `block.{layers - 1}.weight`.
+        layers: how many layers it has, the last one included, whose units are no hidden ones.
+        signs: as in :class:`HiddenLayer`.
+        bias: whether its layers have biases.
+    """
     return [
         HiddenLayer(f"{block}.{k}.weight", f"{block}.{k}.bias" if bias else None, f"{block}.{k + 1}.weight", signs)
         for k in range(layers - 1)
@@ -51,7 +58,7 @@ def dense_chain(block: str, layers: int, *, signs: bool | None = None, bias: boo
 
 
 def apply_symmetry(point: Point, layer: HiddenLayer, order: Tensor, sign: Tensor) -> dict[str, Tensor]:
-    """The same function with the layer's unit k replaced by sign[k] times the old unit order[k].
+    """The same function with the layer's unit k replaced by sign[k] times the old unit order[k] (Sussmann 1992).
 
     Args:
         point: parameters; tensors that the layer does not touch are shared, not copied.
@@ -71,7 +78,7 @@ def apply_symmetry(point: Point, layer: HiddenLayer, order: Tensor, sign: Tensor
 def align(
     moving: Point, fixed: Point, chain: Sequence[HiddenLayer], *, function: Function | None = None, sweeps: int = 20
 ) -> dict[str, Tensor]:
-    """The copy of `moving`, under permutations and signs of hidden units, that lies near `fixed`.
+    """The copy of `moving`, under permutations and signs of hidden units, that lies near `fixed` (weight matching: Ainsworth et al. 2023, section 3.2).
 
     A first pass goes from the input on and matches each layer by its incoming weights, which recovers a planted change
     exactly; further sweeps also weigh the outgoing weights and never increase the distance. Finding the nearest of all

@@ -21,20 +21,23 @@ the point promise, there is a kink that was not declared, or no curvature at all
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor
 
 from landscape_tools.composite import Composite, as_composite
 from landscape_tools.cones import independent
 from landscape_tools.convergence import NEWTON_LIMIT, Converged, converge
-from landscape_tools.curvature import Spectrum, extreme_eigenvalues, hessian_product
+from landscape_tools.curvature import Spectrum, draw_ends, extreme_eigenvalues, hessian_product
 from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.points import Point, check_digits, flatten, unflatten
 from landscape_tools.probing import Place, differences, directions, doubt_of, probe, scales, sloped
+from landscape_tools.results import Result, new_axes
 from landscape_tools.signatures import (
     FLAT,
     MINIMUM,
@@ -50,11 +53,14 @@ from landscape_tools.signatures import (
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 from landscape_tools.ties import projection, pulled, slack_of, ties_of
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["FLAT", "MINIMUM", "NOT_CONVERGED", "SADDLE", "UNDECIDED", "Certificate", "Signature", "certify"]
 
 
-@dataclass(frozen=True)
-class Certificate:
+@dataclass(frozen=True, repr=False)
+class Certificate(Result):
     """What a point is.
 
     Attributes:
@@ -80,6 +86,24 @@ class Certificate:
     weak: int
     escape: Converged | None
 
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """The ends of the spectrum, where there is one, under the verdict."""
+        ax = new_axes(ax)
+        if self.spectrum is not None:
+            draw_ends(self.spectrum, ax)
+        ax.set_title(f"{self.verdict}: {self.reason}", fontsize="small", wrap=True)
+        return ax
+
+    def to_dataset(self) -> xr.Dataset:
+        """Verdict and figures as attributes, both ends of the spectrum, and the curvatures that the outputs carry."""
+        attrs: dict[str, Any] = {name: getattr(self, name) for name in ("verdict", "reason", "loss", "slack", "weak")}
+        attrs |= {"subgradient": self.subgradient.norm, "kinks": self.subgradient.kinks}
+        data = xr.Dataset(attrs=attrs) if self.spectrum is None else self.spectrum.to_dataset().assign_attrs(attrs)
+        if self.signature is None:
+            return data
+        counts = {name: getattr(self.signature, name) for name in ("negative", "flat", "positive", "unseen")}
+        return data.assign(carried=("output", self.signature.eigenvalues.cpu().numpy())).assign_attrs(counts)
+
 
 @at_one_point
 @differentiated()
@@ -94,7 +118,7 @@ def certify(
     escape_steps: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0),
     escape_iterations: int = 150,
 ) -> Certificate:
-    """Certify a point.
+    """Say what a point is: first and second order conditions on the critical cone, and Sylvester's law for the signature.
 
     Args:
         loss: point -> scalar; a :class:`Composite` where it has kinks, or few outputs and many parameters.

@@ -25,6 +25,7 @@ from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.finite import Walled
 from landscape_tools.points import Point, check_digits, flatten, unflatten
 from landscape_tools.probing import difference_hessian
+from landscape_tools.results import Kept
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 
 NEWTON_LIMIT = 1500
@@ -38,8 +39,8 @@ ROUGH = 1e-9
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class Converged:
+@dataclass(frozen=True, repr=False)
+class Converged(Kept):
     """Where a descent ended.
 
     Attributes:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 
-def copied(model: nn.Module) -> nn.Module:
-    """A copy that shares no tensor with the module and whose parameters `functional_call` can replace.
+def copied(model: nn.Module, *, sharing: bool = False) -> nn.Module:
+    """A copy that shares no tensor with the module and whose parameters `functional_call` can replace; `sharing` the memory of its parameters and
+    buffers, for a copy that never computes with them.
 
     Tensors that a forward pass left behind are copied without their graph; what cannot be copied at all, such as a lock or an open file,
     is shared. `DataParallel` and its like are taken off, and embeddings get dense gradients.
@@ -30,11 +31,13 @@ def copied(model: nn.Module) -> nn.Module:
             raise ValueError(
                 f"the model cannot take the parameters of a point, for {where} scripted or traced; give the module it was made of"
             )
-    memo: dict[int, Any] = {}
+    shared: dict[int, Any] = {id(v): nn.Parameter(v.detach(), v.requires_grad) for v in model.parameters()} if sharing else {}
+    shared |= {id(value): value.detach() for value in model.buffers()} if sharing else {}
+    memo = dict(shared)
     try:
         result = copy.deepcopy(model, memo)
     except Exception:  # something in it does not copy: found and shared, one by one
-        memo = {id(value): taken for value, taken in _awkward(vars(model), set())}
+        memo = shared | {id(value): taken for value, taken in _awkward(vars(model), set())}
         try:
             result = copy.deepcopy(model, memo)
         except Exception as error:

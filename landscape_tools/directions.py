@@ -24,8 +24,11 @@ from landscape_tools.points import (
 
 
 def gaussian_direction(like: Point, generator: torch.Generator) -> dict[str, Tensor]:
-    """Independent standard normal entries for what is trained, drawn on the CPU so that a seed gives the same direction on any device; in
-    float32 for a point of half precision. Buffers and frozen parameters are left out."""
+    """A direction with independent standard normal entries, in the names and shapes of the trained part of `like`.
+
+    It is drawn on the CPU, so a seed gives the same direction on any device. It is in float32 for a point of half precision. Buffers and frozen
+    parameters are left out.
+    """
 
     def drawn(value: Tensor) -> Tensor:
         return torch.randn(as_real(value).shape, generator=generator, dtype=torch.float64).to(as_real(wide(value)))

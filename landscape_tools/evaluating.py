@@ -3,8 +3,8 @@
 A point is a dict of named tensors. A loss takes one and returns a scalar, or a dict of named scalars where several are wanted.
 `vectorize` says how it takes many points per pass:
 
-- "auto", the default: as "vmap", or as "loop" where mapping fails or gives other values at the first point, which a warning says, or, on
-  lines and planes, where a trial finds the loop faster;
+- "auto", the default: as "vmap", or as "loop" where mapping fails or gives other values at the first point, which a warning says, where
+  the points of a pass are large, or, on lines, planes and trajectories, where they are few or the first passes find the loop faster;
 - "vmap": the loss is written for one point, and `torch.func.vmap` maps it; where that fails or gives other values is an error;
 - "batched": the loss takes parameters with a leading axis of m points and returns (m,) values by itself;
 - "loop": the loss is written for one point and cannot be mapped (data-dependent Python, `.item()`); it is called point by point.
@@ -65,7 +65,7 @@ def many(
         ValueError: at once for another word than the four; when called, for a loss that vmap cannot map, whose values are not one real
             scalar per point, or whose names no file takes.
     """
-    evaluate = _passes(loss, taken)
+    evaluate = passes(loss, taken)
 
     def first(fixed: dict[str, Tensor], moving: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         return fixed, {name: value[:1] for name, value in moving.items()}
@@ -74,34 +74,52 @@ def many(
     return found
 
 
-def _passes(loss: Loss, taken: Collection[str] = ()) -> Callable[[str, dict[str, Tensor], dict[str, Tensor]], dict[str, Tensor]]:
+def passes(loss: Loss, taken: Collection[str] = ()) -> Callable[[str, dict[str, Tensor], dict[str, Tensor]], dict[str, Tensor]]:
     """(way, fixed, moving) -> named values (m,), in just that way."""
+    one = single(loss, taken)
+
+    def evaluate(way: str, fixed: dict[str, Tensor], moving: dict[str, Tensor]) -> dict[str, Tensor]:
+        count = len(next(iter(moving.values())))
+        if way == "loop":
+            return singly_called(one, (fixed | {name: value[k] for name, value in moving.items()} for k in range(count)), count)
+        if way == "vmap":
+            values: dict[str, Tensor] = mapped(lambda point: one(fixed | point))(moving)
+        else:
+            values = one(fixed | moving)
+        return _one_each(values, count)
+
+    return evaluate
+
+
+def single(loss: Loss, taken: Collection[str] = ()) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+    """The loss of one point, by its names."""
 
     def one(point: dict[str, Tensor]) -> dict[str, Tensor]:
         values: Any = loss(point)
         return {name: _real(name, value) for name, value in named(values, taken).items()}
 
-    def evaluate(way: str, fixed: dict[str, Tensor], moving: dict[str, Tensor]) -> dict[str, Tensor]:
-        count = len(next(iter(moving.values())))
-        if way == "vmap":
-            values: dict[str, Tensor] = mapped(lambda point: one(fixed | point))(moving)
-        elif way == "batched":
-            values = one(fixed | moving)
-        else:
-            rows = []
-            for k in range(count):
-                try:
-                    rows.append(one(fixed | {name: value[k] for name, value in moving.items()}))
-                except Exception as error:
-                    error.add_note(f"(the loss, called by itself at point {k + 1} of a pass of {count})")
-                    raise
-            values = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
-        for name, value in values.items():
-            if value.shape != (count,):
-                raise ValueError(f"{name} came back as {tuple(value.shape)} for {count} points; it must be one scalar per point")
-        return values
+    return one
 
-    return evaluate
+
+def singly_called(
+    one: Callable[[dict[str, Tensor]], dict[str, Tensor]], points: Iterable[dict[str, Tensor]], count: int
+) -> dict[str, Tensor]:
+    """Named values (count,) of the points, each taken when its loss is called."""
+    rows = []
+    for k, point in enumerate(points):
+        try:
+            rows.append(one(point))
+        except Exception as error:
+            error.add_note(f"(the loss, called by itself at point {k + 1} of a pass of {count})")
+            raise
+    return _one_each({name: torch.stack([row[name] for row in rows]) for name in rows[0]}, count)
+
+
+def _one_each(values: dict[str, Tensor], count: int) -> dict[str, Tensor]:
+    for name, value in values.items():
+        if value.shape != (count,):
+            raise ValueError(f"{name} came back as {tuple(value.shape)} for {count} points; it must be one scalar per point")
+    return values
 
 
 def named(values: Any, taken: Collection[str]) -> dict[str, Any]:
@@ -181,9 +199,12 @@ def values_and_gradients(loss: ScalarLoss, like: Point, vectorize: Vectorize) ->
             return values.to(rows), gradients.to(rows)
 
         return brought
-    evaluate = _passes(loss)
+    evaluate = passes(loss)
 
     def both(way: str, rows: Tensor) -> tuple[Tensor, Tensor]:
+        if way == "loop" and len(rows) > 1:  # one graph at a time
+            found = [both(way, rows[k : k + 1]) for k in range(len(rows))]
+            return torch.cat([values for values, _ in found]), torch.cat([gradients for _, gradients in found])
         at = rows.detach().clone().requires_grad_()  # a clone: rows of torch.inference_mode take none
         values = _only(evaluate(way, {}, unflatten(at, like)))
         if not values.requires_grad:
@@ -193,11 +214,11 @@ def values_and_gradients(loss: ScalarLoss, like: Point, vectorize: Vectorize) ->
         (gradients,) = torch.autograd.grad(values.sum(), at)
         return values.detach().to(rows), gradients
 
-    passes = settled(both, lambda rows: (rows[:1],), vectorize, loss, like)
+    evaluated = settled(both, lambda rows: (rows[:1],), vectorize, loss, like)
 
     def found(rows: Tensor) -> tuple[Tensor, Tensor]:
         with differentiated():
-            values, gradients = passes(rows)
+            values, gradients = evaluated(rows)
         return values, gradients
 
     return found

@@ -41,7 +41,7 @@ def climb(heights: Tensor | np.ndarray[Any, Any]) -> float:
 
 
 def rank(value: float) -> tuple[bool, float]:
-    """Sorts numbers from low to infinite, and NaN behind all of them."""
+    """A key that sorts numbers from low to infinite, and NaN behind all of them: (whether it is NaN, the number)."""
     return (math.isnan(value), value)
 
 

@@ -17,12 +17,13 @@ from landscape_tools.composite import jacobian_of
 from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import at_one_point
 from landscape_tools.points import Point, check_digits, flatten, unflatten
+from landscape_tools.results import Kept
 
 Outputs = Callable[[dict[str, Tensor]], Tensor]
 
 
-@dataclass(frozen=True)
-class Lifted:
+@dataclass(frozen=True, repr=False)
+class Lifted(Kept):
     """A path of parameters.
 
     Attributes:
@@ -52,7 +53,7 @@ def lift(
     corrections: int = 8,
     halvings: int = 3,
 ) -> Lifted:
-    """Follow a polygon of outputs from a point.
+    """Follow a polygon of outputs from a point, by shortest steps and Newton corrections (Allgower & Georg 1990).
 
     Args:
         outputs: point -> (n,), n at most the number of parameters.

@@ -34,7 +34,7 @@ class Barrier:
 
 
 def sample_line(loss: Loss, start: Point, end: Point, *, points: int = 51, **options: Unpack[Sampling]) -> xr.Dataset:
-    """Evaluate every named loss along the line from `start` to `end`, many points per pass.
+    """Evaluate every named loss along the line from `start` to `end`, many points per pass (Goodfellow et al. 2015).
 
     Args:
         loss: pure function of one parameter point to named scalars.
@@ -69,7 +69,15 @@ def sample_line(loss: Loss, start: Point, end: Point, *, points: int = 51, **opt
 
 
 def barrier(line: xr.Dataset, name: str) -> Barrier:
-    """The barrier of one loss on a sampled line."""
+    """The barrier of one loss on a sampled line, in the unit of the loss.
+
+    Args:
+        line: of :func:`sample_line`, with the coordinate `t` in [0, 1].
+        name: of the loss, as the line's variable has it.
+
+    Raises:
+        KeyError: for a loss that the line does not have.
+    """
     values, where = line[name_in_file(name)].values, line["t"].values
     top = int(np.argmax(values))  # the first NaN, where there is one
     return Barrier(float(values[0]), float(values[-1]), float(values[top]), float(where[top]), climb(values))

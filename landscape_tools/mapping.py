@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
@@ -15,6 +16,10 @@ from landscape_tools.points import Point
 
 Run = Callable[..., Any]
 """(way, *arguments) -> a tensor, a tuple or a dict of tensors; the leading axes count points."""
+LARGE = 32 * 2**20
+"""Bytes of a pass from which "auto" does not map: mapped, its points leave the cache, and their activations fill the memory."""
+LONG_PASS = 0.05
+"""Seconds from which a mapped pass that warms up is judged as it is; of the thread's own work, so that a busy machine decides nothing."""
 _SAID: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
@@ -43,8 +48,17 @@ def check_way(vectorize: str) -> None:
         raise ValueError(f"vectorize is {vectorize!r}; choose auto, vmap, batched or loop")
 
 
-def settled(run: Run, first: Callable[..., tuple[Any, ...]], vectorize: str, loss: object, like: Point | None = None) -> Callable[..., Any]:
-    """`run` in the way that is asked for; "auto" maps until that fails once, and loops from then on, with a warning.
+def settled(
+    run: Run,
+    first: Callable[..., tuple[Any, ...]],
+    vectorize: str,
+    loss: object,
+    like: Point | None = None,
+    *,
+    count: Callable[..., int] | None = None,
+) -> Callable[..., Any]:
+    """`run` in the way that is asked for; "auto" maps until that fails once, and loops from then on, with a warning. It also loops where a pass
+    has more than `LARGE` bytes and, with `count`, where one of its first two mapped passes is slower: no pass is evaluated for the trial alone.
 
     The first mapped pass is compared with the loop at its first point: a loss that keeps a state, or an operation that PyTorch maps
     wrongly, is found so.
@@ -55,6 +69,7 @@ def settled(run: Run, first: Callable[..., tuple[Any, ...]], vectorize: str, los
         vectorize: "auto", "vmap", "batched" or "loop".
         loss: whose passes they are; it is warned of once.
         like: a point of the loss, where the arguments are not in its dtypes.
+        count: arguments of a pass -> its points. What depends on the clock is not the same to the last digit in two calls, so descents go without.
 
     Raises:
         ValueError: at once for another word than the four.
@@ -62,26 +77,42 @@ def settled(run: Run, first: Callable[..., tuple[Any, ...]], vectorize: str, los
         Exception: any of the loss's own, as the loop meets it.
     """
     check_way(vectorize)
-    way, checked = "vmap" if vectorize == "auto" else vectorize, False
+    way, checked = vectorize, False
+    if vectorize == "auto":
+        way = "loop" if getattr(loss, "unmapped", False) else "vmap"
+    looped: float | None = None  # seconds of a point, as long as it is open which way is faster
 
     def call(*arguments: Any) -> Any:
-        nonlocal way, checked
+        nonlocal way, checked, looped
         if way != "vmap":
             return run(way, *arguments)
+        if vectorize == "auto" and sum(value.numel() * value.element_size() for value in _tensors(arguments)) > LARGE:
+            return run("loop", *arguments)
         trouble: Exception | None = None
+        began = time.thread_time()
         try:
             result = run("vmap", *arguments)
         except MemoryError:
             raise
         except Exception as error:
             trouble = error
+        took = time.thread_time() - began
         if trouble is None and checked:
+            if looped is not None and count is not None and took > looped * count(*arguments):
+                way = "loop"
+            looped = None
             return result
+        began = time.thread_time()
         alone = run("loop", *first(*arguments))  # raises what is the loss's own fault
+        single = time.thread_time() - began
         if trouble is None:
             reason = _differing(_tensors(result), _tensors(alone), _digits((arguments, like or {})))
             checked = True
             if not reason:
+                if vectorize == "auto" and count is not None and took > (slower := single * count(*arguments)):
+                    if took > LONG_PASS and took > 2 * slower:
+                        way = "loop"  # too slow for its warming up to be the reason
+                    looped = single
                 return result
         else:
             reason = next(iter(str(trouble).strip().splitlines()), "") or type(trouble).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -16,10 +16,12 @@ from landscape_tools.copying import copied
 from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import agree, check_steady
 from landscape_tools.evaluating import check_scalar
+from landscape_tools.lending import Lent, kept
 from landscape_tools.points import BufferName, HeldName, Point, continuous, flatten, some, unflatten
 from landscape_tools.states import Frozen, Names, lacking, marked
 from landscape_tools.statistics import STATISTICS, by_batch, differentiable, estimated, exact, layers_of
 
+Forward = Callable[[Any], Any]
 Buffers = Literal["interpolate", "estimate", "batch", "keep"]
 COPIES: dict[str, Callable[[nn.Module], nn.Module]] = {
     "plain": differentiable,
@@ -59,11 +61,16 @@ class ModuleLoss:
         held = {id(value): name for name, value in model.named_parameters()}
         if isinstance(criterion, nn.Module):
             _say_used([held[id(value)] for value in criterion.parameters() if id(value) in held])
-        self._model = copied(model).eval()
         self._criterion = copy.deepcopy(criterion).eval() if isinstance(criterion, nn.Module) else criterion
+        self._inputs, self._targets = Lent(inputs), Lent(targets)
+        self._data = [self._inputs.data] if data is None else kept([data] if isinstance(data, Tensor) else list(data))
+        self._take(model, buffers, frozen)
+        self._try(held)
+
+    def _take(self, model: nn.Module, buffers: Buffers, frozen: Frozen) -> None:
+        """Copy the model and learn its names."""
+        self._model = copied(model).eval()
         self._buffers, self._writes = buffers, False
-        self._inputs, self._targets = _kept(inputs), _kept(targets)
-        self._data = [self._inputs] if data is None else _kept([data] if isinstance(data, Tensor) else list(data))
         self._copies = threading.local()
         self._copying = threading.Lock()
         self._state = marked(self._model, frozen)  # of a model that never runs: its copies do
@@ -78,9 +85,13 @@ class ModuleLoss:
         self._needed = [name for name in floating if name not in unread[buffers]]
         self.point = {n: v.clone() for n, v in self._state.items() if buffers != "keep" or not isinstance(n, BufferName)}
         self.held = tuple(str(name) for name in self.point if isinstance(name, HeldName))
+
+    def _try(self, held: Mapping[int, str]) -> None:
+        """Evaluate the loss at the model, and find what it writes into and whether it is random, or uses these tensors of the model given."""
         tried = {name: value.clone() for name, value in self.point.items()}
         with torch.no_grad():
             check_scalar(self(tried), "the criterion", sloped=False)
+            self._looked()
             self._writes = any(not torch.equal(value, self.point[name]) for name, value in tried.items())
             check_steady(lambda: {"loss": self(self.point)})
         with differentiated():
@@ -92,16 +103,25 @@ class ModuleLoss:
         Raises:
             ValueError: for names or shapes that are not the model's, or buffers that a point should bring and does not.
         """
+        found: Tensor = self._forward(point)(self._inputs())
+        return found
+
+    def __call__(self, point: Point) -> Tensor:
+        """The loss at a point, a scalar."""
+        return self._valued(self._forward(point))
+
+    def _forward(self, point: Point) -> Forward:
+        """The model at a point: inputs -> outputs."""
         whole = self._whole(point)
         if self._buffers == "estimate":
             whole |= self._estimated(whole)
         kind = "batch" if self._buffers == "batch" else "plain"
-        result: Tensor = functional_call(self._copy(kind), self._read(whole, kind), (_kept(self._inputs),))
-        return result
+        copied_model, read = self._copy(kind), self._read(whole, kind)
+        return lambda inputs: functional_call(copied_model, read, (inputs,))
 
-    def __call__(self, point: Point) -> Tensor:
-        """The loss at a point, a scalar."""
-        return self._criterion(self.outputs(point), _kept(self._targets))
+    def _valued(self, forward: Forward) -> Tensor:
+        """The loss of a model."""
+        return self._criterion(forward(self._inputs()), self._targets())
 
     def named(self, point: Point) -> dict[str, Tensor]:
         """A point or a direction under the model's names, which tell parameters from buffers: for one from a file, with the names of
@@ -154,7 +174,7 @@ class ModuleLoss:
         like = {"outputs": found.detach()}
 
         def smooth(z: Tensor) -> Tensor:
-            return self._criterion(unflatten(z, like)["outputs"], _kept(self._targets))
+            return self._criterion(unflatten(z, like)["outputs"], self._targets())
 
         return Composite(smooth, lambda point: flatten({"outputs": self.outputs(point)}), knows=self)
 
@@ -172,7 +192,7 @@ class ModuleLoss:
 
     def _estimated(self, whole: Point) -> dict[str, Tensor]:
         whole = self._read(whole, "estimating")
-        return estimated(self._copy("estimating"), list(self._layers), whole, _kept(self._data))
+        return estimated(self._copy("estimating"), list(self._layers), whole, kept(self._data))
 
     def _read(self, whole: Point, kind: str) -> dict[str, Tensor]:
         """What a copy of that kind reads of a whole point."""
@@ -182,20 +202,29 @@ class ModuleLoss:
         """This thread's copy of the model, of a kind of `COPIES`."""
         if not hasattr(self._copies, kind):
             with self._copying:
-                setattr(self._copies, kind, COPIES[kind](copied(self._model)))
+                setattr(self._copies, kind, COPIES[kind](self._twin()))
         found: nn.Module = getattr(self._copies, kind)
         return found
+
+    def _looked(self) -> None:
+        """Find out, after a call, whether it writes into its data uncounted."""
+        self._inputs.look()
+        self._targets.look()
+
+    def _twin(self) -> nn.Module:
+        """A copy of the model that shares its tensors, which others take the place of."""
+        return copied(self._model, sharing=True)
 
     def _own(self, named: Point) -> Tensor:
         """The loss of a copy that has the point's tensors for its own."""
         with self._copying:
-            model = copied(self._model)
+            model = self._twin()
         model = by_batch(model) if self._buffers == "batch" else model
-        own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-        for name, value in named.items():
-            if name in own:  # where the batch's statistics count there are no others
-                own[name].data = value.detach().clone()
-        return self._criterion(model(_kept(self._inputs)), _kept(self._targets)).detach()
+        buffers = dict(model.named_buffers())
+        for name, value in (*model.named_parameters(), *buffers.items()):
+            new = named.get(name, value).detach()
+            value.data = new.clone() if self._writes or name in buffers or new.is_inference() else new
+        return self._valued(model).detach()
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in ("_copies", "_copying")}
@@ -256,8 +285,3 @@ def _leaves(value: Any) -> list[Tensor]:
             found.append(node.variable)
         todo += [following for following, _ in node.next_functions]
     return found
-
-
-def _kept(data: Any) -> Any:
-    """A copy of the data that nobody else has."""
-    return data.detach().clone() if isinstance(data, Tensor) else copy.deepcopy(data)

@@ -10,23 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import torch
+import xarray as xr
 from torch import Tensor
 
 from landscape_tools.entrance import between_two
 from landscape_tools.evaluating import Evaluate, ScalarLoss, Vectorize, filled, values_and_gradients, values_of
 from landscape_tools.finite import climb, rank
 from landscape_tools.points import Point, check_alike, flatten, rows_of, unflatten
+from landscape_tools.results import Result, new_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Progress = Callable[[int, int], None]
 SAMPLED = 2**21
 """Numbers of a polygon's samples that are made at a time."""
 
 
-@dataclass(frozen=True)
-class Path:
+@dataclass(frozen=True, repr=False)
+class Path(Result):
     """A discrete path between two points.
 
     Attributes:
@@ -55,6 +60,26 @@ class Path:
     force: float
     iterations: int
     converged: bool
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """The loss along the path, with its images and its highest place."""
+        ax = new_axes(ax)
+        (line,) = ax.plot(self.walk.numpy(), self.heights.numpy())
+        ax.plot(self.position.numpy(), self.losses.numpy(), "o", color=line.get_color())
+        ax.axvline(self.where, color="grey", linewidth=0.5)
+        ax.set(xlabel="share of the way", ylabel="loss", title=f"barrier {self.barrier:.4g}")
+        return ax
+
+    def to_dataset(self) -> xr.Dataset:
+        """`height` over `walk`, and over the images their `loss` and `position`."""
+        data = {
+            "height": ("walk", self.heights.numpy()),
+            "loss": ("image", self.losses.numpy()),
+            "position": ("image", self.position.numpy()),
+        }
+        names = ("barrier", "where", "length", "peak", "force", "iterations")
+        attrs = {name: getattr(self, name) for name in names} | {"converged": int(self.converged)}
+        return xr.Dataset(data, coords={"walk": self.walk.numpy()}, attrs=attrs)
 
 
 class Band(TypedDict, total=False):
@@ -106,7 +131,7 @@ def elastic_band(
     progress: Progress | None = None,
     **settings: Unpack[Band],
 ) -> Path:
-    """Relax a chain of points between `start` and `end` to a minimum-energy path.
+    """Relax a chain of points between `start` and `end` to a minimum-energy path (Henkelman, Uberuaga & Jonsson 2000).
 
     Args:
         loss: pure function of one point to a scalar; freeze blocks by leaving them out of the points. Where the loss has
@@ -274,7 +299,16 @@ def _forces(evaluate: Evaluate, chain: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def sample_polygon(heights_of: Callable[[Tensor], Tensor], chain: Tensor, samples: int) -> tuple[Tensor, Tensor]:
-    """Positions in [0, 1] and losses of `samples` points per piece and the last end."""
+    """Losses on the straight pieces of a polygon.
+
+    Args:
+        heights_of: (points, entries) -> (points,) losses.
+        chain: (corners, entries).
+        samples: points per piece, its first corner included.
+
+    Returns:
+        (pieces * samples + 1,) positions in [0, 1], and the losses there.
+    """
     chain, t = chain.double(), _shares(samples).unsqueeze(-1)
     heights = []
     pieces = max(1, SAMPLED // max(1, samples * chain.shape[1]))  # so many at a time: a polygon of whole networks is larger than the caches

@@ -152,22 +152,27 @@ def _stages(inner: Inner, outer: Outer, vectorize: Vectorize) -> tuple[Callable[
         "loop": (lambda points: torch.stack([inner(point) for point in _rows(points)]), functools.partial(_each, outer)),
     }
     return (
-        settled(lambda way, points: stages[way][0](points), lambda points: (_first(points),), vectorize, inner),
+        settled(lambda way, points: stages[way][0](points), lambda points: (_first(points),), vectorize, inner, count=_counted),
         settled(
             lambda way, features, points: stages[way][1](features, points),
             lambda features, points: (features[:1], _first(points)),
             vectorize,
             outer,
+            count=lambda features, points: len(features) * _counted(points),
         ),
     )
 
 
 def _rows(points: Point) -> list[dict[str, Tensor]]:
-    return [{name: value[k] for name, value in points.items()} for k in range(len(next(iter(points.values()))))]
+    return [{name: value[k] for name, value in points.items()} for k in range(_counted(points))]
 
 
 def _first(points: Point) -> dict[str, Tensor]:
     return {name: value[:1] for name, value in points.items()}
+
+
+def _counted(points: Point) -> int:
+    return len(next(iter(points.values())))
 
 
 def _each(outer: Outer, features: Tensor, points: Point) -> dict[str, Tensor]:

@@ -52,7 +52,7 @@ def some(names: Collection[str]) -> str:
 
 
 def check_alike(first: Point, second: Point) -> None:
-    """Raise ValueError unless both points have the same names and shapes."""
+    """Raise ValueError, which names the first misfit, unless both points have the same names and shapes."""
     apart = sorted(set(first) ^ set(second))
     if apart:
         hint = "; lt.state_of(model) gives a point its buffers" if any(isinstance(name, BufferName) for name in apart) else ""

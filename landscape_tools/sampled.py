@@ -16,6 +16,7 @@ from scipy.optimize import OptimizeResult, minimize
 
 from landscape_tools.certificates import FLAT, MINIMUM, NOT_CONVERGED, SADDLE, UNDECIDED
 from landscape_tools.finite import Slope, Vector, Walled
+from landscape_tools.krylov import lanczos
 
 
 @dataclass(frozen=True)
@@ -149,35 +150,17 @@ def spectrum_ends(product: Callable[[Vector], Vector], dimension: int, *, steps:
     Returns:
         the ends; all of it is NaN where a product is not finite.
     """
-    basis = np.zeros((min(steps, dimension), dimension))
-    vector = np.random.default_rng(seed).standard_normal(dimension)
-    vector /= np.linalg.norm(vector)
-    seen: list[Vector] = []
-    for k in range(len(basis)):
-        basis[k] = vector
-        image = product(vector)
-        if not np.isfinite(image).all():
-            nan, lost = float("nan"), np.full(dimension, np.nan)
-            return Ends(nan, nan, nan, nan, lost, lost, k + 1)
-        seen.append(image)
-        rest = image.copy()
-        for _ in range(2):  # once leaves what rounding brings back
-            rest -= basis[: k + 1].T @ (basis[: k + 1] @ rest)
-        size = float(np.linalg.norm(rest))
-        if size <= 1e-12 * max(1.0, float(np.linalg.norm(image))):
-            break
-        vector = rest / size
-    used = basis[: len(seen)]
-    small = used @ np.stack(seen).T
-    _, vectors = np.linalg.eigh(0.5 * (small + small.T))
-    low, high = used.T @ vectors[:, 0], used.T @ vectors[:, -1]
+    space = lanczos(product, np.random.default_rng(seed).standard_normal(dimension), steps=steps)
+    if not space.finite:
+        nan, lost = float("nan"), np.full(dimension, np.nan)
+        return Ends(nan, nan, nan, nan, lost, lost, space.products)
+    low, high = space.vectors(np.array([0, -1]))
     found = []
     for direction in (low, high):
-        direction /= np.linalg.norm(direction)
         image = product(direction)
         value = float(direction @ image)
         found.append((value, float(np.linalg.norm(image - value * direction))))
-    return Ends(*found[0], *found[1], low, high, len(seen))
+    return Ends(*found[0], *found[1], low, high, space.products)
 
 
 FLATNESS = 1e-3

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Collection, Sequence
@@ -23,21 +21,23 @@ import torch
 from torch import Tensor
 
 from landscape_tools.entrance import agree, check_steady, entered, known, renamed, singly
-from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, many
-from landscape_tools.mapping import NotMappable, say_looped
+from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, passes, single, singly_called
+from landscape_tools.files import written
+from landscape_tools.mapping import LARGE, settled
 from landscape_tools.points import Point, check_has, wide
+from landscape_tools.walking import family, moving
 
 Progress = Callable[[int, int], None]
 Values = np.ndarray[Any, Any]
 Evaluator = Callable[[Tensor], dict[str, Values]]
 CHUNK_LIMIT = 64
 """Most points per pass: beyond this a pass leaves the cache and becomes slower."""
-TRIAL_PASSES = 5
-"""Passes that a sampling must have for a trial of two to be worth it."""
 AUTO_CHUNK = 16
 """Most points per pass where the way is found by a trial: large modules leave the cache with more."""
-LONG_PASS = 0.05
-"""Seconds from which the first mapped pass of a trial is judged as it is."""
+FEW = 16
+"""Points below which "auto" does not map: what that saves is less than what it may cost."""
+SHARE = 64
+"""The first two passes of "auto", by which it decides, are together at most two of so many parts of the whole."""
 SAVE_EVERY = 5.0
 """Seconds between two saves of an unfinished sampling."""
 SPOTS = 8
@@ -110,49 +110,31 @@ def sample_entered(
     if how["chunk"] is not None and how["chunk"] < 1:
         raise ValueError(f"chunk is {how['chunk']}; it must be at least 1, or None for what fits the memory")
     threads = allowed_threads(loss, how["threads"])
-    size = how["chunk"] or _fitting_chunk(directions, how["memory"], threads)
-    vectorize = how["vectorize"]
+    vectorize, points = how["vectorize"], len(coordinates)
+    moved = {name: value for direction in directions for name, value in direction.items()}
+    each = sum(value.numel() * value.element_size() for value in moved.values())
+    size = how["chunk"] or max(1, min(CHUNK_LIMIT, how["memory"] // max(1, each * threads)))
+    alone = _evaluator(loss, origin, directions, singly(vectorize), taken)
     if probe and known(loss) is None:
-        steady = _evaluator(loss, origin, directions, singly(vectorize), taken)
-        check_steady(lambda: steady(coordinates[:1]))
-    alone = vectorize == "auto" and len(coordinates) == 1
-    evaluate = _evaluator(loss, origin, directions, "loop" if alone else vectorize, taken)
-    if vectorize == "auto":  # the pass that the trial tries, so that what it finds holds for the rest
-        size = how["chunk"] or min(size, AUTO_CHUNK)
-        if len(coordinates) >= TRIAL_PASSES * size:
-            evaluate = _faster(loss, origin, directions, coordinates[:size], taken)
-    pieces = [(at, coordinates[at : at + size]) for at in range(0, len(coordinates), size)]
-    sizes = [len(piece) for _, piece in pieces]
-    mark = fingerprint([origin, *directions, {"coordinates": coordinates}], size)
+        check_steady(lambda: alone(coordinates[:1]))
+    sizes = [size] * -(-points // size)
+    if vectorize == "auto" and (points < FEW or 2 * each > LARGE):
+        vectorize = "loop"
+    elif vectorize == "auto" and how["chunk"] is None:
+        size = max(1, min(size, AUTO_CHUNK, LARGE // max(1, each)))
+        trial = min(size, max(2, points // SHARE))
+        sizes = [trial, trial, *[size] * -(-(points - 2 * trial) // size)]
+    evaluate = _evaluator(loss, origin, directions, vectorize, taken)
+    ends = [min(points, sum(sizes[: k + 1])) for k in range(len(sizes))]
+    pieces = [coordinates[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    sizes = [len(piece) for piece in pieces]
+    mark = "" if how["store"] is None else fingerprint([origin, *directions, {"coordinates": coordinates}], *sizes)
 
     def spot(number: int) -> dict[str, Values]:
-        return evaluate(pieces[number][1][:1])
+        return alone(pieces[number][:1])
 
-    parts = run_passes(
-        lambda k: evaluate(pieces[k][1]), sizes, mark, spot=spot, threads=threads, store=how["store"], progress=how["progress"]
-    )
+    parts = run_passes(lambda k: evaluate(pieces[k]), sizes, mark, spot=spot, threads=threads, store=how["store"], progress=how["progress"])
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _faster(loss: Loss, origin: Point, directions: Sequence[Point], points: Tensor, taken: Collection[str]) -> Evaluator:
-    """The faster of a mapped pass and a loop, by a pass of these points and a loop over two, each after one to warm up."""
-    took: dict[str, float] = {}
-    loop = _evaluator(loss, origin, directions, "loop", taken)
-    mapped = _evaluator(loss, origin, directions, "vmap", taken)
-    for vectorize, evaluate, trial in (("loop", loop, points[:2]), ("vmap", mapped, points)):
-        began = time.perf_counter()
-        try:
-            evaluate(trial)
-        except NotMappable as error:
-            say_looped(loss, error.reason)
-            return loop
-        first = time.perf_counter() - began
-        if vectorize == "vmap" and first > LONG_PASS and first / len(trial) > 2 * took["loop"]:
-            return loop  # too slow for its warming up to be the reason: a second pass would only cost more
-        began = time.perf_counter()
-        evaluate(trial)
-        took[vectorize] = (time.perf_counter() - began) / len(trial)
-    return loop if took["loop"] < took["vmap"] else mapped
 
 
 def run_passes(
@@ -182,7 +164,10 @@ def run_passes(
         # Results are taken in order, so at most `threads` passes are ever at work or waiting.
         for begin in range(0, len(todo), threads):
             group = todo[begin : begin + threads]
-            for k, values in zip(group, pool.map(evaluate, group), strict=True):
+            at_work = (
+                pool.map(evaluate, group) if threads > 1 else map(evaluate, group)
+            )  # a thread of its own gives memory back after each pass
+            for k, values in zip(group, at_work, strict=True):
                 memo.add(k, values)
                 done += sizes[k]
             if progress is not None:
@@ -201,27 +186,32 @@ def _check(origin: Point, directions: Sequence[Point], coordinates: Tensor) -> N
                 raise ValueError(f"a direction moves {name} {tuple(value.shape)}, which the origin does not have in that shape")
 
 
-def _fitting_chunk(directions: Sequence[Point], memory: int, threads: int) -> int:
-    names = {name: value for direction in directions for name, value in direction.items()}
-    each = sum(value.numel() * value.element_size() for value in names.values())
-    return int(max(1, min(CHUNK_LIMIT, memory // max(1, each * threads))))
-
-
 def _evaluator(loss: Loss, origin: Point, directions: Sequence[Point], vectorize: Vectorize, taken: Collection[str]) -> Evaluator:
-    names = list(dict.fromkeys(name for direction in directions for name in direction))
+    """Coordinates (m, directions) -> named values (m,): all points in one pass, or one by one in the same tensors."""
+    names = moving(directions)
     fixed = {name: value for name, value in origin.items() if name not in names}
-    mapped = many(loss, vectorize, taken)
+    together, alone, point_at = passes(loss, taken), single(loss, taken), family(origin, directions)
+
+    def one(point: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in alone(point).items()}  # it may be a view of the point, which moves on
+
+    def run(way: str, piece: Tensor) -> dict[str, Tensor]:
+        if way == "loop":
+            return singly_called(one, (fixed | point_at(steps) for steps in piece.tolist()), len(piece))
+        points = {}
+        for name in names:
+            stacked = wide(origin[name]).unsqueeze(0)
+            for k, direction in enumerate(directions):
+                if name in direction:
+                    stacked = stepped(stacked, piece[:, k], direction[name])
+            points[name] = stacked.to(origin[name].dtype)
+        return together(way, fixed, points)
+
+    evaluated = settled(run, lambda piece: (piece[:1],), vectorize, loss, origin, count=len)
 
     def evaluate(piece: Tensor) -> dict[str, Values]:
         with torch.no_grad():
-            points = {}
-            for name in names:
-                stacked = wide(origin[name]).unsqueeze(0)
-                for k, direction in enumerate(directions):
-                    if name in direction:
-                        stacked = stepped(stacked, piece[:, k], direction[name])
-                points[name] = stacked.to(origin[name].dtype)
-            return {name: values.double().cpu().numpy() for name, values in mapped(fixed, points).items()}
+            return {name: values.double().cpu().numpy() for name, values in evaluated(piece).items()}
 
     return evaluate
 
@@ -285,17 +275,7 @@ class _Store:
         content = io.BytesIO()
         arrays = {f"{at}/{name}": values for at, part in self.parts.items() for name, values in part.items()}
         np.savez_compressed(content, allow_pickle=False, **arrays, fingerprint=np.array(self.fingerprint))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content.getvalue())
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, self.path)
-        finally:
-            if os.path.exists(temporary):  # a full disk, for one
-                os.unlink(temporary)
+        written(self.path, content.getvalue())
         self._saved = time.monotonic()
 
     def finish(self) -> None:

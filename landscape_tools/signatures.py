@@ -12,6 +12,7 @@ from landscape_tools.composite import Composite
 from landscape_tools.cones import OnCone, sign_on_cone
 from landscape_tools.curvature import DENSE_LIMIT, Matvec, Spectrum
 from landscape_tools.probing import difference_hessian
+from landscape_tools.results import Kept
 from landscape_tools.subgradients import Subgradient
 from landscape_tools.ties import Ties, projection, pulled
 
@@ -20,8 +21,8 @@ VERDICTS = {"positive": MINIMUM, "negative": SADDLE, "zero": FLAT, "unknown": UN
 """What the sign of the second order on the critical cone says, where it says all."""
 
 
-@dataclass(frozen=True)
-class Signature:
+@dataclass(frozen=True, repr=False)
+class Signature(Kept):
     """Counts of curvature directions among those that keep the ties of positive multipliers.
 
     Attributes:

@@ -14,10 +14,11 @@ from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.points import Point, check_digits, flatten
+from landscape_tools.results import Kept
 
 
-@dataclass(frozen=True)
-class Subgradient:
+@dataclass(frozen=True, repr=False)
+class Subgradient(Kept):
     """Smallest element of the subdifferential in the parameters.
 
     Attributes:
@@ -45,7 +46,7 @@ class Subgradient:
 @differentiated()
 def smallest_subgradient(loss: ScalarLoss | Composite, point: Point, *, within: float = 1e-6) -> Subgradient:
     """Solve min over multipliers of |J^T (grad smooth + sum_i w_i sum_j m_ij grad c_ij)|, each m_i in a simplex over the
-    alternatives that lie within `within` of their maximum.
+    alternatives that lie within `within` of their maximum: the shortest element of Clarke's (1983) subdifferential.
 
     Args:
         loss: point -> scalar, or a :class:`Composite`.

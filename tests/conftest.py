@@ -17,6 +17,19 @@ from crar_model.training.runner import run_plan
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
 torch.set_num_threads(1)
+LONG = {"test_cli.py", "test_first_hour.py", "test_studies.py", "test_third_task.py", "test_training.py"}
+"""Files with tests of many seconds."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first, so that no worker is left with one where the others have nothing more to do."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
+@pytest.fixture(autouse=True)
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs train in this process unless a test asks for workers: each would load PyTorch anew, and other tests have the other cores."""
+    monkeypatch.setattr("crar_model.training.record.cores", lambda: 1)
 
 
 @pytest.fixture(scope="session")

@@ -51,3 +51,21 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_readme_is_short() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 150
+    prose = [line for line in lines if not line.startswith(("|", "!", "crar "))]
+    assert max(map(len, prose)) <= 170  # a line is no paragraph
+    assert [line for line in lines[:45] if line.startswith("## ")][:3] == ["## Install", "## Three commands", "## What came out"]
+
+
+def test_the_house_has_the_rooms_that_its_page_names() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = {name for name in re.findall(r"`([^`\s]+)`", page) if "/" in name}
+    assert len(named) > 40
+    assert not [name for name in named if not (ROOT / name).exists()]
+    rooms = {path.parent.name for package in ("crar_model", "crar_reports") for path in (ROOT / package).glob("*/__init__.py")}
+    tables = [re.findall(r"`(\w+)`", row.split("|")[2]) for row in page.splitlines() if re.match(r"\| \d ", row)]
+    assert rooms <= {name for names in tables for name in names}

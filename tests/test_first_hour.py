@@ -11,11 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import app
+from tests.crar_reports.pages import end_early
 from tests.test_docs import ROOT, blocks
 
 
 def test_every_line_of_the_first_hour_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    end_early(monkeypatch)
     lines = "".join(blocks(ROOT / "docs" / "first_hour.md", "console")).splitlines()
     assert len(lines) >= 12
     for line in lines:

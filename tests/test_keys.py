@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from crar_model.core.errors import UserError
+from crar_model.core.kept import look
 from crar_model.core.settings import CureSettings, PlaySettings, TrainSettings
 from crar_model.cures.problem import pose
 from crar_model.models import keys
@@ -86,22 +87,29 @@ def test_cures_and_escapes_go_on_with_their_own_alone(failed: Checkpoint, base: 
         "base": {"path": "", "digest": base.digest}, "failed": {"path": "", "digest": failed.digest}, "grid": dataclasses.asdict(grid), "log_ratio": 1.0,
         "totals": {"minimum": 1.0}, "minimum": {"verdict": "minimum", "barrier": 0.1, "signature": None}, "cells": [],
     }  # fmt: skip
-    origin = base_run / "member-0.pt"
+    origin = load_checkpoint(base_run / "member-0.pt")
+    models = [load_checkpoint(path) for path in paths]
+
+    def kept(key: str, shape: object) -> bool:
+        return look(own / "results.json", key, shape, page=True) is not None
+
     (own / "results.json").write_text(json.dumps(record | {"key": escape_key(failed, base, grid)}))
-    assert [escapes._finished(own, path, origin, grid) is not None for path in paths] == [True, False]
-    assert escapes._finished(own, paths[0], origin, Grid(seeds=2)) is None
+    assert not kept(escape_key(models[0], origin, grid), escapes.FOUND)  # the page is written last, and is not there
+    (own / "report.md").touch()
+    assert [kept(escape_key(model, origin, grid), escapes.FOUND) for model in models] == [True, False]
+    assert not kept(escape_key(models[0], origin, Grid(seeds=2)), escapes.FOUND)
     cured = {
         "method": "noise", "failed": {"path": "", "digest": failed.digest}, "settings": {"seed": 0}, "cured": False, "by": None, "restored": None,
         "budget": {"updates": 1, "level_updates": 1, "seconds": 1.0}, "before": {}, "after": {}, "chosen": {"terms": {"total": 1.0}}, "level": None, "to": None,
     }  # fmt: skip
     (own / "results.json").write_text(json.dumps(cured | {"key": cure_key(failed, base, base, "noise", options)}))
-    assert [cures._finished(own, path, "noise", origin, origin, options) is not None for path in paths] == [True, False]
+    assert [kept(cure_key(model, origin, origin, "noise", options), cures.FOUND) for model in models] == [True, False]
     for other in (
         dataclasses.replace(options, anyway=True), dataclasses.replace(options, how=PlaySettings(seed=1)),
         dataclasses.replace(options, settings=CureSettings(effort=2.0)),
     ):  # fmt: skip
-        assert cures._finished(own, paths[0], "noise", origin, origin, other) is None
-    assert cures._finished(own, paths[0], "restart", origin, origin, options) is None
+        assert not kept(cure_key(models[0], origin, origin, "noise", other), cures.FOUND)
+    assert not kept(cure_key(models[0], origin, origin, "restart", options), cures.FOUND)
 
 
 def test_what_dynamics_allow_is_of_a_maze_and_a_loss(failed: Checkpoint, base: Checkpoint) -> None:
@@ -178,7 +186,7 @@ def test_what_is_left_of_another_run_is_not_gone_on_from(base_run: Path, tmp_pat
 def test_two_layouts_are_not_one_table_of_maps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     row = {"path": "a.pt", "digest": "1", "maze": "simple", "map": "negative", "way": "freeze", "settings": {}}
     rows = [row | {"place": ["simple", layout, ""], "path": f"{layout}.pt", "digest": layout} for layout in ("", "####/#S.#/####")]
-    monkeypatch.setattr(maps, "_transfers", lambda paths, how: rows)
+    monkeypatch.setattr(maps, "_transfers", lambda paths, how, state: rows)
     with pytest.raises(UserError, match=r"of the simple maze \(####/#S\.#/####\), but \.pt is of the simple maze; count them apart"):
         maps.write_maps([], tmp_path / "out")
 

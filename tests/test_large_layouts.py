@@ -12,7 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from cli import app
-from crar_model.agent.loss import loss_terms
+from crar_model.agent.loss import Loss
 from crar_model.agent.networks import DenseAgent
 from crar_model.core.errors import UserError
 from crar_model.core.settings import LossSettings
@@ -73,7 +73,7 @@ def test_a_matrix_that_no_memory_holds_is_refused() -> None:
 def test_drawn_figures_are_the_listed_ones_where_all_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     maze, params = simple_maze(), {key: value.double() for key, value in AGENT.init(np.random.default_rng(1)).items()}
     drawn, whole = (make(maze=maze, inverse=True, dtype=torch.float64) for make in (drawn_batch, complete_batch))
-    found, wanted = (loss_terms(AGENT, params, batch, LossSettings()) for batch in (drawn, whole))
+    found, wanted = (Loss(AGENT, LossSettings())(params, batch) for batch in (drawn, whole))
     assert {name: float(value) for name, value in found.items()} == pytest.approx({name: float(value) for name, value in wanted.items()})
     all_pairs = (torch.arange(31), torch.stack([torch.tensor([s for s in range(31) if s != goal]) for goal in range(31)]))
     monkeypatch.setattr("crar_model.tasks.drawn.drawn_pairs", lambda n: all_pairs)

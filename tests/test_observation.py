@@ -20,10 +20,9 @@ from crar_model.core.tensor_files import save_plain
 from crar_model.models.checkpoints import FORMAT, load_checkpoint
 from crar_model.nets import STEM, Linear
 from crar_model.tasks import task_as
-from crar_reports.measure import dissection
 from crar_reports.measure.subject import hidden_layers
 from landscape_tools import align, apply_symmetry
-from tests.crar_reports.pages import whole_page
+from tests.crar_reports.pages import end_early, whole_page
 
 
 def crar(*words: str, fails: bool = False) -> str:
@@ -36,7 +35,7 @@ def test_every_command_takes_the_models_own_observation(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     narrow = ImageAgent(encoder=(*STEM, Linear(6), Linear(2)))  # the landscape of all 447,888 parameters takes half a minute
     monkeypatch.setattr(agents, "ImageAgent", lambda other: dataclasses.replace(narrow, other=other))
-    monkeypatch.setattr(dissection, "QUICK_STEPS", 4)  # where the reference ends is of no interest here
+    end_early(monkeypatch)
     small = ["--members", "1", "--data-size", "300", "--log-interval", "50", "--workers", "1"]
     crar("train", "--observation", "image", *small, "--updates", "100", "--out", "base")
     crar("train", "--resume", "--updates", "120", "--out", "base")
@@ -103,4 +102,4 @@ def test_a_checkpoint_that_does_not_fit_its_observation(base_run: Path, tmp_path
             load_checkpoint(tmp_path / "bad.pt")
     old = {name: value for name, value in settings.items() if name != "observation"}  # a file of before images
     save_plain(tmp_path / "old.pt", FORMAT, content | {"info": content["info"] | {"settings": old}})
-    assert load_checkpoint(tmp_path / "old.pt").observation == "grid"
+    assert load_checkpoint(tmp_path / "old.pt").settings.observation == "grid"

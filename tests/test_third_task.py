@@ -11,6 +11,7 @@ import pytest
 
 from crar_model import tasks
 from tests.corridor import LENGTH, CorridorTask
+from tests.crar_reports.pages import end_early
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,6 +31,7 @@ def test_a_third_task_runs_through_every_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    end_early(monkeypatch)
     monkeypatch.setitem(tasks.TASKS, "corridor", CorridorTask())
     run("train --maze corridor --members 2 --workers 2 --out base")  # worker processes learn of the task from their job
     run("transfer --from base/member-0.pt --members 2 --workers 1 --out freeze")

@@ -19,6 +19,7 @@ from crar_model.core.tensor_files import save_plain
 from crar_model.mazes.simple import SimpleMaze, simple_maze
 from crar_model.models.checkpoints import FORMAT, load_checkpoint
 from crar_model.tasks import task_named
+from tests.crar_reports.pages import end_early
 
 THREE_ROOMS = "#########\n#...#...#\n#...S...#\n#...#...#\n##.######\n#.......#\n#########\n"
 
@@ -89,6 +90,7 @@ def test_the_environment_takes_walls() -> None:
 
 def test_every_command_uses_the_models_own_maze(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base_run: Path) -> None:
     monkeypatch.chdir(tmp_path)
+    end_early(monkeypatch)
     Path("rooms.txt").write_text(THREE_ROOMS)
     small = ["--members", "1", "--data-size", "300", "--log-interval", "50", "--workers", "1"]
 
@@ -101,7 +103,7 @@ def test_every_command_uses_the_models_own_maze(tmp_path: Path, monkeypatch: pyt
     Path("rooms.txt").unlink()  # the run has its own copy
     crar("train", "--resume", "--updates", "450", "--out", "base")
     model = load_checkpoint("base/member-0.pt")
-    assert model.walls == THREE_ROOMS
+    assert model.settings.walls == THREE_ROOMS
     assert model.task is task_named("simple").with_walls(THREE_ROOMS)
     assert model.agent.shapes()["encoder.0.weight"] == (200, 63)
     assert model.encode(SimpleMaze.from_walls(THREE_ROOMS).observations()).shape == (27, 2)
@@ -137,4 +139,4 @@ def test_a_damaged_layout_names_its_file(base_run: Path, tmp_path: Path) -> None
             load_checkpoint(tmp_path / "bad.pt")
     for info in ({}, {"settings": None}):
         save_plain(tmp_path / "plain.pt", FORMAT, content | {"info": info})
-        assert load_checkpoint(tmp_path / "plain.pt").walls == ""
+        assert load_checkpoint(tmp_path / "plain.pt").settings.walls == ""

@@ -23,8 +23,8 @@ from crar_model.agent.networks import DenseAgent
 from crar_model.agent.symmetry import match_embeddings
 from crar_model.core.errors import UserError
 from crar_model.core.tensor_files import load_plain, save_plain
-from crar_model.cures.cure import reaches
-from crar_model.cures.placement import Level
+from crar_model.cures.candidates import reaches
+from crar_model.cures.level import Level
 from crar_model.cures.problem import Tail
 from crar_model.models.checkpoints import FORMAT, load_checkpoint, save_checkpoint
 from crar_model.models.evaluation import Evaluation
@@ -37,7 +37,9 @@ from crar_model.tasks.metrics import Score
 from crar_model.training.members import transfer_plan
 from crar_model.training.shard import SNAPSHOT, STATE, load_snapshot
 from crar_model.training.trainer import Trainer
-from crar_reports.claims.table import CLAIMS, UNDECIDED
+from crar_reports.claims.evidence import pair_of
+from crar_reports.claims.record import UNDECIDED
+from crar_reports.claims.table import CLAIMS
 from crar_reports.models.judged import distinct
 from crar_reports.models.runs import Run
 from crar_reports.pages.study.table import success
@@ -118,10 +120,10 @@ def test_no_claim_is_decided_by_what_is_no_number(name: str) -> None:
     plain = json.loads(json.dumps(facts()))
     asked = 0
     for claim in CLAIMS:
-        if claim.complete is None:
+        if claim.listed is None:
             continue
-        _, before = claim.complete.decide(plain)
-        text, verdict = claim.complete.decide(spoiled(plain, name))
+        _, before = claim.listed.decide(pair_of(plain, complete=True))
+        text, verdict = claim.listed.decide(pair_of(spoiled(plain, name), complete=True))
         asked += "could not be measured" in text
         assert verdict in (before, UNDECIDED)
     assert asked or name in ("midpoint", "values")

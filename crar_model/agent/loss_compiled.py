@@ -1,58 +1,56 @@
 """The total loss with smooth maxima at many points of a dense agent, its gradient computed beside it in compiled code.
 
-`losses.smooth_total` is the definition; `tests/crar_model/test_losses_compiled.py` holds both against each other. Autograd of a total is a
+`FrozenLoss.total` is the definition; `tests/crar_model/test_losses_compiled.py` holds both against each other. Autograd of a total is a
 few hundred small operations; here it is one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.agent.batch import Batch
-from crar_model.agent.loss import FOLLOWED, ball_weights
-from crar_model.agent.networks import Agent
+from crar_model.agent.loss import FOLLOWED, FrozenLoss, Loss
 from crar_model.core.params import Params
-from crar_model.core.settings import LossSettings
 from crar_model.nets import Observed, Totals, TotalTables
 
 COLUMNS = {term: column for column, term in enumerate((*FOLLOWED, "pairing"))}
 """Terms in the kernels' order."""
 
 
-def coefficients(loss: LossSettings, actions: int) -> np.ndarray[Any, Any]:
+def coefficients(loss: Loss) -> np.ndarray[Any, Any]:
     """The coefficients in the kernels' order."""
-    share = 1.0 / actions if loss.value_over_actions else 1.0
-    numbers = (
-        loss.discount, loss.ball_radius**2, loss.ball_max, loss.pair_min, loss.pair_max, loss.pair_scale, share, float(loss.double_q),
-    )  # fmt: skip
+    of = loss.settings
+    share = 1.0 / loss.agent.n_actions if of.value_over_actions else 1.0
+    numbers = (of.discount, of.ball_radius**2, of.ball_max, of.pair_min, of.pair_max, of.pair_scale, share, float(of.double_q))
     return np.array(numbers, dtype=np.float32)
 
 
 class CompiledTotal:
-    """`losses.smooth_total` of many points, in float32, that carries its gradient.
+    """`FrozenLoss.total` of many points, in float32, that carries its gradient.
 
     Args:
-        agent, batch: a pair that :meth:`fits`; without value targets a point regresses to its own values of the next states.
+        loss: one that :meth:`fits`; without value targets a point regresses to its own values of the next states.
         fixed: parameters that all points share.
-        settings: coefficients and weights.
         smoothing: of the maxima in `ball`, above 0.
     """
 
-    def __init__(self, agent: Agent, fixed: Params, batch: Batch, settings: LossSettings, smoothing: float) -> None:
+    def __init__(self, loss: FrozenLoss, fixed: Params, smoothing: float) -> None:
+        agent, batch = loss.agent, loss.batch
         assert agent.dense_widths is not None
         assert batch.states is not None
         weights = np.zeros(len(COLUMNS), dtype=np.float32)
         for term in FOLLOWED:
-            weights[COLUMNS[term]] = settings.weights()[term]
+            weights[COLUMNS[term]] = loss.settings.weights()[term]
         self.fixed, self.kernels = fixed, dict[tuple[str, ...], Totals]()
         self.tables = TotalTables(
             blocks=agent.dense_widths,
             weights=weights,
-            scalars=coefficients(settings, agent.n_actions),
+            scalars=coefficients(loss.loss),
             smoothing=smoothing,
             observed=Observed.of(batch.observations.flatten(1).float().numpy()),
             state=batch.state,
@@ -63,12 +61,13 @@ class CompiledTotal:
             wanted=batch.value_target,
             pairs=torch.stack((batch.state, batch.state.roll(1))) if batch.pairs is None else batch.pairs,
             ball_states=batch.states,
-            ball_weights=ball_weights(agent, batch, settings),
+            ball_weights=loss.weights,
         )
 
     @staticmethod
-    def fits(agent: Agent, batch: Batch, *, live: bool = False) -> bool:
+    def fits(loss: FrozenLoss, *, live: bool = False) -> bool:
         """Whether the kernels take it: dense networks, one batch for all points on the CPU, listed states, fixed value targets (`live`: none)."""
+        agent, batch = loss.agent, loss.batch
         targets = batch.value_target is None if live else batch.value_target is not None and batch.value_target.dim() == 1
         listed = batch.state.dim() == 1 and batch.states is not None and targets
         return agent.dense_widths is not None and listed and batch.observations.dim() == 4 and batch.observations.is_cpu
@@ -92,6 +91,25 @@ class CompiledTotal:
         if names not in self.kernels:
             self.kernels[names] = Totals(self.tables, names, self.fixed)
         return self.kernels[names]
+
+
+def heights(loss: FrozenLoss, fixed: Params, smoothing: float = 0.0) -> Callable[[Params], Tensor]:
+    """The total loss of many points at once: parameters (m, ...) that with `fixed` make whole models, or, in place of
+    the encoder, "embedding" (m, rows, d) -> (m,). `smoothing` above 0 replaces the maxima in `ball` by smooth ones and
+    computes in float32, many times faster: for the forces on a path, not for its heights."""
+    if smoothing > 0 and CompiledTotal.fits(loss):
+        return CompiledTotal(loss, fixed, smoothing)
+    dtype = torch.float32 if smoothing > 0 else torch.float64
+    here = replace(loss, batch=loss.batch.to("cpu", dtype))
+    # Two axes of 1: one network on every point's abstract states, the form that the compiled kernels take.
+    still = {name: tensor.to(dtype)[None, None] for name, tensor in fixed.items()}
+
+    def value(points: Params) -> Tensor:
+        params = still | {name: tensor.to(dtype) for name, tensor in points.items()}
+        found = here.total(params, params.pop("embedding", None), smoothing).double()
+        return found.squeeze(0) if found.dim() == 2 else found
+
+    return value
 
 
 class _Total(torch.autograd.Function):

@@ -12,41 +12,36 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from crar_model.agent.batch import Batch
-from crar_model.agent.loss import smooth_total
-from crar_model.agent.networks import Agent
+from crar_model.agent.loss import FrozenLoss
 from crar_model.core.params import Params
-from crar_model.core.settings import LossSettings
 
 Derivatives = Callable[[Tensor, float], tuple[Tensor, Tensor]]
 
 
-def row_derivatives(agent: Agent, fixed: Params, batch: Batch, settings: LossSettings, weights: Tensor) -> Derivatives | None:
-    """Derivatives of `losses.smooth_total` in a flattened embedding.
+def row_derivatives(loss: FrozenLoss, fixed: Params) -> Derivatives | None:
+    """Derivatives of `FrozenLoss.total` in a flattened embedding.
 
     Args:
+        loss: on an evaluation set.
         fixed: the dynamics.
-        batch: an evaluation set.
-        weights: those of `losses.ball_weights`.
 
     Returns:
         (embedding (rows d,), smoothing) -> gradient (n,), Hessian (n, n) with n = rows d; None for a batch whose pairs are not listed, or
         whose value targets move.
     """
+    batch = loss.batch
     if batch.pairs is None or batch.states is None or batch.value_target is None or batch.state.dim() != 1:
         return None
-    size, moves, pairs, alone = agent.abstract_size, len(batch.state), batch.pairs.shape[1], len(batch.states)
+    size, moves, pairs, alone = loss.agent.abstract_size, len(batch.state), batch.pairs.shape[1], len(batch.states)
     index = torch.cat((batch.state, batch.next_state, batch.pairs[0], batch.pairs[1], batch.states))
     own = torch.arange(len(index))
     first = torch.cat((own[:moves], own[:moves], own[2 * moves :][:pairs], own[2 * moves :][:pairs], own[len(own) - alone :]))
     second = torch.cat((own[moves:][:moves], own[moves:][:moves], *[own[2 * moves + pairs :][:pairs]] * 2, own[len(own) - alone :]))
     partner = torch.stack((first, second))  # (2, rows): the two rows of the block that a row is in
+    rows_of_pairs = torch.stack((own[2 * moves :][:pairs], own[2 * moves + pairs :][:pairs]))
     spread = replace(
-        batch,
-        state=own[:moves],
-        next_state=own[moves:][:moves],
-        pairs=torch.stack((own[2 * moves :][:pairs], own[2 * moves + pairs :][:pairs])),
-        states=own[len(own) - alone :],
+        loss,
+        batch=replace(batch, state=own[:moves], next_state=own[moves:][:moves], pairs=rows_of_pairs, states=own[len(own) - alone :]),
     )
     channel = torch.arange(size)
     rows = (index.view(1, 1, -1, 1) * size + channel.view(1, 1, 1, -1)).expand(2, size, -1, -1)
@@ -58,7 +53,7 @@ def row_derivatives(agent: Agent, fixed: Params, batch: Batch, settings: LossSet
 
     def derivatives(z: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
         table = z.detach().view(-1, size).index_select(0, index).requires_grad_()
-        value = smooth_total(agent, fixed, spread, settings, smoothing, weights.to(z.dtype), table)
+        value = spread.total(fixed, table, smoothing, loss.weights)
         (slope,) = torch.autograd.grad(value, table, create_graph=True)
         (products,) = torch.autograd.grad(slope, table, directions.to(z.dtype), is_grads_batched=True)
         gradient = z.new_zeros(len(z)).index_add(0, rows[0, 0].flatten(), slope.detach().flatten())

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.agent.networks import Agent
+from crar_model.agent.agent import Agent
 from crar_model.core.params import Params
 
 BRANCHING = 2

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crar_model.agent.agent import Agent
 from crar_model.agent.batch import Batch
-from crar_model.agent.networks import Agent
 from crar_model.core.params import Params
 
 if TYPE_CHECKING:

@@ -22,11 +22,20 @@ from crar_model.core.errors import UserError
 
 StrPath = str | PathLike[str]
 """What a function that takes a path takes."""
+Plain = dict[str, Any]
+"""Plain data by name, as JSON holds them."""
 INFINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 """How JSON holds what it has no number for; what is not a number is null. A reader gets the numbers again, and None."""
 MEASURED = (math.inf, None)
 """A shape of :func:`read_json`: any number, infinite or null where it is none."""
+LOCK = ".lock"
+"""File that a command holds in the folder that it writes; it is gone again when the command has ended."""
 WORDS = {str: "a text", int: "a whole number", float: "a finite number", bool: "true or false", dict: "a table", list: "a list"}
+
+
+def is_empty(folder: StrPath) -> bool:
+    """Whether a folder is not there, or holds nothing but the lock of a command."""
+    return not Path(folder).is_dir() or all(path.name == LOCK for path in Path(folder).iterdir())
 
 
 @contextmanager

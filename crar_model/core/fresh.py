@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, find_json
+from crar_model.core.files import StrPath, find_json, is_empty
 
 
 def fresh(out: StrPath, *, force: bool = False, other: str = "", own: str = "", flag: str = "--out") -> None:
@@ -25,7 +25,7 @@ def fresh(out: StrPath, *, force: bool = False, other: str = "", own: str = "", 
     out = Path(out)
     if force and own and (there := maker(out)) not in ("", own):
         raise UserError(f"{out}: holds what `crar {there}` wrote; choose another {flag}")
-    if not force and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
+    if not force and (out.is_file() or not is_empty(out)):
         raise UserError(f"{out}: exists already; add {other or '--force'} or choose another {flag}")
 
 

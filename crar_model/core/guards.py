@@ -12,44 +12,48 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath
+from crar_model.core.files import LOCK, StrPath
+
+_held: dict[Path, int] = {}
+"""Locks of this process -> the thread that has them: what a command calls may ask for its folder once more."""
 
 
 @contextmanager
-def only_one(lock: StrPath, folder: StrPath, busy: str, flag: str) -> Iterator[None]:
-    """Keep other processes out; the system drops the lock when the process ends, however it ends. After an error about what was asked, folders that hold
-    nothing but the lock are gone again.
+def only_one(folder: StrPath, busy: str, lock: str = LOCK) -> Iterator[None]:
+    """Keep other processes out of a folder. The system drops the lock when the process ends, however it ends.
 
     Args:
-        lock: its file; the folder is made if missing.
-        folder: named in errors.
+        folder: made if missing; gone again if nothing was written to it.
         busy: what another process does there, in words.
-        flag: to choose another folder.
+        lock: name of the lock in the folder.
 
     Raises:
-        UserError: when another process holds the lock, or it cannot be written.
+        UserError: when another process, or another thread of this one, holds the lock, or it cannot be written.
     """
-    lock, folder = Path(lock), Path(folder)
+    file, me = (Path(folder) / lock).absolute(), threading.get_ident()
+    if _held.get(file) == me:
+        yield
+        return
+    made = [one for one in file.parents if not one.exists()]
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        held = FileLock(lock, timeout=0)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        held = FileLock(file, timeout=0)
         held.acquire()
     except Timeout as error:
-        raise UserError(f"{folder}: {busy}; wait for it or choose another {flag}") from error
+        raise UserError(f"{folder}: {busy}; wait for it or choose another --out") from error
     except OSError as error:
         raise UserError(f"{folder}: cannot write ({error.strerror or error}); free some space or choose another folder") from error
+    _held[file] = me
     try:
         yield
-    except UserError:
-        with suppress(OSError):  # of a folder that is not empty
-            if set(lock.parent.iterdir()) == {lock}:
-                lock.unlink()
-                for made in (lock.parent, *lock.parent.parents):
-                    if made.is_relative_to(folder):
-                        made.rmdir()
-        raise
     finally:
+        del _held[file]
+        with suppress(OSError):  # before it is dropped: who takes it from then on makes a file of its own
+            file.unlink()
         held.release()
+        with suppress(OSError):  # of a folder that is not empty
+            for one in made:
+                one.rmdir()
 
 
 @contextmanager

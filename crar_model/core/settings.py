@@ -33,7 +33,7 @@ class LossSettings:
     pair_scale: float = option(5.0, "C_d: how fast the pairwise terms fall with distance", low=0)
     pair_min: float = option(1e-6, "lower clip of a squared distance in the pairwise terms", low=0)
     pair_max: float = option(10.0, "upper clip of a squared distance in the pairwise terms", low=0)
-    ball_radius: float = option(1.0, "largest |component| of an abstract state that `ball` leaves free", low=0)
+    ball_radius: float = option(1.0, "|component| of an abstract state above which `ball` grows", low=0)
     ball_max: float = option(100.0, "upper clip of `ball`", low=0)
     beta: float = option(0.2, "weight of `consecutive`", low=0)
     transition_weight: float = option(1.0, "weight of `transition`", low=0)
@@ -84,9 +84,7 @@ class TrainSettings:
     )
     batch_size: int = option(32, "transitions per update", low=1, group="Optimiser")
     data_size: int = option(5_000, "transitions gathered once by a uniformly random policy", low=1, group="Data and quirks")
-    data: str = option(
-        "", "random mazes: learn from this file of `crar gather`, all members, instead of a walk each", group="Data and quirks"
-    )
+    data: str = option("", "random mazes: all members learn from this file of `crar gather`, not from a walk each", group="Data and quirks")
     data_digest: str = ""  # of that file, so that a resumed run reads what it began with
     walls: str = option("", "simple maze: file with another layout, # a wall, . a free cell, S the start", group="Data and quirks")
     observation: str = option(
@@ -95,13 +93,13 @@ class TrainSettings:
     )  # fmt: skip
     observation_map: str = option(
         "negative",
-        "what the inverse maze makes of an observation; the study's is negative",
+        "how the inverse maze changes observations; the study uses negative",
         choices=OBSERVATION_MAPS,
         group="Observation map",
     )
     map_seed: int = option(0, "permute, mix, texture: seed of the permutation, matrix, background", low=0, group="Observation map")
     map_condition: float = option(10.0, "mix: condition number of the matrix", low=1, high=1e6, group="Observation map")
-    map_contrast: float = option(0.5, "affine: factor of every pixel", low=1e-3, high=1e3, group="Observation map")
+    map_contrast: float = option(0.5, "affine: multiplies every pixel", low=1e-3, high=1e3, group="Observation map")
     map_brightness: float = option(
         0.25, "affine: added to every pixel; texture: amplitude of the background", low=0, high=1e3, group="Observation map"
     )
@@ -112,17 +110,15 @@ class TrainSettings:
         "step", "step: one norm over all tensors of a step; tensor: one norm each (tf.keras)", choices=("step", "tensor"), group="Optimiser"
     )
     target_interval: int = option(1_000, "updates between refreshes of the target encoder and value network", low=1, group="Optimiser")
-    search_effort: float = option(
-        1.0, "placement, symmetry, first-layer: multiple of the updates of their search, before update 0", above=0
-    )
-    structure_delay: int = option(0, "updates before ball, random_pairs and consecutive are switched on", low=0)
+    search_effort: float = option(1.0, "placement, symmetry, first-layer: multiplies the updates of the search before update 0", above=0)
+    structure_delay: int = option(0, "updates before ball, random_pairs and consecutive start", low=0)
     terminal_last: bool = option(
         False,
         "quirk: flag the last tuple of a gathering epoch as terminal, its next observation zero; simple maze: an epoch is 500 steps from the start",
         group="Data and quirks",
     )
     legacy_astar: bool = option(
-        False, "quirk: draw random mazes as the released code does, whose path finder rejects most solvable maps", group="Data and quirks"
+        False, "quirk: draw random mazes as the released code does; its path finder rejects most solvable maps", group="Data and quirks"
     )
     blank_terminal: bool = option(
         False, "quirk: in the random mazes the observation after a terminal step is all zeros", group="Data and quirks"
@@ -130,7 +126,7 @@ class TrainSettings:
     planning_depth: int = option(3, "random mazes: steps of lookahead when the agent is scored", low=0, group="Scoring")
     epsilon: float = option(0.1, "random mazes: share of random actions when the agent is scored", low=0, high=1, group="Scoring")
     score_steps: int = option(200, "random mazes: steps of a validation run", low=1, group="Scoring")
-    score_copies: int = option(2, "random mazes: validation runs that are averaged; the paper has 1", low=1, group="Scoring")
+    score_copies: int = option(2, "random mazes: validation runs to average; the paper uses 1", low=1, group="Scoring")
     log_interval: int = option(500, "updates between rows of losses.csv", low=1, group="Run")
     checkpoint_interval: int = option(5_000, "updates between checkpoints", low=1, group="Run")
     snapshots: bool = option(False, "keep every member's parameters at every checkpoint, for `crar trajectory`", group="Run")
@@ -165,7 +161,7 @@ class PlaySettings:
         "episodes", "episodes (one in each of --episodes mazes) or paper (200 steps, 10 times)", choices=("episodes", "paper")
     )
     episodes: int = option(200, "episodes to play", low=1)
-    seed: int = option(0, "seed of mazes and luck, the same for all models", low=0)
+    seed: int = option(0, "seed of mazes and random actions, the same for all models", low=0)
     depth: int = option(3, "steps of lookahead", low=0)
     epsilon: float = option(0.1, "share of random actions", low=0, high=1)
     legacy_astar: bool = option(False, "quirk: draw maps as the released code does")
@@ -181,11 +177,11 @@ class CureSettings:
     """What a cure of a failed transfer spends, apart from its method (`crar_model.cures`)."""
 
     seed: int = option(0, "seed of data, new weights and noise", low=0)
-    starts: int = option(8, "encoders that first-layer, restart and noise begin with", low=1)
+    starts: int = option(8, "number of start encoders of first-layer, restart and noise", low=1)
     resolution: int = option(61, "places per axis of the placement landscape", low=9)
-    noise: float = option(0.5, "noise: standard deviation, in units of each tensor's own root mean square", above=0, high=1e3)
-    effort: float = option(1.0, "multiple of every method's updates", above=0)
-    budget: int = option(0, "updates that a method's candidates together take at least, where it searches no places; 0: its own", low=0)
+    noise: float = option(0.5, "noise: standard deviation, as a multiple of each tensor's root mean square", above=0, high=1e3)
+    effort: float = option(1.0, "multiplies the updates of every method", above=0)
+    budget: int = option(0, "least updates of all candidates of a method without a search of places; 0: the method's default", low=0)
 
     def validate(self, spell: Spelling = as_flag) -> None:
         """Raise :class:`UserError` that names the first setting out of range, or the one that takes more memory than there is."""

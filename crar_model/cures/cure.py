@@ -3,62 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from crar_model.core.errors import UserError
-from crar_model.core.params import Params, select
+from crar_model.core.kept import Pieces
+from crar_model.core.params import select
 from crar_model.core.settings import CureSettings
-from crar_model.cures.descent import Descent, agent_updates, descend
+from crar_model.cures.candidates import Candidate, candidates_of, chosen
+from crar_model.cures.descent import Descent, agent_updates, denormals_as_zero, descend
+from crar_model.cures.level import Ground, Level, away_from, distinct, ground_of, targets_of
 from crar_model.cures.methods import AUTO, FIT, METHODS, MISPLACED, ORDER, REFINE, REPLACE, Method, Rounds, method_named, scaled
-from crar_model.cures.placement import Landscape, Level, away_from, distinct, level_of, survey, targets_of, why_not
-from crar_model.cures.problem import Problem, Tail
+from crar_model.cures.placement import Landscape, why_not
+from crar_model.cures.problem import Problem
 from crar_model.cures.starts import Starts, starts_of
-from crar_model.cures.store import Store
 from crar_model.tasks import Task
 
-ABOVE = 1.1
-"""A candidate is at the level when its total is at most this many times the level's ..."""
-FURTHER = 0.5
-"""... and its worst transition is off by at most this many moves more than the level's worst."""
-STRAYS = 0.01
-"""... and at most this share of transitions more is predicted nearer another state than the level's."""
-UNFIT = 0.1
-"""Dynamics that mispredict more than this share of the transitions by half a move, wherever the states lie, fit no embedding."""
-SAMPLED_MEAN, SAMPLED_OFF = 0.25, 0.05
-"""Where no level is known: a candidate's errors, in moves, may have this mean, and this share beyond half a move."""
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An encoder that a method ended with.
-
-    Attributes:
-        method, label: which of whose candidates.
-        encoder: its parameters.
-        terms: losses on the transitions that candidates are compared on.
-        tail: of its transition errors.
-        at_level: whether it reaches the level that the dynamics allow.
-        updates: that it took.
-    """
-
-    method: str
-    label: str
-    encoder: Params
-    terms: dict[str, float]
-    tail: Tail
-    at_level: bool
-    updates: int
-
-    def plain(self) -> dict[str, Any]:
-        """As plain data, without the encoder."""
-        return {name: value for name, value in vars(self).items() if name not in ("encoder", "tail")} | {"tail": asdict(self.tail)}
 
 
 @dataclass(frozen=True)
@@ -147,37 +112,12 @@ def refusal(task: Task, method: Method) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class Ground:
-    """What the frozen dynamics say of their maze before any encoder is looked at; the same for all transfers of a base.
-
-    Attributes:
-        landscape, level: of the placements; None where the maze has none.
-        seconds: that these took.
-    """
-
-    landscape: Landscape | None
-    level: Level | None
-    seconds: float
-
-
-def ground_of(problem: Problem, settings: CureSettings, store: Store | None = None, tick: Callable[[int], None] = lambda _: None) -> Ground:
-    """The placement landscape and the level of a problem."""
-    if why_not(problem.task, problem.agent) is not None:
-        return Ground(None, None, 0.0)
-    began = time.monotonic()
-    with _denormals_as_zero():
-        landscape = survey(problem, settings.resolution)
-        level = level_of(problem, landscape, settings, store or Store(), tick)
-    return Ground(landscape, level, time.monotonic() - began)
-
-
 def cure(
     problem: Problem,
     method: str = AUTO,
     settings: CureSettings | None = None,
     *,
-    store: Store | None = None,
+    store: Pieces | None = None,
     progress: Progress | None = None,
     ground: Ground | None = None,
     anyway: bool = False,
@@ -198,7 +138,7 @@ def cure(
     Raises:
         UserError: for a method that is not allowed here, or dynamics that give no finite loss.
     """
-    settings, store = settings or CureSettings(), store or Store()
+    settings, store = settings or CureSettings(), store or Pieces()
     settings.validate()
     methods = methods_for(problem, method)
     if not methods:
@@ -216,9 +156,9 @@ def cure(
 
     ground = ground or ground_of(problem, settings, store, tick)
     level = ground.level
-    with _denormals_as_zero():
+    with denormals_as_zero():
         own = {name: value[None] for name, value in select(problem.failed, ("encoder",)).items()}
-        before = _candidates(problem, level, METHODS["noise"], ("as it was",), own, torch.zeros(1, dtype=torch.int64), 0)[0]
+        before = candidates_of(problem, level, "noise", ("as it was",), own, torch.zeros(1, dtype=torch.int64), 0)[0]
         tried: list[Tried] = []
         for each in methods if anyway or not before.at_level else ():
             tried.append(_try(problem, each, settings, level, store, tick))
@@ -228,16 +168,6 @@ def cure(
     if progress is not None:
         progress(max(done, everything), max(done, everything))
     return Cure(method, tuple(tried), before, best, best.at_level, ground.landscape, level, ground.seconds)
-
-
-@contextmanager
-def _denormals_as_zero() -> Iterator[None]:
-    """Adam's averages decay through the denormals, which are slow."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
 
 
 def _budget(problem: Problem, method: Method, settings: CureSettings) -> int:
@@ -256,7 +186,9 @@ def _rounds(problem: Problem, method: Method, settings: CureSettings, starts: in
     return scaled(rounds, effort, starts)
 
 
-def _try(problem: Problem, method: Method, settings: CureSettings, level: Level | None, store: Store, tick: Callable[[int], None]) -> Tried:
+def _try(
+    problem: Problem, method: Method, settings: CureSettings, level: Level | None, store: Pieces, tick: Callable[[int], None]
+) -> Tried:
     began = time.monotonic()
     fitted = 0
     if method.start == "anew":
@@ -282,7 +214,7 @@ def _try(problem: Problem, method: Method, settings: CureSettings, level: Level 
     found: Descent = descend(problem, method.name, starts.free, rounds, store=store, tick=tick, still=starts.still)
     left = len(found.index)
     whole = found.free | {name: value.expand(left, *value.shape).contiguous() for name, value in starts.still.items()}
-    candidates = _candidates(problem, level, method, starts.labels, whole, found.index, found.each)
+    candidates = candidates_of(problem, level, method.name, starts.labels, whole, found.index, found.each)
     dropped = tuple((starts.labels[who], rank, count) for who, rank, count in found.dropped)
     return Tried(method.name, tuple(candidates), dropped, found.updates + fitted, time.monotonic() - began)
 
@@ -294,46 +226,5 @@ def _anew(problem: Problem, method: Method, settings: CureSettings, level: Level
     updates = agent_updates(_rounds(problem, method, settings, 1), 1)
     found = problem.anew(updates)
     tick(updates)
-    candidates = _candidates(problem, level, method, ("freeze",), found, torch.zeros(1, dtype=torch.int64), updates)
+    candidates = candidates_of(problem, level, method.name, ("freeze",), found, torch.zeros(1, dtype=torch.int64), updates)
     return Tried(method.name, tuple(candidates), (), updates, time.monotonic() - began)
-
-
-def _candidates(
-    problem: Problem, level: Level | None, method: Method, labels: tuple[str, ...], encoders: Params, index: Tensor, updates: int
-) -> list[Candidate]:
-    names = [name for name in problem.failed if name in encoders]
-    with torch.no_grad():
-        embedding = problem.encode(encoders, problem.data.judged)
-        terms = problem.terms(embedding, problem.data.judged)
-    found = []
-    for k, who in enumerate(index.tolist()):
-        own = {name: float(value[k]) for name, value in terms.items()}
-        tail = problem.tail(embedding[k])
-        encoder = {name: encoders[name][k].detach().clone() for name in names}
-        found.append(Candidate(method.name, labels[who], encoder, own, tail, reaches(own, tail, level), updates))
-    return found
-
-
-def reaches(terms: dict[str, float], tail: Tail, level: Level | None) -> bool:
-    """Whether losses are those that the dynamics allow, in the mean and in the tail: a failure can err on 4 of 124 transitions only."""
-    if level is None:
-        return tail.mean <= SAMPLED_MEAN and tail.off <= SAMPLED_OFF
-    return (  # every one of these is False of what is not a number
-        level.tail.off <= UNFIT
-        and tail.worst <= level.tail.worst + FURTHER
-        and (tail.astray or 0.0) <= (level.tail.astray or 0.0) + STRAYS
-        and terms["total"] <= ABOVE * float(level.totals[0])
-    )
-
-
-def chosen(problem: Problem, candidates: list[Candidate]) -> Candidate:
-    """Of those at the level the one with the fewest transitions astray, the lowest of these; where none is at the level, the lowest of all."""
-
-    def rank(candidate: Candidate) -> tuple[float, float]:
-        height = float(problem.rank({name: torch.tensor(value) for name, value in candidate.terms.items()}))
-        return (candidate.tail.astray or 0.0) if candidate.at_level else 0.0, height
-
-    return min([each for each in candidates if each.at_level] or candidates, key=rank)
-
-
-__all__ = ["Candidate", "Cure", "Ground", "Tried", "chosen", "cure", "ground_of", "methods_for", "reaches"]

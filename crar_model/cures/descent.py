@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from crar_model.agent.batch import Batch
+from crar_model.core.kept import Pieces
 from crar_model.core.params import Params
 from crar_model.cures.methods import Rounds
 from crar_model.cures.problem import Problem
-from crar_model.cures.store import Store
 
 Tick = Callable[[int], None]
 SAVE_EVERY = 10.0
@@ -45,13 +46,23 @@ class Descent:
     each: int
 
 
+@contextmanager
+def denormals_as_zero() -> Iterator[None]:
+    """Adam's averages decay through the denormals, which are slow."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def descend(
     problem: Problem,
     name: str,
     free: Params,
     rounds: Rounds,
     *,
-    store: Store,
+    store: Pieces,
     tick: Tick = lambda _: None,
     objective: Callable[[Tensor, Tensor], Tensor] | None = None,
     still: Params | None = None,
@@ -84,7 +95,7 @@ def descend(
     first, step, taken, each, shared = 0, 0, 0, 0, 0
     dropped: list[tuple[int, float, int]] = []
     optimizer_state = None
-    kept = store.read(name)
+    kept = store.look(name)
     if kept is not None:
         values, index, optimizer_state = kept["values"], kept["index"], kept["optimizer"]
         first, step, taken, each, shared = kept["at"]
@@ -131,7 +142,7 @@ def descend(
                     losses = objective(embedding, index)
                 else:
                     terms = problem.terms(embedding, batch)
-                    losses = terms["total"] + (this.transition - 1) * problem.loss.transition_weight * terms.get("transition", 0.0)
+                    losses = terms["total"] + (this.transition - 1) * problem.loss.settings.transition_weight * terms.get("transition", 0.0)
                 grads = torch.autograd.grad(losses.sum(), leaves)  # candidates do not interact: each gets its own gradient
             for leaf, grad in zip(leaves, grads, strict=True):
                 leaf.grad = grad
@@ -154,10 +165,10 @@ def descend(
 
 
 def _save(
-    store: Store, name: str, values: Params, index: Tensor, optimizer: object, at: tuple[int, ...], dropped: list[tuple[int, float, int]]
+    store: Pieces, name: str, values: Params, index: Tensor, optimizer: object, at: tuple[int, ...], dropped: list[tuple[int, float, int]]
 ) -> None:
     plain = {key: value.detach().clone() for key, value in values.items()}
-    store.write(name, {"values": plain, "index": index, "optimizer": optimizer, "at": list(at), "dropped": [list(d) for d in dropped]})
+    store.keep(name, {"values": plain, "index": index, "optimizer": optimizer, "at": list(at), "dropped": [list(d) for d in dropped]})
 
 
 def agent_updates(rounds: Rounds, candidates: int) -> int:

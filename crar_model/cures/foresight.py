@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crar_model.agent.loss import loss_terms
 from crar_model.agent.symmetry import signed_permutations
 from crar_model.core.errors import UserError
 from crar_model.core.params import select
@@ -43,6 +42,7 @@ class Foresight:
     Attributes:
         oddness: mean |e(s') + e(s)| / mean |e(s') - e(s)| over the states, s' the same state in the other maze: 0 for an embedding that the
             other maze negates.
+        bias: mean absolute bias of all its networks.
         start: losses of the base in the other maze, where a transfer starts.
         copies: the identity first.
         landscape: of the place of the start state; None where states cannot be placed.
@@ -51,6 +51,7 @@ class Foresight:
     """
 
     oddness: float
+    bias: float
     start: dict[str, float]
     copies: tuple[Copy, ...]
     landscape: Landscape | None
@@ -63,6 +64,7 @@ class Foresight:
         own = self.copies[0].transition
         found = {
             "log oddness": _log(self.oddness),
+            "log mean bias": _log(self.bias),
             "log start transition": _log(self.start["transition"]),
             "log own transition": _log(own),
             "log lowest copy over own": _log(min(copy.transition for copy in self.copies[1:])) - _log(own),
@@ -82,7 +84,7 @@ class Foresight:
         """As plain data, without the grid of the landscape."""
         valleys = None if self.landscape is None else [asdict(valley) for valley in self.landscape.valleys]
         return {
-            "oddness": self.oddness, "start": self.start, "copies": [asdict(copy) for copy in self.copies], "valleys": valleys,
+            "oddness": self.oddness, "bias": self.bias, "start": self.start, "copies": [asdict(copy) for copy in self.copies], "valleys": valleys,
             "places": self.places, "valley_of": self.valley_of, "features": self.features,
         }  # fmt: skip
 
@@ -121,25 +123,23 @@ def foresee(base: Checkpoint, *, resolution: int = 61, seed: int = 0, where: str
     problem = pose(replace(base, inverse=not base.inverse, info=base.info | {"variant": "moved"}), base, seed, where=where)
     task, agent = base.task, base.agent
     sides = [task.batch(inverse=side, dtype=torch.float32) for side in (base.inverse, not base.inverse)]
-    own, other = (replace(batch, onehot=agent.one_hot(batch.action, torch.float32)) for batch in sides)
+    own, other = (problem.loss.on(batch) for batch in sides)
     encoder = {name: value[None] for name, value in select(base.parameters, ("encoder",)).items()}
     with torch.no_grad():
-        here, there = problem.encode(encoder, own), problem.encode(encoder, other)
-        start = {name: float(value) for name, value in problem.terms(there, other).items()}
+        here, there = own.embedding(encoder), other.embedding(encoder)
+        start = {name: float(value) for name, value in problem.terms(there, other.batch).items()}
         moves = signed_permutations(agent.channels, torch.float32)
         images = torch.einsum("pij,njk->pnik", moves, agent.by_position(here[0])).flatten(2)  # (copies, rows, d)
-        errors = [
-            loss_terms(agent, problem.dynamics, own, problem.loss, ["transition"], embedding=piece)["transition"].flatten()
-            for piece in torch.split(images, CHUNK)
-        ]
+        errors = [own.terms(problem.dynamics, piece, ("transition",))["transition"].flatten() for piece in torch.split(images, CHUNK)]
     copies = tuple(
         Copy([[int(x) for x in row] for row in move.tolist()], transition)
         for move, transition in zip(moves, torch.cat(errors).tolist(), strict=True)
     )
-    assert own.states is not None
-    pair = [x[0, own.states].double() for x in (here, there)]
+    assert own.batch.states is not None
+    pair = [x[0, own.batch.states].double() for x in (here, there)]
     odd, even = (float((pair[1] + sign * pair[0]).norm(dim=1).mean()) for sign in (1.0, -1.0))
-    return Foresight(odd / max(even, TINY), start, copies, *_placed(problem, here[0], there[0], resolution))
+    biases = torch.cat([value.flatten() for name, value in base.parameters.items() if name.endswith(".bias")])
+    return Foresight(odd / max(even, TINY), float(biases.abs().mean()), start, copies, *_placed(problem, here[0], there[0], resolution))
 
 
 def _placed(

@@ -9,15 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from crar_model.agent.agent import Agent
 from crar_model.agent.batch import Batch
-from crar_model.agent.loss import loss_terms, total
+from crar_model.agent.loss import Loss
 from crar_model.agent.loss_compiled import CompiledTotal
-from crar_model.agent.networks import Agent
 from crar_model.core.errors import UserError
 from crar_model.core.params import DYNAMICS, Params, select
-from crar_model.core.settings import LossSettings, from_plain
 from crar_model.models.checkpoints import Checkpoint
-from crar_model.tasks import Task, default_settings
+from crar_model.tasks import Task
 
 DATA_SIZE = 20_000
 """Transitions gathered to train on where they cannot be listed."""
@@ -51,20 +50,17 @@ class OwnData:
     """Transitions of the failed model's own maze, as batches that all candidates share.
 
     Args:
-        task: the maze.
-        model: the failed model; its side of the maze is the only one that is ever observed.
+        model: the failed model; its side of its maze is the only one that is ever observed.
         seed: of the random policy, where transitions are sampled.
     """
 
-    def __init__(self, task: Task, model: Checkpoint, seed: int) -> None:
-        agent = task.agent()
+    def __init__(self, model: Checkpoint, seed: int) -> None:
+        task = model.task
         self.complete = task.sampling.complete
         if self.complete:
-            self.judged = _with_actions(agent, task.batch(inverse=model.inverse, dtype=torch.float32))
+            self.judged = model.loss.on(task.batch(inverse=model.inverse, dtype=torch.float32)).batch
             return
-        stored = model.info.get("settings")
-        settings = from_plain(stored, where="checkpoint settings") if stored else default_settings(task.name)
-        settings = replace(settings, inverse=model.inverse, data="", data_digest="", data_size=DATA_SIZE, device="cpu")
+        settings = replace(model.settings, inverse=model.inverse, data="", data_digest="", data_size=DATA_SIZE, device="cpu")
         device = torch.device("cpu")
         self._data = task.data(settings, [seed], device)
         held_back = replace(settings, batch_size=JUDGED_SIZE, data_size=DATA_SIZE)
@@ -73,10 +69,6 @@ class OwnData:
     def batch(self, update: int) -> Batch:
         """What the candidates train on at an update: everything where it can be listed."""
         return self.judged if self.complete else _shared(self._data.batch(update))
-
-
-def _with_actions(agent: Agent, batch: Batch) -> Batch:
-    return replace(batch, onehot=agent.one_hot(batch.action, batch.reward.dtype))
 
 
 def _shared(batch: Batch) -> Batch:
@@ -95,21 +87,24 @@ class Problem:
 
     Attributes:
         task: the maze.
-        agent: its networks.
         failed: parameters of the failed model, float32.
         base: parameters of its base, of which no observation comes along; None where there is none.
-        loss: coefficients of the failed model's loss.
+        loss: of the failed model.
         data: of its own maze.
         anew: trains `freeze` from the base for so many updates, (1, ...) encoders; of who can (`crar_reports.pages.cure.one`), for the method "annealed".
     """
 
     task: Task
-    agent: Agent
     failed: Params
     base: Params | None
-    loss: LossSettings
+    loss: Loss
     data: OwnData
     anew: Callable[[int], Params] | None = None
+
+    @property
+    def agent(self) -> Agent:
+        """The maze's networks."""
+        return self.loss.agent
 
     @property
     def dynamics(self) -> Params:
@@ -121,10 +116,9 @@ class Problem:
         dynamics = self.dynamics
         with torch.no_grad():  # the bootstrap value is what the model itself says of the next state
             best = self.agent.value(dynamics, embedding.detach().index_select(-2, batch.next_state)).amax(-1).squeeze(0)
-        wanted = replace(batch, value_target=batch.reward + (1 - batch.terminated) * self.loss.discount * best)
-        names = [name for name, weight in self.loss.weights().items() if weight != 0]
-        found = loss_terms(self.agent, dynamics, wanted, self.loss, names, embedding=embedding)
-        found["total"] = total(found, self.loss)
+        targets = batch.reward + (1 - batch.terminated) * self.loss.settings.discount * best
+        names = tuple(name for name, weight in self.loss.settings.weights().items() if weight != 0)
+        found = self.loss.on(replace(batch, value_target=targets)).terms(dynamics, embedding, names)
         return {name: value.squeeze(0) if value.dim() == 2 else value for name, value in found.items()}
 
     def compiled(self, still: Params, strict: float = 1.0, smoothing: float = SHARP) -> CompiledTotal | None:
@@ -135,11 +129,11 @@ class Problem:
             strict: multiple of the transition term's weight.
             smoothing: of the maxima in `ball`.
         """
-        batch = replace(self.data.judged, value_target=None)
-        if not self.data.complete or not CompiledTotal.fits(self.agent, batch, live=True):
-            return None
-        loss = replace(self.loss, transition_weight=strict * self.loss.transition_weight)
-        return CompiledTotal(self.agent, select(self.failed, DYNAMICS) | still, batch, loss, smoothing)
+        settings = self.loss.settings
+        strictly = replace(self.loss, settings=replace(settings, transition_weight=strict * settings.transition_weight))
+        loss = strictly.on(replace(self.data.judged, value_target=None))
+        fits = self.data.complete and CompiledTotal.fits(loss, live=True)
+        return CompiledTotal(loss, select(self.failed, DYNAMICS) | still, smoothing) if fits else None
 
     def rank(self, terms: dict[str, Tensor]) -> Tensor:
         """(m,) what candidates are ordered by, lowest first: the total where the transitions are all there are; on a sample, whose
@@ -189,10 +183,9 @@ def pose(failed: Checkpoint, base: Checkpoint | None, seed: int, *, where: str =
         raise UserError(
             f"{where}: a model of the {failed.task.title}, but its base is of the {base.task.title}; give its own base with --base"
         )
-    task, agent = failed.task, failed.agent
-    task.need_listing(where)
-    own = OwnData(task, failed, seed)
-    problem = Problem(task, agent, failed.parameters, None if base is None else base.parameters, failed.loss_settings, own)
+    failed.task.need_listing(where)
+    own = OwnData(failed, seed)
+    problem = Problem(failed.task, failed.parameters, None if base is None else base.parameters, failed.loss, own)
     with torch.no_grad():
         encoder = {name: value[None] for name, value in select(failed.parameters, ("encoder",)).items()}
         if not bool(torch.isfinite(problem.terms(problem.encode(encoder, own.judged), own.judged)["total"]).all()):

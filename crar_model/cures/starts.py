@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from crar_model.agent.networks import Agent
+from crar_model.agent.agent import Agent
 from crar_model.agent.symmetry import FIRST_LAYER, signed_permutations
 from crar_model.core.errors import UserError
 from crar_model.core.params import Params, select

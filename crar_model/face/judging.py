@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath
+from crar_model.core.files import Plain, StrPath
 from crar_model.core.fresh import fresh
 from crar_model.core.keywords import keywords
 from crar_model.core.places import listed
@@ -58,7 +58,7 @@ class Evaluated(Sequence["Judged"]):
     def __iter__(self) -> Iterator[Judged]:
         return iter(self.models)
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> Plain:
         """The object that `crar evaluate --json` prints."""
         from crar_model.models.judged import about
 
@@ -153,7 +153,7 @@ def import_network(file: StrPath, maze: str, out: StrPath, *, force: bool = Fals
     model = read(Path(file), maze)
     save_checkpoint(out, model)
     here, there = (
-        evaluated(model.task, model.parameters, inverse=inverse, settings=model.loss_settings).terms["total"]
+        evaluated(model.task, model.parameters, inverse=inverse, settings=model.settings.loss).terms["total"]
         for inverse in (model.inverse, not model.inverse)
     )
     return Imported(model, here, there)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 OF_A_WALK = ("data_size", "legacy_astar", "blank_terminal", "terminal_last")
 RESETS = ("glorot", "permute")
-Plain = Mapping[str, Any]
+Nested = Mapping[str, Any]
 
 
 @keywords(TrainSettings, LossSettings)
@@ -133,7 +133,7 @@ def transfer(
         raise UserError("--from names no checkpoint; give at least one base")
     base = load_checkpoint(paths[0])
     seen = base.task.observation_map.settings() if base.inverse else {}
-    given = {"maze": base.maze, "walls": base.walls, "observation": base.observation, **seen} | given
+    given = {"maze": base.maze, "walls": base.settings.walls, "observation": base.settings.observation, **seen} | given
     names = [variant] if isinstance(variant, str) else list(dict.fromkeys(variant or [next(iter(VARIANTS))]))
     recipes = [VARIANTS.get(name) for name in names]  # one that is none is refused with its plan
     started = [settled(transfer_start(task_named(given["maze"]), recipe), given) for recipe in recipes]
@@ -203,17 +203,17 @@ def gather(
     return walk
 
 
-def base_start(task: Task) -> Plain:
+def base_start(task: Task) -> Nested:
     """Settings of base training in a task, nested."""
     return to_plain(default_settings(task.name))
 
 
-def transfer_start(task: Task, variant: Variant | None = None) -> Plain:
+def transfer_start(task: Task, variant: Variant | None = None) -> Nested:
     """Settings of a transfer in a task, nested; of the usual variants, where none is named."""
     return merged(base_start(task), task.transfer_defaults if variant is None else variant.defaults(task))
 
 
-def settled(*layers: Plain) -> TrainSettings:
+def settled(*layers: Nested) -> TrainSettings:
     """Checked settings from nested ones, later ones over earlier ones.
 
     Raises:
@@ -224,7 +224,7 @@ def settled(*layers: Plain) -> TrainSettings:
     return settings
 
 
-def _with_walls(given: Plain) -> dict[str, Any]:
+def _with_walls(given: Nested) -> dict[str, Any]:
     """The settings with the drawing that --walls names in the place of its file."""
     if given.get("walls") == "":
         raise UserError("--walls names no file; give one, or leave it out for the study's maze")
@@ -233,7 +233,7 @@ def _with_walls(given: Plain) -> dict[str, Any]:
     return {**given, "walls": read_text(given["walls"], what="--walls: ", give="give a text file").strip("\n") + "\n"}
 
 
-def _one_source(given: Plain) -> None:
+def _one_source(given: Nested) -> None:
     """Refuse flags about gathering beside a file that was gathered."""
     also = [as_flag(name) for name in OF_A_WALK if name in given]
     if given.get("data") and also:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ import torch
 from torch import Tensor
 
 from crar_model.agent import planning as acting
-from crar_model.agent.networks import Agent
+from crar_model.agent.agent import Agent
+from crar_model.agent.loss import Loss
 from crar_model.agent.planning import Observation
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
 from crar_model.core.params import Params
 from crar_model.core.places import places
-from crar_model.core.settings import LossSettings, from_plain
+from crar_model.core.settings import TrainSettings, from_plain
 from crar_model.core.tensor_files import VERSION, in_float32, load_plain, save_plain, warn_unverified
 from crar_model.mazes.maps import ObservationMap, as_map
-from crar_model.tasks import GRID, TASKS, Task, default_settings, side_named, task_as, task_named
+from crar_model.tasks import TASKS, Task, default_settings, side_named, task_as, task_named
 
 FORMAT = "crar-checkpoint"
 
@@ -46,20 +48,26 @@ class Checkpoint:
     info: dict[str, Any] = field(default_factory=dict)
     file: Path | None = field(default=None, compare=False)
 
-    @property
+    @cached_property
+    def settings(self) -> TrainSettings:
+        """What it was trained with; the maze's own settings for a checkpoint that does not say."""
+        stored = self.info.get("settings")
+        return from_plain(stored, where=f"{self.file or 'checkpoint'}: its settings") if stored else default_settings(self.maze)
+
+    @cached_property
     def task(self) -> Task:
         """The maze that the model belongs to, whichever side of it."""
-        return task_as(self.maze, self.walls, self.observation, _map_of(self.info))
+        return task_as(self.maze, self.settings.walls, self.settings.observation, as_map(ObservationMap.of(self.settings)))
 
-    @property
-    def walls(self) -> str:
-        """The layout that the model was trained in, as a drawing; "" for the maze's own."""
-        return _setting(self.info, "walls", "")
+    @cached_property
+    def agent(self) -> Agent:
+        """The networks that the parameters belong to."""
+        return self.task.agent()
 
-    @property
-    def observation(self) -> str:
-        """How the model sees its maze, "grid" or "image"."""
-        return _setting(self.info, "observation", GRID)
+    @cached_property
+    def loss(self) -> Loss:
+        """The loss that the model was trained with."""
+        return Loss(self.agent, self.settings.loss)
 
     @property
     def base_name(self) -> str:
@@ -103,23 +111,10 @@ class Checkpoint:
         return None
 
     @property
-    def agent(self) -> Agent:
-        """The networks that the parameters belong to."""
-        return self.task.agent()
-
-    @property
-    def loss_settings(self) -> LossSettings:
-        """The coefficients that the model was trained with; the task's for a checkpoint that does not say."""
-        stored = self.info.get("settings")
-        return from_plain(stored, where="checkpoint settings").loss if stored else default_settings(self.maze).loss
-
-    @property
     def recipe(self) -> str:
         """How it was trained, in words (`TrainSettings.recipe`); "" for a checkpoint that does not say."""
-        stored = self.info.get("settings")
-        if not stored:
-            return ""
-        return from_plain(stored, where="checkpoint settings").recipe(rate=self.info.get("learning_rate"), updates=self.updates)
+        said = self.info.get("settings")
+        return self.settings.recipe(rate=self.info.get("learning_rate"), updates=self.updates) if said else ""
 
     def encode(self, observation: Observation) -> Tensor:
         """Abstract states (..., d) of observations (..., 1, height, width) as the maze's environments give them, arrays or tensors.
@@ -152,18 +147,6 @@ class Checkpoint:
             hasher.update(name.encode())
             hasher.update(self.parameters[name].detach().cpu().contiguous().numpy().tobytes())
         return hasher.hexdigest()[:12]
-
-
-def _setting(info: object, name: str, default: str) -> str:
-    """A setting that a checkpoint's plain data name; the default for none, and for data of another form."""
-    settings = info.get("settings") if isinstance(info, dict) else None
-    return str(settings.get(name, default)) if isinstance(settings, dict) else default
-
-
-def _map_of(info: object) -> ObservationMap:
-    """The observation map that a checkpoint's plain data name; the study's for data of another form."""
-    settings = info.get("settings") if isinstance(info, dict) else None
-    return ObservationMap.of(settings) if isinstance(settings, dict) else ObservationMap()
 
 
 def save_checkpoint(path: StrPath, checkpoint: Checkpoint) -> None:
@@ -211,22 +194,19 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
     for key, kind, default in (("maze", str, ""), ("inverse", bool, False), ("updates", int, 0), ("info", dict, {})):
         if type(content.get(key, default)) is not kind:
             raise UserError(f"{path}: `{key}` is {content[key]!r}, which no checkpoint has; write it again with this program")
-    task = task_named(content["maze"], what=f"{path}: unknown maze")
+    task_named(content["maze"], what=f"{path}: unknown maze")
+    parameters, info = content["parameters"], content.get("info", {})
+    if not isinstance(info.get("settings") or {}, dict):
+        raise UserError(f"{path}: `settings` is {info['settings']!r}, which no checkpoint has; write it again with this program")
+    model = Checkpoint(content["maze"], content["inverse"], {}, content.get("updates", 0), info, path)
+    settings = model.settings
+    what = "layout"
     try:
-        info = content.get("info")
-        task = task_as(task.name, _setting(info, "walls", ""), _setting(info, "observation", GRID))
-    except UserError as error:
-        raise UserError(f"{path}: its layout is damaged ({error}); write the checkpoint again") from error
-    try:
-        task = task.with_map(as_map(_map_of(content.get("info"))))
+        task_as(model.maze, settings.walls, settings.observation)
+        what = "observation map"
+        shapes = model.agent.shapes()
     except (UserError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: its observation map is damaged ({error}); write the checkpoint again") from error
-    if stored := (content.get("info") or {}).get("settings"):
-        if not isinstance(stored, dict):
-            raise UserError(f"{path}: `settings` is {stored!r}, which no checkpoint has; write it again with this program")
-        from_plain(stored, where=f"{path}: its settings")
-    shapes = task.agent().shapes()
-    parameters = content["parameters"]
+        raise UserError(f"{path}: its {what} is damaged ({error}); write the checkpoint again") from error
     if not isinstance(parameters, dict) or not all(isinstance(n, str) and isinstance(v, torch.Tensor) for n, v in parameters.items()):
         raise UserError(f"{path}: `parameters` is not a table of tensors; write the checkpoint again")
     for name in sorted(set(shapes) | set(parameters)):
@@ -235,8 +215,8 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
             raise UserError(f"{path}: parameter {name} is {found}, the {content['maze']} maze's agent wants {shapes.get(name)}")
     single = in_float32(parameters, str(path))
     warn_unverified(path, content)
-    ordered = {name: single[name] for name in shapes}
-    return Checkpoint(content["maze"], content["inverse"], ordered, content.get("updates", 0), content.get("info", {}), path)
+    model.parameters.update({name: single[name] for name in shapes})
+    return model
 
 
 def in_maze(checkpoint: Checkpoint, *, inverse: bool, task: Task | None = None) -> Params:

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from crar_model.agent.batch import Batch
-from crar_model.agent.loss import loss_terms, total
-from crar_model.agent.networks import Agent
+from crar_model.agent.loss import Loss
 from crar_model.agent.symmetry import Match, match_embeddings
 from crar_model.core.params import Params
 from crar_model.core.settings import LossSettings, PlaySettings
@@ -99,20 +97,13 @@ def evaluate(
     agent, dtype = task.agent(), dtype_of(task)
     params = cast(params, dtype)
     batch = task.batch(inverse=inverse, dtype=dtype)
-    terms = judged_terms(agent, params, task.table(inverse=inverse, dtype=dtype), settings)
+    loss = Loss(agent, settings).on(task.table(inverse=inverse, dtype=dtype))
+    # One member where the terms are in float32: the form that the compiled kernels take.
+    one = params if dtype == torch.float64 else {name: value.unsqueeze(0) for name, value in params.items()}
+    with torch.no_grad():
+        terms = {name: float(value) for name, value in loss.terms(one).items()}
     metrics = task.metrics(agent, params, inverse=inverse, how=how or PlaySettings())
     match = None
     if base is not None:
         match = match_embeddings(agent, batch, embed(task, base[0], inverse=base[1]), embed(task, params, inverse=inverse))
     return Evaluation(terms, metrics, match, task.sampling.drawn)
-
-
-def judged_terms(agent: Agent, params: Params, batch: Batch, settings: LossSettings) -> dict[str, float]:
-    """Every loss term of one model and their total."""
-    one = cast(params, batch.reward.dtype)
-    if batch.reward.dtype == torch.float32:  # the form that the compiled kernels take
-        one = {name: value.unsqueeze(0) for name, value in one.items()}
-    with torch.no_grad():
-        terms = loss_terms(agent, one, batch, settings)
-        terms["total"] = total(terms, settings)
-    return {name: float(value) for name, value in terms.items()}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, write_text
+from crar_model.core.files import Plain, StrPath, write_text
 from crar_model.core.machine import cores
 from crar_model.core.places import as_given
 from crar_model.core.settings import PlaySettings
@@ -33,7 +33,7 @@ class Judged:
     checkpoint: Checkpoint
     evaluation: Evaluation
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> Plain:
         """The object that `crar evaluate --json` prints for a model."""
         model = self.checkpoint
         return {
@@ -122,7 +122,7 @@ def judge(
     def judged(path: Path, model: Checkpoint, reference: Checkpoint | None) -> Judged:
         compared = None if reference is None else (reference.parameters, reference.inverse)
         return Judged(
-            path, model, evaluate(model.task, model.parameters, inverse=model.inverse, settings=model.loss_settings, how=how, base=compared)
+            path, model, evaluate(model.task, model.parameters, inverse=model.inverse, settings=model.settings.loss, how=how, base=compared)
         )
 
     found: list[Judged] = []
@@ -135,7 +135,7 @@ def judge(
     return found
 
 
-def about(model: Judged) -> dict[str, Any]:
+def about(model: Judged) -> Plain:
     """What tells a model from others, as plain data; None where a checkpoint does not say."""
     info = model.checkpoint.info
     return {

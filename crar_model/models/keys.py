@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from crar_model.core.settings import TrainSettings, from_plain
+from crar_model.core.settings import TrainSettings
 from crar_model.core.tensor_files import content_digest
 from crar_model.models.checkpoints import Checkpoint
-from crar_model.tasks import default_settings
 
 FORMAT = 1
 """Goes up when the same inputs give other results, so that nothing kept before is taken for a result of now."""
@@ -36,10 +35,8 @@ def result_key(kind: str, edition: int = 1, **parts: Any) -> str:
 
 def identity(model: Checkpoint) -> dict[str, Any]:
     """What a model is, whatever its file: its weights, its maze with layout, sight and map, and how it was trained, its loss among that."""
-    stored = model.info.get("settings")
-    settings = from_plain(stored, where="checkpoint settings") if stored else default_settings(model.maze)
     about = {name: model.info.get(name) for name in ("variant", "seed", "learning_rate", "base_digest")}
-    return {"parameters": model.parameters, "maze": model.maze, "inverse": model.inverse, "settings": settings, **about}
+    return {"parameters": model.parameters, "maze": model.maze, "inverse": model.inverse, "settings": model.settings, **about}
 
 
 def _plain(part: Any) -> Any:

@@ -45,7 +45,7 @@ def only_client(store: Store) -> AbstractContextManager[None]:
     Raises:
         UserError: when there is one already, or the folder cannot be written.
     """
-    return only_one(store.root / "lock", store.root, "another crar study works there", "--out")
+    return only_one(store.root, "another crar study works there", "lock")
 
 
 def run_study(

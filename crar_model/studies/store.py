@@ -19,20 +19,18 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import MEASURED, StrPath, find_json, read_json, write_json
+from crar_model.core.files import MEASURED, Plain, StrPath, find_json, read_json, write_json
+from crar_model.core.kept import AGAIN
 from crar_model.core.settings import PlaySettings
 from crar_model.studies.cells import BEST, Cell, cell_from
 
-Plain = dict[str, Any]
 STUDY = "crar-study"
 RECORD = {"updates": int, "search_updates": int, "diverged_at": int, "seconds": float}
 """What `record.json` holds at least."""
 FIGURES = {str: {"terms": {str: MEASURED}, "digest": str, "updates": int, "metrics": [str]}}
 """What `judged-K.json` holds: of the last network, and of the best."""
-AGAIN = "remove it, and it is made again"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from crar_model.core.errors import UnverifiedFileWarning, UserError
-from crar_model.core.files import write_bytes, write_json, write_text
+from crar_model.core.files import Plain, write_bytes, write_json, write_text
 from crar_model.core.settings import PlaySettings
 from crar_model.core.tensor_files import load_plain
 from crar_model.core.version import __version__
@@ -27,7 +27,7 @@ from crar_model.models.evaluation import evaluate
 from crar_model.nets import set_threads
 from crar_model.studies.account import STRETCHES, repeated, teller
 from crar_model.studies.cells import BEST, LAST, Cell
-from crar_model.studies.store import Plain, Store, without_network
+from crar_model.studies.store import Store, without_network
 from crar_model.tasks import Task, add_task
 from crar_model.training.log import read_losses
 from crar_model.training.members import Member, Plan
@@ -284,6 +284,6 @@ def judged(store: Store, cell: Cell, how: PlaySettings) -> Plain:
             continue
         model = load_checkpoint(path)
         compared = None if base is None else (base.parameters, base.inverse)
-        found = evaluate(model.task, model.parameters, inverse=model.inverse, settings=model.loss_settings, how=how, base=compared)
+        found = evaluate(model.task, model.parameters, inverse=model.inverse, settings=model.settings.loss, how=how, base=compared)
         figures[which] = found.plain() | {"digest": model.digest, "updates": model.updates, "metrics": list(found.metrics)}
     return figures

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The evaluation sets of both mazes: the transitions that losses, landscapes and verdicts are computed on."""
 
 from __future__ import annotations
 

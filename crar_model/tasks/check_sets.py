@@ -120,7 +120,7 @@ def losses(task: Task) -> None:
     """Every loss term of new networks."""
     import torch
 
-    from crar_model.agent.loss import loss_terms
+    from crar_model.agent.loss import Loss
 
     agent, dtype = task.agent(), torch.float64 if task.sampling.dtype == "float64" else torch.float32
     members = {name: value.to(dtype).unsqueeze(0) for name, value in params_of(task).items()}
@@ -129,7 +129,7 @@ def losses(task: Task) -> None:
         states = agent.encode(members, batch.observations)
         wanted = (1, len(batch.observations), agent.abstract_size)
         need(states.shape == wanted, task, f"its encoder gives {tuple(states.shape)} for one member", f"give {wanted}")
-        terms = loss_terms(agent, members, batch, settings_of(task).loss)
+        terms = Loss(agent, settings_of(task).loss)(members, batch)
     for name, value in terms.items():
         need(value.shape == (1,), task, f"its loss term {name} is {tuple(value.shape)} for one member", "keep the axis of members")
         need(bool(value.isfinite().all()), task, f"its loss term {name} of new networks is not finite", "scale observations and rewards")

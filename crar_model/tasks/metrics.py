@@ -1,4 +1,4 @@
-"""TODO."""
+"""Figures of merit: shares where the states of a maze can be listed, scores where there is something to win."""
 
 from __future__ import annotations
 

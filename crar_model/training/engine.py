@@ -1,6 +1,6 @@
 """Updates of the dense agent in compiled code: the tables that `nets.update_members` runs from.
 
-What an update is, is said in `update_rules` and `losses`; here it is only written down as numbers. `--engine reference` does without.
+What an update is, is said in `update_rules` and `agent.loss`; here it is only written down as numbers. `--engine reference` does without.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crar_model.agent.agent import Agent
 from crar_model.agent.loss_compiled import COLUMNS, coefficients
-from crar_model.agent.networks import Agent
 from crar_model.core.params import BLOCKS, Params, block_of
 from crar_model.nets import MemberState, Observed, Transitions, UpdateTables, update_members
 from crar_model.training.update_rules import OptimizerState, Rule
@@ -93,7 +93,7 @@ class CompiledUpdates:
 
     def _tables(self, rule: Rule) -> UpdateTables:
         weights = np.zeros((len(rule.steps), len(COLUMNS)), dtype=np.float32)
-        of_total = rule.loss.weights() | {"pairing": 1.0}
+        of_total = rule.loss.settings.weights() | {"pairing": 1.0}
         for row, (step, _) in enumerate(rule.steps):
             for term in step.terms:  # a step on one term follows it unweighted, its rate has the weight
                 weights[row, COLUMNS[term]] = of_total[term] if len(step.terms) > 1 else 1.0
@@ -105,6 +105,6 @@ class CompiledUpdates:
             step_slots=tuple(step.slot for step, _ in rule.steps),
             step_rates=np.array([step.rate for step, _ in rule.steps], dtype=np.float32),
             step_names=tuple(frozenset(names) for _, names in rule.steps),
-            scalars=coefficients(rule.loss, self.agent.n_actions),
+            scalars=coefficients(rule.loss),
             optimiser=rule.rmsprop,
         )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from crar_model.agent.networks import Agent
+from crar_model.agent.agent import Agent
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, file_digest
 from crar_model.core.params import Params, select

@@ -8,13 +8,11 @@ from pathlib import Path
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
 from crar_model.core.params import Params, select
-from crar_model.core.settings import from_plain
 from crar_model.cures.cure import Cure
 from crar_model.cures.methods import ANNEALED, EPOCHS, METHODS
 from crar_model.cures.problem import Problem, pose
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.merit import same_dynamics
-from crar_model.tasks import default_settings
 from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS
@@ -57,10 +55,8 @@ def own_base(failed: Checkpoint, path: StrPath | None) -> Checkpoint | None:
 
 def annealed(failed: Checkpoint, base: StrPath, seed: int, updates: int) -> Params:
     """A control: `freeze` from the base once more, by the failed transfer's own rule and batches, from the rate of `annealed` down; (1, ...) encoders."""
-    stored = failed.info.get("settings")
-    settings = from_plain(stored, where="checkpoint settings") if stored else default_settings(failed.maze)
     settings = dataclasses.replace(
-        settings, inverse=failed.inverse, updates=updates, learning_rate_decay=ANNEALED, decay_interval=max(1, updates // EPOCHS), device="cpu",
+        failed.settings, inverse=failed.inverse, updates=updates, learning_rate_decay=ANNEALED, decay_interval=max(1, updates // EPOCHS), device="cpu",
         log_interval=max(1, updates),
     )  # fmt: skip
     trainer = Trainer(Plan(settings, (Member(seed, METHODS["annealed"].rounds[0].rate, str(base)),), VARIANTS["freeze"]))

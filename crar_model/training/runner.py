@@ -95,7 +95,7 @@ def run_plan(
         plan = moved(plan, folder)
     described = describe(plan)  # names an unusable base before anything is written
     check_folder(folder, resume)
-    with only_one(folder / "state" / "lock", folder, "another process trains there", "--out"):
+    with only_one(folder, "another process trains there", "state/lock"):
         plan = with_starts(plan, folder)
         shards = _prepare(plan, described, folder, resume)
         compile_missing(plan, notice)  # here, so that the workers find them

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crar_model.core.files import StrPath
+from crar_model.core.kept import Pieces
 from crar_model.core.settings import CureSettings, to_plain
 from crar_model.cures.cure import Cure, cure
 from crar_model.cures.problem import Problem, pose
-from crar_model.cures.store import Store
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.models.keys import result_key
 from crar_model.training.members import Member, Plan
@@ -57,7 +57,7 @@ def search_starts(plan: Plan, folder: StrPath, progress: Progress | None = None)
         if path.exists() and load_checkpoint(path).info.get("key", key) == key:  # those of an earlier version have none
             continue
         start, problem = moved(plan, member)
-        store = Store(folder / "state" / f"search-{k}", key)
+        store = Pieces(folder / "state" / f"search-{k}", key)
         found = cure(problem, plan.variant.search, settings, store=store, progress=progress, anyway=True)
         parameters = start.parameters | found.best.encoder
         save_checkpoint(path, replace(start, parameters=parameters, info={**start.info, "key": key, "search": told(found)}))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.agent.loss import loss_terms, total
+from crar_model.agent.loss import Loss
 from crar_model.core.params import Params, block_of, select
 from crar_model.core.settings import TrainSettings
 from crar_model.nets import RMSpropSettings
@@ -42,6 +42,7 @@ class Trainer:
         self.device = torch.device(settings.device if device is None else device)
         self.task = plan.task
         self.agent = self.task.agent()
+        loss = Loss(self.agent, settings.loss)
         starts = [start_parameters(plan, member) for member in plan.members]
         self.trained = [name for name in starts[0][0] if block_of(name) in plan.variant.trained]
         self.params: Params = {
@@ -55,7 +56,7 @@ class Trainer:
         early = plan_steps(settings.update_rule, settings.loss, structure=False, paired=supervised)
         self.optimizer_state = empty_optimizer_state(steps, self.params, self.trained)
         self.rule, self.early_rule = (
-            Rule(tuple((step, touched(step, self.trained)) for step in s), settings.loss, self.rmsprop) for s in (steps, early)
+            Rule(tuple((step, touched(step, self.trained)) for step in s), loss, self.rmsprop) for s in (steps, early)
         )
         self.update = 0
         self.alive = torch.ones(len(plan.members), dtype=torch.bool, device=self.device)
@@ -68,7 +69,7 @@ class Trainer:
         self.kept = Leaders(moving, len(plan.members)) if plan.variant.search else None
         bases = [base.parameters for _, base in starts if base is not None] if supervised else []
         self.data = self.task.data(settings, [member.seed for member in plan.members], self.device, bases)
-        self.evaluation = self.task.batch(inverse=settings.inverse, dtype=torch.float32).to(self.device, torch.float32)
+        self.evaluation = loss.on(self.task.batch(inverse=settings.inverse, dtype=torch.float32).to(self.device, torch.float32))
         self.data.new_target(self.target)
         self.engine: CompiledUpdates | None = None
         self.listed = self.data.listed if settings.engine == "compiled" and self.device.type == "cpu" and applies(self.agent) else None
@@ -93,9 +94,7 @@ class Trainer:
         if now < settings.structure_delay:
             rule, until = self.early_rule, min(until, settings.structure_delay)
         if self.engine is None or self.listed is None:
-            apply_update(
-                self.agent, self.params, self.target, self.optimizer_state, self.data.batch(now), rule, self._rates(now, 1)[0], self.alive
-            )
+            apply_update(self.params, self.target, self.optimizer_state, self.data.batch(now), rule, self._rates(now, 1)[0], self.alive)
             self.update += 1
             return
         until = min(until, (now // settings.target_interval + 1) * settings.target_interval)
@@ -153,8 +152,7 @@ class Trainer:
     def _terms(self) -> np.ndarray[Any, Any]:
         """(members, terms) losses on the evaluation batch, the total last; keeps the parameters of the lowest where the variant asks for it."""
         with torch.no_grad():
-            terms = loss_terms(self.agent, self.params, self.evaluation, self.settings.loss)
-            terms["total"] = total(terms, self.settings.loss)
+            terms = self.evaluation.terms(self.params)
             if self.kept is not None:
                 self.kept.offer(self.params, by_losses(self.task, self.params, terms, inverse=self.settings.inverse), self.update)
             return torch.stack(list(terms.values()), dim=-1).cpu().numpy()

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from crar_model.agent.batch import Batch
-from crar_model.agent.loss import FOLLOWED, STRUCTURE_TERMS, TERM_BLOCKS, loss_terms, total
-from crar_model.agent.networks import Agent
+from crar_model.agent.loss import FOLLOWED, STRUCTURE_TERMS, TERM_BLOCKS, Loss
 from crar_model.core.params import Params, block_of
 from crar_model.core.settings import LossSettings
 from crar_model.nets import RMSpropSettings, rmsprop_step
@@ -37,11 +36,12 @@ class Rule:
 
     Attributes:
         steps: each step of :func:`plan_steps` with the names from :func:`touched`.
-        loss, rmsprop: coefficients.
+        loss: what the steps descend.
+        rmsprop: coefficients.
     """
 
     steps: tuple[tuple[Step, tuple[str, ...]], ...]
-    loss: LossSettings
+    loss: Loss
     rmsprop: RMSpropSettings
 
 
@@ -79,7 +79,6 @@ def empty_optimizer_state(steps: Sequence[Step], params: Params, trained: Sequen
 
 
 def apply_update(
-    agent: Agent,
     params: Params,
     target: Params,
     optimizer_state: OptimizerState,
@@ -91,7 +90,6 @@ def apply_update(
     """One update of every member, in place.
 
     Args:
-        agent: gives the networks.
         params: (members, ...) leaves; those that a step touches require gradients and are changed.
         target: encoder and value parameters of the target copy.
         optimizer_state: running averages of every step, changed.
@@ -102,8 +100,8 @@ def apply_update(
     """
     for step, names in rule.steps:
         trained = [params[name] for name in names]
-        terms = loss_terms(agent, params, batch, rule.loss, step.terms, target)
-        value = total(terms, rule.loss) if len(step.terms) > 1 else terms[step.terms[0]]
+        terms = rule.loss(params, batch, step.terms, target)
+        value = rule.loss.total(terms) if len(step.terms) > 1 else terms[step.terms[0]]
         # Members do not interact, so the gradient of the sum is each member's own gradient.
         grads = torch.autograd.grad(value.sum(), trained)
         rate = learning_rate if step.rate == 1.0 else learning_rate * step.rate

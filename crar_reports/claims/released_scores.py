@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from crar_reports.claims.table import SUCCESS
+from crar_model.models.merit import SUCCESS
+from crar_reports.claims.rates import short
 from crar_reports.measure.scores import WINDOW, final
 
 FILE = Path(__file__).parents[1] / "released" / "scores.csv.gz"
@@ -158,7 +159,7 @@ def released_rows() -> list[tuple[str, ...]]:
 def learning_rate_rows() -> list[tuple[str, ...]]:
     """The released study of learning rates, `freeze` from base 42: a row (rate, outcome) a rate, ascending."""
     rates = sorted({run.learning_rate for run in released_runs("freeze", "42")})
-    return [(f"{rate:.0e}".replace("e-0", "e-"), str(outcome(released_runs("freeze", "42", rate)))) for rate in rates]
+    return [(short(rate), str(outcome(released_runs("freeze", "42", rate)))) for rate in rates]
 
 
 def first_above_rows() -> list[tuple[str, str, str]]:

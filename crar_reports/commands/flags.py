@@ -18,7 +18,7 @@ from crar_model.tasks import TASKS, Task
 
 RUN = "Run"
 HEADINGS = {TrainSettings: "Training", LossSettings: "Loss ([loss] in a file of settings)", PlaySettings: "Scoring", CureSettings: "Cure"}
-Plain = Mapping[str, Any]
+Nested = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ QuickOption = Annotated[bool, typer.Option("--quick", help="Cut paths and descen
 
 
 def with_flags(
-    *kinds: type, skip: Sequence[str] = (), only: Sequence[str] = (), start: Callable[[Task], Plain] | None = None, **shown: str
+    *kinds: type, skip: Sequence[str] = (), only: Sequence[str] = (), start: Callable[[Task], Nested] | None = None, **shown: str
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Complete a command's flags: types of choices, --config, and one flag per field of settings dataclasses.
 
@@ -140,7 +140,7 @@ def sentence(text: str, words: Sequence[str]) -> str:
     return start if start.endswith("...") else start + "."
 
 
-def default_text(item: dataclasses.Field[Any], kind: type, start: Callable[[Task], Plain] | None) -> str:
+def default_text(item: dataclasses.Field[Any], kind: type, start: Callable[[Task], Nested] | None) -> str:
     """A default as the help shows it: the first task's, and what other tasks have where it differs."""
 
     def read(task: Task) -> str:

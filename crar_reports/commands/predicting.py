@@ -13,7 +13,7 @@ from crar_model.core.settings import CureSettings, TrainSettings
 from crar_model.mazes.maps import FIELDS
 from crar_reports.commands.app import app, command_line
 from crar_reports.commands.command import Command
-from crar_reports.commands.flags import RUN, ForceOption, FormatOption, OutOption, with_flags
+from crar_reports.commands.flags import RUN, ForceOption, FormatOption, OutOption, ResumeOption, with_flags
 
 
 @app.command(
@@ -41,13 +41,22 @@ def predict(
     image: FormatOption = "png",
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of a summary.", rich_help_panel=RUN)] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.", rich_help_panel=RUN)] = False,
+    resume: ResumeOption = False,
 ) -> None:  # fmt: skip
     """Look at a base before any transfer.
 
     Oddness, signed copies under its own dynamics, valleys of the placement landscape. With transfers: does any of it predict them?
     """
     page = crar_reports.predict(
-        bases or (), out=out, transfer=transfers or (), episodes=episodes, format=image, force=force, command=command_line(), **given
+        bases or (),
+        out=out,
+        transfer=transfers or (),
+        episodes=episodes,
+        format=image,
+        force=force,
+        resume=resume,
+        command=command_line(),
+        **given,
     )
     print(json_text(page.data) if as_json else page)
 
@@ -71,7 +80,10 @@ def maps(
     episodes: Annotated[int, typer.Option(metavar="N", min=1, help="Random mazes: episodes of a score.", rich_help_panel=RUN)] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of a line.", rich_help_panel=RUN)] = False,
     force: ForceOption = False,
+    resume: ResumeOption = False,
 ) -> None:  # fmt: skip
     """Count what succeeds through which observation map."""
-    page = crar_reports.maps(transfers or (), out=out, cures=cures or (), episodes=episodes, force=force, command=command_line())
+    page = crar_reports.maps(
+        transfers or (), out=out, cures=cures or (), episodes=episodes, force=force, resume=resume, command=command_line()
+    )
     print(json_text(page.data) if as_json else page)

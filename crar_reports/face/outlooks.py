@@ -12,7 +12,7 @@ from crar_model.core.places import listed
 from crar_model.core.settings import CureSettings, PlaySettings, TrainSettings
 from crar_model.mazes.maps import FIELDS, ObservationMap
 from crar_model.tasks.checks import check_settings
-from crar_reports.face.page import Page, as_command, place
+from crar_reports.face.page import Page, as_command, going_on, place
 
 
 @as_command("predict", bases="")
@@ -25,6 +25,7 @@ def predict(
     episodes: int = 100,
     format: str = "png",
     force: bool = False,
+    resume: bool = False,
     command: str = "",
     **settings: Any,
 ) -> Page:
@@ -36,7 +37,7 @@ def predict(
         transfer: run folders of transfers of these bases, whose outcomes score the prediction.
         episodes: of a score, where a maze has one.
         format: of the figures, "png" or "svg".
-        force: write into a folder that holds something.
+        force: write into a folder that holds something. resume: go on in one where this was stopped.
         command: shown on the page as what made it.
         settings: `resolution`, and `observation_map` with its figures.
 
@@ -48,7 +49,7 @@ def predict(
     spent.validate()
     check_settings(seen)
     how.validate()
-    with place(out, force=force) as (folder, temporary):
+    with place(out, **going_on("predict", force=force, resume=resume)) as (folder, temporary):
         from crar_reports.pages import predict as page
 
         found = page.predict(
@@ -66,6 +67,7 @@ def maps(
     cures: StrPath | Sequence[StrPath] = (),
     episodes: int = 100,
     force: bool = False,
+    resume: bool = False,
     command: str = "",
 ) -> Page:
     """Count what succeeds through which observation map, as `crar maps` does.
@@ -75,7 +77,7 @@ def maps(
         out: folder of the page; a temporary one where it is None.
         cures: tables that `cure` made.
         episodes: of a score, where a maze has one.
-        force: write into a folder that holds something.
+        force: write into a folder that holds something. resume: go on in one where this was stopped.
         command: shown on the page as what made it.
 
     Raises:
@@ -83,7 +85,7 @@ def maps(
     """
     how = PlaySettings(episodes=episodes)
     how.validate()
-    with place(out, force=force) as (folder, temporary):
+    with place(out, **going_on("maps", force=force, resume=resume)) as (folder, temporary):
         from crar_reports.pages.maps import write_maps
 
         found = write_maps(listed(transfer), folder, cures=listed(cures), how=how, command=command)

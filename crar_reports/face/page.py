@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import re
 import shlex
 import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
@@ -92,8 +93,8 @@ class Page:
         Raises:
             UserError: where something lies there, or it cannot be written.
         """
-        fresh(folder, force=force)
-        with writing(folder):
+        with keeping(folder), writing(folder):
+            fresh(folder, force=force)
             shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         return Path(folder) / self.path.name
 
@@ -110,15 +111,30 @@ class Page:
         return f'<iframe srcdoc="{escape(page)}" style="width: 100%; height: 40em; border: 0"></iframe>'
 
 
+def keeping(out: StrPath) -> AbstractContextManager[None]:
+    """Keep other commands out of a folder; where a file lies, it keeps nothing."""
+    if os.path.lexists(out) and not Path(out).is_dir():
+        return nullcontext()
+    from crar_model.core.guards import only_one
+
+    return only_one(out, "another crar command works there")
+
+
+def going_on(own: str, *, force: bool, resume: bool) -> dict[str, Any]:
+    """The rule of :func:`place` for the command `own`, which can also go on where it was stopped."""
+    return {"force": force or resume, "other": "--resume to go on, --force to write over it,", "own": "" if force else own}
+
+
 @contextmanager
 def place(out: StrPath | None, *, force: bool = False, other: str = "", own: str = "") -> Iterator[tuple[Path, bool]]:
     """(where a page goes, whether that is a temporary folder); what lies there is guarded by :func:`crar_model.core.fresh.fresh`.
 
-    A temporary folder is gone again where the page could not be made.
+    Other commands are kept out of it. A temporary folder is gone again where the page could not be made.
     """
     if out is not None:
-        fresh(out, force=force, other=other, own=own)
-        yield Path(out), False
+        with keeping(out):
+            fresh(out, force=force, other=other, own=own)
+            yield Path(out), False
         return
     folder = Path(tempfile.mkdtemp(prefix="crar-"))
     try:

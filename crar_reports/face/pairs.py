@@ -10,7 +10,7 @@ from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
 from crar_model.core.params import DYNAMICS
 from crar_model.core.settings import LossSettings
-from crar_reports.face.page import Page, as_command, place
+from crar_reports.face.page import Page, as_command, going_on, place
 
 TERMS = (*(name for name, weight in LossSettings().weights().items() if weight), "total")
 """Terms that have a part in the loss, and their sum."""
@@ -114,9 +114,8 @@ def landscape(
     Raises:
         UserError: for unusable models, options out of range, or a folder that holds something else.
     """
-    moved, drawn = words_of("--blocks", blocks, "dynamics", DYNAMICS), words_of("--terms", terms, "all", TERMS)
-    rule = {"other": "--resume to go on, --force to write over it,", "own": "" if force else "landscape"}
-    with place(out, force=force or resume, **rule) as (folder, temporary):
+    with place(out, **going_on("landscape", force=force, resume=resume)) as (folder, temporary):
+        moved, drawn = words_of("--blocks", blocks, "dynamics", DYNAMICS), words_of("--terms", terms, "all", TERMS)
         lone = failed if stands_alone(failed, base, from_maze) else None
         ends = pair(failed, base, from_maze) if lone is None else None
         from crar_reports.measure.options import LandscapeOptions

@@ -140,10 +140,10 @@ def demo(out: StrPath = "demo", *, seed: int = 0, resume: bool = False, command:
     Raises:
         UserError: for a folder that holds something else.
     """
-    fresh(out, force=resume, other="--resume to continue", own="demo")
-    from crar_reports.pages.demo import run_demo
+    with place(out, force=resume, other="--resume to continue", own="demo") as (folder, _):
+        from crar_reports.pages.demo import run_demo
 
-    return Page(run_demo(out, seed=seed, resume=resume, command=command).parent)
+        return Page(run_demo(folder, seed=seed, resume=resume, command=command).parent)
 
 
 @keywords(PlaySettings, only=("seed", "depth", "epsilon"))

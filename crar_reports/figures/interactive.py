@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
-from crar_model.core.files import StrPath
 from crar_reports.figures.surface import PAIR, Words, at_mark
-from crar_reports.press.html import write_page
+from crar_reports.press.html import whole_page
 
 TITLE = "Loss over encoder x dynamics"
 FLOOR = 1e-9
@@ -20,13 +18,12 @@ ARROWS = ((70, -80), (100, 45), (130, -35))
 """Where the label of each mark stands, in pixels right of and below it: away from the others, the axes and the colour bar."""
 
 
-def write_surface_page(surface: xr.Dataset, path: StrPath, words: Words = PAIR) -> Path:
-    """Write the page, about 5 MB, with an entry of the menu per loss term; returns the path."""
+def surface_page(surface: xr.Dataset, words: Words = PAIR) -> str:
+    """The page, about 5 MB of HTML, with an entry of the menu per loss term."""
     body = interactive_surface(surface, words).to_html(
         include_plotlyjs=True, full_html=False, default_height="100vh", config={"displaylogo": False, "showSendToCloud": False}
     )
-    write_page(path, TITLE, body, whole_window=True)
-    return Path(path)
+    return whole_page(TITLE, body, whole_window=True)
 
 
 def interactive_surface(surface: xr.Dataset, words: Words = PAIR) -> go.Figure:

@@ -1,17 +1,11 @@
-"""One look for all figures, and saving them small."""
+"""One look for all figures."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import matplotlib as mpl
-from matplotlib.figure import Figure
-from PIL import Image
-
-from crar_model.core.files import StrPath, write_atomically, write_bytes
 
 TERM_COLORS = {
     "transition": "#0072B2",
@@ -46,26 +40,3 @@ def house_style() -> Iterator[None]:
         }
     ):
         yield
-
-
-def save_png(figure: Figure, path: StrPath, *, dpi: int = 120) -> Path:
-    """Write a figure as a PNG with an 8-bit palette, atomically; returns the path."""
-    path, raw = Path(path), io.BytesIO()
-    figure.savefig(raw, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.05)
-    raw.seek(0)
-    image = Image.open(raw).convert("RGB").quantize(colors=224, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    write_atomically(path, lambda stream: image.save(stream, format="PNG", optimize=True))
-    return path
-
-
-def save_figure(figure: Figure, stem: StrPath, image: str) -> Path:
-    """Write a figure as "png" or "svg" beside a report; returns the path with its ending."""
-    stem = Path(stem)
-    path = stem.with_name(f"{stem.name}.{image}")
-    if image == "png":
-        return save_png(figure, path)
-    raw = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "crar"}):
-        figure.savefig(raw, format="svg", bbox_inches="tight", pad_inches=0.05, metadata={"Date": None})
-    write_bytes(path, raw.getvalue())
-    return path

@@ -107,11 +107,9 @@ class Dissection:
             paths = {"frozen": self.passage.frozen, "free": self.passage.free, "valleys": self.passage.valleys}
             totals |= {f"path ({name})": float(path.heights.min()) for name, path in paths.items() if path is not None}
         least = min(totals, key=lambda name: rank(totals[name]))
-        return (
-            ("reference", totals["reference"])
-            if totals[least] > totals["reference"] - SAME * totals["reference"]
-            else (least, totals[least])
-        )
+        if totals[least] > totals["reference"] - SAME * totals["reference"]:
+            least = "reference"
+        return least, totals[least]
 
     @property
     def reference_name(self) -> str:
@@ -225,17 +223,21 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
             )
         at("done")
     x_failed, x_base = subject.embedding(subject.failed).double(), subject.embedding(subject.copy).double()
-    unit, states = float(mean_move(subject.batch, x_base)), subject.batch.states
-    base = subject.optimum_file
-    seen = [embed(task, base.parameters, inverse=inverse).double()[states] for inverse in (False, True)]
-    odd, even = (ratio(float((seen[1] + sign * seen[0]).norm(dim=1).mean()), unit) for sign in (1.0, -1.0))
-    midpoint = ratio(float((0.5 * (x_failed + x_base))[states].norm(dim=1).mean()), unit)
+    midpoint = ratio(float((0.5 * (x_failed + x_base))[subject.batch.states].norm(dim=1).mean()), float(mean_move(subject.batch, x_base)))
     errors = None if task.maze is None else transition_errors(subject, task.maze)
     return Dissection(
-        subject, failed, optimum, copy, table.floor, subject.match(subject.embedding(subject.failed)), (odd, even), midpoint, lines, surface, adapted,
+        subject, failed, optimum, copy, table.floor, subject.match(subject.embedding(subject.failed)), oddness(subject), midpoint, lines, surface, adapted,
         released, how, quick, errors, minimum, reference, passage, shifts, finds, sampled,
         task.sampling.what if complete else f"{len(table.batch.state):,} held-out transitions, {int(table.batch.terminated.sum())} of them terminal",
     )  # fmt: skip
+
+
+def oddness(subject: Subject) -> tuple[float, float]:
+    """Claim S1 on the base: mean over states of |e(-s) + e(s)| and |e(-s) - e(s)|, in mean moves of its copy's embedding."""
+    unit, base = float(mean_move(subject.batch, subject.embedding(subject.copy).double())), subject.optimum_file.parameters
+    seen = [embed(subject.task, base, inverse=inverse).double()[subject.batch.states] for inverse in (False, True)]
+    odd, even = (ratio(float((seen[1] + sign * seen[0]).norm(dim=1).mean()), unit) for sign in (1.0, -1.0))
+    return odd, even
 
 
 def judge_ends(subject: Subject, how: PlaySettings) -> tuple[Evaluation, Evaluation, Evaluation]:

@@ -11,15 +11,15 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from crar_model.core.errors import UserError
+from crar_model.core.files import Plain
+from crar_reports.statistics import CONFIDENCE
 
 RIDGE = 1.0
 """Penalty on squared coefficients of standardised features: a prior of standard deviation 1 on each."""
 RESAMPLES = 10_000
-CONFIDENCE = 0.95
 FEWEST = 8
 """Bases with transfers below which nothing is scored."""
 Array = np.ndarray[Any, Any]
-Plain = dict[str, Any]
 
 
 @dataclass(frozen=True)

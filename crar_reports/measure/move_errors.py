@@ -11,6 +11,8 @@ from crar_model.core.ratio import ratio
 from crar_model.mazes.simple import SimpleMaze
 from crar_reports.measure.subject import Subject
 
+MOST = 2.0
+"""Local edges that an error is said not to exceed."""
 WORST = 4
 """Transitions that the concentration of the error is measured on: as many as lead through the door of the study's maze."""
 
@@ -20,7 +22,7 @@ def transition_errors(subject: Subject, maze: SimpleMaze) -> dict[str, Any]:
     embedding.
 
     Returns:
-        largest and mean error, share above 2 and of those the share at a door; means over the moves from beside an outer wall ("near") and
+        largest and mean error, share above `MOST` and of those the share at a door; means over the moves from beside an outer wall ("near") and
         the others ("far"); the share of the whole error on its `WORST` moves, and how many of them lead through a door; states near a side on
         the board as drawn and among those that there are; two mean edges in units of the abstract space.
     """
@@ -36,7 +38,7 @@ def transition_errors(subject: Subject, maze: SimpleMaze) -> dict[str, Any]:
     positions, rooms = maze.positions, maze.rooms()
     side = ((positions == positions.amin(0)) | (positions == positions.amax(0))).any(1)
     near, door = side[before], (rooms[before] < 0) | (rooms[after] < 0)
-    above = local > 2
+    above = local > MOST
     worst = error.topk(min(WORST, len(error))).indices
     rows, columns = maze.walls.shape
 
@@ -47,6 +49,6 @@ def transition_errors(subject: Subject, maze: SimpleMaze) -> dict[str, Any]:
         "largest": float(local.max()), "mean": float(local.mean()), "above_two": float(above.double().mean()),
         "above_at_door": float(door[above].double().mean()) if bool(above.any()) else 0.0,
         "near": mean(near), "far": mean(~near), "moves": len(local), "near_states": int(side.sum()), "states": len(side),
-        "board_near": 2 * (rows + columns) - 4, "board": rows * columns, "two_edges": 2 * float(edge.mean()),
+        "board_near": 2 * (rows + columns) - 4, "board": rows * columns, "two_edges": MOST * float(edge.mean()),
         "worst": len(worst), "worst_share": ratio(float(error[worst].sum()), float(error.sum())), "worst_at_door": int(door[worst].sum()),
     }  # fmt: skip

@@ -14,8 +14,6 @@ from crar_model.agent.loss import FOLLOWED
 from crar_model.agent.symmetry import Match
 from crar_model.core.params import BLOCKS, Params, select
 from crar_model.core.ratio import ratio
-from crar_model.core.settings import from_plain
-from crar_model.tasks import default_settings
 from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import Variant
@@ -106,9 +104,8 @@ def _descended(subject: Subject, loss: Composite, free: Params, iterations: int)
 
 def train_further(subject: Subject, blocks: tuple[str, ...], updates: int) -> Released:
     """Train blocks of the failed model in its own maze, on a random policy's data, with its own settings and the joint rule."""
-    stored = subject.failed_file.info.get("settings")
     settings = replace(
-        from_plain(stored, where="checkpoint settings") if stored else default_settings(subject.task.name),
+        subject.failed_file.settings,
         updates=updates, seed=0, update_rule="joint", structure_delay=0, device="cpu", data_size=TRAINING_DATA, inverse=subject.inverse,
         loss=subject.settings,
     )  # fmt: skip

@@ -13,15 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from crar_model.agent.agent import Agent
 from crar_model.agent.batch import Batch
-from crar_model.agent.loss import TERMS, ball_pieces, ball_weights, loss_terms, smooth_total, total, value_targets
-from crar_model.agent.loss_compiled import CompiledTotal
+from crar_model.agent.loss import FrozenLoss
+from crar_model.agent.loss_compiled import CompiledTotal, heights
 from crar_model.agent.loss_rows import row_derivatives
-from crar_model.agent.networks import Agent
 from crar_model.agent.symmetry import Match, match_embeddings, mean_move
 from crar_model.core.errors import UserError
 from crar_model.core.params import DYNAMICS, Params, select
-from crar_model.core.settings import LossSettings
 from crar_model.models.checkpoints import Checkpoint, in_maze, load_checkpoint
 from crar_model.models.evaluation import dtype_of
 from crar_model.tasks import TASKS, Task
@@ -33,17 +32,15 @@ PROBES = 64
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A failed model and what it missed on one frozen batch, in the task's precision.
+class Subject(FrozenLoss):
+    """A failed model and what it missed, and the failed model's loss on one frozen batch, in the task's precision.
 
     Attributes:
+        batch: the task's evaluation set; its bootstrap values are the copy's, so that all points see one loss.
         failed_file, optimum_file: the checkpoints as read.
         failed: parameters of the failed model.
         copy: the base as it stands in the failed model's maze: its own parameters, or the closed-form copy.
         optimum: the reference that losses are compared with and ways lead to: the copy, or where it converges (:meth:`referred_to`).
-        inverse: that maze.
-        batch: the task's evaluation set; its bootstrap values are the copy's, so that all points see one loss.
-        settings: coefficients of the failed model's loss.
         failed_path, base_path: where the checkpoints lie.
     """
 
@@ -52,21 +49,31 @@ class Subject:
     failed: Params
     copy: Params
     optimum: Params
-    inverse: bool
-    batch: Batch
-    settings: LossSettings
     failed_path: Path
     base_path: Path
+
+    @classmethod
+    def of(cls, failed: Checkpoint, base: Checkpoint, paths: tuple[Path, Path]) -> Subject:
+        """Both ends on the evaluation set of the failed model's maze; a base of the other one stands for its closed-form copy there.
+
+        Raises:
+            UserError: for a copy without a closed form.
+        """
+        dtype = dtype_of(failed.task)
+        copied = in_maze(base, inverse=failed.inverse, task=failed.task)
+        own, copy = ({name: value.to(dtype) for name, value in params.items()} for params in (failed.parameters, copied))
+        here = failed.loss.on(failed.task.batch(inverse=failed.inverse, dtype=dtype), copy)
+        return cls(here.loss, here.batch, failed, base, own, copy, copy, *paths)
+
+    @cached_property
+    def inverse(self) -> bool:
+        """Whether the failed model's maze is the inverse one."""
+        return self.failed_file.inverse
 
     @cached_property
     def task(self) -> Task:
         """The maze of both models."""
         return self.failed_file.task
-
-    @cached_property
-    def agent(self) -> Agent:
-        """The networks of both models."""
-        return self.task.agent()
 
     def referred_to(self, encoder: Params) -> Subject:
         """The same with another encoder as the reference, such as the one that the copy's converges to."""
@@ -74,8 +81,7 @@ class Subject:
 
     def on(self, batch: Batch) -> Subject:
         """The same on other transitions, with the bootstrap values of the copy."""
-        targets = value_targets(self.agent, self.copy, batch, self.settings)
-        return replace(self, batch=replace(batch, value_target=targets, onehot=self.agent.one_hot(batch.action, batch.reward.dtype)))
+        return replace(self, batch=self.loss.on(batch, self.copy).batch)
 
     def in_type(self, dtype: torch.dtype) -> Subject:
         """The same with parameters of another dtype; follow it by :meth:`on`, for the batch stays."""
@@ -100,13 +106,11 @@ class Subject:
     @cached_property
     def nearest(self) -> Params:
         """The optimum's encoder with hidden units permuted and negated to lie near the failed model's."""
-        encoder = select(self.optimum, ("encoder",))
-        return self.aligned(encoder, select(self.failed, ("encoder",)))
+        return self.aligned(select(self.optimum, ("encoder",)), select(self.failed, ("encoder",)))
 
     def aligned(self, moving: Params, fixed: Params) -> Params:
         """The copy of an encoder near another one; its abstract states on some of the batch are checked to stay the same."""
-        some = self.batch.observations[:PROBES]
-        return align(moving, fixed, hidden_layers(self.agent), function=lambda point: self.agent.encode(point, some))
+        return align(moving, fixed, hidden_layers(self.agent), function=lambda p: self.agent.encode(p, self.batch.observations[:PROBES]))
 
     @property
     def sampling(self) -> dict[str, Any]:
@@ -118,53 +122,13 @@ class Subject:
         """The failed model's dynamics, which a `freeze` transfer shares with its base."""
         return select(self.failed, DYNAMICS)
 
-    def embedding(self, params: Params) -> Tensor:
-        """(*members, rows, d) abstract states of every row of the batch, in the failed model's maze."""
-        with torch.no_grad():
-            return self.agent.encode(params, self.batch.observations)
-
     def match(self, embedding: Tensor) -> Match:
         """How an embedding (rows, d) relates to the base's."""
         return match_embeddings(self.agent, self.batch, self.embedding(self.copy), embedding)
 
-    def terms(self, params: Params, embedding: Tensor | None = None, names: tuple[str, ...] = TERMS) -> dict[str, Tensor]:
-        """Loss terms and their `total` where all of its terms are asked for."""
-        values = loss_terms(self.agent, params, self.batch, self.settings, terms=names, embedding=embedding)
-        weights = self.settings.weights()
-        whole = all(name in names for name, weight in weights.items() if weight != 0)
-        return values | {"total": total(values, self.settings)} if whole else values
-
     def heights(self, fixed: Params, smoothing: float = 0.0) -> Callable[[Params], Tensor]:
-        """The total loss of many points at once: parameters (m, ...) that with `fixed` make whole models, or, in place of
-        the encoder, "embedding" (m, rows, d) -> (m,). `smoothing` above 0 replaces the maxima in `ball` by smooth ones and
-        computes in float32, many times faster: for the forces on a path, not for its heights."""
-        if smoothing > 0 and CompiledTotal.fits(self.agent, self.batch):
-            return CompiledTotal(self.agent, fixed, self.batch, self.settings, smoothing)
-        dtype = torch.float32 if smoothing > 0 else torch.float64
-        weights, batch = self._ball_weights.to(dtype), self.batch.to("cpu", dtype)
-        # Two axes of 1: one network on every point's abstract states, the form that the compiled kernels take.
-        still = {name: tensor.to(dtype)[None, None] for name, tensor in fixed.items()}
-
-        def value(points: Params) -> Tensor:
-            params = still | {name: tensor.to(dtype) for name, tensor in points.items()}
-            embedding = params.pop("embedding", None)
-            heights = smooth_total(self.agent, params, batch, self.settings, smoothing, weights, embedding).double()
-            return heights.squeeze(0) if heights.dim() == 2 else heights
-
-        return value
-
-    def _smooth_terms(self) -> tuple[str, ...]:
-        return tuple(name for name, weight in self.settings.weights().items() if name != "ball" and weight != 0)
-
-    @cached_property
-    def _ball_weights(self) -> Tensor:
-        """(N P,) what the maximum at each position of each state weighs in the total."""
-        return ball_weights(self.agent, self.batch, self.settings)
-
-    def _ball_pieces(self, embedding: Tensor) -> Tensor:
-        """(*members, N P, 1 + C) what `ball` takes the maximum of, of an embedding (*members, rows, d)."""
-        assert self.batch.states is not None
-        return ball_pieces(self.agent, embedding.index_select(-2, self.batch.states), self.settings)
+        """The total loss of many points at once, see :func:`crar_model.agent.loss_compiled.heights`."""
+        return heights(self, fixed, smoothing)
 
     def outputs(self, encoder: Params) -> Tensor:
         """(rows d,) what the loss sees of an encoder: its embedding, flat; 62 numbers in the simple maze."""
@@ -181,62 +145,48 @@ class Subject:
         {"embedding": (rows, d)} itself.
         """
         size = self.agent.abstract_size
-        smooth_terms, weights = self._smooth_terms(), self._ball_weights
-
-        def smooth(params: Params, embedding: Tensor) -> Tensor:
-            return total(loss_terms(self.agent, params, self.batch, self.settings, terms=smooth_terms, embedding=embedding), self.settings)
-
         placed = set(free) == {"embedding"}
         if placed or all(name.startswith("encoder.") for name in free):
             return Composite(
-                lambda z: smooth(fixed, z.view(-1, size)),
+                lambda z: self.smooth(fixed, z.view(-1, size)),
                 (lambda p: p["embedding"].flatten()) if placed else self.outputs,
-                lambda z: self._ball_pieces(z.view(-1, size)),
-                weights,
+                lambda z: self.pieces(z.view(-1, size)),
+                self.weights,
                 None if placed else self.slope,
-                derivatives=row_derivatives(self.agent, fixed, self.batch, self.settings, weights),
+                derivatives=row_derivatives(self, fixed),
             )
 
-        def joined(z: Tensor) -> Params:
-            return fixed | unflatten(z, free)
-
-        def encoded(z: Tensor) -> Tensor:
-            return self.agent.encode(joined(z), self.batch.observations)
+        def encoded(z: Tensor) -> tuple[Params, Tensor]:
+            params = fixed | unflatten(z, free)
+            return params, self.agent.encode(params, self.batch.observations)
 
         def together(z: Tensor) -> tuple[Tensor, Tensor]:
-            params = joined(z)
-            embedding = self.agent.encode(params, self.batch.observations)
-            return smooth(params, embedding), self._ball_pieces(embedding)
+            params, embedding = encoded(z)
+            return self.smooth(params, embedding), self.pieces(embedding)
 
         kernels: dict[float, CompiledTotal] = {}
 
         def rough(z: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
             if smoothing not in kernels:
-                kernels[smoothing] = CompiledTotal(self.agent, fixed, self.batch, self.settings, smoothing)
+                kernels[smoothing] = CompiledTotal(self, fixed, smoothing)
             totals, gradients = kernels[smoothing].with_gradients(z.unsqueeze(0), free)
             return totals[0], gradients[0]
 
         return Composite(
-            lambda z: together(z)[0], None, lambda z: self._ball_pieces(encoded(z)), weights, together=together,
-            rough=rough if CompiledTotal.fits(self.agent, self.batch) else None,
+            lambda z: together(z)[0], None, lambda z: self.pieces(encoded(z)[1]), self.weights, together=together,
+            rough=rough if CompiledTotal.fits(self) else None,
         )  # fmt: skip
 
 
 def hidden_layers(agent: Agent, block: str = "encoder") -> list[HiddenLayer]:
     """The hidden layers of a block of an agent, dense or convolutional: what they may be exchanged with, and which may be negated."""
     signs = agent.unit_signs(block)
-    return [
-        replace(layer, signs=sign) for layer, sign in zip(dense_chain(block, len(signs)), signs, strict=False)
-    ]  # the last is not hidden
+    layers = dense_chain(block, len(signs))  # without the last, which is not hidden
+    return [replace(layer, signs=sign) for layer, sign in zip(layers, signs, strict=False)]
 
 
 def load_subject(
-    failed_path: Path,
-    base_path: Path,
-    *,
-    failed_maze: str | None = None,
-    base_maze: str | None = None,
-    complete_only: bool = False,
+    failed_path: Path, base_path: Path, *, failed_maze: str | None = None, base_maze: str | None = None, complete_only: bool = False
 ) -> Subject:
     """Read both ends; a base of the other maze stands for its closed-form copy in the failed model's maze.
 
@@ -261,16 +211,10 @@ def load_subject(
         raise UserError(
             f"{failed_path}: a model of the {failed.maze} maze; this command takes models of mazes whose transitions can be listed: {known}"
         )
-    dtype = dtype_of(task)
-    here = failed.parameters, in_maze(base, inverse=failed.inverse, task=failed.task)
-    start, optimum = ({name: value.to(dtype) for name, value in params.items()} for params in here)
-    if all(torch.equal(start[name], optimum[name]) for name in select(start, ("encoder",))):
+    subject = Subject.of(failed, base, (failed_path, base_path))
+    if all(torch.equal(subject.failed[name], subject.optimum[name]) for name in select(subject.failed, ("encoder",))):
         raise UserError(f"{failed_path}: its encoder is the optimum of {base_path} already; give a transfer that ended elsewhere")
-    agent, settings = task.agent(), failed.loss_settings
-    batch = task.batch(inverse=failed.inverse, dtype=dtype)
-    targets = value_targets(agent, optimum, batch, settings)
-    batch = replace(batch, value_target=targets, onehot=agent.one_hot(batch.action, dtype))
-    return Subject(failed, base, start, optimum, optimum, failed.inverse, batch, settings, failed_path, base_path)
+    return subject
 
 
 def refuse_senseless(subject: Subject) -> None:
@@ -279,8 +223,7 @@ def refuse_senseless(subject: Subject) -> None:
     Raises:
         UserError: for a base in the place of the transfer, a transfer that matched, or a reference that is no better than the transfer.
     """
-    failed, base = subject.failed_path, subject.base_path
-    file = subject.failed_file
+    failed, base, file = subject.failed_path, subject.base_path, subject.failed_file
     if file.info.get("variant") == BASE.name and not file.base_name:
         raise UserError(f"{failed}: a base model, trained from random weights; give a transfer with --from")
     if not mean_move(subject.batch, subject.embedding(subject.copy)) > 0:

@@ -9,18 +9,14 @@ from typing import Any
 import torch
 import xarray as xr
 
-from crar_model.agent.loss import value_targets
-from crar_model.agent.symmetry import mean_move
 from crar_model.core.errors import UserError
 from crar_model.core.params import select
-from crar_model.core.ratio import ratio
 from crar_model.core.settings import PlaySettings
 from crar_model.core.threads import torch_threads
 from crar_model.models.checkpoints import load_checkpoint
-from crar_model.models.evaluation import dtype_of, embed
 from crar_model.tasks import TASKS
 from crar_model.tasks.metrics import Metric
-from crar_reports.measure.dissection import SHORT, Stage
+from crar_reports.measure.dissection import SHORT, Stage, oddness
 from crar_reports.measure.minimum import Minimum, examine
 from crar_reports.measure.move_errors import transition_errors
 from crar_reports.measure.options import LandscapeOptions
@@ -84,19 +80,11 @@ def lone_subject(path: Path, *, maze: str | None = None) -> Subject:
         UserError: for an unusable checkpoint, or one of a maze whose transitions cannot all be listed.
     """
     model = load_checkpoint(path, maze=maze, flag="--from-maze")
-    task, settings = model.task, model.loss_settings
-    task.need_listing(path)
-    if not task.sampling.complete:
+    model.task.need_listing(path)
+    if not model.task.sampling.complete:
         known = ", ".join(name for name, other in TASKS.items() if other.sampling.complete)
         raise UserError(f"{path}: a model of the {model.maze} maze, which needs its base (--to); without one go models of: {known}")
-    dtype, agent = dtype_of(task), task.agent()
-    params = {name: value.to(dtype) for name, value in model.parameters.items()}
-    batch = task.batch(inverse=model.inverse, dtype=dtype)
-    batch = replace(batch, value_target=value_targets(agent, params, batch, settings), onehot=agent.one_hot(batch.action, dtype))
-    return Subject(
-        failed_file=model, optimum_file=model, failed=params, copy=params, optimum=params, inverse=model.inverse, batch=batch, settings=settings,
-        failed_path=path, base_path=path,
-    )  # fmt: skip
+    return Subject.of(model, model, (path, path))
 
 
 def examine_alone(subject: Subject, options: LandscapeOptions, *, store: Path | None = None, stage: Stage | None = None) -> Lone:
@@ -134,17 +122,13 @@ def examine_alone(subject: Subject, options: LandscapeOptions, *, store: Path | 
         at(2)
         shifts = landscape_shifts(towards, adapted.params).rows
         at(3)
-    end, inverse = minimum.converged.point, subject.inverse
-    x = subject.embedding(subject.failed)
-    unit, states = float(mean_move(subject.batch, x)), subject.batch.states
-    seen = [embed(task, subject.failed_file.parameters, inverse=side).double()[states] for side in (False, True)]
-    odd, even = (ratio(float((seen[1] + sign * seen[0]).norm(dim=1).mean()), unit) for sign in (1.0, -1.0))
+    end = minimum.converged.point
     with torch.no_grad():
         here = subject.terms(subject.failed)
         there = subject.terms(subject.dynamics, end["embedding"]) if "embedding" in end else subject.terms(subject.failed | end)
-    metrics = task.metrics(subject.agent, subject.failed, inverse=inverse, how=PlaySettings())
+    metrics = task.metrics(subject.agent, subject.failed, inverse=subject.inverse, how=PlaySettings())
     return Lone(
         towards, minimum, adapted, released, surface, shifts, {name: float(value) for name, value in here.items()},
-        {name: float(value) for name, value in there.items()}, subject.floor["total"], metrics, (odd, even), transition_errors(subject, task.maze),
+        {name: float(value) for name, value in there.items()}, subject.floor["total"], metrics, oddness(subject), transition_errors(subject, task.maze),
         quick,
     )  # fmt: skip

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath
+from crar_model.core.files import Plain, StrPath
+from crar_model.core.kept import kept
+from crar_model.core.settings import PlaySettings
 from crar_model.models.checkpoints import load_checkpoint
+from crar_model.models.evaluation import Evaluation
 from crar_model.models.judged import Judged, expand, judge, run_folders
 from crar_model.models.keys import result_key
+from crar_model.models.merit import as_good, asks_embedding
 
-__all__ = ["Judged", "base_of", "bases_in", "distinct", "expand", "judge", "label_of", "one_folder_each", "run_folders"]
+__all__ = ["Judged", "base_of", "bases_in", "distinct", "expand", "judge", "label_of", "one_folder_each", "run_folders", "succeeds"]
+
+EDITION = 1
+"""Of when a transfer succeeds; kept answers of another are found again."""
 
 
 def distinct(paths: Sequence[StrPath]) -> list[Path]:
@@ -64,3 +72,27 @@ def bases_in(paths: Sequence[StrPath]) -> tuple[Path, ...]:
             raise UserError(f"{path}: holds no checkpoint; give a run folder of bases or a checkpoint with --base")
         found += inside
     return tuple(found)
+
+
+def succeeds(path: StrPath, base: StrPath, how: PlaySettings, state: Path | None = None) -> bool:
+    """Whether a transfer is as good as its base (:func:`crar_model.models.merit.as_good`).
+
+    Args:
+        path, base: the two.
+        how: to play, where the maze has a score.
+        state: a folder that keeps the answer, so that a long list of them goes on where it was stopped; None keeps nothing.
+    """
+    model, reference = load_checkpoint(path), load_checkpoint(base)
+
+    def look() -> Plain:
+        (one,), own = judge([path], base, how=how), _of_base(Path(base), reference.digest, how)
+        return {"good": as_good(one.evaluation, own, embedding=asks_embedding(model, reference))}
+
+    key = result_key("success", EDITION, model=model, base=reference, how=how)
+    return bool(kept(state and state / f"{key}.json", {"key": key}, look, {"good": bool})["good"])
+
+
+@lru_cache(maxsize=1)
+def _of_base(path: Path, digest: str, how: PlaySettings) -> Evaluation:
+    """Figures of a base, whose transfers stand beside each other in most lists."""
+    return judge([path], how=how)[0].evaluation

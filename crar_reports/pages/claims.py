@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 import torch
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, read_json, write_json
+from crar_model.core.files import Plain, StrPath, read_json
+from crar_model.core.kept import kept
 from crar_model.core.words import plural
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.models.keys import result_key
+from crar_model.models.merit import SUCCESS
 from crar_model.samples import as_given
 from crar_model.tasks import TASKS, Task, task_named
 from crar_reports import progress as console
-from crar_reports.claims.listed import GOOD_BASE, does, looks
-from crar_reports.claims.table import SUCCESS, claims_of, decide, told
+from crar_reports.claims.evidence import Listed, Pair, Samples, pair_of
+from crar_reports.claims.losses import GOOD_BASE, does, looks
+from crar_reports.claims.record import AGREE, Verdict, attempt, by_verdict, majority, percent
+from crar_reports.claims.table import claims_of, decide
 from crar_reports.measure.dissection import Stage, dissect
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.subject import Subject, load_subject
 from crar_reports.models.judged import bases_in, expand
 from crar_reports.models.runs import short_name
+from crar_reports.pages import plain_words
 from crar_reports.pages.landscape.page import size_words
-from crar_reports.press.data_files import shortened
-from crar_reports.press.kept import kept
-from crar_reports.press.markdown import QUICK, Lines, _counted, number, render
+from crar_reports.press.markdown import QUICK, Lines, _counted, number
+from crar_reports.press.publish import RESULTS, publish
 
-Plain = dict[str, Any]
-RESULTS = "results.json"
 PAIR = {"transfer": str, "base": str, "failed_terms": dict, "optimum_terms": dict, "floor": dict, "match": dict, "quick": bool}
 """What a pair of `results.json` holds at least."""
+FAILED = "failed by what they do"
 FIGURES = 4
 """Of what is measured on a pair; kept figures of another edition are measured again."""
 
@@ -145,86 +146,69 @@ def maze_of(content: Plain, folder: StrPath) -> Task:
 def _write(found: Sequence[Plain], task: Task, folder: Path, command: str) -> Path:
     """The files of pairs that were measured, each with `transfer`, `base` and, where they are known, `recipe` and `origin`."""
     complete = task.sampling.complete
-    decisions = [decide(d, complete=complete) for d in found]
-    pairs = [
-        d | {"claims": [{"id": c.id, "figure": c.figure, "verdict": c.verdict} for c in own]}
-        for d, own in zip(found, decisions, strict=True)
+    content = [
+        d | {"claims": [{"id": c.id, "figure": c.figure, "verdict": c.verdict} for c in decide(d, complete=complete)]} for d in found
     ]
-    write_json(folder / RESULTS, shortened({"command": command, "maze": task.name, "pairs": pairs}), indent=None)
-    groups = grouped(found)
+    pairs = [pair_of(d, complete=complete) for d in found]
+    groups = grouped(pairs)
     decided = {name: verdicts(group, complete=complete) for name, group in groups.items()}
-    bases = len({d.get("origin", d["base"]) for d in found})
-    poor = {d["base"] for d in found if complete and d["accuracy"][-1] < GOOD_BASE}
-    weak = {d["base"] for d in found if not complete and d["copy_score"]["low"] <= SUCCESS}
+    failed = {name: verdict for name, (verdict, _) in decided.get(FAILED, {}).items()}
+    poor = {pair.base for pair in pairs if isinstance(pair, Listed) and pair.accuracy[-1] < GOOD_BASE}
+    weak = {pair.base for pair in pairs if isinstance(pair, Samples) and pair.copy_score.low <= SUCCESS}
     what = task.sampling.what if complete else f"{len(task.table(inverse=True, dtype=torch.float32).state):,} held-out transitions"
-    return render(
-        "claims.md", folder / "report.md", command=command, found=[(Path(d["transfer"]), Path(d["base"]), d) for d in found], groups=groups,
-        quick=any(d["quick"] for d in found), what=what, summary=claims_summary(groups, decided, bases=bases), verdicts=decided,
-        spreads={name: spreads(group, complete=complete) for name, group in groups.items()}, rules=claims_of(complete=complete),
-        complete=complete, does=does, looks=looks, poor=sorted(poor), least=GOOD_BASE, success=SUCCESS, weak=sorted(weak),
-        samples=samples_in_words([(d["transfer"], d["base"], d) for d in found]),
-    )  # fmt: skip
+    values = {
+        "command": command, "plainly": plain_words.claims(len(groups.get(FAILED, ())), len(found), failed),
+        "found": [(Path(e.transfer), Path(e.base), d, does(e)) for e, d in zip(pairs, found, strict=True)], "groups": groups,
+        "quick": any(pair.quick for pair in pairs), "what": what, "summary": claims_summary(groups, decided, bases=len({e.origin or e.base for e in pairs})),
+        "verdicts": decided, "spreads": {name: spreads(group, complete=complete) for name, group in groups.items()}, "rules": claims_of(complete=complete),
+        "complete": complete, "poor": sorted(poor), "least": percent(GOOD_BASE), "success": SUCCESS, "weak": sorted(weak),
+        "samples": samples_in_words(pairs), "agree": percent(AGREE),
+    }  # fmt: skip
+    return publish(folder, "claims.md", values, {"command": command, "maze": task.name, "pairs": content}, short=True)
 
 
 def _dissected(subject: Subject, options: LandscapeOptions, stage: Stage) -> Plain:
     return dissect(subject, options, stage=stage).plain()
 
 
-def samples_in_words(found: Sequence[tuple[StrPath, StrPath, Plain]]) -> str:
+def samples_in_words(pairs: Sequence[Pair]) -> str:
     """What certificates, paths and descents were measured on, where transitions are sampled; "" where they are not. All pairs of a page have the same."""
-    sizes = next((d["sampled"]["sizes"] for _, _, d in found if "sampled" in d), None)
+    sizes = next((e.sampled.sizes for e in pairs if isinstance(e, Samples) and e.sampled is not None), None)
     if sizes is None:
         return ""
     words = f"Certificates, paths and descents (S6, S7, S9) are of {size_words(sizes['sample'])}, and an independent sample of {size_words(sizes['independent'])}"
-    few = next((d["shifts_on"] for _, _, d in found if d.get("shifts_on")), None)
-    return (
-        f"{words}; shifts of the landscape (S9) of {size_words(few)}."
-        if few
-        else f"{words}; shifts of the landscape (S9) were not measured."
-    )
+    few = next((e.shifts_on for e in pairs if e.shifts_on), None)
+    return f"{words}; shifts of the landscape (S9) {f'of {size_words(few)}' if few else 'were not measured'}."
 
 
-def grouped(found: Sequence[Plain]) -> dict[str, list[Plain]]:
+def grouped(pairs: Sequence[Listed | Samples]) -> dict[str, list[Listed | Samples]]:
     """Transfers that failed and that succeeded, by what they do and by what they look like; groups that have none are left out."""
     groups = {}
     for judge, by in ((does, "by what they do"), (looks, "by what they look like")):
         for outcome in ("failed", "open", "successful"):
-            groups[f"{outcome} {by}"] = [d for d in found if judge(d) == outcome]
+            groups[f"{outcome} {by}"] = [pair for pair in pairs if judge(pair) == outcome]
     return {name: group for name, group in groups.items() if group}
 
 
-def verdicts(group: Sequence[Plain], *, complete: bool = True) -> dict[str, tuple[str, str]]:
+def verdicts(group: Sequence[Pair], *, complete: bool = True) -> dict[str, tuple[Verdict, str]]:
     """claim -> (the verdict of most transfers, or "mixed"; how many have which)."""
-    result = {}
-    for claim, rule in claims_of(complete=complete):
-        counts = Counter(rule.decide(d)[1] for d in group)
-        most, size = counts.most_common(1)[0]
-        text = ", ".join(f"{verdict} {count}" for verdict, count in counts.most_common())
-        result[claim.id] = (most if size >= 0.8 * len(group) else "mixed", text)
-    return result
+    return {claim.id: majority(rule.decide(pair)[1] for pair in group) for claim, rule in claims_of(complete=complete)}
 
 
-def spreads(group: Sequence[Plain], *, complete: bool = True) -> list[tuple[str, str, str, str, str, int]]:
+def spreads(group: Sequence[Pair], *, complete: bool = True) -> list[tuple[str, str, str, str, str, int]]:
     """(claim, measure, median, lowest, highest, models) over a group; what a model lacks is left out, what is infinite counts as that."""
-    measures = [(claim.id, measure) for claim, _ in claims_of(complete=complete) for measure in claim.measured(complete=complete)]
     rows = []
-    for name, measure in measures:
-        values = np.array([v for d in group if (v := told(measure.read, d)) is not None and not np.isnan(v)], dtype=float)
+    for claim, measure in ((claim, measure) for claim, rule in claims_of(complete=complete) for measure in rule.measures):
+        values = np.array([v for pair in group if (v := attempt(measure.read, pair)) is not None and not np.isnan(v)], dtype=float)
         if len(values):
-            rows.append(
-                (
-                    name,
-                    measure.what,
-                    number(float(np.median(values))),
-                    number(float(values.min())),
-                    number(float(values.max())),
-                    len(values),
-                )
-            )
+            middle, low, high = (number(float(value)) for value in (np.median(values), values.min(), values.max()))
+            rows.append((claim.id, measure.what, middle, low, high, len(values)))
     return rows
 
 
-def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str, Mapping[str, tuple[str, str]]], *, bases: int) -> Lines:
+def claims_summary(
+    groups: Mapping[str, Sequence[Listed | Samples]], verdicts: Mapping[str, Mapping[str, tuple[str, str]]], *, bases: int
+) -> Lines:
     """Of `crar claims`.
 
     Args:
@@ -232,32 +216,20 @@ def claims_summary(groups: Mapping[str, Sequence[Plain]], verdicts: Mapping[str,
         verdicts: group -> claim -> (verdict, how many transfers have which).
         bases: how many bases the transfers are of.
     """
-    everything = [d for name, group in groups.items() if name.endswith("do") for d in group]
+    everything = [pair for name, group in groups.items() if name.endswith("do") for pair in group]
     lines = [("Asked", f"which of the appendix's claims hold of {plural(len(everything), 'transfer')} from {plural(bases, 'base')}.")]
     for name, group in groups.items():
-        by_verdict: dict[str, list[str]] = {}
-        for claim, (verdict, _) in verdicts[name].items():
-            by_verdict.setdefault(verdict, []).append(claim)
-        found = "; ".join(f"{verdict}: {', '.join(claims)}" for verdict, claims in by_verdict.items())
+        found = by_verdict((claim, verdict) for claim, (verdict, _) in verdicts[name].items())
         lines.append((f"Found of the {len(group)} {name}", f"{found}."))
-    failed = groups.get("failed by what they do", ())
-    if failed:
-        certified = [_certified(d) for d in failed]
-        straight = _median_known(
-            d["sampled"]["paths"]["straight"] if "sampled" in d else d["barriers"]["embedding"]["total"]["climb"] for d in failed
-        )
-        frozen = _median_known(d.get("sampled", d)["paths"]["frozen"]["barrier"] for d in failed)
+    if failed := groups.get(FAILED, ()):
+        straight, frozen, certified = zip(*map(_place, failed), strict=True)
+        words = f"certificates: {_counted(certified)}; median climb {number(_median_known(straight))} on the straight line"
         lines.append(
-            (
-                "Where the failed ones sit",
-                f"certificates: {_counted(certified)}; median climb {number(straight)} on the straight line, "
-                f"{number(frozen)} on the best path found with frozen dynamics.",
-            )
+            ("Where the failed ones sit", f"{words}, {number(_median_known(frozen))} on the best path found with frozen dynamics.")
         )
-    sure = "a verdict stands for a group when 80 % of it share it, else it is mixed; barriers are upper bounds"
-    smallest = min(len(group) for group in groups.values())
-    few = f"; the smallest group has {plural(smallest, 'transfer')}"
-    quick = f"; {QUICK}" if any(d["quick"] for d in everything) else ""
+    sure = f"a verdict stands for a group when {percent(AGREE)} of it share it, else it is mixed; barriers are upper bounds"
+    few = f"; the smallest group has {plural(min(map(len, groups.values())), 'transfer')}"
+    quick = f"; {QUICK}" if any(pair.quick for pair in everything) else ""
     return [*lines, ("How sure", f"{sure}{few}{quick}.")]
 
 
@@ -267,8 +239,10 @@ def _median_known(values: Iterable[float | None]) -> float:
     return median(known) if known else math.nan
 
 
-def _certified(d: Plain) -> str:
-    """What the certificate calls a failed model; on samples, with the independent one."""
-    if "sampled" in d:
-        return str(d["sampled"]["failed"]["both"])
-    return str(d["certificate"]["verdict"]) if d["certificate"] else "not certified"
+def _place(e: Listed | Samples) -> tuple[float | None, float | None, str]:
+    """Where a model sits: its climb on a straight line to the reference, on the best path with frozen dynamics, and what the certificate calls it; on samples
+    with the independent one."""
+    if isinstance(e, Samples) and e.sampled is not None:
+        return e.sampled.paths.straight, e.sampled.paths.frozen.barrier, e.sampled.failed.both
+    certificate, barrier = (e.certificate, e.paths.frozen.barrier) if isinstance(e, Listed) else (None, None)
+    return e.barriers["embedding"]["total"].climb, barrier, certificate.verdict if certificate else "not certified"

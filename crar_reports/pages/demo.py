@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath
+from crar_model.core.files import StrPath, is_empty
 from crar_model.core.settings import TrainSettings, from_plain, to_plain
 from crar_model.core.words import plural
 from crar_model.cures.methods import AUTO
@@ -43,7 +43,7 @@ def run_demo(folder: StrPath, *, seed: int = 0, resume: bool = False, command: s
         UserError: when the folder holds a demo and `resume` is False, or the demo was stopped.
     """
     folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()) and not resume:
+    if not is_empty(folder) and not resume:
         raise UserError(f"{folder}: exists already; add --resume to continue or choose another --out")
     settings = _settings(BASE_SCHEDULE, seed)
     _run(base_plan(settings, BASES), folder / "base")

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, read_json, write_json
+from crar_model.core.files import Plain, StrPath, read_json
 from crar_model.core.places import places
 from crar_model.core.settings import PlaySettings
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
-from crar_model.models.merit import EARLIER, as_good, asks_embedding, definition
+from crar_model.models.merit import EARLIER, definition
 from crar_model.samples import as_given
 from crar_model.tasks import task_named
 from crar_model.training.search import searched
 from crar_model.training.variants import VARIANTS
 from crar_reports import progress as console
-from crar_reports.models.judged import expand, judge
+from crar_reports.models.judged import expand, succeeds
 from crar_reports.pages.cure.many import clustered
-from crar_reports.press.data_files import shortened
-from crar_reports.press.markdown import render
+from crar_reports.pages.maps_view import USUAL, maps_view, needs_the_negative, survivals
+from crar_reports.press.publish import RESULTS, publish
 from crar_reports.sections import place_of
 from crar_reports.statistics import share, share_by_base
 
-Plain = dict[str, Any]
-USUAL, NEGATIVE = "freeze", "negative"
-WORKS, FAILS, OPEN = "works", "fails", "undecided"
-HALF = 0.5
+STATE = "maps-state"
+"""Folder of unfinished work inside that of the page."""
 TOLD = {"decay": "learning_rate_decay", "batch": "batch_size", "for": "updates", "rule": "update_rule"}
 """Settings that tell transfers of one variant apart, besides the learning rate, and what they are called."""
 SPENT = ("effort", "budget")
@@ -44,7 +42,7 @@ def write_maps(
 
     Args:
         transfers: run folders and checkpoints of transfers, whose bases are where they say.
-        folder: made if missing.
+        folder: made if missing; outcomes that an interrupted call has found are kept there.
         cures: folders of tables that `crar cure` wrote; a cure counts as restored or not.
         how: how agents are scored, where a maze has a score.
         command: shown in the report.
@@ -55,9 +53,10 @@ def write_maps(
     Raises:
         UserError: for transfers that name no base, and folders without a table.
     """
-    folder, how = Path(folder), how or PlaySettings(episodes=100)
+    how = how or PlaySettings(episodes=100)
     once = {path.resolve(): path for path in expand(transfers)}
-    rows = _transfers(list(once.values()), how) + [row for path in cures for row in _cures(Path(path))]
+    state = Path(folder) / STATE
+    rows = _transfers(list(once.values()), how, state) + [row for path in cures for row in _cures(Path(path))]
     if not rows:
         raise UserError("nothing to count; give transfers with --transfer or tables of crar cure with --cures")
     kept: dict[tuple[object, ...], Plain] = {}
@@ -71,6 +70,7 @@ def write_maps(
     _tell_apart(rows)
     results = {"command": command, "definition": definition(scored=task_named(rows[0]["maze"]).scored), "rows": rows, "copies": copies}
     write_page(results, folder)
+    shutil.rmtree(state, ignore_errors=True)
     return results
 
 
@@ -106,11 +106,10 @@ def write_page(results: Plain, folder: StrPath) -> None:
     if "definition" not in results:
         scored = any(task_named(row["maze"]).scored for row in results["rows"])
         results["definition"] = EARLIER if scored else definition(scored=False)
-    table = results["table"] = counted(results["rows"])
-    bases = sorted({base for row in table for base in row["bases"]}, key=_numbered)
-    results |= {"needs": needs_the_negative(table), "survives": survivals(table), "bases": bases}
-    write_json(Path(folder) / "results.json", shortened(results), indent=None)
-    render("maps.md", Path(folder) / "report.md", r=results)
+    rows = results["table"] = counted(results["rows"])
+    bases = sorted({base for row in rows for base in row["bases"]}, key=_numbered)
+    results |= {"needs": needs_the_negative(rows), "survives": survivals(rows), "bases": bases}
+    publish(folder, "maps.md", {"r": results, **maps_view(results)}, results, short=True)
 
 
 def _numbered(name: str) -> list[tuple[bool, int, str]]:
@@ -133,62 +132,7 @@ def _text(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def standing(row: Plain) -> str:
-    """`WORKS` or `FAILS` where the whole interval lies on one side of a half: of the transfers, of the bases (all of whose transfers succeed;
-    any of whose do), and of resampled bases; else `OPEN`."""
-    bounds = [(row["all"]["low"], row["all"]["high"]), (row["all_of_base"]["low"], row["any_of_base"]["high"])]
-    lows, highs = zip(*bounds, (row["by_bases"]["low"], row["by_bases"]["high"]), strict=True)
-    low, high = min(x for x in lows if x is not None), max(x for x in highs if x is not None)
-    return WORKS if low > HALF else FAILS if high < HALF else OPEN
-
-
-def needs_the_negative(table: Sequence[Plain]) -> str:
-    """Whether `freeze` fails through the negative alone, in words: a sentence for every kind of `freeze` that went through the negative and
-    through another map."""
-    ways: dict[str, dict[str, Plain]] = {}
-    for row in table:
-        if row["usual"]:
-            ways.setdefault(row["way"], {})[row["map"]] = row
-    told = [_needed(way, found) for way, found in ways.items() if NEGATIVE in found and len(found) > 1]
-    return (
-        " ".join(told) or f"Not asked: that takes `{USUAL}` transfers through the negative and through another map, by the same settings."
-    )
-
-
-def _needed(way: str, found: dict[str, Plain]) -> str:
-    own, others = found[NEGATIVE], [row for name, row in found.items() if name != NEGATIVE]
-    told = {word: ", ".join(_counted(row) for row in others if standing(row) == word) for word in (FAILS, WORKS, OPEN)}
-    rest = "".join(f"; {word} {told[key]}" for key, word in ((WORKS, "it works through"), (OPEN, "undecided through")) if told[key])
-    negative = f"{own['all']['count']} of {own['all']['of']} succeed"
-    if told[FAILS] and standing(own) == FAILS:
-        return f"No: `{way}` fails through {told[FAILS]}, too{rest}. Through the negative {negative}."
-    if told[FAILS]:
-        word = "it works" if standing(own) == WORKS else "it is undecided"
-        return f"No: `{way}` fails through {told[FAILS]}{rest}. Through the negative {word}: {negative}."
-    if standing(own) == FAILS and not told[OPEN]:
-        return f"Of the maps asked, yes: `{way}` fails through {_counted(own)} alone{rest}."
-    return f"Undecided: `{way}`, through the negative {negative}{rest}."
-
-
-def survivals(table: Sequence[Plain]) -> list[str]:
-    """What each variant and cure works through, and what not, in words."""
-    lines = []
-    for way in dict.fromkeys(row["way"] for row in table):
-        rows = [row for row in table if row["way"] == way]
-        parts = [
-            f"{words} {', '.join(_counted(row) for row in rows if standing(row) == word)}"
-            for word, words in ((WORKS, "works through"), (FAILS, "fails through"), (OPEN, "is undecided through"))
-            if any(standing(row) == word for row in rows)
-        ]
-        lines.append(f"`{way}` {'; '.join(parts)}.")
-    return lines
-
-
-def _counted(row: Plain) -> str:
-    return f"{row['map']} ({row['all']['count']} of {row['all']['of']})"
-
-
-def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
+def _transfers(paths: Sequence[Path], how: PlaySettings, state: Path) -> list[Plain]:
     rows = []
     with console.progress_bar("maps", "transfers") as tick:
         for number, path in enumerate(paths):
@@ -199,12 +143,10 @@ def _transfers(paths: Sequence[Path], how: PlaySettings) -> list[Plain]:
                 raise UserError(
                     f"{path}: {'its base is not there' if model.base_name else 'names no base'}; transfers are judged by theirs"
                 )
-            (one,), (reference,) = judge([path], base, how=how), judge([base], how=how)
-            asked = asks_embedding(one.checkpoint, reference.checkpoint)
             rows.append({
-                "path": as_given(path), "digest": model.digest, "maze": model.maze, "place": place_of(model), "base": as_given(base), "base_digest": reference.checkpoint.digest, "map": model.task.observation_map.title,
+                "path": as_given(path), "digest": model.digest, "maze": model.maze, "place": place_of(model), "base": as_given(base), "base_digest": load_checkpoint(base).digest, "map": model.task.observation_map.title,
                 "variant": str(model.info["variant"]), "way": _way(model), "settings": _settings(model), "updates": updates_of(model),
-                "good": as_good(one.evaluation, reference.evaluation, embedding=asked),
+                "good": succeeds(path, base, how, state),
             })  # fmt: skip
         tick(len(paths), len(paths))
     return rows
@@ -221,7 +163,7 @@ CURES = {
 
 
 def _cures(folder: Path) -> list[Plain]:
-    table = read_json(folder / "results.json", CURES, "give the --out of `crar cure` with several transfers")
+    table = read_json(folder / RESULTS, CURES, "give the --out of `crar cure` with several transfers")
     settings = {name: table["settings"][name] for name in SPENT}
     rows = []
     for row in table["rows"]:

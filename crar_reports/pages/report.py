@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+
+from matplotlib.figure import Figure
 
 from crar_model.agent.loss import SHOWN
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, write_json, write_text
+from crar_model.core.files import Plain, StrPath
 from crar_model.core.settings import PlaySettings
 from crar_model.core.words import plural
 from crar_model.mazes.simple import SimpleMaze
@@ -18,18 +19,20 @@ from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks.metrics import Metric, Score
 from crar_model.training.runner import read_run
 from crar_reports import progress as console
-from crar_reports.claims.released_scores import released_rows
+from crar_reports.claims.losses import NEAR
 from crar_reports.claims.study_facts import facts_of
 from crar_reports.figures.embedding import embeddings_figure
 from crar_reports.figures.inputs import inputs_figure, transition_error_figure
 from crar_reports.figures.losses import losses_figure
 from crar_reports.figures.scores import scores_figure
-from crar_reports.figures.style import save_png
-from crar_reports.measure.scores import COLUMNS, negation, score_rows, scores_csv, span
+from crar_reports.measure.scores import negation, scores_csv, span
 from crar_reports.models.judged import Judged, bases_in, expand, judge, run_folders
 from crar_reports.models.runs import Run, outcomes, short_name
+from crar_reports.pages import plain_words
+from crar_reports.pages import report_view as view
 from crar_reports.pages.cure.one import cure_line
-from crar_reports.press.markdown import Lines, Plain, number, render
+from crar_reports.press.markdown import Lines, number, table
+from crar_reports.press.publish import Content, publish
 
 
 def write_study(
@@ -40,7 +43,7 @@ def write_study(
     how: PlaySettings | None = None,
     command: str = "",
     landscape: StrPath | None = None,
-    cured: dict[str, Any] | None = None,
+    cured: Plain | None = None,
     note: str = "",
 ) -> Path:
     """Write `report.md`, figures, `results.json` and, where there are scores, `scores.csv` to `folder`; returns the report's path.
@@ -58,7 +61,7 @@ def write_study(
     Raises:
         UserError: for folders that hold no run, or none of transfers, or runs of two mazes.
     """
-    folder, how = Path(folder), how or PlaySettings()
+    how = how or PlaySettings()
     how.validate()
     given = bases_in(base_runs)
     bases, runs = (  # a run named twice counts once
@@ -94,15 +97,14 @@ def write_study(
     _, model, origin = shown
     seen = model.checkpoint.task  # with the transfer's observation map
     maze = seen.maze if seen.sampling.complete else None  # figures of every state
-    if maze is not None:
-        _embedding_figures(maze, model, origin, folder)
+    files: dict[str, Content] = {} if maze is None else dict(_embedding_figures(maze, model, origin))
     if task.scored:
         panels = [(run.title, run.losses, run.labels) for run in everything]
         reference = bases[0].best[0].evaluation.share("score")
-        save_png(scores_figure(panels, reference, f"{bases[0].folder.name}, whole episodes"), folder / "scores.png")
-        write_text(folder / "scores.csv", scores_csv(everything))
+        files["scores.png"] = scores_figure(panels, reference, f"{bases[0].folder.name}, whole episodes")
+        files["scores.csv"] = scores_csv(everything)
     long = [run for run in everything if run.plan.settings.updates > 0]
-    save_png(losses_figure([(run.title, run.losses) for run in long], task.sampling.what), folder / "losses.png")
+    files["losses.png"] = losses_figure([(run.title, run.losses) for run in long], task.sampling.what)
     negations = [
         {"base_name": short_name(base), **negation(load_checkpoint(base), one.checkpoint, how)}
         for run in runs
@@ -112,30 +114,33 @@ def write_study(
     models = [(run, kind, one) for run in everything for kind, group in (("last", run.judged), ("best", run.best)) for one in group]
     plain = [{"run": run.folder.name, "variant": run.plan.variant.name, "kind": kind, **one.plain()} for run, kind, one in models]
     ends = [(run in runs, one) for (run, kind, _), one in zip(models, plain, strict=True) if kind == "last"]
-    results: dict[str, Any] = {
-        "command": command,
-        "how": vars(how),
-        "models": plain,
-        "negations": negations,
-    }
-    write_json(folder / "results.json", results)
+    results: Plain = {"command": command, "how": vars(how), "models": plain, "negations": negations}
     names = list(model.evaluation.metrics)
     old, new = ([one for moved, one in ends if moved is wanted] for wanted in (False, True))
     notes = [f"scores are means over {how.episodes} episodes, their 95 % intervals below"] if task.scored else []
     summary = study_summary(old, new, where=task.title, metrics=names, note="; ".join([*notes, *([note] if note else [])]))
     if cured is not None:
         summary.insert(-1, ("What gets it out", cure_line(cured)))
-    return render(
-        "study.md", folder / "report.md", command=command, summary=summary, task=task, sampling=task.sampling, how=how, bases=bases, runs=runs,
-        everything=everything, rows=[row for run in runs for row in outcome_rows(run)], names=[_words(name) for name in names], own_names=[f"its {_words(name)}" for name in names],
-        starts=start_words(runs), kept=kept_words(runs), score_columns=COLUMNS, score_rows=[row for run in everything for row in score_rows(run)] if task.scored else [],
-        negations=negations, columns=list(SHOWN), model_rows=[_row(one) for run, kind, one in models if kind == "last"], shown=model,
-        origin=origin, match=model.evaluation.match, landscape=landscape, cured=cured, maze=maze,
-        facts=facts_of(task), released=released_rows() if facts_of(task).released_scores else [],
-    )  # fmt: skip
+    listed, kept = maze is not None, kept_words(runs)
+    outcome_columns = ["variant", "rule", "updates", "base", "its transition", "at the start", *(f"its {_words(name)}" for name in names)]
+    outcome_columns += ["matched", "swapped", "neither", "residual", "transition", *map(_words, names)]
+    values = {
+        "plainly": plainly(old, new, cured), "made_by": f"`{command}`\n\n" if command else "", "summary": summary, "task": task,
+        "runs": view.runs_table(everything), "outcomes": table(outcome_columns, [row for run in runs for row in outcome_rows(run)]),
+        "starts": start_words(runs), "shares": view.share_words(task), "by_eye": view.by_eye(task),
+        "scores": view.scores(everything, bases[0], how, negations, kept=kept) if task.scored else "",
+        "pair": view.pair(origin, model) if listed else "", "states": view.STATES if listed else "",
+        "landscape": f"## What lies between it and its base's copy\n\nSee [the landscape report]({landscape}).\n\n" if landscape else "",
+        "cure": view.cure_section(cured) if cured else "", "beside": ": losses beside scores (claim S11)" if task.scored else "",
+        "models": table(
+            ["model", "variant", *SHOWN, *map(_words, names), "verdict", "residual"], [_row(one) for _, kind, one in models if kind == "last"]
+        ), "kept": kept, "released": view.released() if facts_of(task).released_scores else "",
+        "measures": ["score"] if task.scored else ["nearest state accuracy", "navigation success"],
+    }  # fmt: skip
+    return publish(folder, "study.md", values, results, files)
 
 
-def _embedding_figures(maze: SimpleMaze, model: Judged, origin: Judged, folder: Path) -> None:
+def _embedding_figures(maze: SimpleMaze, model: Judged, origin: Judged) -> dict[str, Figure]:
     """Figures 11, 12 and 14 of a transfer and its base."""
     task = model.checkpoint.task
     own, other = model.checkpoint, origin.checkpoint
@@ -144,9 +149,11 @@ def _embedding_figures(maze: SimpleMaze, model: Judged, origin: Judged, folder: 
         (short_name(origin.path), other.parameters, other.inverse),
         (f"{short_name(model.path)}: {verdict}", own.parameters, own.inverse),
     ]
-    save_png(embeddings_figure(task, panels), folder / "embeddings.png")
-    save_png(inputs_figure(task, maze, other.parameters, base_inverse=other.inverse), folder / "inputs.png")
-    save_png(transition_error_figure(task, maze, own.parameters, inverse=own.inverse), folder / "transition_error.png")
+    return {
+        "embeddings.png": embeddings_figure(task, panels),
+        "inputs.png": inputs_figure(task, maze, other.parameters, base_inverse=other.inverse),
+        "transition_error.png": transition_error_figure(task, maze, own.parameters, inverse=own.inverse),
+    }
 
 
 def _words(name: str) -> str:
@@ -285,6 +292,17 @@ def study_summary(bases: Sequence[Plain], transfers: Sequence[Plain], *, where: 
     span = f"{lowest:,}" if lowest == highest else f"{lowest:,} to {highest:,}"
     sure = f"transfers of {span} updates from {plural(len(bases), 'base')}; other bases and longer runs may end otherwise"
     return [*lines, ("How sure", f"{sure}{'; ' + note if note else ''}.")]
+
+
+def plainly(bases: Sequence[Plain], transfers: Sequence[Plain], cured: Plain | None) -> str:
+    """The page's first words; arguments as of :func:`study_summary`, and what `write_cure` returned."""
+    matched = {
+        name: [one.get("match", {}).get("verdict") == "matched" for one in transfers if one["variant"] == name]
+        for name in dict.fromkeys(one["variant"] for one in transfers)
+    }
+    old, new = (median(one["terms"]["transition"] for one in models) for models in (bases, transfers))
+    out = None if cured is None or cured["already"] else bool(cured["cured"])
+    return plain_words.report({name: (sum(each), len(each)) for name, each in matched.items()}, near=new <= NEAR * old, cured=out)
 
 
 def _middle(models: Sequence[Plain], metric: str) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 import xarray as xr
 from torch import Tensor
 
-from crar_model.agent.loss import loss_terms, total, value_targets
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
 from crar_model.core.machine import cores
@@ -21,10 +19,10 @@ from crar_model.models.checkpoints import load_checkpoint
 from crar_model.models.evaluation import dtype_of
 from crar_model.training.shard import load_snapshot, snapshot_folder
 from crar_reports import progress as console
-from crar_reports.figures.style import save_figure
 from crar_reports.figures.trajectory import trajectory_figure
-from crar_reports.press.data_files import save_netcdf
-from crar_reports.press.markdown import Lines, number, render
+from crar_reports.pages import plain_words
+from crar_reports.press.markdown import Lines, number
+from crar_reports.press.publish import publish
 from landscape_tools import sample_trajectory, thread_safe
 
 PASS = 8
@@ -52,7 +50,7 @@ def write_trajectory(
     check_picture(resolution=resolution)
     if image not in ("png", "svg"):
         raise UserError(f"--format is {image!r}; choose png or svg")
-    run, folder = Path(run), Path(folder)
+    run = Path(run)
     files = sorted(snapshot_folder(run, member).glob("*.pt"))
     if len(files) < 3:
         raise UserError(
@@ -62,17 +60,15 @@ def write_trajectory(
     task = model.task
     dtype = dtype_of(task)
     points: list[Params] = [{name: value.to(dtype) for name, value in load_snapshot(file).items()} for file in files]
-    settings, final = model.loss_settings, points[-1]
-    batch = task.batch(inverse=model.inverse, dtype=dtype)
-    batch = replace(batch, value_target=value_targets(model.agent, final, batch, settings))
+    final = points[-1]
+    frozen = model.loss.on(task.batch(inverse=model.inverse, dtype=dtype), final)
     still = tuple(b for b in BLOCKS if all(torch.equal(points[0][n], v) for n, v in select(final, (b,)).items()))
     fixed = select(final, still)
     moving = [{name: value for name, value in point.items() if name not in fixed} for point in points]
 
     @thread_safe
     def loss(params: Params) -> dict[str, Tensor]:
-        values = loss_terms(model.agent, fixed | params, batch, settings)
-        return values | {"total": total(values, settings)}
+        return frozen.terms(fixed | params)
 
     alone = task.sampling.batched  # a single point of these fills the cache, and two go through beside each other
     with torch_threads(1), console.progress_bar("trajectory", "points") as tick:
@@ -82,29 +78,20 @@ def write_trajectory(
         )  # fmt: skip
     updates = [int(file.stem) for file in files]
     data = data.assign_coords(snapshot=updates).assign_attrs(member=member, digest=model.digest, command=command, frozen=",".join(still))
-    save_netcdf(data, folder / "trajectory.nc")
-    what = (
-        task.sampling.what
-        if task.sampling.complete or task.sampling.drawn
-        else f"{task.sampling.what}, {int(batch.terminated.sum())} of them terminal"
-    )
-    whose = f"member {member} of {run.name}"
-    name = save_figure(trajectory_figure(data, updates, whose), folder / "trajectory", image).name
-    return render(
-        "trajectory.md",
-        folder / "report.md",
-        command=command,
-        summary=trajectory_summary(data, whose=whose),
-        run=run,
-        member=member,
-        data=data,
-        figure=name,
-        updates=updates,
-        frozen=still,
-        what=what,
-        sampled=not task.sampling.complete,
-        drawn=bool(task.sampling.drawn),
-    )
+    drawn, sampled = bool(task.sampling.drawn), not task.sampling.complete
+    terminal = f", {int(frozen.batch.terminated.sum())} of them terminal" if sampled and not drawn else ""
+    pairs = " and all pairs of the drawn states" if drawn else "" if sampled else " and all pairs of states"
+    others = "; other states" if drawn else "; no training has seen these transitions, and other samples"
+    contours = f"{others} would give other contours" if drawn or sampled else ""
+    held = f"Frozen, and no part of it: {', '.join(still)}. " if still else ""
+    where = "in the maze that it trained in, with the bootstrap values of the last model"
+    whose, figure = f"member {member} of {run.name}", f"trajectory.{image}"
+    values = {
+        "command": command, "summary": trajectory_summary(data, whose=whose), "run": run, "member": member, "data": data, "figure": figure, "updates": updates,
+        "plainly": plain_words.trajectory(data["total_true"].values.tolist(), data.attrs["explained_x"] + data.attrs["explained_y"]),
+        "scope": f"{held}Losses are of {task.sampling.what}{terminal}{pairs}, {where}{contours}.",
+    }  # fmt: skip
+    return publish(folder, "trajectory.md", values, files={"trajectory.nc": data, figure: trajectory_figure(data, updates, whose)})
 
 
 def trajectory_summary(data: xr.Dataset, *, whose: str) -> Lines:

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, misfit, read_json, write_json
+from crar_model.core.files import Plain, StrPath, misfit, read_json
 from crar_model.core.words import plural
 from crar_model.tasks import TASKS, Task, task_named
-from crar_reports.claims.study import CHECKS, OF_OTHERS, TEXTS, Decided, depends, scope_of
+from crar_reports.claims.evidence import Listed, Samples, pair_of
+from crar_reports.claims.record import AGREE, EXCEPTIONS, HOLDS, UNDECIDED, Decided, by_verdict, percent
+from crar_reports.claims.study import OF_OTHERS, depends, scope_of
 from crar_reports.claims.study_facts import facts_of
-from crar_reports.claims.table import CLAIMS, UNDECIDED
-from crar_reports.pages.claims import grouped, maze_of, spreads, verdicts
-from crar_reports.pages.study.page import RESULTS
+from crar_reports.claims.table import CLAIMS, NAMED, claims_of
+from crar_reports.pages import plain_words
+from crar_reports.pages.claims import FAILED, grouped, maze_of, spreads, verdicts
 from crar_reports.pages.study.released import released_answer
-from crar_reports.press.markdown import render
+from crar_reports.press.markdown import table
+from crar_reports.press.publish import RESULTS, publish
 
-Plain = dict[str, Any]
 NOT_MEASURED = "not measured here"
-FAILED = "failed by what they do"
-CLAIM_TEXTS = {claim.id: claim.text for claim in CLAIMS} | TEXTS
-"""Every claim, S1 to S14."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,7 @@ def write_verdicts(
     Raises:
         UserError: for a folder without such results, or results of an unknown maze.
     """
-    folder, sources = Path(folder), list[tuple[str, str]]()
-    found: list[Entry] = []
+    sources, found = list[tuple[str, str]](), list[Entry]()
     for paths, read, what in (
         (claims, claims_entries, "claims"),
         (studies, study_entries, "study"),
@@ -94,7 +91,7 @@ def write_verdicts(
             sources.append((path.name, f"`{content.get('command', '')}`"))
     rows = [
         (entry, answer := released_answer(name, task), _cut(entry, answer))
-        for name in CLAIM_TEXTS
+        for name in NAMED
         for task in TASKS.values()
         if asked(name, task)
         for entry in [one for one in found if (one.id, one.maze) == (name, task.name)] or [Entry(name, task.name, NOT_MEASURED)]
@@ -104,26 +101,35 @@ def write_verdicts(
         "claims": [
             asdict(entry)
             | {
-                "claim": CLAIM_TEXTS[entry.id],
+                "claim": NAMED[entry.id].text,
                 "released": answer and answer.plain(),
                 "released_at_our_updates": cut and cut.plain(),
             }
             for entry, answer, cut in rows
         ],
     }
-    write_json(folder / RESULTS, results)
-    return render(
-        "verdicts.md", folder / "report.md", command=command, summary=summary(rows), rows=[_row(*row) for row in rows], sources=sources,
-        checks=list(_checks()), released=_released(rows), measured=[(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured],
-    )  # fmt: skip
+    measured = [(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured]
+    values = {
+        "made_by": f"`{command}`\n\n" if command else "", "summary": summary(rows), "plainly": plainly(rows), "rows": [_row(*row) for row in rows],
+        "sources": table(["", "command"], sources) if sources else "No results were given.", "checks": list(_checks()),
+        "released": _part("The released data's own answers", "", ["", "maze", "runs cut off", "verdict", "figure"], _released(rows)),
+        "measured": _part(
+            "Measured on failed transfers", "Median over the transfers, lowest and highest in brackets.\n\n", ["", "maze", "figure"], measured
+        ),
+    }  # fmt: skip
+    return publish(folder, "verdicts.md", values, results)
+
+
+def _part(title: str, about: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A section with a table; "" without rows."""
+    return f"## {title}\n\n{about}{table(header, rows)}\n\n" if rows else ""
 
 
 def asked(name: str, task: Task) -> bool:
     """Whether a claim makes sense in a maze: S1 to S10 where there is a rule for its evaluation set, S11 where agents have a score."""
-    if name in ("S12", "S13", "S14"):
-        return True
-    (claim,) = (claim for claim in CLAIMS if claim.id == name)
-    return claim.rule(complete=task.sampling.complete) is not None
+    claim = NAMED[name]
+    pairs = any((claim.listed, claim.samples))
+    return not pairs or claim.rule(complete=task.sampling.complete) is not None
 
 
 def _results(path: Path, what: str) -> Plain:
@@ -144,37 +150,35 @@ def claims_entries(content: Plain, path: StrPath) -> list[Entry]:
     Raises:
         UserError: for results of no known maze.
     """
-    path = Path(path)
-    by_recipe: dict[str, list[Plain]] = {}
-    for pair in content["pairs"]:
-        recipe = pair.get("recipe")
-        by_recipe.setdefault(f"bases {recipe['base']}; transfers {recipe['transfer']}" if recipe else "", []).append(pair)
-    task = maze_of(content, path)
+    path, task = Path(path), maze_of(content, path)
+    by_recipe: dict[str, list[Listed | Samples]] = {}
+    for pair in (pair_of(plain, complete=task.sampling.complete) for plain in content["pairs"]):
+        recipe = f"bases {pair.recipe['base']}; transfers {pair.recipe['transfer']}" if pair.recipe else ""
+        by_recipe.setdefault(recipe, []).append(pair)
     return [entry for recipe, pairs in by_recipe.items() for entry in _claims_of(pairs, task, path.name, recipe)]
 
 
-def _claims_of(pairs: Sequence[Plain], task: Task, source: str, recipe: str) -> list[Entry]:
+def _claims_of(pairs: Sequence[Listed | Samples], task: Task, source: str, recipe: str) -> list[Entry]:
     """The verdicts of one recipe."""
     complete, group = task.sampling.complete, grouped(pairs).get(FAILED, [])
-    bases = len({pair.get("origin", pair["base"]) for pair in pairs if pair in group})
-    names = [claim.id for claim in CLAIMS if claim.rule(complete=complete) is not None]
+    rules = claims_of(complete=complete)
     if not group:
         none = f"none of {plural(len(pairs), 'transfer')} failed"
-        return [Entry(name, task.name, UNDECIDED, none, 0, 0, source, recipe=recipe) for name in names]
+        return [Entry(claim.id, task.name, UNDECIDED, none, 0, 0, source, recipe=recipe) for claim, _ in rules]
+    bases = len({pair.origin or pair.base for pair in group})
     decided, measured = verdicts(group, complete=complete), spreads(group, complete=complete)
     entries = []
-    for claim in CLAIMS:
-        if claim.id in names:
-            verdict, counts = decided[claim.id]
-            own = {row[1]: row for row in measured if row[0] == claim.id}
-            order = sorted(claim.measured(complete=complete), key=lambda measure: not measure.main)
-            shown = next((own[measure.what] for measure in order if measure.what in own), None)
-            spread = "" if shown is None else f"; {shown[1]}: median {shown[2]} ({shown[3]} to {shown[4]})"
-            rows = tuple(f"{what}: {row[2]} ({row[3]} to {row[4]})" for what, row in own.items())
-            scope = scope_of(bases, verdict)
-            entries.append(
-                Entry(claim.id, task.name, verdict, f"{counts}{spread}", len(group), bases, source, rows, scope=scope, recipe=recipe)
-            )
+    for claim, rule in rules:
+        verdict, counts = decided[claim.id]
+        own = {row[1]: row for row in measured if row[0] == claim.id}
+        order = sorted(rule.measures, key=lambda measure: not measure.main)
+        shown = next((own[measure.what] for measure in order if measure.what in own), None)
+        spread = "" if shown is None else f"; {shown[1]}: median {shown[2]} ({shown[3]} to {shown[4]})"
+        rows = tuple(f"{what}: {row[2]} ({row[3]} to {row[4]})" for what, row in own.items())
+        scope = scope_of(bases, verdict)
+        entries.append(
+            Entry(claim.id, task.name, verdict, f"{counts}{spread}", len(group), bases, source, rows, scope=scope, recipe=recipe)
+        )
     return entries
 
 
@@ -226,36 +230,44 @@ def _cut(entry: Entry, answer: Decided | None) -> Decided | None:
     return found if found != answer else None
 
 
+def plainly(rows: Iterable[Claimed]) -> str:
+    """The page's first words."""
+    rows = list(rows)
+    measured = [(entry, cut or answer) for entry, answer, cut in rows if entry.verdict != NOT_MEASURED]
+    counts = {
+        task.name: [entry.verdict in (HOLDS, EXCEPTIONS) for entry, _ in measured if entry.maze == task.name] for task in TASKS.values()
+    }
+    alike = [entry.verdict == answer.verdict for entry, answer in measured if answer is not None]
+    hold = {name: (sum(each), len(each)) for name, each in counts.items()}
+    return plain_words.verdicts(hold, (sum(alike), len(alike)), missing=len(measured) < len(rows))
+
+
 def summary(rows: Iterable[Claimed]) -> list[tuple[str, str]]:
     """What was asked, found and how sure it is."""
     rows = list(rows)
-    lines = [("Asked", f"which of the {len(CLAIM_TEXTS)} claims of the appendix hold, in each maze where they make sense.")]
+    lines = [("Asked", f"which of the {len(CLAIMS)} claims of the appendix hold, in each maze where they make sense.")]
     for task in TASKS.values():
-        by_verdict: dict[str, list[str]] = {}
-        for entry, *_ in rows:
-            name = f"{entry.id}{_few(entry)}"
-            if entry.maze == task.name and name not in by_verdict.setdefault(entry.verdict, []):
-                by_verdict[entry.verdict].append(name)
-        words = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in by_verdict.items() if names)
+        words = by_verdict((f"{entry.id}{_few(entry)}", entry.verdict) for entry, *_ in rows if entry.maze == task.name)
         lines.append((f"Found in the {task.title}", f"{words}."))
-    answers = {(answer.id, entry.maze): answer for entry, answer, _ in rows if answer is not None}
-    words = "; ".join(f"{verdict}: {', '.join(_where(answers, verdict))}" for verdict in Counter(one.verdict for one in answers.values()))
-    lines.append(("The released data, by the same rules", f"{words}."))
-    cut = {(entry.id, entry.maze): found for entry, _, found in rows if found is not None}
-    if cut:
-        words = "; ".join(f"{verdict}: {', '.join(_where(cut, verdict))}" for verdict in Counter(one.verdict for one in cut.values()))
-        lines.append(("The released data cut off where our transfers end", f"{words}."))
+    lines.append(("The released data, by the same rules", f"{_where((entry.maze, answer) for entry, answer, _ in rows)}."))
+    if cut := _where((entry.maze, found) for entry, _, found in rows):
+        lines.append(("The released data cut off where our transfers end", f"{cut}."))
     counts = sorted(entry.models for entry, *_ in rows if entry.models)
     span = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))) if counts else ""
     models = f"{span} models a verdict" if counts else "nothing was measured"
     lines.append(
-        ("How sure", f"{models}; a verdict over many transfers stands where 80 % share it, else it is mixed; rules and tests are below.")
+        (
+            "How sure",
+            f"{models}; a verdict over many transfers stands where {percent(AGREE)} share it, else it is mixed; rules and tests are below.",
+        )
     )
     return lines
 
 
-def _where(answers: Mapping[tuple[str, str], Decided], verdict: str) -> list[str]:
-    return [f"{name}{_few(one)} ({TASKS[maze].title})" for (name, maze), one in answers.items() if one.verdict == verdict]
+def _where(answers: Iterable[tuple[str, Decided | None]]) -> str:
+    """Answers in words; the last one of a claim in a maze counts."""
+    known = {(answer.id, maze): answer for maze, answer in answers if answer is not None}
+    return by_verdict((f"{name}{_few(one)} ({TASKS[maze].title})", one.verdict) for (name, maze), one in known.items())
 
 
 def _few(one: Entry | Decided) -> str:
@@ -275,7 +287,7 @@ def _row(entry: Entry, answer: Decided | None, cut: Decided | None) -> tuple[str
         models += "; updates: " + ", ".join(f"{updates:,} ({', '.join(names)})" for updates, names in ends.items())
     verdict = entry.verdict if entry.verdict == NOT_MEASURED else _bold(entry)
     recipe = entry.recipe or ("not said" if entry.source else "")
-    return entry.id, CLAIM_TEXTS[entry.id], TASKS[entry.maze].title, recipe, verdict, entry.figure, models, entry.source, own
+    return entry.id, NAMED[entry.id].text, TASKS[entry.maze].title, recipe, verdict, entry.figure, models, entry.source, own
 
 
 def _answer(answer: Decided) -> str:
@@ -297,10 +309,10 @@ def _bold(one: Entry | Decided) -> str:
     return f"**{one.verdict}**{' ' + one.scope if one.scope else ''}"
 
 
-def _checks() -> Iterable[tuple[str, str, str]]:
+def _checks() -> Iterator[tuple[str, str, str]]:
+    """(claim, what it is decided on, its check), those of studies last."""
     for claim in CLAIMS:
-        for where, rule in (("listed transitions", claim.complete), ("a sample", claim.sample)):
+        for where, rule in (("listed transitions", claim.listed), ("a sample", claim.samples)):
             if rule is not None:
                 yield claim.id, where, rule.check
-    for name, check in CHECKS.items():
-        yield name, "a study", check
+    yield from ((claim.id, "a study", claim.study.check) for claim in CLAIMS if claim.study is not None)

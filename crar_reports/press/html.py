@@ -38,27 +38,25 @@ def write_html(markdown: str, path: StrPath) -> Path:
     tokens = parser.parse(markdown)
     title = next((after.content for token, after in pairwise(tokens) if token.type == "heading_open"), path.stem)
     body = str(parser.renderer.render(tokens, parser.options, {"folder": path.parent}))
-    write_page(path, title, body)
+    write_text(path, whole_page(title, body))
     return path
 
 
-def write_page(path: StrPath, title: str, body: str, *, whole_window: bool = False) -> None:
-    """Write the body of a page with head and style, atomically.
+def whole_page(title: str, body: str, *, whole_window: bool = False) -> str:
+    """The body of a page with head and style.
 
     Args:
-        path: where to write.
         title: of the window, plain text.
         body: HTML, taken as it is.
         whole_window: leave out margins and the style of a text.
     """
-    environment = Environment(
-        loader=PackageLoader("crar_reports", "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=True,
-    )
-    write_text(path, environment.get_template("page.html").render(title=title, body=Markup(body), whole_window=whole_window))
+    return templates(autoescape=True).get_template("page.html").render(title=title, body=Markup(body), whole_window=whole_window)
+
+
+def templates(*, autoescape: bool = False) -> Environment:
+    """The templates of the pages, in Markdown; with `autoescape` those in HTML."""
+    loader = PackageLoader("crar_reports", "templates")
+    return Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=autoescape)
 
 
 class PageRenderer(RendererHTML):

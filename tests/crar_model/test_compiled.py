@@ -118,20 +118,18 @@ def test_where_nothing_is_kept_a_run_says_so_and_leaves_the_compiling_to_the_wor
 
 CALLED = """
 import dataclasses
-from crar_model.tasks import TASKS, default_settings
 from crar_model.training import warmup
 from crar_model.training.members import base_plan
-for maze, observation in (*((maze, "grid") for maze in TASKS), ("simple", "image")):
-    for engine in ("compiled", "reference"):
-        plan = base_plan(dataclasses.replace(default_settings(maze), engine=engine, observation=observation), 1)
-        kernels = warmup.needed(plan)
-        assert kernels.functions and kernels.seconds and kernels.kept, maze
-        warmup.compile_missing(plan)
-        if kernels.missing() or not all(function.signatures for function in kernels.functions):
-            settings = dataclasses.replace(plan.settings, **warmup.SHORT)
-            warmup.Trainer(base_plan(settings, 1)).advance(1)
-        never = [function.py_func.__qualname__ for function in kernels.functions if not function.signatures]
-        assert not never, (maze, engine, never)
+from tests.kernels import plans
+for plan in plans():
+    kernels = warmup.needed(plan)
+    assert kernels.functions and kernels.seconds and kernels.kept, plan.settings.maze
+    warmup.compile_missing(plan)
+    if kernels.missing() or not all(function.signatures for function in kernels.functions):
+        settings = dataclasses.replace(plan.settings, **warmup.SHORT)
+        warmup.Trainer(base_plan(settings, 1)).advance(1)
+    never = [function.py_func.__qualname__ for function in kernels.functions if not function.signatures]
+    assert not never, (plan.settings.maze, plan.settings.engine, never)
 """
 
 

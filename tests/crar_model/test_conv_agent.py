@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from crar_model.agent.batch import Batch
-from crar_model.agent.loss import loss_terms, value_targets
+from crar_model.agent.loss import Loss
 from crar_model.agent.networks import ConvAgent
 from crar_model.agent.planning import plan_values
 from crar_model.agent.symmetry import match_embeddings, negate_first_layer, signed_permutations
@@ -212,11 +212,11 @@ def test_losses_are_the_formulas() -> None:
     batch = dataclasses.replace(batch, terminated=(torch.arange(20) % 5 == 0).double(), reward=batch.reward.double())
     settings = default_settings("random").loss
     assert (settings.double_q, settings.beta) == (True, 1.0)
-    found = loss_terms(AGENT, params, batch, settings, target=target)
+    found = Loss(AGENT, settings)(params, batch, target=target)
     for name, value in reference_terms(params, target, batch).items():
         assert float(found[name]) == pytest.approx(float(value.detach()), rel=1e-9), name
     members = {n: torch.stack([v, make(13)[n]]) for n, v in params.items()}
-    both = loss_terms(AGENT, members, batch, settings)
+    both = Loss(AGENT, settings)(members, batch)
     assert both["value"].shape == (2,)
     assert float(both["reward"][0]) == pytest.approx(float(found["reward"]), rel=1e-9)
 
@@ -226,10 +226,10 @@ def test_bootstrap_without_double_q_uses_the_target_alone() -> None:
     batch = walk_batch(gather_walk(3, 400), np.arange(0, 400, 40), torch.float64)
     settings = dataclasses.replace(default_settings("random").loss, double_q=False)
     wanted = AGENT.value(target, AGENT.encode(target, batch.observations[batch.next_state])).amax(-1)
-    found = value_targets(AGENT, params, batch, settings, target)
+    found = Loss(AGENT, settings).targets(params, batch, target)
     assert torch.allclose(found, batch.reward + 0.9 * (1 - batch.terminated) * wanted)
-    given_embedding = value_targets(AGENT, params, batch, default_settings("random").loss, target, AGENT.encode(params, batch.observations))
-    assert torch.allclose(given_embedding, value_targets(AGENT, params, batch, default_settings("random").loss, target))
+    given_embedding = Loss(AGENT, default_settings("random").loss).targets(params, batch, target, AGENT.encode(params, batch.observations))
+    assert torch.allclose(given_embedding, Loss(AGENT, default_settings("random").loss).targets(params, batch, target))
 
 
 def q_recursive(params: Params, x: Tensor, action: int, i: int) -> float:

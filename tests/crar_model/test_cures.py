@@ -15,22 +15,25 @@ from torch import Tensor
 
 from crar_model import samples
 from crar_model.agent import symmetry
-from crar_model.agent.loss import STRUCTURE_TERMS, loss_terms, total
+from crar_model.agent.loss import STRUCTURE_TERMS
 from crar_model.agent.symmetry import mean_move
 from crar_model.core import tiles
 from crar_model.core.errors import UserError
+from crar_model.core.kept import Pieces
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.core.settings import CureSettings, TrainSettings
 from crar_model.cures import descent
-from crar_model.cures.cure import SAMPLED_MEAN, SAMPLED_OFF, chosen, cure, methods_for, reaches
+from crar_model.cures.candidates import SAMPLED_MEAN, SAMPLED_OFF, chosen, reaches
+from crar_model.cures.cure import cure, methods_for
 from crar_model.cures.descent import agent_updates, descend
+from crar_model.cures.level import AGAIN, Level, looked_again, replaced
 from crar_model.cures.methods import METHODS, REPLACE, Round, scaled
-from crar_model.cures.placement import AGAIN, Level, basins, looked_again, replaced, survey, unroll
+from crar_model.cures.placement import basins, survey, unroll
 from crar_model.cures.problem import Problem, Tail, pose
 from crar_model.cures.starts import FIRST, starts_of
-from crar_model.cures.store import Store
 from crar_model.mazes import walks
 from crar_model.mazes.simple import SimpleMaze
+from crar_model.models import checkpoints
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.evaluation import evaluate
 from crar_model.tasks import batches
@@ -71,9 +74,9 @@ def test_losses_are_those_of_the_project(problem: Problem, failed: Checkpoint) -
     batch = problem.data.judged
     found = problem.terms(problem.encode(one(failed.parameters), batch), batch)
     members = {name: value[None] for name, value in failed.parameters.items()}
-    wanted = loss_terms(problem.agent, members, batch, failed.loss_settings)
+    wanted = failed.loss(members, batch)
     for name, value in found.items():
-        truth = total(wanted, failed.loss_settings) if name == "total" else wanted[name]
+        truth = failed.loss.total(wanted) if name == "total" else wanted[name]
         assert torch.allclose(value, truth, rtol=1e-4, atol=1e-7), name
 
 
@@ -82,7 +85,7 @@ def test_losses_of_the_sampled_maze_too(sampled: Problem) -> None:
     found = sampled.terms(sampled.encode(one(sampled.failed), batch), batch)
     members = {name: value[None] for name, value in sampled.failed.items()}
     rows = {"observations": batch.observations[None], **{n: getattr(batch, n)[None] for n in ("action", "reward", "terminated", "onehot")}}
-    wanted = loss_terms(sampled.agent, members, dataclasses.replace(batch, **rows), sampled.loss)
+    wanted = sampled.loss(members, dataclasses.replace(batch, **rows))
     for name in ("transition", "reward", "discount", "ball", "random_pairs", "consecutive", "value"):
         assert torch.allclose(found[name], wanted[name], rtol=1e-3, atol=1e-6), name
 
@@ -176,9 +179,9 @@ def test_noise_leaves_its_first_candidate_as_it_was(problem: Problem) -> None:
 def test_a_candidate_does_not_depend_on_the_others(problem: Problem) -> None:
     start = torch.rand(5, 31, 2, generator=torch.Generator().manual_seed(1)) * 2 - 1
     rounds = (Round(5, 40, 1e-2),)
-    together = descend(problem, "a", {"embedding": start}, rounds, store=Store())
+    together = descend(problem, "a", {"embedding": start}, rounds, store=Pieces())
     for k in range(5):
-        alone = descend(problem, "a", {"embedding": start[k : k + 1]}, rounds, store=Store())
+        alone = descend(problem, "a", {"embedding": start[k : k + 1]}, rounds, store=Pieces())
         place = together.index.tolist().index(k)
         assert torch.allclose(alone.free["embedding"][0], together.free["embedding"][place], atol=1e-4)
     assert together.terms["total"].tolist() == sorted(together.terms["total"].tolist())
@@ -186,8 +189,8 @@ def test_a_candidate_does_not_depend_on_the_others(problem: Problem) -> None:
 
 def test_halving_keeps_the_lowest(problem: Problem) -> None:
     start = torch.rand(6, 31, 2, generator=torch.Generator().manual_seed(2)) * 2 - 1
-    first = descend(problem, "a", {"embedding": start}, (Round(6, 20, 1e-2),), store=Store())
-    halved = descend(problem, "a", {"embedding": start}, (Round(6, 20, 1e-2), Round(2, 10, 1e-2)), store=Store())
+    first = descend(problem, "a", {"embedding": start}, (Round(6, 20, 1e-2),), store=Pieces())
+    halved = descend(problem, "a", {"embedding": start}, (Round(6, 20, 1e-2), Round(2, 10, 1e-2)), store=Pieces())
     assert sorted(halved.index.tolist()) == sorted(first.index[:2].tolist())
     assert [who for who, _, _ in halved.dropped] == first.index[2:].tolist()
     assert halved.updates == 6 * 20 + 2 * 10 == agent_updates((Round(6, 20, 1e-2), Round(2, 10, 1e-2)), 6)
@@ -197,7 +200,7 @@ def test_a_stopped_descent_goes_on_with_the_same_bits(problem: Problem, tmp_path
     monkeypatch.setattr(descent, "SAVE_EVERY", 0.0)
     start = torch.rand(4, 31, 2, generator=torch.Generator().manual_seed(3)) * 2 - 1
     rounds = (Round(4, 50, 1e-2), Round(2, 75, 5e-3))
-    whole = descend(problem, "a", {"embedding": start}, rounds, store=Store())
+    whole = descend(problem, "a", {"embedding": start}, rounds, store=Pieces())
 
     class Stop(Exception):
         pass
@@ -209,7 +212,7 @@ def test_a_stopped_descent_goes_on_with_the_same_bits(problem: Problem, tmp_path
         if len(told) == 5:  # 50 updates of four, 75 of two: in the middle of the second round
             raise Stop
 
-    store = Store(tmp_path, "mine")
+    store = Pieces(tmp_path, "mine")
     with pytest.raises(Stop):
         descend(problem, "a", {"embedding": start}, rounds, store=store, tick=until)
     assert (tmp_path / "a.pt").exists()
@@ -218,8 +221,8 @@ def test_a_stopped_descent_goes_on_with_the_same_bits(problem: Problem, tmp_path
     assert resumed[0] == 4 * 50 + 2 * 50  # what was saved is not done again
     assert torch.equal(done.free["embedding"], whole.free["embedding"])
     assert (done.updates, done.index.tolist(), done.dropped) == (whole.updates, whole.index.tolist(), whole.dropped)
-    other = Store(tmp_path, "another")
-    assert other.read("a") is None
+    other = Pieces(tmp_path, "another")
+    assert other.look("a") is None
 
 
 @pytest.mark.parametrize("method", ["placement", "symmetry"])
@@ -229,8 +232,8 @@ def test_the_shipped_failure_is_cured(method: str, problem: Problem, failed: Che
     assert not found.before.at_level
     params = {name: found.best.encoder.get(name, value) for name, value in failed.parameters.items()}
     assert all(torch.equal(params[name], value) for name, value in select(failed.parameters, DYNAMICS).items())
-    after = evaluate(failed.task, params, inverse=True, settings=failed.loss_settings, base=(base.parameters, base.inverse))
-    wanted = evaluate(base.task, base.parameters, inverse=False, settings=failed.loss_settings)
+    after = evaluate(failed.task, params, inverse=True, settings=failed.settings.loss, base=(base.parameters, base.inverse))
+    wanted = evaluate(base.task, base.parameters, inverse=False, settings=failed.settings.loss)
     assert after.match is not None
     assert after.match.verdict == "matched"
     assert after.share("nearest_state_accuracy") >= wanted.share("nearest_state_accuracy") - 0.02
@@ -276,7 +279,7 @@ def test_a_state_on_the_wrong_side_is_put_where_the_dynamics_have_it(problem: Pr
     right = problem.agent.encode(base.parameters, maze.observations(inverse=False))
     wrong = right.clone()
     wrong[state] = -right[state]
-    ended = descend(problem, "a", {"embedding": torch.stack((right, wrong))}, (Round(2, 200, 1e-2),), store=Store())
+    ended = descend(problem, "a", {"embedding": torch.stack((right, wrong))}, (Round(2, 200, 1e-2),), store=Pieces())
     low, trapped = ended.terms["total"].tolist()
     assert trapped > 1.1 * low
     copies = replaced(problem, ended.free["embedding"][1])
@@ -288,7 +291,7 @@ def test_a_state_on_the_wrong_side_is_put_where_the_dynamics_have_it(problem: Pr
     every = problem.agent.transition(problem.failed, ended.free["embedding"][1].repeat_interleave(4, 0), action)
     leads = (maze.successor.flatten() == state) & (torch.arange(len(right)).repeat_interleave(4) != state)
     assert torch.allclose(to_state, every[leads], atol=1e-6)
-    out = descend(problem, "b", {"embedding": copies}, scaled(REPLACE, 1, len(copies)), store=Store())
+    out = descend(problem, "b", {"embedding": copies}, scaled(REPLACE, 1, len(copies)), store=Pieces())
     assert float(out.terms["total"][0]) < 1.01 * low
 
 
@@ -305,7 +308,7 @@ def test_compiled_totals_of_encoders_are_those_of_the_terms(problem: Problem, na
     totals, slopes = kernel.with_gradients(rows, {name: value[0] for name, value in free.items()})
     whole = free | {name: value.expand(2, *value.shape).contiguous() for name, value in still.items()}
     terms = problem.terms(problem.encode(whole, problem.data.judged), problem.data.judged)
-    wanted = terms["total"] + (strict - 1) * problem.loss.transition_weight * terms["transition"]
+    wanted = terms["total"] + (strict - 1) * problem.loss.settings.transition_weight * terms["transition"]
     grads = torch.autograd.grad(wanted.sum(), list(free.values()))
     assert torch.allclose(totals.float(), wanted.detach(), rtol=1e-4)
     assert torch.allclose(slopes, torch.cat([grad.flatten(1) for grad in grads], dim=1), rtol=2e-3, atol=1e-4)
@@ -316,11 +319,11 @@ def test_a_strict_round_lowers_the_transition_term_and_ranks_by_the_total(proble
     assert maze is not None
     start = problem.agent.encode(base.parameters, maze.observations(inverse=False))[None]
     plain, strict = (
-        descend(problem, "a", {"embedding": start}, (Round(1, 500, 5e-3, weight),), store=Store()).terms for weight in (1.0, 4.0)
+        descend(problem, "a", {"embedding": start}, (Round(1, 500, 5e-3, weight),), store=Pieces()).terms for weight in (1.0, 4.0)
     )
     assert strict["transition"] < plain["transition"]
     assert strict["total"] > plain["total"]
-    assert torch.allclose(strict["total"], total({name: value for name, value in strict.items() if name != "total"}, problem.loss))
+    assert torch.allclose(strict["total"], problem.loss.total({name: value for name, value in strict.items() if name != "total"}))
 
 
 def test_transitions_astray_keep_a_candidate_from_the_level(problem: Problem, base: Checkpoint) -> None:
@@ -329,7 +332,7 @@ def test_transitions_astray_keep_a_candidate_from_the_level(problem: Problem, ba
     embedding = problem.agent.encode(base.parameters, maze.observations(inverse=False))
     tail = problem.tail(embedding)
     params = {name: value for name, value in base.parameters.items() if not name.startswith("encoder")}
-    judged = evaluate(base.task, base.parameters | params, inverse=False, settings=problem.loss)
+    judged = evaluate(base.task, base.parameters | params, inverse=False, settings=problem.loss.settings)
     assert tail.astray is not None
     assert abs(1 - tail.astray - judged.share("nearest_state_accuracy")) < 1e-6  # figure of merit and tail are one count
     level = Level(embedding[None], torch.tensor([1.0]), tail, 0)
@@ -349,12 +352,12 @@ def test_where_several_states_lie_wrong_together_the_dynamics_roll_from_every_st
     (before,) = problem.terms(wrong[None], batch)["total"]
     assert (problem.tail(wrong).astray or 0.0) > AGAIN
     settings = dataclasses.replace(SMALL, effort=1.0)
-    embeddings, totals, updates = looked_again(problem, wrong[None], before[None], settings, Store())
+    embeddings, totals, updates = looked_again(problem, wrong[None], before[None], settings, Pieces())
     assert updates > 0
     assert (problem.tail(embeddings[0]).astray or 0.0) < AGAIN
     assert float(totals[0]) < 0.5 * float(before)
     assert bool((totals.diff() >= 0).all())
-    same, heights, none = looked_again(problem, right[None], before[None], settings, Store())
+    same, heights, none = looked_again(problem, right[None], before[None], settings, Pieces())
     assert none == 0  # there is no need
     assert torch.equal(same[0], right)
     assert torch.equal(heights, before[None])
@@ -505,7 +508,7 @@ def forbidden(*_: object, **__: object) -> Any:
 
 
 def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in ((symmetry, "negate_first_layer"), (symmetry, "in_maze"), (tiles, "negated"), (walks, "observed")):
+    for module, name in ((symmetry, "negate_first_layer"), (checkpoints, "in_maze"), (tiles, "negated"), (walks, "observed")):
         monkeypatch.setattr(module, name, forbidden)
     for name in ("undo_in_first_layer", "scale_first_layer"):
         monkeypatch.setattr(symmetry, name, forbidden)

@@ -17,9 +17,8 @@ from crar_model.core.errors import UserError
 from crar_model.core.files import write_atomically, write_json, writing
 from crar_model.core.tensor_files import save_plain
 from crar_model.training.events import EventFile
-from crar_reports.figures.style import save_figure, save_png
-from crar_reports.press.data_files import save_netcdf
 from crar_reports.press.html import write_html
+from crar_reports.press.publish import write
 
 NOISE = np.random.default_rng(0).standard_normal(20_000)
 
@@ -51,9 +50,9 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "checkpoint": lambda path: save_plain(path, "crar-checkpoint", {"parameters": {"w": torch.from_numpy(NOISE)}}),
     "torch.save": lambda path: write_atomically(path, lambda stream: torch.save(torch.from_numpy(NOISE), stream)),
     "npz": lambda path: write_atomically(path, lambda stream: np.savez_compressed(stream, a=NOISE)),
-    "netCDF": lambda path: save_netcdf(xr.Dataset({"a": ("x", NOISE)}), path),
-    "png": lambda path: save_png(figure(), path),
-    "svg": lambda path: save_figure(figure(), path.with_suffix(""), "svg"),
+    "netCDF": lambda path: write(path, xr.Dataset({"a": ("x", NOISE)})),
+    "png": lambda path: write(path, figure()),
+    "svg": lambda path: write(path.with_suffix(".svg"), figure()),
     "json": lambda path: write_json(path, NOISE.tolist()),
     "html": lambda path: write_html("# title\n\n" + "words " * 5_000, path),
     "tensorboard": event,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crar_model.agent.batch import Batch
-from crar_model.agent.loss import FOLLOWED, loss_terms, total
+from crar_model.agent.loss import FOLLOWED, Loss
 from crar_model.agent.networks import DenseAgent
 from crar_model.core.errors import UserError
 from crar_model.core.params import BLOCKS, DYNAMICS, Params, block_of, select
@@ -88,7 +88,7 @@ def compiled(
     drawn = Transitions(
         *map(lead, (batch.state, batch.next_state, batch.action, batch.reward, batch.terminated)), values, batch.anchor[None]
     )
-    found = engine.gradients(Rule(((step, touched(step, names)),), settings, RMSpropSettings()), drawn)
+    found = engine.gradients(Rule(((step, touched(step, names)),), Loss(agent, settings), RMSpropSettings()), drawn)
     assert all(torch.equal(members[name][0], params[name]) for name in params), "nothing is changed"
     return {name: value for name, value in found.items() if name in touched(step, names)}
 
@@ -107,8 +107,8 @@ def by_autograd(
     wide = batch.to("cpu", torch.float64)
     assert wide.anchor is not None
     wide = dataclasses.replace(wide, anchor=wide.anchor[wide.state])
-    found = loss_terms(agent, exact, wide, settings, terms, copy)
-    value = total(found, settings) if len(terms) > 1 else found[terms[0]]
+    found = Loss(agent, settings)(exact, wide, terms, copy)
+    value = Loss(agent, settings).total(found) if len(terms) > 1 else found[terms[0]]
     names = [name for name in exact if block_of(name) in trained]
     grads = torch.autograd.grad(value, [exact[name] for name in names], allow_unused=True)
     return {name: grad for name, grad in zip(names, grads, strict=True) if grad is not None}

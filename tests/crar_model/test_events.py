@@ -45,7 +45,7 @@ def test_a_transfer_s_events(base_run: Path, tmp_path: Path) -> None:
     for name in logged(plan.task):
         assert scalars(events, f"loss/{name}") == pytest.approx(dict(zip(table["update"][own], table[name][own], strict=True)), rel=1e-5)
     last = load_checkpoint(tmp_path / "run" / "member-1.pt")
-    judged = evaluate(last.task, last.parameters, inverse=last.inverse, settings=last.loss_settings).metrics
+    judged = evaluate(last.task, last.parameters, inverse=last.inverse, settings=last.settings.loss).metrics
     for name in ("nearest_state_accuracy", "navigation_success"):
         found = scalars(events, name)
         assert list(found) == [10, 20]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from crar_model.core.errors import UserError
+from crar_model.core.files import is_empty
 from crar_model.core.guards import on_signals, only_one
 
 
@@ -33,29 +35,44 @@ def test_the_first_signal_asks_and_a_second_ends_where_that_is_wanted(number: si
 
 
 def test_a_folder_has_one_at_a_time(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    words = folder / "state" / "lock", folder, "another one works there", "--out"
-    refused = pytest.raises(UserError, match=r"run: another one works there; wait for it or choose another --out")
-    with only_one(*words), refused, only_one(*words):
-        pass
-    with only_one(*words):  # free again
-        pass
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="file: cannot write"), only_one(tmp_path / "file" / "lock", tmp_path / "file", "", ""):
-        pass
+    words = tmp_path / "run", "another one works there", "state/lock"
 
-
-def test_a_refusal_leaves_no_folder_that_holds_nothing(tmp_path: Path) -> None:
-    words = tmp_path / "run" / "state" / "lock", tmp_path / "run", "another one works there", "--out"
-
-    def refused(file: str) -> None:
+    def take() -> None:
         with only_one(*words):
+            assert (tmp_path / "run" / "state" / "lock").exists()
+
+    with ThreadPoolExecutor() as others, only_one(*words):
+        with pytest.raises(UserError, match=r"run: another one works there; wait for it or choose another --out"):
+            others.submit(take).result()
+        take()  # what the one calls is no other
+        with pytest.raises(UserError, match="another one works there"):
+            others.submit(take).result()
+    take()  # free again
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file: cannot write"), only_one(tmp_path / "file", ""):
+        pass
+
+
+def test_what_nothing_was_written_to_is_gone_again(tmp_path: Path) -> None:
+    def refused(file: str) -> None:
+        with only_one(tmp_path / "runs" / "run", "another one works there", "state/lock"):
             if file:
                 (tmp_path / file).write_text("of the user's")
             raise UserError("no such method")
 
-    for file in ("", "run/note", "run/state/note"):
+    for file, left in (("", ""), ("runs/run/note", "runs/run"), ("runs/run/state/note", "runs/run/state")):
         with pytest.raises(UserError, match="no such method"):
             refused(file)
-        assert (tmp_path / "run").exists() == bool(file)
-        assert not file or (tmp_path / file).exists()
+        assert (tmp_path / "runs").exists() == bool(file)
+        assert not file or [path.name for path in (tmp_path / left).iterdir()] == ["note"]
+
+
+def test_a_folder_of_the_user_stays(tmp_path: Path) -> None:
+    with only_one(tmp_path / "own", "another one works there"):
+        assert not is_empty(tmp_path)
+        assert is_empty(tmp_path / "own")
+    (tmp_path / "own").mkdir()
+    with only_one(tmp_path / "own", "another one works there"):
+        pass
+    assert (tmp_path / "own").is_dir()
+    assert not list((tmp_path / "own").iterdir())

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from crar_model.agent.loss import loss_terms, total
+from crar_model.agent.loss import Loss
 from crar_model.agent.networks import DenseAgent, ImageAgent
 from crar_model.agent.symmetry import negate_first_layer
 from crar_model.core.errors import UserError
@@ -205,7 +205,7 @@ def test_training_lowers_the_loss_and_sees_blanks() -> None:
 
     def loss() -> Tensor:
         with torch.no_grad():
-            return total(loss_terms(AGENT, trainer.params, batch, LossSettings()), LossSettings())
+            return Loss(AGENT, LossSettings()).on(batch).terms(trainer.params)["total"]
 
     before = loss()
     trainer.advance(30)

@@ -13,12 +13,12 @@ import pytest
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import MEASURED, as_read, find_json, json_text, misfit, parse_json, read_json, write_json
+from crar_model.core.kept import keep, kept, look
 from crar_model.core.settings import PlaySettings
 from crar_model.samples import FAILED, as_given
 from crar_model.studies.store import open_store
 from crar_model.training.runner import plan_of, read_run
 from crar_reports.pages.verdicts import write_verdicts
-from crar_reports.press.kept import keep, kept, look
 from tests.crar_model.test_studies import FEW, ready
 
 ROOT = Path(__file__).parents[2]

@@ -52,7 +52,7 @@ def quick_search(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def judged_model(path: Path) -> tuple[Checkpoint, Evaluation]:
     model = load_checkpoint(path)
-    return model, evaluate(model.task, model.parameters, inverse=True, settings=model.loss_settings)
+    return model, evaluate(model.task, model.parameters, inverse=True, settings=model.settings.loss)
 
 
 @pytest.mark.parametrize("name", SEARCHING)

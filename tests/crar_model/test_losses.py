@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from crar_model.agent.batch import Batch
-from crar_model.agent.loss import TERMS, loss_terms, total, value_targets
+from crar_model.agent.loss import TERMS, Loss
 from crar_model.agent.networks import DenseAgent
 from crar_model.core.params import Params, select
 from crar_model.core.settings import LossSettings
@@ -43,14 +43,14 @@ def random_batch(seed: int, size: int = 9, *, terminal_last: bool = True) -> Bat
 @pytest.mark.parametrize("seed", [0, 1])
 def test_every_term_equals_the_reference(name: str, seed: int) -> None:
     params, target, batch = random_model(seed), random_model(seed + 10), random_batch(seed)
-    ours = loss_terms(AGENT, params, batch, SETTINGS, [name], target)[name]
+    ours = Loss(AGENT, SETTINGS)(params, batch, [name], target)[name]
     assert torch.allclose(ours, reference.term(name, params, batch, target, SETTINGS), rtol=1e-12, atol=1e-14)
 
 
 def test_ball_sees_states_outside() -> None:
     outside = {name: value * 1.6 for name, value in random_model(3).items()}
     batch = random_batch(3)
-    value = loss_terms(AGENT, outside, batch, SETTINGS, ["ball"])["ball"]
+    value = Loss(AGENT, SETTINGS)(outside, batch, ["ball"])["ball"]
     assert float(value) > 0.1
     assert torch.allclose(value, reference.term("ball", outside, batch, outside, SETTINGS))
 
@@ -63,16 +63,16 @@ def test_interpret_follows_the_first_action() -> None:
         x = reference.encode(params, batch, row)
         move = reference.network(params, "transition", reference.with_action(x, 0))
         cosines.append(float(move[0] / move.norm()))
-    value = loss_terms(AGENT, params, batch, SETTINGS, ["interpret"])["interpret"]
+    value = Loss(AGENT, SETTINGS)(params, batch, ["interpret"])["interpret"]
     assert float(value) == pytest.approx(-np.mean(cosines) / 4)
 
 
 def test_members_are_evaluated_as_if_alone() -> None:
     models = [random_model(seed) for seed in range(3)]
     stacked = {name: torch.stack([m[name] for m in models]) for name in models[0]}
-    together = loss_terms(AGENT, stacked, complete_batch(dtype=torch.float64), SETTINGS)
+    together = Loss(AGENT, SETTINGS)(stacked, complete_batch(dtype=torch.float64))
     for k, model in enumerate(models):
-        alone = loss_terms(AGENT, model, complete_batch(dtype=torch.float64), SETTINGS)
+        alone = Loss(AGENT, SETTINGS)(model, complete_batch(dtype=torch.float64))
         for name in TERMS:
             assert torch.allclose(together[name][k], alone[name], rtol=1e-12)
 
@@ -80,21 +80,21 @@ def test_members_are_evaluated_as_if_alone() -> None:
 def test_vmap_and_members_agree() -> None:
     stacked = {name: torch.stack([random_model(s)[name] for s in range(3)]).float() for name in random_model(0)}
     batch = complete_batch()
-    members = loss_terms(AGENT, stacked, batch, SETTINGS)
-    mapped = torch.func.vmap(lambda p: loss_terms(AGENT, p, batch, SETTINGS))(stacked)
+    members = Loss(AGENT, SETTINGS)(stacked, batch)
+    mapped = torch.func.vmap(lambda p: Loss(AGENT, SETTINGS)(p, batch))(stacked)
     for name in TERMS:
         assert torch.allclose(members[name], mapped[name], atol=2e-6)
 
 
 def test_total_weighs_consecutive_by_beta() -> None:
     terms = {"transition": torch.tensor(1.0), "consecutive": torch.tensor(10.0), "interpret": torch.tensor(100.0)}
-    assert float(total(terms, SETTINGS)) == pytest.approx(1.0 + 0.2 * 10.0)
+    assert float(Loss(AGENT, SETTINGS).total(terms)) == pytest.approx(1.0 + 0.2 * 10.0)
 
 
 def test_double_q_takes_the_online_choice() -> None:
     online, target, batch = random_model(0), random_model(5), random_batch(0)
     settings = dataclasses.replace(SETTINGS, double_q=True)
-    found = value_targets(AGENT, online, batch, settings, target)
+    found = Loss(AGENT, settings).targets(online, batch, target)
     for i in range(len(batch.state)):
         row = int(batch.next_state[i])
         choice = int(reference.network(online, "value", reference.encode(online, batch, row)).argmax())
@@ -104,15 +104,15 @@ def test_double_q_takes_the_online_choice() -> None:
 
 def test_value_quirk_is_a_quarter() -> None:
     params, batch = random_model(0), random_batch(0)
-    plain = loss_terms(AGENT, params, batch, dataclasses.replace(SETTINGS, value_over_actions=False), ["value"])["value"]
-    assert torch.allclose(4 * loss_terms(AGENT, params, batch, SETTINGS, ["value"])["value"], plain)
+    plain = Loss(AGENT, dataclasses.replace(SETTINGS, value_over_actions=False))(params, batch, ["value"])["value"]
+    assert torch.allclose(4 * Loss(AGENT, SETTINGS)(params, batch, ["value"])["value"], plain)
 
 
 def test_unknown_term_and_missing_anchor() -> None:
     with pytest.raises(KeyError, match="unknown loss term"):
-        loss_terms(AGENT, random_model(0), random_batch(0), SETTINGS, ["beauty"])
+        Loss(AGENT, SETTINGS)(random_model(0), random_batch(0), ["beauty"])
     with pytest.raises(KeyError, match="anchors"):
-        loss_terms(AGENT, random_model(0), random_batch(0), SETTINGS, ["pairing"])
+        Loss(AGENT, SETTINGS)(random_model(0), random_batch(0), ["pairing"])
 
 
 @pytest.mark.parametrize("rule", ["joint", "sequential"])
@@ -126,14 +126,14 @@ def test_update_rules_equal_the_reference(rule: str) -> None:
     targets = {name: torch.stack([value, value]) for name, value in select(target, ("encoder", "value")).items()}
     steps = plan_steps(rule, SETTINGS)
     optimizer_state = empty_optimizer_state(steps, stacked, list(stacked))
-    named = Rule(tuple((step, touched(step, list(stacked))) for step in steps), SETTINGS, RMSpropSettings())
+    named = Rule(tuple((step, touched(step, list(stacked))) for step in steps), Loss(AGENT, SETTINGS), RMSpropSettings())
     alive = torch.ones(2, dtype=torch.bool)
     for batch in batches:
         shared = dataclasses.replace(
             batch, **{n: torch.stack([getattr(batch, n)] * 2) for n in ("state", "next_state", "action", "reward", "terminated")}
         )
         rates = torch.full((2,), rate, dtype=torch.float64)
-        apply_update(AGENT, stacked, targets, optimizer_state, shared, named, rates, alive)
+        apply_update(stacked, targets, optimizer_state, shared, named, rates, alive)
     update = reference.joint_update if rule == "joint" else reference.sequential_update
     for k, model in enumerate(models):
         start = dict(model)

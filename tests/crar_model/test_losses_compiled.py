@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crar_model.agent.batch import Batch
-from crar_model.agent.loss import FOLLOWED, ball_weights, smooth_total
+from crar_model.agent.loss import FOLLOWED, FrozenLoss, Loss
 from crar_model.agent.loss_compiled import CompiledTotal
 from crar_model.agent.networks import DenseAgent
 from crar_model.core.params import BLOCKS, Params, select
@@ -46,13 +46,13 @@ def both(
     """(totals, gradients) of the kernel, and of the definition in float64."""
     asked = torch.linspace(0.5, 2.0, len(next(iter(points.values()))), dtype=torch.float64)
     leaves = {name: value.clone().requires_grad_() for name, value in points.items()}
-    values = CompiledTotal(agent, fixed, batch, settings, smoothing)(leaves)
+    values = CompiledTotal(FrozenLoss(Loss(agent, settings), batch), fixed, smoothing)(leaves)
     found = torch.autograd.grad((asked * values).sum(), list(leaves.values()))
     exact = {name: value.double().requires_grad_() for name, value in points.items()}
     params = {name: value.double()[None] for name, value in fixed.items()} | exact
     wide = batch.to("cpu", torch.float64)
     embedding = params.pop("embedding", None)
-    totals = smooth_total(agent, params, wide, settings, smoothing, ball_weights(agent, wide, settings), embedding)
+    totals = FrozenLoss(Loss(agent, settings), wide).total(params, embedding, smoothing)
     wanted = torch.autograd.grad((asked * totals).sum(), list(exact.values()), allow_unused=True)
     filled = [torch.zeros_like(points[name]).double() if grad is None else grad for name, grad in zip(points, wanted, strict=True)]
     return (values.detach(), dict(zip(points, found, strict=True))), (totals.detach(), dict(zip(points, filled, strict=True)))
@@ -113,7 +113,7 @@ def test_without_targets_a_point_regresses_to_its_own_values(which: int, double:
     ends = (torch.arange(45) % 7 == 0).float()
     batch = dataclasses.replace(batch, terminated=ends)
     points = {"embedding": moving["embedding"]}
-    live = CompiledTotal(agent, fixed, dataclasses.replace(batch, value_target=None), settings, 0.01)
+    live = CompiledTotal(FrozenLoss(Loss(agent, settings), dataclasses.replace(batch, value_target=None)), fixed, 0.01)
     for k in range(3):
         point = points["embedding"][k : k + 1]
         best = agent.value(fixed, point[0][batch.next_state]).amax(-1)
@@ -130,7 +130,7 @@ def test_without_targets_a_point_regresses_to_its_own_values(which: int, double:
 def test_a_point_does_not_depend_on_its_neighbours() -> None:
     agent = AGENTS[1]
     batch, (fixed, moving) = listed(agent, 5, 45, 31, True), models(agent, 6, 3, 31)
-    loss = CompiledTotal(agent, fixed, batch, LossSettings(), 0.01)
+    loss = CompiledTotal(FrozenLoss(Loss(agent, LossSettings()), batch), fixed, 0.01)
     points = {"embedding": moving["embedding"]} | select({n: v for n, v in moving.items() if n != "embedding"}, ("value",))
     together = loss(points)
     alone = [float(loss({name: value[k : k + 1] for name, value in points.items()})) for k in range(3)]
@@ -140,7 +140,7 @@ def test_a_point_does_not_depend_on_its_neighbours() -> None:
 def test_flattened_points_bring_the_same_gradient_without_autograd() -> None:
     agent = AGENTS[1]
     batch, (fixed, moving) = listed(agent, 11, 45, 31, True), models(agent, 12, 3, 31)
-    loss = CompiledTotal(agent, fixed, batch, LossSettings(), 0.01)
+    loss = CompiledTotal(FrozenLoss(Loss(agent, LossSettings()), batch), fixed, 0.01)
     points = {name: moving[name].double().requires_grad_() for name in ("embedding", "value.0.weight", "value.0.bias")}
     values = loss(points)
     wanted = torch.autograd.grad(values.sum(), list(points.values()))
@@ -159,23 +159,27 @@ def test_some_tensors_of_a_block_may_be_fixed() -> None:
 def test_what_the_kernels_take_and_what_not() -> None:
     agent = AGENTS[1]
     batch, (fixed, moving) = listed(agent, 9, 5, 4, True), models(agent, 10, 2, 4)
-    assert CompiledTotal.fits(agent, batch)
-    assert not CompiledTotal.fits(agent, dataclasses.replace(batch, value_target=None))
-    assert CompiledTotal.fits(agent, dataclasses.replace(batch, value_target=None), live=True)
-    assert not CompiledTotal.fits(agent, batch, live=True)
-    assert not CompiledTotal.fits(agent, dataclasses.replace(batch, states=None))
-    embedding, good = moving["embedding"], LossSettings()
+    loss, embedding = FrozenLoss(Loss(agent, LossSettings()), batch), moving["embedding"]
+
+    def other(**changes: torch.Tensor | None) -> FrozenLoss:
+        return dataclasses.replace(loss, batch=dataclasses.replace(batch, **changes))
+
+    assert CompiledTotal.fits(loss)
+    assert not CompiledTotal.fits(other(value_target=None))
+    assert CompiledTotal.fits(other(value_target=None), live=True)
+    assert not CompiledTotal.fits(loss, live=True)
+    assert not CompiledTotal.fits(other(states=None))
     with pytest.raises(ValueError, match="the points have shape"):
-        CompiledTotal(agent, fixed, batch, good, 0.01)({"embedding": embedding[:, :3]})
+        CompiledTotal(loss, fixed, 0.01)({"embedding": embedding[:, :3]})
     with pytest.raises(KeyError, match="neither moves nor is fixed"):
-        CompiledTotal(agent, {}, batch, good, 0.01)({"embedding": embedding})
+        CompiledTotal(loss, {}, 0.01)({"embedding": embedding})
     with pytest.raises(KeyError, match="no parameter"):
-        CompiledTotal(agent, fixed, batch, good, 0.01)({"decoder.0.weight": embedding})
+        CompiledTotal(loss, fixed, 0.01)({"decoder.0.weight": embedding})
     with pytest.raises(ValueError, match=r"value\.0\.bias has shape"):
-        CompiledTotal(agent, fixed | {"value.0.bias": torch.zeros(2)}, batch, good, 0.01)({"embedding": embedding})
+        CompiledTotal(loss, fixed | {"value.0.bias": torch.zeros(2)}, 0.01)({"embedding": embedding})
     with pytest.raises(ValueError, match="pairs names no rows"):
-        CompiledTotal(agent, fixed, dataclasses.replace(batch, pairs=torch.tensor([[0], [4]])), good, 0.01)({"embedding": embedding})
+        CompiledTotal(other(pairs=torch.tensor([[0], [4]])), fixed, 0.01)({"embedding": embedding})
     with pytest.raises(ValueError, match="actions beyond"):
-        CompiledTotal(agent, fixed, dataclasses.replace(batch, action=batch.action + 9), good, 0.01)({"embedding": embedding})
+        CompiledTotal(other(action=batch.action + 9), fixed, 0.01)({"embedding": embedding})
     with pytest.raises(ValueError, match="smoothing is 0"):
-        CompiledTotal(agent, fixed, batch, good, 0.0)({"embedding": embedding})
+        CompiledTotal(loss, fixed, 0.0)({"embedding": embedding})

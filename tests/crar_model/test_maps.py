@@ -153,7 +153,7 @@ def test_old_checkpoints_and_damaged_maps(base_run: Path, tmp_path: Path) -> Non
     save_checkpoint(tmp_path / "old.pt", dataclasses.replace(model, info=model.info | {"settings": old}))
     again = load_checkpoint(tmp_path / "old.pt")
     assert again.task is TASKS["simple"]
-    assert evaluate(again.task, again.parameters, inverse=True, settings=again.loss_settings).terms["total"] > 0
+    assert evaluate(again.task, again.parameters, inverse=True, settings=again.settings.loss).terms["total"] > 0
     save_checkpoint(tmp_path / "bad.pt", dataclasses.replace(model, info=model.info | {"settings": settings | {"observation_map": "melt"}}))
     with pytest.raises(UserError, match="observation map is damaged"):
         load_checkpoint(tmp_path / "bad.pt")

@@ -112,7 +112,7 @@ def test_negate_input_scores_like_its_base_and_has_its_embedding(random_base: Pa
     how = PlaySettings(episodes=3, depth=1)
     assert score(model.agent, model.parameters, inverse=True, how=how) == score(start.agent, start.parameters, inverse=False, how=how)
     base = (start.parameters, False)
-    match = evaluate(model.task, model.parameters, inverse=True, settings=model.loss_settings, how=how, base=base).match
+    match = evaluate(model.task, model.parameters, inverse=True, settings=model.settings.loss, how=how, base=base).match
     assert match is not None
     assert (match.verdict, match.residual_edges, match.distance) == ("matched", 0.0, 0.0)
     assert match.mean_move > 0

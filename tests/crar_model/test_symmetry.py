@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crar_model.agent.loss import TERMS, loss_terms
+from crar_model.agent.loss import TERMS, Loss
 from crar_model.agent.networks import DenseAgent
 from crar_model.agent.symmetry import negate_first_layer, signed_permutations
 from crar_model.core.params import Params
@@ -37,7 +37,7 @@ def observations(seed: int) -> torch.Tensor:
 
 def terms_of(embedding: torch.Tensor, params: Params, terms: tuple[str, ...]) -> dict[str, float]:
     batch = complete_batch(dtype=torch.float64)
-    return {k: float(v) for k, v in loss_terms(AGENT, params, batch, SETTINGS, terms, embedding=embedding).items()}
+    return {k: float(v) for k, v in Loss(AGENT, SETTINGS)(params, batch, terms, embedding=embedding).items()}
 
 
 @given(seeds)
@@ -70,8 +70,8 @@ def test_negating_twice_is_the_identity(seed: int) -> None:
 @given(seed=seeds)
 def test_closed_form_has_the_base_losses(dtype: torch.dtype, tolerance: float, seed: int) -> None:
     params = {name: value.to(dtype) for name, value in model(seed).items()}
-    normal = loss_terms(AGENT, params, complete_batch(dtype=dtype), SETTINGS)
-    inverse = loss_terms(AGENT, negate_first_layer(params), complete_batch(inverse=True, dtype=dtype), SETTINGS)
+    normal = Loss(AGENT, SETTINGS)(params, complete_batch(dtype=dtype))
+    inverse = Loss(AGENT, SETTINGS)(negate_first_layer(params), complete_batch(inverse=True, dtype=dtype))
     for name in TERMS:
         assert abs(float(normal[name]) - float(inverse[name])) <= tolerance, name
 

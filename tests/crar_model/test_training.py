@@ -15,14 +15,16 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from typer.testing import CliRunner
 
+from cli import app
 from crar_model.core.errors import UserError
 from crar_model.core.settings import TrainSettings, from_plain, to_plain
 from crar_model.mazes.simple import simple_maze
 from crar_model.mazes.walks import gather_states
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks import SimpleMazeTask
-from crar_model.training import processes
+from crar_model.training import processes, record
 from crar_model.training.log import ABOUT, logged, read_losses
 from crar_model.training.members import Member, Plan, base_plan
 from crar_model.training.runner import plan_of, run_plan
@@ -147,11 +149,10 @@ def test_a_killed_run_resumes_and_ends_bit_identical(workers: int, tmp_path: Pat
     """SIGKILL at an arbitrary moment, twice, with and without worker processes."""
     settings = ["--updates", "400", "--members", "3", "--checkpoint-interval", "40", "--log-interval", "40", "--workers", str(workers)]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    command = [sys.executable, "-m", "cli", "train", *settings, "--out"]
-    subprocess.run([*command, str(whole)], check=True, capture_output=True)
-    resume: list[str] = []
+    assert CliRunner().invoke(app, ["train", *settings, "--out", str(whole)]).exit_code == 0
+    command, resume = [sys.executable, "-m", "cli", "train", *settings, "--out", str(broken)], list[str]()
     for _ in range(2):
-        process = subprocess.Popen([*command, str(broken), *resume], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen([*command, *resume], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         seen = {path: path.stat().st_mtime_ns for path in broken.glob("state/*.pt")}
         while process.poll() is None and time.monotonic() < deadline:
@@ -163,7 +164,7 @@ def test_a_killed_run_resumes_and_ends_bit_identical(workers: int, tmp_path: Pat
         process.wait()
         resume = ["--resume"]
     assert any(load_checkpoint(path).updates < 400 for path in broken.glob("member-*.pt"))
-    subprocess.run([*command, str(broken), "--resume"], check=True, capture_output=True)
+    assert CliRunner().invoke(app, ["train", *settings, "--out", str(broken), "--resume"]).exit_code == 0
     for k in range(3):
         assert load_checkpoint(broken / f"member-{k}.pt").updates == 400
         assert same(whole / f"member-{k}.pt", broken / f"member-{k}.pt")
@@ -208,6 +209,13 @@ def test_runs_can_be_extended_but_not_changed(base_run: Path, tmp_path: Path) ->
     (tmp_path / "mine" / "thesis.tex").write_text("x")
     with pytest.raises(UserError, match="not a run folder"):
         run_plan(plan, tmp_path / "mine")
+
+
+def test_workers_that_nobody_asked_for_are_as_many_as_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "cores", lambda: 2)
+    settings = dataclasses.replace(QUICK, workers=0)
+    for updates, members, shards in ((60, 3, [2, 1]), (60, 1, [1]), (0, 3, [3])):
+        assert record.describe(base_plan(dataclasses.replace(settings, updates=updates), members))["shards"] == shards
 
 
 def test_two_workers_equal_one(tmp_path: Path, base_run: Path) -> None:

@@ -193,7 +193,7 @@ def test_a_search_gives_the_start_and_goes_on_where_it_stopped(tmp_path: Path, m
         assert model.digest == load_checkpoint(other).digest
         assert model.info["search"]["cured"]
         assert changed_blocks(base.parameters, model.parameters) == {"encoder"}
-        found = evaluate(model.task, model.parameters, inverse=True, settings=model.loss_settings, base=(base.parameters, False))
+        found = evaluate(model.task, model.parameters, inverse=True, settings=model.settings.loss, base=(base.parameters, False))
         assert found.match is not None
         assert found.match.verdict == "matched"
     (tmp_path / "run" / "state" / "start-0.pt").unlink()  # what is searched already is not searched again

@@ -11,7 +11,9 @@ import pytest
 from crar_model.core.params import DYNAMICS, select
 from crar_model.mazes.simple import simple_maze
 from crar_model.samples import BASE, FAILED
-from crar_reports.claims.table import HOLDS, decide
+from crar_reports.claims.evidence import pair_of
+from crar_reports.claims.record import HOLDS
+from crar_reports.claims.table import decide
 from crar_reports.measure.dissection import Dissection, dissect
 from crar_reports.measure.move_errors import transition_errors
 from crar_reports.measure.options import LandscapeOptions
@@ -99,10 +101,11 @@ def test_every_claim_is_decided(plain: dict[str, Any]) -> None:
 def test_groups_of_models(plain: dict[str, Any]) -> None:
     other = copy.deepcopy(plain)
     other["match"]["verdict"], other["midpoint"] = "neither", plain["midpoint"] + 1
-    found = verdicts([plain, other])
+    pairs = [pair_of(one, complete=True) for one in (plain, other)]
+    found = verdicts(pairs)
     assert found["S1"][0] == HOLDS
     assert found["S2"][0] == "mixed"
-    rows = {row[1]: row for row in spreads([plain, other])}
+    rows = {row[1]: row for row in spreads(pairs)}
     midpoint = rows["distance of the midpoints from 0, edges"]
     assert float(midpoint[4]) == pytest.approx(float(midpoint[3]) + 1, rel=1e-2)
     assert midpoint[5] == 2

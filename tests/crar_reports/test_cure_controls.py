@@ -11,12 +11,13 @@ import torch
 
 from crar_model import samples
 from crar_model.core.errors import UserError
+from crar_model.core.kept import Pieces
 from crar_model.core.settings import CureSettings
-from crar_model.cures.cure import Ground, cure, ground_of
+from crar_model.cures.cure import cure
+from crar_model.cures.level import DISTINCT, Ground, away_from, distinct, ground_of
 from crar_model.cures.methods import METHODS
-from crar_model.cures.placement import DISTINCT, away_from, distinct, maze_of
+from crar_model.cures.placement import maze_of
 from crar_model.cures.problem import Problem, pose
-from crar_model.cures.store import Store
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks import TASKS
 from crar_model.training.trainer import Trainer
@@ -41,7 +42,7 @@ def test_a_wrong_place_has_the_fit_of_placement(problem: Problem, ground: Ground
     right, wrong = (cure(problem, name, SETTINGS, ground=ground, anyway=True).tried[0] for name in ("placement", "misplaced"))
     level = ground.level
     assert level is not None
-    refined = away_from(problem, level, SETTINGS, Store())[1]
+    refined = away_from(problem, level, SETTINGS, Pieces())[1]
     assert wrong.updates - refined == right.updates
     assert len(right.candidates) + len(right.dropped) == len(wrong.candidates) + len(wrong.dropped)
 
@@ -50,9 +51,9 @@ def test_a_wrong_place_is_drawn_and_not_chosen(problem: Problem, ground: Ground)
     """Its start states are refined by a step or two here, so they lie where they were drawn: away from the level's, and another seed has others."""
     level = ground.level
     assert level is not None
-    start, radius = maze_of(problem).start, problem.loss.ball_radius
+    start, radius = maze_of(problem).start, problem.loss.settings.ball_radius
     taken = level.embeddings[distinct(problem, level.embeddings), start]
-    places = [away_from(problem, level, CureSettings(seed=seed, effort=0.001), Store())[0][:, start] for seed in (0, 0, 1)]
+    places = [away_from(problem, level, CureSettings(seed=seed, effort=0.001), Pieces())[0][:, start] for seed in (0, 0, 1)]
     assert torch.equal(places[0], places[1])
     assert not torch.allclose(places[0], places[2])
     for drawn in places:

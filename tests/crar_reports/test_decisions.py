@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 
 from crar_model.tasks import TASKS
-from crar_reports.claims.listed import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
-from crar_reports.claims.study import CHECKS, TEXTS, depends, learning_rates, relearned, small_losses
+from crar_reports.claims.evidence import Samples, read
+from crar_reports.claims.rates import learning_rates
+from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
+from crar_reports.claims.small_losses import small_losses, to_copy
+from crar_reports.claims.study import depends, relearned
+from crar_reports.claims.table import CLAIMS
 from crar_reports.pages.study.rates import odd_words, released_rates
 from crar_reports.pages.study.released import if_long_enough
 from tests.crar_reports.study_rows import pair, rates
@@ -20,13 +24,17 @@ FAIR = {str(number): ALL if number % 4 < 2 else NONE for number in range(24)}
 """Twenty-four bases of which a half succeeds."""
 
 
+def failed(score: tuple[float, float], worst: float) -> Samples:
+    return read(Samples, pair(score, worst))
+
+
 @pytest.mark.parametrize(
     ("decided", "verdict"),
     [
-        (small_losses([pair((-5, -4.5), 1.5)] * 5, 2), HOLDS),
-        (small_losses([pair((-5, -4.5), 5)] * 5, 2), EXCEPTIONS),
-        (small_losses([pair((-5, -4.5), 50)] * 5, 2), FAILS),
-        (small_losses([pair((-5, -4.5), 50)] * 2 + [pair((-5, -4.5), 1)] * 2, 2), "mixed"),
+        (small_losses([failed((-5, -4.5), 1.5)] * 5, 2), HOLDS),
+        (small_losses([failed((-5, -4.5), 5)] * 5, 2), EXCEPTIONS),
+        (small_losses([failed((-5, -4.5), 50)] * 5, 2), FAILS),
+        (small_losses([failed((-5, -4.5), 50)] * 2 + [failed((-5, -4.5), 1)] * 2, 2), "mixed"),
         (small_losses([], 0), UNDECIDED),
         (relearned({"freeze": {"a": NONE}, "reset-encoder": {"a": ALL}}), HOLDS),
         (relearned({"freeze": {"a": NONE}, "reset-encoder": {"a": [*ALL[:3], *NONE[:3]]}}), UNDECIDED),
@@ -94,7 +102,7 @@ def test_the_figures_are_in_the_words() -> None:
     assert (lost.verdict, lost.figure) == (UNDECIDED, "the networks of the 2 failed transfers are not here to be measured")
     assert "from 0 to 100 % over 2 bases" in depends({"a": ALL, "b": NONE}).figure
     assert depends({"a": ALL, "b": NONE}, "nothing predicts").figure.endswith("; nothing predicts")
-    assert set(TEXTS) == set(CHECKS) == {"S11", "S12", "S13", "S14"}
+    assert [claim.id for claim in CLAIMS if claim.study] == ["S11", "S12", "S13", "S14"]
 
 
 def test_the_odd_rate_is_judged_by_its_figures() -> None:
@@ -125,7 +133,9 @@ def test_what_is_undecided_says_why() -> None:
 
 
 def test_a_ratio_of_failed_transfers_stands_beside_that_of_successful_ones() -> None:
-    found = small_losses([pair((-5, -4.5), 30), pair((-5, -4.5), 40)], 1, 1, of=8, good=[pair((0.2, 0.9), 1.5), pair((0.2, 0.9), 3)])
+    found = small_losses(
+        [failed((-5, -4.5), 30), failed((-5, -4.5), 40)], 1, 1, of=8, good=[to_copy(failed((0.2, 0.9), worst)) for worst in (1.5, 3)]
+    )
     assert found.figure.startswith("of 8 transfers 3 fail with their whole interval; of 2 failed transfers 2 score below -4")
     assert "transition 30 to 40 times the base's" in found.figure
     assert found.figure.endswith(
@@ -134,11 +144,11 @@ def test_a_ratio_of_failed_transfers_stands_beside_that_of_successful_ones() -> 
 
 
 def test_s11_says_what_it_is_of() -> None:
-    failed = [pair((-5, -4.5), 50)] * 5
-    assert small_losses(failed, 2, updates=60_000).scope == "for 2 bases and 60,000 updates, which says nothing of others"
-    assert small_losses(failed, 2, updates=60_000).updates == {"freeze": 60_000}
-    assert small_losses(failed, 6, updates=60_000).scope == "for 60,000 updates, which says nothing of others"
-    assert small_losses(failed, 6).scope == ""
+    five = [failed((-5, -4.5), 50)] * 5
+    assert small_losses(five, 2, updates=60_000).scope == "for 2 bases and 60,000 updates, which says nothing of others"
+    assert small_losses(five, 2, updates=60_000).updates == {"freeze": 60_000}
+    assert small_losses(five, 6, updates=60_000).scope == "for 60,000 updates, which says nothing of others"
+    assert small_losses(five, 6).scope == ""
     assert small_losses([], 0, updates=60_000).scope == ""
 
 

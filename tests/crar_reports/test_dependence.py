@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from crar_model import samples
-from crar_reports.claims.listed import HOLDS
+from crar_reports.claims.record import HOLDS
 from crar_reports.pages.study import dependence
 from crar_reports.pages.study.rows import groups_of
+from crar_reports.press.publish import Content
 from crar_reports.statistics import differ
 from tests.crar_reports.study_rows import a_study, text_rows, transfer
 
@@ -31,7 +32,7 @@ def test_what_a_base_says_is_asked_once(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(dependence, "RESOLUTION", 9)
     rows = four_bases(tmp_path, [4, 0])
     bases, groups = rows[:2], groups_of(rows[2:])
-    found, decided = dependence.dependence_part(groups, bases, tmp_path, tmp_path / "c.png")
+    found, decided = dependence.dependence_part(groups, bases, tmp_path, "c.png", {})
     assert found["predicted"] == "Predictors are not scored: 2 bases with transfers, fewer than 4."
     assert "log oddness" in found["features"]
     assert len(found["predictors"]) == 2
@@ -42,20 +43,20 @@ def test_what_a_base_says_is_asked_once(tmp_path: Path, monkeypatch: pytest.Monk
         raise AssertionError("asked again")
 
     monkeypatch.setattr(dependence, "foresee", never)
-    assert dependence.dependence_part(groups, bases, tmp_path, tmp_path / "c.png")[0] == found
+    assert dependence.dependence_part(groups, bases, tmp_path, "c.png", {})[0] == found
     monkeypatch.setattr(dependence, "EDITION", 0)
     with pytest.raises(AssertionError, match="asked again"):
-        dependence.dependence_part(groups, bases, tmp_path, tmp_path / "c.png")
+        dependence.dependence_part(groups, bases, tmp_path, "c.png", {})
     for one in rows[2:]:
         one["observation_map"] = "mirror"
-    assert "through the map mirror" in dependence.dependence_part(groups_of(rows[2:]), bases, tmp_path, tmp_path / "c.png")[0]["predicted"]
+    assert "through the map mirror" in dependence.dependence_part(groups_of(rows[2:]), bases, tmp_path, "c.png", {})[0]["predicted"]
 
 
 def test_predictors_are_scored_from_four_bases_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = iter(range(100))
     monkeypatch.setattr(dependence, "foresee", lambda *_, **__: SimpleNamespace(plain=lambda: {"features": {"number": float(next(calls))}}))
     rows = four_bases(tmp_path, [0, 0, 4, 4])
-    found, decided = dependence.dependence_part(groups_of(rows[4:]), rows[:4], tmp_path, tmp_path / "calibration.png")
+    found, decided = dependence.dependence_part(groups_of(rows[4:]), rows[:4], tmp_path, "calibration.png", {})
     assert [line[:3] for line in found["predictors"]] == [
         ("g/0", "0/4", 0.0),
         ("g/1", "0/4", 1.0),
@@ -65,13 +66,14 @@ def test_predictors_are_scored_from_four_bases_on(tmp_path: Path, monkeypatch: p
     assert found["calibration"] == ""  # a base a group
     assert "on 16 transfers from 4 bases; of fewer than 8 nothing is called a predictor" in found["predicted"]
     monkeypatch.setattr(dependence, "FEWEST", 4)
-    enough = dependence.dependence_part(groups_of(rows[4:]), rows[:4], tmp_path, tmp_path / "c.png")[0]
+    files: dict[str, Content] = {}
+    enough = dependence.dependence_part(groups_of(rows[4:]), rows[:4], tmp_path, "c.png", files)[0]
     assert found["predicted"] != enough["predicted"]
-    assert enough["calibration"] == "c.png"
+    assert [enough["calibration"]] == list(files) == ["c.png"]
     assert decided is not None
     assert decided.verdict == HOLDS
     all_alike = groups_of(text_rows(a_study([4, 4, 4, 4]))[4:])
-    assert "all 16 transfers succeeded" in dependence.dependence_part(all_alike, rows[:4], tmp_path, tmp_path / "c.png")[0]["predicted"]
+    assert "all 16 transfers succeeded" in dependence.dependence_part(all_alike, rows[:4], tmp_path, "c.png", {})[0]["predicted"]
 
 
 def test_groups_without_a_difference_share_a_line() -> None:

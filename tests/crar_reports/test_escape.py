@@ -149,9 +149,8 @@ def test_a_page_says_how_sure_it_is_that_nobody_leaves(tmp_path: Path) -> None:
             "totals": {"minimum": 0.2, "base": 0.1, "floor": 0.0}, "log_ratio": 1.0, "still": 0.0,
         }  # fmt: skip
 
-    (tmp_path / "survival.png").write_bytes(b"")
     task = load_checkpoint(samples.FAILED).task
-    one_page(results(0), tmp_path, "survival.png", task)
+    one_page(results(0), tmp_path, task)
     text = (tmp_path / "report.md").read_text()
     assert "| 100 % (69 % to 100 %) |" in text  # 0.025 ** (1 / 10)
     assert "of the one cell where nobody diverged, by itself, at most 30.8 % of such members would leave" in text
@@ -159,13 +158,13 @@ def test_a_page_says_how_sure_it_is_that_nobody_leaves(tmp_path: Path) -> None:
     assert "3e-08" not in text
     diverged = results(0)
     diverged["cells"][0]["diverged"] = 9
-    one_page(diverged, tmp_path, "survival.png", task)
+    one_page(diverged, tmp_path, task)
     assert "in every cell some diverged" in (tmp_path / "report.md").read_text()
     mixed = results(4)
     mixed["cells"].append(diverged["cells"][0])
-    one_page(mixed, tmp_path, "survival.png", task)
+    one_page(mixed, tmp_path, task)
     assert "0 of 2 cells kept all" in (tmp_path / "report.md").read_text()  # who diverged was not kept
-    one_page(results(4), tmp_path, "survival.png", task)
+    one_page(results(4), tmp_path, task)
     text = (tmp_path / "report.md").read_text()
     assert "4 of 10 members left" in text
     assert "would leave" not in text

@@ -69,8 +69,8 @@ def test_a_sequential_step_is_one_rmsprop_step_a_term(tmp_path: Path) -> None:
         names = touched(step, fresh.trained)
         state = empty_optimizer_state([step], fresh.params, fresh.trained)
         apply_update(
-            fresh.agent, fresh.params, {name: value.clone() for name, value in select(trainer.target, ("encoder", "value")).items()}, state,
-            fresh.data.batch(0), Rule(((step, names),), SETTINGS.loss, rmsprop), torch.full((SEEDS,), RATE), fresh.alive,
+            fresh.params, {name: value.clone() for name, value in select(trainer.target, ("encoder", "value")).items()}, state,
+            fresh.data.batch(0), Rule(((step, names),), fresh.rule.loss, rmsprop), torch.full((SEEDS,), RATE), fresh.alive,
         )  # fmt: skip
     assert torch.allclose(flat(fresh), after, atol=1e-6)
     assert float((after - before).norm()) > 1e-3
@@ -97,8 +97,7 @@ def test_page_and_figure_name_the_rule_beside_the_rate(tmp_path: Path) -> None:
         "base": {"path": "b.pt", "recipe": "joint 0.0005, 14,000 updates"}, "grid": {"updates": 4, "checks": 2}, "minimum": minimum,
         "cells": [cell("joint", 0), cell("sequential", 3)], "totals": {"minimum": 0.2, "base": 0.1, "floor": 0.0}, "log_ratio": 1.0, "still": 0.0,
     }  # fmt: skip
-    (tmp_path / "survival.png").write_bytes(b"")
-    write_page(results, tmp_path, "survival.png", load_checkpoint(samples.FAILED).task)
+    write_page(results, tmp_path, load_checkpoint(samples.FAILED).task)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "| rmsprop | joint | 8e-05 | 8 | 0 of 4 |" in text
     assert "| rmsprop | sequential | 8e-05 | 8 | 3 of 4 |" in text

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from crar_reports.figures.interactive import interactive_surface, write_surface_page
+from crar_reports.figures.interactive import interactive_surface, surface_page
 from crar_reports.figures.surface import ALONE, PAIR, Words
 from crar_reports.press.html import write_html
 from tests.crar_reports.pages import Tags, whole_page
@@ -103,8 +103,8 @@ def test_the_surface_page_hides_nothing(surface: xr.Dataset, words: Words) -> No
     assert [a["z"] for a in layout["scene"]["annotations"]] == [a["z"] for a in buttons[0]["args"][1]["scene.annotations"]]
 
 
-def test_the_surface_page_opens_offline(surface: xr.Dataset, tmp_path: Path) -> None:
-    text = write_surface_page(surface, tmp_path / "surface.html").read_text()
+def test_the_surface_page_opens_offline(surface: xr.Dataset) -> None:
+    text = surface_page(surface)
     tags = Tags(text)
     assert len(text) > 1_000_000  # the library is inside
     assert all("src" not in script for script in tags.all("script"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from crar_model.models.evaluation import Evaluation
 from crar_model.samples import as_given
 from crar_model.training.members import transfer_plan
 from crar_model.training.runner import run_plan
+from crar_reports.models import judged
 from crar_reports.pages import maps
-from crar_reports.pages.maps import FAILS, OPEN, WORKS, needs_the_negative, standing, survivals, updates_of, write_maps
+from crar_reports.pages.maps import updates_of, write_maps
+from crar_reports.pages.maps_view import FAILS, OPEN, WORKS, needs_the_negative, standing, survivals
 from crar_reports.statistics import share
 
 
@@ -178,13 +181,13 @@ def test_rates_of_one_variant_are_told_apart(base_run: Path, tmp_path: Path) -> 
 
 def test_the_embedding_is_asked_of_frozen_dynamics_alone(base_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, bool] = {}
-    whole = maps.as_good
+    whole = judged.as_good
 
     def as_good(model: Evaluation, base: Evaluation, *, embedding: bool) -> bool:
         asked[variant] = embedding
         return whole(model, base, embedding=embedding)
 
-    monkeypatch.setattr(maps, "as_good", as_good)
+    monkeypatch.setattr(judged, "as_good", as_good)
     settings = TrainSettings(updates=2, data_size=200, workers=1)
     for variant in ("freeze", "unfreeze"):
         run_plan(transfer_plan(settings, [base_run / "member-0.pt"], variant, 1), tmp_path / variant, tensorboard=False)
@@ -254,3 +257,28 @@ def test_cures_of_a_table_count_with_all_that_they_spent(tmp_path: Path) -> None
 def test_ways_are_in_the_order_of_their_numbers() -> None:
     ways = ["paired, 2 pairs", "freeze", "paired, 16 pairs", "paired, 1 pair", "cure: auto"]
     assert sorted(ways, key=maps._numbered) == ["cure: auto", "freeze", "paired, 1 pair", "paired, 2 pairs", "paired, 16 pairs"]
+
+
+def test_a_stopped_count_goes_on(freeze_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Path] = []
+    whole = judged.judge
+
+    def judge(paths: Sequence[Path], *words: Any, **more: Any) -> list[judged.Judged]:
+        calls.extend(paths)
+        if calls.count(freeze_run / "member-1.pt") == 1:
+            raise KeyboardInterrupt
+        return whole(paths, *words, **more)
+
+    monkeypatch.setattr(judged, "judge", judge)
+    words = ["maps", "--transfer", str(freeze_run), "--out", str(tmp_path / "out")]
+    assert CliRunner().invoke(app, words).exit_code == 130
+    (kept,) = (tmp_path / "out" / maps.STATE).iterdir()
+    with pytest.raises(UserError, match="add --resume to go on, --force to write over it, or choose another --out"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    calls.clear()
+    calls.append(freeze_run / "member-1.pt")
+    done = CliRunner().invoke(app, [*words, "--resume"])
+    assert done.exit_code == 0, done.output
+    assert freeze_run / "member-0.pt" not in calls
+    assert "freeze | 40 | " in (tmp_path / "out" / "report.md").read_text()
+    assert not kept.parent.exists()

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from crar_reports.claims import listed as rules
+from crar_reports.claims.losses import Ratios
+from crar_reports.claims.record import HOLDS
+from crar_reports.claims.table import decided
 from crar_reports.figures.paths import paths_figure
 from crar_reports.figures.surface import surface_figure
 from crar_reports.press.markdown import measured, number
@@ -27,11 +29,11 @@ def test_tables_say_nan_and_infinite() -> None:
 @pytest.mark.parametrize("term", ["random_pairs", "consecutive", "transition"])
 def test_a_term_that_is_nan_is_near_nothing(term: str) -> None:
     good = changed(facts(), {"failed_terms": facts()["optimum_terms"]})
-    assert rules.s3(good)[1] == rules.HOLDS
+    assert decided("S3", good, complete=True).verdict == HOLDS
     broken = changed(good, {"failed_terms": good["failed_terms"] | {term: NAN}})
-    assert rules.s3(broken)[1] != rules.HOLDS
-    assert math.isnan(rules.structure({"random_pairs": 1.0, "consecutive": NAN}))
-    assert math.isnan(rules.structure({"random_pairs": NAN, "consecutive": 1.0}))
+    assert decided("S3", broken, complete=True).verdict != HOLDS
+    assert math.isnan(Ratios({"random_pairs": 1.0, "consecutive": NAN}, 1.0).structure)
+    assert math.isnan(Ratios({"random_pairs": NAN, "consecutive": 1.0}, 1.0).structure)
 
 
 @pytest.mark.parametrize("bad", [NAN, INF])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from cli import app
 from crar_model import samples
 from crar_model.core.errors import UserError
+from crar_model.core.files import as_read
 from crar_model.cures.foresight import foresee
 from crar_model.mazes.maps import ObservationMap
 from crar_model.models.checkpoints import load_checkpoint
@@ -86,12 +88,15 @@ def test_too_little_is_not_scored() -> None:
 def test_what_is_seen_of_the_shipped_base() -> None:
     base = load_checkpoint(samples.BASE)
     found = foresee(base, resolution=31)
-    own = evaluate(base.task, base.parameters, inverse=base.inverse, settings=base.loss_settings)
-    there = evaluate(base.task, base.parameters, inverse=not base.inverse, settings=base.loss_settings)
+    own = evaluate(base.task, base.parameters, inverse=base.inverse, settings=base.settings.loss)
+    there = evaluate(base.task, base.parameters, inverse=not base.inverse, settings=base.settings.loss)
     assert len(found.copies) == 8
     assert found.copies[0].transition == pytest.approx(own.terms["transition"], rel=1e-4)
     assert found.start["transition"] == pytest.approx(there.terms["transition"], rel=1e-4)
     assert 0 < found.oddness < 0.1
+    biases = [value.abs() for name, value in base.parameters.items() if name.endswith(".bias")]
+    assert found.bias == pytest.approx(float(sum(value.sum() for value in biases)) / sum(value.numel() for value in biases))
+    assert found.features["log mean bias"] == pytest.approx(np.log(found.bias))
     assert found.landscape is not None
     assert found.landscape.valleys[found.valley_of["base"]].total == found.landscape.total.min()
     assert all(np.isfinite(value) for value in found.features.values())
@@ -110,7 +115,7 @@ def test_another_observation_map_is_looked_through(base_run: Path, freeze_run: P
     assert one["start"]["total"] != other["start"]["total"]
     base = load_checkpoint(base_run / "member-0.pt")
     seen = base.task.with_map(ObservationMap("mirror"))
-    there = evaluate(seen, base.parameters, inverse=not base.inverse, settings=base.loss_settings)
+    there = evaluate(seen, base.parameters, inverse=not base.inverse, settings=base.settings.loss)
     assert other["start"]["transition"] == pytest.approx(there.terms["transition"], rel=1e-4)
     with pytest.raises(UserError, match="a transfer seen through negative; give its --observation-map"):
         page.predict([base_run / "member-0.pt"], transfers=[freeze_run], resolution=9, observation_map=ObservationMap("mirror"))
@@ -144,3 +149,22 @@ def test_the_page_and_what_it_refuses(base_run: Path, freeze_run: Path, tmp_path
 def test_the_sentence_follows_the_scores(tmp_path: Path) -> None:
     for effect, begins in ((3.0, "Predicts: of 192 transfers from 48 bases: logistic"), (0.0, "Nothing predicts: of 192 transfers")):
         assert page.verdict({"scores": score_predictors(made(48, effect, 0)), "unscored": None}).startswith(begins)
+
+
+def test_a_stopped_look_goes_on(base_run: Path, freeze_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def look(*words: Any, where: str, **more: Any) -> Any:
+        seen.append(Path(where).name)
+        if seen == ["member-0.pt", "member-1.pt"]:
+            raise KeyboardInterrupt
+        return foresee(*words, where=where, **more)
+
+    monkeypatch.setattr(page, "foresee", look)
+    words = {"transfers": [freeze_run], "resolution": 9}
+    with pytest.raises(KeyboardInterrupt):
+        page.predict([base_run], tmp_path / "out", **words)
+    found = page.predict([base_run], tmp_path / "out", **words)
+    assert seen == ["member-0.pt", "member-1.pt", "member-1.pt"]
+    assert as_read(found) == as_read(page.predict([base_run], **words))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["placement.png", "report.html", "report.md", "results.json"]

@@ -12,7 +12,6 @@ import torch
 import xarray as xr
 from PIL import Image
 
-from crar_model.agent.loss import loss_terms
 from crar_model.core.errors import UserError
 from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.core.tiles import draw_pixels
@@ -86,12 +85,12 @@ def test_landscape_ends_are_the_models(page: Path, shipped_freeze: Path) -> None
     results = json.loads((page / "results.json").read_text())
     with xr.open_dataset(page / "lines.nc", engine="h5netcdf") as lines, xr.open_dataset(page / "surface.nc", engine="h5netcdf") as surface:
         base = load_checkpoint(RANDOM_BASE)
-        settings = load_checkpoint(shipped_freeze).loss_settings
-        terms = loss_terms(base.agent, base.parameters, held_out_batch(False, 1024), settings)
+        loss = load_checkpoint(shipped_freeze).loss
+        terms = loss(base.parameters, held_out_batch(False, 1024))
         for term in ("transition", "reward", "ball", "random_pairs", "consecutive"):
             assert results["copy_terms"][term] == pytest.approx(float(terms[term]), rel=1e-4, abs=1e-6)
             assert float(lines[term].sel(space="weight", t=1.0)) == pytest.approx(
-                float(loss_terms(base.agent, base.parameters, held_out_batch(False), settings)[term]), rel=0.2, abs=1e-2
+                float(loss(base.parameters, held_out_batch(False))[term]), rel=0.2, abs=1e-2
             )  # the reference is the copy after a step of its descent
         assert np.isfinite(surface["total"].values).all()
         assert surface.attrs["space"] == "weight"
@@ -169,7 +168,7 @@ def test_trajectory_of_the_random_mazes(random_settings: TrainSettings, tmp_path
     assert "3 snapshots" in text
     last = load_checkpoint(tmp_path / "run" / "member-0.pt")
     with xr.open_dataset(tmp_path / "out" / "trajectory.nc", engine="h5netcdf") as data:
-        own = loss_terms(last.agent, last.parameters, batch, last.loss_settings)
+        own = last.loss(last.parameters, batch)
         assert float(data["transition_true"][-1]) == pytest.approx(float(own["transition"]), rel=1e-4)
         assert np.isfinite(data["total"].values).all()
 

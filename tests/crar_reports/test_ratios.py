@@ -16,7 +16,9 @@ from crar_model.core.files import as_read, read_json
 from crar_model.core.params import DYNAMICS
 from crar_model.core.ratio import ratio
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from crar_reports.claims.table import CLAIMS, UNDECIDED, Rule, claims_of, told
+from crar_reports.claims.evidence import Errors, pair_of, read
+from crar_reports.claims.record import FAILS, HOLDS, UNDECIDED, Found, Rule, attempt
+from crar_reports.claims.table import CLAIMS, claims_of
 from crar_reports.measure.move_errors import transition_errors
 from crar_reports.measure.release import adapt
 from crar_reports.measure.subject import load_subject, refuse_senseless
@@ -62,16 +64,18 @@ def test_a_collapsed_base_is_named(tmp_path: Path) -> None:
 
 
 def test_a_verdict_on_a_figure_that_is_no_number_is_undecided() -> None:
-    def judged(d: dict[str, Any]) -> tuple[str, str]:
-        return f"{d['a']:.2g}", "holds" if d["a"] < 1 else "does not hold"
+    def judged(e: Errors) -> Found:
+        return f"{e.near:.2g}", HOLDS if e.near < 1 else FAILS
 
-    rule = Rule("a below 1", judged)
-    assert [rule.decide({"a": value})[1] for value in (0.5, 2.0, math.nan, None, math.inf)] == [
-        "holds", "does not hold", UNDECIDED, UNDECIDED, "does not hold",
+    rule = Rule("near below 1", judged)
+    assert [rule.decide(read(Errors, {"near": value}))[1] for value in (0.5, 2.0, math.nan, None, math.inf)] == [
+        HOLDS, FAILS, UNDECIDED, UNDECIDED, FAILS,
     ]  # fmt: skip
-    assert told(lambda d: d["a"] / 2, {"a": math.nan}) is None
+    assert attempt(lambda e: e.near / 2, read(Errors, {"near": math.nan})) is None
     with pytest.raises(TypeError):
-        told(lambda d: d["a"] / 2, {"a": "text"})
+        attempt(lambda e: e.near / 2, read(Errors, {"near": "text"}))
+    with pytest.raises(AttributeError, match="near"):
+        rule.decide(read(Errors, {}))
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +98,14 @@ def nulled(value: Any, only: tuple[object, ...] = ()) -> list[tuple[tuple[object
 
 
 def test_no_rule_ends_in_an_error_where_one_figure_is_missing(figures: dict[str, Any]) -> None:
-    whole = {claim.id: rule.decide(figures)[1] for claim, rule in claims_of(complete=True)}
+    whole = {claim.id: rule.decide(pair_of(figures, complete=True))[1] for claim, rule in claims_of(complete=True)}
     seen = 0
     for key, value in figures.items():
         for at, d in nulled({key: value}):
+            pair = pair_of(figures | d, complete=True)
             for claim, rule in claims_of(complete=True):
-                verdict = rule.decide(figures | d)[1]
+                verdict = rule.decide(pair)[1]
                 assert verdict in (whole[claim.id], UNDECIDED), (at, claim.id)
                 seen += verdict != whole[claim.id]
     assert seen > 10
-    assert {row[0] for row in spreads([figures | {"oddness": [None, None]}])} >= {claim.id for claim in CLAIMS[1:4]}
+    assert {row[0] for row in spreads([pair_of(figures | {"oddness": [None, None]}, complete=True)])} >= {claim.id for claim in CLAIMS[1:4]}

@@ -28,7 +28,7 @@ from crar_reports.pages.report import write_study
 from crar_reports.pages.trajectory import write_trajectory
 from crar_reports.press.markdown import table
 from crar_reports.progress import StageClock
-from tests.crar_reports.pages import summary_of, whole_page
+from tests.crar_reports.pages import end_early, summary_of, whole_page
 
 QUICK = LandscapeOptions(points=21, resolution=5, quick=True)
 
@@ -87,7 +87,8 @@ def test_landscape_report(tmp_path: Path) -> None:
     assert sum(row["share"] for row in results["profile"]) == pytest.approx(1)
 
 
-def test_landscape_in_weight_space_of_chosen_terms_and_blocks(tmp_path: Path) -> None:
+def test_landscape_in_weight_space_of_chosen_terms_and_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    end_early(monkeypatch)
     options = replace(
         QUICK, certificate=False, space="weight", align=False, blocks=("transition",), terms=("ball", "transition"), image="svg"
     )  # fmt: skip
@@ -102,7 +103,8 @@ def test_landscape_in_weight_space_of_chosen_terms_and_blocks(tmp_path: Path) ->
         assert list(lines["space"].values) == ["embedding", "weight"]
 
 
-def test_landscape_says_when_the_dynamics_differ(base_run: Path, tmp_path: Path) -> None:
+def test_landscape_says_when_the_dynamics_differ(base_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    end_early(monkeypatch)
     settings = TrainSettings(updates=5, workers=1)
     base = base_run / "member-0.pt"
     for variant in ("unfreeze", "freeze"):
@@ -112,7 +114,8 @@ def test_landscape_says_when_the_dynamics_differ(base_run: Path, tmp_path: Path)
         assert ("has changed its dynamics" in report.read_text()) == (variant == "unfreeze")
 
 
-def test_claims_over_runs_go_on_where_they_stopped(freeze_run: Path, tmp_path: Path) -> None:
+def test_claims_over_runs_go_on_where_they_stopped(freeze_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    end_early(monkeypatch)
     first = write_claims([freeze_run / "member-0.pt"], tmp_path / "c", quick=True, limit=2)
     assert "over 1 transfer" in first.read_text()
     whole_page(first)

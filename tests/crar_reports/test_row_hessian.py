@@ -41,9 +41,9 @@ def test_rows_give_the_derivatives_of_the_whole(subject: Subject, smoothing: flo
 @pytest.mark.parametrize("weights", [{"ball_weight": 0.0}, {"transition_weight": 0.0}, {"value_over_actions": False}])
 def test_rows_give_the_derivatives_whatever_the_weights_and_rows(subject: Subject, weights: dict[str, float | bool]) -> None:
     """With moves that stay where they are, and a state that is in most rows."""
-    settings, batch = replace(subject.settings, **weights), subject.batch
+    loss, batch = replace(subject.loss, settings=replace(subject.settings, **weights)), subject.batch
     often = torch.where(torch.arange(len(batch.next_state)) % 3 == 0, batch.next_state, torch.zeros_like(batch.next_state))
-    mixed = replace(subject, settings=settings, batch=replace(batch, next_state=often))
+    mixed = replace(subject, loss=loss, batch=replace(batch, next_state=often))
     composite = mixed.composite({"embedding": subject.embedding(subject.failed)}, subject.dynamics)
     z = 1.1 * subject.embedding(subject.failed).flatten()
     assert composite.derivatives is not None
@@ -57,10 +57,9 @@ def test_rows_give_the_derivatives_whatever_the_weights_and_rows(subject: Subjec
 
 
 def test_pairs_that_are_not_listed_have_no_rows(subject: Subject) -> None:
-    weights = torch.ones(len(subject.batch.observations), dtype=torch.float64)
     for lacking in ("pairs", "value_target"):
         batch = replace(subject.batch, **{lacking: None})
-        assert row_derivatives(subject.agent, subject.dynamics, batch, subject.settings, weights) is None
+        assert row_derivatives(replace(subject, batch=batch), subject.dynamics) is None
 
 
 def test_the_rough_total_follows_the_exact_one(subject: Subject) -> None:

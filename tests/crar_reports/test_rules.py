@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 import itertools
-from typing import Any
 
 import pytest
 
-from crar_reports.claims.listed import at_level, does, looks
-from crar_reports.claims.table import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, claims_of, decide
+from crar_model.core.files import Plain
+from crar_reports.claims.evidence import pair_of
+from crar_reports.claims.losses import does, looks, to_reference
+from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
+from crar_reports.claims.table import claims_of, decide
 from crar_reports.pages.claims import grouped, verdicts
 
-Plain = dict[str, Any]
 NEAR = {
     "transition": 1e-3,
     "reward": 1e-4,
@@ -275,7 +276,8 @@ def test_nearness_is_one_thing_to_s3_and_s8(complete: bool) -> None:
         after = {d.id: d.verdict for d in decide(released, complete=complete)}["S8"]
         assert {before, after} != {HOLDS, FAILS}, terms
         if after == HOLDS:
-            assert at_level(terms, failed)
+            pair = pair_of(failed, complete=complete)
+            assert to_reference(pair.failed_terms, pair).at_level
             assert before in (HOLDS, EXCEPTIONS)
         seen |= {("S3", before), ("S8", after)}
     assert seen == {(rule, verdict) for rule in ("S3", "S8") for verdict in (HOLDS, EXCEPTIONS, FAILS)}
@@ -285,11 +287,12 @@ def test_a_transfer_counts_by_what_it_does_and_by_what_it_looks_like() -> None:
     good = altered(facts(), {"accuracy": [0.97, 0.97, 0.98], "navigation": [0.89, 0.9, 0.9]})  # within two points of its base, elsewhere
     turned, worse = altered(good, {"match": MATCHED}), altered(facts(), {"match": MATCHED})
     adapted = altered(good, {"same_dynamics": False})  # an embedding of its own is no fault where the dynamics are its own
-    assert [does(d) for d in (facts(), good, turned, worse, adapted)] == ["failed", "failed", "successful", "failed", "successful"]
-    assert [looks(d) for d in (good, turned, worse)] == ["failed", "successful", "successful"]
+    found = [pair_of(d, complete=True) for d in (facts(), good, turned, worse, adapted)]
+    assert [does(pair) for pair in found] == ["failed", "failed", "successful", "failed", "successful"]
+    assert [looks(pair) for pair in found[1:4]] == ["failed", "successful", "successful"]
     by_score = [altered(sample(), {"failed_score": score(*ends)}) for ends in ((-4.9, -4.5), (-0.5, 0.5), (0.1, 0.5))]
-    assert [does(d) for d in by_score] == ["failed", "open", "successful"]
-    groups = grouped([facts(), good, turned])
+    assert [does(pair_of(d, complete=False)) for d in by_score] == ["failed", "open", "successful"]
+    groups = grouped(found[:3])
     assert {name: len(group) for name, group in groups.items()} == {
         "failed by what they do": 2, "successful by what they do": 1, "failed by what they look like": 2, "successful by what they look like": 1,
     }  # fmt: skip
@@ -297,9 +300,9 @@ def test_a_transfer_counts_by_what_it_does_and_by_what_it_looks_like() -> None:
 
 
 def test_claims_over_samples_count_the_verdicts_of_sample_rules() -> None:
-    bad = altered(sample(), {"sampled.failed.both": "saddle"})
+    good, bad = (pair_of(altered(sample(), {"sampled.failed.both": both}), complete=False) for both in ("minimum", "saddle"))
     assert verdicts([bad, bad], complete=False)["S7"] == (FAILS, f"{FAILS} 2")
-    assert verdicts([sample(), bad], complete=False)["S7"][0] == "mixed"
+    assert verdicts([good, bad], complete=False)["S7"][0] == "mixed"
     assert set(verdicts([bad], complete=False)) == {"S2", "S3", "S6", "S7", "S8", "S9", "S10", "S11"}
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from crar_model.core.errors import UserError
+from crar_model.core.files import Plain
 from crar_model.core.params import DYNAMICS, select
 from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.samples import RANDOM_BASE
@@ -29,8 +30,6 @@ from crar_reports.pages.landscape.page import write_landscape
 from crar_reports.pages.theorem import write_page, write_theorem
 from landscape_tools import apply_symmetry
 from tests.crar_reports.pages import summary_of, whole_page
-
-Plain = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +112,7 @@ KEPT = (("least", 0.9), ("most", 1.05), ("level", 1.0), ("other_level", 1.0))
         (((("shifts", -3, "values"), 0.5),), "change nothing but rounding", "change the loss by 0.5 and the gradient by"),
         (((("shifts", -1, "values"), 0.5),), "that is why a swapped embedding exists", "no symmetry of this landscape"),
         (((("linear", 0, "proven"), False),), "**holds with exceptions**, where", "**not proven** here: SymPy does not reduce loss at one input"),
-        (tuple((("descents", 0, name), value) for name, value in KEPT), "own: not known to end", "own: at the reference's level, 0.9 to 1.05"),
+        (tuple((("descents", 0, name), value) for name, value in KEPT), "own: not known to end", "own: at the reference's excess loss, 0.9 to 1.05"),
         (((("descents", 0, "least"), 1.5), (("descents", 0, "other_level"), 2.0)), "own: not known to end", "own: above it, 1.5 to"),
         (((("linear", 0, "proven"), False),), "the linear case is proven symbolically", "the linear case is not proven in full"),
         (((("linear", 0, "exceptions", 0, "difference"), "w"),), "with 8 exceptions", "with 7 exceptions"),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from crar_reports.claims.listed import FAILS, HOLDS, UNDECIDED
+from crar_reports.claims.record import FAILS, HOLDS, UNDECIDED
 from crar_reports.pages.study.page import write_study_page
 from crar_reports.pages.study.recipes import COLUMNS, base_decides, decides_more, effects, never_from_joint, recipes_part, shares_of
 from crar_reports.pages.study.rows import TERMINAL, Groups, groups_of, label, recipes_of
@@ -122,7 +122,7 @@ def test_the_page_has_a_verdict_a_recipe(tmp_path: Path) -> None:
     assert "The base's rule decides more than the transfer's: **holds**" in text
     assert (tmp_path / "page" / "simple-recipes.png").stat().st_size > 1_000
     assert set(recipes_of(arms(BASES_DECIDE))) == {JOINT, SEQUENTIAL}
-    assert recipes_part(arms({("joint", "joint"): [0] * 8}), tmp_path / "none.png") == {
+    assert recipes_part(arms({("joint", "joint"): [0] * 8}), "none.png", {}) == {
         "recipes": [],
         "recipe_answers": [],
         "recipe_figure": "",

@@ -13,7 +13,7 @@ from crar_model.agent.loss import SHOWN
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks import TASKS
 from crar_model.training.variants import VARIANTS
-from crar_reports.claims.listed import HOLDS, UNDECIDED
+from crar_reports.claims.record import HOLDS, UNDECIDED
 from crar_reports.measure.subject import load_subject
 from crar_reports.pages.study import terms
 from crar_reports.pages.study.rows import groups_of
@@ -31,17 +31,17 @@ def test_figure_16_shows_the_best_the_worst_and_its_base(tmp_path: Path, monkeyp
     drawn: list[str] = []
     whole = terms.outcomes_figure
     monkeypatch.setattr(terms, "outcomes_figure", lambda panels, what: (drawn.extend(title for title, _ in panels), whole(panels, what))[1])
-    found, decided = terms_part(groups, bases, tmp_path, tmp_path / "terms.png", TASKS["random"])
+    found, decided = terms_part(groups, bases, tmp_path, "terms.png", {}, TASKS["random"])
     assert drawn == ["base g/1", "best, succeeded: g/1, seed 0", "worst, failed: g/1, seed 3"]
     assert found["terms_columns"] == drawn
     assert decided is not None
     assert (decided.verdict, decided.models) == (UNDECIDED, 0)  # no score's interval lies below 0
     for one in rows[2:]:
         one["success"] = "0"
-    said = terms_part(groups, bases, tmp_path, tmp_path / "terms.png", TASKS["random"])[0]["terms_words"]
+    said = terms_part(groups, bases, tmp_path, "terms.png", {}, TASKS["random"])[0]["terms_words"]
     assert said.startswith("All of 8 `freeze` transfers failed")
     (tmp_path / "cells" / rows[1]["cell"] / "losses.csv").unlink()
-    said = terms_part(groups, bases, tmp_path, tmp_path / "terms.png", TASKS["random"])[0]
+    said = terms_part(groups, bases, tmp_path, "terms.png", {}, TASKS["random"])[0]
     assert "logs are not in the study's folder" in said["terms_words"]
     assert said["terms_figure"] == ""
 
@@ -59,7 +59,7 @@ def test_s11_is_of_failed_transfers_on_the_set_of_verdicts(
     for cell, file, model in (("b", "best.pt", random_base / "member-0.pt"), ("b-freeze-0", "model.pt", random_freeze / "member-0.pt")):
         (tmp_path / "cells" / cell).mkdir(parents=True)
         shutil.copy(model, tmp_path / "cells" / cell / file)
-    first = terms_part(groups_of(rows[1:]), rows[:1], tmp_path, tmp_path / "t.png", TASKS["random"])[1]
+    first = terms_part(groups_of(rows[1:]), rows[:1], tmp_path, "t.png", {}, TASKS["random"])[1]
     assert first is not None
     assert (first.models, first.bases) == (1, 1)
     subject = load_subject(tmp_path / "cells" / "b-freeze-0" / "model.pt", tmp_path / "cells" / "b" / "best.pt").table
@@ -71,16 +71,16 @@ def test_s11_is_of_failed_transfers_on_the_set_of_verdicts(
         raise AssertionError("measured again")
 
     monkeypatch.setattr(terms, "load_subject", never)
-    assert terms_part(groups_of(rows[1:]), rows[:1], tmp_path, tmp_path / "t.png", TASKS["random"])[1] == first
+    assert terms_part(groups_of(rows[1:]), rows[:1], tmp_path, "t.png", {}, TASKS["random"])[1] == first
     (tmp_path / "cells" / "b-freeze-0" / "model.pt").unlink()  # as in a folder that an archive filled
-    assert terms_part(groups_of(rows[1:]), rows[:1], tmp_path, tmp_path / "t.png", TASKS["random"])[1] == first
+    assert terms_part(groups_of(rows[1:]), rows[:1], tmp_path, "t.png", {}, TASKS["random"])[1] == first
     rows[1]["last_digest"] = "of another"
-    lost = terms_part(groups_of(rows[1:]), rows[:1], tmp_path, tmp_path / "t.png", TASKS["random"])[1]
+    lost = terms_part(groups_of(rows[1:]), rows[:1], tmp_path, "t.png", {}, TASKS["random"])[1]
     assert lost is not None
     assert (lost.models, lost.figure) == (0, "the networks of the 1 failed transfers are not here to be measured")
     shutil.copy(random_freeze / "member-0.pt", tmp_path / "cells" / "b-freeze-0" / "model.pt")
     with pytest.raises(AssertionError, match="measured again"):
-        terms_part(groups_of(rows[1:]), rows[:1], tmp_path, tmp_path / "t.png", TASKS["random"])
+        terms_part(groups_of(rows[1:]), rows[:1], tmp_path, "t.png", {}, TASKS["random"])
 
 
 def test_other_failed_transfers_are_measured_and_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_other_failed_transfers_are_measured_and_not_counted(tmp_path: Path, mon
     rows = [row("b0", best_digest="d"), row("b1", best_digest="d")]
     rows += [transfer(k, "b0", good=False, last_digest="e", **low) for k in range(3)]
     rows += [transfer(k, "b1", good=False, last_digest="e", learning_rate=1e-5, **low) for k in range(2)]
-    decided = terms_part(groups_of(text_rows(rows)[2:]), text_rows(rows)[:2], tmp_path, tmp_path / "t.png", TASKS["random"])[1]
+    decided = terms_part(groups_of(text_rows(rows)[2:]), text_rows(rows)[:2], tmp_path, "t.png", {}, TASKS["random"])[1]
     assert decided is not None
     assert (len(seen), decided.models, decided.verdict, decided.updates) == (5, 3, HOLDS, {"freeze": TRAINED})
 

@@ -16,7 +16,8 @@ from crar_model.models.merit import EARLIER, FAILED, OPEN, SUCCESSFUL, as_good, 
 from crar_model.tasks import TASKS
 from crar_model.tasks.metrics import Score
 from crar_model.training.variants import VARIANTS
-from crar_reports.claims.listed import does
+from crar_reports.claims.evidence import pair_of
+from crar_reports.claims.losses import does
 from crar_reports.pages import maps
 from crar_reports.pages.maps import write_page
 from crar_reports.pages.study.table import success
@@ -36,7 +37,7 @@ def in_all(shares: dict[str, tuple[float, float]], verdict: str, *, frozen: bool
     cell: Any = SimpleNamespace(task=TASKS["simple"], recipe=VARIANTS["freeze" if frozen else "unfreeze"])
     row = {"diverged_at": -1, "outcome": verdict} | {f"last_{name}": pair[0] for name, pair in shares.items()}
     known = success(cell, row, {name: pair[1] for name, pair in shares.items()} | {"metrics": list(shares)})
-    return [does(plain) == SUCCESSFUL, judged, bool(known)]
+    return [does(pair_of(plain, complete=True)) == SUCCESSFUL, judged, bool(known)]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,8 @@ def test_every_page_says_the_same(accuracy: float, navigation: float, verdict: s
 )
 def test_random_mazes_go_by_the_interval(low: float, high: float, word: str) -> None:
     assert outcome({}, score=(low, high)) == word
-    assert does({"failed_score": {"low": low, "high": high}, "match": {"verdict": "neither"}}) == word
+    scored = {"failed_score": {"low": low, "high": high}, "match": {"verdict": "neither"}}
+    assert does(pair_of(scored, complete=False)) == word
     one, base = (Evaluation({}, {"score": Score(0.0, *ends, 100, None, None)}) for ends in ((low, high), (0.5, 0.9)))
     assert as_good(one, base, embedding=False) is (word == SUCCESSFUL)
     cell: Any = SimpleNamespace(task=TASKS["random"], recipe=VARIANTS["freeze"])

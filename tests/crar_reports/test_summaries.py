@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from crar_model.core.files import Plain
 from crar_model.core.settings import PlaySettings
+from crar_reports.claims.evidence import Listed, Samples, pair_of
 from crar_reports.claims.table import decide
 from crar_reports.pages.claims import claims_summary, grouped, verdicts
 from crar_reports.pages.landscape.page import landscape_summary
 from crar_reports.pages.report import study_summary, write_study
-from crar_reports.pages.theorem import theorem_summary
+from crar_reports.pages.theorem_view import theorem_summary
 from crar_reports.pages.trajectory import trajectory_summary
 from crar_reports.press.glossary import TERMS, glossary
 from crar_reports.press.markdown import Lines
@@ -24,7 +26,6 @@ from tests.crar_reports.pages import summary_of
 from tests.crar_reports.test_rules import facts
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
-Plain = dict[str, Any]
 
 
 def published(name: str) -> Plain:
@@ -76,25 +77,29 @@ def test_claims() -> None:
     one = published("landscape")  # as it is a failure; a second one, and one that does and looks as its reference
     good = altered(altered(one, "match.verdict", "matched"), "accuracy", [1.0, 1.0, 1.0])
     pairs = [one, altered(one, "oddness", [0.5, 1.0]), altered(good, "navigation", [1.0, 1.0, 1.0])]
-    groups = grouped(pairs)
     failed = "failed by what they do"
+
+    def read(plain: list[Plain]) -> list[Listed | Samples]:
+        return [pair_of(one, complete=True) for one in plain]
+
+    groups = grouped(read(pairs))
     assert len(groups[failed]) == 2
 
-    def summary(groups: dict[str, list[Plain]]) -> Lines:
+    def summary(groups: dict[str, list[Listed | Samples]]) -> Lines:
         return claims_summary(groups, {name: verdicts(group) for name, group in groups.items()}, bases=16)
 
     before = summary(groups)
     assert f"{len(pairs)} transfers from 16 bases" in before[0][1]
-    saddles = {**groups, failed: [altered(p, "certificate.verdict", "saddle") for p in groups[failed]]}
+    saddles = {**groups, failed: read([altered(p, "certificate.verdict", "saddle") for p in pairs[:2]])}
     found = changed_lines(before, summary(saddles))
     assert f"saddle {len(groups[failed])}" in found["Where the failed ones sit"]
     assert any(
         "S7" in part and part.strip().startswith("does not hold")
         for part in found[f"Found of the {len(groups[failed])} {failed}"].split(";")
     )
-    high = {**groups, failed: [altered(p, "paths.frozen.barrier", 6.5) for p in groups[failed]]}
+    high = {**groups, failed: read([altered(p, "paths.frozen.barrier", 6.5) for p in pairs[:2]])}
     assert "6.5 on the best path" in changed_lines(before, summary(high))["Where the failed ones sit"]
-    quick = {**groups, failed: [altered(p, "quick", True) for p in groups[failed]]}
+    quick = {**groups, failed: read([altered(p, "quick", True) for p in pairs[:2]])}
     assert "`--quick`" in changed_lines(before, summary(quick))["How sure"]
     alone = summary({failed: groups[failed][:1]})
     assert "1 transfer" in alone[-1][1]

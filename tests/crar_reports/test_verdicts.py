@@ -14,19 +14,19 @@ from typer.testing import CliRunner
 
 from cli import app
 from crar_model.core.errors import UserError
+from crar_model.core.files import Plain
 from crar_model.tasks import TASKS
 from crar_reports.claims import released_scores
+from crar_reports.claims.record import FAILS, HOLDS, UNDECIDED, Decided
 from crar_reports.claims.released_scores import ReleasedRun
-from crar_reports.claims.study import Decided
 from crar_reports.claims.study_facts import FACTS
-from crar_reports.claims.table import CLAIMS, FAILS, HOLDS, UNDECIDED
+from crar_reports.claims.table import CLAIMS, NAMED
 from crar_reports.pages import verdicts as page
 from crar_reports.pages.study.released import released_answer
-from crar_reports.pages.verdicts import CLAIM_TEXTS, NOT_MEASURED, asked, write_verdicts
+from crar_reports.pages.verdicts import NOT_MEASURED, asked, write_verdicts
 from tests.crar_reports.pages import summary_of, whole_page
 from tests.crar_reports.test_rules import MATCHED, facts, sample
 
-Plain = dict[str, Any]
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
 
 
@@ -58,7 +58,7 @@ def _measured(figures: Plain, count: int) -> list[Plain]:
 
 def study_result(folder: Path, **given: Any) -> Path:
     claims = [
-        {"maze": maze, **Decided(name, HOLDS, f"a figure of {name} in {maze}", 24, 8).plain()} | given
+        {"maze": maze, **Decided(NAMED[name], HOLDS, f"a figure of {name} in {maze}", 24, 8).plain()} | given
         for maze, names in (("simple", ("S12", "S13", "S14")), ("random", ("S11", "S12", "S14")))
         for name in names
     ]
@@ -75,8 +75,8 @@ def lines(report: Path) -> dict[tuple[str, str, str], str]:
 def test_every_claim_has_a_line_for_every_maze_where_it_makes_sense(tmp_path: Path) -> None:
     report = write_verdicts([], [], tmp_path / "none")
     found = lines(report)
-    assert {(name, task.title) for name in CLAIM_TEXTS for task in TASKS.values() if asked(name, task)} == {key[:2] for key in found}
-    assert len(CLAIM_TEXTS) == 14
+    assert {(name, task.title) for name in NAMED for task in TASKS.values() if asked(name, task)} == {key[:2] for key in found}
+    assert len(NAMED) == 14
     assert not asked("S11", TASKS["simple"])
     assert not asked("S1", TASKS["random"])
     assert all(NOT_MEASURED in line for line in found.values())
@@ -121,7 +121,7 @@ def test_altered_figures_alter_every_line(tmp_path: Path) -> None:
 
 def released_answers() -> dict[tuple[str, str], Any]:
     """(claim, maze) -> what the released data say."""
-    found = {(name, task.name): released_answer(name, task) for name in CLAIM_TEXTS for task in TASKS.values()}
+    found = {(name, task.name): released_answer(name, task) for name in NAMED for task in TASKS.values()}
     return {key: answer for key, answer in found.items() if answer is not None}
 
 
@@ -195,7 +195,7 @@ def test_results_of_before_they_named_the_maze(tmp_path: Path) -> None:
     content["pairs"] = content["pairs"][:2]
     entries = page.claims_entries(content, tmp_path)
     assert {entry.maze for entry in entries} == {"simple"}
-    assert [entry.id for entry in entries] == [claim.id for claim in CLAIMS if claim.complete is not None]
+    assert [entry.id for entry in entries] == [claim.id for claim in CLAIMS if claim.listed is not None]
 
 
 def test_bad_results_are_named_with_the_remedy(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sampling.os, "fsync", full)
+    monkeypatch.setattr("landscape_tools.files.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         sampling._Store(tmp_path / "part.npz", "f").save()
     assert not list(tmp_path.iterdir())

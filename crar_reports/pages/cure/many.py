@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from crar_model.core.files import MEASURED, StrPath, find_json, write_json
+from crar_model.core.files import MEASURED, Plain, StrPath
+from crar_model.core.kept import kept
 from crar_model.cures.methods import AUTO, METHODS
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
-from crar_model.models.merit import EARLIER, as_good, asks_embedding, definition
+from crar_model.models.merit import EARLIER, definition
 from crar_model.training.mending import own_base
 from crar_reports import progress as console
-from crar_reports.models.judged import base_of, distinct, judge, label_of, one_folder_each
-from crar_reports.pages.cure.one import TABLE_OF_MOVES, CureOptions, Plain, cure_key, write_cure
-from crar_reports.press.data_files import shortened
-from crar_reports.press.kept import AGAIN
-from crar_reports.press.markdown import render
+from crar_reports.models.judged import base_of, distinct, label_of, one_folder_each, succeeds
+from crar_reports.pages.cure.one import TABLE_OF_MOVES, CureOptions, cure_key, write_cure
+from crar_reports.pages.cure.view import cures_view
+from crar_reports.press.publish import RESULTS, publish
 from crar_reports.statistics import share, share_by_base
 
 SEARCH_PLACES = (AUTO, "placement")
@@ -71,7 +72,7 @@ def write_cures(
     paths = distinct(models)
     one_folder_each(paths)
     failed = [(path, base_of(path, to_path)) for path in paths]
-    failed = [pair for pair in failed if not _good(*pair, options)]
+    failed = [pair for pair in failed if not succeeds(*pair, options.how)]
     made: dict[tuple[Path, str], Plain] = {}
     with console.progress_bar(f"cure: {len(failed)} failed transfers", "cures") as tick:
         for path, judge_path in failed:
@@ -80,10 +81,10 @@ def write_cures(
                 tick(len(made), len(failed) * len(methods))
                 spent = [_searched(made[path, name]) for name in SEARCH_PLACES if (path, name) in made]
                 here = own if method in SEARCH_PLACES else _with_budget(own, max(spent, default=0))
-                at = folder / method / label_of(path)
-                made[path, method] = _finished(at, path, method, base_path, judge_path, here) or write_cure(
-                    path, at, method=method, base_path=base_path, to_path=judge_path, options=here, command=command
-                )
+                at, model = folder / method / label_of(path), load_checkpoint(path)
+                key = cure_key(model, own_base(model, base_path), load_checkpoint(judge_path), method, here)
+                ways: Plain = {"method": method, "base_path": base_path, "to_path": judge_path, "options": here, "command": command}
+                made[path, method] = kept(at / RESULTS, key, partial(write_cure, path, at, **ways), FOUND, page=True)
         tick(len(made), len(failed) * len(methods))
     rows = [made[path, method] for path, _ in failed for method in methods]
     results = {
@@ -104,9 +105,8 @@ def write_page(results: Plain, folder: StrPath) -> None:
         "table": [_counts(method, [row for row in rows if row["method"] == method]) for method in methods],
         "spending": spending(rows),
     }
-    write_json(Path(folder) / "results.json", shortened(results), indent=None)
     placed = TABLE_OF_MOVES if any(name == AUTO or METHODS[name].placed for name in methods) and rows[0]["level"] is not None else ""
-    render("cures.md", Path(folder) / "report.md", r=results, command=results["command"], placed=placed)
+    publish(folder, "cures.md", {"r": results, "command": results["command"], **cures_view(results, placed)}, results, short=True)
 
 
 def seeded(options: CureOptions, failed: Checkpoint) -> CureOptions:
@@ -161,22 +161,6 @@ def _with_budget(options: CureOptions, updates: int) -> CureOptions:
     return replace(options, settings=replace(options.settings, budget=max(updates, options.settings.budget)))
 
 
-def _good(path: Path, judge_path: Path, options: CureOptions) -> bool:
-    (model,) = judge([path], judge_path, how=options.how)
-    (base,) = judge([judge_path], how=options.how)
-    return as_good(model.evaluation, base.evaluation, embedding=asks_embedding(model.checkpoint, base.checkpoint))
-
-
-def _finished(at: Path, path: Path, method: str, base_path: Path | None, judge_path: Path, options: CureOptions) -> Plain | None:
-    """A cure that an earlier call finished, where it is the same one: of the same models, by the same settings, scored the same way."""
-    found: Plain | None = find_json(at / "results.json", FOUND, AGAIN)
-    if found is None:
-        return None
-    failed = load_checkpoint(path)
-    key = cure_key(failed, own_base(failed, base_path), load_checkpoint(judge_path), method, options)
-    return found if found.get("key") == key else None
-
-
 def _short(row: Plain) -> Plain:
     """A row of the table: what one cure came to."""
     names = ("method", "failed", "cured", "by", "restored", "lacks", "budget")
@@ -200,20 +184,14 @@ def _counts(method: str, rows: Sequence[Plain]) -> Plain:
         return float(np.median([row["budget"][name] for row in rows]))
 
     return {
-        "method": method,
-        "transfers": len(rows),
-        "cured": share(says),
-        "restored": share_by_base(list(by_base.values())),
-        "restored_by_base": clustered(list(by_base.values())),
-        "valley": share_by_base(list(valleys.values())),
+        "method": method, "transfers": len(rows), "cured": share(says), "restored": share_by_base(list(by_base.values())),
+        "restored_by_base": clustered(list(by_base.values())), "valley": share_by_base(list(valleys.values())),
         "bases_restored": share([all(each) for each in by_base.values()]),
         "cured_not_restored": sum(a and not b for a, b in zip(says, is_so, strict=True)),
         "restored_not_cured": sum(b and not a for a, b in zip(says, is_so, strict=True)),
-        "lacks": Counter(what for row in rows for what in row["lacks"]),
-        "median_updates": middle("updates"),
-        "median_level_updates": middle("level_updates") if method in SEARCH_PLACES else 0,
-        "median_seconds": middle("seconds"),
-    }
+        "lacks": Counter(what for row in rows for what in row["lacks"]), "median_updates": middle("updates"),
+        "median_level_updates": middle("level_updates") if method in SEARCH_PLACES else 0, "median_seconds": middle("seconds"),
+    }  # fmt: skip
 
 
 def clustered(groups: Sequence[Sequence[bool]]) -> Plain:

@@ -6,22 +6,23 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 import xarray as xr
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, write_json
+from crar_model.core.files import Plain, StrPath
 from crar_model.core.guards import only_one
+from crar_model.core.kept import Pieces
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.core.settings import CureSettings, PlaySettings
 from crar_model.core.threads import torch_threads
-from crar_model.cures.cure import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, STRAYS, UNFIT, Cure, Ground, cure
+from crar_model.cures.candidates import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, STRAYS, UNFIT
+from crar_model.cures.cure import Cure, cure
+from crar_model.cures.level import Ground, Level
 from crar_model.cures.methods import METHODS
-from crar_model.cures.placement import Landscape, Level
+from crar_model.cures.placement import Landscape
 from crar_model.cures.problem import Problem
-from crar_model.cures.store import Store
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.models.evaluation import Evaluation, embed, evaluate
 from crar_model.models.keys import result_key
@@ -29,17 +30,16 @@ from crar_model.models.merit import as_good, asks_embedding, lacks, same_dynamic
 from crar_model.samples import as_given
 from crar_model.training.mending import cured_checkpoint, cured_parameters, posed
 from crar_reports.figures.placement import placement_figure
-from crar_reports.figures.style import save_figure
-from crar_reports.press.data_files import save_netcdf
-from crar_reports.press.markdown import number, render
+from crar_reports.pages.cure.view import cure_view
+from crar_reports.press.markdown import number
+from crar_reports.press.publish import Content, publish
 from crar_reports.sections import place_of
 
-Plain = dict[str, Any]
 Progress = Callable[[int, int], None]
 
 
 TABLE_OF_MOVES = (
-    "Placement, and with it the level, rolls the dynamics along the table of moves of the new maze (which state each action leads to); "
+    "Placement and its search of free embeddings roll the dynamics out along the table of moves of the new maze (which state each action leads to); "
     "the other methods learn from its transitions alone. No method sees an observation of the base's maze."
 )
 """Said where states are placed."""
@@ -110,8 +110,8 @@ def write_cure(
         raise UserError(
             f"{to_path}: a model of the {judge.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
         )
-    with only_one(folder / STATE / "lock", folder, "another crar cure works there", "--out"):
-        store = Store(folder / STATE, result_key("cure work", EDITION, failed=failed, base=base, settings=options.settings))
+    with only_one(folder, "another crar cure works there"):
+        store = Pieces(folder / STATE, result_key("cure work", EDITION, failed=failed, base=base, settings=options.settings))
         key = ground_key(problem, options.settings)
         with torch_threads(1):
             found = cure(
@@ -121,54 +121,41 @@ def write_cure(
         (folder / "cured.pt").unlink(missing_ok=True)  # of an earlier call, which may have been another method's
         if found.cured and not found.already:
             save_checkpoint(folder / "cured.pt", cured_checkpoint(failed, found))
-        results: Plain = {
-            "command": command,
-            "key": cure_key(failed, base, judge, method, options),
-            "method": method,
-            "settings": asdict(options.settings),
-            "how": asdict(options.how),
-            "failed": {
-                "path": as_given(failed_path),
-                "digest": failed.digest,
-                "maze": failed.maze,
-                "place": place_of(failed),
-                "map": failed.task.observation_map.title,
-            },
-            "base": None
+        own = (
+            None
             if base is None
-            else {"path": as_given(base.file or ""), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)},
-            "base_used": any(METHODS[each.method].needs_base for each in found.tried),
-            "cured": found.cured and not found.already,
-            "already": found.already,
-            "by": None if found.already else found.best.method,
-            "rule": _rule(problem, found),
-            "failed_candidate": found.before.plain(),
-            "chosen": found.best.plain(),
-            "tried": [each.plain() for each in found.tried],
+            else {"path": as_given(base.file or ""), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)}
+        )
+        about = {"path": as_given(failed_path), "digest": failed.digest, "maze": failed.maze, "place": place_of(failed)}
+        updates, seconds = (
+            0 if found.level is None else found.level.updates,
+            found.level_seconds + sum(each.seconds for each in found.tried),
+        )
+        results: Plain = {
+            "command": command, "key": cure_key(failed, base, judge, method, options), "method": method, "settings": asdict(options.settings),
+            "how": asdict(options.how), "failed": about | {"map": failed.task.observation_map.title}, "base": own,
+            "base_used": any(METHODS[each.method].needs_base for each in found.tried), "cured": found.cured and not found.already,
+            "already": found.already, "by": None if found.already else found.best.method, "rule": _rule(problem, found),
+            "failed_candidate": found.before.plain(), "chosen": found.best.plain(), "tried": [each.plain() for each in found.tried],
             "level": None if found.level is None else _level(found.level),
             "placement": None if found.landscape is None else _landscape(problem, found, found.landscape),
-            "budget": {
-                "updates": found.updates,
-                "level_updates": 0 if found.level is None else found.level.updates,
-                "seconds": found.level_seconds + sum(each.seconds for each in found.tried),
-            },
-        }  # from here on the base's maze is looked at, if --to is given
+            "budget": {"updates": found.updates, "level_updates": updates, "seconds": seconds},
+        }  # fmt: skip  # from here on the base's maze is looked at, if --to is given
         results |= judged(failed, found, judge, options.how, to_path)
-        figure = None
+        figure, files = None, dict[str, Content]()
         if found.landscape is not None:
-            data = _data(found.landscape)
-            save_netcdf(data.assign_attrs(failed=failed.digest, command=command), folder / "placement.nc")
+            data, figure = _data(found.landscape), f"placement.{options.image}"
             marks = results["placement"]["places"] | ({"base": results["base_place"]} if judge is not None else {})
-            figure = save_figure(placement_figure(data, marks), folder / "placement", options.image).name
-        render("cure.md", folder / "report.md", r=results, figure=figure, task=failed.task, command=command, placed=TABLE_OF_MOVES)
-        write_json(folder / "results.json", results)
+            files = {"placement.nc": data.assign_attrs(failed=failed.digest, command=command), figure: placement_figure(data, marks)}
+        view = cure_view(results, failed.task, figure=figure, placed=TABLE_OF_MOVES)
+        publish(folder, "cure.md", {"r": results, "command": command, **view}, results, files)
         shutil.rmtree(folder / STATE, ignore_errors=True)
     return results
 
 
 def judged(failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlaySettings, to_path: StrPath | None) -> Plain:
     """What became of the model: figures of merit before and after in its own maze, and with a base beside them whether they are its."""
-    task, inverse, loss = failed.task, failed.inverse, failed.loss_settings
+    task, inverse, loss = failed.task, failed.inverse, failed.settings.loss
     reference = None if judge is None else (judge.parameters, judge.inverse)
 
     def evaluated(params: Params) -> Evaluation:
@@ -200,11 +187,11 @@ def _rule(problem: Problem, found: Cure) -> str:
             f"the lowest transition + reward term on transitions that nothing was trained on; cured where transition errors are at most "
             f"{SAMPLED_MEAN} moves in the mean and at most {SAMPLED_OFF:.0%} of them above half a move"
         )
-    fit = f"; the dynamics fit no embedding where more than {UNFIT:.0%} of the level's errors are above half a move"
+    fit = f"; the dynamics fit no embedding where more than {UNFIT:.0%} of the best free embedding's errors are above half a move"
     return (
-        f"of the candidates at the level the one with the fewest transitions predicted nearer another state than the one reached, of {problem.task.sampling.what}, "
-        f"and of these the lowest total; at the level is a total of at most {ABOVE} times the lowest free embedding's, with no transition further off than its worst "
-        f"plus {FURTHER} moves and at most {STRAYS:.0%} of the transitions more predicted nearer another state than its{fit}"
+        "of the candidates that are good enough, the one with the fewest mispredictions (transitions predicted nearer another state than the one reached) of "
+        f"{problem.task.sampling.what}, and of these the lowest total; good enough is a total of at most {ABOVE} times the best free embedding's, no error above its worst "
+        f"plus {FURTHER} moves, and at most {STRAYS:.0%} of the transitions more mispredicted than by it{fit}"
     )
 
 
@@ -236,23 +223,20 @@ def ground_key(problem: Problem, settings: CureSettings) -> str:
     rows = {name: getattr(seen, name) for name in ("observations", "state", "next_state", "action", "terminated", "reward")}
     dynamics = select(problem.failed, DYNAMICS)
     return result_key(
-        "ground", EDITION, dynamics=dynamics, transitions=rows, loss=problem.loss, resolution=settings.resolution, effort=settings.effort
+        "ground",
+        EDITION,
+        dynamics=dynamics,
+        transitions=rows,
+        loss=problem.loss.settings,
+        resolution=settings.resolution,
+        effort=settings.effort,
     )
 
 
 def cure_key(failed: Checkpoint, base: Checkpoint | None, judge: Checkpoint | None, method: str, options: CureOptions) -> str:
     """Of all that a cure and its judgement depend on."""
-    return result_key(
-        "cure",
-        EDITION,
-        failed=failed,
-        base=base,
-        to=judge,
-        method=method,
-        settings=options.settings,
-        how=options.how,
-        anyway=options.anyway,
-    )
+    models = {"failed": failed, "base": base, "to": judge}
+    return result_key("cure", EDITION, **models, method=method, settings=options.settings, how=options.how, anyway=options.anyway)
 
 
 def cure_line(found: Plain) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import product
 from math import factorial, prod
 from pathlib import Path
@@ -15,21 +16,22 @@ import numpy as np
 from scipy.stats import PermutationMethod, pearsonr, rankdata
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import MEASURED, StrPath, as_read, find_json, write_json
+from crar_model.core.files import MEASURED, Plain, StrPath
+from crar_model.core.kept import kept
 from crar_model.core.words import of_all
 from crar_model.models.checkpoints import load_checkpoint
 from crar_reports.models.judged import base_of, distinct, judge, label_of, one_folder_each
 from crar_reports.pages.escape.measure import JOINT
 from crar_reports.pages.escape.one import UNKNOWN, Grid, escape_key, noise_words, write_escape
-from crar_reports.press.kept import AGAIN
-from crar_reports.press.markdown import render
+from crar_reports.pages.escape.view import escapes_view
+from crar_reports.press.publish import RESULTS, publish
 from crar_reports.statistics import CHANCE, holm, share
 
 RESAMPLES = 9_999
 """Permutations behind a p, where there are more."""
 LOOKS = {
     "barrier": "barrier to the base's embedding (an upper bound)",
-    "log_ratio": "logarithm of its level over the reference's",
+    "log_ratio": "logarithm of its excess loss over the reference's",
     "lowest": "lowest curvature of the embedding along its kinks",
     "highest": "highest",
 }
@@ -46,7 +48,6 @@ FOUND = {
     "cells": [{"optimiser": str, "rate": float, "batch": int, **dict.fromkeys(COUNTS, int)}],
 }  # fmt: skip
 """What the results of one minimum hold."""
-Plain = dict[str, Any]
 
 
 def write_escapes(
@@ -79,11 +80,9 @@ def write_escapes(
         raise UserError(f"{paths[0]}: none of these transfers failed, so there is no minimum to leave; give one that did with --from")
     rows = []
     for path in fit:
-        own = folder / label_of(path)
-        found = _finished(own, path, base_path, grid) or write_escape(
-            path, own, base_path=base_path, grid=grid, image=image, command=command
-        )
-        rows.append(row_of(as_read(found), own.name))
+        own, key = folder / label_of(path), escape_key(load_checkpoint(path), load_checkpoint(base_of(path, base_path)), grid)
+        make = partial(write_escape, path, own, base_path=base_path, grid=grid, image=image, command=command)
+        rows.append(row_of(kept(own / RESULTS, key, make, FOUND, page=True), own.name))
     results: Plain = {"command": command, "grid": asdict(grid), "came_back": len(paths) - len(fit), "rows": rows}
     write_page(results, folder)
     return results
@@ -101,18 +100,8 @@ def write_page(results: Plain, folder: StrPath) -> None:
         row |= {"recipe": UNKNOWN, "trained": UNKNOWN} | row
     certified = [row for row in results["rows"] if row["verdict"] == MINIMUM]
     results |= {"certified": len(certified), "kinds": kinds(certified), "relations": relations(certified)}
-    write_json(Path(folder) / "results.json", results)
-    render(
-        "escapes.md", Path(folder) / "report.md", r=results, verdict=verdict(results), looks=LOOKS, outcomes=OUTCOMES,
-        rules=results["grid"].get("rules", [JOINT]),
-    )  # fmt: skip
-
-
-def _finished(own: Path, path: Path, base_path: StrPath | None, grid: Grid) -> Plain | None:
-    """What an earlier call found of the same minimum, base and grid."""
-    found: Plain | None = find_json(own / "results.json", FOUND, AGAIN)
-    key = escape_key(load_checkpoint(path), load_checkpoint(base_of(path, base_path)), grid)
-    return found if found is not None and found.get("key") == key else None
+    view = escapes_view(results, certified, looks=LOOKS, outcomes=OUTCOMES)
+    publish(folder, "escapes.md", {"r": results, "verdict": verdict(results), **view}, results)
 
 
 def row_of(found: Plain, name: str) -> Plain:
@@ -160,16 +149,8 @@ def relations(rows: Sequence[Plain]) -> list[Plain]:
             if row[look] is not None and row["seeds"] > row["diverged"]:
                 of_base.setdefault(row["base_digest"], []).append((row[look], row[outcome] / (row["seeds"] - row["diverged"])))
         pairs = [(fmean(x for x, _ in each), fmean(y for _, y in each)) for each in of_base.values()]
-        rank: Plain = {
-            "recipe": recipe,
-            "look": look,
-            "outcome": outcome,
-            "bases": len(pairs),
-            "attainable": attainable(pairs),
-            "rho": None,
-            "p": None,
-            "corrected": None,
-        }
+        rank: Plain = {"recipe": recipe, "look": look, "outcome": outcome, "bases": len(pairs), "attainable": attainable(pairs)}
+        rank |= {"rho": None, "p": None, "corrected": None}
         if rank["attainable"] * len(recipes) * len(LOOKS) * len(OUTCOMES) < CHANCE:
             x, y = (rankdata(side) for side in zip(*pairs, strict=True))
             done = pearsonr(x, y, method=PermutationMethod(n_resamples=RESAMPLES, rng=np.random.default_rng(0)))  # of ranks: Spearman's
@@ -205,11 +186,11 @@ def verdict(results: Plain) -> str:
         return f"Not one certified minimum, so nothing to leave.{aside}"
     left, seeds = (sum(row[key] for row in rows) for key in ("left", "seeds"))
     matched, diverged = (sum(row[key] for row in rows) for key in ("matched", "diverged"))
-    kept = sum(not row["left"] and not row["diverged"] for row in rows)
+    stayed_all = sum(not row["left"] and not row["diverged"] for row in rows)
     watched = f"{results['grid']['updates']:,} updates"
     said = (
         f"{of_all(left, seeds, 'members')} left {len(rows)} minim{'um' if len(rows) == 1 else 'a'} within {watched}, {matched} of them for the base's "
-        f"embedding; {diverged} diverged; {kept} of the minima kept all.{aside}"
+        f"embedding; {diverged} diverged; {stayed_all} of the minima kept all.{aside}"
     )
     went = [kind for kind in results["kinds"] if kind["left"]]
     stayed = [kind for kind in results["kinds"] if not kind["left"] and not kind["diverged"]]

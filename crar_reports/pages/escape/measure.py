@@ -14,6 +14,7 @@ from scipy.stats import CensoredData, ecdf
 from torch import Tensor
 
 from crar_model.agent.symmetry import mean_move
+from crar_model.core.files import Plain
 from crar_model.core.params import Params, select
 from crar_model.core.settings import TrainSettings
 from crar_model.core.sizes import OF_AN_ESCAPE
@@ -21,6 +22,7 @@ from crar_model.cures.problem import Problem
 from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS
+from crar_reports.statistics import CONFIDENCE
 from landscape_tools import rows_of, unflatten
 
 ELSEWHERE = 0.5
@@ -40,7 +42,6 @@ OPTIMISERS: dict[str, dict[str, float]] = {
 """What each changes in the study's settings."""
 JOINT = "joint"
 """The rule of a cell that names none, as results of older versions."""
-Plain = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Exits:
         curve = ecdf(CensoredData(uncensored=self.at[left], right=self.seen[~left])).sf
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # where nobody is left there is no interval
-            span = curve.confidence_interval(0.95, method="log-log")
+            span = curve.confidence_interval(CONFIDENCE, method="log-log")
         keep = np.isin(curve.quantiles, self.at[left])
         inside = curve.probabilities[keep]
         updates = curve.quantiles[keep]
@@ -176,11 +177,8 @@ def escape(
     own = {name: value[None] for name, value in select(problem.failed, ("encoder",)).items()}
     home = problem.encode(own, problem.data.judged)[0]
     at, seen = np.full(len(members), np.nan), np.zeros(len(members))
-    inside, diverged, matched = (
-        torch.ones(len(members), dtype=torch.bool),
-        torch.zeros(len(members), dtype=torch.bool),
-        np.zeros(len(members), bool),
-    )
+    inside, diverged = (torch.full((len(members),), value, dtype=torch.bool) for value in (True, False))
+    matched = np.zeros(len(members), bool)
     for check in range(checks):
         trainer.advance((check + 1) * settings.updates // checks - trainer.update)
         diverged |= inside & ~trainer.alive

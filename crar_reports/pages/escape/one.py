@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import torch
 
 from crar_model.agent.symmetry import mean_move
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, write_json
+from crar_model.core.files import Plain, StrPath
 from crar_model.core.guards import only_one
+from crar_model.core.kept import kept
 from crar_model.core.ranges import MOST_WHOLE
-from crar_model.core.settings import UPDATE_RULES, from_plain
+from crar_model.core.settings import UPDATE_RULES
 from crar_model.core.sizes import check_escape
 from crar_model.core.threads import torch_threads
 from crar_model.core.words import of_all, plural
@@ -25,21 +27,19 @@ from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_chec
 from crar_model.models.evaluation import embed
 from crar_model.models.keys import result_key
 from crar_model.samples import as_given
-from crar_model.tasks import Task, default_settings
+from crar_model.tasks import Task
 from crar_reports import progress as console
 from crar_reports.figures.escape import escape_figure
-from crar_reports.figures.style import save_figure
 from crar_reports.measure.minimum import Minimum, examine
 from crar_reports.measure.paths import SMOOTHING
 from crar_reports.measure.subject import Subject, load_subject, refuse_senseless
 from crar_reports.models.judged import base_of
-from crar_reports.pages.escape.measure import DATA, DESCENT, ELSEWHERE, JOINT, OPTIMISERS, Cell, distances, escape, settle
-from crar_reports.press.kept import keep, look
-from crar_reports.press.markdown import render
+from crar_reports.pages.escape.measure import JOINT, OPTIMISERS, Cell, distances, escape, settle
+from crar_reports.pages.escape.view import escape_view
+from crar_reports.press.publish import publish
 from crar_reports.statistics import share
 from landscape_tools import elastic_band
 
-Plain = dict[str, Any]
 UNKNOWN = "an unknown recipe"
 """Of a checkpoint that does not say how it was trained, such as one that was imported."""
 EDITION = 1
@@ -119,7 +119,7 @@ def write_escape(
     base_path = base_of(failed_path, base_path)
     subject = load_subject(failed_path, base_path, complete_only=True)
     refuse_senseless(subject)
-    with only_one(folder / ".lock", folder, "another crar escape works there", "--out"):
+    with only_one(folder, "another crar escape works there"):
         return _look(failed_path, base_path, failed, subject, folder, grid, image, command)
 
 
@@ -128,22 +128,22 @@ def _look(
 ) -> Plain:
     """The looks of :func:`write_escape`, those that an earlier call finished read from `state.json`."""
     state, fingerprint = folder / "state.json", escape_key(failed, subject.optimum_file, grid)
-    key = {"fingerprint": fingerprint}
-    kept = look(state, key) or {}
-    if "minimum" not in kept:
+
+    def piece(name: str, make: Callable[[], Any]) -> Any:
+        return kept(state, {"fingerprint": fingerprint}, make, piece=name)
+
+    def certified() -> Plain:
         found = examine(subject)
         end = {name: value.detach().to(torch.float32) for name, value in found.converged.point.items()}
         save_checkpoint(folder / "minimum.pt", replace(failed, parameters=failed.parameters | end))
-        kept["minimum"] = found.plain() | {"barrier": barrier(subject, found)}
-        kept = keep(state, key, kept)
-    if "reference" not in kept["minimum"]:  # the base's copy at rest under the frozen dynamics, as the minimum is
-        kept["minimum"]["reference"] = examine(subject, base=True).plain()["loss"]
-        kept = keep(state, key, kept)
+        return found.plain() | {"barrier": barrier(subject, found)}
+
+    about = piece("minimum", certified)
+    if "reference" not in about:  # the base's copy at rest under the frozen dynamics, as the minimum is
+        about["reference"] = piece("reference", lambda: examine(subject, base=True).plain()["loss"])
     minimum = load_checkpoint(folder / "minimum.pt")
     problem = pose(minimum, subject.optimum_file, 0, where=str(failed_path))
-    stored = failed.info.get("settings")
-    settings = from_plain(stored, where="checkpoint settings") if stored else default_settings(failed.maze)
-    settings = replace(settings, inverse=failed.inverse, updates=grid.updates)
+    settings = replace(failed.settings, inverse=failed.inverse, updates=grid.updates)
     base = embed(failed.task, subject.optimum_file.parameters, inverse=subject.optimum_file.inverse).float()
     groups = grid.groups()
     with torch_threads(1):
@@ -155,25 +155,24 @@ def _look(
             )
         still = float(distances(problem, settle(problem, own)[1], at)[0])
         with console.progress_bar(f"escape: {sum(map(len, groups))} cells", "checks") as tick:
-            for number, cells in enumerate(groups):
-                name = _name(cells[0])
-                if name not in kept:
-                    done = escape(
-                        folder / "minimum.pt", problem, settings, cells, seeds=grid.seeds, checks=grid.checks, base=base,
-                        tick=lambda k, n, number=number: tick(number * n + k, len(groups) * n),  # type: ignore[misc]
-                    )  # fmt: skip
-                    kept[name] = [asdict(cell) | exits.plain() for cell, exits in zip(cells, done, strict=True)]
-                    kept = keep(state, key, kept)
-    totals = {"minimum": kept["minimum"]["loss"], "base": kept["minimum"]["reference"], "floor": subject.floor["total"]}
+
+            def watched(number: int) -> list[Plain]:
+                done = escape(
+                    folder / "minimum.pt", problem, settings, groups[number], seeds=grid.seeds, checks=grid.checks, base=base,
+                    tick=lambda k, n: tick(number * n + k, len(groups) * n),
+                )  # fmt: skip
+                return [asdict(cell) | exits.plain() for cell, exits in zip(groups[number], done, strict=True)]
+
+            cells = [cell for number, group in enumerate(groups) for cell in piece(_name(group[0]), partial(watched, number))]
+    totals = {"minimum": about["loss"], "base": about["reference"], "floor": subject.floor["total"]}
     levels = [totals[which] - totals["floor"] for which in ("minimum", "base")]
     results: Plain = {
         "command": command, "key": fingerprint, "failed": {"path": as_given(failed_path), "digest": failed.digest, "recipe": failed.recipe or UNKNOWN},
-        "base": {"path": as_given(base_path), "digest": subject.optimum_file.digest, "recipe": subject.optimum_file.recipe or UNKNOWN}, "grid": asdict(grid), "minimum": kept["minimum"],
+        "base": {"path": as_given(base_path), "digest": subject.optimum_file.digest, "recipe": subject.optimum_file.recipe or UNKNOWN}, "grid": asdict(grid), "minimum": about,
         "totals": totals, "log_ratio": log_ratio(*levels), "still": still,
-        "cells": [cell for cells in groups for cell in kept[_name(cells[0])]],
+        "cells": cells,
     }  # fmt: skip
-    figure = save_figure(escape_figure(results["cells"], grid.updates), folder / "survival", image).name
-    write_page(results, folder, figure, failed.task)
+    write_page(results, folder, failed.task, image)
     state.unlink(missing_ok=True)
     return results
 
@@ -183,14 +182,14 @@ def escape_key(failed: Checkpoint, base: Checkpoint, grid: Grid) -> str:
     return result_key("escape", EDITION, failed=failed, base=base, grid=grid)
 
 
-def write_page(results: Plain, folder: StrPath, figure: str, task: Task) -> None:
-    """Write `report.md` and `results.json` of one minimum from its cells; what is said of them is said anew."""
+def write_page(results: Plain, folder: StrPath, task: Task, image: str = "png") -> None:
+    """Write the page of one minimum from its cells; what is said of them is said anew."""
     for cell in results["cells"]:
         cell.setdefault("rule", JOINT)
         cell["stayed"] = share([False] * cell["left"] + [True] * (cell["seeds"] - cell["left"])) if not cell["diverged"] else None
-    limits = {"elsewhere": ELSEWHERE, "descent": DESCENT, "data": DATA}
-    render("escape.md", Path(folder) / "report.md", r=results, verdict=verdict(results), figure=figure, limits=limits, task=task)
-    write_json(Path(folder) / "results.json", results)
+    figure = f"survival.{image}"
+    values = {"r": results, "verdict": verdict(results), "figure": figure, **escape_view(results, task)}
+    publish(folder, "escape.md", values, results, {figure: escape_figure(results["cells"], results["grid"]["updates"])})
 
 
 def log_ratio(level: float, reference: float) -> float:

@@ -9,30 +9,31 @@ from typing import Any
 
 import torch
 import xarray as xr
+from matplotlib.figure import Figure
 
-from crar_model.core.files import StrPath, write_json
-from crar_model.core.params import DYNAMICS, select
+from crar_model.core.files import Plain, StrPath
 from crar_model.core.tiles import NEGATED
 from crar_model.core.words import plural
 from crar_model.samples import as_given
 from crar_reports import progress as console
-from crar_reports.claims.table import Decision, decide
+from crar_reports.claims.record import Decision
+from crar_reports.claims.table import decide
 from crar_reports.figures.abstract import abstract_states_figure
 from crar_reports.figures.embedding import embeddings_figure
-from crar_reports.figures.interactive import write_surface_page
+from crar_reports.figures.interactive import surface_page
 from crar_reports.figures.lines import lines_figure
 from crar_reports.figures.paths import paths_figure
-from crar_reports.figures.style import save_figure
 from crar_reports.figures.surface import surface_figure
 from crar_reports.measure.dissection import Dissection, dissect
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.paths import Passage
 from crar_reports.measure.second_opinion import second_opinion
 from crar_reports.measure.subject import Subject, load_subject, origin_of, refuse_senseless
-from crar_reports.press.data_files import TITLES, save_netcdf
-from crar_reports.press.markdown import QUICK, Lines, Plain, _counted, number, render
+from crar_reports.pages.landscape.sections import TITLES
+from crar_reports.pages.landscape.view import landscape_view
+from crar_reports.press.markdown import QUICK, Lines, _counted, number
+from crar_reports.press.publish import Content, publish
 from crar_reports.progress import StageClock
-from landscape_tools import barrier
 
 SHOWN_STATES = 4
 """Observations whose abstract states are drawn, where the states cannot be listed."""
@@ -86,86 +87,53 @@ def write_landscape(
     opinion = second_opinion(pair, found.adapted.params) if complete else None
     times.begin("figures")
     shown = tuple(str(name) for name in found.surface.data_vars)
-    embedding = _figures(pair, found, folder, shown, options.image)
+    files: dict[str, Content] = dict(_figures(pair, found, shown, options.image))
+    embedding = next(iter(files))
     times.begin("data files")
-    write_surface_page(found.surface, folder / "surface.html")
-    origin = origin_of(pair, command)
+    files["surface.html"] = surface_page(found.surface)
     data = xr.concat(list(found.lines.values()), dim="space", combine_attrs="drop").assign_coords(space=list(found.lines))
-    save_netcdf(data.assign_attrs(origin), folder / "lines.nc")
-    save_netcdf(found.surface.assign_attrs(origin), folder / "surface.nc")
-    if found.passage is not None:
-        save_netcdf(_path_data(found.passage).assign_attrs(origin), folder / "paths.nc")
+    kept = {"lines.nc": data, "surface.nc": found.surface, "paths.nc": None if found.passage is None else _path_data(found.passage)}
+    files |= {name: each.assign_attrs(origin_of(pair, command)) for name, each in kept.items() if each is not None}
     plain = found.plain()
     decisions = decide(plain, complete=complete)
     where = f"{'inverse' if pair.inverse else 'normal'} maze{'' if complete else 's'}"
-    times.begin("")
     results = {
-        "command": command,
-        "options": asdict(options),
-        "failed": {"path": as_given(failed_path), "digest": pair.failed_file.digest},
-        "optimum": {"path": as_given(base_path), "digest": pair.optimum_file.digest},
-        **plain,
-        **({"second_opinion": None if opinion is None else asdict(opinion)} if complete else {}),
-        "claims": [asdict(d) for d in decisions],
-        **({} if clock is None else {"profile": clock.plain()}),
-    }
-    write_json(folder / "results.json", results)
-    return render(
-        "landscape.md",
-        folder / "report.md",
-        summary=landscape_summary(
-            plain, decisions, variant=str(pair.failed_file.info.get("variant", "?")), where=where, cured=_cured(pair)
-        ),
-        command=command,
-        pair=pair,
-        task=pair.task,
-        sampling=pair.task.sampling,
-        maze="inverse" if pair.inverse else "normal",
-        closed_form=pair.optimum_file.inverse != pair.inverse,
-        same_dynamics=all(torch.equal(pair.failed[n], v) for n, v in select(pair.optimum, DYNAMICS).items()),
-        found=found,
-        certificate=plain.get("certificate"),
-        paths=plain.get("paths"),
-        sampled=plain.get("sampled"),
-        match=found.match,
-        barriers={space: {term: barrier(line, term) for term in shown} for space, line in found.lines.items()},
-        titles=TITLES,
-        decisions=decisions,
-        opinion=opinion,
-        shown=shown,
-        options=options,
-        embedding=embedding,
-    )
+        "command": command, "options": asdict(options), "failed": {"path": as_given(failed_path), "digest": pair.failed_file.digest},
+        "optimum": {"path": as_given(base_path), "digest": pair.optimum_file.digest}, **plain,
+        **({"second_opinion": None if opinion is None else asdict(opinion)} if complete else {}), "claims": [asdict(d) for d in decisions],
+    }  # fmt: skip
+    variant = str(pair.failed_file.info.get("variant", "?"))
+    values = {
+        "command": command, "summary": landscape_summary(plain, decisions, variant=variant, where=where, cured=_cured(pair)),
+        **landscape_view(found, plain, decisions, opinion, options, embedding),
+    }  # fmt: skip
+    return publish(folder, "landscape.md", values, lambda: results | ({"profile": clock.plain()} if clock else {}), files, told=times.file)
 
 
-def _figures(pair: Subject, found: Dissection, folder: Path, shown: tuple[str, ...], image: str) -> str:
-    """Draw everything; returns the name of the embeddings' figure."""
+def _figures(pair: Subject, found: Dissection, shown: tuple[str, ...], image: str) -> dict[str, Figure]:
+    """All figures by name, that of the embeddings first."""
     task = pair.task
     if task.maze is not None:
         panels = [
             (found.reference_name, pair.optimum, pair.inverse),
             (f"failed encoder ({found.match.verdict})", pair.failed, pair.inverse),
         ]
-        embedding = save_figure(embeddings_figure(task, panels), folder / "embeddings", image)
+        figures = {"embeddings": embeddings_figure(task, panels)}
     else:
-        embedding = save_figure(
-            abstract_states_figure(*_states(pair), ("optimum", "transfer"), task.observation_map.per_pixel or NEGATED),
-            folder / "states",
-            image,
-        )
+        negated = task.observation_map.per_pixel or NEGATED
+        figures = {"states": abstract_states_figure(*_states(pair), ("optimum", "transfer"), negated)}
     lines = [(TITLES[space], line) for space, line in found.lines.items()]
-    save_figure(lines_figure(lines, shown, task.sampling.what), folder / "lines", image)
-    save_figure(surface_figure(found.surface), folder / "surface", image)
+    figures |= {"lines": lines_figure(lines, shown, task.sampling.what), "surface": surface_figure(found.surface)}
     if not task.sampling.complete and "transition" in shown:  # the structure terms of a sample hide the valley in the total
-        save_figure(surface_figure(found.surface, "transition"), folder / "surface_transition", image)
+        figures["surface_transition"] = surface_figure(found.surface, "transition")
     passage, line = found.passage, found.lines["embedding"]
     if passage is not None:
         began = "" if found.minimum is None else ", from where it converges"
         paths = [(f"dynamics frozen{began}", passage.frozen, "#0072B2"), (f"dynamics free{began}", passage.free, "#009E73")]
         if passage.valleys is not None:
             paths.append(("dynamics free, from the released model", passage.valleys, "#CC79A7"))
-        save_figure(paths_figure(paths, (line["t"].values, line["total"].values)), folder / "paths", image)
-    return embedding.name
+        figures["paths"] = paths_figure(paths, (line["t"].values, line["total"].values))
+    return {f"{name}.{image}": figure for name, figure in figures.items()}
 
 
 def _states(pair: Subject) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from crar_model.core.files import StrPath, write_json
+from crar_model.core.files import StrPath
 from crar_model.samples import as_given
 from crar_reports import progress as console
-from crar_reports.claims.without_reference import decide_alone, need_a_base
+from crar_reports.claims.table import decide_alone, need_a_base
 from crar_reports.figures.embedding import embeddings_figure
-from crar_reports.figures.interactive import write_surface_page
-from crar_reports.figures.style import save_figure
+from crar_reports.figures.interactive import surface_page
 from crar_reports.figures.surface import ALONE, surface_figure
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.without_reference import examine_alone, lone_subject
-from crar_reports.press.data_files import save_netcdf
-from crar_reports.press.markdown import render
+from crar_reports.pages import plain_words
+from crar_reports.press.publish import Content, publish
 from crar_reports.progress import StageClock
 
 
@@ -55,21 +54,21 @@ def write_alone(
     times.begin("figures")
     model, task = subject.failed_file, subject.task
     panels = [("as it is", subject.failed, subject.inverse), ("everything released", found.released.params, subject.inverse)]
-    embedding = save_figure(embeddings_figure(task, panels), folder / "embeddings", options.image).name
-    surface = save_figure(surface_figure(found.surface, words=ALONE), folder / "surface", options.image).name
-    write_surface_page(found.surface, folder / "surface.html", words=ALONE)
-    save_netcdf(found.surface.assign_attrs(model=model.digest, inverse=int(subject.inverse), command=command), folder / "surface.nc")
+    embedding, surface = (f"{name}.{options.image}" for name in ("embeddings", "surface"))
+    files: dict[str, Content] = {
+        embedding: embeddings_figure(task, panels), surface: surface_figure(found.surface, words=ALONE), "surface.html": surface_page(found.surface, ALONE),
+        "surface.nc": found.surface.assign_attrs(model=model.digest, inverse=int(subject.inverse), command=command),
+    }  # fmt: skip
     plain = found.plain()
     decisions = decide_alone(plain)
-    times.begin("")
     results = {
         "command": command, "options": asdict(options), "model": {"path": as_given(path), "digest": model.digest}, **plain,
         "claims": [asdict(decision) for decision in decisions],
     }  # fmt: skip
-    results |= {"profile": times.plain()} if clock else {}
-    write_json(folder / "results.json", results)
-    return render(
-        "alone.md", folder / "report.md", command=command, file=path, model=model, task=task, maze="inverse" if subject.inverse else "normal",
-        found=found, certificate=plain["certificate"], shown=tuple(str(name) for name in found.surface.data_vars), decisions=decisions,
-        missing=need_a_base(), options=options, embedding=embedding, surface=surface,
-    )  # fmt: skip
+    values = {
+        "command": command, "file": path, "model": model, "task": task, "maze": "inverse" if subject.inverse else "normal", "found": found,
+        "certificate": plain["certificate"], "shown": tuple(str(name) for name in found.surface.data_vars), "decisions": decisions,
+        "missing": need_a_base(), "options": options, "embedding": embedding, "surface": surface,
+        "plainly": plain_words.alone({one.id: one.verdict for one in decisions}),
+    }  # fmt: skip
+    return publish(folder, "alone.md", values, lambda: results | ({"profile": times.plain()} if clock else {}), files, told=times.file)

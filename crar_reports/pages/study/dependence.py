@@ -10,48 +10,47 @@ from typing import Any
 import numpy as np
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath
+from crar_model.core.files import Plain, StrPath
+from crar_model.core.kept import kept
 from crar_model.cures.foresight import foresee
 from crar_model.models.checkpoints import load_checkpoint
+from crar_model.models.merit import SUCCESS
 from crar_model.studies.cells import BEST
 from crar_model.training.variants import VARIANTS
 from crar_reports import progress as console
-from crar_reports.claims.study import Decided, depends
-from crar_reports.claims.table import SUCCESS
+from crar_reports.claims.record import Decided
+from crar_reports.claims.study import depends
 from crar_reports.figures.calibration import calibration_figure
-from crar_reports.figures.style import save_png
 from crar_reports.measure.forecast import FEWEST, Table, calibration, score_predictors, verdict
 from crar_reports.pages.study.rows import USUAL, Groups, Key, Row, base_name, by, label, main_group, number, outcomes, success, told
-from crar_reports.press.kept import Plain, kept
+from crar_reports.press.publish import Content
 from crar_reports.statistics import CHANCE, differ, holm, most_apart, share_by_base
 
 ENOUGH = 4
 """Bases with transfers from which predictors are scored here; `crar predict` asks for more."""
 RESOLUTION = 61
 """Places per axis of the placement landscape, as in `crar predict`."""
-EDITION = 1
+EDITION = 2
 """Of what is seen of a base; what was kept of another is made again."""
 
 
-def dependence_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrPath) -> tuple[dict[str, Any], Decided | None]:
+def dependence_part(
+    groups: Groups, bases: Sequence[Row], root: StrPath, figure: str, files: dict[str, Content]
+) -> tuple[dict[str, Any], Decided | None]:
     """What the page shows, and claim S14 by the `freeze` group of most models; None where there is none.
 
     Args:
         groups: transfers from the bases that are asked of.
         bases: of the table.
         root: the study's folder, where models lie and what is seen of them is kept.
-        figure: where to draw the calibration.
+        figure: name of the calibration. files: of the page; it is put among them.
     """
-    root, figure = Path(root), Path(figure)
+    root = Path(root)
     main = main_group(groups, USUAL)
     found: dict[str, Any] = {
-        "depends": [*depends_words(groups, main), *failing_words(groups, main)],
-        "predictors": [],
-        "predicted": "",
-        "scores": None,
-        "calibration": "",
-        "features": [],
-    }
+        "depends": [*depends_words(groups, main), *failing_words(groups, main)], "predictors": [], "predicted": "", "scores": None,
+        "calibration": "", "features": [],
+    }  # fmt: skip
     if main is None:
         return found, None
     ends = outcomes(groups[main])
@@ -85,8 +84,8 @@ def dependence_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure:
         line = verdict(scores) if len(rows) >= FEWEST else _few(scores)
         drawn = len(rows) >= FEWEST  # of fewer the groups are single bases, whose bars say nothing
         if drawn:
-            save_png(calibration_figure(scores["rows"]), figure)
-        found |= {"scores": scores, "calibration": figure.name if drawn else ""}
+            files[figure] = calibration_figure(scores["rows"])
+        found |= {"scores": scores, "calibration": figure if drawn else ""}
     return found | {"predicted": line}, replace(depends(ends, line[0].lower() + line[1:].rstrip(".")), updates=updates)
 
 

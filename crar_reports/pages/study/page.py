@@ -8,16 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from crar_model.core.files import StrPath, write_json
+from crar_model.core.files import StrPath
 from crar_model.core.words import plural
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import task_named
 from crar_model.training.variants import BASE
-from crar_reports.claims.released_scores import BASES
-from crar_reports.claims.study import Decided
+from crar_reports.claims.record import Decided
 from crar_reports.claims.study_facts import facts_of
+from crar_reports.pages import plain_words
 from crar_reports.pages.study.cost import cost_part
-from crar_reports.pages.study.dependence import ENOUGH, dependence_part
+from crar_reports.pages.study.dependence import dependence_part
 from crar_reports.pages.study.rates import decide_rates, rates_part
 from crar_reports.pages.study.recipes import COLUMNS, recipes_part
 from crar_reports.pages.study.released import if_long_enough
@@ -49,13 +49,10 @@ from crar_reports.pages.study.table import read_table
 from crar_reports.pages.study.terms import terms_part
 from crar_reports.pages.study.times import times_part
 from crar_reports.pages.study.variants import decide_relearned, variants_part
-from crar_reports.press.markdown import render
+from crar_reports.pages.study.view import claims_view, maze_view, unfinished_view
+from crar_reports.press.publish import Content, publish
 from crar_reports.sections import Section, sections_of
 from crar_reports.statistics import share_words_by_base
-
-RESULTS = "results.json"
-SHOWN_LEFT = 20
-"""Lines on models that are not done that a page has."""
 
 
 def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Sequence[str] = PAGES, command: str = "") -> Path:
@@ -68,12 +65,10 @@ def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Seque
         pages: parts to make, of `crar_model.studies.plan.PAGES`.
         command: shown as what made it.
     """
-    folder, table = Path(folder), Path(table)
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = read_table(table)
-    mazes, claims = [], []
+    table, files = Path(table), dict[str, Content]()
+    rows, mazes, claims = read_table(table), [], []
     for section in sections_of(rows):
-        part, decided = _maze(section, table.parent, folder, pages)
+        part, decided = _maze(section, table.parent, files, pages)
         mazes.append(part)
         for one in decided:
             scope = ", ".join(filter(None, (section.scope, one.scope)))
@@ -87,14 +82,15 @@ def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Seque
         for maze in mazes
         if maze["recipes"]
     ]
-    write_json(folder / RESULTS, {"command": command, "study": name, "claims": claims} | ({"recipes": recipes} if recipes else {}))
     left = _left(rows)
     counts = Counter(row["status"] for row in rows)
-    return render(
-        "study_page.md", folder / "report.md", summary=summary(rows, claims), name=name, command=command, mazes=mazes, left=[line for _, line in left[:SHOWN_LEFT]],
-        unfinished=sum(count for count, _ in left), unlisted=sum(count for count, _ in left[SHOWN_LEFT:]),
-        counts=", ".join(f"{count} {word}" for word, count in counts.items()), claims=claims, measures=_measures(mazes), enough=ENOUGH, recipe_columns=COLUMNS, released_bases=[f"base {name}" for name in BASES],
-    )  # fmt: skip
+    values = {
+        "plainly": plainly(rows, claims), "summary": summary(rows, claims), "name": name, "made_by": f"`{command}`\n\n" if command else "",
+        "mazes": "\n\n".join(map(maze_view, mazes)), "unfinished": unfinished_view(left),
+        "counts": ", ".join(f"{count} {word}" for word, count in counts.items()), "claims": claims_view(claims), "measures": _measures(mazes),
+    }  # fmt: skip
+    results = {"command": command, "study": name, "claims": claims} | ({"recipes": recipes} if recipes else {})
+    return publish(folder, "study_page.md", values, results, files)
 
 
 def _measures(mazes: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -132,6 +128,15 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
         *lines,
         ("How sure", f"shares have exact 95 % intervals whose unit is the base, since transfers of one base are alike{few}{open_}."),
     ]
+
+
+def plainly(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> str:
+    """The page's first words; arguments as of :func:`summary`."""
+    done = told(row for row in rows if row["variant"] != BASE.name)
+    verdicts: dict[str, list[str]] = {}
+    for one in claims:
+        verdicts.setdefault(one["id"], []).append(one["verdict"])
+    return plain_words.study(sum(map(success, done)), len(done), verdicts, unfinished=any(row["status"] != DONE for row in rows))
 
 
 def _successes(rows: Sequence[Row]) -> str:
@@ -172,7 +177,7 @@ def _left(rows: Sequence[Row]) -> list[tuple[int, tuple[object, ...]]]:
     return lines
 
 
-def _maze(section: Section, root: Path, folder: Path, pages: Sequence[str]) -> tuple[dict[str, Any], list[Decided]]:
+def _maze(section: Section, root: Path, files: dict[str, Content], pages: Sequence[str]) -> tuple[dict[str, Any], list[Decided]]:
     task, rows, name = section.task, section.rows, section.file
     bases, transfers = ([row for row in rows if (row["variant"] == BASE.name) is wanted] for wanted in (True, False))
     able = sound(bases, transfers)
@@ -187,24 +192,23 @@ def _maze(section: Section, root: Path, folder: Path, pages: Sequence[str]) -> t
         "recipes": [], "recipe_answers": [], "recipe_figure": "",
     }  # fmt: skip
     if "terms" in pages:
-        part, claim = terms_part(asked or groups, bases, root, folder / f"{name}-terms.png", task)
+        part, claim = terms_part(asked or groups, bases, root, f"{name}-terms.png", files, task)
         found |= part
         decided.append(claim)
     if "variants" in pages and groups:
-        found |= variants_part(groups, bases, folder / f"{name}-variants.png", task)
-        found |= recipes_part(groups, folder / f"{name}-recipes.png")
+        found |= variants_part(groups, bases, f"{name}-variants.png", files, task)
+        found |= recipes_part(groups, f"{name}-recipes.png", files)
         decided += [_of_recipe(decide_relearned(own), own) for own in recipes_of(asked).values()]
     if "rates" in pages:
-        found["rates"] = rates_part(rows, folder, name, released=facts_of(task).released_scores)
+        found["rates"] = rates_part(rows, name, files, released=facts_of(task).released_scores)
         decided += [_of_recipe(decide_rates(own), groups_of(own)) for own in by_recipe(of_able).values()]
     if "dependence" in pages:
         for number_of, (recipe, own) in enumerate(recipes_of(asked).items()):
-            figure = folder / (f"{name}-calibration{f'-{number_of}' * (number_of > 0)}.png")
-            part, claim = dependence_part(own, bases, root, figure)
+            part, claim = dependence_part(own, bases, root, f"{name}-calibration{f'-{number_of}' * (number_of > 0)}.png", files)
             found["dependence"].append({"recipe": recipe, **part})
             decided.append(_of_recipe(claim, own))
     if "times" in pages and task.scored:
-        found |= times_part(groups, folder / f"{name}-times.png", released=facts_of(task).released_scores)
+        found |= times_part(groups, f"{name}-times.png", files, released=facts_of(task).released_scores)
     if "cost" in pages:
         found |= cost_part(rows, task)
     return found, [if_long_enough(one, task) for one in decided if one is not None]

@@ -6,17 +6,17 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from crar_model.core.files import StrPath
+from crar_model.models.merit import SUCCESS
 from crar_model.training.variants import BASE
+from crar_reports.claims.rates import NEIGHBOURS, ODD_RATE, Runs, learning_rates, odd_one
+from crar_reports.claims.record import Decided
 from crar_reports.claims.released_scores import released_runs
-from crar_reports.claims.study import LEAST_BASES, NEIGHBOURS, ODD_RATE, Decided, Runs, learning_rates, odd_one
-from crar_reports.claims.table import SUCCESS
+from crar_reports.claims.study import LEAST_BASES
 from crar_reports.figures.shares import shares_figure
-from crar_reports.figures.style import save_png
 from crar_reports.pages.study.rows import USUAL, Row, by, origin, success, told
+from crar_reports.press.publish import Content
 from crar_reports.statistics import CHANCE, share_words_by_base
 
 RELEASED_BASE = "42"
@@ -45,9 +45,9 @@ class RateStudy:
     matched: Mapping[float, int] = field(default_factory=dict)
 
 
-def rates_part(rows: Sequence[Row], folder: StrPath, maze: str, *, released: bool) -> list[dict[str, Any]]:
-    """A dict a study of rates, ours first; the released one is shown cut off where ours ends, too."""
-    folder = Path(folder)
+def rates_part(rows: Sequence[Row], maze: str, files: dict[str, Content], *, released: bool) -> list[dict[str, Any]]:
+    """A dict a study of rates, ours first; the released one is shown cut off where ours ends, too.
+    Figures, whose names begin with `maze`, are put among the page's files."""
     studies = rate_studies(rows)
     shown, name = list(studies), f"the released scores, base {RELEASED_BASE}"
     for updates in sorted({study.updates for study in studies if study.variant == USUAL and study.runs}) if released else ():
@@ -56,7 +56,7 @@ def rates_part(rows: Sequence[Row], folder: StrPath, maze: str, *, released: boo
         shown.append(_released_study(released_rates(), f"{name}, to their ends", 0))
     ours = len(studies)
     names = [f"{maze}-rates-{number if number < ours else f'released-{number - ours}'}.png" for number in range(len(shown))]
-    return [_part(study, folder / figure) for study, figure in zip(shown, names, strict=True)]
+    return [_part(study, figure, files) for study, figure in zip(shown, names, strict=True)]
 
 
 def decide_rates(rows: Sequence[Row]) -> Decided | None:
@@ -97,16 +97,16 @@ def rate_studies(rows: Sequence[Row]) -> list[RateStudy]:
     return studies
 
 
-def _part(study: RateStudy, figure: Path) -> dict[str, Any]:
+def _part(study: RateStudy, figure: str, files: dict[str, Content]) -> dict[str, Any]:
     """One grouping by rate, one by seed, and the odd one against its neighbours."""
     runs = study.runs
     seeds = sorted({seed for _, seed, _, _ in runs}, key=int)
     by_rate = [(f"{rate:g}", _by_base([run for run in runs if run[2] == rate])) for rate in sorted(study.planned)]
     by_seed = [(f"seed {seed}", _by_base([run for run in runs if run[1] == seed])) for seed in seeds]
     if runs:
-        save_png(shares_figure([("by learning rate", by_rate), ("by seed", by_seed)], "share that succeeded"), figure)
+        files[figure] = shares_figure([("by learning rate", by_rate), ("by seed", by_seed)], "share that succeeded")
     return {
-        "variant": ", ".join(word for word in (study.variant, study.rule) if word), "source": study.source, "bases": len({base for base, *_ in runs}), "figure": figure.name if runs else "",
+        "variant": ", ".join(word for word in (study.variant, study.rule) if word), "source": study.source, "bases": len({base for base, *_ in runs}), "figure": figure if runs else "",
         "odd": odd_words(runs), "updates": study.updates, "released": study.source != OURS,
         "by_rate": [
             (name, f"{sum(map(len, values))} of {count}", share_words_by_base(values), study.matched.get(rate, 0) if study.source == OURS else "-")

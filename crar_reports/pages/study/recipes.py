@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from crar_model.core.files import StrPath
-from crar_reports.claims.listed import FAILS, HOLDS, UNDECIDED
+from crar_reports.claims.record import FAILS, HOLDS, UNDECIDED
 from crar_reports.claims.study import depends
-from crar_reports.figures.style import save_png
 from crar_reports.figures.survival import survival_figure
 from crar_reports.pages.study.rows import USUAL, Groups, Key, Row, label, mostly, outcomes, rule_of, told
 from crar_reports.pages.study.times import times_of
+from crar_reports.press.publish import Content
 from crar_reports.statistics import CHANCE, CONFIDENCE, DEALT, FEWEST_GROUPS, RESAMPLES, differ, share, share_words
 
 RATE = 8e-5
@@ -31,14 +29,13 @@ Shares = dict[tuple[str, str], dict[str, float]]
 """(recipe of the bases, transfers in words) -> base -> its share of successes."""
 
 
-def recipes_part(groups: Groups, figure: StrPath) -> dict[str, Any]:
+def recipes_part(groups: Groups, figure: str, files: dict[str, Content]) -> dict[str, Any]:
     """Rows of the table, the answers and the figure; nothing where all bases are of one recipe.
 
     Args:
         groups: transfers of the table.
-        figure: where to draw the curves.
+        figure: name of the curves. files: of the page; they are put among them.
     """
-    figure = Path(figure)
     arms = {key: own for key, rows in groups.items() if key.variant == USUAL and key.base and (own := told(rows))}
     if len({key.base for key in arms}) < 2:
         return {"recipes": [], "recipe_answers": [], "recipe_figure": ""}
@@ -49,11 +46,11 @@ def recipes_part(groups: Groups, figure: StrPath) -> dict[str, Any]:
         if curves:
             panels.append((f"bases: {base}", max(max((*times.reached, *times.censored)) for _, times in curves), curves))
     if panels:
-        save_png(survival_figure(panels), figure)
+        files[figure] = survival_figure(panels)
     return {
         "recipes": [_row(key, rows, len(groups[key])) for key, rows in arms.items()],
         "recipe_answers": [decides_more(arms), never_from_joint(arms), *base_decides(arms)],
-        "recipe_figure": figure.name if panels else "",
+        "recipe_figure": figure if panels else "",
     }
 
 
@@ -174,7 +171,7 @@ def never_from_joint(arms: Groups) -> tuple[str, str, str]:
 
 def base_decides(arms: Groups) -> list[tuple[str, str, str]]:
     """(question, verdict, figures) of S14 for every sequential recipe, by the original's own transfers."""
-    found = []
+    found: list[tuple[str, str, str]] = []
     for key, rows in arms.items():
         if (
             rule_of(key.base) == SEQUENTIAL == key.rule

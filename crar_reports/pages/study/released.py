@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from crar_model.models.merit import SUCCESS
 from crar_model.tasks import Task
-from crar_reports.claims.listed import FAILS, LOW_SCORE
+from crar_reports.claims.rates import S13, learning_rates
+from crar_reports.claims.record import FAILS, UNDECIDED, Decided
 from crar_reports.claims.released_scores import BASES, DELAYED, RATE, VARIANTS, released_runs
-from crar_reports.claims.study import RELEARNED, Decided, Outcomes, depends, learning_rates, relearned
+from crar_reports.claims.small_losses import LOW_SCORE, S11
+from crar_reports.claims.study import RELEARNED, S12, S14, Outcomes, depends, relearned
 from crar_reports.claims.study_facts import facts_of
-from crar_reports.claims.table import SUCCESS, UNDECIDED
 from crar_reports.pages.study.rates import released_rates
 from crar_reports.pages.study.rows import USUAL
 
-LONG = ("S12", "S13", "S14")
+LONG = (S12, S13, S14)
 """Claims on what transfers come to in the end, which short ones cannot refute."""
 
 
@@ -35,7 +37,7 @@ def released_answer(name: str, task: Task, updates: Mapping[str, int] | None = N
         usual = [run for each in released_runs(USUAL, None, RATE) if (run := each.until(end)).final <= SUCCESS]
         low = sum(run.final < LOW_SCORE for run in usual)
         words = f"losses were not released; {low} of {len(usual)} failed runs have a final score below {LOW_SCORE:g}"
-        return Decided("S11", UNDECIDED, words, len(usual), len({run.base_model for run in usual}))
+        return Decided(S11, UNDECIDED, words, len(usual), len({run.base_model for run in usual}))
     if name == "S12":
         asked_of = [variant for variant in VARIANTS if updates is None or (variant in updates and variant != DELAYED)]
         return relearned({variant: groups for variant in asked_of if (groups := _released(variant, (updates or {}).get(variant)))})
@@ -55,7 +57,7 @@ def if_long_enough(decided: Decided, task: Task) -> Decided:
     if (
         decided.verdict != FAILS
         or not decided.for_now
-        or decided.id not in LONG
+        or decided.claim not in LONG
         or USUAL not in decided.updates
         or not facts_of(task).released_scores
     ):

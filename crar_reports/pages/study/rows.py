@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
+from crar_model.models.merit import SUCCESS
 from crar_model.studies.cells import BEST, LAST, WITHOUT_EFFECT
 from crar_model.training.variants import BASE, VARIANTS
-from crar_reports.claims.table import SUCCESS
+from crar_reports.claims.study import most
 from crar_reports.pages.study.table import LOSS, SETTINGS
 from crar_reports.sections import map_of
 
@@ -171,7 +172,7 @@ def sound(bases: Iterable[Row], transfers: Sequence[Row]) -> set[str]:
 
 def mostly(rows: Iterable[Row]) -> list[bool]:
     """For every base, whether more than half of its transfers succeeded."""
-    return [sum(map(success, group)) > len(group) / 2 for group in by(rows, "base").values()]
+    return [most(list(map(success, group))) for group in by(rows, "base").values()]
 
 
 def units_of(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -18,7 +18,7 @@ from crar_model.studies.packing import status
 from crar_model.studies.plan import Study
 from crar_model.studies.store import Store
 from crar_model.training.log import read_losses
-from crar_reports.claims.listed import NEAR
+from crar_reports.claims.losses import NEAR
 from crar_reports.measure import scores as measure
 from crar_reports.sections import layout_of
 

@@ -9,17 +9,21 @@ from typing import Any
 import numpy as np
 
 from crar_model.agent.loss import SHOWN
-from crar_model.core.files import MEASURED, StrPath
+from crar_model.core.files import MEASURED, Plain, StrPath
+from crar_model.core.kept import kept
 from crar_model.core.ratio import LEAST
+from crar_model.models.merit import SUCCESS
 from crar_model.studies.cells import BEST, LAST
 from crar_model.tasks import Task
 from crar_model.training.log import read_losses
 from crar_model.training.variants import VARIANTS
 from crar_reports import progress as console
-from crar_reports.claims.study import Decided, small_losses
-from crar_reports.claims.table import SUCCESS
+from crar_reports.claims.evidence import Samples, Terms
+from crar_reports.claims.losses import Ratios, ratios
+from crar_reports.claims.reading import read
+from crar_reports.claims.record import Decided
+from crar_reports.claims.small_losses import small_losses
 from crar_reports.figures.outcomes import Log, outcomes_figure
-from crar_reports.figures.style import save_png
 from crar_reports.measure.subject import load_subject
 from crar_reports.pages.study.rows import (
     DONE,
@@ -38,7 +42,7 @@ from crar_reports.pages.study.rows import (
     success,
     told,
 )
-from crar_reports.press.kept import Plain, kept
+from crar_reports.press.publish import Content
 
 EDITION = 1
 """Of the figures that are kept of a failed transfer."""
@@ -46,17 +50,19 @@ SHAPE = {name: {str: MEASURED} for name in ("failed_terms", "copy_terms", "floor
 """What they hold."""
 
 
-def terms_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrPath, task: Task) -> tuple[dict[str, Any], Decided | None]:
+def terms_part(
+    groups: Groups, bases: Sequence[Row], root: StrPath, figure: str, files: dict[str, Content], task: Task
+) -> tuple[dict[str, Any], Decided | None]:
     """What the page shows, and claim S11 where the maze has scores; None where it has none, or no `freeze` transfer tells.
 
     Args:
         groups: transfers of the table.
         bases: all bases of the maze.
         root: the study's folder, where logs and models lie.
-        figure: where to draw it.
+        figure: its name. files: of the page; it is put among them.
         task: the maze.
     """
-    root, figure = Path(root), Path(figure)
+    root = Path(root)
     found: dict[str, Any] = {"terms_figure": "", "terms_rows": [], "terms_columns": [], "terms_words": "", "failed_pairs": 0}
     main = main_group(groups, USUAL)
     if main is None:
@@ -64,8 +70,8 @@ def terms_part(groups: Groups, bases: Sequence[Row], root: StrPath, figure: StrP
     shown, found["terms_words"] = _chosen(told(groups[main]), bases, scored=task.scored)
     logs = [(title, log) for title, row in shown if (log := _log(root / "cells" / row["cell"])) is not None]
     if len(logs) == len(shown):
-        save_png(outcomes_figure(logs, task.sampling.what), figure)
-        found["terms_figure"] = figure.name
+        files[figure] = outcomes_figure(logs, task.sampling.what)
+        found["terms_figure"] = figure
     else:
         found["terms_words"] += " Their logs are not in the study's folder, so nothing is drawn."
     found["terms_set"] = task.sampling.table or task.sampling.what
@@ -145,7 +151,8 @@ def _decided(groups: Groups, main: Key, bases: Sequence[Row], root: Path) -> Dec
         for key, rows in groups.items()
         if key.variant == USUAL
         for row in told(rows)
-        if row["base"] in named and number(row, "last_score_high") < min(0.0, number(named[row["base"]], f"{row['base_start']}_score_low"))
+        if row["base"] in named
+        and number(row, "last_score_high") < min(SUCCESS, number(named[row["base"]], f"{row['base_start']}_score_low"))
     ]
     pairs, lost, of = [], 0, set[str]()
     with console.progress_bar("study: losses of failed transfers", "models") as tick:
@@ -161,14 +168,10 @@ def _decided(groups: Groups, main: Key, bases: Sequence[Row], root: Path) -> Dec
             if key == main and losses is None:
                 lost += 1
             elif key == main and losses is not None:
-                pairs.append(losses | scores)
+                pairs.append(read(Samples, losses | scores))
                 of.add(row["base"])
         tick(len(failed), len(failed))
-    good = (
-        [_of_table(row, named[row["base"]]) | {"floor": pairs[0]["floor"]} for row in _scoring(groups) if row["base"] in named]
-        if pairs
-        else []
-    )
+    good = [_of_table(row, named[row["base"]], pairs[0].floor) for row in _scoring(groups) if row["base"] in named] if pairs else []
     return small_losses(pairs, len(of), lost, of=len(told(groups[main])), good=good, updates=int(main.updates))
 
 
@@ -185,10 +188,11 @@ def _scoring(groups: Groups) -> list[Row]:
     return [row for row in found if row["cell"] not in begun]
 
 
-def _of_table(row: Row, base: Row) -> Plain:
-    """Terms of a transfer and of what it started from; the table has them on the set that verdicts are made on."""
-    pair = {"failed_terms": (row, LAST), "copy_terms": (base, row["base_start"])}
-    return {name: {term: number(one, f"{which}_{term}") for term in SHOWN} for name, (one, which) in pair.items()}
+def _of_table(row: Row, base: Row, floor: Terms) -> Ratios:
+    """Terms of a transfer over those of what it started from; the table has them on the set that verdicts are made on."""
+    pair = (row, LAST), (base, row["base_start"])
+    own, begun = (Terms(**{term: number(one, f"{which}_{term}") for term in SHOWN}) for one, which in pair)
+    return ratios(own, begun, floor)
 
 
 def _losses(model: Path, base: Path, digests: list[str]) -> Plain | None:
@@ -205,6 +209,7 @@ def _losses(model: Path, base: Path, digests: list[str]) -> Plain | None:
 
     key = {"models": digests, "edition": EDITION}
     try:
-        return kept(model.with_name("verdict-losses.json"), key, look, SHAPE)
+        found: Plain = kept(model.with_name("verdict-losses.json"), key, look, SHAPE)
     except FileNotFoundError:
         return None
+    return found

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from crar_model.core.files import StrPath
 from crar_model.training.variants import VARIANTS
 from crar_reports.claims.released_scores import DELAYED, EPOCH, RELEASED_DELAY, ReleasedRun, released_runs
-from crar_reports.figures.style import save_png
 from crar_reports.figures.survival import survival_figure
 from crar_reports.pages.study.rows import USUAL, Groups, Key, Row, label, main_group, origin, told
+from crar_reports.press.publish import Content
 from crar_reports.statistics import CHANCE, Times, middle, survival_share, unlike_times, up_to
 
 
@@ -34,12 +32,12 @@ def released_times(runs: Sequence[ReleasedRun]) -> Times:
     )
 
 
-def times_part(groups: Groups, figure: StrPath, *, released: bool) -> dict[str, Any]:
+def times_part(groups: Groups, figure: str, files: dict[str, Content], *, released: bool) -> dict[str, Any]:
     """Rows of the table, sentences and the figure.
 
     Args:
         groups: of the table.
-        figure: where to draw it.
+        figure: its name. files: of the page; it is put among them.
         released: whether scores of runs in this maze were released.
 
     Returns:
@@ -47,7 +45,6 @@ def times_part(groups: Groups, figure: StrPath, *, released: bool) -> dict[str, 
         time_words: sentences.
         time_figure: name of the figure, "" for none. validated, epoch: updates between validations, ours and of the released runs.
     """
-    figure = Path(figure)
     ours = {key: times for key, rows in groups.items() if len(times := times_of(rows))}
     if not ours:
         return {"times": [], "has_released": False, "equal": 0, "time_words": [], "time_figure": ""}
@@ -64,7 +61,7 @@ def times_part(groups: Groups, figure: StrPath, *, released: bool) -> dict[str, 
         )
         for key in shown
     ]
-    save_png(survival_figure(panels), figure)
+    files[figure] = survival_figure(panels)
     rows = []
     for key, times in ours.items():
         name, end = label(key, groups), trained[key]
@@ -73,7 +70,7 @@ def times_part(groups: Groups, figure: StrPath, *, released: bool) -> dict[str, 
             rows.append(_row(f"{name}, released", end, str(len(theirs[key])), up_to(theirs[key], end), equal))
     return {
         "times": rows, "has_released": bool(theirs),
-        "equal": equal, "time_figure": figure.name, "epoch": EPOCH,
+        "equal": equal, "time_figure": figure, "epoch": EPOCH,
         "validated": " or ".join(f"{every:,}" for every in sorted({int(row["log_interval"]) for key in ours for row in told(groups[key])})),
         "time_words": [line for key in shown for line in _sentences(key, groups, ours, theirs.get(key), main, trained[key])],
     }  # fmt: skip

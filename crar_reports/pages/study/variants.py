@@ -6,18 +6,16 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from crar_model.core.files import StrPath
+from crar_model.models.merit import SUCCESS
 from crar_model.tasks import Task
 from crar_model.training.variants import VARIANTS
+from crar_reports.claims.record import Decided
 from crar_reports.claims.released_scores import released_rows
-from crar_reports.claims.study import Decided, relearned
+from crar_reports.claims.study import relearned
 from crar_reports.claims.study_facts import facts_of
-from crar_reports.claims.table import SUCCESS
 from crar_reports.figures.shares import shares_figure
-from crar_reports.figures.style import save_png
 from crar_reports.pages.study.rows import (
     DONE,
     OPEN,
@@ -39,19 +37,19 @@ from crar_reports.pages.study.rows import (
     told,
     units_of,
 )
+from crar_reports.press.publish import Content
 from crar_reports.statistics import CHANCE, interquartile, share_words, share_words_by_base, trimmed, unlike
 
 
-def variants_part(groups: Groups, bases: Sequence[Row], figure: StrPath, task: Task) -> dict[str, Any]:
+def variants_part(groups: Groups, bases: Sequence[Row], figure: str, files: dict[str, Content], task: Task) -> dict[str, Any]:
     """Success by variant and base (Figure 17), and what was released of it.
 
     Args:
         groups: transfers of the table.
         bases: of the maze.
-        figure: where to draw it.
+        figure: its name. files: of the page; it is put among them.
         task: the maze.
     """
-    figure = Path(figure)
     shown = [
         (
             f"{label(key, short=True)}\n{int(key.updates):,} updates, {_bases(group) if VARIANTS[key.variant].from_base else 'of no base'}",
@@ -61,10 +59,10 @@ def variants_part(groups: Groups, bases: Sequence[Row], figure: StrPath, task: T
     ]
     shown = [(name, values) for name, values in shown if values]
     if shown:
-        save_png(shares_figure([("", shown)], "share that succeeded"), figure)
+        files[figure] = shares_figure([("", shown)], "share that succeeded")
     return {
         "abouts": [(name, _about(name, rows)) for name, rows in by((row for group in groups.values() for row in group), "variant").items()],
-        "variants": [_variant_row(key, group, groups) for key, group in groups.items()], "figure": figure.name if shown else "",
+        "variants": [_variant_row(key, group, groups) for key, group in groups.items()], "figure": figure if shown else "",
         "copies": _copies(groups),
         "released": released_rows() if facts_of(task).released_scores else [],
         "by_eye": [(name, f"{good}/{good + bad}") for name, good, bad in facts_of(task).judged_by_eye],

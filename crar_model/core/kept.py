@@ -1,0 +1,109 @@
+"""What takes time to make, kept in a file under a key of all it depends on: made once, and made again where the key is another.
+
+`.json` files hold plain data; `.pt` files hold tensors as well, in the form that unfinished cures have always had. Both have a digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crar_model.core.errors import UserError
+from crar_model.core.files import Plain, StrPath, as_read, json_text, misfit, read_json, write_json
+from crar_model.core.tensor_files import load_plain, save_plain
+
+PIECE = "crar-cure-piece"
+"""Form of the `.pt` files."""
+AGAIN = "remove it, and it is made again"
+"""What to do about a file that is damaged or was edited."""
+
+
+def kept(path: StrPath | None, key: Any, make: Callable[[], Any], shape: Any = dict, *, piece: str = "", page: bool = False) -> Any:
+    """What a file holds under a key; else it is made and written there.
+
+    Args:
+        path: the file; None keeps nothing.
+        key: all that it depends on, as plain data.
+        make: makes it.
+        shape: of it, as :func:`crar_model.core.files.read_json` takes it.
+        piece: its name, where the file holds several that are made one after the other.
+        page: the file is the `results.json` of a page, which `make` writes with the key in it.
+
+    Returns:
+        plain data as they are read from the file.
+
+    Raises:
+        UserError: for a file that is damaged, or was edited.
+    """
+    if path is None:
+        return as_read(make())
+    found = look(path, key, shape, page=page)
+    if piece:
+        whole = found or {}
+        return whole[piece] if piece in whole else keep(path, key, whole | {piece: make()})[piece]
+    if found is not None:
+        return found
+    return as_read(make()) if page else keep(path, key, make())
+
+
+def look(path: StrPath, key: Any, shape: Any = dict, *, page: bool = False) -> Plain | None:
+    """What a file holds under a key, None where it has nothing; arguments and errors as :func:`kept`."""
+    path = Path(path)
+    if not os.path.lexists(path):
+        return None
+    if path.suffix == ".pt":
+        found = load_plain(path)
+        if misfit(found, {"fingerprint": str, "piece": dict}):
+            raise UserError(f"{path}: not unfinished work of a cure; {AGAIN}")
+        return found["piece"] if found["fingerprint"] == key else None
+    found = read_json(path, shape if page else {"key": dict, "figures": dict}, AGAIN)
+    if found.get("key") != as_read(key):
+        return None
+    if page:
+        return found if path.with_name("report.md").exists() else None  # written last: without it a kill came before the end
+    figures: Plain = found["figures"]
+    if found.get("digest", _digest(figures)) != _digest(figures):  # those from before there were digests are taken as they are
+        raise UserError(f"{path}: damaged or edited: its digest is not that of its figures; {AGAIN}")
+    if wrong := misfit(figures, shape):
+        raise UserError(f"{path}: damaged or edited: {wrong}; {AGAIN}")
+    return figures
+
+
+def keep(path: StrPath, key: Any, figures: Plain) -> Plain:
+    """Write figures to a file under a key; returns them as they are read from it."""
+    if Path(path).suffix == ".pt":
+        save_plain(path, PIECE, {"fingerprint": key, "piece": figures})
+        return figures
+    figures = as_read(figures)
+    write_json(path, {"key": key, "figures": figures, "digest": _digest(figures)})
+    return figures
+
+
+def _digest(figures: Plain) -> str:
+    return hashlib.sha256(json_text(figures, indent=None).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Unfinished work of tensors: a `.pt` file a piece, all under one key. Without a folder nothing is kept.
+
+    Attributes:
+        folder: where they lie.
+        key: of the problem and the settings.
+    """
+
+    folder: Path | None = None
+    key: str = ""
+
+    def look(self, name: str) -> Plain | None:
+        """A piece, or None where there is none of this work; raises :class:`UserError` for a damaged file, or one of another kind."""
+        return None if self.folder is None else look(self.folder / f"{name}.pt", self.key)
+
+    def keep(self, name: str, piece: Plain) -> None:
+        """Keep a piece."""
+        if self.folder is not None:
+            keep(self.folder / f"{name}.pt", self.key, piece)

@@ -1,0 +1,193 @@
+"""The level that frozen dynamics allow: the lowest placements refined as free embeddings, and the encoders that are fitted to these."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from crar_model.core.kept import Pieces
+from crar_model.core.params import DYNAMICS, select
+from crar_model.core.settings import CureSettings
+from crar_model.core.streams import Stream
+from crar_model.cures.descent import Descent, Tick, denormals_as_zero, descend
+from crar_model.cures.methods import MISPLACED, REFINE, REPLACE, scaled
+from crar_model.cures.placement import REACH, Landscape, maze_of, survey, unroll, why_not
+from crar_model.cures.problem import Problem, Tail
+from crar_model.cures.starts import Starts
+
+DISTINCT = 0.25
+"""Start states this far apart are two places, not one."""
+ATTEMPTS = 6
+"""Times that single states are put elsewhere, at most."""
+GAIN = 0.005
+"""Share of the lowest total that an attempt has to gain for another."""
+KEPT = 8
+"""Embeddings of a level."""
+AGAIN = 0.05
+"""Share of transitions predicted nearer another state than the one reached, above which a level is looked for once more: by rolling the
+dynamics from every state. Well-trained dynamics leave less than half of it; where several states lie wrong together, moving one does not help."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """The best that free embeddings reach under the frozen dynamics: the level that these allow.
+
+    Attributes:
+        embeddings: (m, rows, 2), lowest total first.
+        totals: (m,) of each.
+        tail: of the lowest.
+        updates: that all of them took together.
+    """
+
+    embeddings: Tensor
+    totals: Tensor
+    tail: Tail
+    updates: int
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the frozen dynamics say of their maze before any encoder is looked at; the same for all transfers of a base.
+
+    Attributes:
+        landscape, level: of the placements; None where the maze has none.
+        seconds: that these took.
+    """
+
+    landscape: Landscape | None
+    level: Level | None
+    seconds: float
+
+
+def ground_of(problem: Problem, settings: CureSettings, store: Pieces | None = None, tick: Tick = lambda _: None) -> Ground:
+    """The placement landscape and the level of a problem."""
+    if why_not(problem.task, problem.agent) is not None:
+        return Ground(None, None, 0.0)
+    began = time.monotonic()
+    with denormals_as_zero():
+        landscape = survey(problem, settings.resolution)
+        level = level_of(problem, landscape, settings, store or Pieces(), tick)
+    return Ground(landscape, level, time.monotonic() - began)
+
+
+def level_of(problem: Problem, landscape: Landscape, settings: CureSettings, store: Pieces, tick: Tick = lambda _: None) -> Level:
+    """Refine the lowest places, and those of the valleys, as free embeddings; then put single states of the lowest elsewhere, while that helps.
+
+    Rolling imprecise dynamics along a tree can put a state on the wrong side of others, and a descent leaves it there.
+    """
+    count = REFINE[0].kept
+    lowest = landscape.total.flatten().argsort(stable=True)[:count]
+    grid = torch.cartesian_prod(landscape.axis, landscape.axis)
+    valleys = torch.tensor([valley.place for valley in landscape.valleys[: count // 4]])
+    places = torch.cat((valleys, grid[lowest]))[:count]
+    start = unroll(problem.agent, select(problem.failed, DYNAMICS), maze_of(problem), places)
+    rounds = scaled(REFINE, settings.effort, len(places))
+    done: Descent = descend(problem, "level", {"embedding": start}, rounds, store=store, tick=tick)
+    embeddings, totals, updates = done.free["embedding"], done.terms["total"], done.updates
+    for attempt in range(ATTEMPTS):
+        start = torch.cat([replaced(problem, embeddings[which]) for which in distinct(problem, embeddings)])
+        rounds = scaled(REPLACE, settings.effort, len(start))
+        done = descend(problem, f"level-{attempt}", {"embedding": start}, rounds, store=store, tick=tick)
+        updates += done.updates
+        gained = float(done.terms["total"][0]) < (1 - GAIN) * float(totals[0])
+        totals = torch.cat((totals, done.terms["total"]))
+        order = totals.argsort(stable=True)[:KEPT]
+        embeddings, totals = torch.cat((embeddings, done.free["embedding"]))[order], totals[order]
+        if not gained:
+            break
+    embeddings, totals, more = looked_again(problem, embeddings, totals, settings, store, tick)
+    return Level(embeddings, totals, problem.tail(embeddings[0]), updates + more)
+
+
+def looked_again(
+    problem: Problem, embeddings: Tensor, totals: Tensor, settings: CureSettings, store: Pieces, tick: Tick = lambda _: None
+) -> tuple[Tensor, Tensor, int]:
+    """Where the lowest embedding leaves more than `AGAIN` of the transitions astray: refine what rolls from each of its states, along
+    another tree from each.
+
+    Args:
+        problem: gives dynamics and losses.
+        embeddings, totals: (m, rows, 2) and (m,), lowest first.
+        settings, store, tick: as in :func:`level_of`.
+
+    Returns:
+        embeddings, totals, and the updates that it took, 0 where there was no need.
+    """
+    if (problem.tail(embeddings[0]).astray or 0.0) <= AGAIN:
+        return embeddings, totals, 0
+    maze, dynamics = maze_of(problem), select(problem.failed, DYNAMICS)
+    start = torch.cat([unroll(problem.agent, dynamics, maze, embeddings[0, root][None], root) for root in range(maze.n_states)])
+    done = descend(problem, "level-rolled", {"embedding": start}, scaled(REPLACE, settings.effort, len(start)), store=store, tick=tick)
+    totals = torch.cat((totals, done.terms["total"]))
+    order = totals.argsort(stable=True)[:KEPT]
+    return torch.cat((embeddings, done.free["embedding"]))[order], totals[order], done.updates
+
+
+def distinct(problem: Problem, embeddings: Tensor) -> list[int]:
+    """Numbers of the lowest embedding, and the next whose start state lies elsewhere."""
+    at = embeddings[:, maze_of(problem).start]
+    apart = torch.linalg.vector_norm(at - at[0], dim=-1) > DISTINCT * problem.loss.settings.ball_radius
+    return [0, *apart.nonzero().flatten().tolist()[:1]]
+
+
+def replaced(problem: Problem, embedding: Tensor) -> Tensor:
+    """(m, rows, 2) copies of an embedding, one a move that leads to another state: that state put where T has it from the state before."""
+    maze, states, actions = maze_of(problem), *maze_of(problem).successor.shape
+    with torch.no_grad():
+        every = torch.arange(actions).repeat(states)
+        before = embedding.repeat_interleave(actions, dim=0)
+        predicted = problem.agent.transition(select(problem.failed, DYNAMICS), before, every)
+    to = torch.as_tensor(maze.successor).flatten()
+    moves = (to != torch.arange(states).repeat_interleave(actions)).nonzero().flatten()
+    copies = embedding.expand(len(moves), *embedding.shape).clone()
+    copies[torch.arange(len(moves)), to[moves]] = predicted[moves]
+    return copies
+
+
+def away_from(problem: Problem, level: Level, settings: CureSettings, store: Pieces, tick: Tick = lambda _: None) -> tuple[Tensor, int]:
+    """Embeddings for a control: as many places of the start state as are fitted to, drawn at random away from these, and what follows from them refined as the
+    level is.
+
+    Returns:
+        (m, rows, 2) embeddings, and the updates that refining them took.
+    """
+    maze, radius = maze_of(problem), problem.loss.settings.ball_radius
+    rng, taken = np.random.default_rng([settings.seed, Stream.WEIGHTS]), level.embeddings[distinct(problem, level.embeddings), maze.start]
+    places: list[Tensor] = []
+    while len(places) < len(taken):
+        place = torch.from_numpy(rng.uniform(-REACH * radius, REACH * radius, 2)).to(taken.dtype)
+        if bool((torch.linalg.vector_norm(taken - place, dim=-1) > DISTINCT * radius).all()):
+            places.append(place)
+    start = unroll(problem.agent, select(problem.failed, DYNAMICS), maze, torch.stack(places))
+    done = descend(problem, "elsewhere", {"embedding": start}, scaled(MISPLACED, settings.effort, len(places)), store=store, tick=tick)
+    return done.free["embedding"], done.updates
+
+
+def targets_of(problem: Problem, embeddings: Tensor, chosen: Sequence[int], seed: int) -> tuple[Starts, Tensor]:
+    """Encoders to fit to embeddings: the failed one and a new one, to each of those chosen.
+
+    Args:
+        problem: gives the failed encoder.
+        embeddings: (n, rows, 2).
+        chosen: numbers of those to fit to.
+        seed: of the new encoder.
+
+    Returns:
+        the encoders (m, ...), and the embedding that each is fitted to, (m, rows, 2).
+    """
+    at = embeddings[:, maze_of(problem).start]
+    fresh = select(problem.agent.init(np.random.default_rng([seed, Stream.WEIGHTS])), ("encoder",))
+    labels, encoders, targets = [], [], []
+    for which in chosen:
+        for name, encoder in (("failed", select(problem.failed, ("encoder",))), ("new", fresh)):
+            x, y = at[which].tolist()
+            labels.append(f"start at ({x:.2f}, {y:.2f}), {name} encoder")
+            encoders.append(encoder)
+            targets.append(embeddings[which])
+    free = {name: torch.stack([encoder[name] for encoder in encoders]) for name in encoders[0]}
+    return Starts(tuple(labels), free, {}), torch.stack(targets)

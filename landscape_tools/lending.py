@@ -1,0 +1,55 @@
+"""Data lent to calls that may write into it."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+
+def kept(data: Any) -> Any:
+    """A copy of the data that nobody else has."""
+    return data.detach().clone() if isinstance(data, Tensor) else copy.deepcopy(data)
+
+
+class Lent:
+    """A copy of data, of which each thread gets its own, made anew only once a call has written into it.
+
+    Writes are counted by PyTorch; where they may not be, every call gets a copy.
+    """
+
+    def __init__(self, data: Any) -> None:
+        self.data = kept(data)
+        self._counting = all(isinstance(part, Tensor) and not part.is_inference() for part in tree_leaves(self.data))
+        self._threads = threading.local()
+
+    def __call__(self) -> Any:
+        """The data, in dicts and lists of its own."""
+        if not self._counting or torch.is_inference_mode_enabled():  # what is made there counts no writes
+            return kept(self.data)
+        mine: tuple[Any, list[int]] | None = getattr(self._threads, "mine", None)
+        if mine is None or _versions(mine[0]) != mine[1]:
+            fresh = kept(self.data)
+            mine = self._threads.mine = fresh, _versions(fresh)
+        return tree_map(lambda part: part, mine[0])
+
+    def look(self) -> None:
+        """Find out, after a call, whether writes go uncounted, as by way of NumPy."""
+        mine: tuple[Any, list[int]] | None = getattr(self._threads, "mine", None)
+        if mine is not None and _versions(mine[0]) == mine[1]:
+            self._counting = all(torch.equal(a, b) for a, b in zip(tree_leaves(mine[0]), tree_leaves(self.data), strict=True))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_threads"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _threads=threading.local())
+
+
+def _versions(data: Any) -> list[int]:
+    """How often each tensor of the data has been written into."""
+    return [part._version for part in tree_leaves(data)]
