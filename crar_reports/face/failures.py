@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crar_model import samples
-from crar_model.core.files import StrPath
+from crar_model.core.files import Plain, StrPath
 from crar_model.core.keywords import keywords
 from crar_model.core.places import listed
 from crar_model.core.settings import CureSettings, PlaySettings
@@ -55,7 +55,7 @@ def cure(
         if not paths:
             paths, to, base = [samples.FAILED], to or samples.BASE, base or samples.BASE
         from crar_reports.pages.cure.many import write_cures
-        from crar_reports.pages.cure.one import CureOptions, cure_summary, write_cure
+        from crar_reports.pages.cure.one import CureOptions, write_cure
         from crar_reports.progress import progress_bar
 
         options = CureOptions(spent, how, format)
@@ -65,6 +65,23 @@ def cure(
                 found = write_cure(paths[0], folder, method=names[0], progress=tick, **ways)
             return Page(folder, cure_summary(found, folder), found, temporary)
         return Page(folder, "", write_cures(paths, folder, methods=names, **ways), temporary)
+
+
+def cure_summary(found: Plain, out: Path) -> str:
+    """What came of one cure, in a few lines."""
+    chosen, before, budget = found["chosen"], found["failed_candidate"], found["budget"]
+    losses = f"total {chosen['terms']['total']:.3g} against {before['terms']['total']:.3g} before"
+    level = "" if found["level"] is None else f"; the dynamics allow {found['level']['total']:.3g}"
+    verdict = f"cured by {found['by']}" if found["cured"] else f"not cured; the best candidate is one of {found['by']}"
+    if found["already"]:
+        verdict, losses = "nothing to cure: its losses are what its dynamics allow", f"total {before['terms']['total']:.3g}"
+    lines = [f"{verdict}: {losses}{level}", f"{budget['updates']} updates of candidates, {budget['seconds']:.0f} s"]
+    if found["restored"] is not None:
+        words = ("as good", "not as good") if found["already"] else ("restored", "not restored")
+        lines.append(f"judged by {found['to']['path']}: {words[not found['restored']]}")
+    if found["cured"]:
+        lines.append(f"model: {out / 'cured.pt'}")
+    return "\n".join(lines)
 
 
 @as_command("escape", failed="--from", base="--to")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crar_model import samples
-from crar_model.core.files import StrPath
+from crar_model.core.files import Plain, StrPath
 from crar_model.core.keywords import keywords
 from crar_model.core.places import listed
 from crar_model.core.settings import CureSettings, PlaySettings, TrainSettings
@@ -56,7 +56,26 @@ def predict(
             listed(bases) or [samples.BASE], folder, transfers=listed(transfer), resolution=spent.resolution, how=how,
             observation_map=ObservationMap.of(seen) if mapped else None, image=format, command=command,
         )  # fmt: skip
-        return Page(folder, page.in_words(found), found, temporary)
+        return Page(folder, in_words(found, page.verdict(found)), found, temporary)
+
+
+def in_words(found: Plain, verdict: str) -> str:
+    """What was seen of each base, and what it is worth as a prediction, in a few lines."""
+    lines = []
+    for base in found["bases"]:
+        lowest = min(copy["transition"] for copy in base["copies"][1:])
+        lines.append(
+            f"{base['path']}: oddness {base['oddness']:.3g}; transition {base['copies'][0]['transition']:.3g} of its own, "
+            f"{lowest:.3g} of the best other signed copy, {base['start']['transition']:.3g} where a transfer starts"
+        )
+        if base["valleys"] is not None:
+            start = base["valley_of"]["start"]
+            lines.append(
+                f"  {len(base['valleys'])} valley{'s' * (len(base['valleys']) > 1)}; a transfer starts in number {start + 1}, "
+                f"total {base['valleys'][start]['total']:.3g}, {100 * base['valleys'][start]['share']:.0f} % of the places; "
+                f"the base lies in number {base['valley_of']['base'] + 1}"
+            )
+    return "\n".join((*lines, verdict))
 
 
 @as_command("maps")

@@ -169,25 +169,6 @@ def verdict(results: Plain) -> str:
     return forecast.verdict(results["scores"])
 
 
-def in_words(found: Plain) -> str:
-    """What was seen of each base, and what it is worth as a prediction, in a few lines."""
-    lines = []
-    for base in found["bases"]:
-        lowest = min(copy["transition"] for copy in base["copies"][1:])
-        lines.append(
-            f"{base['path']}: oddness {base['oddness']:.3g}; transition {base['copies'][0]['transition']:.3g} of its own, "
-            f"{lowest:.3g} of the best other signed copy, {base['start']['transition']:.3g} where a transfer starts"
-        )
-        if base["valleys"] is not None:
-            start = base["valley_of"]["start"]
-            lines.append(
-                f"  {len(base['valleys'])} valley{'s' * (len(base['valleys']) > 1)}; a transfer starts in number {start + 1}, "
-                f"total {base['valleys'][start]['total']:.3g}, {100 * base['valleys'][start]['share']:.0f} % of the places; "
-                f"the base lies in number {base['valley_of']['base'] + 1}"
-            )
-    return "\n".join((*lines, verdict(found)))
-
-
 def _write(folder: StrPath, results: Plain, model: Checkpoint, grid: Plain | None, image: str) -> None:
     files, first = dict[str, Content](), results["bases"][0]
     figure, chart = f"placement.{image}", f"calibration.{image}"

@@ -251,20 +251,3 @@ def cure_line(found: Plain) -> str:
         "its base agrees" if found["restored"] else "its base does not agree" if found["restored"] is not None else "no base was asked"
     )
     return f"{found['by']}, chosen by losses alone: total loss {before} before, {after} after {spent}; {verdict}."
-
-
-def cure_summary(found: Plain, out: Path) -> str:
-    """What came of one cure, in a few lines."""
-    chosen, before, budget = found["chosen"], found["failed_candidate"], found["budget"]
-    losses = f"total {chosen['terms']['total']:.3g} against {before['terms']['total']:.3g} before"
-    level = "" if found["level"] is None else f"; the dynamics allow {found['level']['total']:.3g}"
-    verdict = f"cured by {found['by']}" if found["cured"] else f"not cured; the best candidate is one of {found['by']}"
-    if found["already"]:
-        verdict, losses = "nothing to cure: its losses are what its dynamics allow", f"total {before['terms']['total']:.3g}"
-    lines = [f"{verdict}: {losses}{level}", f"{budget['updates']} updates of candidates, {budget['seconds']:.0f} s"]
-    if found["restored"] is not None:
-        words = ("as good", "not as good") if found["already"] else ("restored", "not restored")
-        lines.append(f"judged by {found['to']['path']}: {words[not found['restored']]}")
-    if found["cured"]:
-        lines.append(f"model: {out / 'cured.pt'}")
-    return "\n".join(lines)
