@@ -26,26 +26,24 @@ def survival_figure(panels: Sequence[tuple[str, float, Sequence[tuple[str, Times
             dashed, and a curve ends where its last model does.
     """
     columns = min(3, len(panels))
-    lines = -(-len(panels) // columns)
+    lines, most = -(-len(panels) // columns), max(len(curves) for *_, curves in panels)  # alike in all panels, so that their axes are level
     with house_style():
         figure = plt.figure(figsize=(3.7 * columns + 0.3, 3.1 * lines), layout="constrained")
         outer = figure.add_gridspec(lines, columns)
         for place, (title, end, curves) in enumerate(panels):
             ticks = [tick for tick in MaxNLocator(TICKS).tick_values(0, end) if tick <= end]
-            inner = outer[place // columns, place % columns].subgridspec(
-                2, 1, height_ratios=(5, 0.7 + 0.55 * max(1, len(curves))), hspace=0
-            )
+            inner = outer[place // columns, place % columns].subgridspec(2, 1, height_ratios=(5, 0.7 + 0.55 * most), hspace=0)
             axes = figure.add_subplot(inner[0])
             below = figure.add_subplot(inner[1], sharex=axes)
             below.axis("off")
-            below.set_ylim(-len(curves) - 0.2, 0.8)
+            below.set_ylim(-most - 0.2, 0.8)
             below.annotate("at risk", (0, 0.3), xycoords="data", fontsize=7, ha="center", color="#555555")
             for number, (name, times) in enumerate(curves):
                 color = COLORS[number % len(COLORS)]
                 _draw(axes, name, times, color, LINES[number % len(LINES)])
                 for tick in ticks:
                     below.annotate(str(at_risk(times, tick)), (tick, -number - 0.7), fontsize=7, ha="center", color=color)
-            axes.set_title(title, pad=18)
+            axes.set_title(title, pad=6 + 12 * -(-most // 2))  # above the legend, two names a line
             axes.set(xlim=(-0.02 * end, 1.02 * end), ylim=(-0.03, 1.03))
             axes.set_yticks(np.linspace(0, 1, 5))
             axes.set_xticks(ticks, [f"{tick / 1000:g}" for tick in ticks])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import crar_reports
-from crar_reports.claims.table import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
+from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
 from crar_reports.pages import plain_words as words
 from tests.crar_reports.pages import plain
 
