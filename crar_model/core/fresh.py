@@ -8,6 +8,29 @@ from pathlib import Path
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, find_json, is_empty
 
+COMMANDS = (
+    "train",
+    "transfer",
+    "study",
+    "verdicts",
+    "evaluate",
+    "landscape",
+    "cure",
+    "predict",
+    "maps",
+    "escape",
+    "claims",
+    "theorem",
+    "trajectory",
+    "report",
+    "play",
+    "gather",
+    "import",
+    "demo",
+    "version",
+)
+"""All that `crar` does, in the order in which one needs them."""
+
 
 def fresh(out: StrPath, *, force: bool = False, other: str = "", own: str = "", flag: str = "--out") -> None:
     """Hold the rule of every --out.
@@ -37,4 +60,4 @@ def maker(folder: Path) -> str:
     words: list[str] = []
     with suppress(UserError):  # damaged, it says nothing
         words = (find_json(folder / "results.json", {"command": str}, "") or {"command": ""})["command"].split()
-    return words[1] if words[:1] == ["crar"] and words[1:] else ""
+    return words[1] if words[:1] == ["crar"] and words[1:2] and words[1] in COMMANDS else ""
