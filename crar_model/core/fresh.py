@@ -52,12 +52,12 @@ def fresh(out: StrPath, *, force: bool = False, other: str = "", own: str = "", 
         raise UserError(f"{out}: exists already; add {other or '--force'} or choose another {flag}")
 
 
-def maker(folder: Path) -> str:
+def maker(folder: StrPath) -> str:
     """The command that wrote a folder, by what it left there; "" where nothing says."""
     for name, command in (("run.json", "train"), ("study.json", "study")):
-        if (folder / name).exists():
+        if Path(folder, name).exists():
             return command
     words: list[str] = []
     with suppress(UserError):  # damaged, it says nothing
-        words = (find_json(folder / "results.json", {"command": str}, "") or {"command": ""})["command"].split()
+        words = (find_json(Path(folder, "results.json"), {"command": str}, "") or {"command": ""})["command"].split()
     return words[1] if words[:1] == ["crar"] and words[1:2] and words[1] in COMMANDS else ""

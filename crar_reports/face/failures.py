@@ -63,11 +63,11 @@ def cure(
         if len(paths) == len(names) == 1 and Path(paths[0]).is_file():
             with progress_bar(f"cure: {names[0]}", "updates") as tick:
                 found = write_cure(paths[0], folder, method=names[0], progress=tick, **ways)
-            return Page(folder, cure_summary(found, folder), found, temporary)
+            return Page(folder, _cure_summary(found, folder), found, temporary)
         return Page(folder, "", write_cures(paths, folder, methods=names, **ways), temporary)
 
 
-def cure_summary(found: Plain, out: Path) -> str:
+def _cure_summary(found: Plain, out: Path) -> str:
     """What came of one cure, in a few lines."""
     chosen, before, budget = found["chosen"], found["failed_candidate"], found["budget"]
     losses = f"total {chosen['terms']['total']:.3g} against {before['terms']['total']:.3g} before"

@@ -56,10 +56,10 @@ def predict(
             listed(bases) or [samples.BASE], folder, transfers=listed(transfer), resolution=spent.resolution, how=how,
             observation_map=ObservationMap.of(seen) if mapped else None, image=format, command=command,
         )  # fmt: skip
-        return Page(folder, in_words(found, page.verdict(found)), found, temporary)
+        return Page(folder, _in_words(found, page.verdict(found)), found, temporary)
 
 
-def in_words(found: Plain, verdict: str) -> str:
+def _in_words(found: Plain, verdict: str) -> str:
     """What was seen of each base, and what it is worth as a prediction, in a few lines."""
     lines = []
     for base in found["bases"]:
