@@ -190,7 +190,7 @@ def judge(
     return found
 
 
-def succeeds(path: StrPath, base: StrPath, how: PlaySettings, state: Path | None = None) -> bool:
+def succeeds(path: StrPath, base: StrPath, how: PlaySettings, state: StrPath | None = None) -> bool:
     """Whether a transfer is as good as its base (:func:`crar_model.models.merit.as_good`).
 
     Args:
@@ -205,7 +205,7 @@ def succeeds(path: StrPath, base: StrPath, how: PlaySettings, state: Path | None
         return {"good": as_good(one.evaluation, own, embedding=asks_embedding(model, reference))}
 
     key = result_key("success", EDITION, model=model, base=reference, how=how)
-    return bool(kept(state and state / f"{key}.json", {"key": key}, look, {"good": bool})["good"])
+    return bool(kept(state and Path(state) / f"{key}.json", {"key": key}, look, {"good": bool})["good"])
 
 
 @lru_cache(maxsize=1)
