@@ -12,8 +12,8 @@ from benchmarks.abused_files import BAD_FILES, spoil
 from cli import app
 from crar_model import samples
 from crar_model.core.errors import UserError
+from crar_model.core.fresh import fresh
 from crar_reports.commands.app import main
-from crar_reports.commands.flags import fresh
 
 
 def test_every_command_is_abused() -> None:

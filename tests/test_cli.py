@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 
 from cli import app, main
 from crar_model import samples
+from crar_model.core.fresh import COMMANDS
 from crar_model.core.tensor_files import save_plain
 from crar_model.models.checkpoints import FORMAT, load_checkpoint
 from crar_model.models.original import exported
-from crar_reports.commands.command import ORDER
 from crar_reports.measure import dissection
 from crar_reports.measure.paths import Effort
 from crar_reports.pages.play import save_episode
@@ -254,7 +254,7 @@ def test_the_help_of_every_command_says_what_a_flag_is_without_it() -> None:
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
     commands: dict[str, Any] = dict(group.commands)
-    assert set(commands) == set(ORDER)
+    assert set(commands) == set(COMMANDS)
     for name, command in commands.items():
         done = CliRunner().invoke(app, [name, "--help"])
         said = " ".join(done.output.split())

@@ -33,6 +33,7 @@ from crar_model.studies.store import open_store
 from crar_model.tasks import TASKS
 from crar_reports.claims.evidence import pair_of
 from crar_reports.claims.losses import does
+from crar_reports.claims.study_facts import facts_of
 from crar_reports.pages.study.page import write_study_page
 from crar_reports.pages.study.table import write_table
 from crar_reports.pages.verdicts import write_verdicts
@@ -350,7 +351,7 @@ def recipe_words() -> list[str]:
     hours = re.search(r"^\| all \|.*?\| ([\d.]+) \|", page, re.MULTILINE)
     assert models is not None
     assert hours is not None
-    eye = TASKS["simple"].judged_by_eye
+    eye = facts_of(TASKS["simple"]).judged_by_eye
     return [
         *(f"{good} of {good + bad}" for _, good, bad in eye),
         f"{decides[1]} points more success than `joint` ones (the transfer's rule {decides[2]} points; 95 % interval of the difference {decides[3]} to {decides[4]}",

@@ -278,7 +278,8 @@ def test_flags_that_would_do_nothing_are_refused(base_run: Path, tmp_path: Path)
 
 @pytest.mark.parametrize(("more", "said"), [([], True), (["--inverse"], False)])
 def test_a_map_that_nothing_is_seen_through_is_said(more: list[str], said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crar_reports.commands.training.run", lambda *_: None)
+    monkeypatch.setattr("crar_model.face.training._run", lambda *_: None)
+    monkeypatch.setattr("crar_reports.commands.training.tell", lambda _: None)
     done = CliRunner().invoke(app, ["train", "--observation-map", "mirror", "--out", str(tmp_path / "out"), *more])
     assert done.exit_code == 0, done.output
     assert ("only the inverse maze is seen through --observation-map" in done.output) == said

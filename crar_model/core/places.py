@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from crar_model.core.files import StrPath
+
+SAMPLES = Path(__file__).parent.parent / "sample_models"
+"""Where the checkpoints lie that come with the package."""
+
+
+def listed(paths: StrPath | Sequence[StrPath]) -> list[Path]:
+    """Paths, where one may be given in the place of several."""
+    return [Path(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+
+
+def as_given(path: StrPath) -> str:
+    """A path as a page shows it: as it was given; a shipped checkpoint, which nobody has to name, without the folder that this machine has it in."""
+    path = Path(path)
+    return str(Path("crar_model", SAMPLES.name, path.name)) if path.parent == SAMPLES else str(path)
 
 
 def places(written: StrPath, run: StrPath, *, whole: bool = False) -> Iterator[Path]:

@@ -46,7 +46,12 @@ def option(
 
 def as_flag(name: str) -> str:
     """A setting as the command line spells it."""
-    return "--" + FLAGS.get(name, name).replace("_", "-")
+    return "--" + as_key(name).replace("_", "-")
+
+
+def as_key(name: str) -> str:
+    """A setting as a file of settings and a keyword argument spell it."""
+    return FLAGS.get(name, name)
 
 
 def in_keys(text: str, others: Mapping[str, str] | None = None) -> str:

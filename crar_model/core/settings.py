@@ -219,14 +219,15 @@ def from_plain(values: dict[str, Any], *, where: str) -> TrainSettings:
     if not isinstance(loss, dict):
         raise UserError(f"{where}: `loss` must be a table of loss settings")
     top = {name: value for name, value in values.items() if name != "loss"}
-    return TrainSettings(**_typed(TrainSettings, top, where), loss=LossSettings(**_typed(LossSettings, loss, f"{where} [loss]")))
+    return TrainSettings(**typed(TrainSettings, top, where), loss=LossSettings(**typed(LossSettings, loss, f"{where} [loss]")))
 
 
 KINDS: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "a text in quotes"}
 """What a setting of a file must be, in words."""
 
 
-def _typed(kind: type, values: dict[str, Any], where: str) -> dict[str, Any]:
+def typed(kind: type, values: dict[str, Any], where: str) -> dict[str, Any]:
+    """Values of fields of a settings dataclass, checked by type; errors as of :func:`from_plain`."""
     defaults = {item.name: item.default for item in dataclasses.fields(kind)}
     checked: dict[str, Any] = {}
     for name, value in values.items():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from html import escape
+
 
 def plural(count: int, word: str) -> str:
     """A count with its word: "1 model", "1,200 models"."""
@@ -11,3 +14,10 @@ def plural(count: int, word: str) -> str:
 def of_all(done: int, everything: int, words: str) -> str:
     """How many of how many, the word in the plural as it is given: "1 of 1 model", "3 of 8 models"."""
     return f"{done} of {everything} {words.removesuffix('s') if everything == 1 else words}"
+
+
+def html_table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """A table for a notebook; all text is escaped."""
+    lines = (("th", header), *(("td", row) for row in rows))
+    body = "".join(f"<tr>{''.join(f'<{tag}>{escape(str(cell))}</{tag}>' for cell in cells)}</tr>" for tag, cells in lines)
+    return f"<table>{body}</table>"

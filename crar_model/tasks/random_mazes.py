@@ -33,13 +33,7 @@ class RandomMazesTask(Task):
     }  # fmt: skip
     transfer_defaults = {"updates": 200_000}
     scored = True
-    released_scores = True
     reads_walks = True
-    published_cost = (
-        ("original approach, 5 base models", "4 nodes with a Xeon Bronze 3104 and 4 GTX 1080 Ti each", 48.0, "freeze"),
-        ("embeddings of the base models", "1 computer with a GTX 1050 Ti", 0.5, "none"),
-        ("the other approaches", "4 nodes with a Xeon Bronze 3104 and 4 GTX 1080 Ti each", 48.0, "others"),
-    )
     pace = {"joint": 87.0, "sequential": 57.0}
     # 512 transitions fill the cache, so few points go through at a time; the compiled convolutions are float32, float64 is ten times slower.
     sampling = Sampling(

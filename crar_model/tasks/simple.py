@@ -30,8 +30,6 @@ class SimpleMazeTask(Task):
     name, title = "simple", "simple maze"
     transfer_defaults = {"learning_rate": 8e-5, "updates": 60_000, "update_rule": "sequential"}
     sampling = Sampling("all 124 transitions", complete=True, dtype="float64", space="embedding")
-    judged_by_eye: tuple[tuple[str, int, int], ...] = (("base 0002", 3, 19), ("base 0003", 21, 1))
-    published_cost = (("all of the low-dimensional maze", "1 computer with a GTX 1050 Ti", 240.0, "all"),)
     pace = {"joint": 8_000.0, "sequential": 1_600.0}
 
     walls = ""
@@ -125,7 +123,6 @@ def _walled(task: SimpleMazeTask, walls: str) -> SimpleMazeTask:
     except ValueError as error:
         raise UserError(f"--walls: {error}") from error
     own.title = f"{task.title} with other walls"
-    own.judged_by_eye = ()  # that was of the study's layout
     own.sampling = replace(task.sampling, what=f"all {maze.n_states * maze.n_actions} transitions")
     from crar_model.mazes.large import is_large
 
@@ -147,5 +144,4 @@ def _seen(task: SimpleMazeTask, observation: str) -> SimpleMazeTask:
     except ValueError as error:
         raise UserError(f"--observation: {error}") from error
     own.title = f"{task.title} in 48x48 images"
-    own.judged_by_eye = ()  # that was of grids
     return own

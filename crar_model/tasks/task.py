@@ -74,10 +74,7 @@ class Task(ABC):
         scored: whether agents of the maze have a score, so that training keeps the best model.
         sampling: how its loss is looked at.
         maze: the table of states where they can be listed, else None.
-        judged_by_eye: (base, successes, failures) of the original's `freeze` transfers, where it judged them so.
-        released_scores: whether the original released scores of its runs.
         reads_walks: whether it can learn from a file of `crar gather`.
-        published_cost: (experiment, machines, hours of each, models that it is of: "freeze", "others", "all" or "none" of a study) of appendix E.
         pace: rule -> updates of one member in a second of one core, for estimates (docs/speed.md).
     """
 
@@ -87,10 +84,7 @@ class Task(ABC):
     transfer_defaults: Mapping[str, Any] = {}
     scored: bool = False
     sampling: Sampling
-    judged_by_eye: tuple[tuple[str, int, int], ...] = ()
-    released_scores: bool = False
     reads_walks: bool = False
-    published_cost: tuple[tuple[str, str, float, str], ...] = ()
     pace: Mapping[str, float] = {"joint": 100.0, "sequential": 50.0}
 
     @property

@@ -13,31 +13,11 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from crar_model.core.errors import UserError
+from crar_model.core.fresh import COMMANDS
 from crar_model.core.ranges import MOST_WHOLE
 from crar_reports.commands.config import Config, read_config
 from crar_reports.commands.paths import check_paths
 
-ORDER = (
-    "train",
-    "transfer",
-    "study",
-    "verdicts",
-    "evaluate",
-    "landscape",
-    "cure",
-    "predict",
-    "maps",
-    "escape",
-    "claims",
-    "theorem",
-    "trajectory",
-    "report",
-    "play",
-    "gather",
-    "import",
-    "demo",
-    "version",
-)
 WIDTH = 72
 """Longest list of choices that stays on one line."""
 
@@ -165,7 +145,7 @@ class Group(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The commands in the order in which one needs them."""
-        return sorted(super().list_commands(ctx), key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+        return sorted(super().list_commands(ctx), key=lambda name: COMMANDS.index(name) if name in COMMANDS else len(COMMANDS))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """The commands first."""

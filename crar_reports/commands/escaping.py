@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from crar_model import samples
+import crar_reports
 from crar_model.core.files import json_text
 from crar_model.core.settings import UPDATE_RULES
 from crar_reports.commands.app import app, command_line
 from crar_reports.commands.command import Command
-from crar_reports.commands.flags import RUN, Choices, FormatOption, OutOption, ResumeOption, fresh, with_flags
+from crar_reports.commands.flags import RUN, Choices, FormatOption, OutOption, ResumeOption, with_flags
 
 
 @app.command(
@@ -62,19 +62,8 @@ def escape(
 
     From its certified minimum, frozen dynamics, plain SGD and RMSprop: who leaves, when, and where to.
     """
-    fresh(out, force=resume, other="--resume to continue", own="escape")
-    if not failed:
-        failed, base = [samples.FAILED], base or samples.BASE
-    from crar_reports.pages.escape import many as pages
-    from crar_reports.pages.escape import one as page
-
-    usual = page.Grid()
-    grid = page.Grid(
-        tuple(rates or usual.rates), tuple(sgd_rates or usual.sgd_rates), tuple(batches or usual.batches), seeds, updates, checks,
-        tuple(dict.fromkeys(rules or usual.rules)),
+    page = crar_reports.escape(
+        failed or (), base, out=out, rate=rates or (), sgd_rate=sgd_rates or (), update_rule=rules or (), batch_size=batches or (), seeds=seeds,
+        updates=updates, checks=checks, format=image, resume=resume, command=command_line(),
     )  # fmt: skip
-    alone = len(failed) == 1 and failed[0].is_file()
-    how: dict[str, Any] = {"base_path": base, "grid": grid, "image": image, "command": command_line()}
-    found = page.write_escape(failed[0], out, **how) if alone else pages.write_escapes(failed, out, **how)
-    verdict = page.verdict(found) if alone else pages.verdict(found)
-    print(json_text(found) if as_json else f"{verdict}\nreport: {out / 'report.md'}")
+    print(json_text(page.data) if as_json else page)

@@ -7,14 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from crar_model import samples
+import crar_reports
 from crar_model.core.files import json_text
 from crar_model.core.settings import CureSettings, TrainSettings
-from crar_model.mazes.maps import FIELDS, ObservationMap
-from crar_model.tasks.checks import check_settings
+from crar_model.mazes.maps import FIELDS
 from crar_reports.commands.app import app, command_line
 from crar_reports.commands.command import Command
-from crar_reports.commands.flags import RUN, ForceOption, FormatOption, OutOption, ResumeOption, going_on, playing, with_flags
+from crar_reports.commands.flags import RUN, ForceOption, FormatOption, OutOption, ResumeOption, with_flags
 
 
 @app.command(
@@ -48,45 +47,18 @@ def predict(
 
     Oddness, signed copies under its own dynamics, valleys of the placement landscape. With transfers: does any of it predict them?
     """
-    mapped = {name: given.pop(name) for name in FIELDS.values() if name in given}
-    settings, seen = CureSettings(**given), TrainSettings(**mapped)
-    settings.validate()
-    check_settings(seen)
-    how = playing({"episodes": episodes})
-    if out is not None:
-        going_on(out, "predict", force=force, resume=resume)
-    from crar_reports.pages import predict as page
-
-    found = page.predict(
-        bases or [samples.BASE],
-        out,
-        transfers=transfers or [],
-        resolution=settings.resolution,
-        how=how,
-        observation_map=ObservationMap.of(seen) if mapped else None,
-        image=image,
+    page = crar_reports.predict(
+        bases or (),
+        out=out,
+        transfer=transfers or (),
+        episodes=episodes,
+        format=image,
+        force=force,
+        resume=resume,
         command=command_line(),
+        **given,
     )
-    print(json_text(found) if as_json else summary(found, out, page.verdict(found)))
-
-
-def summary(found: dict[str, Any], out: Path | None, verdict: str) -> str:
-    """What was seen of each base, and what it is worth as a prediction, in a few lines."""
-    lines = []
-    for base in found["bases"]:
-        lowest = min(copy["transition"] for copy in base["copies"][1:])
-        lines.append(
-            f"{base['path']}: oddness {base['oddness']:.3g}; transition {base['copies'][0]['transition']:.3g} of its own, "
-            f"{lowest:.3g} of the best other signed copy, {base['start']['transition']:.3g} where a transfer starts"
-        )
-        if base["valleys"] is not None:
-            start = base["valley_of"]["start"]
-            lines.append(
-                f"  {len(base['valleys'])} valley{'s' * (len(base['valleys']) > 1)}; a transfer starts in number {start + 1}, "
-                f"total {base['valleys'][start]['total']:.3g}, {100 * base['valleys'][start]['share']:.0f} % of the places; "
-                f"the base lies in number {base['valley_of']['base'] + 1}"
-            )
-    return "\n".join((*lines, verdict, *([f"report: {out / 'report.md'}"] if out is not None else [])))
+    print(json_text(page.data) if as_json else page)
 
 
 @app.command(cls=Command, epilog="Example:\n  crar maps --transfer runs/freeze --transfer runs/freeze-mirror --out runs/maps")
@@ -111,9 +83,7 @@ def maps(
     resume: ResumeOption = False,
 ) -> None:  # fmt: skip
     """Count what succeeds through which observation map."""
-    how = playing({"episodes": episodes})
-    going_on(out, "maps", force=force, resume=resume)
-    from crar_reports.pages.maps import write_maps
-
-    found = write_maps(transfers or [], out, cures=cures or [], how=how, command=command_line())
-    print(json_text(found) if as_json else f"report: {out / 'report.md'}")
+    page = crar_reports.maps(
+        transfers or (), out=out, cures=cures or (), episodes=episodes, force=force, resume=resume, command=command_line()
+    )
+    print(json_text(page.data) if as_json else page)

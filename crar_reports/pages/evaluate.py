@@ -1,20 +1,14 @@
-"""The tables of `crar evaluate`: on a terminal, as a file, and what tells one model from another."""
+"""The tables of `crar evaluate` on a terminal."""
 
 from __future__ import annotations
 
-import csv
-import io
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from crar_model.core.files import StrPath, write_text
 from crar_model.core.words import plural
-from crar_model.samples import as_given
-
-if TYPE_CHECKING:
-    from crar_reports.models.judged import Judged
+from crar_model.models.judged import Judged, about
 
 WIDTH, WORD = 80, 8
 """Letters of a line, and of a heading that takes two."""
@@ -42,44 +36,6 @@ MEANINGS = {
     "verdict": "matched (the base's embedding), swapped (the same with axes exchanged or negated), neither",
     "residual": "root mean square distance to that embedding",
 }
-
-
-def about(model: Judged) -> dict[str, Any]:
-    """What tells a model from others, as plain data; None where a checkpoint does not say."""
-    info = model.checkpoint.info
-    return {
-        "path": as_given(model.path),
-        "maze": model.checkpoint.maze,
-        "inverse": model.checkpoint.inverse,
-        "observation_map": model.checkpoint.task.observation_map.name,
-        "variant": info.get("variant"),
-        "base": model.checkpoint.base_name or None,
-        "seed": info.get("seed"),
-        "learning_rate": info.get("learning_rate"),
-        "updates": model.checkpoint.updates,
-    }
-
-
-def write_csv(judged: Sequence[Judged], path: StrPath) -> None:
-    """Write all figures of models, a row a model; nested figures have names such as `match.verdict`.
-
-    Raises:
-        UserError: when the file cannot be written.
-    """
-    rows = [flat(about(model) | model.plain()) for model in judged]
-    text = io.StringIO()
-    table = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n", restval="")
-    table.writeheader()
-    table.writerows(rows)
-    write_text(path, text.getvalue())
-
-
-def flat(values: Mapping[str, Any], start: str = "") -> dict[str, Any]:
-    """Nested plain data as one level, names joined by dots."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= flat(value, f"{start}{name}.") if isinstance(value, Mapping) else {start + name: value}
-    return found
 
 
 def print_evaluation(judged: Sequence[Judged], *, full: bool = False) -> None:

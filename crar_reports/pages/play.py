@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +31,16 @@ FRAME_MS, LAST_MS = 350, 1500
 
 @dataclass(frozen=True)
 class Episode:
-    """What happened: total reward, steps, keys found, and the file."""
+    """What happened: total reward, steps, keys found, the file, and how it was played."""
 
     reward: float
     steps: int
     keys: int
     path: Path
+    how: PlaySettings
+
+    def _repr_html_(self) -> str:
+        return f'<img src="data:image/gif;base64,{base64.b64encode(self.path.read_bytes()).decode("ascii")}">'
 
 
 def planned_cells(model: Checkpoint, game: RandomMazeBatch, depth: int) -> list[int]:
@@ -112,4 +117,4 @@ def save_episode(checkpoint: StrPath, out: StrPath, *, seed: int = 0, depth: int
     small = [frame.quantize(16) for frame in frames]
     small[0].save(buffer, format="GIF", save_all=True, append_images=small[1:], duration=times, loop=0, optimize=True)
     write_bytes(out, buffer.getvalue())
-    return Episode(total, steps, 3 - left, out)
+    return Episode(total, steps, 3 - left, out, how)

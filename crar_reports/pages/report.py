@@ -20,6 +20,7 @@ from crar_model.tasks.metrics import Metric, Score
 from crar_model.training.runner import read_run
 from crar_reports import progress as console
 from crar_reports.claims.losses import NEAR
+from crar_reports.claims.study_facts import facts_of
 from crar_reports.figures.embedding import embeddings_figure
 from crar_reports.figures.inputs import inputs_figure, transition_error_figure
 from crar_reports.figures.losses import losses_figure
@@ -133,7 +134,7 @@ def write_study(
         "cure": view.cure_section(cured) if cured else "", "beside": ": losses beside scores (claim S11)" if task.scored else "",
         "models": table(
             ["model", "variant", *SHOWN, *map(_words, names), "verdict", "residual"], [_row(one) for _, kind, one in models if kind == "last"]
-        ), "kept": kept, "released": view.released() if task.released_scores else "",
+        ), "kept": kept, "released": view.released() if facts_of(task).released_scores else "",
         "measures": ["score"] if task.scored else ["nearest state accuracy", "navigation success"],
     }  # fmt: skip
     return publish(folder, "study.md", values, results, files)

@@ -9,6 +9,7 @@ from crar_model.core.settings import PlaySettings
 from crar_model.samples import as_given
 from crar_model.tasks import Task
 from crar_reports.claims.released_scores import released_rows
+from crar_reports.claims.study_facts import facts_of
 from crar_reports.measure.scores import COLUMNS, score_rows
 from crar_reports.models.judged import Judged
 from crar_reports.models.runs import Run
@@ -38,9 +39,9 @@ def share_words(task: Task) -> str:
 
 def by_eye(task: Task) -> str:
     """What was released of this maze; "" where nothing was."""
-    if not task.judged_by_eye:
+    if not facts_of(task).judged_by_eye:
         return ""
-    counts = "; ".join(f"{name} {good} successes and {bad} failures" for name, good, bad in task.judged_by_eye)
+    counts = "; ".join(f"{name} {good} successes and {bad} failures" for name, good, bad in facts_of(task).judged_by_eye)
     return f"The released transfers in this maze (`freeze` at 8e-5, judged by eye): {counts}.\n\n"
 
 

@@ -15,6 +15,7 @@ from crar_model.tasks import TASKS, Task, task_named
 from crar_reports.claims.evidence import Listed, Samples, pair_of
 from crar_reports.claims.record import AGREE, EXCEPTIONS, HOLDS, UNDECIDED, Decided, by_verdict, percent
 from crar_reports.claims.study import OF_OTHERS, depends, scope_of
+from crar_reports.claims.study_facts import facts_of
 from crar_reports.claims.table import CLAIMS, NAMED, claims_of
 from crar_reports.pages import plain_words
 from crar_reports.pages.claims import FAILED, grouped, maze_of, spreads, verdicts
@@ -223,7 +224,7 @@ def predict_entries(content: Plain, path: StrPath) -> list[Entry]:
 
 def _cut(entry: Entry, answer: Decided | None) -> Decided | None:
     """The released answer at the updates that ours is of; None where there is none, or where it is that to the ends."""
-    if not entry.updates or not TASKS[entry.maze].released_scores:
+    if not entry.updates or not facts_of(TASKS[entry.maze]).released_scores:
         return None
     found = released_answer(entry.id, TASKS[entry.maze], entry.updates)
     return found if found != answer else None

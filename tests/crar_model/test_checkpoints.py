@@ -13,7 +13,7 @@ from crar_model.core.errors import UserError
 from crar_model.core.files import write_atomically
 from crar_model.core.tensor_files import save_plain
 from crar_model.models.checkpoints import FORMAT, load_checkpoint, save_checkpoint
-from crar_reports.commands.pages import pair
+from crar_reports.face.pairs import pair
 from crar_reports.models.judged import base_of, expand, judge
 from crar_reports.pages.claims import write_claims
 

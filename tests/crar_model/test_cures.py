@@ -38,8 +38,8 @@ from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.evaluation import evaluate
 from crar_model.tasks import batches
 from crar_model.training.members import transfer_plan
+from crar_model.training.mending import annealed
 from crar_model.training.search import search_starts, with_starts
-from crar_reports.pages.cure.one import annealed
 
 SMALL = CureSettings(resolution=31, effort=0.25, starts=3)
 

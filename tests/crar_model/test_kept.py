@@ -15,6 +15,7 @@ from crar_model import samples
 from crar_model.core.params import select
 from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.core.tensor_files import load_plain, save_plain
+from crar_model.face.training import transfer_start
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.evaluation import Evaluation, evaluate
 from crar_model.studies.cells import LAST, Cell
@@ -27,7 +28,6 @@ from crar_model.training.members import Plan, transfer_plan
 from crar_model.training.runner import run_plan
 from crar_model.training.shard import STATE
 from crar_model.training.variants import VARIANTS
-from crar_reports.commands.flags import transfer_start
 from crar_reports.models.runs import Run
 from crar_reports.pages.maps import updates_of
 from crar_reports.pages.report import kept_words as page_words

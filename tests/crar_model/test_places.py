@@ -14,11 +14,11 @@ from crar_model.core.places import places
 from crar_model.core.settings import TrainSettings
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.training.members import transfer_plan
+from crar_model.training.mending import own_base
 from crar_model.training.runner import plan_of, run_plan
 from crar_reports.models.judged import base_of, bases_in, judge
 from crar_reports.models.runs import Run
 from crar_reports.pages.claims import write_claims
-from crar_reports.pages.cure.one import own_base
 from crar_reports.pages.report import write_study
 from tests.plans import with_updates
 

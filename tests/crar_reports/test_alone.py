@@ -23,7 +23,7 @@ from crar_model.models.original import exported, import_network
 from crar_model.samples import BASE, FAILED
 from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
 from crar_reports.claims.table import CLAIMS, decide_alone, need_a_base
-from crar_reports.commands.pages import stands_alone
+from crar_reports.face.pairs import stands_alone
 from crar_reports.measure.without_reference import lone_subject
 from tests.crar_reports.pages import whole_page
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crar_model.tasks import TASKS
 from crar_model.training.variants import VARIANTS
 from crar_reports.claims.released_scores import (
     BASES,
@@ -25,6 +24,7 @@ from crar_reports.claims.released_scores import (
     released_runs,
     released_scores,
 )
+from crar_reports.claims.study_facts import FACTS
 from crar_reports.press.markdown import table
 
 ROOT = Path(__file__).parents[2]
@@ -99,8 +99,8 @@ def test_an_outcome_needs_two_runs() -> None:
 
 
 def test_the_released_scores_have_none_of_the_simple_maze() -> None:
-    """Its transfers were judged by eye: 44 of them, counted in the task's table, from bases that the scores do not name."""
-    judged = TASKS["simple"].judged_by_eye
+    """Its transfers were judged by eye: 44 of them, counted in the facts of the study, from bases that the scores do not name."""
+    judged = FACTS["simple"].judged_by_eye
     assert not {run.base_model for run in released_runs()} & {name.removeprefix("base ") for name, _, _ in judged}
     assert sum(good + bad for _, good, bad in judged) == 44
 

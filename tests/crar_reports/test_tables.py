@@ -11,9 +11,9 @@ from crar_model.agent.symmetry import Match
 from crar_model.core.settings import LossSettings
 from crar_model.models.checkpoints import Checkpoint
 from crar_model.models.evaluation import Evaluation
+from crar_model.models.judged import Judged, about, write_csv
 from crar_model.tasks.metrics import Score
-from crar_reports.models.judged import Judged
-from crar_reports.pages.evaluate import about, print_evaluation, write_csv
+from crar_reports.pages.evaluate import print_evaluation
 
 SCORE = Score(mean=-10.25, low=-11.5, high=-9.75, samples=200, solved=0.25, keys=1.0, values=())
 

@@ -19,6 +19,7 @@ from crar_model.tasks import TASKS
 from crar_reports.claims import released_scores
 from crar_reports.claims.record import FAILS, HOLDS, UNDECIDED, Decided
 from crar_reports.claims.released_scores import ReleasedRun
+from crar_reports.claims.study_facts import FACTS
 from crar_reports.claims.table import CLAIMS, NAMED
 from crar_reports.pages import verdicts as page
 from crar_reports.pages.study.released import released_answer
@@ -156,7 +157,8 @@ def test_altered_released_scores_alter_every_answer(monkeypatch: pytest.MonkeyPa
 
     changed = tuple(shifted(run, number) for number, run in enumerate(runs))
     monkeypatch.setattr(released_scores, "_all_runs", lambda: changed)
-    monkeypatch.setattr(type(TASKS["simple"]), "judged_by_eye", (("base 0002", 11, 11), ("base 0003", 11, 11)))
+    altered = replace(FACTS["simple"], judged_by_eye=(("base 0002", 11, 11), ("base 0003", 11, 11)))
+    monkeypatch.setitem(FACTS, "simple", altered)
     after = released_answers()
     assert all(after[key].figure != before[key].figure for key in before)
     assert after["S12", "random"].verdict == HOLDS

@@ -15,9 +15,10 @@ from crar_model.core.kept import kept
 from crar_model.cures.methods import AUTO, METHODS
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.merit import EARLIER, definition
+from crar_model.training.mending import own_base
 from crar_reports import progress as console
 from crar_reports.models.judged import base_of, distinct, label_of, one_folder_each, succeeds
-from crar_reports.pages.cure.one import TABLE_OF_MOVES, CureOptions, cure_key, own_base, write_cure
+from crar_reports.pages.cure.one import TABLE_OF_MOVES, CureOptions, cure_key, write_cure
 from crar_reports.pages.cure.view import cures_view
 from crar_reports.press.publish import RESULTS, publish
 from crar_reports.statistics import share, share_by_base

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -21,17 +20,15 @@ from crar_model.core.threads import torch_threads
 from crar_model.cures.candidates import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, STRAYS, UNFIT
 from crar_model.cures.cure import Cure, cure
 from crar_model.cures.level import Ground, Level
-from crar_model.cures.methods import ANNEALED, EPOCHS, METHODS
+from crar_model.cures.methods import METHODS
 from crar_model.cures.placement import Landscape
-from crar_model.cures.problem import Problem, pose
+from crar_model.cures.problem import Problem
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.models.evaluation import Evaluation, embed, evaluate
 from crar_model.models.keys import result_key
 from crar_model.models.merit import as_good, asks_embedding, lacks, same_dynamics
 from crar_model.samples import as_given
-from crar_model.training.members import Member, Plan
-from crar_model.training.trainer import Trainer
-from crar_model.training.variants import VARIANTS
+from crar_model.training.mending import cured_checkpoint, cured_parameters, posed
 from crar_reports.figures.placement import placement_figure
 from crar_reports.pages.cure.view import cure_view
 from crar_reports.press.markdown import number
@@ -73,24 +70,6 @@ class CureOptions:
     grounds: dict[str, Ground] = field(default_factory=dict)
 
 
-def own_base(failed: Checkpoint, path: StrPath | None) -> Checkpoint | None:
-    """The base whose weights a cure may use: the file given, else the one that the transfer names, where it is still there.
-
-    Raises:
-        UserError: for an unusable file, or a base with other dynamics than a transfer that kept its base's: it is not that transfer's.
-    """
-    base = failed.load_base() if path is None else load_checkpoint(path)
-    if base is None:
-        return None
-    variant = str(failed.info.get("variant") or "")
-    kept = variant in VARIANTS and VARIANTS[variant].trained == ("encoder",)
-    if kept and base.task.same_maze(failed.task) and not same_dynamics(failed, base):
-        raise UserError(
-            f"{base.file}: its dynamics are not those of the transfer, which kept its base's; give the base that it was made from with --base"
-        )
-    return base
-
-
 def write_cure(
     failed_path: StrPath,
     folder: StrPath,
@@ -125,16 +104,12 @@ def write_cure(
     options = options or CureOptions()
     options.settings.validate()
     failed = load_checkpoint(failed_path)
-    base = own_base(failed, base_path)
+    base, problem = posed(failed, base_path, options.settings.seed, str(failed_path))
     judge = None if to_path is None else load_checkpoint(to_path)
     if judge is not None and not judge.task.same_maze(failed.task):
         raise UserError(
             f"{to_path}: a model of the {judge.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
         )
-    problem = pose(failed, base, options.settings.seed, where=str(failed_path))
-    if base is not None:
-        start = Path(base.file or failed.base_name)
-        problem = dataclasses.replace(problem, anew=lambda updates: annealed(failed, start, options.settings.seed, updates))
     with only_one(folder, "another crar cure works there"):
         store = Pieces(folder / STATE, result_key("cure work", EDITION, failed=failed, base=base, settings=options.settings))
         key = ground_key(problem, options.settings)
@@ -176,28 +151,6 @@ def write_cure(
         publish(folder, "cure.md", {"r": results, "command": command, **view}, results, files)
         shutil.rmtree(folder / STATE, ignore_errors=True)
     return results
-
-
-def annealed(failed: Checkpoint, base: StrPath, seed: int, updates: int) -> Params:
-    """A control: `freeze` from the base once more, by the failed transfer's own rule and batches, from the rate of `annealed` down; (1, ...) encoders."""
-    settings = dataclasses.replace(
-        failed.settings, inverse=failed.inverse, updates=updates, learning_rate_decay=ANNEALED, decay_interval=max(1, updates // EPOCHS), device="cpu",
-        log_interval=max(1, updates),
-    )  # fmt: skip
-    trainer = Trainer(Plan(settings, (Member(seed, METHODS["annealed"].rounds[0].rate, str(base)),), VARIANTS["freeze"]))
-    trainer.advance(updates)
-    return {name: value.detach().clone() for name, value in select(trainer.params, ("encoder",)).items()}
-
-
-def cured_checkpoint(failed: Checkpoint, found: Cure) -> Checkpoint:
-    """The failed model with the chosen encoder, and where that comes from."""
-    how = {"method": found.best.method, "candidate": found.best.label, "updates": found.updates, "failed": failed.digest}
-    return dataclasses.replace(failed, parameters=cured_parameters(failed, found), info={**failed.info, "cure": how})
-
-
-def cured_parameters(failed: Checkpoint, found: Cure) -> Params:
-    """Parameters of the failed model with the chosen encoder."""
-    return {name: found.best.encoder.get(name, value) for name, value in failed.parameters.items()}
 
 
 def judged(failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlaySettings, to_path: StrPath | None) -> Plain:

@@ -8,6 +8,7 @@ from typing import Any
 
 from crar_model.tasks import Task
 from crar_model.training.variants import BASE
+from crar_reports.claims.study_facts import facts_of
 from crar_reports.pages.study.rows import DONE, USUAL, Row
 
 
@@ -22,7 +23,7 @@ def cost_part(rows: Sequence[Row], task: Task) -> dict[str, Any]:
         "cost": _cost(rows),
         "published": _appendix_e(rows, task),
         "repeated": _again(rows),
-        "with_bases": any(kind == "all" for *_, kind in task.published_cost),
+        "with_bases": any(kind == "all" for *_, kind in facts_of(task).published_cost),
     }
 
 
@@ -60,7 +61,7 @@ def _appendix_e(rows: Sequence[Row], task: Task) -> list[tuple[object, ...]]:
     }
     return [
         (what, machines, f"{hours:g}", *(_spent(kinds[kind]) if kind in kinds else ("-",) * 4))
-        for what, machines, hours, kind in task.published_cost
+        for what, machines, hours, kind in facts_of(task).published_cost
     ]
 
 

@@ -14,6 +14,7 @@ from crar_model.studies.plan import PAGES
 from crar_model.tasks import task_named
 from crar_model.training.variants import BASE
 from crar_reports.claims.record import Decided
+from crar_reports.claims.study_facts import facts_of
 from crar_reports.pages import plain_words
 from crar_reports.pages.study.cost import cost_part
 from crar_reports.pages.study.dependence import dependence_part
@@ -199,7 +200,7 @@ def _maze(section: Section, root: Path, files: dict[str, Content], pages: Sequen
         found |= recipes_part(groups, f"{name}-recipes.png", files)
         decided += [_of_recipe(decide_relearned(own), own) for own in recipes_of(asked).values()]
     if "rates" in pages:
-        found["rates"] = rates_part(rows, name, files, released=task.released_scores)
+        found["rates"] = rates_part(rows, name, files, released=facts_of(task).released_scores)
         decided += [_of_recipe(decide_rates(own), groups_of(own)) for own in by_recipe(of_able).values()]
     if "dependence" in pages:
         for number_of, (recipe, own) in enumerate(recipes_of(asked).items()):
@@ -207,7 +208,7 @@ def _maze(section: Section, root: Path, files: dict[str, Content], pages: Sequen
             found["dependence"].append({"recipe": recipe, **part})
             decided.append(_of_recipe(claim, own))
     if "times" in pages and task.scored:
-        found |= times_part(groups, f"{name}-times.png", files, released=task.released_scores)
+        found |= times_part(groups, f"{name}-times.png", files, released=facts_of(task).released_scores)
     if "cost" in pages:
         found |= cost_part(rows, task)
     return found, [if_long_enough(one, task) for one in decided if one is not None]

@@ -12,6 +12,7 @@ from crar_reports.claims.record import FAILS, UNDECIDED, Decided
 from crar_reports.claims.released_scores import BASES, DELAYED, RATE, VARIANTS, released_runs
 from crar_reports.claims.small_losses import LOW_SCORE, S11
 from crar_reports.claims.study import RELEARNED, S12, S14, Outcomes, depends, relearned
+from crar_reports.claims.study_facts import facts_of
 from crar_reports.pages.study.rates import released_rates
 from crar_reports.pages.study.rows import USUAL
 
@@ -28,8 +29,8 @@ def released_answer(name: str, task: Task, updates: Mapping[str, int] | None = N
         updates: of every variant that is asked of, where to cut off its runs; None for all that was released, to the ends. Runs with a delay are left
             out where others are cut off: shorter ones of ours have a shorter delay.
     """
-    if not task.released_scores:
-        eye: Outcomes = {base: [True] * good + [False] * bad for base, good, bad in task.judged_by_eye}
+    if not facts_of(task).released_scores:
+        eye: Outcomes = {base: [True] * good + [False] * bad for base, good, bad in facts_of(task).judged_by_eye}
         return depends(eye) if name == "S14" and eye and updates is None else None
     end = None if updates is None else updates.get(USUAL)
     if name == "S11":
@@ -58,7 +59,7 @@ def if_long_enough(decided: Decided, task: Task) -> Decided:
         or not decided.for_now
         or decided.claim not in LONG
         or USUAL not in decided.updates
-        or not task.released_scores
+        or not facts_of(task).released_scores
     ):
         return decided
     full, cut = released_answer(decided.id, task), released_answer(decided.id, task, decided.updates)

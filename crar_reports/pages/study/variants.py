@@ -14,6 +14,7 @@ from crar_model.training.variants import VARIANTS
 from crar_reports.claims.record import Decided
 from crar_reports.claims.released_scores import released_rows
 from crar_reports.claims.study import relearned
+from crar_reports.claims.study_facts import facts_of
 from crar_reports.figures.shares import shares_figure
 from crar_reports.pages.study.rows import (
     DONE,
@@ -63,8 +64,8 @@ def variants_part(groups: Groups, bases: Sequence[Row], figure: str, files: dict
         "abouts": [(name, _about(name, rows)) for name, rows in by((row for group in groups.values() for row in group), "variant").items()],
         "variants": [_variant_row(key, group, groups) for key, group in groups.items()], "figure": figure if shown else "",
         "copies": _copies(groups),
-        "released": released_rows() if task.released_scores else [],
-        "by_eye": [(name, f"{good}/{good + bad}") for name, good, bad in task.judged_by_eye],
+        "released": released_rows() if facts_of(task).released_scores else [],
+        "by_eye": [(name, f"{good}/{good + bad}") for name, good, bad in facts_of(task).judged_by_eye],
         "networks": [_networks(label(key, groups), key, group, scored=task.scored) for key, group in groups.items() if told(group)],
         "searching": [
             f"`{name}`" for name in dict.fromkeys(key[0] for key, group in groups.items() if any(row.get("kept_update") for row in group))
