@@ -11,6 +11,7 @@ import gzip
 import io
 import itertools
 import json
+import math
 import re
 from collections import Counter
 from dataclasses import fields
@@ -32,6 +33,7 @@ from crar_model.studies.store import open_store
 from crar_model.tasks import TASKS
 from crar_reports.claims.evidence import pair_of
 from crar_reports.claims.losses import does
+from crar_reports.claims.study_facts import facts_of
 from crar_reports.pages.study.page import write_study_page
 from crar_reports.pages.study.table import write_table
 from crar_reports.pages.verdicts import write_verdicts
@@ -307,8 +309,82 @@ def hold(text: str, pieces: list[str], where: str) -> None:
 
 @pytest.mark.parametrize("page", ["findings", "speed"])
 def test_every_figure_of_a_page_is_a_file_s(page: str) -> None:
-    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
-    hold(text, {"findings": findings, "speed": speed}[page](), f"docs/{page}.md")
+    text = RECIPE.sub("", (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
+    pieces = {"findings": lambda: [*recipe_words(), *findings()], "speed": speed}[page]()
+    hold(text, pieces, f"docs/{page}.md")
+
+
+RECIPE = re.compile(r"<!-- recipe: .*? -->\n(.*?)\n<!-- end of recipe -->", re.DOTALL)
+
+
+def recipe_words() -> list[str]:
+    """What the first section of the findings says, from the pages of the recipe."""
+    page = (ROOT / "reports" / "published" / "recipe" / "report.md").read_text(encoding="utf-8")
+    (study,) = published("recipe")["recipes"]
+    rows, answers = study["rows"], [answer["figure"] for answer in study["answers"]]
+    assert [answer["verdict"] for answer in study["answers"]] == ["holds", "does not hold", "undecided"]
+    decides = re.match(
+        r"sequential minus joint, of the base (\d+) points of success, of the transfer (\d+); .*interval (\d+) to (\d+),", answers[0]
+    )
+    assert decides is not None
+    long = [row for row in rows if row["bases"].startswith("joint") and "75,000" in row["bases"] and row["transfers"].endswith("8e-05")]
+    sequential = [row for row in rows if row["bases"].startswith("sequential")]
+    (own,), (joint,) = ([row for row in sequential if row["transfers"] == f"{rule} 8e-05"] for rule in ("sequential", "joint"))
+    assert not sum(row["succeeded"] for row in long)
+    odd = {
+        kind: median(float(value) for value in re.findall(rf"^\| {kind}/\d+ \| \d/4 \| (-?[\d.]+) \|", page, re.MULTILINE))
+        for kind in ("sequential 75,000", "joint 75,000", "joint 14,000")
+    }
+    assert not [
+        c
+        for c in published("recipe")["claims"]
+        if c["id"] == "S14" and "nothing predicts" not in c["figure"] and "not scored" not in c["figure"]
+    ]
+    noise = [kind for kind in published("recipe_escape")["kinds"] if kind["optimiser"] == "rmsprop"]
+    low, high = ([kind for kind in noise if kind["rate"] == rate] for rate in (8e-5, 1e-3))
+    pairs = published("recipe_claims")["pairs"]
+    failed = [pair for pair in pairs if does(pair_of(pair, complete=True)) == "failed"]
+    before = [pair for pair in published("claims")["pairs"] if does(pair_of(pair, complete=True)) == "failed"]
+    cures = {row["method"]: row for row in published("recipe_cures")["table"]}
+    restored = cures["auto"]["restored"]
+    models = re.search(r"what becomes of (\d+) transfers from (\d+) bases", page)
+    hours = re.search(r"^\| all \|.*?\| ([\d.]+) \|", page, re.MULTILINE)
+    assert models is not None
+    assert hours is not None
+    eye = facts_of(TASKS["simple"]).judged_by_eye
+    return [
+        *(f"{good} of {good + bad}" for _, good, bad in eye),
+        f"{decides[1]} points more success than `joint` ones (the transfer's rule {decides[2]} points; 95 % interval of the difference {decides[3]} to {decides[4]}",
+        f"{75_000:,} `joint` updates give 0 of {48 * len(long)}",
+        f"{answers[1].split(' transfers')[0]} do",
+        f"{14_000:,} updates",
+        f"{sum(row['succeeded'] for row in sequential)} of {48 * len(sequential)} transfers of `sequential` bases succeed and {sum(row['matched'] for row in sequential)} match",
+        f"p = {own['p']:.3f} over 12 bases",
+        f"p = {joint['p']}",
+        f"{math.exp(odd['sequential 75,000']):.2f} in the median of `sequential` bases and {math.exp(odd['joint 75,000']):.2f} of `joint` ones",
+        f"{14_000:,} `joint` updates are as odd ({math.exp(odd['joint 14,000']):.2f})",
+        f"{published('recipe_escape')['certified']} certified minima",
+        f"{sum(kind['matched'] for kind in low)} of {sum(kind['seeds'] for kind in low)} members",
+        f"at 0.001 they carried {sum(kind['matched'] for kind in high)} of {sum(kind['seeds'] for kind in high)}",
+        f"[{len(failed)} failures",
+        f"of {len({pair['base'] for pair in failed})} `sequential` bases, S1 does not hold for {count(failed, 'S1', 'does not hold')} and S2 for {count(failed, 'S2', 'does not hold')}",
+        f"{sum(pair['certificate']['verdict'] == 'minimum' for pair in failed)} are certified minima",
+        f"S8 holds for {count(failed, 'S8', 'holds')}",
+        f"for {count(before, 'S8', 'holds')} of {len(before)}",
+        f"`auto` restored {restored['count']} of {restored['of']}",
+        f"failures of {cures['auto']['bases_restored']['of']} `sequential` bases ({100 * restored['low']:.0f} % to {100 * restored['high']:.0f} %, exact, by base)",
+        f"places drawn at random {cures['misplaced']['restored']['count']}",
+        f"an annealed rate of 0.005 {cures['annealed']['restored']['count']}",
+        f"{models[2]} bases and {models[1]} transfers, {hours[1]} hours of a core",
+        "24 bases a kind, bases of 150,000 updates",
+    ]
+
+
+def test_the_table_of_the_recipe_is_that_of_its_page() -> None:
+    page = (ROOT / "reports" / "published" / "recipe" / "report.md").read_text(encoding="utf-8")
+    for name in ("findings", "update_rules"):
+        (block,) = RECIPE.findall((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8"))
+        assert block in page, name
 
 
 FACTS = (ROOT / "docs" / "original.md").read_text(encoding="utf-8")

@@ -80,7 +80,10 @@ class TrainSettings:
     learning_rate_decay: float = option(0.9, "factor applied every `decay_interval` updates", low=0, high=1, group="Optimiser")
     decay_interval: int = option(5_000, "updates per learning-rate epoch", low=1, group="Optimiser")
     update_rule: str = option(
-        "joint", "joint (one RMSprop step on the sum) or sequential (one step per term)", choices=UPDATE_RULES, group="Optimiser"
+        "joint",
+        "joint (one RMSprop step on the sum: sooner accurate) or sequential (one step per term: the original's)",
+        choices=UPDATE_RULES,
+        group="Optimiser",
     )
     batch_size: int = option(32, "transitions per update", low=1, group="Optimiser")
     data_size: int = option(5_000, "transitions gathered once by a uniformly random policy", low=1, group="Data and quirks")

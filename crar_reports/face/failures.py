@@ -63,11 +63,11 @@ def cure(
         if len(paths) == len(names) == 1 and Path(paths[0]).is_file():
             with progress_bar(f"cure: {names[0]}", "updates") as tick:
                 found = write_cure(paths[0], folder, method=names[0], progress=tick, **ways)
-            return Page(folder, _cure_summary(found, folder), found, temporary)
+            return Page(folder, cure_summary(found, folder), found, temporary)
         return Page(folder, "", write_cures(paths, folder, methods=names, **ways), temporary)
 
 
-def _cure_summary(found: Plain, out: Path) -> str:
+def cure_summary(found: Plain, out: StrPath) -> str:
     """What came of one cure, in a few lines."""
     chosen, before, budget = found["chosen"], found["failed_candidate"], found["budget"]
     losses = f"total {chosen['terms']['total']:.3g} against {before['terms']['total']:.3g} before"
@@ -80,7 +80,7 @@ def _cure_summary(found: Plain, out: Path) -> str:
         words = ("as good", "not as good") if found["already"] else ("restored", "not restored")
         lines.append(f"judged by {found['to']['path']}: {words[not found['restored']]}")
     if found["cured"]:
-        lines.append(f"model: {out / 'cured.pt'}")
+        lines.append(f"model: {Path(out, 'cured.pt')}")
     return "\n".join(lines)
 
 

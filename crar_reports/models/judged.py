@@ -89,7 +89,7 @@ def succeeds(path: StrPath, base: StrPath, how: PlaySettings, state: StrPath | N
         return {"good": as_good(one.evaluation, own, embedding=asks_embedding(model, reference))}
 
     key = result_key("success", EDITION, model=model, base=reference, how=how)
-    return bool(kept(None if state is None else Path(state, f"{key}.json"), {"key": key}, look, {"good": bool})["good"])
+    return bool(kept(state and Path(state) / f"{key}.json", {"key": key}, look, {"good": bool})["good"])
 
 
 @lru_cache(maxsize=1)

@@ -119,8 +119,8 @@ def _seen(model: Checkpoint, resolution: int, path: Path, state: Path | None) ->
 
 
 def scored(
-    paths: Sequence[Path], models: Sequence[Checkpoint], seen: Sequence[dict[str, float]], transfers: Sequence[StrPath], how: PlaySettings,
-    state: Path | None = None,
+    paths: Sequence[StrPath], models: Sequence[Checkpoint], seen: Sequence[dict[str, float]], transfers: Sequence[StrPath], how: PlaySettings,
+    state: StrPath | None = None,
 ) -> Plain:  # fmt: skip
     """Outcomes of transfers by base, kept in the folder `state`, and predictors of them, from what is seen: figure -> value of a base.
 

@@ -107,7 +107,7 @@ def test_the_released_scores_have_none_of_the_simple_maze() -> None:
 
 def test_the_file_goes_into_the_wheel() -> None:
     patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["crar_reports"]
-    assert any(path == FILE for pattern in patterns for path in (ROOT / "reports").glob(pattern))
+    assert any(path == FILE for pattern in patterns for path in (ROOT / "crar_reports").glob(pattern))
 
 
 def test_the_page_of_facts_has_the_same_tables() -> None:

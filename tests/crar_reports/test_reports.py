@@ -117,7 +117,7 @@ def test_landscape_says_when_the_dynamics_differ(base_run: Path, tmp_path: Path,
 def test_claims_over_runs_go_on_where_they_stopped(freeze_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     end_early(monkeypatch)
     first = write_claims([freeze_run / "member-0.pt"], tmp_path / "c", quick=True, limit=2)
-    assert "over 1 transfer" in first.read_text()
+    assert "of 1 transfer from 1 base" in first.read_text()
     whole_page(first)
     assert "`--quick`" in summary_of(first.read_text())[-1]
     (kept,) = (tmp_path / "c" / "pairs").iterdir()
@@ -125,7 +125,7 @@ def test_claims_over_runs_go_on_where_they_stopped(freeze_run: Path, tmp_path: P
     with pytest.raises(UserError, match="--resume"):
         write_claims([freeze_run], tmp_path / "c", quick=True, limit=2)
     again = write_claims([freeze_run], tmp_path / "c", quick=True, limit=2, resume=True)
-    assert "over 2 transfers" in again.read_text()
+    assert "of 2 transfers from 1 base" in again.read_text()
     assert kept.stat().st_mtime_ns == written
     assert len(json.loads((tmp_path / "c" / "results.json").read_text())["pairs"]) == 2
 
