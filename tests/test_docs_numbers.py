@@ -345,6 +345,7 @@ def recipe_words() -> list[str]:
     pairs = published("recipe_claims")["pairs"]
     failed = [pair for pair in pairs if does(pair_of(pair, complete=True)) == "failed"]
     before = [pair for pair in published("claims")["pairs"] if does(pair_of(pair, complete=True)) == "failed"]
+    assert {pair["released"]["match"]["verdict"] for pair in failed if pair["match"]["verdict"] != "matched"} == {"neither"}
     cures = {row["method"]: row for row in published("recipe_cures")["table"]}
     restored = cures["auto"]["restored"]
     models = re.search(r"what becomes of (\d+) transfers from (\d+) bases", page)
