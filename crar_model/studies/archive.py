@@ -53,10 +53,13 @@ def bring_in(store: Store, study: Study, path: StrPath) -> int:
 
 
 def held(store: Store, study: Study, path: StrPath) -> list[str]:
-    """Cells that :func:`bring_in` would bring; errors as there."""
+    """Cells that :func:`bring_in` would bring, at once or when the bases that are :func:`waiting` have been made again; errors as there."""
     entries = _read(Path(path), study.name)
     _refuse_other_bases(store, study, entries, Path(path))
-    return _lacking(store, study, entries)
+    now = _lacking(store, study, entries)
+    first = set(waiting(store, study, path))
+    later = [name for name, cell in study.cells.items() if cell.base in first and _figures(store, cell, study.how) in entries.get(name, {})]
+    return [*now, *(name for name in later if name not in now and store.record(name) is None)]
 
 
 def waiting(store: Store, study: Study, path: StrPath) -> list[str]:

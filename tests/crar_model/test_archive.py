@@ -257,8 +257,9 @@ def test_networks_can_be_left_out_and_their_bases_are_made_again(finished: tuple
     assert write_table(folder, same, 3).read_bytes() == write_table(store, study, 3).read_bytes()
     more, there = ready(BIGGER, tmp_path / "there")
     more = replace(more, archive_networks=False)
-    bring_in(there, more, slim)
+    brought = bring_in(there, more, slim)
     first = waiting(there, more, slim)
+    assert len(held(there, more, slim)) == len(study.cells) - len(first) - brought  # what still comes, when these have been made again
     assert first == [
         name for name, cell in more.cells.items() if not cell.base and any(other.base == name for other in more.cells.values())
     ]
