@@ -132,7 +132,8 @@ class Agent(ABC):
             self.discount(params, source, onehot),
             self.transition(params, source, onehot),
         )
-        return tuple(torch.unflatten(each, x.dim() - 2, action.shape[-2:]) for each in (reward, discount, reached))  # type: ignore[return-value]
+        reward, discount, reached = (torch.unflatten(each, x.dim() - 2, action.shape[-2:]) for each in (reward, discount, reached))
+        return reward, discount, reached
 
     def _as_one_hot(self, action: Tensor, x: Tensor) -> Tensor:
         onehot = action if action.is_floating_point() else self.one_hot(action, x.dtype)
