@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from crar_model.face.training import gather as gather
     from crar_model.face.training import train as train
     from crar_model.face.training import transfer as transfer
+    from crar_model.face.worlds import gather_world as gather_world
     from crar_model.tasks.check import check_task as check_task
 
 # MKL otherwise picks instructions by the alignment of its arguments, and a member's trajectory would depend on
@@ -31,6 +32,7 @@ os.environ.setdefault("MKL_CBWR", "AUTO")
 _FACE = {
     "face.training": ("train", "transfer", "gather"),
     "face.judging": ("evaluate", "Evaluated", "load", "import_network"),
+    "face.worlds": ("gather_world",),
     "face.curing": ("cure", "Cured"),
     "face.run": ("Run",),
     "tasks.check": ("check_task",),

@@ -18,6 +18,7 @@ from crar_model.core.sizes import STEP_OF_TILES, check_one
 from crar_model.core.watching import Notice, Watch, untold, unwatched
 from crar_model.core.words import plural
 from crar_model.face.run import Run
+from crar_model.face.worlds import settings_of_world
 from crar_model.tasks import Task, default_settings, task_named
 from crar_model.tasks.checks import check_settings
 from crar_model.training.variants import VARIANTS, Variant
@@ -36,6 +37,12 @@ def train(
     out: StrPath,
     *,
     members: int | None = None,
+    env: str = "",
+    wrapper: str | Sequence[str] = (),
+    env_arg: str | Sequence[str] = (),
+    fixed: bool = False,
+    steps: int | None = None,
+    policy: str = "",
     resume: bool = False,
     watch: Watch = unwatched,
     notice: Notice = untold,
@@ -46,6 +53,8 @@ def train(
     Args:
         out: the run folder; made if missing.
         members: models, 6 where nothing is said; member k uses seed + k.
+        env: id of a Gymnasium environment to gather from and to learn; what is gathered lies in `out`-data.
+        wrapper, env_arg, fixed, steps, policy: how it is gathered, see `crar_model.face.worlds.gather_world`.
         resume: go on with the run in `out`, exactly where it stopped.
         watch: shows progress, such as `crar_reports.progress.progress_bar`.
         notice: told in one line what one should know.
@@ -57,7 +66,8 @@ def train(
     Raises:
         UserError: for settings out of range, and a folder that holds something else.
     """
-    given = _with_walls(settings)
+    how = {"env": env, "wrapper": wrapper, "env_arg": env_arg, "fixed": fixed, "steps": steps, "policy": policy}
+    given = settings_of_world(out, _with_walls(settings), how, resume=resume, watch=watch, notice=notice)
     started = settled(base_start(task_named(given.get("maze", TrainSettings().maze))), given)
     _one_source(given)
     from crar_model.training.members import base_plan
@@ -133,7 +143,8 @@ def transfer(
         raise UserError("--from names no checkpoint; give at least one base")
     base = load_checkpoint(paths[0])
     seen = base.task.observation_map.settings() if base.inverse else {}
-    given = {"maze": base.maze, "walls": base.settings.walls, "observation": base.settings.observation, **seen} | given
+    world = {name: getattr(base.settings, name) for name in ("data", "data_digest", "abstract_dim")} if base.task.known_by_data else {}
+    given = {"maze": base.maze, "walls": base.settings.walls, "observation": base.settings.observation, **world, **seen} | given
     names = [variant] if isinstance(variant, str) else list(dict.fromkeys(variant or [next(iter(VARIANTS))]))
     recipes = [VARIANTS.get(name) for name in names]  # one that is none is refused with its plan
     started = [settled(transfer_start(task_named(given["maze"]), recipe), given) for recipe in recipes]

@@ -22,8 +22,7 @@ from crar_model.core.params import Params
 from crar_model.core.places import places
 from crar_model.core.settings import TrainSettings, from_plain
 from crar_model.core.tensor_files import VERSION, in_float32, load_plain, save_plain, warn_unverified
-from crar_model.mazes.maps import ObservationMap, as_map
-from crar_model.tasks import TASKS, Task, default_settings, side_named, task_as, task_named
+from crar_model.tasks import TASKS, Task, default_settings, side_named, task_named, task_of
 
 FORMAT = "crar-checkpoint"
 
@@ -57,7 +56,7 @@ class Checkpoint:
     @cached_property
     def task(self) -> Task:
         """The maze that the model belongs to, whichever side of it."""
-        return task_as(self.maze, self.settings.walls, self.settings.observation, as_map(ObservationMap.of(self.settings)))
+        return task_of(self.settings, self.maze, None if self.file is None else self.file.parent)
 
     @cached_property
     def agent(self) -> Agent:
@@ -202,10 +201,14 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
     settings = model.settings
     what = "layout"
     try:
-        task_as(model.maze, settings.walls, settings.observation)
+        plain = task_named(model.maze).with_walls(settings.walls).with_observation(settings.observation)
+        what = "world"
+        plain.with_data(settings.data, settings.data_digest, settings.abstract_dim, path.parent)
         what = "observation map"
         shapes = model.agent.shapes()
     except (UserError, ValueError, TypeError) as error:
+        if what == "world":
+            raise UserError(f"{path}: {error}") from error
         raise UserError(f"{path}: its {what} is damaged ({error}); write the checkpoint again") from error
     if not isinstance(parameters, dict) or not all(isinstance(n, str) and isinstance(v, torch.Tensor) for n, v in parameters.items()):
         raise UserError(f"{path}: `parameters` is not a table of tensors; write the checkpoint again")
