@@ -91,6 +91,19 @@ def held_out(table: WorldTable, *, inverse: bool, dtype: torch.dtype, size: int)
     return picked(table, split(table)[1][:size], inverse=inverse, dtype=dtype)
 
 
+def further(table: WorldTable, *, inverse: bool, dtype: torch.dtype, size: int, number: int) -> Batch:
+    """`size` held-out transitions in a random order of their own, without the evaluation set.
+
+    Raises:
+        UserError: where there are not as many.
+    """
+    rest = split(table)[1][SIZE:]
+    if size > len(rest):
+        raise UserError(f"--sample is {size:,}, and {len(rest):,} transitions are held out beside the evaluation set; give at most that, or gather more")
+    picks = np.random.default_rng([SEED + number, Stream.HELD_OUT]).permutation(rest)[:size]
+    return picked(table, picks, inverse=inverse, dtype=dtype)
+
+
 def held_out_metrics(table: WorldTable, agent: Agent, params: Params, *, inverse: bool) -> dict[str, Metric]:
     """Share of held-out transitions that do not end an episode whose predicted abstract state is nearer to the right one than to any other
     abstract state of the sample."""

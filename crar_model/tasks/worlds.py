@@ -152,6 +152,22 @@ class WorldTask(Task):
             return complete_batch(inverse=inverse, dtype=dtype, maze=self.table_here)
         return held_out(self.table_here, inverse=inverse, dtype=dtype, size=SIZE)
 
+    def table(self, *, inverse: bool, dtype: torch.dtype) -> Batch:
+        """All moves that were tried, or more of the held-out transitions."""
+        from crar_model.tasks.world_batches import LARGE, held_out
+
+        if self.sampling.complete:
+            return self.batch(inverse=inverse, dtype=dtype)
+        return held_out(self.table_here, inverse=inverse, dtype=dtype, size=LARGE)
+
+    def sample(self, *, inverse: bool, dtype: torch.dtype, size: int, number: int) -> Batch:
+        """Held-out transitions in another random order."""
+        from crar_model.tasks.world_batches import further
+
+        if self.sampling.complete:
+            return super().sample(inverse=inverse, dtype=dtype, size=size, number=number)
+        return further(self.table_here, inverse=inverse, dtype=dtype, size=size, number=number)
+
     def metrics(self, agent: Agent, params: Params, *, inverse: bool, how: PlaySettings) -> dict[str, Metric]:
         """Share of moves predicted to the right nearest state, and where states are listed of (start, goal) pairs that planning solves."""
         from crar_model.tasks.metrics import table_metrics

@@ -117,7 +117,7 @@ def load_world(path: StrPath) -> World:
         world = World.of(load_minari(path))
     else:
         try:
-            with np.load(path, allow_pickle=False) as content:
+            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as content:
                 plain = json.loads(str(content["about"]))
                 names = [item.name for item in fields(World) if item.name not in ("n_actions", "about")]
                 world = World(**{name: content[name] for name in names}, **plain)

@@ -137,7 +137,7 @@ def maze_of(content: Plain, folder: StrPath) -> Task:
     if "maze" in content:
         return task_named(content["maze"], what=f"{Path(folder) / RESULTS}: its maze is")
     complete = not any("failed_score" in pair for pair in content["pairs"])
-    alike = [task for task in TASKS.values() if task.sampling.complete == complete]
+    alike = [task for task in TASKS.values() if task.sampling.complete == complete and not task.known_by_data]
     if len(alike) != 1:
         raise UserError(f"{Path(folder) / RESULTS}: does not say of which maze it is; run `crar claims --resume` again")
     return alike[0]
