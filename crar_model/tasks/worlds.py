@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
 from crar_model.core.params import Params
@@ -59,6 +61,12 @@ class WorldTask(Task):
     def __reduce__(self) -> tuple[type[WorldTask], tuple[()]]:
         """Another process is sent no data: it reads them where the settings say."""
         return WorldTask, ()
+
+    def __copy__(self) -> WorldTask:
+        """A copy in this process has the data."""
+        own = object.__new__(type(self))
+        vars(own).update(vars(self))
+        return own
 
     def data_file(self, data: str, digest: str) -> tuple[int, str]:
         """Transitions that train, and the digest of the world."""
@@ -116,32 +124,37 @@ class WorldTask(Task):
         """Every map that can be undone is undone by the first dense layer: W A^-1 in the place of W, and its bias."""
         if self.observation_map.per_pixel == (-1.0, 0.0):
             return super().carried(params, inverse=inverse)
-        import numpy as np
-
+        if self.table_here.images:
+            return super().carried(params, inverse=inverse)
         from crar_model.agent.symmetry import undo_in_first_layer
 
-        channels, height, width = self.table_here.frames.shape[1:]
+        channels, height, width = self.table_here.shape
         matrix, shift = self.observation_map.undo(height, width) if inverse else self.observation_map.linear(height, width)
         return undo_in_first_layer(params, np.kron(np.eye(channels), matrix), np.tile(shift, channels))
 
     def agent(self) -> Agent:
-        """Dense networks, as wide at the input as an observation has numbers."""
+        """Dense networks, as wide at the input as an observation has numbers; of images an encoder that begins with convolutions."""
         from crar_model.agent.networks import DenseAgent
+        from crar_model.agent.pixels import PixelAgent
 
         table, size = self.table_here, self.abstract_dim or ABSTRACT
-        numbers, actions = int(table.frames[0].size), table.n_actions
-        return DenseAgent(
-            actions, (size,), (numbers, *DenseAgent.encoder[1:-1], size), (size + actions, *DenseAgent.transition_net[1:-1], size),
-            (size + actions, *DenseAgent.reward_net[1:]), (size, *DenseAgent.value_net[1:-1], actions),
+        actions = table.n_actions
+        dynamics = (
+            (size + actions, *DenseAgent.transition_net[1:-1], size), (size + actions, *DenseAgent.reward_net[1:]),
+            (size, *DenseAgent.value_net[1:-1], actions),
         )  # fmt: skip
+        if table.images:
+            return PixelAgent(actions, (size,), (), *dynamics, table.shape)
+        return DenseAgent(actions, (size,), (int(np.prod(table.shape)), *DenseAgent.encoder[1:-1], size), *dynamics)
 
     def data(self, settings: TrainSettings, seeds: Sequence[int], device: torch.device, bases: Sequence[Params] = ()) -> Data:
         """Draws from what was observed, of one's own for every member."""
-        from crar_model.tasks.data import TableData
         from crar_model.tasks.world_batches import walks_of
+        from crar_model.tasks.world_data import ImageData, WorldData
 
         walks = walks_of(self.table_here, settings, seeds, paired=bool(bases))
-        return TableData(self.table_here, self.agent(), settings, seeds, device, bases, walks)
+        kind = ImageData if self.table_here.images else WorldData
+        return kind(self.table_here, self.agent(), settings, seeds, device, bases, walks)
 
     def batch(self, *, inverse: bool, dtype: torch.dtype) -> Batch:
         """All moves that were tried, or held-out transitions."""

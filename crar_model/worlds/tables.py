@@ -30,11 +30,6 @@ def layout(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return 1, 1, int(np.prod(shape, dtype=np.int64))
 
 
-def is_image(shape: tuple[int, ...]) -> bool:
-    """Whether an observation is an image, for convolutions."""
-    return min(layout(shape)[1:]) >= IMAGE_SIDE
-
-
 def ordered(frames: Array) -> Array:
     """(R, channels, height, width) of observations (R, ...)."""
     shape = frames.shape[1:]
@@ -51,7 +46,7 @@ def scale_of(frames: Array) -> Array:
     """
     if len(frames) == 0 or np.abs(frames).max() <= 1:
         return np.ones((1, 1, 1))
-    if frames.dtype == np.uint8 and is_image(frames.shape[1:]):
+    if frames.dtype == np.uint8 and min(frames.shape[2:]) >= IMAGE_SIDE:
         return np.full((1, 1, 1), 255.0)
     vector = frames.shape[1:3] == (1, 1)
     largest = np.abs(frames.astype(np.float64)).max(axis=0 if vector else (0, 2, 3), keepdims=not vector)
@@ -83,6 +78,17 @@ class WorldTable(StateTable):
         """The table of a world."""
         frames = ordered(world.frames)
         return cls(world, listing, frames, scale_of(frames), torch.from_numpy(listing.successor), listing.start)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of an observation."""
+        channels, height, width = self.frames.shape[1:]
+        return channels, height, width
+
+    @property
+    def images(self) -> bool:
+        """Whether observations are images, for convolutions."""
+        return min(self.shape[1:]) >= IMAGE_SIDE
 
     @property
     def action_names(self) -> tuple[str, ...]:

@@ -16,8 +16,10 @@ from minari.dataset.minari_storage import MinariStorage
 
 import crar_model
 from crar_model import samples
+from crar_model.agent.pixels import PixelAgent
 from crar_model.core.errors import UserError
 from crar_model.face.worlds import facts_of
+from crar_model.mazes.maps import ObservationMap
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.evaluation import evaluate
 from crar_model.tasks import WorldTask, task_named
@@ -287,3 +289,50 @@ def test_flags_that_do_not_go_together_get_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--abstract-dim: the simple maze"):
         crar_model.train(tmp_path / "run", abstract_dim=3)
     assert torch.get_num_threads() >= 1
+
+
+def test_compiled_and_plain_updates_see_the_same_rewards_and_ends(tmp_path: Path) -> None:
+    short: dict[str, Any] = {"updates": 25, "log_interval": 5, "checkpoint_interval": 25, "workers": 1, "members": 2, "target_interval": 10}
+    save_minari(tmp_path / "data", gather_episodes(line(), 800, 0))
+    runs = [crar_model.train(tmp_path / engine, data=str(tmp_path / "data"), engine=engine, **short) for engine in ("compiled", "reference")]
+    for one, other in zip(*(run.models for run in runs), strict=True):
+        mine, its = (load_checkpoint(path).parameters for path in (one, other))
+        assert all(torch.allclose(mine[name], its[name], atol=2e-5) for name in mine)
+    assert float(runs[0].losses["reward"][0, 0]) > 0
+
+
+@pytest.mark.parametrize("slip", [0.0, 0.2])
+def test_images_are_learned_from(slip: float, tmp_path: Path) -> None:
+    task = task_of_world(world_of(line(kind="image", slip=slip), 16_000), tmp_path)
+    agent = task.agent()
+    assert isinstance(agent, PixelAgent)
+    check_task(task)
+    params = {name: torch.stack([value, 2 * value]) for name, value in agent.init(np.random.default_rng(0)).items()}
+    seen = task.batch(inverse=False, dtype=torch.float32).observations
+    both = agent.encode(params, seen)
+    for k in range(2):
+        assert torch.allclose(both[k], agent.encode({name: value[k] for name, value in params.items()}, seen), atol=1e-6)
+    assert torch.allclose(agent.encode(params, torch.stack([seen, seen])), both, atol=1e-6)
+    short: dict[str, Any] = {"updates": 6, "log_interval": 3, "checkpoint_interval": 6, "workers": 1, "members": 2}
+    run = crar_model.train(tmp_path / "base", data=str(tmp_path / "world.npz"), maze="world", **short)
+    there = crar_model.transfer(run.models[0], tmp_path / "there", variant="negate-input", **short | {"members": 1})
+    model, base = load_checkpoint(there.models[0]), load_checkpoint(run.models[0])
+    judged = evaluate(task, model.parameters, inverse=True, settings=model.settings.loss, base=(base.parameters, False))
+    own = evaluate(task, base.parameters, inverse=False, settings=base.settings.loss)
+    assert judged.terms == pytest.approx(own.terms, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["negative", "affine", "mirror", "permute", "mix", "texture"])
+def test_every_map_is_undone_in_a_world_of_channels(name: str, tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 9, (6, 4, 5, 3)).astype(np.uint8)
+    steps = np.arange(5)
+    world = World(
+        frames, steps.astype(np.int32), (steps + 1).astype(np.int32), np.zeros(5, np.int16), np.zeros(5), steps == 4, steps == 0, 1, {"actions": ["on"]}
+    )
+    task = task_of_world(world, tmp_path).with_map(ObservationMap(name))
+    params = task.agent().init(np.random.default_rng(0))
+    agent, here = task.agent(), task.batch(inverse=False, dtype=torch.float64).observations
+    there = task.batch(inverse=True, dtype=torch.float64).observations
+    assert not torch.equal(here, there)
+    double = {key: value.double() for key, value in params.items()}
+    assert torch.allclose(agent.encode(task.carried(double, inverse=True), there), agent.encode(double, here), atol=1e-9)
