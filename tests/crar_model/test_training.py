@@ -258,6 +258,18 @@ def test_quirk_terminal_last() -> None:
     assert bool(trainer.alive.all())
 
 
+@pytest.mark.parametrize("terminal_last", [False, True])
+def test_the_quirk_never_draws_the_newest_transition(terminal_last: bool) -> None:
+    """As deer's replay memory: `randint(lower, n - 1)`. The last of the flagged tuples stays in the data and out of every batch."""
+    settings = dataclasses.replace(QUICK, terminal_last=terminal_last, data_size=9)
+    data = Trainer(base_plan(settings, 1)).data
+    drawn = data.draws.block(0)
+    assert int(drawn.max()) == (7 if terminal_last else 8)
+    assert int(drawn.min()) == 0
+    with pytest.raises(UserError, match="--data-size 1: at least 2 with --terminal-last"):
+        dataclasses.replace(settings, terminal_last=True, data_size=1).validate()
+
+
 def test_quirk_terminal_last_is_ten_epochs_of_five_hundred_steps() -> None:
     """As the released launcher gathers in the simple maze: `agent.run(10, 500)`."""
     maze = simple_maze()
