@@ -86,3 +86,20 @@ def always_right(seen: np.ndarray[Any, Any], rng: np.random.Generator) -> np.nda
 def too_far(seen: np.ndarray[Any, Any], rng: np.random.Generator) -> np.ndarray[Any, Any]:
     """A policy with an action that there is none of."""
     return np.full(len(seen), 2)
+
+
+class Turned(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """The same cells in another order and scale."""
+
+    def observation(self, observation: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return (3 * observation[::-1] - 1).astype(np.float32)
+
+
+def turned(seen: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The same of all observations at once."""
+    return 3 * seen[:, ::-1] - 1
+
+
+def all_alike(seen: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A map that nothing undoes."""
+    return np.ones_like(seen)

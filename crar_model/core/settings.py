@@ -101,8 +101,8 @@ class TrainSettings:
     )  # fmt: skip
     observation_map: str = option(
         "negative",
-        "how the inverse maze changes observations; the study uses negative",
-        choices=OBSERVATION_MAPS,
+        "how the inverse maze changes observations; the study uses negative; own: what --map or --to-env made",
+        choices=(*OBSERVATION_MAPS, "own"),
         group="Observation map",
     )
     map_seed: int = option(0, "permute, mix, texture: seed of the permutation, matrix, background", low=0, group="Observation map")

@@ -18,7 +18,8 @@ from crar_model.core.sizes import STEP_OF_TILES, check_one
 from crar_model.core.watching import Notice, Watch, untold, unwatched
 from crar_model.core.words import plural
 from crar_model.face.run import Run
-from crar_model.face.worlds import settings_of_world
+from crar_model.face.worlds import other_side, settings_of_world
+from crar_model.mazes.maps import OWN_MAP
 from crar_model.tasks import Task, default_settings, task_named
 from crar_model.tasks.checks import check_settings
 from crar_model.training.variants import VARIANTS, Variant
@@ -100,6 +101,10 @@ def transfer(
     reset: str = RESETS[0],
     paired: int = 500,
     back: bool = False,
+    map: str = "",
+    to_env: str = "",
+    to_wrapper: str | Sequence[str] = (),
+    to_env_arg: str | Sequence[str] = (),
     resume: bool = False,
     watch: Watch = unwatched,
     notice: Notice = untold,
@@ -116,6 +121,8 @@ def transfer(
         reset: new weights of reset-encoder, "glorot" or "permute".
         paired: paired observations of the variant paired.
         back: allow bases that are transfers themselves, and train back to their bases' maze.
+        map: of a world: package.module:function of its observations, in the place of `observation_map`.
+        to_env, to_wrapper, to_env_arg: of a world: the environment that shows the same states otherwise, and how it is made.
         resume, watch, notice: as in :func:`train`.
         settings: every further flag of `crar transfer`, with _ for -.
 
@@ -144,10 +151,20 @@ def transfer(
     base = load_checkpoint(paths[0])
     seen = base.task.observation_map.settings() if base.inverse else {}
     world = {name: getattr(base.settings, name) for name in ("data", "data_digest", "abstract_dim")} if base.task.known_by_data else {}
-    given = {"maze": base.maze, "walls": base.settings.walls, "observation": base.settings.observation, **world, **seen} | given
+    if map or to_env or to_wrapper or to_env_arg:
+        if "observation_map" in given:
+            raise UserError("--observation-map, --map and --to-env each say what the other side shows; give one of them")
+        seen = other_side(base.task, map, to_env, to_wrapper, to_env_arg, watch)
+    elif base.task.known_by_data and base.task.observation_map.name == OWN_MAP:
+        seen = base.task.observation_map.settings()
+    given = {"maze": base.maze, "walls": base.settings.walls, "observation": base.settings.observation, **(world | seen)} | given
     names = [variant] if isinstance(variant, str) else list(dict.fromkeys(variant or [next(iter(VARIANTS))]))
     recipes = [VARIANTS.get(name) for name in names]  # one that is none is refused with its plan
     started = [settled(transfer_start(task_named(given["maze"]), recipe), given) for recipe in recipes]
+    if "data" in seen:  # each run has its own
+        started = [
+            dataclasses.replace(own, data=str((out if len(names) == 1 else out / name) / own.data)) for name, own in zip(names, started, strict=True)
+        ]
     plans = {
         name: transfer_plan(own, paths, name, members, learning_rates=rates, reset=reset, paired=paired)
         for name, own in zip(names, started, strict=True)

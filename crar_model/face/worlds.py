@@ -14,6 +14,7 @@ from crar_model.core.watching import Notice, Watch, untold, unwatched
 from crar_model.core.words import plural
 
 if TYPE_CHECKING:
+    from crar_model.tasks import Task
     from crar_model.worlds.world import World
 
 STEPS = 50_000
@@ -117,6 +118,39 @@ def settings_of_world(out: StrPath, given: dict[str, Any], how: dict[str, Any], 
     for line in facts_of(world):
         notice(line)
     return given | {"data": str(kept), "data_digest": world.digest}
+
+
+def other_side(
+    task: Task, function: str, env: str, wrapper: str | Sequence[str], arguments: str | Sequence[str], watch: Watch
+) -> dict[str, Any]:
+    """Settings of a transfer to a side of a world that a function or another environment shows.
+
+    Args:
+        task: of the base.
+        function: package.module:function; "" for none.
+        env, wrapper, arguments: the environment; "" for none.
+        watch: shows progress.
+
+    Raises:
+        UserError: for a task that is no world, and whatever cannot be paired.
+    """
+    from crar_model.mazes.maps import OWN_MAP
+    from crar_model.tasks.worlds import WorldTask
+    from crar_model.worlds.environments import Recipe
+    from crar_model.worlds.other import mapped_by, seen_in
+    from crar_model.worlds.world import FILE, remember
+
+    flag = "--map" if function else "--to-env"
+    if not isinstance(task, WorldTask):
+        raise UserError(f"{flag}: only worlds that were gathered from an environment have such another side; see --observation-map")
+    if bool(function) == bool(env):
+        raise UserError("--map and --to-env each say what the other side shows; give one of them")
+    if function:
+        world = mapped_by(task.world, function)
+    else:
+        with watch(f"{env}: the same actions from the same seeds", "observations") as tick:
+            world = seen_in(task.world, Recipe(env, _each(wrapper), _each(arguments), bool(task.world.about.get("recipe", {}).get("fixed"))), tick)
+    return {"data": FILE, "data_digest": remember(world).digest, "observation_map": OWN_MAP}
 
 
 def _gathered(folder: Path, asked: dict[str, Any], seed: int, watch: Watch, notice: Notice) -> Path:

@@ -130,6 +130,16 @@ class Task(ABC):
             raise UserError(f"--abstract-dim: the {self.name} maze has an agent of its own; leave it out")
         return self
 
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What is to be said of a world wherever its models are judged, a sentence each: found out from its data."""
+        return ()
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What :meth:`with_data` is given to have the same world again; nothing for a task that is no world."""
+        return {}
+
     def data_file(self, data: str, digest: str) -> tuple[int, str]:
         """Transitions of a file to learn from, and its digest; of a task that `reads_walks`.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
 from crar_model.core.params import Params
 from crar_model.core.settings import PlaySettings, TrainSettings
-from crar_model.mazes.maps import ObservationMap
+from crar_model.mazes.maps import OWN_MAP, ObservationMap
 from crar_model.tasks.task import Sampling, Task
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 ABSTRACT = 3
 """Numbers of an abstract state where nothing is said."""
 NAME = "world"
+EXACT = 1e-6
+"""How far a first layer that undoes another side may be off, of the largest number."""
 
 
 class WorldTask(Task):
@@ -47,6 +49,8 @@ class WorldTask(Task):
 
     table_of: WorldTable | None = None
     """What was observed; None before data are named."""
+    place = ""
+    """Where the data were when they were first read."""
     abstract_dim = 0
     """Numbers of an abstract state; 0 takes `ABSTRACT`."""
 
@@ -56,7 +60,9 @@ class WorldTask(Task):
             raise UserError(f"--maze {self.name}: it is learned from data; give --env ID, or --data with a Minari dataset")
         from crar_model.worlds.world import find_world
 
-        return _seen(self, find_world(data, digest, near).digest, abstract_dim)
+        found = _seen(self, find_world(data, digest, near).digest, abstract_dim)
+        found.place = found.place or data
+        return found
 
     def __reduce__(self) -> tuple[type[WorldTask], tuple[()]]:
         """Another process is sent no data: it reads them where the settings say."""
@@ -114,11 +120,29 @@ class WorldTask(Task):
         """What is to be said of the world."""
         from crar_model.worlds.listing import in_words
 
-        return in_words(self.world, self.listing)
+        if self.table_of is None:
+            return ()
+        other = self.world.about.get("other") if self.observation_map.name == OWN_MAP else None
+        return (*in_words(self.world, self.listing), *([f"its other side is what {other} shows of the same states"] if other else []))
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """Where the data were, what they are, and the numbers of an abstract state."""
+        if self.table_of is None:
+            return {}
+        return {"data": self.place, "digest": self.world.digest, "abstract_dim": self.abstract_dim}
 
     def why_no_map(self, observation_map: ObservationMap) -> str | None:
-        """Every map is possible."""
+        """Every map is possible, and what the data hold of the other side."""
+        if observation_map.name == OWN_MAP and not len(self.world.other):
+            return "the data of this world hold no other side; make one with --map or --to-env"
         return None
+
+    def same_maze(self, other: Task) -> bool:
+        """Whether two tasks are one world, whatever its other side."""
+        if not isinstance(other, WorldTask) or self.table_of is None or other.table_of is None:
+            return super().same_maze(other)
+        return self.world.core == other.world.core and self.agent() == other.agent()
 
     def carried(self, params: Params, *, inverse: bool) -> Params:
         """Every map that can be undone is undone by the first dense layer: W A^-1 in the place of W, and its bias."""
@@ -128,9 +152,32 @@ class WorldTask(Task):
             return super().carried(params, inverse=inverse)
         from crar_model.agent.symmetry import undo_in_first_layer
 
+        if self.observation_map.name == OWN_MAP:
+            return undo_in_first_layer(params, *self._fitted(inverse=inverse))
+
         channels, height, width = self.table_here.shape
         matrix, shift = self.observation_map.undo(height, width) if inverse else self.observation_map.linear(height, width)
         return undo_in_first_layer(params, np.kron(np.eye(channels), matrix), np.tile(shift, channels))
+
+    def _fitted(self, *, inverse: bool) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """A and c with A y + c = x of all observations: y on one side, x on the other; the smallest such A.
+
+        Raises:
+            UserError: where there is none.
+        """
+        import torch
+
+        seen = (self.table_here.observations(inverse=side, dtype=torch.float64) for side in (inverse, not inverse))
+        y, x = (one.flatten(1).numpy() for one in seen)
+        columns = np.column_stack((y, np.ones(len(y))))
+        solution = np.linalg.lstsq(columns, x, rcond=1e-12)[0]
+        off = float(np.abs(columns @ solution - x).max())
+        if off > EXACT * max(1.0, float(np.abs(x).max())):
+            raise UserError(
+                f"{self.title} seen through {self.world.about.get('other')}: no first layer undoes it exactly on the observations of the data (off by {off:.2g}), "
+                "so there is no closed-form copy of the base to compare with"
+            )
+        return solution[:-1].T, solution[-1]
 
     def agent(self) -> Agent:
         """Dense networks, as wide at the input as an observation has numbers; of images an encoder that begins with convolutions."""

@@ -45,6 +45,7 @@ def describe(plan: Plan) -> dict[str, Any]:
         "paired": plan.paired,
         "settings": to_plain(settings),
         "members": [member.plain() for member in plan.members],
+        **({"world": list(facts)} if (facts := plan.task.facts) else {}),
         **({"judged_on": drawn} if (drawn := plan.task.sampling.drawn) else {}),
         "bases": {base: load_checkpoint(Path(base)).digest for base in sorted({m.base for m in plan.members if m.base})},
         "shards": [members // workers + (k < members % workers) for k in range(workers)],

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.mazes.maps import NEGATIVE_MAP, ObservationMap
+from crar_model.mazes.maps import NEGATIVE_MAP, OWN_MAP, ObservationMap
 from crar_model.mazes.table import StateTable
 from crar_model.worlds.episodes import Array
 from crar_model.worlds.listing import Listing
@@ -62,6 +62,7 @@ class WorldTable(StateTable):
         world, listing: what was observed, and what that says.
         frames: (R, channels, height, width) as they were observed.
         scale: what they are divided by.
+        others, other_scale: the same of the other side, where that is no map's; none else.
         map: what the other side makes of an observation.
     """
 
@@ -69,6 +70,8 @@ class WorldTable(StateTable):
     listing: Listing
     frames: Array
     scale: Array
+    others: Array
+    other_scale: Array
     successor: Tensor
     start: int
     map: ObservationMap = NEGATIVE_MAP
@@ -77,7 +80,8 @@ class WorldTable(StateTable):
     def of(cls, world: World, listing: Listing) -> WorldTable:
         """The table of a world."""
         frames = ordered(world.frames)
-        return cls(world, listing, frames, scale_of(frames), torch.from_numpy(listing.successor), listing.start)
+        others = ordered(world.other) if len(world.other) else frames[:0]
+        return cls(world, listing, frames, scale_of(frames), others, scale_of(others), torch.from_numpy(listing.successor), listing.start)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -112,6 +116,8 @@ class WorldTable(StateTable):
 
     def rows(self, which: Array | slice, *, inverse: bool, dtype: torch.dtype = torch.float32) -> Tensor:
         """Some of the observations, by their numbers."""
+        if inverse and self.map.name == OWN_MAP:
+            return torch.from_numpy(self.others[which] / self.other_scale).to(dtype)
         seen = torch.from_numpy(self.frames[which] / self.scale).to(dtype)
         return self.map.apply(seen) if inverse else seen
 

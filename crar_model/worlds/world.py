@@ -32,6 +32,8 @@ class World:
         action: (T,) int16. reward: (T,) float64.
         terminated: (T,) bool, whether the world itself ended the episode there.
         first: (T,) bool, whether an episode begins there.
+        seed: (episodes,) int64 that each began with, -1 where that is not known.
+        other: (R, ...) the same observations on the other side, or none of them, (0, ...), where a map makes that.
         n_actions: number of actions.
         about: plain data: title, recipe, policy, names of the actions, notes.
     """
@@ -45,6 +47,8 @@ class World:
     first: Array
     n_actions: int
     about: Mapping[str, Any] = field(default_factory=dict)
+    seed: Array = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    other: Array = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def of(cls, episodes: Episodes) -> World:
@@ -70,6 +74,7 @@ class World:
         return cls(
             frames[np.sort(met)], number[at], number[at + 1], np.concatenate([one.actions for one in each]).astype(np.int16),
             np.concatenate([one.rewards for one in each]), terminated, first, episodes.n_actions, dict(episodes.about),
+            np.array([-1 if one.seed is None else one.seed for one in each], dtype=np.int64),
         )  # fmt: skip
 
     @property
@@ -85,9 +90,17 @@ class World:
     @cached_property
     def digest(self) -> str:
         """32 hexadecimal digits of a SHA-256 over all that was observed."""
+        return self._digest()
+
+    @cached_property
+    def core(self) -> str:
+        """The same without the other side."""
+        return self._digest("other")
+
+    def _digest(self, *left_out: str) -> str:
         hasher = hashlib.sha256(f"{self.n_actions} {self.frames.dtype} {self.frames.shape}".encode())
         for item in fields(self):
-            if isinstance(value := getattr(self, item.name), np.ndarray):
+            if item.name not in left_out and isinstance(value := getattr(self, item.name), np.ndarray):
                 hasher.update(np.ascontiguousarray(value).tobytes())
         return hasher.hexdigest()[:32]
 
@@ -105,6 +118,11 @@ def save_world(path: StrPath, world: World) -> None:
     arrays: dict[str, Any] = {item.name: value for item in fields(world) if isinstance(value := getattr(world, item.name), np.ndarray)}
     about = np.array(json.dumps({"n_actions": world.n_actions, "about": world.about}))
     write_atomically(path, lambda stream: np.savez_compressed(stream, about=about, **arrays))
+
+
+def remember(world: World) -> World:
+    """Have :func:`find_world` find a world in this process before it lies anywhere."""
+    return _READ.setdefault(world.digest, world)
 
 
 def load_world(path: StrPath) -> World:
@@ -125,8 +143,7 @@ def load_world(path: StrPath) -> World:
             raise UserError(f"{path}: cannot read the world ({error.strerror or error})") from error
         except Exception as error:  # damaged bytes can end in any error of the readers'
             raise UserError(f"{path}: no world; give one that `crar train --env` wrote, or a Minari dataset") from error
-    _READ[world.digest] = world
-    return world
+    return remember(world)
 
 
 def find_world(data: str, digest: str, near: StrPath | None = None) -> World:

@@ -135,6 +135,20 @@ def transfer(
         bool,
         typer.Option("--back", help="Take a --from that is a transfer itself, and train back to its base's maze.", rich_help_panel=RUN),
     ] = False,
+    map_: Annotated[
+        str, typer.Option("--map", metavar="MODULE:NAME", help="Function of all observations that shows the other side.", show_default=False, rich_help_panel=WORLD)
+    ] = "",
+    to_env: Annotated[
+        str, typer.Option("--to-env", metavar="ID", help="Environment that shows the same states otherwise.", show_default=False, rich_help_panel=WORLD)
+    ] = "",
+    to_wrapper: Annotated[
+        list[str] | None,
+        typer.Option("--to-wrapper", metavar="MODULE:NAME", help="Wrapper to put around that.", show_default=False, rich_help_panel=WORLD),
+    ] = None,
+    to_env_arg: Annotated[
+        list[str] | None,
+        typer.Option("--to-env-arg", metavar="NAME=VALUE", help="Argument of that.", show_default=False, rich_help_panel=WORLD),
+    ] = None,
     resume: ResumeOption = False,
 ) -> None:
     """Transfer bases to the other maze: negated observations.
@@ -145,6 +159,7 @@ def transfer(
 
     runs = crar_model.transfer(
         bases, out, variant=variants or [], members=members, rate=rates or (), reset=reset, paired=paired, back=back, resume=resume,
+        map=map_, to_env=to_env, to_wrapper=to_wrapper or (), to_env_arg=to_env_arg or (),
         watch=console.progress_bar, notice=console.say, **given,
     )  # fmt: skip
     for run in runs.values():

@@ -25,7 +25,7 @@ def draw_embedding(axes: Axes, task: Task, maze: StateTable, params: Params, *, 
             moved = agent.transition(exact, x, torch.full((maze.n_states,), action))
         (u, v), (du, dv) = x[:, :2].T.numpy(), (moved - x)[:, :2].T.numpy()
         axes.quiver(
-            u, v, du, dv, color=ACTION_COLORS[action % 4], angles="xy", scale_units="xy", scale=1, width=0.0035, headwidth=4.5, headlength=6,
+            u, v, du, dv, color=ACTION_COLORS[action % len(ACTION_COLORS)], angles="xy", scale_units="xy", scale=1, width=0.0035, headwidth=4.5, headlength=6,
             alpha=0.75, zorder=1,
         )  # fmt: skip
         axes.update_datalim(moved[:, :2].numpy())
@@ -52,14 +52,14 @@ def embeddings_figure(task: Task, panels: Sequence[tuple[str, Params, bool]]) ->
         for axes, (title, params, inverse) in zip(grid, panels, strict=True):
             draw_embedding(axes, task, maze, params, inverse=inverse, title=title)
         handles = [
-            Line2D([], [], color=color, linewidth=2, label=f"estimated move {name}")
-            for color, name in zip(ACTION_COLORS, maze.action_names, strict=False)
+            Line2D([], [], color=ACTION_COLORS[action % len(ACTION_COLORS)], linewidth=2, label=f"estimated move {name}")
+            for action, name in enumerate(maze.action_names)
         ]
         handles += [
             Line2D([], [], color=DOOR_COLOR if room < 0 else ROOM_COLORS[room % len(ROOM_COLORS)], marker="o", linestyle="", label=label)
             for room, label in sorted(maze.regions()[1].items(), key=lambda part: (part[0] < 0, part[0]))
         ]
-        handles.append(Line2D([], [], color="#444444", marker="$rc$", markersize=9, linestyle="", label=maze.label_title))
+        handles.append(Line2D([], [], color="#444444", marker="$n$", markersize=7, linestyle="", label=maze.label_title))
         figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 

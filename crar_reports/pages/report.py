@@ -31,7 +31,7 @@ from crar_reports.models.runs import Run, outcomes, short_name
 from crar_reports.pages import plain_words
 from crar_reports.pages import report_view as view
 from crar_reports.pages.cure.one import cure_line
-from crar_reports.press.markdown import Lines, number, table
+from crar_reports.press.markdown import Lines, about_world, number, table
 from crar_reports.press.publish import Content, publish
 
 
@@ -119,6 +119,7 @@ def write_study(
     old, new = ([one for moved, one in ends if moved is wanted] for wanted in (False, True))
     notes = [f"scores are means over {how.episodes} episodes, their 95 % intervals below"] if task.scored else []
     summary = study_summary(old, new, where=task.title, metrics=names, note="; ".join([*notes, *([note] if note else [])]))
+    summary = [*about_world(task.facts), *summary]
     if cured is not None:
         summary.insert(-1, ("What gets it out", cure_line(cured)))
     listed, kept = maze is not None, kept_words(runs)

@@ -336,3 +336,31 @@ def test_every_map_is_undone_in_a_world_of_channels(name: str, tmp_path: Path) -
     assert not torch.equal(here, there)
     double = {key: value.double() for key, value in params.items()}
     assert torch.allclose(agent.encode(task.carried(double, inverse=True), there), agent.encode(double, here), atol=1e-9)
+
+
+def test_another_side_by_a_function_and_by_an_environment(tmp_path: Path) -> None:
+    short: dict[str, Any] = {"updates": 20, "log_interval": 20, "checkpoint_interval": 20, "workers": 1}
+    base = crar_model.train(tmp_path / "base", env=LINE, steps=600, members=1, **short)
+    start = base.models[0]
+    by_map = crar_model.transfer(start, tmp_path / "map", map="tests.small_worlds:turned", members=1, **short)
+    by_env = crar_model.transfer(start, tmp_path / "env", to_env=LINE, to_wrapper="tests.small_worlds:Turned", members=1, **short)
+    one, other = (load_checkpoint(run.models[0]) for run in (by_map, by_env))
+    assert one.digest == other.digest  # the same states look the same
+    assert isinstance(one.task, WorldTask)
+    assert "what the map tests.small_worlds:turned shows" in one.task.facts[-1]
+    copy = crar_model.transfer(start, tmp_path / "copy", variant="negate-input", map="tests.small_worlds:turned", members=1, **short)
+    model, origin = load_checkpoint(copy.models[0]), load_checkpoint(start)
+    found = evaluate(model.task, model.parameters, inverse=True, settings=model.settings.loss, base=(origin.parameters, False))
+    assert found.terms == pytest.approx(
+        evaluate(origin.task, origin.parameters, inverse=False, settings=origin.settings.loss).terms, rel=1e-4, abs=1e-6
+    )
+    for more, said in (
+        ({"map": "tests.small_worlds:all_alike", "variant": "negate-input"}, "no first layer undoes it"),
+        ({"to_env": LINE, "to_env_arg": "limit=3"}, "takes another course"),
+        ({"to_env": "CartPole-v1"}, "another course|of shape"),
+        ({"map": "tests.small_worlds:turned", "observation_map": "mirror"}, "give one of them"),
+    ):
+        with pytest.raises(UserError, match=said):
+            crar_model.transfer(start, tmp_path / "bad", members=1, **short, **more)
+    with pytest.raises(UserError, match="only worlds"):
+        crar_model.transfer(samples.BASE, tmp_path / "bad", map="tests.small_worlds:turned")

@@ -31,7 +31,7 @@ from crar_reports.measure.second_opinion import second_opinion
 from crar_reports.measure.subject import Subject, load_subject, origin_of, refuse_senseless
 from crar_reports.pages.landscape.sections import TITLES
 from crar_reports.pages.landscape.view import landscape_view
-from crar_reports.press.markdown import QUICK, Lines, _counted, number
+from crar_reports.press.markdown import QUICK, Lines, _counted, about_world, number
 from crar_reports.press.publish import Content, publish
 from crar_reports.progress import StageClock
 
@@ -104,7 +104,7 @@ def write_landscape(
     }  # fmt: skip
     variant = str(pair.failed_file.info.get("variant", "?"))
     values = {
-        "command": command, "summary": landscape_summary(plain, decisions, variant=variant, where=where, cured=_cured(pair)),
+        "command": command, "summary": [*about_world(pair.task.facts), *landscape_summary(plain, decisions, variant=variant, where=where, cured=_cured(pair))],
         **landscape_view(found, plain, decisions, opinion, options, embedding),
     }  # fmt: skip
     return publish(folder, "landscape.md", values, lambda: results | ({"profile": clock.plain()} if clock else {}), files, told=times.file)
