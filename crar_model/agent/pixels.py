@@ -85,7 +85,9 @@ class PixelAgent(DenseDynamics):
                 own = value.shape[len(first.shape[:-4]) :]
                 flat.append(value.expand(*lead, *own).reshape(-1, *own).unbind(0))
         shown = observations.shape[-4:]
-        images = [observations] * len(flat[0]) if observations.dim() == 4 else observations.expand(*lead, *shown).reshape(-1, *shown).unbind(0)
+        images = (
+            [observations] * len(flat[0]) if observations.dim() == 4 else observations.expand(*lead, *shown).reshape(-1, *shown).unbind(0)
+        )
         found = [self._alone([part[one] for part in flat], x) for one, x in enumerate(images)]
         return torch.stack(found).view(*lead, shown[0], self.abstract_size)
 

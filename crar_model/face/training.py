@@ -163,7 +163,8 @@ def transfer(
     started = [settled(transfer_start(task_named(given["maze"]), recipe), given) for recipe in recipes]
     if "data" in seen:  # each run has its own
         started = [
-            dataclasses.replace(own, data=str((out if len(names) == 1 else out / name) / own.data)) for name, own in zip(names, started, strict=True)
+            dataclasses.replace(own, data=str((out if len(names) == 1 else out / name) / own.data))
+            for name, own in zip(names, started, strict=True)
         ]
     plans = {
         name: transfer_plan(own, paths, name, members, learning_rates=rates, reset=reset, paired=paired)

@@ -83,7 +83,9 @@ def facts_of(world: World) -> tuple[str, ...]:
     return in_words(world, list_states(world))
 
 
-def settings_of_world(out: StrPath, given: dict[str, Any], how: dict[str, Any], *, resume: bool, watch: Watch, notice: Notice) -> dict[str, Any]:
+def settings_of_world(
+    out: StrPath, given: dict[str, Any], how: dict[str, Any], *, resume: bool, watch: Watch, notice: Notice
+) -> dict[str, Any]:
     """The settings of a training in a world, with its data where the run folder will have them.
 
     Args:
@@ -103,7 +105,7 @@ def settings_of_world(out: StrPath, given: dict[str, Any], how: dict[str, Any], 
     data = given.get("data")
     if asked and "env" not in asked:
         raise UserError(f"--{next(iter(asked)).replace('_', '-')} is about an environment; give --env ID too")
-    if not asked and (not data or given.get("maze", NAME) != NAME or Path(data).suffix == ".npz" and "maze" not in given):
+    if not asked and (not data or given.get("maze", NAME) != NAME or (Path(data).suffix == ".npz" and "maze" not in given)):
         return given
     if asked and data:
         raise UserError("--env gathers data, and --data names some; give one of the two")
@@ -149,7 +151,9 @@ def other_side(
         world = mapped_by(task.world, function)
     else:
         with watch(f"{env}: the same actions from the same seeds", "observations") as tick:
-            world = seen_in(task.world, Recipe(env, _each(wrapper), _each(arguments), bool(task.world.about.get("recipe", {}).get("fixed"))), tick)
+            world = seen_in(
+                task.world, Recipe(env, _each(wrapper), _each(arguments), bool(task.world.about.get("recipe", {}).get("fixed"))), tick
+            )
     return {"data": FILE, "data_digest": remember(world).digest, "observation_map": OWN_MAP}
 
 
@@ -161,7 +165,12 @@ def _gathered(folder: Path, asked: dict[str, Any], seed: int, watch: Watch, noti
     if folder.exists():
         about = load_minari(folder).about
         recipe = Recipe(asked["env"], _each(asked.get("wrapper", ())), _each(asked.get("env_arg", ())), bool(asked.get("fixed")))
-        same = {"recipe": recipe.plain(), "seed": seed, "steps": asked.get("steps", STEPS), "policy": asked.get("policy") or "uniformly random"}
+        same = {
+            "recipe": recipe.plain(),
+            "seed": seed,
+            "steps": asked.get("steps", STEPS),
+            "policy": asked.get("policy") or "uniformly random",
+        }
         if any(about.get(name) != value for name, value in same.items()):
             raise UserError(f"{folder}: holds data that were gathered otherwise; choose another --out, or give --data {folder}")
         notice(f"{folder}: gathered before, by the same flags")

@@ -59,8 +59,18 @@ def sets(task: Task) -> None:
     if not task.sampling.complete and not task.sampling.drawn:
         one, other = (_both_sides(task, "sample", {"dtype": dtype, "size": SAMPLE, "number": number}) for number in (0, 1))
         need(len(one.state) == SAMPLE, task, f"sample(size={SAMPLE}) has {len(one.state)} transitions", "give as many as are asked for")
-        need(bool(one.terminated.any()) or task.known_by_data, task, "its sample has no terminal transition", "raise UserError where none is drawn")
-        need(not same(vars(one), vars(other)), task, "sample gives the same transitions for two numbers", "draw from a seed that has the number in it")
+        need(
+            bool(one.terminated.any()) or task.known_by_data,
+            task,
+            "its sample has no terminal transition",
+            "raise UserError where none is drawn",
+        )
+        need(
+            not same(vars(one), vars(other)),
+            task,
+            "sample gives the same transitions for two numbers",
+            "draw from a seed that has the number in it",
+        )
 
 
 def _both_sides(task: Task, method: str, how: Mapping[str, Any]) -> Batch:

@@ -148,9 +148,6 @@ class Task(ABC):
         """
         raise NotImplementedError(f"the {self.name} maze reads no files")
 
-    def keep(self, folder: StrPath) -> None:
-        """Put beside the models of a run what they are nothing without."""
-
     observation_map = NEGATIVE_MAP
     """What the inverse maze makes of an observation."""
     as_studied: Task | None = None

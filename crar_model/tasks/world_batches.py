@@ -99,7 +99,9 @@ def further(table: WorldTable, *, inverse: bool, dtype: torch.dtype, size: int, 
     """
     rest = split(table)[1][SIZE:]
     if size > len(rest):
-        raise UserError(f"--sample is {size:,}, and {len(rest):,} transitions are held out beside the evaluation set; give at most that, or gather more")
+        raise UserError(
+            f"--sample is {size:,}, and {len(rest):,} transitions are held out beside the evaluation set; give at most that, or gather more"
+        )
     picks = np.random.default_rng([SEED + number, Stream.HELD_OUT]).permutation(rest)[:size]
     return picked(table, picks, inverse=inverse, dtype=dtype)
 

@@ -19,6 +19,7 @@ from crar_model.core.guards import only_one
 from crar_model.core.machine import cores
 from crar_model.core.tensor_files import load_plain
 from crar_model.models.checkpoints import load_checkpoint
+from crar_model.tasks import WorldTask
 from crar_model.tasks.checks import check_memory
 from crar_model.training.events import Events
 from crar_model.training.log import LossLog, logged
@@ -237,7 +238,8 @@ def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) 
     for job in jobs:
         if not record.exists() and job.state_path.exists():
             load_state(job)  # refuses that of another run
-    plan.task.keep(folder)
+    if isinstance(plan.task, WorldTask):
+        plan.task.keep(folder)
     write_json(record, described)
     if plan.settings.walls:
         write_text(folder / "walls.txt", plan.settings.walls)

@@ -86,7 +86,9 @@ def register_for(env: str) -> None:
     try:
         importlib.import_module(package)
     except ModuleNotFoundError as error:
-        raise UserError(f"--env {env}: it needs the package {error.name}; pip install {INSTALLED_AS.get(error.name or '', error.name)}") from error
+        raise UserError(
+            f"--env {env}: it needs the package {error.name}; pip install {INSTALLED_AS.get(error.name or '', error.name)}"
+        ) from error
 
 
 def arguments_of(recipe: Recipe) -> dict[str, Any]:
@@ -122,10 +124,14 @@ def make(recipe: Recipe) -> Env:
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"--env {recipe.env}: {error}") from error
     except ModuleNotFoundError as error:
-        raise UserError(f"--env {recipe.env}: it needs the package {error.name}; pip install {INSTALLED_AS.get(error.name or '', error.name)}") from error
+        raise UserError(
+            f"--env {recipe.env}: it needs the package {error.name}; pip install {INSTALLED_AS.get(error.name or '', error.name)}"
+        ) from error
     except gymnasium.error.Error as error:
         near = get_close_matches(recipe.env, list(gymnasium.registry), n=1, cutoff=0.4)
-        raise UserError(f"--env {recipe.env}: not registered with Gymnasium; " + (f"did you mean {near[0]}?" if near else "give an id")) from error
+        raise UserError(
+            f"--env {recipe.env}: not registered with Gymnasium; " + (f"did you mean {near[0]}?" if near else "give an id")
+        ) from error
     except (TypeError, ValueError, AssertionError) as error:
         raise UserError(f"--env {recipe.env}: it cannot be made ({error}); see --env-arg") from error
     for path in recipe.wrappers:
@@ -133,7 +139,9 @@ def make(recipe: Recipe) -> Env:
         try:
             env = wrapper(env)
         except Exception as error:  # of whatever kind: a wrapper is its author's
-            raise UserError(f"--wrapper {path}: it does not go around {recipe.env} ({type(error).__name__}: {error}); leave it out") from error
+            raise UserError(
+                f"--wrapper {path}: it does not go around {recipe.env} ({type(error).__name__}: {error}); leave it out"
+            ) from error
     return plain(env, recipe.env)
 
 
@@ -154,14 +162,18 @@ def plain(env: Env, name: str) -> Env:
             raise UserError(f"--wrapper: {name} resets itself by Autoreset; leave that out, data are gathered episode by episode")
         layer = layer.env
     if not isinstance(env.action_space, spaces.Discrete):
-        raise UserError(f"--env {name}: its actions are {env.action_space}; only discrete actions can be learned here, so give another or a wrapper")
+        raise UserError(
+            f"--env {name}: its actions are {env.action_space}; only discrete actions can be learned here, so give another or a wrapper"
+        )
     space = env.observation_space
     if isinstance(space, spaces.Dict) and (left := wordy(space)) and len(left) < len(space.spaces):
         env = FilterObservation(env, [key for key in space if key not in left])
         space = env.observation_space
     if not isinstance(space, spaces.Box):
         if not flattenable(space):
-            raise UserError(f"--env {name}: its observations are {type(space).__name__}, which are no array of numbers; give a --wrapper that makes one")
+            raise UserError(
+                f"--env {name}: its observations are {type(space).__name__}, which are no array of numbers; give a --wrapper that makes one"
+            )
         env = FlattenObservation(env)
     return AsItIs(env, name)
 
@@ -205,7 +217,9 @@ class AsItIs(gymnasium.Wrapper[Any, Any, Any, Any]):
         space = cast(spaces.Box, self.observation_space)
         found = np.array(observation, dtype=space.dtype)
         if found.shape != space.shape:
-            raise UserError(f"--env {self.name}: its observations change their shape, {found.shape} after {space.shape}; give a --wrapper that pads them")
+            raise UserError(
+                f"--env {self.name}: its observations change their shape, {found.shape} after {space.shape}; give a --wrapper that pads them"
+            )
         return found
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:

@@ -66,7 +66,9 @@ def gather_episodes(
     def close(copy: int, *, terminated: bool, truncated: bool) -> None:
         own = running[copy]
         frames, rewards = np.stack(own["frames"]), np.array(own["rewards"], dtype=np.float64)
-        done.append(Episode(frames, np.array(own["actions"], dtype=np.int64), rewards, terminated, truncated and not terminated, seeds[copy]))
+        done.append(
+            Episode(frames, np.array(own["actions"], dtype=np.int64), rewards, terminated, truncated and not terminated, seeds[copy])
+        )
         seeds[copy] = next_seed()
 
     try:
@@ -85,7 +87,9 @@ def gather_episodes(
             ended = np.asarray(terminated) | np.asarray(truncated)
             if ended.any():
                 if taken >= 100 * LEAST and taken < LEAST * (len(done) + copies):
-                    raise UserError(f"--env {recipe.env}: its episodes end at once, after {taken / len(done):.1f} steps in the mean; give another")
+                    raise UserError(
+                        f"--env {recipe.env}: its episodes end at once, after {taken / len(done):.1f} steps in the mean; give another"
+                    )
                 again = {"reset_mask": ended}
                 seen, _ = envs.reset(seed=[*seeds], options=again)
                 _begin(running, seen, ended)
@@ -114,7 +118,9 @@ def _chosen(act: Policy, seen: Array, rng: np.random.Generator, copies: int, n_a
     """The actions of a policy of the user's own."""
     found = np.asarray(act(np.array(seen), rng))
     if found.shape != (copies,) or not np.issubdtype(found.dtype, np.integer) or found.min() < 0 or found.max() >= n_actions:
-        raise UserError(f"--policy {policy}: it gives {found!r} for {copies} observations; give {copies} whole numbers from 0 to {n_actions - 1}")
+        raise UserError(
+            f"--policy {policy}: it gives {found!r} for {copies} observations; give {copies} whole numbers from 0 to {n_actions - 1}"
+        )
     return found.astype(np.int64)
 
 

@@ -14,6 +14,8 @@ MOST_MOVES = 1 << 14
 """States x actions up to which every move is listed."""
 LEAST_KNOWN = 0.5
 """Share of the moves of states that act that the data must have tried, for the table to be called one."""
+LEAST_TRIES = 2.0
+"""Times that a move was tried in the mean, at least: of what never came back nobody knows whether it always leads to the same."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,13 @@ def list_states(world: World) -> Listing:
     terminal[world.next_state[world.terminated]] = True
     acting = int((~silent).sum())
     share = float(known.sum() / max(1, acting * actions))
-    why = ""
+    why, tries = "", world.steps / max(1, len(tried))
     if len(several):
         why = f"{plural(len(several), 'pair')} of an observation and an action lead to different observations"
     elif n * actions > MOST_MOVES:
         why = f"{n:,} distinct observations with {actions} actions are more than {MOST_MOVES:,} moves"
+    elif tries < LEAST_TRIES:
+        why = f"its {n:,} distinct observations hardly come back: a move that was tried was tried {tries:.1f} times in the mean"
     elif share < LEAST_KNOWN:
         why = f"of the moves of its {acting:,} distinct observations {share:.0%} were tried"
     return Listing(
@@ -125,5 +129,7 @@ def in_words(world: World, listing: Listing) -> tuple[str, ...]:
     if listing.starts > 1:
         lines.append(f"episodes begin with {listing.starts:,} different observations")
     if declared := world.about.get("declared"):
-        lines.append(f"the environment declares observations of shape {tuple(declared)} and gives {world.frames.shape[1:]}, which is what is used")
+        lines.append(
+            f"the environment declares observations of shape {tuple(declared)} and gives {world.frames.shape[1:]}, which is what is used"
+        )
     return (*lines, *map(str, world.about.get("notes", ())))

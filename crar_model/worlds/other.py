@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -30,7 +31,9 @@ def mapped_by(world: World, path: str) -> World:
     except Exception as error:  # of whatever kind: the function is its author's
         raise UserError(f"--map {path}: it raises {type(error).__name__} ({error}); mend it") from error
     if found.shape != world.frames.shape:
-        raise UserError(f"--map {path}: it makes {found.shape} of observations of shape {world.frames.shape}; give as many of the same shape")
+        raise UserError(
+            f"--map {path}: it makes {found.shape} of observations of shape {world.frames.shape}; give as many of the same shape"
+        )
     _numbers(found, f"--map {path}")
     return replace(world, other=found, about={**world.about, "other": f"the map {path}"})
 
@@ -50,7 +53,9 @@ def seen_in(world: World, recipe: Recipe, progress: Callable[[int, int], None] |
     """
     where = f"--to-env {recipe.env}"
     if len(world.seed) != int(world.first.sum()) or (world.seed < 0).any():
-        raise UserError(f"{where}: the episodes of these data have no seeds, so they cannot be played again; gather them with crar gather --env")
+        raise UserError(
+            f"{where}: the episodes of these data have no seeds, so they cannot be played again; gather them with crar gather --env"
+        )
     env = make(recipe)
     begins = [*np.flatnonzero(world.first).tolist(), world.steps]
     offset = int(env.action_space.start)
@@ -58,7 +63,7 @@ def seen_in(world: World, recipe: Recipe, progress: Callable[[int, int], None] |
         raise UserError(f"{where}: it has {env.action_space.n} actions, and this world {world.n_actions}; give one with the same actions")
     rows: dict[int, Array] = {}
     torn = set[int]()
-    for number, (begin, end) in enumerate(zip(begins[:-1], begins[1:], strict=True)):
+    for number, (begin, end) in enumerate(pairwise(begins)):
         if len(rows) == len(world.frames):
             break
         frame, _ = env.reset(seed=int(world.seed[number]))
@@ -66,7 +71,9 @@ def seen_in(world: World, recipe: Recipe, progress: Callable[[int, int], None] |
         for step in range(begin, end):
             frame, reward, terminated, truncated, _ = env.step(int(world.action[step]) + offset)
             if terminated != world.terminated[step] or not np.isclose(reward, world.reward[step]) or (truncated and step < end - 1):
-                raise UserError(f"{where}: in episode {number} it takes another course from step {step - begin} on; give the same world seen otherwise")
+                raise UserError(
+                    f"{where}: in episode {number} it takes another course from step {step - begin} on; give the same world seen otherwise"
+                )
             _meet(rows, torn, int(world.next_state[step]), frame)
         if progress is not None:
             progress(len(rows), len(world.frames))
@@ -78,7 +85,9 @@ def seen_in(world: World, recipe: Recipe, progress: Callable[[int, int], None] |
             "give a --to-wrapper that makes them alike"
         )
     _numbers(found, where)
-    notes = [f"{plural(len(torn), 'observation')} look otherwise from time to time in {recipe.env}: the first look is taken"] if torn else []
+    notes = (
+        [f"{plural(len(torn), 'observation')} look otherwise from time to time in {recipe.env}: the first look is taken"] if torn else []
+    )
     about = {**world.about, "other": recipe.env, "other_recipe": recipe.plain(), "notes": [*world.about.get("notes", []), *notes]}
     return replace(world, other=found, about=about)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,9 @@ def load_minari(data: StrPath) -> Episodes:
     notes = _notes(dataset, space)
     real, dropped = _without_false_starts(found)
     if dropped:
-        notes.append(f"{dropped} transitions lead from the end of an episode to the start of the next, by an autoreset while it was collected: left out")
+        notes.append(
+            f"{dropped} transitions lead from the end of an episode to the start of the next, by an autoreset while it was collected: left out"
+        )
     return Episodes(real, int(actions.n), {**about, **({"notes": [*about.get("notes", []), *notes]} if notes else {})})
 
 
@@ -135,7 +138,9 @@ def _episode(one: Any, seed: int | None, numbers: Any, offset: int, data: str) -
     frames, actions = numbers(one["observations"]), np.asarray(one["actions"], dtype=np.int64).reshape(-1) - offset
     rewards = np.asarray(one["rewards"], dtype=np.float64).reshape(-1)
     if len(frames) != len(actions) + 1:
-        raise UserError(f"{data}: episode {one['id']} has {len(frames)} observations of {len(actions)} steps; there is one more of them than steps")
+        raise UserError(
+            f"{data}: episode {one['id']} has {len(frames)} observations of {len(actions)} steps; there is one more of them than steps"
+        )
     for what, values in (("observations", frames), ("rewards", rewards)):
         if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
             raise UserError(f"{data}: episode {one['id']} has {what} that are not finite (NaN or infinite); leave it out of the dataset")
@@ -156,7 +161,9 @@ def _notes(dataset: Any, space: Any) -> list[str]:
     jpeg = bool(dataset.storage.metadata.get("jpeg_encoding", True))
     bytes_of = isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3
     if jpeg and bytes_of and min(space.shape[:2]) >= AS_JPEG:
-        return ["observations were stored as JPEG, which changes their values: states that are one may differ, and codes of objects are not what they were"]
+        return [
+            "observations were stored as JPEG, which changes their values: states that are one may differ, and codes of objects are not what they were"
+        ]
     return []
 
 
@@ -165,10 +172,15 @@ def _without_false_starts(found: tuple[Episode, ...]) -> tuple[tuple[Episode, ..
 
     Such a dataset begins every episode but the first where the last one ended, and its first action did nothing: reward 0, and then the start.
     """
-    pairs = list(zip(found[:-1], found[1:], strict=True))
+    pairs = list(pairwise(found))
     joined = [np.array_equal(before.frames[-1], after.frames[0]) and after.rewards[0] == 0 for before, after in pairs]
     ends = {before.frames[-1].tobytes() for before, _ in pairs}
-    if not pairs or not all(joined) or found[0].frames[0].tobytes() in ends or not all(before.terminated or before.truncated for before, _ in pairs):
+    if (
+        not pairs
+        or not all(joined)
+        or found[0].frames[0].tobytes() in ends
+        or not all(before.terminated or before.truncated for before, _ in pairs)
+    ):
         return found, 0
     own = [Episode(one.frames[1:], one.actions[1:], one.rewards[1:], one.terminated, one.truncated, None) for one in found[1:]]
     return (found[0], *_cut(own)), len(own)

@@ -23,15 +23,19 @@ from crar_reports.commands.app import app
 from crar_reports.commands.command import Command
 from crar_reports.commands.flags import RUN, Choices, OutOption, ResumeOption, with_flags
 
-
 WORLD = "World"
 EnvOption = Annotated[
-    str, typer.Option("--env", metavar="ID", help="Any Gymnasium environment with discrete actions.", show_default=False, rich_help_panel=WORLD)
+    str,
+    typer.Option("--env", metavar="ID", help="Any Gymnasium environment with discrete actions.", show_default=False, rich_help_panel=WORLD),
 ]
 WrapperOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--wrapper", metavar="MODULE:NAME", help="Wrapper to put around it; several from the inside out.", show_default=False, rich_help_panel=WORLD
+        "--wrapper",
+        metavar="MODULE:NAME",
+        help="Wrapper to put around it; several from the inside out.",
+        show_default=False,
+        rich_help_panel=WORLD,
     ),
 ]
 ArgumentOption = Annotated[
@@ -136,10 +140,20 @@ def transfer(
         typer.Option("--back", help="Take a --from that is a transfer itself, and train back to its base's maze.", rich_help_panel=RUN),
     ] = False,
     map_: Annotated[
-        str, typer.Option("--map", metavar="MODULE:NAME", help="Function of all observations that shows the other side.", show_default=False, rich_help_panel=WORLD)
+        str,
+        typer.Option(
+            "--map",
+            metavar="MODULE:NAME",
+            help="Function of all observations that shows the other side.",
+            show_default=False,
+            rich_help_panel=WORLD,
+        ),
     ] = "",
     to_env: Annotated[
-        str, typer.Option("--to-env", metavar="ID", help="Environment that shows the same states otherwise.", show_default=False, rich_help_panel=WORLD)
+        str,
+        typer.Option(
+            "--to-env", metavar="ID", help="Environment that shows the same states otherwise.", show_default=False, rich_help_panel=WORLD
+        ),
     ] = "",
     to_wrapper: Annotated[
         list[str] | None,
@@ -207,7 +221,8 @@ def next_commands(run: Run) -> list[list[str]]:
 @with_flags()
 def gather(
     out: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="With --env the folder of a Minari dataset; else the file, *.npz.", show_default=False)
+        Path,
+        typer.Option("--out", metavar="FILE", help="With --env the folder of a Minari dataset; else the file, *.npz.", show_default=False),
     ],
     env: EnvOption = "",
     wrapper: WrapperOption = None,

@@ -62,4 +62,3 @@ def embeddings_figure(task: Task, panels: Sequence[tuple[str, Params, bool]]) ->
         handles.append(Line2D([], [], color="#444444", marker="$n$", markersize=7, linestyle="", label=maze.label_title))
         figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
-

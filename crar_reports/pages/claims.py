@@ -165,7 +165,13 @@ def _write(found: Sequence[Plain], task: Task, folder: Path, command: str) -> Pa
         "complete": complete, "poor": sorted(poor), "least": percent(GOOD_BASE), "success": SUCCESS, "weak": sorted(weak),
         "samples": samples_in_words(pairs), "agree": percent(AGREE),
     }  # fmt: skip
-    return publish(folder, "claims.md", values, {"command": command, "maze": task.name, **({"world": task.origin} if task.origin else {}), "pairs": content}, short=True)
+    return publish(
+        folder,
+        "claims.md",
+        values,
+        {"command": command, "maze": task.name, **({"world": task.origin} if task.origin else {}), "pairs": content},
+        short=True,
+    )
 
 
 def _dissected(subject: Subject, options: LandscapeOptions, stage: Stage) -> Plain:

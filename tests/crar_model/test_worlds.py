@@ -99,7 +99,10 @@ def test_partial_observation_is_said_with_its_count() -> None:
     world = world_of(line(twins=True))
     found = list_states(world)
     assert not found.listed
-    assert (found.torn, found.torn_observations) == (2, 1)  # from the twins, left and right lead to two cells each, but left of cell 2 is a twin again
+    assert (found.torn, found.torn_observations) == (
+        2,
+        1,
+    )  # from the twins, left and right lead to two cells each, but left of cell 2 is a twin again
     assert "2 moves from 1 observation do not always lead to the same" in "\n".join(facts_of(world))
 
 
@@ -254,9 +257,7 @@ def test_the_simple_maze_by_this_way_has_the_figures_of_its_own_task(tmp_path: P
         assert found.match.verdict == own.match.verdict
         assert found.match.residual_edges == pytest.approx(own.match.residual_edges, rel=1e-9)
     paths = (samples.FAILED, samples.BASE)
-    own, found = (
-        examine(Subject.of(*pair, paths), "embedding") for pair in ((failed, base), (as_world(failed), as_world(base)))
-    )
+    own, found = (examine(Subject.of(*pair, paths), "embedding") for pair in ((failed, base), (as_world(failed), as_world(base))))
     assert found.certificate.verdict == own.certificate.verdict
     assert found.converged.loss == pytest.approx(own.converged.loss, rel=1e-6)
 
@@ -294,7 +295,9 @@ def test_flags_that_do_not_go_together_get_one_line(tmp_path: Path) -> None:
 def test_compiled_and_plain_updates_see_the_same_rewards_and_ends(tmp_path: Path) -> None:
     short: dict[str, Any] = {"updates": 25, "log_interval": 5, "checkpoint_interval": 25, "workers": 1, "members": 2, "target_interval": 10}
     save_minari(tmp_path / "data", gather_episodes(line(), 800, 0))
-    runs = [crar_model.train(tmp_path / engine, data=str(tmp_path / "data"), engine=engine, **short) for engine in ("compiled", "reference")]
+    runs = [
+        crar_model.train(tmp_path / engine, data=str(tmp_path / "data"), engine=engine, **short) for engine in ("compiled", "reference")
+    ]
     for one, other in zip(*(run.models for run in runs), strict=True):
         mine, its = (load_checkpoint(path).parameters for path in (one, other))
         assert all(torch.allclose(mine[name], its[name], atol=2e-5) for name in mine)
@@ -327,7 +330,15 @@ def test_every_map_is_undone_in_a_world_of_channels(name: str, tmp_path: Path) -
     frames = np.random.default_rng(0).integers(0, 9, (6, 4, 5, 3)).astype(np.uint8)
     steps = np.arange(5)
     world = World(
-        frames, steps.astype(np.int32), (steps + 1).astype(np.int32), np.zeros(5, np.int16), np.zeros(5), steps == 4, steps == 0, 1, {"actions": ["on"]}
+        frames,
+        steps.astype(np.int32),
+        (steps + 1).astype(np.int32),
+        np.zeros(5, np.int16),
+        np.zeros(5),
+        steps == 4,
+        steps == 0,
+        1,
+        {"actions": ["on"]},
     )
     task = task_of_world(world, tmp_path).with_map(ObservationMap(name))
     params = task.agent().init(np.random.default_rng(0))

@@ -21,9 +21,7 @@ from crar_model.core.sizes import OF_AN_ESCAPE
 from crar_model.cures.problem import Problem
 from crar_model.tasks import gathering_anew
 from crar_model.training.members import Member, Plan
-from crar_model.tasks import gathering_anew
 from crar_model.training.trainer import Trainer
-from crar_model.tasks import gathering_anew
 from crar_model.training.variants import VARIANTS
 from crar_reports.statistics import CONFIDENCE
 from landscape_tools import rows_of, unflatten
