@@ -12,7 +12,7 @@ from torch import Tensor
 from crar_model.agent.symmetry import signed_permutations
 from crar_model.core.errors import UserError
 from crar_model.core.params import select
-from crar_model.cures.placement import Landscape, maze_of, survey, why_not
+from crar_model.cures.placement import Landscape, flat, survey, why_not
 from crar_model.cures.problem import Problem, pose
 from crar_model.mazes.maps import ObservationMap
 from crar_model.models.checkpoints import Checkpoint
@@ -145,9 +145,9 @@ def foresee(base: Checkpoint, *, resolution: int = 61, seed: int = 0, where: str
 def _placed(
     problem: Problem, own: Tensor, other: Tensor, resolution: int
 ) -> tuple[Landscape | None, dict[str, tuple[float, float]], dict[str, int]]:
-    if why_not(problem.task, problem.agent) is not None:
+    if why_not(problem.task) is not None or not flat(problem):
         return None, {}, {}
-    landscape, at = survey(problem, resolution), maze_of(problem).start
+    landscape, at = survey(problem, resolution), problem.forest.roots[0]
     places = {"base": own[at], "start": other[at]}
     plain = {name: (float(place[0]), float(place[1])) for name, place in places.items()}
     return landscape, plain, {name: landscape.valley_of(place) for name, place in places.items()}

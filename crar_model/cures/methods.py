@@ -59,8 +59,10 @@ class Method:
 
 FIT: Rounds = (Round(4, 800, 2e-3),)
 """An encoder is fitted to an embedding that placement found."""
+ROLLED: Rounds = (Round(64, 100, 5e-2),)
+"""The lowest of the places drawn for a root, by the gradient of what rolls from them; where the abstract space is no plane."""
 REFINE: Rounds = (Round(32, 200, 1e-2), Round(8, 400, 5e-3))
-"""The lowest places of the placement landscape, as free embeddings; they also give the level that the dynamics allow."""
+"""The lowest places of the roots, as free embeddings; they also give the level that the dynamics allow."""
 REPLACE: Rounds = (Round(180, 100, 1e-2), Round(8, 300, 5e-3))
 """The lowest of those with one state put where the dynamics have it from a neighbour: a state on the wrong side of others stays there."""
 MISPLACED: Rounds = (Round(2, 200, 1e-2), Round(2, 400, 5e-3))
@@ -76,7 +78,7 @@ ANNEALED, EPOCHS = 0.6, 12
 METHODS = {
     method.name: method
     for method in (
-        Method("placement", "choose where the start state lies; the dynamics place the rest", "places",
+        Method("placement", "choose where one state lies; the dynamics place the rest", "places",
                (Round(4, 1_000, 5e-4), Round(2, 1_000, 5e-4, STRICT))),
         Method("symmetry", "the failed encoder behind every signed permutation of the abstract axes, trained on", "copies", WHOLE, SAMPLED),
         Method(

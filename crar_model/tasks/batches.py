@@ -43,11 +43,11 @@ LEAST_MAPS = 200
 def complete_batch(*, inverse: bool = False, dtype: torch.dtype = torch.float32, maze: StateTable | None = None) -> Batch:
     """All known transitions of a world whose states can be listed, and all pairs of distinct states: 124 and 465 in the simple maze.
 
-    Pairs of a state with itself are left out: no encoder can change them. So are states that only end an episode: no dynamics start there.
+    Pairs of a state with itself are left out: no encoder can change them. So are those of states that only end an episode: no dynamics start there.
     """
     maze = maze or simple_maze()
     state, action = maze.known.nonzero(as_tuple=True)
-    live = maze.live
+    live, every = maze.live, torch.arange(maze.n_states)
     return Batch(
         observations=maze.observations(inverse=inverse, dtype=dtype),
         state=state,
@@ -56,7 +56,7 @@ def complete_batch(*, inverse: bool = False, dtype: torch.dtype = torch.float32,
         reward=maze.rewards[state, action].to(dtype),
         terminated=maze.ended[state, action].to(dtype),
         pairs=live[torch.triu_indices(len(live), len(live), offset=1)],
-        states=live,
+        states=every,
         moves=maze.edges().T,
     )
 

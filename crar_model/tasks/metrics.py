@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from crar_model.agent.batch import Batch
 from crar_model.agent.networks import Agent
 from crar_model.core.params import Params
 from crar_model.mazes.table import StateTable
@@ -51,6 +52,22 @@ def navigation_metrics(maze: StateTable, predicted: Tensor, pairs: tuple[Tensor,
     """The same of predictions (N, A), with the pairs of :func:`navigation_success`."""
     accuracy = (predicted == maze.successor)[maze.asked].double().mean()
     return {"nearest_state_accuracy": float(accuracy), "navigation_success": navigation_success(predicted, maze, pairs)}
+
+
+def outcome_metrics(agent: Agent, params: Params, batch: Batch, discount: float) -> dict[str, Metric]:
+    """The share of transitions whose reward and end are predicted right; nothing where all have the same reward and none ends.
+
+    A reward is right when it is nearest to its own of the rewards that there are, an end when the predicted discount lies on its side of half the discount.
+    """
+    rewards = torch.unique(batch.reward)
+    if len(rewards) < 2 and not bool(batch.terminated.any()):
+        return {}
+    with torch.no_grad():
+        x = agent.encode(params, batch.observations)[batch.state]
+        paid, left = agent.reward(params, x, batch.action), agent.discount(params, x, batch.action)
+    nearest = rewards[(paid.unsqueeze(-1) - rewards).abs().nan_to_num(nan=torch.inf).argmin(-1)]
+    right = (nearest == batch.reward) & paid.isfinite() & ((left < discount / 2) == (batch.terminated > 0)) & left.isfinite()
+    return {"outcome_accuracy": float(right.double().mean())}
 
 
 def predicted_successor(maze: StateTable, agent: Agent, params: Params, *, inverse: bool) -> Tensor:

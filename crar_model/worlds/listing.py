@@ -25,7 +25,7 @@ class Listing:
     Attributes:
         successor: (R, A) int64 where each action leads; the state itself where it was not tried.
         known, ended: (R, A) bool, whether it was tried, and whether the episode ended there.
-        reward: (R, A) float64, the mean.
+        reward: (R, A) float64; of moves whose rewards vary the mean, one for all whose ranges overlap.
         start: the observation that most episodes begin with; starts: how many different ones do.
         torn: pairs of an observation and an action that lead to several observations; torn_observations: observations with such an action.
         varying: pairs whose reward varies, where they always lead to the same.
@@ -75,6 +75,10 @@ def list_states(world: World) -> Listing:
     same = ~np.isin(tried, several)
     exact = tried[same & (low[tried] == high[tried])]
     reward[exact] = low[exact]  # not a mean's rounding
+    varying = tried[same & (low[tried] < high[tried])]
+    for group in overlapping(low[varying], high[varying]):
+        which = varying[group]
+        reward[which] = total[which].sum() / count[which].sum()
     begin = world.state[world.first]
     starts, times = np.unique(begin, return_counts=True)
     silent = ~known.any(1)
@@ -93,9 +97,17 @@ def list_states(world: World) -> Listing:
         why = f"of the moves of its {acting:,} distinct observations {share:.0%} were tried"
     return Listing(
         successor, known, ended, reward.reshape(shape), int(starts[times.argmax()]), len(starts), len(several),
-        len(np.unique(several // actions)), int((same & (low[tried] < high[tried])).sum()), int(silent.sum()), int((silent & terminal).sum()),
+        len(np.unique(several // actions)), len(varying), int(silent.sum()), int((silent & terminal).sum()),
         not why, why,
     )  # fmt: skip
+
+
+def overlapping(low: Array, high: Array) -> list[Array]:
+    """Places of intervals that overlap, directly or by others between them."""
+    order = np.argsort(low)
+    reach = np.maximum.accumulate(high[order])
+    apart = np.flatnonzero(low[order][1:] > reach[:-1]) + 1
+    return np.split(order, apart) if len(order) else []
 
 
 def in_words(world: World, listing: Listing) -> tuple[str, ...]:
@@ -125,7 +137,7 @@ def in_words(world: World, listing: Listing) -> tuple[str, ...]:
             "look alike (partial observation)"
         )
     if listing.varying:
-        lines.append(f"the reward of {plural(listing.varying, 'move')} varies, as with the time that has passed: the table has its mean")
+        lines.append(f"the reward of {plural(listing.varying, 'move')} varies, as with the time that has passed: the table has the mean, one for all moves whose rewards overlap")
     if listing.starts > 1:
         lines.append(f"episodes begin with {listing.starts:,} different observations")
     if declared := world.about.get("declared"):

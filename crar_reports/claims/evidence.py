@@ -179,7 +179,8 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Listed(Pair):
-    """Where all transitions are listed; `accuracy` and `navigation` are of the failed model, the reference and the base's copy."""
+    """Where all transitions are listed; `accuracy`, `navigation` and, where rewards or ends differ, `outcome_accuracy` are of the failed model, the reference
+    and the base's copy."""
 
     same_dynamics: bool = True
     oddness: tuple[float, float]
@@ -189,6 +190,7 @@ class Listed(Pair):
     errors: Errors
     certificate: Certificate | None
     paths: Paths
+    outcome_accuracy: list[float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
