@@ -116,16 +116,17 @@ class Checkpoint:
         return self.settings.recipe(rate=self.info.get("learning_rate"), updates=self.updates) if said else ""
 
     def encode(self, observation: Observation) -> Tensor:
-        """Abstract states (..., d) of observations (..., 1, height, width) as the maze's environments give them, arrays or tensors.
+        """Abstract states (..., d) of observations (..., 1, height, width) as the maze's environments give them, arrays or tensors; of a
+        world as its environment gives them, with any axes before.
 
         Raises:
             ValueError: for observations that are none of this maze.
         """
-        return acting.encode(self.agent, self.parameters, observation)
+        return acting.encode(self.agent, self.parameters, self.task.rows_of(observation, inverse=self.inverse))
 
     def plan(self, observation: Observation, depth: int = 3) -> Tensor:
         """Values (..., actions) planned `depth` steps ahead in the abstract space; errors as in :meth:`encode`."""
-        return acting.plan(self.agent, self.parameters, observation, depth)
+        return acting.plan(self.agent, self.parameters, self.task.rows_of(observation, inverse=self.inverse), depth)
 
     def act(self, observation: Observation, depth: int = 3) -> Any:
         """The best action by :meth:`plan`: an int for one observation, an integer array for many, as `step` of an environment takes it."""

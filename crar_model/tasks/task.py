@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from crar_model.agent.batch import Batch
     from crar_model.agent.networks import Agent
+    from crar_model.agent.planning import Observation, Rows
     from crar_model.mazes.random_mazes import RandomMazeBatch
     from crar_model.mazes.table import StateTable
     from crar_model.tasks.data import Data
@@ -129,6 +130,16 @@ class Task(ABC):
         if abstract_dim:
             raise UserError(f"--abstract-dim: the {self.name} maze has an agent of its own; leave it out")
         return self
+
+    def rows_of(self, observation: Observation, *, inverse: bool) -> Rows:
+        """Observations as an environment of one side gives them, as the agent's rows.
+
+        Raises:
+            ValueError: for what is no observation.
+        """
+        from crar_model.agent.planning import as_rows
+
+        return as_rows(observation)
 
     @property
     def facts(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from crar_model.agent.batch import Batch
     from crar_model.agent.networks import Agent
+    from crar_model.agent.planning import Observation, Rows
     from crar_model.mazes.table import StateTable
     from crar_model.tasks.data import Data
     from crar_model.tasks.metrics import Metric
@@ -99,6 +100,17 @@ class WorldTask(Task):
         if self.table_of is None:
             raise UserError(f"--maze {self.name}: it is learned from data; give --env ID, or --data with a Minari dataset")
         return _mapped(self.table_of, self.observation_map)
+
+    def rows_of(self, observation: Observation, *, inverse: bool) -> Rows:
+        """Observations as the environment gives them, with any axes before: its numbers are scaled, and on the other side of a map mapped."""
+        frames = np.asarray(observation)
+        inner = self.world.frames.ndim - 1
+        if frames.shape[frames.ndim - inner :] != self.world.frames.shape[1:]:
+            raise ValueError(
+                f"observations of shape {frames.shape}; {self.title} shows {self.world.frames.shape[1:]}, with any axes before"
+            )
+        lead = frames.shape[: frames.ndim - inner]
+        return self.table_here.shown(frames.reshape(-1, *self.world.frames.shape[1:]), inverse=inverse), lead
 
     @property
     def world(self) -> World:

@@ -109,8 +109,12 @@ def arguments_of(recipe: Recipe) -> dict[str, Any]:
     return found
 
 
-def make(recipe: Recipe) -> Env:
+def make(recipe: Recipe, **more: Any) -> Env:
     """One environment with its wrappers, its observations one array of numbers.
+
+    Args:
+        recipe: how.
+        more: further arguments, such as `render_mode`.
 
     Raises:
         UserError: for an id that is not registered, a package that is missing, actions that are not discrete, and observations without numbers.
@@ -120,7 +124,7 @@ def make(recipe: Recipe) -> Env:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an older version of an id, and of spaces that Gymnasium would write otherwise
-            env: Env = gymnasium.make(recipe.env, disable_env_checker=True, **arguments)
+            env: Env = gymnasium.make(recipe.env, disable_env_checker=True, **arguments | more)
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"--env {recipe.env}: {error}") from error
     except ModuleNotFoundError as error:

@@ -137,7 +137,9 @@ def in_words(world: World, listing: Listing) -> tuple[str, ...]:
             "look alike (partial observation)"
         )
     if listing.varying:
-        lines.append(f"the reward of {plural(listing.varying, 'move')} varies, as with the time that has passed: the table has the mean, one for all moves whose rewards overlap")
+        lines.append(
+            f"the reward of {plural(listing.varying, 'move')} varies, as with the time that has passed: the table has the mean, one for all moves whose rewards overlap"
+        )
     if listing.starts > 1:
         lines.append(f"episodes begin with {listing.starts:,} different observations")
     if declared := world.about.get("declared"):

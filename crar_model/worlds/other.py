@@ -35,7 +35,7 @@ def mapped_by(world: World, path: str) -> World:
             f"--map {path}: it makes {found.shape} of observations of shape {world.frames.shape}; give as many of the same shape"
         )
     _numbers(found, f"--map {path}")
-    return replace(world, other=found, about={**world.about, "other": f"the map {path}"})
+    return replace(world, other=found, about={**world.about, "other": f"the map {path}", "map": path})
 
 
 def seen_in(world: World, recipe: Recipe, progress: Callable[[int, int], None] | None = None) -> World:

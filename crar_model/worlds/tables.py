@@ -11,6 +11,7 @@ from torch import Tensor
 
 from crar_model.mazes.maps import NEGATIVE_MAP, OWN_MAP, ObservationMap
 from crar_model.mazes.table import StateTable
+from crar_model.worlds.environments import named
 from crar_model.worlds.episodes import Array
 from crar_model.worlds.listing import Listing
 from crar_model.worlds.world import World
@@ -113,6 +114,14 @@ class WorldTable(StateTable):
     def rewards(self) -> Tensor:
         """The mean of what was given."""
         return torch.from_numpy(self.listing.reward)
+
+    def shown(self, frames: Array, *, inverse: bool) -> Tensor:
+        """Observations (n, ...) as the environment of one side gives them, as :meth:`rows` has them; the other side of a map is made from the first."""
+        own = inverse and self.map.name == OWN_MAP
+        if own and (path := self.world.about.get("map")):
+            frames = np.asarray(named(str(path), "--map")(frames))
+        seen = torch.from_numpy(ordered(frames) / (self.other_scale if own else self.scale)).to(torch.float32)
+        return self.map.apply(seen) if inverse and not own else seen
 
     def rows(self, which: Array | slice, *, inverse: bool, dtype: torch.dtype = torch.float32) -> Tensor:
         """Some of the observations, by their numbers."""

@@ -63,7 +63,8 @@ def play(
     """Film an episode with the agent's planned path, as a GIF."""
     episode = crar_reports.play(out, checkpoint, force=force, **given)
     how = episode.how
-    print(f"{episode.path}: reward {episode.reward:.1f}, {episode.keys} of 3 keys in {plural(episode.steps, 'step')}")
+    keys = "" if episode.keys is None else f"{episode.keys} of 3 keys "
+    print(f"{episode.path}: reward {episode.reward:.1f}, {keys}in {plural(episode.steps, 'step')}")
     print(
         f"asked: what {checkpoint.parent.name}/{checkpoint.stem} does on the map of seed {how.seed}, planning {plural(how.depth, 'step')} ahead"
     )

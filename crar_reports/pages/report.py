@@ -15,7 +15,7 @@ from crar_model.core.errors import UserError
 from crar_model.core.files import Plain, StrPath
 from crar_model.core.settings import PlaySettings
 from crar_model.core.words import plural
-from crar_model.mazes.simple import SimpleMaze
+from crar_model.mazes.table import StateTable
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks.metrics import Metric, Score
 from crar_model.training.runner import read_run
@@ -142,7 +142,7 @@ def write_study(
     return publish(folder, "study.md", values, results, files)
 
 
-def _embedding_figures(maze: SimpleMaze, model: Judged, origin: Judged) -> dict[str, Figure]:
+def _embedding_figures(maze: StateTable, model: Judged, origin: Judged) -> dict[str, Figure]:
     """Figures 11, 12 and 14 of a transfer and its base."""
     task = model.checkpoint.task
     own, other = model.checkpoint, origin.checkpoint

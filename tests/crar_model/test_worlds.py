@@ -273,7 +273,7 @@ def test_a_run_in_a_world_carries_its_world(tmp_path: Path) -> None:
     (tmp_path / "freeze").rename(tmp_path / "moved")
     model = load_checkpoint(tmp_path / "moved" / there.models[0].name)
     assert model.task.title == LINE
-    assert model.encode(np.eye(5, dtype=np.float32)[0].reshape(1, 1, 5)).shape == (3,)
+    assert model.encode(np.eye(5, dtype=np.float32)[0]).shape == (3,)
     longer = crar_model.train(tmp_path / "base", env=LINE, steps=600, members=2, resume=True, **short | {"updates": 60})
     straight = crar_model.train(tmp_path / "straight", data=str(tmp_path / "gone"), members=2, **short | {"updates": 60})
     for one, other in zip(longer.models, straight.models, strict=True):
