@@ -84,6 +84,12 @@ class StateTable(ABC):
         met[self.successor[asked]] = True
         return met.nonzero().squeeze(1)
 
+    @property
+    def pairs(self) -> Tensor:
+        """(2, K) int64 pairs of states that are to lie apart: all of those that the dynamics say something of."""
+        live = self.live
+        return live[torch.triu_indices(len(live), len(live), offset=1)]
+
     def edges(self) -> Tensor:
         """Every move that changes the state, once per unordered pair: (E, 2) int64 state pairs, the lower index first, in the order in which the
         table has them."""

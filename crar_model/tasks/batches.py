@@ -47,7 +47,6 @@ def complete_batch(*, inverse: bool = False, dtype: torch.dtype = torch.float32,
     """
     maze = maze or simple_maze()
     state, action = maze.known.nonzero(as_tuple=True)
-    live, every = maze.live, torch.arange(maze.n_states)
     return Batch(
         observations=maze.observations(inverse=inverse, dtype=dtype),
         state=state,
@@ -55,8 +54,8 @@ def complete_batch(*, inverse: bool = False, dtype: torch.dtype = torch.float32,
         action=action,
         reward=maze.rewards[state, action].to(dtype),
         terminated=maze.ended[state, action].to(dtype),
-        pairs=live[torch.triu_indices(len(live), len(live), offset=1)],
-        states=every,
+        pairs=maze.pairs,
+        states=torch.arange(maze.n_states),
         moves=maze.edges().T,
     )
 

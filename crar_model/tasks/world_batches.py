@@ -80,9 +80,11 @@ def picked(table: WorldTable, picks: Array, *, inverse: bool, dtype: torch.dtype
     state, next_state = torch.from_numpy(place.astype(np.int64)).chunk(2)
     ended = torch.from_numpy(world.terminated[picks])
     moving = (state != next_state) & ~ended
+    episodes = np.cumsum(world.first)[picks]
     return Batch(
         table.rows(rows, inverse=inverse, dtype=dtype), state, next_state, torch.from_numpy(world.action[picks].astype(np.int64)),
         torch.from_numpy(world.reward[picks]).to(dtype), ended.to(dtype), states=state, moves=torch.stack((state, next_state))[:, moving],
+        maps=len(np.unique(episodes)),
     )  # fmt: skip
 
 

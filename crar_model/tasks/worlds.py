@@ -242,11 +242,15 @@ class WorldTask(Task):
 
     def metrics(self, agent: Agent, params: Params, *, inverse: bool, how: PlaySettings) -> dict[str, Metric]:
         """Share of moves predicted to the right nearest state, and where states are listed of (start, goal) pairs that planning solves."""
-        from crar_model.tasks.metrics import table_metrics
+        from crar_model.mazes.large import drawn_pairs
+        from crar_model.tasks.metrics import navigation_metrics, predicted_successor
         from crar_model.tasks.world_batches import held_out_metrics
+        from crar_model.worlds.listing import MOST_GOALS
 
         if self.sampling.complete:
-            return table_metrics(self.table_here, agent, params, inverse=inverse)
+            table, live = self.table_here, self.table_here.live
+            pairs = None if len(live) <= MOST_GOALS else tuple(live[each] for each in drawn_pairs(len(live)))
+            return navigation_metrics(table, predicted_successor(table, agent, params, inverse=inverse), pairs)
         return held_out_metrics(self.table_here, agent, params, inverse=inverse)
 
 

@@ -15,7 +15,7 @@ from crar_model.agent.agent import Agent
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
 from crar_model.core.params import Params, select
-from crar_model.core.ranges import as_flags_but
+from crar_model.core.ranges import as_flag, as_flags_but
 from crar_model.core.settings import TrainSettings, from_plain, to_plain
 from crar_model.core.streams import Stream
 from crar_model.cures.cure import refusal
@@ -24,6 +24,9 @@ from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.tasks import TASKS, Task, task_named, task_of
 from crar_model.tasks.checks import check_settings
 from crar_model.training.variants import BASE, VARIANTS, Variant
+
+QUIRKS = ("terminal_last", "legacy_astar", "blank_terminal")
+"""Settings of walks that are gathered in the mazes."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +208,8 @@ def with_file(settings: TrainSettings) -> TrainSettings:
     if not task.reads_walks:
         known = ", ".join(name for name, other in TASKS.items() if other.reads_walks)
         raise UserError(f"--data: the {settings.maze} maze gathers its own walks; only these read files: {known}")
+    if task.known_by_data and (quirk := next((name for name in QUIRKS if getattr(settings, name)), "")):
+        raise UserError(f"{as_flag(quirk)}: a quirk of the mazes' own walks, and a world is learned from data; leave it out")
     size, digest = task.data_file(settings.data, settings.data_digest)
     return dataclasses.replace(settings, data_size=size, data_digest=digest)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -23,6 +23,14 @@ PACKAGES = {"MiniGrid": "minigrid", "BabyAI": "minigrid", "ALE": "ale_py", "crar
 """Beginning of an id -> the package that registers it."""
 INSTALLED_AS = {"ale_py": "ale-py", "Box2D": "gymnasium[box2d]", "pygame": "gymnasium[classic-control]", "mujoco": "gymnasium[mujoco]"}
 """Package -> what one installs to have it, where that is another word."""
+
+
+HABITS = {
+    "MaxAndSkipObservation": "its MaxAndSkipObservation shows a stale or zero frame at the end of an episode, so ends are not seen as they are",
+    "NormalizeReward": "its NormalizeReward divides by what each copy has met so far, so one move has many rewards",
+    "NormalizeObservation": "its NormalizeObservation divides by what each copy has met so far, so one state has many looks",
+}
+"""Wrappers of Gymnasium -> what one should know of data that come through them."""
 
 
 @dataclass(frozen=True)
@@ -160,11 +168,8 @@ def plain(env: Env, name: str) -> Env:
     Raises:
         UserError: for actions that are not discrete, and observations without numbers.
     """
-    layer: Any = env
-    while isinstance(layer, gymnasium.Wrapper):
-        if isinstance(layer, Autoreset):
-            raise UserError(f"--wrapper: {name} resets itself by Autoreset; leave that out, data are gathered episode by episode")
-        layer = layer.env
+    if any(isinstance(layer, Autoreset) for layer in layers(env)):
+        raise UserError(f"--wrapper: {name} resets itself by Autoreset; leave that out, data are gathered episode by episode")
     if not isinstance(env.action_space, spaces.Discrete):
         raise UserError(
             f"--env {name}: its actions are {env.action_space}; only discrete actions can be learned here, so give another or a wrapper"
@@ -180,6 +185,24 @@ def plain(env: Env, name: str) -> Env:
             )
         env = FlattenObservation(env)
     return AsItIs(env, name)
+
+
+def layers(env: Env) -> Iterator[Any]:
+    """The wrappers of an environment, the outermost first."""
+    layer: Any = env
+    while isinstance(layer, gymnasium.Wrapper):
+        yield layer
+        layer = layer.env
+
+
+def habits(env: Env) -> list[str]:
+    """What one should know of data of an environment, by its wrappers and by what its observations leave out."""
+    found = [HABITS[name] for layer in layers(env) if (name := type(layer).__name__) in HABITS]
+    for layer in layers(env):
+        inner = getattr(layer.env, "observation_space", None)
+        if isinstance(layer, FilterObservation) and isinstance(inner, spaces.Dict) and (left := wordy(inner)):
+            found.append(f"the observation's {' and '.join(left)} {'is' if len(left) == 1 else 'are'} no number and left out")
+    return found
 
 
 def flattenable(space: spaces.Space[Any]) -> bool:

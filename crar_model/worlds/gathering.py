@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from crar_model.core.errors import UserError
 from crar_model.core.streams import Stream
 from crar_model.core.version import __version__
-from crar_model.worlds.environments import Recipe, action_names, make, makers, named
+from crar_model.worlds.environments import Recipe, action_names, habits, make, makers, named
 from crar_model.worlds.episodes import Array, Episode, Episodes
 
 COPIES = 16
@@ -46,7 +46,7 @@ def gather_episodes(
     first = make(recipe)  # all that is wrong with it is said before copies are made
     names, n_actions = action_names(first), int(cast(spaces.Discrete, first.action_space).n)
     offset, declared = int(cast(spaces.Discrete, first.action_space).start), getattr(first, "declared", None)
-    limit = getattr(first.spec, "max_episode_steps", None)
+    limit, notes = getattr(first.spec, "max_episode_steps", None), habits(first)
     first.close()
     copies = max(1, min(COPIES, steps // 64))
     envs = SyncVectorEnv(makers(recipe, copies), autoreset_mode=AutoresetMode.DISABLED)
@@ -103,6 +103,7 @@ def gather_episodes(
     about = {
         "title": recipe.env, "recipe": recipe.plain(), "policy": policy or "uniformly random", "seed": seed, "steps": steps,
         "actions": list(names), "limit": limit, "crar": __version__, "gymnasium": gymnasium.__version__,
+        **({"notes": notes} if notes else {}),
         **({"declared": list(declared)} if declared is not None and tuple(declared) != done[0].frames.shape[1:] else {}),
     }  # fmt: skip
     return Episodes(tuple(done), n_actions, about)

@@ -12,6 +12,10 @@ from crar_model.worlds.world import World
 
 MOST_MOVES = 1 << 14
 """States x actions up to which every move is listed."""
+MOST_PAIRS = 1 << 15
+"""Pairs of states up to which `random_pairs` is of all of them."""
+MOST_GOALS = 256
+"""States up to which every start and goal of navigation is tried."""
 LEAST_KNOWN = 0.5
 """Share of the moves of states that act that the data must have tried, for the table to be called one."""
 LEAST_TRIES = 2.0
@@ -127,6 +131,8 @@ def in_words(world: World, listing: Listing) -> tuple[str, ...]:
         )
         if asked > known:
             lines.append(f"{asked - known:,} of {asked:,} moves from states that act were never tried: nothing is said of them")
+        if acting > MOST_GOALS:
+            lines.append(f"`random_pairs` is of at most {MOST_PAIRS:,} drawn pairs of states, navigation of drawn starts and goals")
         if (edge := listing.silent - listing.closed) > 0:
             lines.append(f"from {plural(edge, 'observation')} nothing was tried: what lies behind was not reached")
     else:

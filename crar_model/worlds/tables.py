@@ -9,17 +9,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crar_model.core.streams import Stream
 from crar_model.mazes.maps import NEGATIVE_MAP, OWN_MAP, ObservationMap
 from crar_model.mazes.table import StateTable
 from crar_model.worlds.environments import named
 from crar_model.worlds.episodes import Array
-from crar_model.worlds.listing import Listing
+from crar_model.worlds.listing import MOST_PAIRS, Listing
 from crar_model.worlds.world import World
 
 IMAGE_SIDE = 24
 """Rows and columns from which an observation is an image, for convolutions; smaller ones are grids of numbers."""
 BANDS = 4
 """Parts of a world in figures: by the number of moves from the start."""
+
+
+SEED = 1_000_003
+"""Of drawn pairs; no member of a run has it."""
 
 
 def layout(shape: tuple[int, ...]) -> tuple[int, int, int]:
@@ -114,6 +119,15 @@ class WorldTable(StateTable):
     def rewards(self) -> Tensor:
         """The mean of what was given."""
         return torch.from_numpy(self.listing.reward)
+
+    @property
+    def pairs(self) -> Tensor:
+        """All pairs, or `MOST_PAIRS` drawn ones, the same for every model."""
+        every = super().pairs
+        if every.shape[1] <= MOST_PAIRS:
+            return every
+        rng = np.random.default_rng([SEED, Stream.DRAWN_PAIRS])
+        return every[:, torch.from_numpy(np.sort(rng.permutation(every.shape[1])[:MOST_PAIRS]))]
 
     def shown(self, frames: Array, *, inverse: bool) -> Tensor:
         """Observations (n, ...) as the environment of one side gives them, as :meth:`rows` has them; the other side of a map is made from the first."""

@@ -56,7 +56,10 @@ def play(
     given: dict[str, Any],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The animated picture, *.gif.", show_default=False)],
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="MODEL", exists=True, help="A model of a maze with a score.", show_default="the shipped base")
+        Path,
+        typer.Argument(
+            metavar="MODEL", exists=True, help="A model of a maze with a score, or of a world.", show_default="the shipped base"
+        ),
     ] = samples.RANDOM_BASE,
     force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.")] = False,
 ) -> None:

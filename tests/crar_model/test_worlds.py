@@ -15,6 +15,7 @@ from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_storage import MinariStorage
 
 import crar_model
+import crar_reports
 from crar_model import samples
 from crar_model.agent.pixels import PixelAgent
 from crar_model.core.errors import UserError
@@ -22,6 +23,7 @@ from crar_model.face.worlds import facts_of
 from crar_model.mazes.maps import ObservationMap
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.evaluation import evaluate
+from crar_model.studies.plan import read_study
 from crar_model.tasks import WorldTask, task_named
 from crar_model.tasks.check import check_task
 from crar_model.worlds.environments import Recipe, make
@@ -375,3 +377,47 @@ def test_another_side_by_a_function_and_by_an_environment(tmp_path: Path) -> Non
             crar_model.transfer(start, tmp_path / "bad", members=1, **short, **more)
     with pytest.raises(UserError, match="only worlds"):
         crar_model.transfer(samples.BASE, tmp_path / "bad", map="tests.small_worlds:turned")
+
+
+def test_minigrid_as_it_really_is() -> None:
+    """What it declares is not what it shows; its mission is words; a last step in time and at the goal is an end."""
+    views = "minigrid.wrappers:ViewSizeWrapper", "minigrid.wrappers:RGBImgPartialObsWrapper", "minigrid.wrappers:ImgObsWrapper"
+    episodes = gather_episodes(Recipe("MiniGrid-Empty-5x5-v0", views), 48, 0)
+    said = "\n".join(facts_of(World.of(episodes)))
+    assert episodes.each[0].frames.shape[1:] == (56, 56, 3)
+    assert "gives (56, 56, 3), which is what is used" in said
+    plain = gather_episodes(Recipe("MiniGrid-Empty-5x5-v0", arguments=("max_steps=12",)), 1_500, 0)
+    assert plain.each[0].frames.shape[1:] == (7 * 7 * 3 + 4,)
+    assert "mission is no number and left out" in plain.about["notes"][0]
+    assert plain.about["actions"][:3] == ["left", "right", "forward"]
+    assert not any(one.terminated and one.truncated for one in plain.each)
+    assert any(one.terminated for one in plain.each)
+
+
+def test_wrappers_with_habits_are_said() -> None:
+    recipe = dataclasses.replace(line(), wrappers=("gymnasium.wrappers:NormalizeReward",))
+    assert "one move has many rewards" in gather_episodes(recipe, 64, 0).about["notes"][0]
+
+
+def test_a_study_knows_a_world_by_its_data(tmp_path: Path) -> None:
+    save_minari(tmp_path / "data", gather_episodes(line(), 400, 0))
+    (tmp_path / "study.toml").write_text(
+        f'name = "line"\n[[bases]]\nname = "b"\nmaze = "world"\ndata = "{tmp_path / "data"}"\nabstract_dim = 2\nupdates = 20\nseeds = 1\n'
+        '[[transfers]]\nvariants = ["freeze", "paired"]\npaired = 3\nupdates = 10\nseeds = 1\n'
+    )
+    cells = list(read_study(tmp_path / "study.toml").cells.values())
+    assert [cell.recipe.name for cell in cells] == ["base", "freeze", "paired"]
+    assert {cell.settings.data_digest for cell in cells} == {World.of(load_minari(tmp_path / "data")).digest}
+    assert {cell.task.agent().abstract_size for cell in cells} == {2}
+    assert cells[2].settings.data_size == 3
+
+
+def test_an_episode_is_filmed(tmp_path: Path) -> None:
+    short: dict[str, Any] = {"updates": 2, "log_interval": 2, "checkpoint_interval": 2, "workers": 1, "members": 1}
+    run = crar_model.train(tmp_path / "base", env="MiniGrid-Empty-5x5-v0", env_arg="max_steps=6", steps=300, **short)
+    there = crar_model.transfer(run.models[0], tmp_path / "there", **short)
+    for model in (run.models[0], there.models[0]):
+        episode = crar_reports.play(tmp_path / f"{model.parent.name}.gif", model)
+        assert episode.keys is None
+        assert 1 <= episode.steps <= 6
+        assert (tmp_path / f"{model.parent.name}.gif").stat().st_size > 500
