@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, read_text
-from crar_model.core.fresh import fresh
 from crar_model.core.keywords import keywords
 from crar_model.core.places import listed
 from crar_model.core.ranges import as_flag, as_flags_but
 from crar_model.core.settings import LossSettings, TrainSettings, from_plain, merged, to_plain
-from crar_model.core.sizes import STEP_OF_TILES, check_one
 from crar_model.core.watching import Notice, Watch, untold, unwatched
 from crar_model.core.words import plural
 from crar_model.face.run import Run
@@ -25,7 +23,6 @@ from crar_model.tasks.checks import check_settings
 from crar_model.training.variants import VARIANTS, Variant
 
 if TYPE_CHECKING:
-    from crar_model.mazes.walks import Walk
     from crar_model.training.members import Plan
 
 OF_A_WALK = ("data_size", "legacy_astar", "blank_terminal", "terminal_last")
@@ -200,36 +197,6 @@ def _run(plan: Plan, out: Path, resume: bool, watch: Watch, notice: Notice) -> R
     what = f"{plan.variant.name}: {plural(len(plan.members), 'member')} x {plural(plan.settings.updates, 'update')}"
     with watch(what, "updates") as tick:
         return Run(plan, run_plan(plan, out, resume=resume, progress=tick, rows=tick.rows, notice=notice))
-
-
-def gather(
-    out: StrPath, *, size: int = 200_000, seed: int = 0, inverse: bool = False, legacy_astar: bool = False, force: bool = False
-) -> Walk:
-    """Save a random policy's walk through drawn maps as tile maps, as `crar gather` does.
-
-    Args:
-        out: the file, *.npz.
-        size: transitions.
-        seed: of maps and policy; member k of `train` uses seed + k.
-        inverse: observe the inverse maze.
-        legacy_astar: a quirk: draw maps as the released code does.
-        force: write over a file that is there.
-
-    Returns:
-        the walk.
-
-    Raises:
-        UserError: for another kind of file, one that is there, or a size that memory does not hold.
-    """
-    if Path(out).suffix != ".npz":
-        raise UserError(f"--out is {out}; give a file that ends in .npz")
-    check_one("size", size, STEP_OF_TILES)
-    fresh(out, force=force)
-    from crar_model.mazes.walks import gather_walk, save_walk
-
-    walk = gather_walk(seed, size, inverse=inverse, legacy_astar=legacy_astar)
-    save_walk(Path(out), walk)
-    return walk
 
 
 def base_start(task: Task) -> Nested:

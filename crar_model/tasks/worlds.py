@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 ABSTRACT = 3
 """Numbers of an abstract state where nothing is said."""
 NAME = "world"
-EXACT = 1e-6
-"""How far a first layer that undoes another side may be off, of the largest number."""
 
 
 class WorldTask(Task):
@@ -165,46 +163,19 @@ class WorldTask(Task):
         from crar_model.agent.symmetry import undo_in_first_layer
 
         if self.observation_map.name == OWN_MAP:
-            return undo_in_first_layer(params, *self._fitted(inverse=inverse))
+            from crar_model.tasks.world_agents import fitted
+
+            return undo_in_first_layer(params, *fitted(self.table_here, inverse=inverse))
 
         channels, height, width = self.table_here.shape
         matrix, shift = self.observation_map.undo(height, width) if inverse else self.observation_map.linear(height, width)
         return undo_in_first_layer(params, np.kron(np.eye(channels), matrix), np.tile(shift, channels))
 
-    def _fitted(self, *, inverse: bool) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """A and c with A y + c = x of all observations: y on one side, x on the other; the smallest such A.
-
-        Raises:
-            UserError: where there is none.
-        """
-        import torch
-
-        seen = (self.table_here.observations(inverse=side, dtype=torch.float64) for side in (inverse, not inverse))
-        y, x = (one.flatten(1).numpy() for one in seen)
-        columns = np.column_stack((y, np.ones(len(y))))
-        solution = np.linalg.lstsq(columns, x, rcond=1e-12)[0]
-        off = float(np.abs(columns @ solution - x).max())
-        if off > EXACT * max(1.0, float(np.abs(x).max())):
-            raise UserError(
-                f"{self.title} seen through {self.world.about.get('other')}: no first layer undoes it exactly on the observations of the data (off by {off:.2g}), "
-                "so there is no closed-form copy of the base to compare with"
-            )
-        return solution[:-1].T, solution[-1]
-
     def agent(self) -> Agent:
-        """Dense networks, as wide at the input as an observation has numbers; of images an encoder that begins with convolutions."""
-        from crar_model.agent.networks import DenseAgent
-        from crar_model.agent.pixels import PixelAgent
+        """Dense networks, or for images an encoder that begins with convolutions."""
+        from crar_model.tasks.world_agents import agent_of
 
-        table, size = self.table_here, self.abstract_dim or ABSTRACT
-        actions = table.n_actions
-        dynamics = (
-            (size + actions, *DenseAgent.transition_net[1:-1], size), (size + actions, *DenseAgent.reward_net[1:]),
-            (size, *DenseAgent.value_net[1:-1], actions),
-        )  # fmt: skip
-        if table.images:
-            return PixelAgent(actions, (size,), (), *dynamics, table.shape)
-        return DenseAgent(actions, (size,), (int(np.prod(table.shape)), *DenseAgent.encoder[1:-1], size), *dynamics)
+        return agent_of(self.table_here, self.abstract_dim or ABSTRACT)
 
     def data(self, settings: TrainSettings, seeds: Sequence[int], device: torch.device, bases: Sequence[Params] = ()) -> Data:
         """Draws from what was observed, of one's own for every member."""

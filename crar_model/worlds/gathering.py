@@ -13,8 +13,9 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from crar_model.core.errors import UserError
 from crar_model.core.streams import Stream
 from crar_model.core.version import __version__
-from crar_model.worlds.environments import Recipe, action_names, habits, make, makers, named
+from crar_model.worlds.environments import Recipe, action_names, make, makers, named
 from crar_model.worlds.episodes import Array, Episode, Episodes
+from crar_model.worlds.plain import habits
 
 COPIES = 16
 """Environments side by side."""

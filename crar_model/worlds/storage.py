@@ -14,8 +14,9 @@ from gymnasium import spaces
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
-from crar_model.worlds.environments import Recipe, flattenable, make, wordy
+from crar_model.worlds.environments import Recipe, make
 from crar_model.worlds.episodes import Array, Episode, Episodes
+from crar_model.worlds.plain import flattenable, wordy
 
 ABOUT = "crar"
 """The key of a dataset's metadata that holds what gathering noted."""
