@@ -17,7 +17,7 @@ from crar_model.core.streams import Stream
 from crar_model.cures.descent import Descent, Tick, denormals_as_zero, descend
 from crar_model.cures.methods import MISPLACED, REFINE, REPLACE, scaled
 from crar_model.cures.placement import REACH, Landscape, flat, survey, why_not
-from crar_model.cures.places import rolled_starts
+from crar_model.cures.places import grown
 from crar_model.cures.problem import Problem, Tail
 from crar_model.cures.rolling import forest_of, unroll
 from crar_model.cures.starts import Starts
@@ -83,7 +83,7 @@ def level_of(problem: Problem, landscape: Landscape | None, settings: CureSettin
 
     Rolling imprecise dynamics along a tree can put a state on the wrong side of others, and a descent leaves it there.
     """
-    start, updates = rolled_starts(problem, settings, REFINE[0].kept, tick) if landscape is None else (lowest_of(problem, landscape), 0)
+    start, updates = grown(problem, settings, REFINE[0].kept, store, tick) if landscape is None else (lowest_of(problem, landscape), 0)
     rounds = scaled(REFINE, settings.effort, len(start))
     done: Descent = descend(problem, "level", {"embedding": start}, rounds, store=store, tick=tick)
     embeddings, totals, updates = done.free["embedding"], done.terms["total"], updates + done.updates
