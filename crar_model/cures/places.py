@@ -22,6 +22,7 @@ from crar_model.cures.descent import Tick, descend
 from crar_model.cures.methods import GROWN, scaled
 from crar_model.cures.placement import CHUNK, REACH
 from crar_model.cures.problem import OwnData, Problem
+from crar_model.cures.rolling import Forest
 from crar_model.mazes.automorphisms import NOWHERE, Ints
 
 DRAWN = 13
@@ -47,9 +48,9 @@ class Ring:
     after: Ints
 
 
-def rings_of(problem: Problem, number: int) -> tuple[Ring, ...]:
-    """The rings of one tree of the forest around its root, nearest first; an end is a way only to what nothing else leads to."""
-    forest, successor = problem.forest, problem.moves.successor
+def rings_of(problem: Problem, forest: Forest, number: int) -> tuple[Ring, ...]:
+    """The rings of one tree of a forest around its root, nearest first; an end is a way only to what nothing else leads to."""
+    successor = problem.moves.successor
     depth = np.full(len(forest.tree), -1)
     depth[forest.roots[number]] = 0
     by_tree = np.full(len(depth), NOWHERE)
@@ -69,11 +70,14 @@ def rings_of(problem: Problem, number: int) -> tuple[Ring, ...]:
     return tuple(rings)
 
 
-def grown(problem: Problem, settings: CureSettings, count: int, store: Pieces, tick: Tick = lambda _: None) -> tuple[Tensor, int]:
+def grown(
+    problem: Problem, forest: Forest, settings: CureSettings, count: int, store: Pieces, tick: Tick = lambda _: None
+) -> tuple[Tensor, int]:
     """Embeddings that grow from the roots. Each tree grows by itself; the k-th best of one is put beside the k-th best of the others.
 
     Args:
         problem: of a world whose table of moves is known.
+        forest: gives the roots.
         settings: `effort` of the descents.
         count: embeddings wanted.
         store: keeps unfinished work.
@@ -85,25 +89,24 @@ def grown(problem: Problem, settings: CureSettings, count: int, store: Pieces, t
     Raises:
         UserError: when the dynamics give no finite loss anywhere.
     """
-    forest = problem.forest
     found = torch.zeros(count, len(forest.tree), problem.agent.abstract_size)
     taken = 0
-    for number, root in enumerate(forest.roots):
-        states, values, updates = _grown(problem, number, root, count, settings, store, tick)
+    for number in range(len(forest.roots)):
+        states, values, updates = _grown(problem, forest, number, count, settings, store, tick)
         found[:, states] = values[torch.arange(count) % len(values)]
         taken += updates
     return found, taken
 
 
 def _grown(
-    problem: Problem, number: int, root: int, count: int, settings: CureSettings, store: Pieces, tick: Tick
+    problem: Problem, forest: Forest, number: int, count: int, settings: CureSettings, store: Pieces, tick: Tick
 ) -> tuple[Ints, Tensor, int]:
     """The states of one tree, embeddings (m, states of the tree, d) with the lowest first, and the updates that they took."""
-    radius, size = problem.loss.settings.ball_radius, problem.agent.abstract_size
+    root, radius, size = forest.roots[number], problem.loss.settings.ball_radius, problem.agent.abstract_size
     drawn = torch.quasirandom.SobolEngine(size, scramble=True, seed=DRAWN).draw_base2(DRAWN)
-    x = torch.zeros(len(drawn), len(problem.forest.tree), size)
+    x = torch.zeros(len(drawn), len(forest.tree), size)
     x[:, root] = REACH * radius * (2 * drawn - 1)
-    rings, taken, placed = rings_of(problem, number), 0, np.array([root])
+    rings, taken, placed = rings_of(problem, forest, number), 0, np.array([root])
     (this,) = scaled(GROWN, settings.effort, GROWN[0].kept)
     for k, ring in enumerate(rings, start=1):
         _place(problem, x, ring)
@@ -116,7 +119,7 @@ def _grown(
         share = (k - NEXT) / max(1, len(rings) - NEXT)
         here = x[:, placed]
         kept = _best(inside, here, max(count, round(this.kept * (count / this.kept) ** share)), ALIKE * radius)
-        name = f"grown-{number}-{k}"
+        name = f"grown-{root}-{k}"
         done = descend(inside, name, {"embedding": here[kept]}, (replace(this, kept=len(kept)),), store=store, tick=tick)
         taken += done.updates
         x = torch.zeros(len(kept), *x.shape[1:])
