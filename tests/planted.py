@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from crar_model.agent.batch import Batch
 from crar_model.agent.loss import Loss
 from crar_model.core.params import DYNAMICS, Params
 from crar_model.core.settings import LossSettings, PlaySettings, TrainSettings
-from crar_model.cures.problem import Problem
+from crar_model.cures.problem import OwnData, Problem
 from crar_model.tasks import Sampling, Task
 from crar_model.tasks.data import Data
 from crar_model.tasks.metrics import Metric
@@ -108,5 +107,4 @@ def planted_problem(task: PlantedTask) -> Problem:
     """The problem of a transfer in that world whose encoder is random."""
     agent = task.agent()
     batch = Loss(agent, PLAIN).on(task.batch(inverse=True, dtype=torch.float32)).batch
-    data: Any = SimpleNamespace(judged=batch, complete=True, batch=lambda update: batch)
-    return Problem(task, agent.init(np.random.default_rng(0)), None, Loss(agent, PLAIN), data)
+    return Problem(task, agent.init(np.random.default_rng(0)), None, Loss(agent, PLAIN), OwnData.listed(batch))

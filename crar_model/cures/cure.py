@@ -17,7 +17,7 @@ from crar_model.core.settings import CureSettings
 from crar_model.cures.candidates import Candidate, candidates_of, chosen
 from crar_model.cures.descent import Descent, agent_updates, denormals_as_zero, descend
 from crar_model.cures.level import Ground, Level, away_from, distinct, ground_of, targets_of
-from crar_model.cures.methods import AUTO, FIT, METHODS, MISPLACED, ORDER, REFINE, REPLACE, ROLLED, Method, Rounds, method_named, scaled
+from crar_model.cures.methods import AUTO, FIT, GROWN, METHODS, MISPLACED, ORDER, REFINE, REPLACE, Method, Rounds, method_named, scaled
 from crar_model.cures.placement import Landscape, flat, why_not
 from crar_model.cures.problem import Problem
 from crar_model.cures.starts import Starts, starts_of
@@ -146,7 +146,7 @@ def cure(
     everything = sum(_budget(problem, each, settings) for each in methods)
     placed = ground is None and why_not(problem.task) is None
     everything += sum(agent_updates(scaled(r, settings.effort, r[0].kept), r[0].kept) for r in (REFINE, REPLACE)) if placed else 0
-    everything += agent_updates(ROLLED, ROLLED[0].kept) if placed and not flat(problem) else 0
+    everything += agent_updates(scaled(GROWN, settings.effort, GROWN[0].kept), GROWN[0].kept) if placed and not flat(problem) else 0
     done = 0
 
     def tick(updates: int) -> None:

@@ -17,9 +17,9 @@ from crar_model.core.streams import Stream
 from crar_model.cures.descent import Descent, Tick, denormals_as_zero, descend
 from crar_model.cures.methods import MISPLACED, REFINE, REPLACE, scaled
 from crar_model.cures.placement import REACH, Landscape, flat, survey, why_not
-from crar_model.cures.places import rolled_starts
+from crar_model.cures.places import grown
 from crar_model.cures.problem import Problem, Tail
-from crar_model.cures.rolling import forest_of, unroll
+from crar_model.cures.rolling import forest_of, other_roots, unroll
 from crar_model.cures.starts import Starts
 from crar_model.mazes.automorphisms import NOWHERE
 
@@ -31,6 +31,8 @@ GAIN = 0.005
 """Share of the lowest total that an attempt has to gain for another."""
 KEPT = 8
 """Embeddings of a level."""
+ROOTS, SURE = 5, 0.01
+"""Embeddings grow from so many roots at most, until one leaves at most this share of the transitions astray."""
 AGAIN = 0.05
 """Share of transitions predicted nearer another state than the one reached, above which a level is looked for once more: by rolling the
 dynamics from every state. Well-trained dynamics leave less than half of it; where several states lie wrong together, moving one does not help."""
@@ -83,10 +85,12 @@ def level_of(problem: Problem, landscape: Landscape | None, settings: CureSettin
 
     Rolling imprecise dynamics along a tree can put a state on the wrong side of others, and a descent leaves it there.
     """
-    start, updates = rolled_starts(problem, settings, REFINE[0].kept, tick) if landscape is None else (lowest_of(problem, landscape), 0)
-    rounds = scaled(REFINE, settings.effort, len(start))
-    done: Descent = descend(problem, "level", {"embedding": start}, rounds, store=store, tick=tick)
-    embeddings, totals, updates = done.free["embedding"], done.terms["total"], updates + done.updates
+    if landscape is None:
+        embeddings, totals, updates = grown_level(problem, settings, store, tick)
+    else:
+        start = lowest_of(problem, landscape)
+        done: Descent = descend(problem, "level", {"embedding": start}, scaled(REFINE, settings.effort, len(start)), store=store, tick=tick)
+        embeddings, totals, updates = done.free["embedding"], done.terms["total"], done.updates
     for attempt in range(ATTEMPTS):
         start = torch.cat([replaced(problem, embeddings[which]) for which in distinct(problem, embeddings)])
         rounds = scaled(REPLACE, settings.effort, len(start))
@@ -100,6 +104,23 @@ def level_of(problem: Problem, landscape: Landscape | None, settings: CureSettin
             break
     embeddings, totals, more = looked_again(problem, embeddings, totals, settings, store, tick)
     return Level(embeddings, totals, problem.tail(embeddings[0]), updates + more)
+
+
+def grown_level(problem: Problem, settings: CureSettings, store: Pieces, tick: Tick) -> tuple[Tensor, Tensor, int]:
+    """Embeddings (m, rows, d) that grew and were refined, their totals (m,), lowest first, and the updates: from one root, and from others while the lowest
+    leaves more than `SURE` of the transitions astray."""
+    first = problem.forest.roots[0]
+    embeddings, totals, taken = torch.empty(0), torch.empty(0), 0
+    for root in (first, *other_roots(problem.moves, first, ROOTS - 1)):
+        start, updates = grown(problem, forest_of(problem.moves, root), settings, REFINE[0].kept, store, tick)
+        rounds = scaled(REFINE, settings.effort, len(start))
+        done = descend(problem, f"level-from-{root}", {"embedding": start}, rounds, store=store, tick=tick)
+        totals = torch.cat((totals, done.terms["total"]))
+        order = totals.argsort(stable=True)[:KEPT]
+        embeddings, totals, taken = torch.cat((embeddings, done.free["embedding"]))[order], totals[order], taken + updates + done.updates
+        if (problem.tail(embeddings[0]).astray or 0.0) <= SURE:
+            break
+    return embeddings, totals, taken
 
 
 def lowest_of(problem: Problem, landscape: Landscape) -> Tensor:

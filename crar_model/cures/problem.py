@@ -70,6 +70,13 @@ class OwnData:
         held_back = replace(settings, batch_size=JUDGED_SIZE)
         self.judged = _shared(task.data(held_back, [seed + JUDGED_SEED], device).batch(0))
 
+    @classmethod
+    def listed(cls, batch: Batch) -> OwnData:
+        """Transitions that are all there are."""
+        own = cls.__new__(cls)
+        own.complete, own.judged = True, batch
+        return own
+
     def batch(self, update: int) -> Batch:
         """What the candidates train on at an update: everything where it can be listed."""
         return self.judged if self.complete else _shared(self._data.batch(update))

@@ -78,18 +78,20 @@ def forest_of(moves: Moves, root: int | None = None) -> Forest:
 
 def central(moves: Moves) -> Iterator[int]:
     """Of each source that moves lead out of, the largest first, the state from which the farthest state is nearest."""
-    from scipy.sparse import csr_array  # not at the top, as in `SimpleMaze.rooms`
-    from scipy.sparse.csgraph import connected_components, dijkstra
+    from scipy.sparse.csgraph import dijkstra  # not at the top, as in `SimpleMaze.rooms`
 
-    states = len(moves.successor)
-    rows, columns = np.nonzero(moves.successor != NOWHERE)
-    graph = csr_array((np.ones(len(rows)), (rows, moves.successor[rows, columns])), shape=(states, states))
-    strong = connected_components(graph, connection="strong")[1]
+    graph, strong = moves.graph, moves.strong
     sources = [np.flatnonzero(strong == strong[root]) for _, roots in moves.parts for root in roots if not moves.silent[root]]
     for inside in sorted(sources, key=lambda each: -len(each)):
         far = dijkstra(graph, unweighted=True, indices=inside)
         farthest = np.where(np.isfinite(far), far, 0).max(1)
         yield int(inside[farthest.argmin()])
+
+
+def other_roots(moves: Moves, root: int, count: int) -> list[int]:
+    """States that reach all that a root reaches, drawn at random: those that it can be reached from, and it from them."""
+    alike = np.flatnonzero((moves.strong == moves.strong[root]) & (np.arange(len(moves.successor)) != root))
+    return [int(state) for state in np.random.default_rng(root).permutation(alike)[:count]]
 
 
 def unroll(agent: Agent, params: Params, forest: Forest, places: Tensor) -> Tensor:

@@ -86,16 +86,29 @@ class Moves:
         return colour
 
     @cached_property
+    def graph(self) -> Any:
+        """(N, N) sparse, where a move leads."""
+        from scipy.sparse import csr_array  # not at the top, as in `SimpleMaze.rooms`
+
+        rows, columns = np.nonzero(self.successor != NOWHERE)
+        states = len(self.successor)
+        return csr_array((np.ones(len(rows)), (rows, self.successor[rows, columns])), shape=(states, states))
+
+    @cached_property
+    def strong(self) -> Any:
+        """(N,) number of the strongly connected part that each state is in."""
+        from scipy.sparse.csgraph import connected_components  # not at the top, as in `SimpleMaze.rooms`
+
+        return connected_components(self.graph, connection="strong")[1]
+
+    @cached_property
     def parts(self) -> tuple[tuple[Ints, tuple[int, ...]], ...]:
         """States of each part that is not joined to others, and one state of each of its sources, the rarest by colour first."""
-        from scipy.sparse import csr_array  # not at the top, as in `SimpleMaze.rooms`
-        from scipy.sparse.csgraph import connected_components
+        from scipy.sparse.csgraph import connected_components  # not at the top, as in `SimpleMaze.rooms`
 
-        states = len(self.successor)
         rows, columns = np.nonzero(self.successor != NOWHERE)
-        to = self.successor[rows, columns]
-        graph = csr_array((np.ones(len(rows)), (rows, to)), shape=(states, states))
-        (_, part), (_, strong) = (connected_components(graph, connection=kind) for kind in ("weak", "strong"))
+        to, strong = self.successor[rows, columns], self.strong
+        part = connected_components(self.graph, connection="weak")[1]
         led_into = np.zeros(strong.max(initial=-1) + 1, bool)
         led_into[strong[to][strong[to] != strong[rows]]] = True
         rare = np.bincount(self.colours)[self.colours]

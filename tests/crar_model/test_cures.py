@@ -449,7 +449,7 @@ def test_auto_takes_what_the_maze_and_the_base_allow(problem: Problem, sampled: 
 
 
 def test_methods_that_are_not_allowed_say_why(problem: Problem, sampled: Problem, base: Checkpoint) -> None:
-    with pytest.raises(UserError, match=r"--method placement: .* new map"):
+    with pytest.raises(UserError, match=r"--method placement: .* table of moves"):
         methods_for(sampled, "placement")
     with pytest.raises(UserError, match="--base"):
         methods_for(dataclasses.replace(problem, base=None), "first-layer")
