@@ -94,15 +94,17 @@ def held_out(table: WorldTable, *, inverse: bool, dtype: torch.dtype, size: int)
 
 
 def further(table: WorldTable, *, inverse: bool, dtype: torch.dtype, size: int, number: int) -> Batch:
-    """`size` held-out transitions in a random order of their own, without the evaluation set.
+    """`size` held-out transitions in a random order of their own, without the evaluation set; even numbers and odd ones share no episode.
 
     Raises:
         UserError: where there are not as many.
     """
     rest = split(table)[1][SIZE:]
+    rest = rest[np.cumsum(table.world.first)[rest] % 2 == number % 2]
     if size > len(rest):
         raise UserError(
-            f"--sample is {size:,}, and {len(rest):,} transitions are held out beside the evaluation set; give at most that, or gather more"
+            f"--sample is {size:,}, and for each of two samples {len(rest):,} transitions are held out beside the evaluation set; give at most that, or gather "
+            "more"
         )
     picks = np.random.default_rng([SEED + number, Stream.HELD_OUT]).permutation(rest)[:size]
     return picked(table, picks, inverse=inverse, dtype=dtype)

@@ -26,6 +26,7 @@ from crar_model.models.evaluation import evaluate
 from crar_model.studies.plan import read_study
 from crar_model.tasks import WorldTask, task_named
 from crar_model.tasks.check import check_task
+from crar_model.tasks.world_batches import further, split
 from crar_model.worlds.environments import Recipe, make
 from crar_model.worlds.gathering import gather_episodes
 from crar_model.worlds.listing import list_states
@@ -421,3 +422,28 @@ def test_an_episode_is_filmed(tmp_path: Path) -> None:
         assert episode.keys is None
         assert 1 <= episode.steps <= 6
         assert (tmp_path / f"{model.parent.name}.gif").stat().st_size > 500
+
+
+def test_held_out_episodes_are_not_trained_on_and_samples_share_none(tmp_path: Path) -> None:
+    world = world_of(line(slip=0.3), 16_000)
+    table = task_of_world(world, tmp_path).table_here
+    train, held = split(table)
+    episode = np.cumsum(world.first)
+    assert len(train) + len(held) == world.steps
+    assert not set(episode[train]) & set(episode[held])
+    assert 0.1 < len(held) / world.steps < 0.3
+    with pytest.raises(UserError, match="--sample is 9,000"):
+        further(table, inverse=False, dtype=torch.float64, size=9_000, number=0)
+
+
+def test_images_that_were_stored_as_jpeg_are_said(tmp_path: Path) -> None:
+    env = make(line(kind="image"))
+    storage = MinariStorage.new(tmp_path, env.observation_space, env.action_space, data_format="hdf5")
+    storage.update_metadata({"dataset_id": "others/image-v0", "minari_version": minari.__version__})
+    frames = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
+    storage.update_episodes(
+        [EpisodeBuffer(observations=list(frames), actions=[0, 1], rewards=[0.0, 0.0], terminations=[False] * 2, truncations=[False, True])]
+    )
+    found = load_minari(tmp_path)
+    assert not np.array_equal(found.each[0].frames, frames)
+    assert "stored as JPEG" in found.about["notes"][0]
