@@ -20,6 +20,7 @@ from crar_model.face.worlds import other_side, settings_of_world
 from crar_model.mazes.maps import OWN_MAP
 from crar_model.tasks import Task, default_settings, task_named
 from crar_model.tasks.checks import check_settings
+from crar_model.tasks.worlds import NAME
 from crar_model.training.variants import VARIANTS, Variant
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ def train(
         UserError: for settings out of range, and a folder that holds something else.
     """
     how = {"env": env, "wrapper": wrapper, "env_arg": env_arg, "fixed": fixed, "steps": steps, "policy": policy}
-    given = settings_of_world(out, _with_walls(settings), how, resume=resume, watch=watch, notice=notice)
+    given = _with_walls(settings)
+    settled(base_start(task_named(given.get("maze", NAME if env else TrainSettings().maze))), given)  # before anything is gathered
+    given = settings_of_world(out, given, how, resume=resume, watch=watch, notice=notice)
     started = settled(base_start(task_named(given.get("maze", TrainSettings().maze))), given)
     _one_source(given)
     from crar_model.training.members import base_plan

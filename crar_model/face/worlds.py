@@ -99,7 +99,6 @@ def settings_of_world(
         UserError: for an environment beside data, and whatever cannot be gathered or read.
     """
     from crar_model.tasks.worlds import NAME
-    from crar_model.worlds.world import FILE, load_world
 
     asked = {name: value for name, value in how.items() if value not in ("", (), [], None, False)}
     data = given.get("data")
@@ -111,7 +110,11 @@ def settings_of_world(
         raise UserError("--env gathers data, and --data names some; give one of the two")
     if given.setdefault("maze", NAME) != NAME:
         raise UserError(f"--env: it is learned as --maze {NAME}; leave --maze {given['maze']} out")
+    from crar_model.worlds.world import FILE, load_world
+
     kept = Path(out) / FILE
+    if not resume and (Path(out) / "run.json").exists():
+        raise UserError(f"{out}: holds a run already; add --resume to continue it or choose another --out")
     if resume and kept.exists():
         return given | {"data": str(kept), "data_digest": load_world(kept).digest}
     if asked:
