@@ -149,7 +149,7 @@ def make(recipe: Recipe, **more: Any) -> Env:
 
 def makers(recipe: Recipe, copies: int) -> list[Callable[[], Env]]:
     """As many functions that make the environment."""
-    return [partial(make, recipe)] * copies
+    return [partial(make, recipe) for _ in range(copies)]
 
 
 def action_names(env: Env) -> tuple[str, ...]:

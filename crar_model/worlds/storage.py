@@ -39,7 +39,7 @@ def save_minari(folder: StrPath, episodes: Episodes) -> None:
     env = make(Recipe.of(episodes.about["recipe"]))
     storage = MinariStorage.new(folder / "data", env.observation_space, env.action_space, env.spec, "hdf5", jpeg_encoding=False)
     env.close()
-    offset = int(env.action_space.start)
+    offset = int(getattr(env.action_space, "start", 0))
     storage.update_metadata(
         {
             "dataset_id": f"{re.sub('[^A-Za-z0-9_-]', '-', folder.name)}-v0", "minari_version": __version__,
