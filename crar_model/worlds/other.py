@@ -73,7 +73,7 @@ def seen_in(world: World, recipe: Recipe, progress: Callable[[int, int], None] |
         _meet(rows, torn, int(world.state[begin]), frame)
         for step in range(begin, end):
             frame, reward, terminated, truncated, _ = env.step(int(world.action[step]) + offset)
-            if terminated != world.terminated[step] or not np.isclose(reward, world.reward[step]) or (truncated and step < end - 1):
+            if terminated != world.terminated[step] or not np.isclose(float(reward), world.reward[step]) or (truncated and step < end - 1):
                 raise UserError(
                     f"{where}: in episode {number} it takes another course from step {step - begin} on; give the same world seen otherwise"
                 )
