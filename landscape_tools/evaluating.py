@@ -81,7 +81,7 @@ def passes(loss: Loss, taken: Collection[str] = ()) -> Callable[[str, dict[str, 
     def evaluate(way: str, fixed: dict[str, Tensor], moving: dict[str, Tensor]) -> dict[str, Tensor]:
         count = len(next(iter(moving.values())))
         if way == "loop":
-            return singly_called(one, (fixed | {name: value[k] for name, value in moving.items()} for k in range(count)), count)
+            return singly_called(lambda k: one(fixed | {name: value[k] for name, value in moving.items()}), range(count))
         if way == "vmap":
             values: dict[str, Tensor] = mapped(lambda point: one(fixed | point))(moving)
         else:
@@ -101,18 +101,16 @@ def single(loss: Loss, taken: Collection[str] = ()) -> Callable[[dict[str, Tenso
     return one
 
 
-def singly_called(
-    one: Callable[[dict[str, Tensor]], dict[str, Tensor]], points: Iterable[dict[str, Tensor]], count: int
-) -> dict[str, Tensor]:
+def singly_called(one: Callable[[Any], dict[str, Tensor]], points: Collection[Any]) -> dict[str, Tensor]:
     """Named values (count,) of the points, each taken when its loss is called."""
     rows = []
     for k, point in enumerate(points):
         try:
             rows.append(one(point))
         except Exception as error:
-            error.add_note(f"(the loss, called by itself at point {k + 1} of a pass of {count})")
+            error.add_note(f"(the loss, called by itself at point {k + 1} of a pass of {len(points)})")
             raise
-    return _one_each({name: torch.stack([row[name] for row in rows]) for name in rows[0]}, count)
+    return _one_each({name: torch.stack([row[name] for row in rows]) for name in rows[0]}, len(points))
 
 
 def _one_each(values: dict[str, Tensor], count: int) -> dict[str, Tensor]:
@@ -185,8 +183,8 @@ def values_of(loss: ScalarLoss, like: Point, vectorize: Vectorize) -> Callable[[
     return values
 
 
-def values_and_gradients(loss: ScalarLoss, like: Point, vectorize: Vectorize) -> Evaluate:
-    """(m, n) flattened points -> losses (m,) and gradients (m, n).
+def values_and_gradients(loss: ScalarLoss, like: Point, vectorize: Vectorize, chunk: int | None = None) -> Evaluate:
+    """(m, n) flattened points -> losses (m,) and gradients (m, n), of at most `chunk` points at a time.
 
     Raises:
         ValueError: when called, for a loss that returns numbers, which have no gradient.
@@ -218,8 +216,8 @@ def values_and_gradients(loss: ScalarLoss, like: Point, vectorize: Vectorize) ->
 
     def found(rows: Tensor) -> tuple[Tensor, Tensor]:
         with differentiated():
-            values, gradients = evaluated(rows)
-        return values, gradients
+            parts = [evaluated(part) for part in rows.split(chunk or len(rows))]
+        return (parts[0][0], parts[0][1]) if len(parts) == 1 else (torch.cat([v for v, _ in parts]), torch.cat([g for _, g in parts]))
 
     return found
 

@@ -35,7 +35,7 @@ class Lent:
         if mine is None or _versions(mine[0]) != mine[1]:
             fresh = kept(self.data)
             mine = self._threads.mine = fresh, _versions(fresh)
-        return tree_map(lambda part: part, mine[0])
+        return mine[0] if isinstance(mine[0], Tensor) else tree_map(lambda part: part, mine[0])
 
     def look(self) -> None:
         """Find out, after a call, whether writes go uncounted, as by way of NumPy."""
@@ -52,4 +52,4 @@ class Lent:
 
 def _versions(data: Any) -> list[int]:
     """How often each tensor of the data has been written into."""
-    return [part._version for part in tree_leaves(data)]
+    return [part._version for part in ([data] if isinstance(data, Tensor) else tree_leaves(data))]

@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 from landscape_tools.entrance import agree, check_steady, entered, known, renamed, singly
-from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, passes, single, singly_called
+from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, passes, singly_called
 from landscape_tools.files import written
 from landscape_tools.mapping import LARGE, settled
 from landscape_tools.points import Point, check_has, wide
-from landscape_tools.walking import family, moving
+from landscape_tools.walking import family, moving, walked
 
 Progress = Callable[[int, int], None]
 Values = np.ndarray[Any, Any]
@@ -114,7 +114,7 @@ def sample_entered(
     moved = {name: value for direction in directions for name, value in direction.items()}
     each = sum(value.numel() * value.element_size() for value in moved.values())
     size = how["chunk"] or max(1, min(CHUNK_LIMIT, how["memory"] // max(1, each * threads)))
-    alone = _evaluator(loss, origin, directions, singly(vectorize), taken)
+    alone = evaluator(loss, origin, directions, singly(vectorize), taken)
     if probe and known(loss) is None:
         check_steady(lambda: alone(coordinates[:1]))
     sizes = [size] * -(-points // size)
@@ -124,7 +124,7 @@ def sample_entered(
         size = max(1, min(size, AUTO_CHUNK, LARGE // max(1, each)))
         trial = min(size, max(2, points // SHARE))
         sizes = [trial, trial, *[size] * -(-(points - 2 * trial) // size)]
-    evaluate = _evaluator(loss, origin, directions, vectorize, taken)
+    evaluate = evaluator(loss, origin, directions, vectorize, taken)
     ends = [min(points, sum(sizes[: k + 1])) for k in range(len(sizes))]
     pieces = [coordinates[start:end] for start, end in zip([0, *ends], ends, strict=False)]
     sizes = [len(piece) for piece in pieces]
@@ -179,6 +179,11 @@ def run_passes(
 def _check(origin: Point, directions: Sequence[Point], coordinates: Tensor) -> None:
     if coordinates.dim() != 2 or coordinates.shape[1] != len(directions) or len(coordinates) == 0:
         raise ValueError(f"coordinates are {tuple(coordinates.shape)}; they must be (points, {len(directions)}) with at least one point")
+    check_fit(origin, directions)
+
+
+def check_fit(origin: Point, directions: Sequence[Point]) -> None:
+    """Raise ValueError for a direction that moves what the origin does not have in its shape."""
     for direction in directions:
         for name, value in direction.items():
             check_has(origin, direction, "the origin")
@@ -186,18 +191,15 @@ def _check(origin: Point, directions: Sequence[Point], coordinates: Tensor) -> N
                 raise ValueError(f"a direction moves {name} {tuple(value.shape)}, which the origin does not have in that shape")
 
 
-def _evaluator(loss: Loss, origin: Point, directions: Sequence[Point], vectorize: Vectorize, taken: Collection[str]) -> Evaluator:
+def evaluator(loss: Loss, origin: Point, directions: Sequence[Point], vectorize: Vectorize, taken: Collection[str]) -> Evaluator:
     """Coordinates (m, directions) -> named values (m,): all points in one pass, or one by one in the same tensors."""
     names = moving(directions)
     fixed = {name: value for name, value in origin.items() if name not in names}
-    together, alone, point_at = passes(loss, taken), single(loss, taken), family(origin, directions)
-
-    def one(point: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value.detach().clone() for name, value in alone(point).items()}  # it may be a view of the point, which moves on
+    together, one = passes(loss, taken), walked(loss, fixed, family(origin, directions), taken)
 
     def run(way: str, piece: Tensor) -> dict[str, Tensor]:
         if way == "loop":
-            return singly_called(one, (fixed | point_at(steps) for steps in piece.tolist()), len(piece))
+            return singly_called(one, piece.tolist())
         points = {}
         for name in names:
             stacked = wide(origin[name]).unsqueeze(0)
