@@ -51,8 +51,7 @@ class Rectangle:
     def has(self, places: Array) -> Array:
         """(m, 2) -> (m,) whether each lies in it, its sides included."""
         low, high = np.array([self.x[0], self.y[0]]), np.array([self.x[1], self.y[1]])
-        inside: Array = ((places >= low) & (places <= high)).all(1)
-        return inside
+        return np.asarray(((places >= low) & (places <= high)).all(1))
 
     def interpolated(self, values: Array, places: Array) -> Array:
         """Values (order^2,) at its points -> (m,) values at places (m, 2)."""

@@ -124,7 +124,7 @@ def _quadrature(times: Times, signs: Array, steps: int, dtype: Any) -> tuple[Arr
             elif k + 1 < steps:
                 basis[row, k + 1] = rest / length
     nodes, weights = np.full((probes, steps), np.nan), np.zeros((probes, steps))
-    for row, count in enumerate(taken):
+    for row, count in enumerate(taken.tolist()):
         # Above the diagonal stands what the recurrence measured; below it, the same by symmetry.
         upper = np.triu(small[row, :count, :count])
         values, vectors = np.linalg.eigh(upper + np.triu(upper, 1).T)

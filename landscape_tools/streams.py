@@ -209,7 +209,7 @@ def data_loss(
 ) -> DataLoss:
     """A module's loss over data in batches, for every tool of this package: the mean over all of them at once, whatever their sizes.
 
-    Lines, planes and paths hold one batch at a time; `converge`, `certify` and `spectrum` hold the graph of all.
+    Lines, planes, paths and spectra hold one batch at a time; `converge` and `certify` hold the graph of all.
 
     Args:
         model: it is copied, in evaluation mode.

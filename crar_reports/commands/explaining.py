@@ -17,7 +17,7 @@ MODELS = "Models"
 
 @app.command(
     cls=Command,
-    epilog="Example:\n  crar explain a.pt b.pt --model nets:make --data nets:batches --out explained.html\n\n"
+    epilog="Example:\n  crar explain a.pt b.pt --model nets:make --data nets:batches --out ab.html\n\n"
     "where nets.py lies in this folder, make() gives the module, and batches() gives\ninputs and targets, a DataLoader or a Dataset.",
 )
 @with_flags()
@@ -40,7 +40,7 @@ def explain(
     evaluations: Annotated[int, typer.Option(metavar="N", min=25, help="Most evaluations of the plane.", rich_help_panel=RUN)] = 250,
     force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.", rich_help_panel=RUN)] = False,
 ) -> None:  # fmt: skip
-    """Explain what lies between two trained PyTorch models of your own.
+    """Explain what lies between two PyTorch models of your own.
 
     Lines, the line to the aligned copy, a curve around, both spectra and certificates, a plane with an error bar and what it does not show; on one page.
     """
