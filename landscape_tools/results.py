@@ -150,7 +150,7 @@ def _packed(value: Any) -> Any:
     if isinstance(value, Kept):
         return {"kind": type(value).__name__, "fields": {field.name: _packed(getattr(value, field.name)) for field in fields(value)}}
     if isinstance(value, np.ndarray):
-        return {"kind": "array", "values": torch.from_numpy(np.ascontiguousarray(value))}
+        return {"kind": "array", "values": torch.from_numpy(np.array(value, order="C"))}
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, dict):
