@@ -80,28 +80,39 @@ def run(task: str, tool: str, model: str, side: int) -> None:
     print(json.dumps({"seconds": seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "values": kept}))
 
 
-def compared(task: str, model: str, tools: list[str], turns: int, side: int) -> list[str]:
-    """Rows of the table: the best of the turns of each tool."""
+def compared(task: str, model: str, tools: list[str], turns: int, side: int) -> list[dict[str, Any]]:
+    """Rows of the table: the best of the turns of each tool, and how fast it is beside the first one."""
     best: dict[str, dict[str, Any]] = {}
     for turn in range(turns):
         for tool in tools[:: -1 if turn % 2 else 1]:
             found = measured(task, tool, model, side)
             if tool not in best or found.get("seconds", float("inf")) < best[tool].get("seconds", float("inf")):
                 best[tool] = found
-    lines = []
+    rows = []
     for tool in tools:
         found = best[tool]
-        if "error" in found:
-            lines.append(f"| {task} | {model} | {tool} | did not run: {found['error']} | | | |")
-            continue
-        speed = best[tools[0]].get("seconds", float("nan")) / found["seconds"]
-        values = "" if task == "plane" else ", ".join(f"{value:.5g}" for value in found["values"])
-        lines.append(f"| {task} | {model} | {tool} | {found['seconds']:.3f} | {speed:.2f} | {found['peak_mib']:.0f} | {values} |")
+        row = {"task": task, "model": model, "tool": tool, **{key: value for key, value in found.items() if key != "values"}}
+        if "error" not in found:
+            row["speed"] = best[tools[0]].get("seconds", float("nan")) / found["seconds"]
+            row["values"] = "" if task == "plane" else ", ".join(f"{value:.4g}" for value in found["values"])
+        rows.append(row)
     if task == "plane":
         by_hand, mine = (torch.tensor(best[tool].get("values", [])) for tool in (PLAIN, OURS))
-        same = by_hand.shape == mine.shape and torch.allclose(by_hand, mine, rtol=1e-3)
-        lines[1] = lines[1][:-2] + (" same values |" if same else " OTHER VALUES |")
-    return lines
+        rows[1]["values"] = "as the plain loop" if by_hand.shape == mine.shape and torch.allclose(by_hand, mine, rtol=1e-3) else "OTHERS"
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as Markdown."""
+    lines = ["| work | model | tool | processor s | speed, the first tool's 1 | peak MiB | found |", "|---|---|---|---|---|---|---|"]
+    for row in rows:
+        numbers = (
+            f"{row['seconds']:.3f} | {row['speed']:.2f} | {row['peak_mib']:.0f} | {row['values']}"
+            if "seconds" in row
+            else "did not run | | |"
+        )
+        lines.append(f"| {row['task']} | {row['model']} | {row['tool']} | {numbers} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -112,20 +123,22 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=25)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--peers", action="store_true")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="file of JSON; what it has of other work and models stays")
     parser.add_argument("--run", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.run:
         run(chosen.tasks[0], chosen.run, chosen.models[0], chosen.side)
         return
-    lines = ["| task | model | tool | processor s | of the first tool's speed | peak MiB | values |", "|---|---|---|---|---|---|---|"]
+    kept = json.loads(chosen.out.read_text()) if chosen.out is not None and chosen.out.exists() else {"rows": []}
     for task in chosen.tasks:
         tools = [tool for tool in TASKS[task] if chosen.peers or tool not in PINNED]
         for model in chosen.models:
-            lines += compared(task, model, tools, chosen.turns, chosen.side)
-            print("\n".join(lines[-len(tools) :]), flush=True)
-    if chosen.out is not None:
-        chosen.out.write_text("\n".join(lines) + "\n")
+            rows = compared(task, model, tools, chosen.turns, chosen.side)
+            print(table(rows), flush=True)
+            others = [row for row in kept["rows"] if (row["task"], row["model"]) != (task, model)]
+            kept = {"torch": torch.__version__, "side": chosen.side, "turns": chosen.turns, "rows": [*others, *rows]}
+            if chosen.out is not None:
+                chosen.out.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":

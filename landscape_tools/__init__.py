@@ -16,7 +16,8 @@ from landscape_tools.curvature import Spectrum, extreme_eigenvalues
 from landscape_tools.curves import Curve, bezier_path
 from landscape_tools.directions import TrajectoryPlane, filter_normalised, gaussian_direction, random_axes, trajectory_plane
 from landscape_tools.evaluating import Loss, ScalarLoss, Vectorize, thread_safe, values_of
-from landscape_tools.explaining import Explaining, Explanation, chain_of, explain
+from landscape_tools.explaining import Explaining, chain_of, explain
+from landscape_tools.explanations import Explanation
 from landscape_tools.finite import climb, lowest, rank
 from landscape_tools.lifting import Lifted, lift
 from landscape_tools.lines import Barrier, barrier, sample_line
@@ -52,9 +53,10 @@ from landscape_tools.sampled import (
     verdict_on_both,
     verdict_on_sample,
 )
-from landscape_tools.sampling import Progress, Sampling, sample_points
+from landscape_tools.sampling import Sampling, sample_points
 from landscape_tools.spectra import Curvature, Spectral, spectrum
 from landscape_tools.states import parameters_of, state_of
+from landscape_tools.stores import Progress
 from landscape_tools.streams import DataLoss, data_loss
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 from landscape_tools.trajectories import sample_trajectory

@@ -10,14 +10,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils._pytree import tree_leaves, tree_map
 
 from landscape_tools.composite import Composite
 from landscape_tools.copying import copied
 from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import agree, check_steady
 from landscape_tools.evaluating import ScalarLoss, check_scalar
-from landscape_tools.lending import Lent, kept
+from landscape_tools.lending import Lent, kept, rows_drawn
 from landscape_tools.mounting import leaves_of, mount
 from landscape_tools.points import BufferName, HeldName, Point, continuous, flatten, some, unflatten
 from landscape_tools.states import Frozen, Names, lacking, marked
@@ -136,19 +135,11 @@ class ModuleLoss:
 
     def drawing(self, generator: torch.Generator, rows: int) -> Callable[[], ScalarLoss]:
         """A function that gives the loss on rows drawn anew; on all, where there are no more or inputs and targets have no rows in common."""
-        inputs, targets = self._inputs(), self._targets()
-        leaves = tree_leaves((inputs, targets))
-        counts = {len(leaf) for leaf in leaves if isinstance(leaf, Tensor) and leaf.dim()}
-        if len(counts) != 1 or min(counts) <= rows or self._buffers == "batch":
-            return lambda: self
-        count = min(counts)
+        draw = None if self._buffers == "batch" else rows_drawn((self._inputs(), self._targets()), generator, rows)
 
         def drawn() -> ScalarLoss:
-            chosen = torch.randint(count, (rows,), generator=generator)
-            x, y = tree_map(
-                lambda leaf: leaf[chosen.to(leaf.device)] if isinstance(leaf, Tensor) and leaf.dim() else leaf, (inputs, targets)
-            )
-            return lambda point: self._criterion(self._forward(point)(x), y)
+            x, y = draw() if draw is not None else (None, None)
+            return self if draw is None else lambda point: self._criterion(self._forward(point)(x), y)
 
         return drawn
 

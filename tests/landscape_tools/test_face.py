@@ -45,6 +45,8 @@ INTERNAL |= {
     "page_of",
     "picture",
     "mount",
+    "rows_drawn",
+    "newton",
     "leaves_of",
     "walked",
     "positions",
