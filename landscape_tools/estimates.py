@@ -124,9 +124,9 @@ def _quadrature(times: Times, signs: Array, steps: int, dtype: Any) -> tuple[Arr
             elif k + 1 < steps:
                 basis[row, k + 1] = rest / length
     nodes, weights = np.full((probes, steps), np.nan), np.zeros((probes, steps))
-    for row, count in enumerate(taken.tolist()):
+    for start, count in enumerate(taken.tolist()):
         # Above the diagonal stands what the recurrence measured; below it, the same by symmetry.
-        upper = np.triu(small[row, :count, :count])
+        upper = np.triu(small[start, :count, :count])
         values, vectors = np.linalg.eigh(upper + np.triu(upper, 1).T)
-        nodes[row, :count], weights[row, :count] = values, vectors[0] ** 2
+        nodes[start, :count], weights[start, :count] = values, vectors[0] ** 2
     return images, nodes, weights
