@@ -7,27 +7,24 @@ bound how much of the plane may be worse. Where a last draw misses more than the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
-import torch
 import xarray as xr
 
 from landscape_tools.chebyshev import ORDERS, Rectangle
-from landscape_tools.entrance import check_steady, entered, known, renamed, singly
+from landscape_tools.entrance import entered, renamed
 from landscape_tools.evaluating import ScalarLoss, Vectorize, filled
 from landscape_tools.pictures import plot
+from landscape_tools.places import Places, Progress
 from landscape_tools.points import Point
 from landscape_tools.results import Result, new_axes
-from landscape_tools.sampling import AUTO_CHUNK, check_fit, evaluator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = np.ndarray[Any, Any]
-Progress = Callable[[int, int], None]
 INSIDE = 4
 """Points held out in a rectangle, by which it is refined."""
 SURE = 0.95
@@ -73,7 +70,8 @@ class AdaptivePlane(Result):
             first += part.order**2
             mine = part.has(places)
             if mine.any():
-                found[mine] = part.interpolated(values, places[mine])
+                with np.errstate(invalid="ignore"):
+                    found[mine] = part.interpolated(values, places[mine])
         return np.exp(found) if self.logarithmic else found
 
     def to_dataset(self, resolution: int = 101) -> xr.Dataset:
@@ -147,7 +145,7 @@ def adaptive_plane(
     if not tolerance > 0 or most < 1 or checks < 1:
         raise ValueError(f"tolerance is {tolerance:g}, most {most} and checks {checks}; each must be above 0")
     (origin,), directions = entered(loss, [origin]), renamed(loss, [first, second])
-    known_at = _Known(loss, origin, directions, how)
+    known_at = Places(loss, origin, directions, how["vectorize"], most, how["progress"])
     generator, parts, held, draws = np.random.default_rng(how["seed"]), [Rectangle(x, y, ORDERS[0])], np.empty((0, 2)), 0
     spent = False
     while True:
@@ -171,7 +169,7 @@ def adaptive_plane(
 
 
 def _refined(
-    known_at: _Known, parts: list[Rectangle], held: Array, generator: np.random.Generator, tolerance: float
+    known_at: Places, parts: list[Rectangle], held: Array, generator: np.random.Generator, tolerance: float
 ) -> tuple[list[Rectangle], Array, bool]:
     """The rectangles refined until none misses what is held out in it by more than the tolerance, all points held out, and whether the evaluations
     are spent."""
@@ -194,63 +192,3 @@ def _refined(
             fresh += finer
         if not fresh:
             return parts, held, True
-
-
-class _Known:
-    """The loss at places of the plane, each evaluated once."""
-
-    def __init__(self, loss: ScalarLoss, origin: Point, directions: Sequence[Point], how: Adaptive) -> None:
-        check_fit(origin, directions)
-        if known(loss) is None:
-            alone = evaluator(loss, origin, directions, singly(how["vectorize"]), ())
-            check_steady(lambda: alone(torch.zeros(1, 2, dtype=torch.float64)))
-        self._evaluate = evaluator(loss, origin, directions, how["vectorize"], ())
-        self._found: dict[tuple[float, float], float] = {}
-        self.most, self._progress = how["most"], how["progress"]
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-    def take(self, places: Array) -> None:
-        """Evaluate those that are not known yet."""
-        new = list(dict.fromkeys(place for place in map(tuple, places.tolist()) if place not in self._found))
-        for at in range(0, len(new), AUTO_CHUNK):
-            piece = new[at : at + AUTO_CHUNK]
-            values = self._evaluate(torch.tensor(piece, dtype=torch.float64))
-            if set(values) != {"loss"}:
-                raise ValueError(f"the loss returns {', '.join(values)}; an adaptive plane needs one scalar")
-            self._found |= dict(zip(piece, values["loss"].tolist(), strict=True))
-            if self._progress is not None:
-                self._progress(min(len(self), self.most), self.most)
-
-    @property
-    def logarithmic(self) -> bool:
-        """Whether all losses are positive; infinite ones and NaN do not count."""
-        return all(value > 0 for value in self._found.values() if np.isfinite(value))
-
-    def losses(self, places: Array) -> Array:
-        """(m, 2) -> (m,)."""
-        return np.array([self._found[place] for place in map(tuple, places.tolist())])
-
-    def heights(self, places: Array) -> Array:
-        """What is interpolated at the places."""
-        losses = self.losses(places)
-        return np.log(losses) if self.logarithmic else losses
-
-    def misses(self, parts: Sequence[Rectangle], places: Array) -> Array:
-        """(m, 2) -> (m,) misses there, as shares."""
-        found = np.full(len(places), np.inf)
-        finite = [value for value in self._found.values() if np.isfinite(value)]
-        reach = max(max(finite) - min(finite), 1e-300) if finite else 1.0
-        for part in parts:
-            mine = part.has(places)
-            if mine.any():
-                gaps = part.interpolated(self.heights(part.places()), places[mine]) - self.heights(places[mine])
-                gaps = np.abs(np.expm1(gaps.clip(-700, 700)) if self.logarithmic else gaps / reach)
-                found[mine] = np.where(np.isnan(gaps), np.inf, gaps)
-        return found
-
-    def worst(self, part: Rectangle, held: Array) -> float:
-        """The largest miss of a rectangle at what is held out in it."""
-        mine = held[part.has(held)]
-        return float(self.misses([part], mine).max()) if len(mine) else 0.0

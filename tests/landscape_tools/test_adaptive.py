@@ -95,6 +95,9 @@ def test_losses_below_zero_and_not_finite() -> None:
     lost = drawn(lambda p: (p["w"][0] + 0.5).log().square() + 1, most=300)  # NaN on a sixth of the plane
     assert lost.error == np.inf
     assert not lost.met
+    walled = drawn(lambda p: torch.where(p["w"][0] > 1, torch.inf, 1 + p["w"][1]), most=300)  # infinite on a third of it
+    assert walled.error == np.inf
+    assert "MORE THAN" in walled.plot().get_title()
     heights, true = lost.to_dataset(61)["loss"].values, truth(lambda p: (p["w"][0] + 0.5).log().square() + 1)
     assert np.isnan(heights[~np.isfinite(true)]).all()
 

@@ -45,6 +45,7 @@ INTERNAL |= {
     "page_of",
     "picture",
     "mount",
+    "Places",
     "rows_drawn",
     "newton",
     "leaves_of",
