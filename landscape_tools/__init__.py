@@ -15,13 +15,14 @@ from landscape_tools.convergence import NEWTON_LIMIT, Converged, converge
 from landscape_tools.curvature import Spectrum, extreme_eigenvalues
 from landscape_tools.curves import Curve, bezier_path
 from landscape_tools.directions import TrajectoryPlane, filter_normalised, gaussian_direction, random_axes, trajectory_plane
-from landscape_tools.evaluating import Loss, ScalarLoss, Vectorize, thread_safe, values_of
+from landscape_tools.evaluating import Loss, ScalarLoss, Vectorize, values_of
 from landscape_tools.explaining import Explaining, chain_of, explain
 from landscape_tools.explanations import Explanation
 from landscape_tools.finite import climb, lowest, rank
 from landscape_tools.lifting import Lifted, lift
 from landscape_tools.lines import Barrier, barrier, sample_line
 from landscape_tools.modules import ModuleLoss, module_loss
+from landscape_tools.options import thread_safe
 from landscape_tools.paths import Band, elastic_band
 from landscape_tools.pictures import plot, show, to_html
 from landscape_tools.planes import sample_plane, sample_product, three_point_axes

@@ -15,7 +15,8 @@ import xarray as xr
 
 from landscape_tools.chebyshev import ORDERS, Rectangle
 from landscape_tools.entrance import entered, renamed
-from landscape_tools.evaluating import ScalarLoss, Vectorize, filled
+from landscape_tools.evaluating import ScalarLoss, Vectorize
+from landscape_tools.options import filled
 from landscape_tools.pictures import plot
 from landscape_tools.places import Places, Progress
 from landscape_tools.points import Point

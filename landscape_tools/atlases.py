@@ -18,8 +18,9 @@ from landscape_tools.alignment import Function, HiddenLayer, align
 from landscape_tools.certificates import certify
 from landscape_tools.connections import connect
 from landscape_tools.entrance import entered
-from landscape_tools.evaluating import ScalarLoss, filled
+from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.lines import sample_line
+from landscape_tools.options import filled
 from landscape_tools.points import Point, moved, norm, trainable
 from landscape_tools.polygons import Path
 from landscape_tools.results import Result, new_axes

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import between_two
-from landscape_tools.evaluating import ScalarLoss, Vectorize, filled, values_of
+from landscape_tools.evaluating import ScalarLoss, Vectorize, values_of
+from landscape_tools.options import filled
 from landscape_tools.paths import Progress
 from landscape_tools.points import Point, check_alike, flatten, unflatten
 from landscape_tools.polygons import Path, sample_polygon, summarise

@@ -23,8 +23,7 @@ from landscape_tools.mapping import check_way
 from landscape_tools.points import BufferName, HeldName, Point, check_alike, check_has, continuous, flatten, step_between, trainable
 
 Tool = TypeVar("Tool", bound=Callable[..., Any])
-SAME = 1e-5
-"""Relative difference up to which two values of one loss at one point count as the same."""
+SAME = 1e-5  # relative difference up to which two values of one loss at one point count as the same
 
 
 def agree(first: Mapping[str, Any], second: Mapping[str, Any], *, scale: float = 0.0, least: float = 1e-12) -> bool:

@@ -16,10 +16,10 @@ from landscape_tools.alignment import HiddenLayer, align
 from landscape_tools.blindness import plane_misses
 from landscape_tools.certificates import certify
 from landscape_tools.connections import connect
-from landscape_tools.evaluating import filled
 from landscape_tools.explanations import Explanation
 from landscape_tools.lines import sample_line
 from landscape_tools.modules import ModuleLoss, module_loss
+from landscape_tools.options import filled
 from landscape_tools.planes import three_point_axes
 from landscape_tools.points import Point, difference, norm, trainable
 from landscape_tools.polygons import Path

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from landscape_tools.entrance import between_two
-from landscape_tools.evaluating import Evaluate, ScalarLoss, Vectorize, filled, values_and_gradients, values_of
+from landscape_tools.evaluating import Evaluate, ScalarLoss, Vectorize, values_and_gradients, values_of
 from landscape_tools.finite import rank
+from landscape_tools.options import filled
 from landscape_tools.points import Point, check_alike, flatten, rows_of
 from landscape_tools.polygons import Path, positions, resampled, sample_polygon, straight, summarise
 

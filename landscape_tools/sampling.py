@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from landscape_tools.entrance import check_steady, entered, known, renamed, singly
-from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, passes, singly_called
+from landscape_tools.evaluating import Loss, Vectorize, passes, singly_called
 from landscape_tools.mapping import LARGE, settled
+from landscape_tools.options import allowed_threads, filled
 from landscape_tools.points import Point, check_has, wide
 from landscape_tools.stores import Progress, Values, fingerprint, run_passes
 from landscape_tools.walking import family, moving, walked

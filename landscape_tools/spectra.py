@@ -18,8 +18,9 @@ from torch import Tensor
 from landscape_tools.composite import Composite
 from landscape_tools.curvature import DENSE_LIMIT, End, both_ends, ends_of
 from landscape_tools.estimates import estimated_by_signs
-from landscape_tools.evaluating import ScalarLoss, filled
+from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.krylov import Product, Vector
+from landscape_tools.options import filled
 from landscape_tools.points import Point
 from landscape_tools.products import Matrix, curved
 from landscape_tools.results import Result, new_axes

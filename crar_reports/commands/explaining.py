@@ -44,8 +44,6 @@ def explain(
 
     Lines, the line to the aligned copy, a curve around, both spectra and certificates, a plane with an error bar and what it does not show; on one page.
     """
-    found = crar_reports.explain(
-        first, second, model=model, data=data, out=out, criterion=criterion, evaluations=evaluations, force=force
-    )
+    found = crar_reports.explain(first, second, model=model, data=data, out=out, criterion=criterion, evaluations=evaluations, force=force)
     print("\n".join(found.lines()))
     print(f"{out}: all of it as one page")
