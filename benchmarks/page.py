@@ -16,7 +16,6 @@ from typing import Any
 
 from benchmarks import random_stages
 from benchmarks.against import ROOT
-from benchmarks.peers import table
 from benchmarks.simple_training import with_spread
 from crar_model.core.files import write_text
 from crar_model.mazes.simple import simple_maze
@@ -162,15 +161,9 @@ def command(results: Path) -> str:
     )
 
 
-def peers(results: Path) -> str:
-    """Planes, ends and traces on ordinary networks, beside other libraries."""
-    found = _read("peers", results)
-    return f"Planes of {found['side']} x {found['side']} points; the best of {found['turns']} turns; PyTorch {found['torch'].split('+')[0]}.\n\n{table(found['rows'])}"
-
-
 FIGURES: dict[str, Callable[[Path], str]] = {
     "machine": machine, "simple": simple, "needed": needed, "compiling": compiling, "others": others, "growth": growth, "pieces": pieces, "against": against,
-    "step": step, "command": command, "peers": peers,
+    "step": step, "command": command,
 }  # fmt: skip
 
 

@@ -169,7 +169,7 @@ def spectrum(loss: ScalarLoss | Composite, point: Point, *, matrix: Matrix = "he
         known = [end for end in (low, high) if np.isfinite(end.values).all()]
         vectors, images = (np.concatenate([getattr(end, part) for end in known] or [np.zeros((0, n))]) for part in ("vectors", "images"))
         said = estimated_by_signs(
-            times, blocks, (vectors, images), n, probes=probes, steps=steps, seed=how["seed"] + 1, memory=how["memory"]
+            times, blocks, _independent(vectors, images), n, probes=probes, steps=steps, seed=how["seed"] + 1, memory=how["memory"]
         )
         traces, nodes, weights = said.traces, said.nodes, said.weights
     shares = [np.stack([np.square(end.vectors[:, block]).sum(1) for block in blocks], 1) for end in (low, high)]
@@ -177,6 +177,13 @@ def spectrum(loss: ScalarLoss | Composite, point: Point, *, matrix: Matrix = "he
         low.values, high.values, low.residuals, high.residuals, torch.from_numpy(low.vectors), torch.from_numpy(high.vectors),
         *(float(value) for value in traces[0]), list(found.blocks), traces[1:], *shares, nodes, weights, n, taken, matrix,
     )  # fmt: skip
+
+
+def _independent(vectors: Vector, images: Vector) -> tuple[Vector, Vector]:
+    """Orthonormal rows of the same span, and their images: the ends of few distinct eigenvalues share vectors."""
+    left, lengths, _ = np.linalg.svd(vectors @ vectors.T)
+    mixed = (left[:, lengths > 1e-6] / np.sqrt(lengths[lengths > 1e-6])).T
+    return mixed @ vectors, mixed @ images
 
 
 def _exact(matrix: Vector, k: int) -> tuple[End, End, Vector]:

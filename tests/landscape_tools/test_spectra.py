@@ -128,6 +128,10 @@ def test_the_trace_of_a_diagonal_is_exact_and_of_few_large_directions_nearly() -
     trace = 100 * float(direction.square().sum()) + 2
     assert spiked.trace_low - 1e-6 * trace <= trace <= spiked.trace_high + 1e-6 * trace
     assert spiked.trace_high - spiked.trace_low < 1e-3 * trace  # without its eigenvector taken out, as wide as the trace
+    both = lt.spectrum(  # two distinct eigenvalues, so that both ends have the same two vectors
+        lambda p: 50 * (direction @ p["w"]).square(), {"w": torch.zeros(600).double()}, probes=6, steps=1, count=2, copies=False
+    )  # fmt: skip
+    assert both.trace == pytest.approx(trace - 2, rel=1e-3)
     small = lt.spectrum(*diagonal(np.arange(5.0)), count=2)
     assert (small.trace_low, small.trace, small.trace_high) == (10, 10, 10)
     assert small.highest.tolist() == [3, 4]
