@@ -86,9 +86,10 @@ def connect(
     chosen = filled(CONNECTION, settings)
     if chosen["kind"] not in ("bezier", "polygon"):
         raise ValueError(f"kind is {chosen['kind']!r}; choose bezier or polygon")
+    values: dict[str, Any] = {**chosen}
     for name, least in (("bends", 1), ("iterations", 1), ("batch", 1), ("images", 3), ("samples", 1)):
-        if int(dict(chosen)[name]) < least:
-            raise ValueError(f"{name} is {dict(chosen)[name]}; it must be at least {least}")
+        if values[name] < least:
+            raise ValueError(f"{name} is {values[name]}; it must be at least {least}")
     generator = torch.Generator().manual_seed(chosen["seed"])
     drawing: Callable[..., Callable[[], ScalarLoss]] = getattr(loss, "drawing", lambda *_: lambda: loss)
     drawn = drawing(generator, chosen["batch"])

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from landscape_tools.adaptive import adaptive_plane
 from landscape_tools.alignment import HiddenLayer, align
 from landscape_tools.blindness import plane_misses
-from landscape_tools.certificates import certify
+from landscape_tools.certificates import Certificate, certify
 from landscape_tools.connections import connect
 from landscape_tools.explanations import Explanation
 from landscape_tools.lines import sample_line
@@ -23,7 +23,7 @@ from landscape_tools.options import filled
 from landscape_tools.planes import three_point_axes
 from landscape_tools.points import Point, difference, norm, trainable
 from landscape_tools.polygons import Path
-from landscape_tools.spectra import spectrum
+from landscape_tools.spectra import Curvature, spectrum
 from landscape_tools.states import state_of
 from landscape_tools.streams import data_loss
 
@@ -90,21 +90,25 @@ def explain(model_a: nn.Module, model_b: nn.Module, data: Any, **settings: Unpac
     end = b if near is None else near
     told("curve")
     path = connect(loss, a, end, iterations=how["iterations"], seed=how["seed"], bends=2)
-    spectra, certificates = [], []
-    for name, place in (("first", a), ("second", b)):
-        told(f"spectrum of the {name} model")
-        spectra.append(spectrum(loss, place, count=2, probes=6, steps=20, copies=False, tolerance=1e-4, seed=how["seed"]))
-        told(f"certificate of the {name} model")
-        certificates.append(certify(loss, place) if spectra[-1].dimension <= CERTIFIED else None)
+    spectrum_a, certificate_a = _curved("first", loss, a, how["seed"], told)
+    spectrum_b, certificate_b = _curved("second", loss, b, how["seed"], told)
     told("plane")
     first, second, _ = three_point_axes(a, end, _off_the_line(a, end, path, how["seed"]))
     plane = adaptive_plane(loss, a, first, second, (-0.25, 1.25), (-0.75, 0.75), most=how["evaluations"], seed=how["seed"])
     told("what the plane misses")
-    misses = plane_misses(loss, a, first, second, seeds=4, whole=spectra[0])
+    misses = plane_misses(loss, a, first, second, seeds=4, whole=spectrum_a)
     return Explanation(
-        straight["t"].values, line, aligned, _apart(a, b), _apart(a, end), words, path, *spectra, *certificates, plane, misses,
+        straight["t"].values, line, aligned, _apart(a, b), _apart(a, end), words, path,
+        spectrum_a, spectrum_b, certificate_a, certificate_b, plane, misses,
         float(line[0]), float(line[-1]),
     )  # fmt: skip
+
+
+def _curved(name: str, loss: ModuleLoss, place: Point, seed: int, told: Told) -> tuple[Curvature, Certificate | None]:
+    told(f"spectrum of the {name} model")
+    found = spectrum(loss, place, count=2, probes=6, steps=20, copies=False, tolerance=1e-4, seed=seed)
+    told(f"certificate of the {name} model")
+    return found, certify(loss, place) if found.dimension <= CERTIFIED else None
 
 
 def _loss(model: nn.Module, data: Any, criterion: Criterion | None) -> ModuleLoss:
@@ -131,10 +135,9 @@ def _aligned(
     if not chain:
         return None, "It was not aligned: no chain of hidden layers was found; give chain=."
     try:
-        loss.outputs(a)
-    except ValueError as error:
+        found = align(b, a, chain, function=loss.outputs)
+    except ValueError as error:  # data in batches have no outputs at once, and a layer may be held by something else
         return None, f"It was not aligned: {error}."
-    found = align(b, a, chain, function=loss.outputs)
     return found, f"The units of {len(chain)} hidden {'layer' if len(chain) == 1 else 'layers'} were aligned."
 
 

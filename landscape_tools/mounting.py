@@ -36,13 +36,13 @@ def mount(model: nn.Module, whole: Point, point: Point, valued: Callable[[nn.Mod
         layer, _, short = name.rpartition(".")
         owners.append((model.get_submodule(layer)._buffers, short, own, point.get(name, own.clone())))
 
-    def value() -> Value:
+    def valued_now() -> Value:
         for buffers, short, own, source in owners:
             own.copy_(source)
             buffers[short] = own
         return valued(model)
 
-    return value
+    return valued_now
 
 
 def leaves_of(value: object) -> list[Tensor]:

@@ -175,7 +175,7 @@ def spectrum(loss: ScalarLoss | Composite, point: Point, *, matrix: Matrix = "he
     shares = [np.stack([np.square(end.vectors[:, block]).sum(1) for block in blocks], 1) for end in (low, high)]
     return Curvature(
         low.values, high.values, low.residuals, high.residuals, torch.from_numpy(low.vectors), torch.from_numpy(high.vectors),
-        *(float(value) for value in traces[0]), list(found.blocks), traces[1:], *shares, nodes, weights, n, taken, matrix,
+        float(traces[0, 0]), float(traces[0, 1]), float(traces[0, 2]), list(found.blocks), traces[1:], shares[0], shares[1], nodes, weights, n, taken, matrix,
     )  # fmt: skip
 
 

@@ -53,12 +53,12 @@ def explain(
     measured_by = _named("--criterion", criterion) if criterion else None
     import landscape_tools as lt
 
-    networks = [_loaded(_called("--model", made), Path(path)) for path in (first, second)]
+    one, two = (_loaded(_called("--model", made), Path(path)) for path in (first, second))
     batches = (
         _called("--data", given) if callable(given) and not hasattr(given, "__getitem__") and not hasattr(given, "__iter__") else given
     )
     try:
-        found = lt.explain(*networks, batches, criterion=measured_by, told=told, evaluations=evaluations)
+        found = lt.explain(one, two, batches, criterion=measured_by, told=told, evaluations=evaluations)
     except (ValueError, RuntimeError, TypeError) as error:
         raise UserError(f"--model {model} and --data {data}: {error}") from error
     found.show(out)
@@ -94,7 +94,7 @@ def _called(flag: str, maker: Any) -> Any:
         ) from error
 
 
-def _loaded(network: nn.Module, path: Path) -> nn.Module:
+def _loaded(network: Any, path: Path) -> nn.Module:
     import torch
 
     if not isinstance(network, torch.nn.Module):
@@ -110,4 +110,5 @@ def _loaded(network: nn.Module, path: Path) -> nn.Module:
         network.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is no state of what --model makes: {' '.join(str(error).split())[:200]}") from error
-    return network
+    loaded: nn.Module = network
+    return loaded
