@@ -146,6 +146,8 @@ def match_embeddings(agent: Agent, batch: Batch, base: Tensor, transferred: Tens
     x, y = (agent.by_position(each[batch.states].double()) for each in (base, transferred))  # (N, C, P)
     if symmetries is not None:
         return _in_symmetric_world(x, y, unit, _distance(batch, base, transferred), symmetries)
+    spoken = torch.isin(batch.states, torch.cat((batch.state, batch.next_state[batch.terminated == 0])))
+    x, y = x[spoken], y[spoken]  # where only the end of an episode leads, and nothing begins, the dynamics say nothing
     candidates = _candidates(x, y)  # (n, C, C), identity first
     moved = torch.einsum("pij,njk->pnik", candidates, x)
     residuals = (y - moved).square().sum((-1, -2)).mean(-1).sqrt() / unit

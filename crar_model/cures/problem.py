@@ -19,7 +19,7 @@ from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.cures.rolling import Forest, forest_of
 from crar_model.mazes.automorphisms import Moves
 from crar_model.models.checkpoints import Checkpoint
-from crar_model.tasks import Task
+from crar_model.tasks import Task, gathering_anew
 from crar_model.tasks.symmetries import table_of
 
 DATA_SIZE = 20_000
@@ -64,10 +64,10 @@ class OwnData:
         if self.complete:
             self.judged = model.loss.on(task.batch(inverse=model.inverse, dtype=torch.float32)).batch
             return
-        settings = replace(model.settings, inverse=model.inverse, data="", data_digest="", data_size=DATA_SIZE, device="cpu")
+        settings = gathering_anew(replace(model.settings, inverse=model.inverse, device="cpu"), DATA_SIZE)
         device = torch.device("cpu")
         self._data = task.data(settings, [seed], device)
-        held_back = replace(settings, batch_size=JUDGED_SIZE, data_size=DATA_SIZE)
+        held_back = replace(settings, batch_size=JUDGED_SIZE)
         self.judged = _shared(task.data(held_back, [seed + JUDGED_SEED], device).batch(0))
 
     @classmethod

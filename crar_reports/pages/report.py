@@ -15,7 +15,7 @@ from crar_model.core.errors import UserError
 from crar_model.core.files import Plain, StrPath
 from crar_model.core.settings import PlaySettings
 from crar_model.core.words import plural
-from crar_model.mazes.simple import SimpleMaze
+from crar_model.mazes.table import StateTable
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks.metrics import Metric, Score
 from crar_model.training.runner import read_run
@@ -32,7 +32,7 @@ from crar_reports.models.runs import Run, outcomes, short_name
 from crar_reports.pages import plain_words
 from crar_reports.pages import report_view as view
 from crar_reports.pages.cure.one import cure_line
-from crar_reports.press.markdown import Lines, number, table
+from crar_reports.press.markdown import Lines, about_world, number, table
 from crar_reports.press.publish import Content, publish
 
 
@@ -120,6 +120,7 @@ def write_study(
     old, new = ([one for moved, one in ends if moved is wanted] for wanted in (False, True))
     notes = [f"scores are means over {how.episodes} episodes, their 95 % intervals below"] if task.scored else []
     summary = study_summary(old, new, where=task.title, metrics=names, note="; ".join([*notes, *([note] if note else [])]))
+    summary = [*about_world(task.facts), *summary]
     if cured is not None:
         summary.insert(-1, ("What gets it out", cure_line(cured)))
     listed, kept = maze is not None, kept_words(runs)
@@ -141,7 +142,7 @@ def write_study(
     return publish(folder, "study.md", values, results, files)
 
 
-def _embedding_figures(maze: SimpleMaze, model: Judged, origin: Judged) -> dict[str, Figure]:
+def _embedding_figures(maze: StateTable, model: Judged, origin: Judged) -> dict[str, Figure]:
     """Figures 11, 12 and 14 of a transfer and its base."""
     task = model.checkpoint.task
     own, other = model.checkpoint, origin.checkpoint
