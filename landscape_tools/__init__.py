@@ -13,6 +13,7 @@ from landscape_tools.curves import Curve, bezier_path
 from landscape_tools.directions import TrajectoryPlane, filter_normalised, gaussian_direction, random_axes, trajectory_plane
 from landscape_tools.evaluating import Loss, ScalarLoss, Vectorize, thread_safe, values_of
 from landscape_tools.finite import climb, lowest, rank
+from landscape_tools.flatness import Flattest, least_curved
 from landscape_tools.lifting import Lifted, lift
 from landscape_tools.lines import Barrier, barrier, sample_line
 from landscape_tools.modules import ModuleLoss, module_loss
@@ -70,6 +71,7 @@ __all__ = [
     "DataLoss",
     "Descended",
     "Ends",
+    "Flattest",
     "HeldName",
     "HiddenLayer",
     "Kept",
@@ -111,6 +113,7 @@ __all__ = [
     "hessian_operator",
     "hessian_product",
     "jacobian_of",
+    "least_curved",
     "lift",
     "load",
     "lowest",
