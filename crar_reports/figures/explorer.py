@@ -75,7 +75,7 @@ def surface_data(surface: xr.Dataset, words: Words, *, about: str, stops: torch.
     return {
         "kind": "product", "name": "Encoder × dynamics", "about": about, **_grid(surface), "begin": [0.0, 0.0], "slice": words.slice,
         "marks": [{"label": label, "x": x, "y": y, "shape": shape, "color": color} for label, x, y, shape, color in words.marks],
-        "xlabel": words.encoder, "ylabel": words.dynamics.split(", ")[0], "straight": straight, "at": packed(at),
+        "xlabel": words.encoder, "ylabel": "dynamics: 0 its own, 1 adapted", "straight": straight, "at": packed(at),
         "encoder": None if stops is None else packed(stops), "adapted": None if adapted is None else packed(adapted),
     }  # fmt: skip
 

@@ -50,20 +50,19 @@ class Way:
     surface: bool = False
 
 
-def straight_way(subject: Subject, line: xr.Dataset | None, goal: str) -> Way:
+def straight_way(subject: Subject, line: xr.Dataset | None, about: str) -> Way:
     """From the failed embedding to the reference's.
 
     Args:
         subject: the pair.
         line: losses over `t`; None where they were not measured.
-        goal: what the reference is, in words.
+        about: what it is, in a sentence.
     """
     ends = torch.stack([subject.embedding(params) for params in (subject.failed, subject.optimum)])
     heights = None
     if line is not None:
         inside = (line["t"].values >= 0) & (line["t"].values <= 1)
         heights = (torch.from_numpy(line["t"].values[inside]), torch.from_numpy(line["total"].values[inside]))
-    about = f"The embedding moves straight from the failed one to that of {goal}; the dynamics stay."
     return Way("straight", "Straight line", about, torch.tensor([0.0, 1.0]), ends, None, True, heights, surface=True)
 
 
@@ -72,7 +71,7 @@ def passage_ways(subject: Subject, passage: Passage) -> list[Way]:
     given: list[tuple[str, str, str, Path | None]] = [
         ("frozen", "Frozen path", "The lowest path found while the dynamics stay frozen; it begins where the failed encoder converges.", passage.frozen),
         ("free", "Free path", "The lowest path found while the dynamics move too; it begins at the same place.", passage.free),
-        ("valleys", "From the released model", "From the released model, whose dynamics have adapted, to the reference; everything moves.", passage.valleys),
+        ("valleys", "Released path", "From the released model, whose dynamics have adapted, to the reference; everything moves.", passage.valleys),
     ]
     return [_of_path(subject, *each, path) for *each, path in given if path is not None]
 
@@ -104,5 +103,5 @@ def flat_ways(subject: Subject, minimum: Minimum) -> list[Way]:
             "kinks of `ball` that hold the point are kept."
         )
         stops = at + where.view(-1, 1, 1) * step
-        ways.append(Way(f"flat-{number}", f"Flattest {number}", about, where, stops, None, True, None, 1, "mean moves (rms)"))
+        ways.append(Way(f"flat-{number}", f"Flat direction {number}", about, where, stops, None, True, None, 1, "mean moves (rms)"))
     return ways

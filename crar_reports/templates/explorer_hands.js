@@ -63,7 +63,7 @@ function listenToMaze() {
 
 // How far the losses of this page are from the measured ones, where both are known: the largest relative difference of totals.
 function compared() {
-  const off = [], against = (place, total) => Number.isFinite(total) && off.push(Math.abs(lossTerms(place.embedding, place.weights).total - total) / Math.max(1e-12, Math.abs(total)));
+  const off = [], against = (place, total) => Number.isFinite(total) && off.push(Math.abs(lossTerms(place.embedding, place.weights, place.live).total - total) / Math.max(1e-12, Math.abs(total)));
   data.surfaces.forEach((plane, which) => {
     const columns = plane.x.values.length, rows = plane.y.values.length, cells = columns * rows;
     for (let k = 0; k < 16; k++) {
@@ -102,14 +102,15 @@ function begin() {
     listenToSurface();
   }
   find("maze-panel").hidden = !net;
+  find("panels").className = !plane ? "plain" : net || data.maps ? "" : "still";
   find("embedding-panel").hidden = !net && !data.maps;
   key("ends", data.ends.map((end) => ["line", end.color, `tick: ${end.label}`]));
   if (net) {
     [view.start, view.goal] = [data.maze.start, data.maze.goal];
-    const rooms = data.maze.rooms.values.some((room) => room < 0) ? [["", data.maze.door, "door"]] : [];
+    const rooms = data.maze.rooms.values.some((room) => room < 0) ? [["", "var(--fg)", "door"]] : [];
     key("embedding-key", [...data.maze.roomNames.map((name, k) => ["", data.maze.colors[k], name]), ...rooms, ["line", "var(--line)", "moves as they are"], ["line", "var(--good)", "predicted"], ["line", "var(--bad)", "predicted wrongly"]]);
     key("maze-key", [["square", "var(--plan)", "goal and planned route"], ["", "#d64541", "agent"]]);
-    find("maze-key").append("Click a cell to go there, double-click one to start there.");
+    find("maze-key").insertAdjacentHTML("beforeend", '<span class="hint">Click a cell to go there, double-click one to start there.</span>');
     listenToMaze();
     check = compared();
     data.notes.push(`Losses, moves and routes are computed on this page, from weights in single precision, at whichever place is shown. At ${check.places} places that were measured too, the total differs by at most ${check.most.toExponential(0)} (relative).`);

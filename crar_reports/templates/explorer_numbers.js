@@ -61,8 +61,8 @@ function pairwise(embedding, one, other) {
   return Math.exp(-net.loss.pair_scale * Math.sqrt(squared));
 }
 
-// All loss terms and their total at (embedding, weights), as `Loss` of the package.
-function lossTerms(embedding, weights) {
+// All loss terms and their total at (embedding, weights), as `Loss` of the package; `live` takes bootstrap values from the model itself.
+function lossTerms(embedding, weights, live) {
   const size = net.size, batch = net.batch, count = batch.state.values.length, set = net.loss;
   const values = [];
   for (let row = 0; row * size < embedding.length; row++) {
@@ -87,7 +87,7 @@ function lossTerms(embedding, weights) {
     sums.discount += (dense(weights, "discount", input)[0] - goes * set.discount) ** 2;
     sums.ball += Math.min(Math.max(largest - set.ball_radius ** 2, 0), set.ball_max);
     sums.consecutive += pairwise(embedding, state, next);
-    const wanted = batch.target ? batch.target.values[k] : batch.reward.values[k] + goes * set.discount * Math.max(...values[next]);
+    const wanted = batch.target && !live ? batch.target.values[k] : batch.reward.values[k] + goes * set.discount * Math.max(...values[next]);
     sums.value += (values[state][action] - wanted) ** 2;
   }
   const pairs = batch.pairs.values, half = pairs.length / 2;

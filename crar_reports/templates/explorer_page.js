@@ -11,9 +11,9 @@ function placeOf({ way: number, t, surface: which, x, y }) {
   if (chosen) {
     const at = chosen.position.values, found = chosen.embeddings && between(at, chosen.embeddings, t, chosen.straight);
     const weights = chosen.dynamics ? between(at, chosen.dynamics, t, chosen.straight).values : net && net.own.values;
-    return { embedding: found && found.values, weights, t: found ? found.snapped : t, x: chosen.surface ? t : null, y: 0 };
+    return { embedding: found && found.values, weights, t: found ? found.snapped : t, x: chosen.surface && plane && plane.kind === "product" ? t : null, y: 0 };
   }
-  if (plane.kind === "placement") return { embedding: unroll([x, y], net.own.values), weights: net.own.values, x, y };
+  if (plane.kind === "placement") return { embedding: unroll([x, y], net.own.values), weights: net.own.values, x, y, live: true };
   if (!net) return { x: plane.x.values[nearestOf(plane.x.values, x)], y: plane.y.values[nearestOf(plane.y.values, y)] };
   const found = between(plane.at.values, plane.encoder, x, plane.straight);
   const weights = Float64Array.from(net.own.values, (value, k) => value + y * (plane.adapted.values[k] - value));
@@ -24,7 +24,7 @@ function placeOf({ way: number, t, surface: which, x, y }) {
 function sight(place) {
   if (net) {
     const seen = predictions(place.embedding, place.weights);
-    return { ...place, terms: lossTerms(place.embedding, place.weights), seen, navigation: navigation(seen.nearest) };
+    return { ...place, terms: lossTerms(place.embedding, place.weights, place.live), seen, navigation: navigation(seen.nearest) };
   }
   if (way()) return { ...place, terms: { total: heightAt(way(), place.t) }, maps: way().maps && mapsAt(way().maps, nearestOf(way().maps.at.values, place.t)) };
   const plane = surface(), column = nearestOf(plane.x.values, place.x), row = nearestOf(plane.y.values, place.y);
@@ -43,13 +43,16 @@ function mapsOf(x, y) {
   return { ...mapsAt({ state, actual, predicted: state }, column), predicted: mapsAt({ state: predicted, actual: predicted, predicted }, row * at.values.length + column).predicted, x: at.values[column], y: rows.values[row] };
 }
 
+const distance = (chosen, t) => (chosen.unit === "of the way" ? `${(100 * t).toFixed(1)} % of the way` : `${t.toFixed(3)} ${chosen.unit}`);
+
 function whereWords(here) {
   const chosen = way(), plane = surface(), near = (value) => Number(value.toFixed(3)), said = [];
-  if (chosen) said.push(`${chosen.label}, ${near(here.t)} ${chosen.unit}${chosen.straight ? "" : " (the nearest stop)"}`);
+  if (chosen) said.push(`${chosen.label}, ${distance(chosen, here.t)}${chosen.straight ? "" : " (the nearest stop)"}`);
   else if (plane.kind === "placement") said.push(`start state at (${near(here.x)}, ${near(here.y)})`);
   else said.push(`encoder ${near(here.x)}, dynamics ${near(here.y)}${net && plane.straight ? "" : " (the nearest grid point)"}`);
   said.push(`total loss ${short(here.terms.total)}`);
-  if (here.seen) said.push(`${(100 * here.seen.accuracy).toFixed(1)} % of the predicted moves end nearest the right state`);
+  if (here.seen) said.push(`${(100 * here.seen.accuracy).toFixed(1)} % of moves predicted rightly`);
+  if (here.maps) said.push(`mean error ${short(mapsError(here.maps))} of the mean change, of the maps shown${here.maps.x === undefined ? "" : ` (encoder ${near(here.maps.x)}, dynamics ${near(here.maps.y)})`}`);
   if (here.seen && here.navigation !== null) said.push(`the agent solves ${(100 * here.navigation).toFixed(1)} % of all routes`);
   return said.join(" · ");
 }
@@ -62,6 +65,7 @@ function draw() {
   if (data.surfaces.length) {
     const term = surface().values[view.term] ? view.term : "total";
     drawSurface(surface(), term, shown.x === null || shown.x === undefined ? null : [shown.x, shown.y]);
+    find("surface-panel").classList.toggle("away", Boolean(way()) && shown.x === null);
     find("surface-words").textContent = way() && shown.x === null ? "this path leaves the surface" : "drag the marker, or use the arrow keys";
   }
   if (net) drawEmbedding(shown.embedding, shown.seen);
@@ -93,7 +97,7 @@ function show(changes) {
   if (chosen) {
     const [first, last] = ends(chosen);
     find("slider").value = Math.round((1000 * (view.t - first)) / (last - first));
-    find("slider").setAttribute("aria-valuetext", `${view.t.toFixed(2)} ${chosen.unit}`);
+    find("slider").setAttribute("aria-valuetext", distance(chosen, view.t));
     find("profile-words").textContent = chosen.computed ? "computed here" : "as measured";
   }
   find("about").textContent = chosen ? [chosen.about, chosen.thinned].filter(Boolean).join(" ") : surface().about;

@@ -48,12 +48,13 @@ function drawEmbedding(embedding, seen) {
     const [x, y] = one(state), [row, column] = [data.maze.positions.values[2 * state], data.maze.positions.values[2 * state + 1]];
     pen.beginPath();
     pen.arc(x, y, radius, 0, 2 * Math.PI);
-    [pen.fillStyle, pen.strokeStyle, pen.lineWidth] = [data.maze.colors[rooms.values[state]] || data.maze.door, color("panel"), 1.2];
+    const door = rooms.values[state] < 0; // as dark as the text, so that it shows on either ground
+    [pen.fillStyle, pen.strokeStyle, pen.lineWidth] = [door ? color("fg") : data.maze.colors[rooms.values[state]], color("panel"), 1.2];
     pen.fill();
     pen.stroke();
     if (states > 60) continue;
     pen.font = "bold 9px system-ui, sans-serif";
-    text(pen, `${row}${column}`, x, y + 0.5, "center", "middle", "#fff");
+    text(pen, `${row}${column}`, x, y + 0.5, "center", "middle", door ? color("bg") : "#fff");
   }
 }
 
@@ -75,8 +76,8 @@ function arrow(pen, [x0, y0], [x1, y1], tone, thick) {
 // Bars on a logarithmic axis; the ends of the story are ticks on each.
 function drawBars(terms) {
   const { pen, width, height } = cleared("bars"), names = data.terms.filter((name) => name in terms), [left, right, bottom] = [96, 66, 22];
-  const every = [...names.map((name) => terms[name]), ...data.ends.flatMap((end) => names.map((name) => end.terms[name]))].filter((v) => v > 0 && Number.isFinite(v));
-  const [low, high] = [Math.floor(Math.log10(Math.max(1e-9, Math.min(...every)))), Math.max(0, Math.ceil(Math.log10(Math.max(...every))))];
+  const known = data.ends.flatMap((end) => Object.values(end.terms)).filter((value) => value > 1e-9);
+  const [low, high] = [known.length ? Math.floor(Math.log10(Math.min(...known))) - 1 : -9, 1]; // the same at every place
   const px = (value) => left + (Math.min(Math.max((Math.log10(value) - low) / (high - low), 0), 1)) * (width - left - right), step = (height - bottom) / names.length;
   for (let power = low; power <= high; power += Math.max(1, Math.ceil((high - low) / 5))) {
     pen.strokeStyle = color("grid");
@@ -94,9 +95,11 @@ function drawBars(terms) {
     if (value > 0) pen.fillRect(left, top, Math.max(1, px(value) - left), tall);
     text(pen, short(value), width - right + 8, y + step / 2, "left", "middle", color("fg"));
     for (const end of data.ends) {
-      if (!(end.terms[name] > 0)) continue;
-      pen.fillStyle = end.color;
-      pen.fillRect(px(end.terms[name]) - 1.5, top - 3, 3, tall + 6);
+      if (!(end.terms[name] >= 10 ** low)) continue; // left of the axis
+      for (const [tone, wide] of [[color("bg"), 5], [end.color, 3]]) {
+        pen.fillStyle = tone;
+        pen.fillRect(px(end.terms[name]) - wide / 2, top - 3, wide, tall + 6);
+      }
     }
   });
 }
@@ -140,36 +143,5 @@ function drawMaze(route, step, goal) {
     pen.beginPath();
     pen.arc(x + side * cell * 0.12, y - cell * 0.07, cell * 0.065, 0, 2 * Math.PI);
     pen.fill();
-  }
-}
-
-// Rows of maps: an observation, its abstract state, what the dynamics make of it after an action, what it really becomes, and the difference.
-function drawMaps(here) {
-  const { pen, width, height } = cleared("embedding"), maps = data.maps, [channels, rows, columns] = maps.shape, shown = maps.shown;
-  const across = 4, gap = 8, head = 16, cell = Math.min((width - gap * across) / (across + 1), (height - head) / (shown * channels) - 2, 400) || 1;
-  const limit = maps.limit, heads = ["observed", "abstract", "predicted", "actual", "difference"];
-  heads.forEach((words, k) => text(pen, words, k * (cell + gap) + cell / 2, 11, "center", "alphabetic", color("fg")));
-  const tile = (values, offset, x, y, tones, high, wide) => {
-    const [w, h] = [cell / wide, cell / high];
-    for (let k = 0; k < wide * high; k++) {
-      pen.fillStyle = tones(values[offset + k]);
-      pen.fillRect(x + (k % wide) * w, y + Math.floor(k / wide) * h, w + 0.4, h + 0.4);
-    }
-  };
-  const signed = (value) => {
-    const share = Math.min(1, Math.abs(value) / limit), pale = Math.round(245 * (1 - share));
-    return value > 0 ? `rgb(${Math.round(245 - 63 * share)}, ${pale}, ${pale})` : `rgb(${pale}, ${Math.round(245 - 150 * share)}, ${Math.round(245 - 70 * share)})`;
-  };
-  const wrong = (value) => `rgba(200, 16, 46, ${Math.min(1, Math.abs(value) / (0.5 * limit))})`;
-  const gray = (value) => `rgb(${value}, ${value}, ${value})`, size = channels * rows * columns;
-  for (let n = 0; n < shown; n++) {
-    for (let channel = 0; channel < channels; channel++) {
-      const y = head + (n * channels + channel) * (cell + 2), offset = n * size + channel * rows * columns;
-      if (channel === 0) tile(maps.observed.values, n * maps.observed.shape[1] * maps.observed.shape[2], 0, y, gray, maps.observed.shape[1], maps.observed.shape[2]);
-      const off = Float64Array.from({ length: rows * columns }, (_, k) => here.predicted[offset + k] - here.actual[offset + k]);
-      [[here.state, offset], [here.predicted, offset], [here.actual, offset]].forEach(([values, from], k) => tile(values, from, (k + 1) * (cell + gap), y, signed, rows, columns));
-      tile(off, 0, 4 * (cell + gap), y, wrong, rows, columns);
-    }
-    if (channels > 1) text(pen, maps.actions[n], cell / 2, head + (n * channels + 1) * (cell + 2) + 14, "center", "alphabetic", color("muted"));
   }
 }

@@ -1,68 +1,102 @@
-"""The explorer of `crar landscape`."""
+"""The explorer of `crar landscape`: of a pair of models, and of one alone."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import xarray as xr
 
-from crar_model.core.params import DYNAMICS, select
+from crar_model.core.files import Plain
+from crar_model.core.params import DYNAMICS, Params, select
 from crar_reports.figures.explorer import end_data, explorer_page, flat_dynamics, moves_scene, surface_data, way_data
-from crar_reports.figures.surface import MARKS, PAIR
+from crar_reports.figures.explorer_maps import line_way, map_way, maps_note, maps_scene
+from crar_reports.figures.surface import ALONE, MARKS, PAIR, Words
 from crar_reports.measure.dissection import Dissection
+from crar_reports.measure.shown_states import encoder_along
 from crar_reports.measure.subject import Subject
-from crar_reports.measure.ways import flat_ways, passage_ways, straight_way
+from crar_reports.measure.ways import Way, flat_ways, passage_ways, straight_way
+from crar_reports.measure.without_reference import Lone
 
 TITLE = "Explore a failed transfer"
+STRAIGHT = "The encoder moves straight from the failed one to the reference; the dynamics stay."
+SURFACE = "The encoder moves from the failed one to the reference, the dynamics from the failed model's to those adapted to its embedding."
+QUICK = "Made with --quick: descents and paths were cut short."
 
 
 def landscape_explorer(found: Dissection, command: str) -> str:
-    """The page of a pair of models."""
+    """The page of a failed model and its base."""
     pair = found.subject
-    widths, maze = pair.agent.dynamics_widths, pair.task.maze
-    goal = "the base's copy" if found.reference is None else "the base's copy, converged"
-    failed, reference = MARKS[0], MARKS[1]
-    ends = [end_data("failed model", failed[4], found.failed.terms), end_data(found.reference_name, reference[4], found.optimum.terms)]
-    about = "The encoder moves from the failed one to the reference, the dynamics from the failed model's to those adapted to its embedding."
-    if widths is None or maze is None or pair.batch.pairs is None:
-        return explorer_page(
-            title=TITLE, lede=_lede(found), command=command, ends=ends, surfaces=[surface_data(found.surface, PAIR, about=about)], ways=[]
-        )
-    own = select(pair.failed, DYNAMICS)
-    ways = [straight_way(pair, found.lines.get("embedding"), goal)]
-    ways += [] if found.passage is None else passage_ways(pair, found.passage)
-    ways += [] if found.minimum is None else flat_ways(pair, found.minimum)
-    surface = surface_data(
-        found.surface, PAIR, about=about, stops=encoder_stops(pair, found.surface), adapted=flat_dynamics(found.adapted.params, widths)
+    ends = [
+        end_data("failed model", MARKS[0][4], found.failed.terms), end_data(found.reference_name, MARKS[1][4], found.optimum.terms),
+    ]  # fmt: skip
+    lede = (
+        f"A {pair.failed_file.info.get('variant', '?')} transfer in the {'inverse' if pair.inverse else 'normal'} {pair.task.title}; its embedding is "
+        f"{found.match.verdict}. Drag the marker over the loss, or play a path from the failed model to the restored one, and watch what becomes of "
+        "the abstract states."
     )
-    return explorer_page(
-        title=TITLE, lede=_lede(found), command=command, ends=ends, surfaces=[surface], ways=[way_data(way, own, widths) for way in ways],
-        scene=moves_scene(pair, own, maze), notes=_notes(found),
-    )  # fmt: skip
+    notes = [QUICK] if found.quick else []
+    if computable(pair):
+        ways = [straight_way(pair, found.lines.get("embedding"), STRAIGHT)]
+        ways += [] if found.passage is None else passage_ways(pair, found.passage)
+        ways += [] if found.minimum is None else flat_ways(pair, found.minimum)
+        parts = moving_parts(pair, found.surface, found.adapted.params, ways, PAIR, SURFACE)
+        return explorer_page(title=TITLE, lede=lede, command=command, ends=ends, **parts, notes=[*notes, *_missing(found.surface, ways)])
+    return explorer_page(title=TITLE, lede=lede, command=command, ends=ends, **_map_parts(found), notes=[*notes, maps_note(found.surface)])
 
 
-def encoder_stops(pair: Subject, surface: xr.Dataset) -> torch.Tensor:
-    """Embeddings (k, rows, d) along a surface's first axis: at its two models in embedding space, at every grid point in weight space."""
-    if surface.attrs["space"] == "embedding":
-        return torch.stack([pair.embedding(params) for params in (pair.failed, pair.optimum)])
-    goal = pair.nearest if surface.attrs["aligned"] else select(pair.optimum, ("encoder",))
-    begin = select(pair.failed, ("encoder",))
-    return torch.stack([pair.embedding({n: v + x * (goal[n] - v) for n, v in begin.items()}) for x in surface["x"].values.tolist()])
+def alone_explorer(found: Lone, command: str) -> str:
+    """The page of one model without its base."""
+    pair = found.subject
+    ends = [end_data("the model", ALONE.marks[0][4], found.terms)]
+    lede = (
+        f"A model of the {'inverse' if pair.inverse else 'normal'} {pair.task.title}, looked at without its base: drag the marker over the loss, and watch "
+        "what becomes of the embedding and the agent."
+    )
+    way = straight_way(pair, None, "The encoder moves straight from the model's own to the one that it has once everything is released; the dynamics stay.")
+    ways = [way, *flat_ways(pair, found.minimum)]
+    about = "The encoder moves to the one of the released model, the dynamics to those adapted to the model's embedding."
+    parts = moving_parts(pair, found.surface, found.adapted.params, ways, ALONE, about)
+    notes = [*([QUICK] if found.quick else []), *_missing(found.surface, ways)]
+    return explorer_page(title="Explore a model", lede=lede, command=command, ends=ends, **parts, notes=notes)
 
 
-def _lede(found: Dissection) -> str:
-    where = f"the {'inverse' if found.subject.inverse else 'normal'} {found.subject.task.title}"
-    return (
-        f"A `{found.subject.failed_file.info.get('variant', '?')}` transfer in {where} whose embedding is {found.match.verdict}. Drag the marker over the loss, "
-        "or play a path from the failed model to the restored one, and watch what becomes of the embedding and the agent."
-    ).replace("`", "")
+def computable(pair: Subject) -> bool:
+    """Whether a page can compute losses and routes itself: all states are listed, and the dynamics are dense."""
+    return pair.task.maze is not None and pair.agent.dynamics_widths is not None and pair.batch.pairs is not None
 
 
-def _notes(found: Dissection) -> list[str]:
+def moving_parts(pair: Subject, surface: xr.Dataset, adapted: Params, ways: Sequence[Way], words: Words, about: str) -> Plain:
+    """Surface, ways and scene of a pair whose page computes everything itself."""
+    widths, maze, own = pair.agent.dynamics_widths, pair.task.maze, select(pair.failed, DYNAMICS)
+    assert widths is not None and maze is not None
+    encode = encoder_along(pair, surface)
+    places = (0.0, 1.0) if surface.attrs["space"] == "embedding" else surface["x"].values.tolist()
+    stops = torch.stack([encode(x, pair.batch.observations) for x in places])
+    return {
+        "surfaces": [surface_data(surface, words, about=about, stops=stops, adapted=flat_dynamics(adapted, widths))],
+        "ways": [way_data(way, own, widths) for way in ways], "scene": moves_scene(pair, own, maze),
+    }  # fmt: skip
+
+
+def _map_parts(found: Dissection) -> Plain:
+    """The same where abstract states are maps: they are kept at some places."""
+    pair, sampled = found.subject, found.sampled
+    space = "embedding" if found.surface.attrs["space"] == "embedding" else "aligned" if found.surface.attrs["aligned"] else "weight"
+    axis, encode = found.surface["x"].values.tolist(), encoder_along(pair, found.surface)
+    ways = [line_way(pair, found.lines[space], axis, encode, STRAIGHT)]
+    if sampled is not None:
+        on = "Losses along it are those of the sample of transitions that it was found on."
+        for name, label, path in (("frozen", "Frozen path", sampled.paths.frozen), ("free", "Free path", sampled.paths.free)):
+            ways.append(map_way(pair, name, label, f"The lowest path found in the weights with the dynamics {name}. {on}", path))
+    maps = maps_scene(pair, found.surface, found.adapted.params)
+    return {"surfaces": [surface_data(found.surface, PAIR, about=SURFACE)], "ways": ways, "scene": maps}
+
+
+def _missing(surface: xr.Dataset, ways: Sequence[Way]) -> list[str]:
     said = []
-    if found.surface.attrs["space"] != "embedding":
-        said.append("The encoder moves through its weights, so embeddings are kept at grid points and at the paths' points; the nearest is shown.")
-    if found.passage is None:
-        said.append("No paths were looked for, so there are none to play.")
-    if found.quick:
-        said.append("Made with --quick: descents and paths were cut short.")
+    if surface.attrs["space"] != "embedding":
+        said.append("The encoder moves through its weights here, so embeddings are kept at grid points and at the paths' points; the nearest is shown.")
+    if not any(way.name == "frozen" for way in ways):
+        said.append("No paths were looked for, so there are none to play but the straight line.")
     return said
