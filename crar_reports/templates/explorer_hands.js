@@ -81,6 +81,14 @@ function profileOf(chosen, number) {
   return { at: { values: at }, total: { values: total } };
 }
 
+// The terms and the models of a surface.
+function tell(plane) {
+  find("term").replaceChildren(...data.terms.filter((name) => plane.values[name]).map((name) => new Option(name.replace("_", " "), name)));
+  find("term").value = plane.values[view.term] ? view.term : "total";
+  find("marks").replaceChildren();
+  key("marks", plane.marks.map((mark) => [{ o: "", s: "square", "*": "star" }[mark.shape], mark.color, mark.label]));
+}
+
 let check = null;
 function begin() {
   data.surfaces.forEach((plane, k) => button(plane.name, () => choose({ surface: k, way: -1, x: plane.begin[0], y: plane.begin[1] })));
@@ -96,9 +104,7 @@ function begin() {
   const plane = data.surfaces[0];
   find("surface-panel").hidden = !plane;
   if (plane) {
-    data.terms.filter((name) => plane.values[name]).forEach((name) => find("term").append(new Option(name.replace("_", " "), name)));
     find("term").addEventListener("change", (event) => show({ term: event.target.value }));
-    key("marks", plane.marks.map((mark) => [{ o: "", s: "square", "*": "star" }[mark.shape], mark.color, mark.label]));
     listenToSurface();
   }
   find("maze-panel").hidden = !net;

@@ -57,7 +57,7 @@ function whereWords(here) {
   return said.join(" · ");
 }
 
-let shown = null, route = null, asked = false;
+let [told, shown, route, asked] = [null, null, null, false];
 function draw() {
   asked = false;
   shown = sight(placeOf(view));
@@ -94,6 +94,7 @@ function show(changes) {
   Object.assign(view, changes);
   const chosen = way();
   find("player").hidden = find("profile-panel").hidden = !chosen;
+  if (surface() && surface() !== told) tell((told = surface()));
   if (chosen) {
     const [first, last] = ends(chosen);
     find("slider").value = Math.round((1000 * (view.t - first)) / (last - first));

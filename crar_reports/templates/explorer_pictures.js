@@ -78,7 +78,7 @@ function drawBars(terms) {
   const { pen, width, height } = cleared("bars"), names = data.terms.filter((name) => name in terms), [left, right, bottom] = [96, 66, 22];
   const known = data.ends.flatMap((end) => Object.values(end.terms)).filter((value) => value > 1e-9);
   const [low, high] = [known.length ? Math.floor(Math.log10(Math.min(...known))) - 1 : -9, 1]; // the same at every place
-  const px = (value) => left + (Math.min(Math.max((Math.log10(value) - low) / (high - low), 0), 1)) * (width - left - right), step = (height - bottom) / names.length;
+  const px = (value) => left + (Math.min(Math.max((Math.log10(value) - low) / (high - low), 0), 1)) * (width - left - right), step = Math.min(40, (height - bottom) / names.length);
   for (let power = low; power <= high; power += Math.max(1, Math.ceil((high - low) / 5))) {
     pen.strokeStyle = color("grid");
     pen.lineWidth = 1;

@@ -43,20 +43,20 @@ def cure_explorer(found: Cure, problem: Problem, failed: Checkpoint, judged: Pla
     """
     if found.already:
         return None
-    name = "cured" if found.cured else "best candidate"
+    name = "cured" if found.cured else "best found"
     file = failed.file or found.best.label
     pair = Subject.of(failed, cured_checkpoint(failed, found), (file, file))
     ends = [
         end_data("failed model", MARKS[0][4], judged["before"]["terms"]), end_data(name, MARKS[1][4], judged["after"]["terms"]),
     ]  # fmt: skip
     title = f"Explore a cure: {found.best.method}" if found.cured else "Explore a cure that failed"
-    straight = f"The embedding moves straight from the failed one to the {name}; the dynamics stay as they are."
+    straight = f"The embedding moves straight from the failed one to that of the {name} model; the dynamics stay as they are."
     if data is None or found.landscape is None:
-        lede = f"Abstract states between the failed encoder and the {name}: play the line and watch them change."
+        lede = f"Abstract states between the failed encoder and the {name} one: play the line and watch them change."
         return explorer_page(title=title, lede=lede, command=command, ends=ends, surfaces=[], **_line(pair, straight))
     lede = (
         f"The dynamics stay frozen; the cure looks for places of the states that these can use. Drag the start state, or play the way from the failed "
-        f"encoder to the {name}, and watch the agent find its way again."
+        f"encoder to the {name} one, and watch the agent find its way again."
     )
     return explorer_page(title=title, lede=lede, command=command, ends=ends, **_parts(found, problem, pair, judged, data, (name, straight)))
 
@@ -69,11 +69,11 @@ def _parts(found: Cure, problem: Problem, pair: Subject, judged: Plain, data: xr
     surface = encoder_dynamics(pair, adapted.params, DYNAMICS, resolution=RESOLUTION, space="embedding", align=False, terms=SHOWN)
     marks = tuple((label, *mark[1:]) for mark, label in zip(MARKS, (MARKS[0][0], f"{name}, frozen dynamics", MARKS[2][0]), strict=True))
     axes = Words(marks, f"encoder: 0 failed, 1 {name}", slice=MARKS[0][0])
-    about = f"The encoder moves from the failed one to the {name}, the dynamics to those that fit the failed embedding after {ADAPTING} iterations."
+    about = f"The encoder moves from the failed one to the {name} one, the dynamics to those that fit the failed embedding after {ADAPTING} iterations."
     stops = torch.stack([pair.embedding(params) for params in (pair.failed, pair.optimum)])
     places = judged["placement"]["places"]
-    shown = {"failed": (places["failed"], "o", MARKS[0][4]), name: (places["chosen"], "*", MARKS[1][4])}
-    shown |= {"base": (judged["base_place"], "s", MARKS[2][4])} if judged.get("base_place") else {}
+    base = {"base": (judged["base_place"], "s", MARKS[2][4])} if judged.get("base_place") else {}
+    shown = {"failed": (places["failed"], "o", MARKS[0][4]), **base, name: (places["chosen"], "*", MARKS[1][4])}
     placed = placement_data(data, shown, about="Every point puts the start state there; the frozen dynamics place the others from it, move by move.")
     planned = surface_data(surface, axes, about=about, stops=stops, adapted=flat_dynamics(adapted.params, widths))
     ways = [_cure_way(found, problem, pair, own, name), straight_way(pair, None, straight)]

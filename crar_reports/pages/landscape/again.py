@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, read_json, write_text
+from crar_model.core.files import StrPath, read_json, write_text, writing
 from crar_reports.figures.explorer import NAME, end_data, explorer_page, surface_data
 from crar_reports.figures.surface import ALONE, MARKS, PAIR
 from crar_reports.pages.landscape.explorer import TITLE
@@ -19,8 +20,8 @@ PATHS = {"frozen": "Frozen path", "free": "Free path", "valleys": "Released path
 REMEDY = "give a folder that `crar landscape` wrote, or make its page again"
 
 
-def explorer_again(folder: StrPath, command: str) -> Path:
-    """Write `explorer.html` into a folder of `crar landscape`; returns its path.
+def explorer_again(folder: StrPath, out: StrPath, command: str) -> Path:
+    """Write `explorer.html` of a folder of `crar landscape` into `out`, and copy the folder where that is another one; returns its path.
 
     The folder keeps losses but no embeddings, so the page has surface, paths and bars, and says what it lacks.
 
@@ -48,7 +49,7 @@ def explorer_again(folder: StrPath, command: str) -> Path:
             ways.append(_way(name, label, paths[f"{name}_position"].values, paths[f"{name}_total"].values))
     about = "The encoder moves along one axis, the dynamics along the other."
     notes = [
-        "Drawn from the data of an older page, which keeps no embeddings; make the page again with `crar landscape` for these and for the agent.",
+        "Drawn from the data of an older page, which keeps no embeddings; make the page again with crar landscape for these and for the agent.",
         "Losses on the surface are those measured at the nearest grid point.",
         *([] if len(ways) > 1 else ["No paths were kept, so there are none to play."]),
     ]
@@ -56,8 +57,11 @@ def explorer_again(folder: StrPath, command: str) -> Path:
         title=TITLE, lede="The losses of a failed transfer: drag the marker, or play along the paths.", command=str(results.get("command") or command),
         ends=ends, surfaces=[surface_data(surface, words, about=about)], ways=ways, notes=notes,
     )  # fmt: skip
-    write_text(folder / NAME, page)
-    return folder / NAME
+    if Path(out).resolve() != folder.resolve():
+        with writing(out):
+            shutil.copytree(folder, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+    write_text(Path(out) / NAME, page)
+    return Path(out) / NAME
 
 
 def _way(name: str, label: str, at: np.ndarray, total: np.ndarray, *, surface: bool = False) -> dict[str, object]:
