@@ -16,7 +16,7 @@ from crar_model.core.settings import PlaySettings
 from crar_reports.face.page import Page, as_command, place
 
 if TYPE_CHECKING:
-    from crar_reports.pages.play import Episode
+    from crar_reports.pages.play import Episode, Film
 
 
 @as_command("claims")
@@ -147,23 +147,38 @@ def demo(out: StrPath = "demo", *, seed: int = 0, resume: bool = False, command:
 
 
 @keywords(PlaySettings, only=("seed", "depth", "epsilon"))
-def play(out: StrPath, model: StrPath = samples.RANDOM_BASE, *, force: bool = False, **settings: Any) -> Episode:
-    """Film an episode with the agent's planned path, as a GIF, as `crar play` does.
+def play(
+    out: StrPath,
+    model: StrPath | Sequence[StrPath] = samples.RANDOM_BASE,
+    *,
+    goal: tuple[int, int] | None = None,
+    start: tuple[int, int] | None = None,
+    force: bool = False,
+    **settings: Any,
+) -> Episode | Film:
+    """Film agents with the paths that they plan, as a GIF, as `crar play` does.
 
     Args:
         out: the animated picture, *.gif.
-        model: of a maze with a score.
+        model: of a maze with a score, whose episode is filmed; or one of a maze whose states can be listed, or several models of one maze side by
+            side: then the last frame is written beside it as *.png, and a `Film` is returned.
+        goal, start: (row, column) that agents go to and from, where the states can be listed.
         force: write over a file that is there.
-        settings: `seed`, `planning_depth` and `epsilon`.
+        settings: `seed`, `planning_depth` and `epsilon` of episodes.
 
     Raises:
-        UserError: for a model that has nothing to win, or another kind of file.
+        UserError: for models of unlike mazes, a goal where there is none to go to, a cell that is a wall, or another kind of file.
     """
     how = PlaySettings(**{"epsilon": 0.0, "episodes": 1, **settings})
     how.validate()
-    if Path(out).suffix != ".gif":
-        raise UserError(f"--out is {out}; give a file that ends in .gif")
-    fresh(out, force=force)
-    from crar_reports.pages.play import save_episode
+    models = listed(model)
+    if not models:
+        raise UserError("no model is named; give one or several")
+    from crar_model.models.checkpoints import load_checkpoint
+    from crar_reports.pages.play import gif_named, save_episode, save_together
 
-    return save_episode(model, out, seed=how.seed, depth=how.depth, epsilon=how.epsilon)
+    fresh(gif_named(out), force=force)
+    if len(models) == 1 and goal is None and start is None and load_checkpoint(models[0]).task.scored:
+        return save_episode(models[0], out, seed=how.seed, depth=how.depth, epsilon=how.epsilon)
+    fresh(Path(out).with_suffix(".png"), force=force)
+    return save_together(models, out, how=how, goal=goal, start=start)
