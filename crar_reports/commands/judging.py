@@ -79,9 +79,9 @@ def play(
     """
     named = [*([] if checkpoint is None else [checkpoint]), *(models or [])] or [samples.RANDOM_BASE]
     cells = {name: None if text is None else cell_of(f"--{name}", text) for name, text in (("goal", goal), ("start", start))}
+    made = crar_reports.play(out, named, force=force, **cells, **given)
     from crar_reports.pages.play import Episode
 
-    made = crar_reports.play(out, named, force=force, **cells, **given)
     if not isinstance(made, Episode):
         print("\n".join((f"{made.path}, {made.poster}", *made.outcomes)))
         return

@@ -205,3 +205,7 @@ def demo(
 ) -> None:
     """Train, transfer, dissect and report at small size, in minutes."""
     print(crar_reports.demo(out, seed=seed, resume=resume, command=command_line()))
+    from crar_reports.pages.demo import what_to_see
+
+    if seen := what_to_see(out):
+        print(seen)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from crar_model import samples
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
-from crar_model.core.fresh import fresh
+from crar_model.core.fresh import ending, fresh
 from crar_model.core.keywords import keywords
 from crar_model.core.places import listed
 from crar_model.core.settings import PlaySettings
@@ -174,10 +174,10 @@ def play(
     models = listed(model)
     if not models:
         raise UserError("no model is named; give one or several")
+    fresh(ending(out, ".gif"), force=force)
     from crar_model.models.checkpoints import load_checkpoint
-    from crar_reports.pages.play import gif_named, save_episode, save_together
+    from crar_reports.pages.play import save_episode, save_together
 
-    fresh(gif_named(out), force=force)
     if len(models) == 1 and goal is None and start is None and load_checkpoint(models[0]).task.scored:
         return save_episode(models[0], out, seed=how.seed, depth=how.depth, epsilon=how.epsilon)
     fresh(Path(out).with_suffix(".png"), force=force)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from crar_model.core.files import StrPath, write_bytes
 from crar_model.mazes.render import draw_cells
 
 PATH_COLOR, GOAL_COLOR, TRAIL_COLOR = (0, 114, 178), (0, 158, 115), (130, 130, 130)
-HEAD, FOOT, GAP = 20, 24, 14
+HEAD, FOOT, GAP, TEXT = 22, 26, 14, 13
 FRAME_MS, LAST_MS = 350, 2500
 COLORS = 32
 """Of a GIF's frame."""
@@ -58,9 +58,9 @@ def framed(picture: Image.Image, above: str, below: str) -> Image.Image:
     head = HEAD if above else 0
     image = Image.new("RGB", (picture.width, head + picture.height + FOOT), "white")
     image.paste(picture, (0, head))
-    pen = ImageDraw.Draw(image)
-    pen.text((4, 4), above, fill="black")
-    pen.text((6, head + picture.height + 6), below, fill="black")
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(TEXT)
+    pen.text((3, 2), above, fill="black", font=font)
+    pen.text((3, head + picture.height + 4), below, fill="black", font=font)
     return image
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from crar_model.agent.planning import plan_values
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
+from crar_model.core.fresh import ending
 from crar_model.core.settings import PlaySettings
 from crar_model.core.streams import Stream
 from crar_model.core.tiles import SIZE
@@ -27,6 +28,7 @@ from crar_model.tasks.metrics import graph_distances
 from crar_model.tasks.playing import choose
 from crar_reports.figures.film import framed, maze_picture, save_film, side_by_side
 
+GIF = ".gif"
 WIDE, NARROW = 40, 28
 """Pixels per cell of one agent, and of one among several."""
 
@@ -118,7 +120,7 @@ def save_episode(checkpoint: StrPath, out: StrPath, *, seed: int = 0, depth: int
     Raises:
         UserError: for a model of another maze, a depth below 0, a share outside 0..1, or another kind of file.
     """
-    out, how = gif_named(out), PlaySettings(episodes=1, seed=seed, depth=depth, epsilon=epsilon)
+    out, how = ending(out, GIF), PlaySettings(episodes=1, seed=seed, depth=depth, epsilon=epsilon)
     how.validate()
     model = load_checkpoint(checkpoint)
     if not model.task.scored:
@@ -127,17 +129,6 @@ def save_episode(checkpoint: StrPath, out: StrPath, *, seed: int = 0, depth: int
     frames, total, steps, keys = _episode(model, how)
     save_film(frames, out)
     return Episode(total, steps, keys, out, how)
-
-
-def gif_named(out: StrPath) -> Path:
-    """The path of a film.
-
-    Raises:
-        UserError: for another kind of file.
-    """
-    if Path(out).suffix.lower() != ".gif":
-        raise UserError(f"--out is {out}; give a file that ends in .gif")
-    return Path(out)
 
 
 def save_together(
@@ -154,7 +145,7 @@ def save_together(
     Raises:
         UserError: for models of unlike mazes, cells where there is nowhere to go, or cells that are walls.
     """
-    out, models = gif_named(out), [load_checkpoint(path) for path in checkpoints]
+    out, models = ending(out, GIF), [load_checkpoint(path) for path in checkpoints]
     for path, model in zip(checkpoints[1:], models[1:], strict=True):
         if not model.task.same_maze(models[0].task):
             raise UserError(f"{path}: a model of the {model.task.title}, but {checkpoints[0]} is of the {models[0].task.title}; give models of one maze")
