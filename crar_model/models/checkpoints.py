@@ -156,7 +156,9 @@ class Checkpoint:
         """
         maze = self.task.maze
         if maze is None or not self.task.sampling.complete:
-            raise UserError(f"{self.file or 'checkpoint'}: a model of the {self.task.title}, whose cells are no states that could be listed; give one of a simple maze")
+            raise UserError(
+                f"{self.file or 'checkpoint'}: a model of the {self.task.title}, whose cells are no states that could be listed; give one of a simple maze"
+            )
         return maze
 
     def __repr__(self) -> str:

@@ -76,5 +76,7 @@ def state_of(maze: SimpleMaze, cell: Cell) -> int:
     found = (maze.positions == torch.tensor(cell)).all(1).nonzero().flatten()
     if not len(found):
         rows, columns = maze.walls.shape
-        raise UserError(f"no free cell at row {cell[0]}, column {cell[1]}; the maze has rows 0 to {rows - 1} and columns 0 to {columns - 1}")
+        raise UserError(
+            f"no free cell at row {cell[0]}, column {cell[1]}; the maze has rows 0 to {rows - 1} and columns 0 to {columns - 1}"
+        )
     return int(found[0])

@@ -59,7 +59,9 @@ def evaluate(
 def play(
     given: dict[str, Any],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The animated picture, *.gif.", show_default=False)],
-    checkpoint: Annotated[Path | None, typer.Argument(metavar="MODEL", exists=True, help="A model.", show_default="the shipped base")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Argument(metavar="MODEL", exists=True, help="A model.", show_default="the shipped base")
+    ] = None,
     models: Annotated[
         list[Path] | None,
         typer.Option("--from", metavar="FILE", exists=True, help="Models of one maze, side by side.", show_default="none"),

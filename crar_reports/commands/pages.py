@@ -75,8 +75,13 @@ def landscape(
     ] = False,
     again: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", exists=True, show_default="none", rich_help_panel=RUN,
-            help="Draw explorer.html of an older folder of this command, from its data; nothing is measured."),
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            show_default="none",
+            rich_help_panel=RUN,
+            help="Draw explorer.html of an older folder of this command, from its data; nothing is measured.",
+        ),
     ] = None,
 ) -> None:
     """Dissect a failed transfer and look for ways out of it.

@@ -60,7 +60,9 @@ def end_data(label: str, color: str, terms: Plain) -> Plain:
     return {"label": label, "color": color, "terms": {name: float(terms[name]) for name in SHOWN if name in terms}}
 
 
-def surface_data(surface: xr.Dataset, words: Words, *, about: str, stops: torch.Tensor | None = None, adapted: torch.Tensor | None = None) -> Plain:
+def surface_data(
+    surface: xr.Dataset, words: Words, *, about: str, stops: torch.Tensor | None = None, adapted: torch.Tensor | None = None
+) -> Plain:
     """The surface encoder x dynamics.
 
     Args:
@@ -73,7 +75,7 @@ def surface_data(surface: xr.Dataset, words: Words, *, about: str, stops: torch.
     straight = surface.attrs.get("space") == "embedding"
     at = [0.0, 1.0] if straight else surface["x"].values
     return {
-        "kind": "product", "name": "Encoder × dynamics", "about": about, **_grid(surface), "begin": [0.0, 0.0], "slice": words.slice,
+        "kind": "product", "name": "Encoder x dynamics", "about": about, **_grid(surface), "begin": [0.0, 0.0], "slice": words.slice,
         "marks": [{"label": label, "x": x, "y": y, "shape": shape, "color": color} for label, x, y, shape, color in words.marks],
         "xlabel": words.encoder, "ylabel": "dynamics: 0 its own, 1 adapted", "straight": straight, "at": packed(at),
         "encoder": None if stops is None else packed(stops), "adapted": None if adapted is None else packed(adapted),
@@ -134,7 +136,8 @@ def moves_scene(frozen: FrozenLoss, own: Params, maze: SimpleMaze, *, live: bool
         live: bootstrap values are the model's own at every place, as `crar cure` has them, not those of the batch.
     """
     batch, settings, widths = frozen.batch, frozen.settings, frozen.agent.dynamics_widths
-    assert widths is not None and batch.pairs is not None
+    assert widths is not None
+    assert batch.pairs is not None
     rooms = maze.rooms().tolist()
     count = max(rooms) + 1
     target = None if live or batch.value_target is None else packed(batch.value_target)

@@ -58,8 +58,8 @@ def maps_note(surface: xr.Dataset) -> str:
     """What was thinned."""
     columns, rows = (len(kept_places(surface[axis].values.tolist())) for axis in ("x", "y"))
     return (
-        f"Thinned: maps are kept at {columns} × {rows} places of the surface, and those of the nearest are shown; losses are those measured at the nearest of "
-        f"{surface.sizes['x']} × {surface.sizes['y']} grid points."
+        f"Thinned: maps are kept at {columns} x {rows} places of the surface, and those of the nearest are shown; losses are those measured at the nearest of "
+        f"{surface.sizes['x']} x {surface.sizes['y']} grid points."
     )
 
 
@@ -69,7 +69,8 @@ def map_way(pair: Subject, name: str, label: str, about: str, path: Path) -> Pla
     encode = [partial(pair.agent.encode, {n: value.to(pair.failed[n].dtype) for n, value in one.items()}) for one in encoders]
     moving = select(path.points, DYNAMICS)
     each = [
-        select(pair.failed, DYNAMICS) | {n: value[k].to(pair.failed[n].dtype) for n, value in moving.items()} for k in range(len(path.position))
+        select(pair.failed, DYNAMICS) | {n: value[k].to(pair.failed[n].dtype) for n, value in moving.items()}
+        for k in range(len(path.position))
     ]
     parts = [shown_states(pair, [one], [dynamics]) for one, dynamics in zip(encode, each, strict=True)]
     maps = {

@@ -16,7 +16,7 @@ from crar_model.mazes.render import draw_cells
 PATH_COLOR, GOAL_COLOR, TRAIL_COLOR = (0, 114, 178), (0, 158, 115), (130, 130, 130)
 HEAD, FOOT, GAP, TEXT = 22, 26, 14, 13
 FRAME_MS, LAST_MS = 350, 2500
-COLORS = 32
+COLORS = 64
 """Of a GIF's frame."""
 Cell = tuple[int, int]
 

@@ -69,9 +69,19 @@ def straight_way(subject: Subject, line: xr.Dataset | None, about: str) -> Way:
 def passage_ways(subject: Subject, passage: Passage) -> list[Way]:
     """The paths that were found, each from left to right as it was measured."""
     given: list[tuple[str, str, str, Path | None]] = [
-        ("frozen", "Frozen path", "The lowest path found while the dynamics stay frozen; it begins where the failed encoder converges.", passage.frozen),
+        (
+            "frozen",
+            "Frozen path",
+            "The lowest path found while the dynamics stay frozen; it begins where the failed encoder converges.",
+            passage.frozen,
+        ),
         ("free", "Free path", "The lowest path found while the dynamics move too; it begins at the same place.", passage.free),
-        ("valleys", "Released path", "From the released model, whose dynamics have adapted, to the reference; everything moves.", passage.valleys),
+        (
+            "valleys",
+            "Released path",
+            "From the released model, whose dynamics have adapted, to the reference; everything moves.",
+            passage.valleys,
+        ),
     ]
     return [_of_path(subject, *each, path) for *each, path in given if path is not None]
 
@@ -81,9 +91,7 @@ def _of_path(subject: Subject, name: str, label: str, about: str, path: Path) ->
     still = all(bool((value == value[:1]).all()) for value in moving.values())
     placed = "embedding" in path.points
     embeddings = path.points["embedding"] if placed else subject.embedding(select(path.points, ("encoder",)))
-    return Way(
-        name, label, about, path.position, embeddings, None if still else moving, placed, (path.walk, path.heights), int(path.peak)
-    )
+    return Way(name, label, about, path.position, embeddings, None if still else moving, placed, (path.walk, path.heights), int(path.peak))
 
 
 def flat_ways(subject: Subject, minimum: Minimum) -> list[Way]:

@@ -148,7 +148,9 @@ def save_together(
     out, models = ending(out, GIF), [load_checkpoint(path) for path in checkpoints]
     for path, model in zip(checkpoints[1:], models[1:], strict=True):
         if not model.task.same_maze(models[0].task):
-            raise UserError(f"{path}: a model of the {model.task.title}, but {checkpoints[0]} is of the {models[0].task.title}; give models of one maze")
+            raise UserError(
+                f"{path}: a model of the {model.task.title}, but {checkpoints[0]} is of the {models[0].task.title}; give models of one maze"
+            )
     cell = NARROW if len(models) > 1 else WIDE
     names = [name_of(model) for model in models]
     if models[0].task.scored:

@@ -109,7 +109,8 @@ def test_surface_is_the_measured_one(data: dict[str, Any], results: dict[str, An
 
 def test_models_of_the_surface_have_the_measured_losses(data: dict[str, Any], results: dict[str, Any], pair: Subject) -> None:
     (shown,), widths = data["surfaces"], pair.agent.dynamics_widths
-    assert widths is not None and shown["straight"]
+    assert widths is not None
+    assert shown["straight"]
     own, adapted = (dynamics_of(flat, pair.failed, widths) for flat in (data["net"]["own"], shown["adapted"]))
     for name, value in own.items():
         torch.testing.assert_close(value, pair.failed[name].double(), rtol=0, atol=0)  # frozen dynamics were float32 before
@@ -131,7 +132,8 @@ def test_paths_are_the_measured_ones(data: dict[str, Any], results: dict[str, An
                 moved = data["net"]["own"] if way["dynamics"] is None else way["dynamics"][k]
                 found = total_at(pair, dynamics_of(moved, pair.failed, widths), way["embeddings"][k])
                 assert found == pytest.approx(float(np.interp(way["position"][k], heights["at"], heights["total"])), rel=1e-4), (name, k)
-    assert ways["frozen"]["dynamics"] is None and ways["free"]["dynamics"] is not None
+    assert ways["frozen"]["dynamics"] is None
+    assert ways["free"]["dynamics"] is not None
 
 
 def test_flat_directions_have_their_curvature(data: dict[str, Any], results: dict[str, Any], pair: Subject) -> None:
@@ -148,7 +150,9 @@ def test_flat_directions_have_their_curvature(data: dict[str, Any], results: dic
 
 def test_batch_and_maze_are_those_of_the_package(data: dict[str, Any], pair: Subject) -> None:
     batch, maze, of = data["net"]["batch"], pair.task.maze, pair.batch
-    assert maze is not None and of.pairs is not None and of.value_target is not None
+    assert maze is not None
+    assert of.pairs is not None
+    assert of.value_target is not None
     for name, wanted in (("state", of.state), ("next", of.next_state), ("action", of.action), ("pairs", of.pairs)):
         assert batch[name].tolist() == wanted.tolist()
     np.testing.assert_allclose(batch["target"], of.value_target.numpy(), rtol=1e-5, atol=1e-7)
@@ -186,7 +190,8 @@ def test_an_older_folder_is_drawn_from_its_data(tmp_path: Path, data: dict[str, 
     shown = data_of(explorer_again(older(tmp_path / "old"), tmp_path / "old", "crar landscape"))
     assert [way["name"] for way in shown["ways"]] == ["straight", "frozen", "free", "valleys"]
     np.testing.assert_array_equal(shown["surfaces"][0]["values"]["total"], data["surfaces"][0]["values"]["total"])
-    assert shown["net"] is None and "keeps no embeddings" in " ".join(shown["notes"])
+    assert shown["net"] is None
+    assert "keeps no embeddings" in " ".join(shown["notes"])
 
 
 def test_an_older_folder_without_paths_says_so_and_another_folder_is_filled(tmp_path: Path) -> None:
@@ -222,16 +227,20 @@ def test_a_long_path_is_thinned_and_says_so(pair: Subject) -> None:
     shown = way_data(way, own, widths)
     kept = unpacked(shown["position"])
     assert unpacked(shown["dynamics"]).size + unpacked(shown["embeddings"]).size <= MOST_NUMBERS
-    assert len(kept) < count and shown["thinned"].startswith(f"Thinned: {len(kept)} of its {count}")
+    assert len(kept) < count
+    assert shown["thinned"].startswith(f"Thinned: {len(kept)} of its {count}")
     assert not shown["straight"]  # between two stops lies what was left out
-    assert kept[0] == 0 and kept[-1] == 1 and kept[shown["peak"]] == pytest.approx(float(position[17]))
+    assert kept[0] == 0
+    assert kept[-1] == 1
+    assert kept[shown["peak"]] == pytest.approx(float(position[17]))
 
 
 @given(st.integers(1, 300), st.integers(4, 50), st.data())
 def test_spread_keeps_what_it_must(count: int, most: int, choose: st.DataObject) -> None:
     keep = choose.draw(st.lists(st.integers(0, count - 1), max_size=2).map(tuple))
     rows = spread(count, most, keep)
-    assert rows == sorted(set(rows)) and len(rows) <= max(most, 1)
+    assert rows == sorted(set(rows))
+    assert len(rows) <= max(most, 1)
     assert {0, count - 1, *keep} <= set(rows) <= set(range(count))
     if count <= most:
         assert len(rows) == count

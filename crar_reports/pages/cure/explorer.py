@@ -74,7 +74,9 @@ def _parts(found: Cure, problem: Problem, pair: Subject, judged: Plain, data: xr
     places = judged["placement"]["places"]
     base = {"base": (judged["base_place"], "s", MARKS[2][4])} if judged.get("base_place") else {}
     shown = {"failed": (places["failed"], "o", MARKS[0][4]), **base, name: (places["chosen"], "*", MARKS[1][4])}
-    placed = placement_data(data, shown, about="Every point puts the start state there; the frozen dynamics place the others from it, move by move.")
+    placed = placement_data(
+        data, shown, about="Every point puts the start state there; the frozen dynamics place the others from it, move by move."
+    )
     planned = surface_data(surface, axes, about=about, stops=stops, adapted=flat_dynamics(adapted.params, widths))
     ways = [_cure_way(found, problem, pair, own, name), straight_way(pair, None, straight)]
     return {

@@ -47,7 +47,9 @@ def cure_view(r: Plain, task: Task, *, figure: str | None, placed: str, explorer
         "outcome": _outcome(r, who),
         "compared": _compared(r, task),
         "files": "`results.json`" + (", `placement.nc`" if figure else ""),
-        "explorer": f"To drag the start state, play the cure and watch the agent: `{explorer}`, which opens offline.\n\n" if explorer else "",
+        "explorer": f"To drag the start state, play the cure and watch the agent: `{explorer}`, which opens offline.\n\n"
+        if explorer
+        else "",
     }
 
 

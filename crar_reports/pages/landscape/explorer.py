@@ -53,7 +53,9 @@ def alone_explorer(found: Lone, command: str) -> str:
         f"A model of the {'inverse' if pair.inverse else 'normal'} {pair.task.title}, looked at without its base: drag the marker over the loss, and watch "
         "what becomes of the embedding and the agent."
     )
-    way = straight_way(pair, None, "The encoder moves straight from the model's own to the one that it has once everything is released; the dynamics stay.")
+    way = straight_way(
+        pair, None, "The encoder moves straight from the model's own to the one that it has once everything is released; the dynamics stay."
+    )
     ways = [way, *flat_ways(pair, found.minimum)]
     about = "The encoder moves to the one of the released model, the dynamics to those adapted to the model's embedding."
     parts = moving_parts(pair, found.surface, found.adapted.params, ways, ALONE, about)
@@ -69,7 +71,8 @@ def computable(pair: Subject) -> bool:
 def moving_parts(pair: Subject, surface: xr.Dataset, adapted: Params, ways: Sequence[Way], words: Words, about: str) -> Plain:
     """Surface, ways and scene of a pair whose page computes everything itself."""
     widths, maze, own = pair.agent.dynamics_widths, pair.task.maze, select(pair.failed, DYNAMICS)
-    assert widths is not None and maze is not None
+    assert widths is not None
+    assert maze is not None
     encode = encoder_along(pair, surface)
     places = (0.0, 1.0) if surface.attrs["space"] == "embedding" else surface["x"].values.tolist()
     stops = torch.stack([encode(x, pair.batch.observations) for x in places])
@@ -96,7 +99,9 @@ def _map_parts(found: Dissection) -> Plain:
 def _missing(surface: xr.Dataset, ways: Sequence[Way]) -> list[str]:
     said = []
     if surface.attrs["space"] != "embedding":
-        said.append("The encoder moves through its weights here, so embeddings are kept at grid points and at the paths' points; the nearest is shown.")
+        said.append(
+            "The encoder moves through its weights here, so embeddings are kept at grid points and at the paths' points; the nearest is shown."
+        )
     if not any(way.name == "frozen" for way in ways):
         said.append("No paths were looked for, so there are none to play but the straight line.")
     return said
