@@ -16,34 +16,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from crar_model.agent.loss import FOLLOWED, SHOWN
+from crar_model.agent.loss import SHOWN
 from crar_model.core.errors import UserError
-from crar_model.core.params import DYNAMICS, Params, select
+from crar_model.core.params import DYNAMICS, select
 from crar_model.samples import BASE, FAILED
 from crar_reports.face.pairs import landscape
-from crar_reports.figures.explorer import MOST_BYTES, MOST_NUMBERS, flat_dynamics, way_data
+from crar_reports.figures.explorer import MOST_BYTES, MOST_NUMBERS, way_data
 from crar_reports.measure.subject import Subject, load_subject
 from crar_reports.measure.ways import Way
 from crar_reports.pages.landscape.again import explorer_again
 from crar_reports.press.typed import embedded, packed, spread, unpacked
+from tests.crar_reports.explorer_data import data_of, dynamics_of, total_at
 from tests.crar_reports.pages import Tags
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
 FOLDER = PUBLISHED / "landscape"
-
-
-def data_of(page: Path) -> dict[str, Any]:
-    """What a page holds, its arrays unpacked."""
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL)
-    assert found
-
-    def opened(plain: Any) -> Any:
-        if isinstance(plain, dict):
-            return unpacked(plain) if set(plain) == {"type", "shape", "data"} else {name: opened(value) for name, value in plain.items()}
-        return [opened(value) for value in plain] if isinstance(plain, list) else plain
-
-    data: dict[str, Any] = opened(json.loads(found[1]))
-    return data
 
 
 @pytest.fixture(scope="module")
@@ -60,24 +47,6 @@ def results() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def pair() -> Subject:
     return load_subject(FAILED, BASE)
-
-
-def dynamics_of(flat: np.ndarray[Any, Any], like: Params, widths: dict[str, tuple[int, ...]]) -> Params:
-    """Dynamics from a page's row of numbers; :func:`flat_dynamics` of them is that row again."""
-    left, params = torch.tensor(flat, dtype=torch.float64), {}
-    for block in DYNAMICS:
-        for layer in range(len(widths[block]) - 1):
-            for part in ("weight", "bias"):
-                shape = like[f"{block}.{layer}.{part}"].shape
-                params[f"{block}.{layer}.{part}"], left = left[: shape.numel()].view(shape), left[shape.numel() :]
-    assert not len(left)
-    assert torch.equal(flat_dynamics(params, widths), torch.tensor(flat, dtype=torch.float64))
-    return params
-
-
-def total_at(pair: Subject, dynamics: Params, embedding: np.ndarray[Any, Any]) -> float:
-    """Total loss by the package of what a page holds."""
-    return float(pair.terms(dynamics, torch.tensor(embedding, dtype=torch.float64), FOLLOWED)["total"])
 
 
 @pytest.mark.parametrize("page", sorted(PUBLISHED.glob("**/explorer.html")), ids=lambda page: page.parent.name)
