@@ -108,7 +108,7 @@ function begin() {
     listenToSurface();
   }
   find("maze-panel").hidden = !net;
-  find("panels").className = !plane ? "plain" : net || data.maps ? "" : "still";
+  find("panels").className = !plane ? "plain" : net ? "" : data.maps ? "maps" : "still";
   find("embedding-panel").hidden = !net && !data.maps;
   key("ends", data.ends.map((end) => ["line", end.color, `tick: ${end.label}`]));
   if (net) {

@@ -9,7 +9,8 @@ function drawMaps(here) {
   const tall = (height - head - count * low) / down - 2, cell = Math.max(4, Math.min((width - gap * MAP_HEADS.length) / across, tall));
   const left = (group, channel) => cell + gap + group * ((wide ? channels : 1) * cell + gap) + (wide ? channel * cell : 0);
   const top = (n, channel) => head + (wide ? n : n * channels + channel) * (cell + 2) + n * low;
-  text(pen, "observed", 0, 11, "left", "alphabetic", color("fg"));
+  pen.font = `${wide ? 12 : 10}px system-ui, sans-serif`;
+  text(pen, "seen", 0, 11, "left", "alphabetic", color("fg"));
   MAP_HEADS.forEach((words, group) => text(pen, words, left(group, 0), 11, "left", "alphabetic", color("fg")));
   const tile = (values, offset, x, y, tones, high, broad) => {
     const [w, h] = [(cell - 2) / broad, (cell - 2) / high];

@@ -70,7 +70,7 @@ def test_dragging_shows_the_losses_of_that_place(window: Window) -> None:
     assert (place["x"], place["y"]) == (pytest.approx(0.4, abs=0.01), pytest.approx(0.7, abs=0.01))
     embedding = (1 - place["x"]) * surface["encoder"][0].astype(float) + place["x"] * surface["encoder"][1]
     flat = (1 - place["y"]) * data["net"]["own"].astype(float) + place["y"] * surface["adapted"]
-    assert place["total"] == pytest.approx(total_at(pair, dynamics_of(flat, pair.failed, widths), embedding), rel=1e-9)
+    assert place["total"] == pytest.approx(total_at(pair, dynamics_of(flat, pair.failed, widths), embedding), rel=1e-6)
     assert f"total loss {place['total']:.3g}" in window.one("#where").text
 
 

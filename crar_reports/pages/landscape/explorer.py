@@ -19,6 +19,7 @@ from crar_reports.measure.ways import Way, flat_ways, passage_ways, straight_way
 from crar_reports.measure.without_reference import Lone
 
 TITLE = "Explore a failed transfer"
+VERDICTS = {"matched": "is its base's", "swapped": "is swapped", "neither": "is neither its base's nor a swapped one"}
 STRAIGHT = "The encoder moves straight from the failed one to the reference; the dynamics stay."
 SURFACE = "The encoder moves from the failed one to the reference, the dynamics from the failed model's to those adapted to its embedding."
 QUICK = "Made with --quick: descents and paths were cut short."
@@ -31,8 +32,8 @@ def landscape_explorer(found: Dissection, command: str) -> str:
         end_data("failed model", MARKS[0][4], found.failed.terms), end_data(found.reference_name, MARKS[1][4], found.optimum.terms),
     ]  # fmt: skip
     lede = (
-        f"A {pair.failed_file.info.get('variant', '?')} transfer in the {'inverse' if pair.inverse else 'normal'} {pair.task.title}; its embedding is "
-        f"{found.match.verdict}. Drag the marker over the loss, or play a path from the failed model to the restored one, and watch what becomes of "
+        f"A {pair.failed_file.info.get('variant', '?')} transfer in the {'inverse' if pair.inverse else 'normal'} {pair.task.title}; its embedding "
+        f"{VERDICTS[found.match.verdict]}. Drag the marker over the loss, or play a path from the failed model to the restored one, and watch what becomes of "
         "the abstract states."
     )
     notes = [QUICK] if found.quick else []
