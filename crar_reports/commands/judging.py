@@ -60,7 +60,7 @@ def play(
     given: dict[str, Any],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The animated picture, *.gif.", show_default=False)],
     checkpoint: Annotated[
-        Path | None, typer.Argument(metavar="MODEL", exists=True, help="A model.", show_default="the shipped base")
+        Path | None, typer.Argument(metavar="MODEL", exists=True, help="A model of a maze or of a world.", show_default="the shipped base")
     ] = None,
     models: Annotated[
         list[Path] | None,
@@ -88,7 +88,8 @@ def play(
         print("\n".join((f"{made.path}, {made.poster}", *made.outcomes)))
         return
     how = made.how
-    print(f"{made.path}: reward {made.reward:.1f}, {made.keys} of 3 keys in {plural(made.steps, 'step')}")
+    keys = "" if made.keys is None else f"{made.keys} of 3 keys "
+    print(f"{made.path}: reward {made.reward:.1f}, {keys}in {plural(made.steps, 'step')}")
     print(
         f"asked: what {named[0].parent.name}/{named[0].stem} does on the map of seed {how.seed}, planning {plural(how.depth, 'step')} ahead"
     )

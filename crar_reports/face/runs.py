@@ -178,7 +178,10 @@ def play(
     from crar_model.models.checkpoints import load_checkpoint
     from crar_reports.pages.play import save_episode, save_together
 
-    if len(models) == 1 and goal is None and start is None and load_checkpoint(models[0]).task.scored:
+    first = load_checkpoint(models[0]).task
+    if first.known_by_data or (len(models) == 1 and goal is None and start is None and first.scored):
+        if len(models) > 1 or goal is not None or start is not None:
+            raise UserError(f"{models[0]}: a model of a world, which is filmed alone and without --goal and --start")
         return save_episode(models[0], out, seed=how.seed, depth=how.depth, epsilon=how.epsilon)
     fresh(Path(out).with_suffix(".png"), force=force)
     return save_together(models, out, how=how, goal=goal, start=start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -13,7 +14,6 @@ from crar_model.agent.loss import SHOWN, FrozenLoss
 from crar_model.core.files import Plain
 from crar_model.core.params import DYNAMICS, Params
 from crar_model.mazes.simple import SimpleMaze
-from crar_reports.figures.embedding import room_name
 from crar_reports.figures.style import DOOR_COLOR, ROOM_COLORS, TERM_COLORS
 from crar_reports.figures.surface import Words
 from crar_reports.measure.ways import Way
@@ -126,6 +126,16 @@ def way_data(way: Way, own: Params, widths: dict[str, tuple[int, ...]]) -> Plain
     }  # fmt: skip
 
 
+def loss_way(name: str, label: str, about: str, at: np.ndarray[Any, Any], total: np.ndarray[Any, Any]) -> Plain:
+    """A way of which only the losses are known, at positions from 0 to 1; the straight one lies on the surface."""
+    known = np.isfinite(at) & (at >= 0) & (at <= 1)
+    return {
+        "name": name, "label": label, "about": about, "unit": "of the way", "position": packed([float(at[known][0]), float(at[known][-1])]),
+        "heights": {"at": packed(at[known]), "total": packed(total[known])}, "embeddings": None, "dynamics": None, "straight": True,
+        "surface": name == "straight", "thinned": "",
+    }  # fmt: skip
+
+
 def moves_scene(frozen: FrozenLoss, own: Params, maze: SimpleMaze, *, live: bool = False) -> Plain:
     """What the page needs to compute losses, predictions and routes of a maze whose states can be listed.
 
@@ -138,14 +148,15 @@ def moves_scene(frozen: FrozenLoss, own: Params, maze: SimpleMaze, *, live: bool
     batch, settings, widths = frozen.batch, frozen.settings, frozen.agent.dynamics_widths
     assert widths is not None
     assert batch.pairs is not None
-    rooms = maze.rooms().tolist()
+    parts, names = maze.regions()
+    rooms = parts.tolist()
     count = max(rooms) + 1
     target = None if live or batch.value_target is None else packed(batch.value_target)
-    names = ("discount", "pair_scale", "pair_min", "pair_max", "ball_radius", "ball_max", "value_over_actions")
+    coefficients = ("discount", "pair_scale", "pair_min", "pair_max", "ball_radius", "ball_max", "value_over_actions")
     return {
         "net": {
             "widths": {block: list(widths[block]) for block in DYNAMICS}, "own": packed(flat_dynamics(own, widths)), "size": frozen.agent.abstract_size,
-            "actions": frozen.agent.n_actions, "loss": {name: getattr(settings, name) for name in names}, "weights": settings.weights(),
+            "actions": frozen.agent.n_actions, "loss": {name: getattr(settings, name) for name in coefficients}, "weights": settings.weights(),
             "batch": {
                 "state": packed(batch.state, "i4"), "next": packed(batch.next_state, "i4"), "action": packed(batch.action, "i4"),
                 "reward": packed(batch.reward), "terminated": packed(batch.terminated), "pairs": packed(batch.pairs, "i4"), "target": target,
@@ -153,7 +164,7 @@ def moves_scene(frozen: FrozenLoss, own: Params, maze: SimpleMaze, *, live: bool
         },
         "maze": {
             "walls": packed(maze.walls, "u1"), "positions": packed(maze.positions, "i4"), "successor": packed(maze.successor, "i4"), "start": maze.start,
-            "goal": _far_from(maze), "rooms": packed(rooms, "i4"), "roomNames": [room_name(room, maze) for room in range(count)],
+            "goal": _far_from(maze), "rooms": packed(rooms, "i4"), "roomNames": [names[room] for room in range(count)],
             "colors": [ROOM_COLORS[room % len(ROOM_COLORS)] for room in range(count)], "door": DOOR_COLOR,
         },
     }  # fmt: skip

@@ -27,6 +27,7 @@ from crar_model.tasks.going import Cell, Walk
 from crar_model.tasks.metrics import graph_distances
 from crar_model.tasks.playing import choose
 from crar_reports.figures.film import framed, maze_picture, save_film, side_by_side
+from crar_reports.pages.play_world import frames_of
 
 GIF = ".gif"
 WIDE, NARROW = 40, 28
@@ -47,11 +48,11 @@ class Film:
 
 @dataclass(frozen=True)
 class Episode:
-    """What happened: total reward, steps, keys found, the file, and how it was played."""
+    """What happened: total reward, steps, keys found where there are some, the file, and how it was played."""
 
     reward: float
     steps: int
-    keys: int
+    keys: int | None
     path: Path
     how: PlaySettings
 
@@ -112,7 +113,7 @@ def save_episode(checkpoint: StrPath, out: StrPath, *, seed: int = 0, depth: int
     """Play one episode and save it as an animated GIF.
 
     Args:
-        checkpoint: a model of a maze with a score; it plays in its own maze.
+        checkpoint: a model of a maze with a score, or of a world; it plays in its own.
         out: the file, *.gif.
         seed: of the map and of the random actions.
         depth, epsilon: planning depth and share of random actions.
@@ -123,6 +124,10 @@ def save_episode(checkpoint: StrPath, out: StrPath, *, seed: int = 0, depth: int
     out, how = ending(out, GIF), PlaySettings(episodes=1, seed=seed, depth=depth, epsilon=epsilon)
     how.validate()
     model = load_checkpoint(checkpoint)
+    if model.task.known_by_data:
+        shown = list(frames_of(model, seed=seed, depth=depth, epsilon=epsilon))
+        save_film([image for image, *_ in shown], out)
+        return Episode(shown[-1][1], shown[-1][2], None, out, how)
     if not model.task.scored:
         known = ", ".join(name for name, task in TASKS.items() if task.scored)
         raise UserError(f"{checkpoint}: a model of the {model.maze} maze, which has nothing to win; give one of: {known}")

@@ -11,8 +11,9 @@ from crar_model.agent.loss import SHOWN
 from crar_model.core.files import Plain
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.cures.cure import Cure
-from crar_model.cures.placement import maze_of, unroll
 from crar_model.cures.problem import Problem
+from crar_model.cures.rolling import unroll
+from crar_model.mazes.simple import SimpleMaze
 from crar_model.models.checkpoints import Checkpoint
 from crar_model.training.mending import cured_checkpoint
 from crar_reports.figures.explorer import end_data, explorer_page, flat_dynamics, moves_scene, placement_data, surface_data, way_data
@@ -32,7 +33,7 @@ WEIGHTS = xr.Dataset(attrs={"space": "weight", "aligned": 0})
 
 
 def cure_explorer(found: Cure, problem: Problem, failed: Checkpoint, judged: Plain, data: xr.Dataset | None, command: str) -> str | None:
-    """The page; None where nothing was tried.
+    """The page; None where nothing was tried, and of a world without a board.
 
     Args:
         found: what came of the cure.
@@ -41,7 +42,8 @@ def cure_explorer(found: Cure, problem: Problem, failed: Checkpoint, judged: Pla
         data: losses by the place of the start state; None where states cannot be placed.
         command: that made it.
     """
-    if found.already:
+    listed = isinstance(failed.task.maze, SimpleMaze) and failed.agent.abstract_size == 2
+    if found.already or failed.task.known_by_data or (failed.task.maze is not None and not listed):
         return None
     name = "cured" if found.cured else "best found"
     file = failed.file or found.best.label
@@ -63,8 +65,9 @@ def cure_explorer(found: Cure, problem: Problem, failed: Checkpoint, judged: Pla
 
 def _parts(found: Cure, problem: Problem, pair: Subject, judged: Plain, data: xr.Dataset, words: tuple[str, str]) -> Plain:
     name, straight = words
-    widths, maze, own = pair.agent.dynamics_widths, maze_of(problem), select(pair.failed, DYNAMICS)
+    widths, maze, own = pair.agent.dynamics_widths, problem.task.maze, select(pair.failed, DYNAMICS)
     assert widths is not None
+    assert isinstance(maze, SimpleMaze)
     adapted = adapt(pair, DYNAMICS, ADAPTING)
     surface = encoder_dynamics(pair, adapted.params, DYNAMICS, resolution=RESOLUTION, space="embedding", align=False, terms=SHOWN)
     marks = tuple((label, *mark[1:]) for mark, label in zip(MARKS, (MARKS[0][0], f"{name}, frozen dynamics", MARKS[2][0]), strict=True))
@@ -89,11 +92,11 @@ def _cure_way(found: Cure, problem: Problem, pair: Subject, own: Params, name: s
     """What placement did, step by step; None where another method was chosen."""
     if found.level is None or found.landscape is None or found.best.method != "placement":
         return None
-    maze, end = maze_of(problem), pair.embedding(pair.optimum)
+    end = pair.embedding(pair.optimum)
     near = (found.level.embeddings.to(end) - end).square().sum((1, 2)).argmin()
     free = found.level.embeddings[near].to(end)
-    place = free[maze.start]
-    rolled = unroll(problem.agent, own, maze, place.unsqueeze(0))[0]
+    place = free[problem.forest.roots[0]]
+    rolled = unroll(problem.agent, own, problem.forest, place.unsqueeze(0))[0]
     stops = torch.stack([pair.embedding(pair.failed), rolled, free, end])
     about = (
         "The cure in three steps with straight lines between, whose losses nobody had to pass: put the start state elsewhere and let the dynamics place the others; "

@@ -5,18 +5,17 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, read_json, write_text, writing
-from crar_reports.figures.explorer import NAME, end_data, explorer_page, surface_data
+from crar_reports.figures.explorer import NAME, end_data, explorer_page, loss_way, surface_data
 from crar_reports.figures.surface import ALONE, MARKS, PAIR
 from crar_reports.pages.landscape.explorer import TITLE
-from crar_reports.press.typed import packed
 
 PATHS = {"frozen": "Frozen path", "free": "Free path", "valleys": "Released path"}
 """Paths of `paths.nc`, as a page calls them."""
+KEPT = "Its losses as measured; what the states did there was not kept."
 REMEDY = "give a folder that `crar landscape` wrote, or make its page again"
 
 
@@ -43,10 +42,10 @@ def explorer_again(folder: StrPath, out: StrPath, command: str) -> Path:
     lines, paths = _opened(folder / "lines.nc"), _opened(folder / "paths.nc")
     if lines is not None and "total" in lines:
         line = lines["total"].sel(space="embedding") if "space" in lines.dims else lines["total"]
-        ways.append(_way("straight", "Straight line", line["t"].values, line.values, surface=True))
+        ways.append(loss_way("straight", "Straight line", KEPT, line["t"].values, line.values))
     for name, label in PATHS.items() if paths is not None else ():
         if paths is not None and f"{name}_total" in paths:
-            ways.append(_way(name, label, paths[f"{name}_position"].values, paths[f"{name}_total"].values))
+            ways.append(loss_way(name, label, KEPT, paths[f"{name}_position"].values, paths[f"{name}_total"].values))
     about = "The encoder moves along one axis, the dynamics along the other."
     notes = [
         "Drawn from the data of an older page, which keeps no embeddings; make the page again with crar landscape for these and for the agent.",
@@ -62,15 +61,6 @@ def explorer_again(folder: StrPath, out: StrPath, command: str) -> Path:
             shutil.copytree(folder, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
     write_text(Path(out) / NAME, page)
     return Path(out) / NAME
-
-
-def _way(name: str, label: str, at: np.ndarray, total: np.ndarray, *, surface: bool = False) -> dict[str, object]:
-    known = np.isfinite(at)
-    return {
-        "name": name, "label": label, "about": "Its losses as measured; what the states did there was not kept.", "unit": "of the way",
-        "position": packed([float(at[known][0]), float(at[known][-1])]), "heights": {"at": packed(at[known]), "total": packed(total[known])},
-        "embeddings": None, "dynamics": None, "straight": True, "surface": surface, "thinned": "",
-    }  # fmt: skip
 
 
 def _opened(path: Path) -> xr.Dataset | None:

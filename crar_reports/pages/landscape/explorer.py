@@ -9,7 +9,8 @@ import xarray as xr
 
 from crar_model.core.files import Plain
 from crar_model.core.params import DYNAMICS, Params, select
-from crar_reports.figures.explorer import end_data, explorer_page, flat_dynamics, moves_scene, surface_data, way_data
+from crar_model.mazes.simple import SimpleMaze
+from crar_reports.figures.explorer import end_data, explorer_page, flat_dynamics, loss_way, moves_scene, surface_data, way_data
 from crar_reports.figures.explorer_maps import line_way, map_way, maps_note, maps_scene
 from crar_reports.figures.surface import ALONE, MARKS, PAIR, Words
 from crar_reports.measure.dissection import Dissection
@@ -22,6 +23,7 @@ TITLE = "Explore a failed transfer"
 VERDICTS = {"matched": "is its base's", "swapped": "is swapped", "neither": "is neither its base's nor a swapped one"}
 STRAIGHT = "The encoder moves straight from the failed one to the reference; the dynamics stay."
 SURFACE = "The encoder moves from the failed one to the reference, the dynamics from the failed model's to those adapted to its embedding."
+LOSSES = "A model of a world without a board: its losses are shown, at the nearest grid point, and neither states nor agent."
 QUICK = "Made with --quick: descents and paths were cut short."
 
 
@@ -43,7 +45,17 @@ def landscape_explorer(found: Dissection, command: str) -> str:
         ways += [] if found.minimum is None else flat_ways(pair, found.minimum)
         parts = moving_parts(pair, found.surface, found.adapted.params, ways, PAIR, SURFACE)
         return explorer_page(title=TITLE, lede=lede, command=command, ends=ends, **parts, notes=[*notes, *_missing(found.surface, ways)])
-    return explorer_page(title=TITLE, lede=lede, command=command, ends=ends, **_map_parts(found), notes=[*notes, maps_note(found.surface)])
+    if are_maps(pair):
+        return explorer_page(
+            title=TITLE, lede=lede, command=command, ends=ends, **_map_parts(found), notes=[*notes, maps_note(found.surface)]
+        )
+    line = found.lines["embedding"]
+    ways = [loss_way("straight", "Straight line", STRAIGHT, line["t"].values, line["total"].values)]
+    for way in [] if found.passage is None else passage_ways(pair, found.passage):
+        assert way.heights is not None
+        ways.append(loss_way(way.name, way.label, way.about, *(part.numpy() for part in way.heights)))
+    surfaces = [surface_data(found.surface, PAIR, about=SURFACE)]
+    return explorer_page(title=TITLE, lede=lede, command=command, ends=ends, surfaces=surfaces, ways=ways, notes=[*notes, LOSSES])
 
 
 def alone_explorer(found: Lone, command: str) -> str:
@@ -54,11 +66,14 @@ def alone_explorer(found: Lone, command: str) -> str:
         f"A model of the {'inverse' if pair.inverse else 'normal'} {pair.task.title}, looked at without its base: drag the marker over the loss, and watch "
         "what becomes of the embedding and the agent."
     )
+    about = "The encoder moves to the one of the released model, the dynamics to those adapted to the model's embedding."
+    if not computable(pair):
+        surfaces = [surface_data(found.surface, ALONE, about=about)]
+        return explorer_page(title="Explore a model", lede=lede, command=command, ends=ends, surfaces=surfaces, ways=[], notes=[LOSSES])
     way = straight_way(
         pair, None, "The encoder moves straight from the model's own to the one that it has once everything is released; the dynamics stay."
     )
     ways = [way, *flat_ways(pair, found.minimum)]
-    about = "The encoder moves to the one of the released model, the dynamics to those adapted to the model's embedding."
     parts = moving_parts(pair, found.surface, found.adapted.params, ways, ALONE, about)
     notes = [*([QUICK] if found.quick else []), *_missing(found.surface, ways)]
     return explorer_page(title="Explore a model", lede=lede, command=command, ends=ends, **parts, notes=notes)
@@ -66,14 +81,19 @@ def alone_explorer(found: Lone, command: str) -> str:
 
 def computable(pair: Subject) -> bool:
     """Whether a page can compute losses and routes itself: all states are listed, and the dynamics are dense."""
-    return pair.task.maze is not None and pair.agent.dynamics_widths is not None and pair.batch.pairs is not None
+    return isinstance(pair.task.maze, SimpleMaze) and pair.agent.dynamics_widths is not None and pair.batch.pairs is not None
+
+
+def are_maps(pair: Subject) -> bool:
+    """Whether abstract states are maps, of observations that are pictures of tiles."""
+    return pair.task.maze is None and not pair.task.known_by_data and pair.agent.positions > 1
 
 
 def moving_parts(pair: Subject, surface: xr.Dataset, adapted: Params, ways: Sequence[Way], words: Words, about: str) -> Plain:
     """Surface, ways and scene of a pair whose page computes everything itself."""
     widths, maze, own = pair.agent.dynamics_widths, pair.task.maze, select(pair.failed, DYNAMICS)
     assert widths is not None
-    assert maze is not None
+    assert isinstance(maze, SimpleMaze)
     encode = encoder_along(pair, surface)
     places = (0.0, 1.0) if surface.attrs["space"] == "embedding" else surface["x"].values.tolist()
     stops = torch.stack([encode(x, pair.batch.observations) for x in places])
