@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 OUT ?= demo
 
-.PHONY: help install install-dev demo test types kernels lint format bench clean
+.PHONY: help install install-dev demo test types kernels lint format browser bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,11 @@ lint: types ## lint and type-check
 format: install-dev ## format and mend what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+browser: install-dev ## the pages in a real browser: Debian's Chromium, installed where it is missing
+	command -v chromium chromedriver || $(if $(filter 0,$(shell id -u)),,sudo) sh -c 'apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver'
+	$(PIP) -e '.[browser]'
+	$(BIN)/pytest tests/browser
 
 bench: install ## side-by-side timings, written to benchmarks/results and docs/speed.md
 	$(BIN)/python -m benchmarks.training
