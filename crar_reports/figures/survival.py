@@ -10,10 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from crar_reports.figures.style import house_style
+from crar_reports.figures.style import SERIES, SLATE, house_style
 from crar_reports.statistics import Times, at_risk, success_curve
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 LINES = ("-", "--")
 TICKS = 4
 
@@ -37,9 +36,9 @@ def survival_figure(panels: Sequence[tuple[str, float, Sequence[tuple[str, Times
             below = figure.add_subplot(inner[1], sharex=axes)
             below.axis("off")
             below.set_ylim(-most - 0.2, 0.8)
-            below.annotate("at risk", (0, 0.3), xycoords="data", fontsize=7, ha="center", color="#555555")
+            below.annotate("at risk", (0, 0.3), xycoords="data", fontsize=7, ha="center", color=SLATE)
             for number, (name, times) in enumerate(curves):
-                color = COLORS[number % len(COLORS)]
+                color = SERIES[number % len(SERIES)]
                 _draw(axes, name, times, color, LINES[number % len(LINES)])
                 for tick in ticks:
                     below.annotate(str(at_risk(times, tick)), (tick, -number - 0.7), fontsize=7, ha="center", color=color)
