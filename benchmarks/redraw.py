@@ -84,8 +84,9 @@ def main() -> None:
             drawn.add(folder / name)
         if (folder / "table.csv.gz").is_file():
             for name, file in of_study(folder):
-                shutil.copyfile(file, folder / name)
-                drawn.add(folder / name)
+                if (folder / name).is_file():  # else the page shows no such figure
+                    shutil.copyfile(file, folder / name)
+                    drawn.add(folder / name)
     base, failed = load_checkpoint(samples.BASE), load_checkpoint(samples.FAILED)
     task = failed.task
     assert task.maze is not None
