@@ -51,16 +51,17 @@ def predict(
     how.validate()
     with place(out, **going_on("predict", force=force, resume=resume)) as (folder, temporary):
         from crar_reports.pages import predict as page
+        from crar_reports.pages.predict_view import chance_lines, verdict
 
         found = page.predict(
             listed(bases) or [samples.BASE], folder, transfers=listed(transfer), resolution=spent.resolution, how=how,
             observation_map=ObservationMap.of(seen) if mapped else None, image=format, command=command,
         )  # fmt: skip
-        return Page(folder, _in_words(found, page.verdict(found)), found, temporary)
+        return Page(folder, _in_words(found, (verdict(found), *chance_lines(found))), found, temporary)
 
 
-def _in_words(found: Plain, verdict: str) -> str:
-    """What was seen of each base, and what it is worth as a prediction, in a few lines."""
+def _in_words(found: Plain, ends: Sequence[str]) -> str:
+    """What was seen of each base, then what it is worth as a prediction, in a few lines."""
     lines = []
     for base in found["bases"]:
         lowest = min(copy["transition"] for copy in base["copies"][1:])
@@ -75,7 +76,7 @@ def _in_words(found: Plain, verdict: str) -> str:
                 f"total {base['valleys'][start]['total']:.3g}, {100 * base['valleys'][start]['share']:.0f} % of the places; "
                 f"the base lies in number {base['valley_of']['base'] + 1}"
             )
-    return "\n".join((*lines, verdict))
+    return "\n".join((*lines, *ends))
 
 
 @as_command("maps")

@@ -174,6 +174,30 @@ def calibration(predicted: Sequence[float], table: Table, bins: int = 5) -> list
     ]  # fmt: skip
 
 
+def chances(table: Table, features: Array, known: Sequence[bool], scores: Plain) -> list[Plain]:
+    """The probability that a transfer of each base succeeds, and what came of predictions like it.
+
+    It is that of the predictor that the scores call better than the constant one, of several the best; where none is, that of the constant one.
+
+    Args:
+        table: of the bases whose transfers are known.
+        features: (bases, features) of all that are asked about.
+        known: which of these are in the table, in its order; they are predicted by what was fitted without them.
+        scores: of :func:`score_predictors`, each row with its `calibration`: groups with `predicted` and the outcomes as a share by base.
+
+    Returns:
+        for every base `probability`, `by` (the predictor), `without` (whether it was left out) and `alike`, the group of the nearest predictions.
+    """
+    best = min((row for row in scores["rows"] if row["better"]), key=lambda row: row["brier"]["value"], default=scores["rows"][0])
+    fitted, left_out = PREDICTORS[best["name"]](table), iter(best["predicted"])
+    found = []
+    for own, without in zip(features, known, strict=True):
+        p = next(left_out) if without else fitted(own)
+        alike = min(best["calibration"], key=lambda group: abs(group["predicted"] - p))
+        found.append({"probability": p, "by": best["name"], "without": bool(without), "alike": alike})
+    return found
+
+
 def verdict(scores: Plain) -> str:
     """What :func:`score_predictors` found, in a sentence."""
     constant = scores["rows"][0]["brier"]["value"]
