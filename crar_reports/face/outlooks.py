@@ -1,4 +1,4 @@
-"""`crar_reports.predict` and `maps`: what may become of transfers, by their bases and by the observation map."""
+"""`crar_reports.predict`, `maps` and `compare`: what may become of transfers, by their bases and by the observation map."""
 
 from __future__ import annotations
 
@@ -109,4 +109,34 @@ def maps(
         from crar_reports.pages.maps import write_maps
 
         found = write_maps(listed(transfer), folder, cures=listed(cures), how=how, command=command)
+        return Page(folder, "", found, temporary)
+
+
+@as_command("compare", runs="")
+def compare(
+    runs: StrPath | Sequence[StrPath],
+    *,
+    out: StrPath | None = None,
+    episodes: int = 100,
+    force: bool = False,
+    command: str = "",
+) -> Page:
+    """Compare transfers of any runs and studies, as `crar compare` does: shares with intervals by base on top, curves below.
+
+    Args:
+        runs: run folders of transfers, and folders of studies.
+        out: folder of the page; a temporary one where it is None.
+        episodes: of a score, where a maze has one.
+        force: write into a folder that holds something.
+        command: shown on the page as what made it.
+
+    Raises:
+        UserError: for folders that hold no transfers, or a folder that holds something.
+    """
+    how = PlaySettings(episodes=episodes)
+    how.validate()
+    with place(out, force=force) as (folder, temporary):
+        from crar_reports.pages.compare.page import write_compare
+
+        found = write_compare(listed(runs), folder, how=how, command=command)
         return Page(folder, "", found, temporary)

@@ -16,7 +16,6 @@ from crar_model.core.settings import PlaySettings
 from crar_model.core.words import plural
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.models.checkpoints import load_checkpoint
-from crar_model.training.runner import read_run
 from crar_reports import progress as console
 from crar_reports.claims.losses import NEAR
 from crar_reports.claims.study_facts import facts_of
@@ -25,8 +24,8 @@ from crar_reports.figures.inputs import inputs_figure, transition_error_figure
 from crar_reports.figures.losses import losses_figure
 from crar_reports.figures.scores import scores_figure
 from crar_reports.measure.scores import negation, scores_csv
-from crar_reports.models.judged import Judged, bases_in, expand, judge, run_folders
-from crar_reports.models.runs import Run, short_name
+from crar_reports.models.judged import Judged, bases_in, judge, run_folders
+from crar_reports.models.runs import Run, refuse_unusable, short_name
 from crar_reports.pages import plain_words
 from crar_reports.pages import report_view as view
 from crar_reports.pages.cure.one import cure_line
@@ -72,13 +71,7 @@ def write_study(
         raise UserError("--base and --transfer must each name at least one run folder")
     everything = [*bases, *runs]
     for run in everything:
-        read_run(run.folder)  # name an unusable folder before any work
-        if (lie := len(expand([run.folder]))) != len(run.plan.members):
-            raise UserError(
-                f"{run.folder / 'run.json'}: names {len(run.plan.members)} members, but {lie} member-K.pt lie there; go on with the run by --resume"
-            )
-        if not len(run.losses["update"]):
-            raise UserError(f"{run.folder / 'losses.csv'}: has no row; go on with the run by --resume, or leave it out")
+        refuse_unusable(run)  # before any work
         if not run.task.same_maze(bases[0].task):
             raise UserError(
                 f"{run.folder}: a run of the {run.task.title}, but {bases[0].folder} is of the {bases[0].task.title}; report them apart"

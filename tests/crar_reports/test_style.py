@@ -77,7 +77,7 @@ def test_colours_stand_in_one_file() -> None:
 
 
 def drawn(figure: Figure) -> None:
-    figure.canvas.draw()  # places all that the layout moves
+    figure.draw_without_rendering()  # places all that the layout moves
 
 
 def test_calibration_fills_its_axes() -> None:
