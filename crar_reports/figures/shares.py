@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from crar_reports.figures.style import BLUE, house_style
 from crar_reports.statistics import share_by_base
 
-LINE = 0.24
-"""Inches of a group."""
+LINE, PLOT, LETTER = 0.24, 4.4, 0.068
+"""Inches of a group, of the plot with its counts, and of a letter of a label."""
 
 
 def shares_figure(panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[Sequence[bool]]]]]], what: str) -> Figure:
@@ -20,9 +20,10 @@ def shares_figure(panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[Seque
         panels: (title, (group, successes by base) in order).
         what: the axis in words.
     """
+    longest = max((len(name) for _, groups in panels for name, _ in groups), default=0)
     heights = [max(1, len(groups)) + 0.6 for _, groups in panels]
     with house_style():
-        figure = Figure(figsize=(7.2, LINE * sum(heights) + 0.35 * len(panels) + 0.5), layout="constrained")
+        figure = Figure(figsize=(PLOT + LETTER * longest, LINE * sum(heights) + 0.35 * len(panels) + 0.5), layout="constrained")
         grid = figure.subplots(len(panels), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
         for axis, (title, groups) in zip(grid, panels, strict=True):
             for place, (_, values) in enumerate(groups):

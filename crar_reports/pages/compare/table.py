@@ -102,7 +102,7 @@ def compared_figures(rows: Sequence[Row]) -> dict[str, Content]:
             if key.variant != BASE.name and (own := told(group))
         }
         shares.append(
-            (section.title, [(f"{label(key, groups)}; {int(key.updates):,} updates", successes(own)) for key, own in groups.items()])
+            (section.title, [(label(key, groups), successes(own)) for key, own in groups.items()])
         )
         by: dict[str, list[tuple[str, Any]]] = {}
         for key, own in groups.items():
