@@ -5,18 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from crar_model.training.variants import BASE, VARIANTS
 from crar_reports.figures.shares import shares_figure
 from crar_reports.figures.survival import survival_figure
+from crar_reports.pages.study.recipes import transfer_words
 from crar_reports.pages.study.rows import Key, Row, groups_of, label, mostly, successes, told, units_of
 from crar_reports.pages.study.times import times_of
 from crar_reports.press.markdown import table
 from crar_reports.press.publish import Content
 from crar_reports.sections import sections_of
-from crar_reports.statistics import middle, share, share_by_base
+from crar_reports.statistics import Times, middle, share, share_by_base
 
 Plain = dict[str, Any]
 CURVES = 4
@@ -94,20 +95,22 @@ def compared_csv(lines: Sequence[Plain]) -> str:
 
 def compared_figures(rows: Sequence[Row]) -> dict[str, Content]:
     """Shares with intervals, and curves of the updates until a transfer came near, a panel a variant and map of a maze."""
-    shares, panels = [], []
+    shares: list[tuple[str, list[tuple[str, list[list[bool]]]]]] = []
+    panels: list[tuple[str, float, list[tuple[str, Times]]]] = []
     for section in sections_of(rows):
         groups = {
             key: own
             for key, group in sorted(groups_of(section.rows).items(), key=_order)
             if key.variant != BASE.name and (own := told(group))
         }
-        shares.append(
-            (section.title, [(label(key, groups), successes(own)) for key, own in groups.items()])
-        )
-        by: dict[str, list[tuple[str, Any]]] = {}
+        shares.append((section.title, [(label(key, groups), successes(own)) for key, own in groups.items()]))
+        recipes, maps = {key.base for key in groups if key.base}, {key.seen for key in groups}
+        by: dict[str, list[tuple[str, Times]]] = {}
         for key, own in groups.items():
             if len(times := times_of(own)):
-                by.setdefault(f"{key.variant}, {key.seen}", []).append((_curve(key, groups), times))
+                from_ = f"\nbases: {key.base}" if len(recipes) > 1 and key.base else ""
+                title = f"{key.variant}{f', {key.seen}' if len(maps) > 1 else ''}{from_}"
+                by.setdefault(title, []).append((_curve(key, groups), times))
         for title, curves in by.items():
             for start in range(0, len(curves), CURVES):
                 part = curves[start : start + CURVES]
@@ -115,7 +118,8 @@ def compared_figures(rows: Sequence[Row]) -> dict[str, Content]:
     return {"shares.png": shares_figure(shares, "share that succeeded")} | ({"times.png": survival_figure(panels)} if panels else {})
 
 
-def _curve(key: Key, among: Sequence[Key] | dict[Key, Any]) -> str:
-    """What tells a curve from the others of its variant and map."""
-    several = len({other.base for other in among if other.base}) > 1
-    return f"{key.rule} {float(key.rate):g}" + (f", {key.base.partition(' ')[0]} bases" if several and key.base else "")
+def _curve(key: Key, among: Iterable[Key]) -> str:
+    """What tells a curve from the others of its panel: how it was trained, and for how long where another was so, too."""
+    words = transfer_words(key)
+    again = any(transfer_words(other) == words and other._replace(updates=key.updates) == key and other != key for other in among)
+    return f"{words}, {int(key.updates):,}" if again else words
