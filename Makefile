@@ -49,7 +49,7 @@ format: install-dev ## format and mend what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-browser: install-dev ## the pages in a real browser: Debian's Chromium, installed where it is missing
+browser: install-dev docs ## the pages in a real browser: Debian's Chromium, installed where it is missing
 	command -v chromium chromedriver || $(if $(filter 0,$(shell id -u)),,sudo) sh -c 'apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver'
 	$(PIP) -e '.[browser]'
 	$(BIN)/pytest tests/browser
