@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import xarray as xr
@@ -15,7 +16,9 @@ from crar_reports.figures.style import DARK_PAPER, PAPER
 from crar_reports.figures.surface import PAIR
 from crar_reports.pages.compare.page import write_compare
 from crar_reports.press.html import write_html
-from tests.browser.window import Window
+
+if TYPE_CHECKING:  # it needs Selenium
+    from tests.browser.window import Window
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
 PAGES = sorted(path.parent.relative_to(PUBLISHED) for path in PUBLISHED.glob("**/report.md"))

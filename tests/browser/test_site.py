@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.browser.window import Window
+if TYPE_CHECKING:  # it needs Selenium
+    from tests.browser.window import Window
 
 SITE = Path(__file__).parents[2] / "build" / "site"
 PLACES = ("index.html", "gallery.html", "api/landscape_tools.html", "docs/architecture.html", "reports/published/landscape/report.html")
@@ -28,6 +29,8 @@ def test_a_page_of_the_site_fits(window: Window, place: str, width: int) -> None
 
 def test_the_search_finds_without_a_server(window: Window) -> None:
     window.open(SITE / "index.html", 1280)
+    from selenium.webdriver.support.ui import WebDriverWait
+
     field = window.one(".md-search__input")
     field.click()
     field.send_keys("elastic_band")
