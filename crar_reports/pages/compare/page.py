@@ -61,7 +61,7 @@ def summary(rows: Sequence[Row], lines: Sequence[Plain]) -> Lines:
     return [
         (
             "Asked",
-            f"how often {plural(len(told(rows)), 'transfer')} from {plural(bases, 'base')} succeed, in {plural(len(lines), 'group')} that were made alike.",
+            f"how often transfers succeed: {plural(len(told(rows)), 'transfer')} from {plural(bases, 'base')}, by how they were made in {plural(len(lines), 'group')}.",
         ),
         ("Most", f"{said(best)}."),
         ("Fewest", f"{said(worst)}."),
