@@ -1,4 +1,4 @@
-"""Draw the published figures again from what lies beside them: `python -m benchmarks.redraw`, after a change of their look.
+"""Draw the published figures again from what lies beside them: `python -m benchmarks.redraw [FOLDER ...]`, after a change of their look.
 
 What is drawn: of landscapes and cures from netCDF, of escapes and predictions from `results.json`, of studies from table and archive, of the shipped pair from the
 sample models. Figures whose data are not kept stay as they are, and are named.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -76,9 +77,11 @@ def of_study(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def main() -> None:
-    """Draw all of them."""
+    """Draw all of them, or those of the folders that are named."""
     drawn = set[Path]()
     for folder in sorted({path.parent for path in PUBLISHED.glob("**/report.md")}):
+        if sys.argv[1:] and folder.relative_to(PUBLISHED).parts[0] not in sys.argv[1:]:
+            continue
         for name, figure in of_results(folder):
             write(folder / name, figure)
             drawn.add(folder / name)
@@ -92,8 +95,12 @@ def main() -> None:
     assert task.maze is not None
     folder = PUBLISHED / "simple_maze"
     for name, figure in (
-        ("inputs.png", inputs_figure(task, task.maze, base.parameters, base_inverse=base.inverse)),
-        ("transition_error.png", transition_error_figure(task, task.maze, failed.parameters, inverse=failed.inverse)),
+        ()
+        if sys.argv[1:] and folder.name not in sys.argv[1:]
+        else (
+            ("inputs.png", inputs_figure(task, task.maze, base.parameters, base_inverse=base.inverse)),
+            ("transition_error.png", transition_error_figure(task, task.maze, failed.parameters, inverse=failed.inverse)),
+        )
     ):
         write(folder / name, figure)
         drawn.add(folder / name)

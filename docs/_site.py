@@ -18,8 +18,8 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 PUBLISHED = ROOT / "reports" / "published"
-SEARCH = "docs/iframe-worker.js"
-"""What lets the search work where the site is opened from the disk."""
+ASSETS = ("docs/iframe-worker.js", "docs/site.css")
+"""What lets the search work where the site is opened from the disk, and the style."""
 PACKAGES = ("crar_model", "crar_reports", "landscape_tools")
 LINK = re.compile(r"(!?\[[^\]]*\])\(([^)#:\s]+)(#[^)]*)?\)")
 FIGURE = re.compile(r"^!\[(.*)\]\((.*)\)\n\n\*Figure: ((?:.|\n)*?)\*$", re.MULTILINE)
@@ -107,8 +107,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made = pages()
     for name, text in made.items():
         files.append(File.generated(config, name, content=text))
-    files.append(File.generated(config, SEARCH, abs_src_path=str(ROOT / SEARCH)))
-    linked = {place for name, text in made.items() for place in targets(name, text)} - set(made)
+    linked = {place for name, text in made.items() for place in (*ASSETS, *targets(name, text))} - set(made)
     for place in sorted(place for place in linked if (ROOT / place).is_file()):
         files.append(File.generated(config, place, abs_src_path=str(ROOT / place)))
     return files

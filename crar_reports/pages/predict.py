@@ -21,11 +21,10 @@ from crar_model.samples import as_given
 from crar_reports import progress as console
 from crar_reports.figures.calibration import calibration_figure
 from crar_reports.figures.placement import placement_figure
-from crar_reports.measure.forecast import Table, calibration, chances, score_predictors
+from crar_reports.measure.forecast import Table, calibrate, chances, score_predictors
 from crar_reports.models.judged import distinct, expand, succeeds
 from crar_reports.pages.predict_view import predict_view
 from crar_reports.press.publish import Content, publish
-from crar_reports.statistics import share_by_base
 
 STATE = "predict-state"
 """Folder of unfinished work inside that of the page."""
@@ -147,10 +146,7 @@ def scored(
     if why is not None:
         return found | {"unscored": why}
     scores = score_predictors(table)
-    for row in scores["rows"]:
-        row["calibration"] = [
-            {"predicted": group["predicted"], **share_by_base(group["tries"])} for group in calibration(row["predicted"], table)
-        ]
+    calibrate(scores, table)
     return found | {"scores": scores | {"features": list(names)}, "chances": chances(table, features, with_transfers.tolist(), scores)}
 
 

@@ -63,7 +63,8 @@ def chance_lines(r: Plain) -> list[str]:
         alike, own = chance["alike"], f"; its own: {end['successes']} of {end['transfers']}" if end["transfers"] else ""
         lines.append(
             f"A transfer of `{base['path']}` succeeds with a probability of {per_cent(chance['probability'])}, by {BY[chance['by']]}{own}. "
-            f"Where such predictions were nearest, {per_cent(alike['predicted'])} on average, {alike['count']} of {alike['of']} transfers succeeded: "
+            f"Of {'all bases' if chance['by'] == 'constant' else 'the bases whose predictions were nearest'}, {per_cent(alike['predicted'])} on average, "
+            f"{alike['count']} of {alike['of']} transfers succeeded: "
             f"{per_cent(alike['share'])}, 95 % interval by base {100 * alike['low']:.0f} to {100 * alike['high']:.0f} %."
         )
     return lines

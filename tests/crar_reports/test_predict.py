@@ -20,10 +20,9 @@ from crar_model.mazes.maps import ObservationMap
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.models.evaluation import evaluate
 from crar_reports.measure import forecast
-from crar_reports.measure.forecast import PREDICTORS, Table, calibration, chances, held_out, score_predictors
+from crar_reports.measure.forecast import PREDICTORS, Table, calibrate, calibration, chances, held_out, score_predictors
 from crar_reports.pages import predict as page
 from crar_reports.pages.predict_view import chance_lines, per_cent, verdict
-from crar_reports.statistics import share_by_base
 
 
 def made(bases: int, effect: float, seed: int, trials: int = 4) -> Table:
@@ -158,8 +157,8 @@ def test_the_chance_is_that_of_the_best_predictor_and_what_came_of_such_predicti
     for effect, by in ((3.0, "logistic"), (0.0, "constant")):
         table = made(48, effect, 0)
         scores = score_predictors(table)
-        for row in scores["rows"]:
-            row["calibration"] = [{"predicted": g["predicted"], **share_by_base(g["tries"])} for g in calibration(row["predicted"], table)]
+        calibrate(scores, table)
+        assert [len(row["calibration"]) for row in scores["rows"]] == [1, 5, 5]
         more = np.vstack((table.features, table.features[:1] + 0.5))
         found = chances(table, more, [True] * 48 + [False], scores)
         (row,) = [row for row in scores["rows"] if row["name"] == by]
