@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import colormaps
@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from crar_reports.figures.style import SLATE, house_style
 
-DASHES = ("-", "--", ":", "-.")
+DASHES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 LIGHTEST = 0.75
 """Of the colour map; beyond it lines are too pale for a white page."""
 LATER = 1.05

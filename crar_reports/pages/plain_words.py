@@ -174,7 +174,7 @@ def maps(answers: Sequence[str], everywhere: Sequence[str]) -> str:
 
 def compare(groups: Sequence[tuple[int, int, float, float]]) -> str:
     """Of `crar compare`; (successes, of, bounds of the share) of every group."""
-    count, of = (sum(group[k] for group in groups) for k in (0, 1))
+    count, of = sum(group[0] for group in groups), sum(group[1] for group in groups)
     apart = max(low for _, _, low, _ in groups) > min(high for _, _, _, high in groups)
     said = f"{amount(count, of)} of the transfers succeeded"
     if len(groups) == 1:

@@ -125,7 +125,7 @@ def _scores(scores: Plain, chart: str | None) -> str:
         f"{len(scores['features'])} features with a ridge; *threshold*: the one feature and cut with the highest likelihood. Intervals resample bases with the predictions "
         f"as they are; 95 %, the last column {100 * scores['rows'][1]['gain']['confidence']:.1f} %, for {len(scores['rows']) - 1} predictors were tried.\n\n"
         f"![Calibration]({chart})\n\n"
-        "*Figure: bases in groups of equal size by their prediction; bars are exact 95 % intervals of the share, by base.*\n\n"
+        "*Figure: bases in groups of equal size by their prediction; bars are exact 95 % intervals of the share, by base; the constant predictor is one group.*\n\n"
     )
 
 

@@ -6,7 +6,7 @@ import base64
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
@@ -19,6 +19,8 @@ FLAGS = (
 )  # fmt: skip
 SHOTS = "CRAR_SCREENSHOTS"
 """Folder of screenshots, of the environment; none are kept without it."""
+PATIENCE = 600
+"""Seconds that an answer of the browser is waited for; without a graphics card a surface is slow."""
 WIDER = """
 const edge = document.documentElement.clientWidth + 1, scrolls = (e) => e && (/auto|scroll|hidden/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
 return [...document.body.querySelectorAll('*')].filter((e) => e.getClientRects().length && e.getBoundingClientRect().right > edge && !scrolls(e.parentElement))
@@ -43,6 +45,7 @@ class Window:
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options, webdriver.ChromeService(str(shutil.which("chromedriver"))))
+        cast(Any, self.driver.command_executor).client_config.timeout = PATIENCE
         self.driver.set_page_load_timeout(60)
 
     def open(self, page: Path, width: int, height: int = 900, *, dark: bool = False, at: str = "") -> None:

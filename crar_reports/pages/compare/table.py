@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from crar_model.training.variants import BASE, VARIANTS
@@ -60,18 +60,21 @@ def _order(item: tuple[Key, Sequence[Row]]) -> tuple[Any, ...]:
 
 
 def compared_view(lines: Sequence[Plain]) -> str:
-    """The table in Markdown; columns in which all lines are alike are left out, but variant, rule, rate and updates."""
+    """The table in Markdown: what came out right after the variant, so that a narrow window shows it.
+
+    Columns in which all lines are alike are left out, but variant, rule, rate and updates.
+    """
     mazes, maps, recipes = ({line[name] for line in lines} for name in ("maze", "map", "bases"))
-    columns = [
+    columns: list[tuple[str, bool, Callable[[Plain], str]]] = [
         ("maze", len(mazes) > 1, lambda line: line["maze"]),
         ("variant", True, lambda line: line["variant"] + (f", {line['quirk']}" if line["quirk"] else "")),
         ("map", len(maps) > 1, lambda line: line["map"]),
-        ("rule", True, lambda line: line["rule"] or "-"),
-        ("rate", True, lambda line: "-" if line["rate"] is None else f"{line['rate']:g}"),
-        ("updates", True, lambda line: f"{line['updates']:,}"),
         ("succeeded", True, lambda line: f"{line['count']}/{line['of']}"),
         ("share", True, lambda line: f"{100 * line['share']:.0f} %"),
         ("95 % interval by base", True, lambda line: f"{100 * line['low']:.0f} to {100 * line['high']:.0f} %"),
+        ("rule", True, lambda line: line["rule"] or "-"),
+        ("rate", True, lambda line: "-" if line["rate"] is None else f"{line['rate']:g}"),
+        ("updates", True, lambda line: f"{line['updates']:,}"),
         ("bases that mostly succeed", True, lambda line: f"{line['count_mostly']}/{line['units']}" if line["of_bases"] else "-"),
         ("half by", any(line["timed"] for line in lines), _half),
         ("bases trained by", len(recipes) > 1, lambda line: line["bases"] or "-"),
@@ -115,7 +118,10 @@ def compared_figures(rows: Sequence[Row]) -> dict[str, Content]:
             for start in range(0, len(curves), CURVES):
                 part = curves[start : start + CURVES]
                 panels.append((title, max(max((*times.reached, *times.censored)) for _, times in part), part))
-    return {"shares.png": shares_figure(shares, "share that succeeded")} | ({"times.png": survival_figure(panels)} if panels else {})
+    figures: dict[str, Content] = {"shares.png": shares_figure(shares, "share that succeeded")}
+    if panels:
+        figures["times.png"] = survival_figure(panels)
+    return figures
 
 
 def _curve(key: Key, among: Iterable[Key]) -> str:

@@ -153,7 +153,7 @@ def _dependence(part: Part, *, several: bool) -> list[str]:
         if part["calibration"]:
             said += [
                 f"![Calibration]({part['calibration']})",
-                "*Figure: bases in groups of equal size by their prediction; bars are exact 95 % intervals of the share, by base.*",
+                "*Figure: bases in groups of equal size by their prediction; bars are exact 95 % intervals of the share, by base; the constant predictor is one group.*",
             ]
     return said
 
