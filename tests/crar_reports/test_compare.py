@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -69,7 +70,9 @@ def test_what_is_alike_is_left_out_and_the_csv_has_all() -> None:
 def test_runs_and_studies_stand_on_one_page(freeze_run: Path, tmp_path: Path) -> None:
     study = tmp_path / "study"
     study.mkdir()
-    shutil.copy(PUBLISHED / "simple_study" / "table.csv.gz", study)
+    header, *lines = gzip.decompress((PUBLISHED / "simple_study" / "table.csv.gz").read_bytes()).decode().splitlines()
+    few = [line for line in lines if re.search(",(base|unfreeze|paired),simple,", line)]
+    (study / "table.csv.gz").write_bytes(gzip.compress("\n".join([header, *few, ""]).encode()))
     words = ["compare", str(freeze_run), str(study), str(freeze_run), "--out", str(tmp_path / "page"), "--json"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
