@@ -24,6 +24,7 @@ COMMANDS = (
     "theorem",
     "trajectory",
     "report",
+    "explain",
     "play",
     "gather",
     "import",

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from crar_model.agent.loss import SHOWN
+from crar_model.agent.symmetry import VERDICTS
 from crar_model.tasks.metrics import Metric, Score
 from crar_reports.measure.scores import span
 from crar_reports.models.judged import Judged, judge
@@ -34,7 +35,7 @@ def outcomes_table(runs: Sequence[Run], metrics: Sequence[str]) -> str:
         runs: of transfers.
         metrics: names of the figures of merit.
     """
-    header = ["base", "transfers", "matched", "swapped", "neither", "residual", "transition: base / start / end"]
+    header = ["base", "transfers", *VERDICTS, "residual", "transition: base / start / end"]
     return table([*header, *(f"{words(name)}: base / transfers" for name in metrics)], [row for run in runs for row in _outcome_rows(run)])
 
 
