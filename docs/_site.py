@@ -1,6 +1,6 @@
 """What `mkdocs.yml` builds the site from: the repository's pages at their own places, so that their links hold, and three kinds that are made.
 
-Made are the gallery (every published figure with its caption), a page of the interface of each package, and an index of a folder that a page links to.
+Made are a page of all published figures with their captions, a page of the interface of each package, and an index of a folder that a page links to.
 A link to a file that is no page takes that file along; a link that leads nowhere is a warning, which `strict` turns into an error.
 """
 
@@ -30,7 +30,7 @@ def pages() -> dict[str, str]:
     written = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
     written += [*ROOT.glob("docs/*.md"), *PUBLISHED.glob("**/*.md"), *ROOT.glob("benchmarks/results/*.md")]
     found = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(written)}
-    found |= {"gallery.md": gallery(), **{f"api/{package}.md": interface(package) for package in PACKAGES}}
+    found |= {"figures.md": figures(), **{f"api/{package}.md": interface(package) for package in PACKAGES}}
     folders = {place for name, text in found.items() for place in targets(name, text) if (ROOT / place).is_dir()}
     found |= {f"{folder}/index.md": index(ROOT / folder) for folder in sorted(folders)}
     return {name: LINK.sub(lambda link, name=name: to_index(name, link), text) for name, text in found.items()}
@@ -48,9 +48,9 @@ def to_index(page: str, link: re.Match[str]) -> str:
     return f"{link[1]}({link[2]}/index.md)" if place.is_dir() else link[0]
 
 
-def gallery() -> str:
+def figures() -> str:
     """Every published figure with its caption, and the page that it is of."""
-    parts = ["# Gallery", "Every figure of the published reports; the title leads to the page that explains it."]
+    parts = ["# Figures", "Every figure of the published reports; the title leads to the page that explains it."]
     for path in sorted(PUBLISHED.glob("**/report.md")):
         text, folder = path.read_text(encoding="utf-8"), path.parent.relative_to(ROOT).as_posix()
         for number, (shown, name, caption) in enumerate(FIGURE.findall(text)):

@@ -61,6 +61,11 @@ def test_the_readme_is_short() -> None:
     assert [line for line in lines[:45] if line.startswith("## ")][:3] == ["## Install", "## Three commands", "## What came out"]
 
 
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    navigation = re.findall(r"\S+\.md$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {page.relative_to(ROOT).as_posix() for page in PAGES[:-1]} <= {*navigation}
+
+
 @pytest.mark.parametrize(("page", "least"), [("docs/architecture.md", 40), ("CONTRIBUTING.md", 20)])
 def test_a_page_names_files_that_are_there(page: str, least: int) -> None:
     named = {name for name in re.findall(r"`([^`\s]+)`", (ROOT / page).read_text(encoding="utf-8")) if "/" in name and "NAME" not in name}

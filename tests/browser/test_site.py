@@ -11,7 +11,14 @@ if TYPE_CHECKING:  # it needs Selenium
     from tests.browser.window import Window
 
 SITE = Path(__file__).parents[2] / "build" / "site"
-PLACES = ("index.html", "gallery.html", "api/landscape_tools.html", "docs/architecture.html", "reports/published/landscape/report.html")
+PLACES = (
+    "index.html",
+    "figures.html",
+    "docs/gallery.html",
+    "api/landscape_tools.html",
+    "docs/architecture.html",
+    "reports/published/landscape/report.html",
+)
 FOREIGN = "return performance.getEntriesByType('resource').map((r) => r.name).filter((n) => !/^(file|data|blob):/.test(n))"
 pytestmark = pytest.mark.skipif(not SITE.is_dir(), reason="the site is not built; `make browser` and `make docs` build it")
 
