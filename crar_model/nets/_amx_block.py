@@ -18,7 +18,7 @@ intrinsic: Any = _intrinsic
 DEPTH = 32
 """Numbers of the summed index that one instruction takes."""
 _I8, _I32, _I64, _F32 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType()
-_INT, _BITS = numba.types.int64, numba.types.uint32
+_INT = numba.types.int64
 _A, _B = (4, 5), (6, 7)
 """Registers of the rows of A and the columns of B; 0 to 3 hold the sums."""
 
@@ -165,16 +165,6 @@ def fold(typing_context: Any, source: Any, count: Any, into: Any, low: Any, wors
         return context.get_dummy_value()
 
     return numba.types.void(*([_INT] * 5)), build
-
-
-@intrinsic
-def bits(typing_context: Any, address: Any) -> Any:
-    """An integer address as a pointer to uint32 that `numba.carray` accepts."""
-
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
-
-    return numba.types.CPointer(_BITS)(_INT), build
 
 
 class _Tiles:
