@@ -117,7 +117,8 @@ class TrainSettings:
     structure_delay: int = option(0, "updates before ball, random_pairs and consecutive start", low=0)
     terminal_last: bool = option(
         False,
-        "quirk: flag the last tuple of a gathering epoch as terminal, its next observation zero; simple maze: an epoch is 500 steps from the start",
+        "quirk: flag the last tuple of a gathering epoch as terminal, its next observation zero, and never draw the newest; simple maze: an epoch is "
+        "500 steps from the start",
         group="Data and quirks",
     )
     legacy_astar: bool = option(
@@ -138,13 +139,23 @@ class TrainSettings:
         group="Run",
     )  # fmt: skip
     device: str = option("cpu", "torch device: cpu, cuda, cuda:1 ...", group="Run")
-    workers: int = option(0, "processes that share the members, one thread each; 0 chooses (1 on a GPU)", low=0, group="Run")
+    workers: int = option(0, "processes that share the members, one thread each; 0: as many as pay, at most one a core (1 on a GPU)", low=0, group="Run")
     loss: LossSettings = field(default_factory=LossSettings)
 
     def validate(self, spell: Spelling = as_flag) -> None:
         """Raise :class:`UserError` that names the first setting out of range, as the user wrote it (`spell`)."""
         check_ranges(self, spell)
+        if self.drawn_size < 1:
+            raise UserError(
+                f"{spell('data_size')} {self.data_size}: at least 2 with {spell('terminal_last')}, which never draws the newest"
+            )
         self.loss.validate(spell)
+
+    @property
+    def drawn_size(self) -> int:
+        """How many of the gathered transitions batches are drawn from. The original's replay memory never returns its newest, so with
+        `terminal_last` the last flagged one is left out (deer 0.4, `DataSet._randomValidStateIndex`)."""
+        return self.data_size - self.terminal_last
 
     def recipe(self, *, rate: float | None = None, updates: int | None = None) -> str:
         """Rule, learning rate, length and the terminal quirk of a training in words, such as "sequential 8e-05, 60,000 updates, terminal last".

@@ -81,7 +81,7 @@ class TableData:
         self.maze = maze
         self._observe()
         self.no_reward = torch.zeros(len(seeds), settings.batch_size, device=device)
-        self.draws = _Draws(seeds, settings.data_size, settings.batch_size)
+        self.draws = _Draws(seeds, settings.drawn_size, settings.batch_size)
         self.drawn: tuple[int, dict[str, Tensor]] = (-1, {})
         self.values = torch.zeros(0)
         self.bootstrap: Tensor | None = None
@@ -189,7 +189,7 @@ class TileData:
         self.data = {name: stacked(name).expand(len(seeds), -1) for name in ("action", "reward", "terminated")}
         size = settings.batch_size
         self.places = torch.arange(2 * size, device=device).chunk(2)
-        self.draws = _Draws(seeds, settings.data_size, size)
+        self.draws = _Draws(seeds, settings.drawn_size, size)
         self.drawn: tuple[int, dict[str, Tensor]] = (-1, {})
         self.bases: Params | None = None
         if bases:

@@ -211,11 +211,14 @@ def test_runs_can_be_extended_but_not_changed(base_run: Path, tmp_path: Path) ->
         run_plan(plan, tmp_path / "mine")
 
 
-def test_workers_that_nobody_asked_for_are_as_many_as_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_nobody_asked_for_are_as_many_as_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process takes seconds to start: short runs stay in this one, long ones use every core."""
     monkeypatch.setattr(record, "cores", lambda: 2)
-    settings = dataclasses.replace(QUICK, workers=0)
-    for updates, members, shards in ((60, 3, [2, 1]), (60, 1, [1]), (0, 3, [3])):
+    settings = dataclasses.replace(QUICK, workers=0, update_rule="joint")
+    alone = int(record.PAYS * SimpleMazeTask.pace["joint"])
+    for updates, members, shards in ((alone, 3, [2, 1]), (alone // 3, 3, [3]), (4 * alone, 1, [1]), (0, 3, [3])):
         assert record.describe(base_plan(dataclasses.replace(settings, updates=updates), members))["shards"] == shards
+    assert record.describe(base_plan(dataclasses.replace(settings, workers=2), 3))["shards"] == [2, 1]
 
 
 def test_two_workers_equal_one(tmp_path: Path, base_run: Path) -> None:
@@ -256,6 +259,18 @@ def test_quirk_terminal_last() -> None:
     assert int(trainer.data.data["next_state"][0, -1]) == 31
     trainer.advance(20)
     assert bool(trainer.alive.all())
+
+
+@pytest.mark.parametrize("terminal_last", [False, True])
+def test_the_quirk_never_draws_the_newest_transition(terminal_last: bool) -> None:
+    """As deer's replay memory: `randint(lower, n - 1)`. The last of the flagged tuples stays in the data and out of every batch."""
+    settings = dataclasses.replace(QUICK, terminal_last=terminal_last, data_size=9)
+    data = Trainer(base_plan(settings, 1)).data
+    drawn = data.draws.block(0)
+    assert int(drawn.max()) == (7 if terminal_last else 8)
+    assert int(drawn.min()) == 0
+    with pytest.raises(UserError, match="--data-size 1: at least 2 with --terminal-last"):
+        dataclasses.replace(settings, terminal_last=True, data_size=1).validate()
 
 
 def test_quirk_terminal_last_is_ten_epochs_of_five_hundred_steps() -> None:
