@@ -31,10 +31,12 @@ class Kernels:
     Attributes:
         functions: as `numba.njit` made them, with a cache.
         seconds: that compiling them takes, about, of a core of 2024.
+        tiles: whether they have products that a processor's tile unit can take over.
     """
 
     functions: tuple[Any, ...] = ()
     seconds: float = 0.0
+    tiles: bool = False
 
     @property
     def kept(self) -> bool:
@@ -116,7 +118,12 @@ def _own_numba(*, cached: bool) -> Any:
     def callback(function: Any) -> Any:
         """A function of integers that gives one, compiled now, to be called at its address."""
         integer = plain.types.int64
-        made = callbacks(function, ([integer] * len(inspect.signature(function).parameters), integer), locals={}, options={"error_model": "numpy", "nogil": True})
+        made = callbacks(
+            function,
+            ([integer] * len(inspect.signature(function).parameters), integer),
+            locals={},
+            options={"error_model": "numpy", "nogil": True},
+        )
         if cached:
             made.enable_caching()
             marked(made)

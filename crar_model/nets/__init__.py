@@ -4,7 +4,7 @@ What comes in is checked here before an address is passed on: dtype, device, sha
 or a ValueError of one line that names the tensor. Modules with an underscore are compiled and trust what they are given.
 """
 
-from crar_model.nets._arithmetic import ARITHMETICS, get_arithmetic, set_arithmetic, tiles_lacking
+from crar_model.nets._arithmetic import get_arithmetic, set_arithmetic, tiles_lacking
 from crar_model.nets._first import Observed
 from crar_model.nets._threads import get_threads, set_threads
 from crar_model.nets._tile_index import TileIndex, index_tiles
@@ -18,7 +18,6 @@ from crar_model.nets.totals import EMBEDDING, Totals, TotalTables
 from crar_model.nets.updates import MemberState, Transitions, UpdateTables, update_members
 
 __all__ = [
-    "ARITHMETICS",
     "CONV_STEPS",
     "DENSE_STEPS",
     "DENSE_UPDATES",

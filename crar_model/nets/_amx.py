@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from crar_model.core.compiled import numba
-from crar_model.nets._amx_block import DEPTH, block, configure, fold, pair, transposed
+from crar_model.nets._amx_block import DEPTH, block, configure
+from crar_model.nets._amx_halves import fold, pair, transposed
 
 SIDE = 16
 """Rows of a tile, and its columns of C."""
@@ -69,28 +70,22 @@ def _pairs(
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _turn(source: Any, into: Any) -> None:  # pragma: no cover - compiled
-    """into (columns, lines) = the transposed source (lines, >= columns) of 32-bit numbers; lines in whole tiles."""
-    columns = into.shape[0]
+    """into (columns, lines) = the transposed source (lines, columns) of 32-bit numbers, both in whole tiles."""
     row, goal = source.strides[0], into.strides[0]
     for i in range(0, source.shape[0], SIDE):
-        for j in range(0, columns - SIDE + 1, SIDE):
+        for j in range(0, source.shape[1], SIDE):
             transposed(source[i:, j:].ctypes.data, row, into[j:, i:].ctypes.data, goal)
-        for j in range(columns // SIDE * SIDE, columns):
-            for k in range(i, i + SIDE):
-                into[j, k] = source[k, j]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _shape(shapes: Any, r0: int, r1: int, w0: int, w1: int) -> None:  # pragma: no cover - compiled
-    """Tiles for two blocks of rows and two of columns, at least 1 of each."""
+def _shape(shapes: Any, rows: int, columns: int) -> None:  # pragma: no cover - compiled
+    """Tiles for two times so many rows, and for 1 to 32 columns."""
     shapes[:] = 0
     shapes[0] = 1
-    for i in range(2):
-        rows = r1 if i else r0
-        for j in range(2):
-            shapes[16 + 2 * (2 * i + j)], shapes[48 + 2 * i + j] = 4 * (w1 if j else w0), rows
-        shapes[16 + 2 * (4 + i)], shapes[48 + 4 + i] = 2 * DEPTH, rows
-        shapes[16 + 2 * (6 + i)], shapes[48 + 6 + i] = 4 * (w1 if i else w0), DEPTH // 2
+    for tile in range(8):
+        wide = 4 * (max(1, columns - SIDE) if tile % 2 else min(columns, SIDE))
+        shapes[16 + 2 * tile] = 2 * DEPTH if tile in (4, 5) else wide
+        shapes[48 + tile] = DEPTH // 2 if tile > 5 else rows
     configure(shapes.ctypes.data)
 
 
@@ -118,12 +113,14 @@ def convolved(
             _pairs(weight + 4 * (t * inner * wide + column), inner, columns, 4 * wide, b, t * steps * DEPTH // 2, FOLDED, worst)
         for first in range(0, across, SIDE):
             rows = min(SIDE, across - first)
-            _shape(shapes, rows, rows, SIDE, SIDE)
+            _shape(shapes, rows, columns)
             for k in range(0, lines, 2):
                 i, j = k // grid, k % grid
                 own = here + first * a_i + 2 * (i * image + j * line if pixels else i * line + j * channels)
                 target = y + first * c_i + 4 * column + 4 * k * wide * (grid if pixels else 1)
-                step, over = (line, image) if pixels else (channels, line)  # to the next line or pixel, and to the first one behind the last
+                step, over = (
+                    (line, image) if pixels else (channels, line)
+                )  # to the next line or pixel, and to the first one behind the last
                 half, down = 2 * (step if j < grid - 1 else over - (grid - 1) * step), 4 * wide * (grid if pixels else 1)
                 if k + 1 == lines:
                     half = down = 0
@@ -162,7 +159,7 @@ def window_gradient(
         w, there = min(two, m - strip * two), np.int64(b[strip].ctypes.data)
         for first in range(0, channels, two):
             rows = min(SIDE, (channels - first) // 2)
-            _shape(shapes, rows, rows, min(w, SIDE), max(1, w - SIDE))
+            _shape(shapes, rows, w)
             for step in range(0, steps, SOME):  # these positions stay in the first cache while the windows shift over them
                 some, more = min(SOME, steps - step), 1 if add or step else 0
                 for t in range(size):
@@ -170,7 +167,25 @@ def window_gradient(
                         own = here + first * a_i + 2 * ((t - shift) * width + u - shift + step * DEPTH)
                         other, into = there + step * line, target + c_i * ((t * size + u) * channels + first) + 4 * strip * two
                         if w > SIDE:
-                            block(2, own, a_i, rows * a_i, 0, a_low, other, b_row, 4 * SIDE, b_low, into, c_i, rows * c_i, 4 * SIDE, some, 1, more)
+                            block(
+                                2,
+                                own,
+                                a_i,
+                                rows * a_i,
+                                0,
+                                a_low,
+                                other,
+                                b_row,
+                                4 * SIDE,
+                                b_low,
+                                into,
+                                c_i,
+                                rows * c_i,
+                                4 * SIDE,
+                                some,
+                                1,
+                                more,
+                            )
                         else:
                             block(1, own, a_i, rows * a_i, 0, a_low, other, b_row, 0, b_low, into, c_i, rows * c_i, 0, some, 1, more)
     configure(0)

@@ -15,9 +15,9 @@ from llvmlite import binding, ir
 from numba.core import cgutils
 
 from crar_model.core.compiled import numba
+from crar_model.core.settings import ARITHMETICS
 from crar_model.nets._blas import intrinsic
 
-ARITHMETICS = ("float32", "tiles")
 CONVOLVED, WINDOW_GRADIENT = range(2)
 _SYMBOL = "crar_chosen_products"
 _CHOSEN = np.zeros(2, dtype=np.int64)
