@@ -15,7 +15,16 @@ from crar_model.agent.networks import ConvAgent
 from crar_model.core.params import Params
 from crar_model.core.settings import ARITHMETICS, TrainSettings
 from crar_model.nets import (
-    Conv, Layers, Linear, RMSpropSettings, convolve, get_threads, rmsprop_step, set_arithmetic, set_threads, tiles_lacking,
+    Conv,
+    Layers,
+    Linear,
+    RMSpropSettings,
+    convolve,
+    get_threads,
+    rmsprop_step,
+    set_arithmetic,
+    set_threads,
+    tiles_lacking,
 )  # fmt: skip
 from crar_model.nets._micro import SLACK, panel
 from crar_model.nets.layers import parameter_shapes
