@@ -34,7 +34,9 @@ from crar_model.training.variants import VARIANTS
 
 LAYERS = ((32, 64, 3), (64, 32, 2), (16, 32, 2), (16, 32, 3))
 """(channels, out, side of the window) of the large convolutions on 8x8 maps."""
+DIRECTIONS = ("forward", "to the input", "to the weight")
 ROWS = 32
+"""Of a batch."""
 
 
 def trainer(agents: int, freeze: bool) -> Callable[[], object]:
@@ -160,18 +162,19 @@ def main() -> None:
     set_threads(1)
     torch.set_flush_denormal(True)
     found: dict[str, Any] = {"cores": os.cpu_count(), "torch": torch.__version__, "repetitions": options.repetitions, "work": {}}
-    found["dense"] = dense(options.repetitions)
-    work: dict[str, Callable[[], Callable[[], object]]] = {
+    work: dict[str, Callable[[], Callable[[], object]]] = {}
+    for channels, out, size in LAYERS:
+        for direction in DIRECTIONS:
+            name = f"{channels} to {out} channels, {size}x{size}, {direction}"
+            work[name] = lambda c=channels, o=out, s=size, d=direction: layer(c, o, s, d)
+    work |= {
         "random mazes, joint, 1 agent": lambda: trainer(1, False), "random mazes, joint, 3 agents": lambda: trainer(3, False),
         "random mazes, `freeze`, 3 agents": lambda: trainer(3, True), "planning, 3 steps ahead": planning,
     }  # fmt: skip
-    for channels, out, size in LAYERS:
-        for direction in ("forward", "to the input", "to the weight"):
-            name = f"{channels} to {out} channels, {size}x{size}, {direction}"
-            work[name] = lambda c=channels, o=out, s=size, d=direction: layer(c, o, s, d)
     for name, make in work.items():
         found["work"][name] = compared(make(), options.seconds, options.repetitions)
         print(name, found["work"][name], flush=True)
+    found["dense"] = dense(options.repetitions)
     write_text(options.out / "tiles.json", json.dumps(found, indent=1) + "\n")
     print(table(found), verdict(found), sep="\n\n")
 

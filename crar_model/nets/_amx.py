@@ -129,7 +129,8 @@ def convolved(
                 else:
                     block(1, own, a_i, half, 2 * line, a_low, there, b_row, 0, b_low, target, c_i, down, 0, steps, size, 0)
     configure(0)
-    return ordinary(worst) * min(1, len(a) + len(b) + len(shapes))
+    done: int = ordinary(worst) * min(1, len(a) + len(b) + len(shapes))  # what only addresses point at must live until here
+    return done
 
 
 def window_gradient(
