@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import random_stages, tiles
+from benchmarks import random_stages
 from benchmarks.against import ROOT
 from benchmarks.simple_training import with_spread
 from crar_model.core.files import write_text
@@ -146,12 +146,6 @@ def step(results: Path) -> str:
     return f"{random_stages.table(found)}\n\n{random_stages.verdict(found)}"
 
 
-def by_tiles(results: Path) -> str:
-    """Float32 and tiles beside each other."""
-    found = _read("tiles", results)
-    return f"{tiles.table(found)}\n\n{tiles.verdict(found)}"
-
-
 def command(results: Path) -> str:
     """`crar landscape` against the code before, and its stages."""
     found = _read("landscape_command", results)
@@ -169,7 +163,7 @@ def command(results: Path) -> str:
 
 FIGURES: dict[str, Callable[[Path], str]] = {
     "machine": machine, "simple": simple, "needed": needed, "compiling": compiling, "others": others, "growth": growth, "pieces": pieces, "against": against,
-    "step": step, "tiles": by_tiles, "command": command,
+    "step": step, "command": command,
 }  # fmt: skip
 
 
