@@ -8,6 +8,7 @@ next ring is put where T has it from all of its neighbours in the mean. No obser
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,9 +55,9 @@ def rings_of(problem: Problem, forest: Forest, number: int) -> tuple[Ring, ...]:
     depth = np.full(len(forest.tree), -1)
     depth[forest.roots[number]] = 0
     by_tree = np.full(len(depth), NOWHERE)
-    for step, (before, _, after) in enumerate(forest.steps):
-        if forest.tree[after] == number:
-            depth[after], by_tree[after] = depth[before] + 1, step
+    for step, (one, _, other) in enumerate(forest.steps):
+        if forest.tree[other] == number:
+            depth[other], by_tree[other] = depth[one] + 1, step
     states, actions = np.indices(successor.shape)
     known = (successor != NOWHERE) & (depth[states] >= 0) & (depth[successor] == depth[states] + 1)
     before, action, after = states[known], actions[known], successor[known]
@@ -103,7 +104,8 @@ def _grown(
 ) -> tuple[Ints, Tensor, int]:
     """The states of one tree, embeddings (m, states of the tree, d) with the lowest first, and the updates that they took."""
     root, radius, size = forest.roots[number], problem.loss.settings.ball_radius, problem.agent.abstract_size
-    drawn = torch.quasirandom.SobolEngine(size, scramble=True, seed=DRAWN).draw_base2(DRAWN)
+    engine: Any = torch.quasirandom.SobolEngine
+    drawn = engine(size, scramble=True, seed=DRAWN).draw_base2(DRAWN)
     x = torch.zeros(len(drawn), len(forest.tree), size)
     x[:, root] = REACH * radius * (2 * drawn - 1)
     rings, taken, placed = rings_of(problem, forest, number), 0, np.array([root])
