@@ -103,3 +103,10 @@ def turned(seen: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def all_alike(seen: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """A map that nothing undoes."""
     return np.ones_like(seen)
+
+
+def small_view(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """MiniGrid's view of 3x3 cells, which its images of tiles declare and do not show."""
+    from minigrid.wrappers import ViewSizeWrapper
+
+    return ViewSizeWrapper(env, 3)

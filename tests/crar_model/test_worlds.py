@@ -383,7 +383,7 @@ def test_another_side_by_a_function_and_by_an_environment(tmp_path: Path) -> Non
 
 def test_minigrid_as_it_really_is() -> None:
     """What it declares is not what it shows; its mission is words; a last step in time and at the goal is an end."""
-    views = "minigrid.wrappers:ViewSizeWrapper", "minigrid.wrappers:RGBImgPartialObsWrapper", "minigrid.wrappers:ImgObsWrapper"
+    views = "tests.small_worlds:small_view", "minigrid.wrappers:RGBImgPartialObsWrapper", "minigrid.wrappers:ImgObsWrapper"
     episodes = gather_episodes(Recipe("MiniGrid-Empty-5x5-v0", views), 48, 0)
     said = "\n".join(facts_of(World.of(episodes)))
     assert episodes.each[0].frames.shape[1:] == (56, 56, 3)
