@@ -58,7 +58,8 @@ def rings_of(problem: Problem, forest: Forest, number: int) -> tuple[Ring, ...]:
     for step, (one, _, other) in enumerate(forest.steps):
         if forest.tree[other] == number:
             depth[other], by_tree[other] = depth[one] + 1, step
-    states, actions = np.indices(successor.shape)
+    grid: Any = np.indices(successor.shape)
+    states, actions = grid
     known = (successor != NOWHERE) & (depth[states] >= 0) & (depth[successor] == depth[states] + 1)
     before, action, after = states[known], actions[known], successor[known]
     left = np.setdiff1d(np.flatnonzero(depth > 0), after)  # behind an end alone
