@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 import xarray as xr
+from torch import Tensor
 
 from landscape_tools.alignment import Function, HiddenLayer, align
 from landscape_tools.certificates import certify
@@ -179,7 +180,7 @@ def _apart(one: Point, other: Point) -> float:
     return norm({name: other[name] - value for name, value in mine.items()})
 
 
-def _pass(loss: ScalarLoss, start: Point, end: Point, through: Joined) -> tuple[float, Point]:
+def _pass(loss: ScalarLoss, start: Point, end: Point, through: Joined) -> tuple[float, dict[str, Tensor]]:
     """The highest loss of the lower of two ways, the straight one and the path, and the highest image of it."""
     line, path = sample_line(loss, start, end, points=LINE)["loss"].values, through(loss, start, end)
     direct, bent = float(np.nan_to_num(line, nan=np.inf).max()), float(path.heights.nan_to_num(np.inf).max())

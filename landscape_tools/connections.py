@@ -168,5 +168,6 @@ def _bernstein(t: Tensor, count: int) -> Tensor:
 
 def _hats(t: Tensor, count: int) -> Tensor:
     """The same of a polygon's corners."""
-    corners: Any = torch.arange(count, dtype=t.dtype)
-    return (1 - (t.unsqueeze(1) * (count - 1) - corners).abs()).clamp_min(0)
+    gaps = t.unsqueeze(1) * (count - 1) - torch.arange(count, dtype=t.dtype)
+    found: Tensor = (1 - gaps.abs()).clamp_min(0)
+    return found

@@ -212,7 +212,8 @@ def values_and_gradients(loss: ScalarLoss, like: Point, vectorize: Vectorize, ch
 
     def found(rows: Tensor) -> tuple[Tensor, Tensor]:
         with differentiated():
-            parts = [evaluated(part) for part in rows.split(chunk or len(rows))]
+            size = chunk or max(1, len(rows))
+            parts = [evaluated(rows[at : at + size]) for at in range(0, len(rows), size)]
         return (parts[0][0], parts[0][1]) if len(parts) == 1 else (torch.cat([v for v, _ in parts]), torch.cat([g for _, g in parts]))
 
     return found

@@ -138,8 +138,10 @@ class ModuleLoss:
         draw = None if self._buffers == "batch" else rows_drawn((self._inputs(), self._targets()), generator, rows)
 
         def drawn() -> ScalarLoss:
-            x, y = draw() if draw is not None else (None, None)
-            return self if draw is None else lambda point: self._criterion(self._forward(point)(x), y)
+            if draw is None:
+                return self
+            x, y = draw()
+            return lambda point: self._criterion(self._forward(point)(x), y)
 
         return drawn
 

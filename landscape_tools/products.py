@@ -52,7 +52,7 @@ class Pulled:
         if size == 1:
             return torch.stack([self._pull(row) for row in rows])
         try:
-            found = torch.cat([self._pull(part, mapped=True) for part in rows.split(size)])
+            found = torch.cat([self._pull(part, mapped=True) for part in (rows[k : k + size] for k in range(0, len(rows), size))])
         except RuntimeError:  # something in it cannot be mapped
             self._mapping = False
             return self(rows)

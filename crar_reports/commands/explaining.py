@@ -22,8 +22,8 @@ MODELS = "Models"
 )
 @with_flags()
 def explain(
-    first: Annotated[Path, typer.Argument(metavar="FIRST", exists=True, dir_okay=False, help="State of the first model, *.pt.", show_default=False)],
-    second: Annotated[Path, typer.Argument(metavar="SECOND", exists=True, dir_okay=False, help="State of the second model.", show_default=False)],
+    first: Annotated[Path, typer.Argument(metavar="FIRST", exists=True, help="State of the first model, *.pt.", show_default=False)],
+    second: Annotated[Path, typer.Argument(metavar="SECOND", exists=True, help="State of the second model.", show_default=False)],
     model: Annotated[
         str, typer.Option(metavar="MODULE:NAME", help="Function that makes the module.", show_default=False, rich_help_panel=MODELS)
     ],
@@ -37,7 +37,7 @@ def explain(
             metavar="MODULE:NAME", help="Function of outputs and targets.", show_default="by the targets", rich_help_panel=MODELS
         ),
     ] = "",
-    evaluations: Annotated[int, typer.Option(metavar="N", min=25, help="Most evaluations of the plane.", rich_help_panel=RUN)] = 250,
+    evaluations: Annotated[int, typer.Option(metavar="N", min=1, help="Most evaluations of the plane.", rich_help_panel=RUN)] = 250,
     force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.", rich_help_panel=RUN)] = False,
 ) -> None:  # fmt: skip
     """Explain what lies between two PyTorch models of your own.

@@ -41,7 +41,7 @@ def gather(
     legacy_astar: Annotated[bool, typer.Option("--legacy-astar", help="Quirk: draw maps as the released code does.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.")] = False,
 ) -> None:
-    """Gather from an environment by a random policy, or save a random walk through the random mazes."""
+    """Gather by a random policy, or save a walk through random mazes."""
     how: dict[str, Any] = {"wrapper": wrapper or (), "env_arg": env_arg or (), "fixed": fixed, "steps": steps, "policy": policy}
     if env:
         from crar_reports import progress as console

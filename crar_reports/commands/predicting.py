@@ -101,7 +101,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of a line.", rich_help_panel=RUN)] = False,
     force: ForceOption = False,
 ) -> None:
-    """Compare transfers: shares of successes by variant, map, rule and rate."""
+    """Compare transfers: successes by variant, map, rule and rate."""
     if not runs:
         raise UserError("compare: names no run; give folders that crar transfer or crar study wrote")
     page = crar_reports.compare(runs, out=out, episodes=episodes, force=force, command=command_line())
