@@ -18,6 +18,7 @@ COMMANDS = (
     "cure",
     "predict",
     "maps",
+    "compare",
     "escape",
     "claims",
     "theorem",

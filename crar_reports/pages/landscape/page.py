@@ -24,6 +24,7 @@ from crar_reports.figures.explorer import NAME as EXPLORER
 from crar_reports.figures.interactive import surface_page
 from crar_reports.figures.lines import lines_figure
 from crar_reports.figures.paths import paths_figure
+from crar_reports.figures.style import PATH_COLORS
 from crar_reports.figures.surface import surface_figure
 from crar_reports.measure.dissection import Dissection, dissect
 from crar_reports.measure.options import LandscapeOptions
@@ -133,9 +134,12 @@ def _figures(pair: Subject, found: Dissection, shown: tuple[str, ...], image: st
     passage, line = found.passage, found.lines["embedding"]
     if passage is not None:
         began = "" if found.minimum is None else ", from where it converges"
-        paths = [(f"dynamics frozen{began}", passage.frozen, "#0072B2"), (f"dynamics free{began}", passage.free, "#009E73")]
+        paths = [
+            (f"dynamics frozen{began}", passage.frozen, PATH_COLORS["frozen"]),
+            (f"dynamics free{began}", passage.free, PATH_COLORS["free"]),
+        ]
         if passage.valleys is not None:
-            paths.append(("dynamics free, from the released model", passage.valleys, "#CC79A7"))
+            paths.append(("dynamics free, from the released model", passage.valleys, PATH_COLORS["valleys"]))
         figures["paths"] = paths_figure(paths, (line["t"].values, line["total"].values))
     return {f"{name}.{image}": figure for name, figure in figures.items()}
 
