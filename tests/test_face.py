@@ -31,7 +31,7 @@ FACES = {
         "landscape", "cure", "escape", "predict", "maps", "compare", "theorem", "trajectory", "report", "study", "verdicts", "demo",
     )},
 }  # fmt: skip
-POSITIONAL = {"from": ("failed", "bases"), "to": ("base",)}
+POSITIONAL = {"from": ("failed", "bases", "model"), "to": ("base",)}
 """Flags that a positional argument stands for, since Python does not take the word, or the issue has another."""
 SHOWN = {"help", "config", "json", "full", "dry_run"}
 """Flags on what is printed and what is read; `full` of evaluate is one of them."""
