@@ -58,6 +58,7 @@ bench: install ## side-by-side timings, written to benchmarks/results and docs/s
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.training --maze random $(if $(AGAINST),--against $(AGAINST))
 	$(BIN)/python -m benchmarks.random_stages
+	grep -q amx_bf16 /proc/cpuinfo && $(BIN)/python -m benchmarks.tiles || true
 	$(BIN)/python -m benchmarks.landscape
 	$(BIN)/python -m benchmarks.landscape_command $(if $(AGAINST),--against $(AGAINST))
 	$(BIN)/python -m benchmarks.compile_time
