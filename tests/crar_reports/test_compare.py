@@ -117,5 +117,5 @@ def test_what_cannot_be_compared_is_refused(base_run: Path, freeze_run: Path, tm
 
 def test_the_first_words_come_out_each_way() -> None:
     assert "nothing to compare" in plain_words.compare([(1, 4, 0.1, 0.6)])
-    assert "some groups succeed more often" in plain_words.compare([(0, 40, 0.0, 0.1), (40, 40, 0.9, 1.0)])
-    assert "no group succeeds more often" in plain_words.compare([(1, 4, 0.1, 0.6), (2, 4, 0.2, 0.8)])
+    assert "Some groups succeed more often" in plain_words.compare([(0, 40, 0.0, 0.1), (40, 40, 0.9, 1.0)])
+    assert "No group succeeds more often" in plain_words.compare([(1, 4, 0.1, 0.6), (2, 4, 0.2, 0.8)])
