@@ -102,7 +102,7 @@ def sum_parts(
     for part in range(1, parts):
         for k in range(begin, begin + count):
             made[k] += given[part, k]
-    norms[0], norms[1] = _row_squares(grads + 4 * begin, rows - 1, m, wide), _row_squares(grads + 4 * layer[BIAS], 1, m, wide)
+    norms[0], norms[1] = _row_squares(grads + 4 * begin, rows - 1, m, wide), _row_squares(grads + 4 * layer[BIAS], rows // rows, m, wide)
     if planes:
         grid, side, low = layer[GRID], layer[SIDE], layer[LOW]
         maps = numba.carray(pointer(plane_sums), (parts, planes, grid, grid, wide))
@@ -155,7 +155,7 @@ def step_layer(
     front, bias = 4 * layer[FRONT], 4 * layer[BIAS]
     rows = area * layer[IN]
     finite = step_rows(packed + front, grads + front, squares + front, rows, m, wide, scales[0], rate, decay, epsilon, look)
-    finite &= step_rows(packed + bias, grads + bias, squares + bias, 1, m, wide, scales[1], rate, decay, epsilon, look)
+    finite &= step_rows(packed + bias, grads + bias, squares + bias, rows // rows, m, wide, scales[1], rate, decay, epsilon, look)
     if planes:
         finite &= step_rows(of_planes, plane_grads, plane_squares, planes * area, m, wide, scales[0], rate, decay, epsilon, look)
     return finite

@@ -39,7 +39,7 @@ def whole_numbers(
         if not out:
             for layer in range(net[LAYERS]):
                 derive(
-                    layers[layer], planes if layer == 0 else 0, room + 4 * net[PARAMS], room + 4 * net[OF_PLANES], room + 4 * net[MADE], True
+                    layers[layer], planes if layer == 0 else 0, room + 4 * net[PARAMS], room + 4 * net[OF_PLANES], room + 4 * net[MADE], not out
                 )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def step_member(
             if n < 0:
                 size = SIZES[layer]
                 finite &= step_rows(
-                    at[layer], encoder_grads[layer], square_at[slot, layer], 1, size, size, scales[0], rate, optimiser[0], optimiser[1], look
+                    at[layer], encoder_grads[layer], square_at[slot, layer], size // size, size, size, scales[0], rate, optimiser[0], optimiser[1], look
                 )  # fmt: skip
                 continue
             net = nets[n]
@@ -76,7 +76,7 @@ def step_member(
                 own, planes, packed, of_planes, room + 4 * net[GRADS], room + 4 * net[PLANE_GRADS], shift + 4 * net[GRADS],
                 shift + 4 * net[PLANE_GRADS], scales, rate, optimiser[0], optimiser[1], look,
             )  # fmt: skip
-            derive(own, planes, packed, of_planes, room + 4 * net[MADE], False)
+            derive(own, planes, packed, of_planes, room + 4 * net[MADE], room == 0)
     return finite
 
 

@@ -33,8 +33,9 @@ def room_for_networks(acts: int, h: int, frame: int, best: int, blocks: int) -> 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _run(net: Any, layers: Any, count: int, source: int, room: int, out: int, mine: Any, keep: bool) -> None:  # pragma: no cover - compiled
     acts, h, apart, _, _, best = mine
+    zero = 0 * count  # a variable: Numba compiles a function anew for every literal
     forward(
-        0, (count + BLOCK - 1) // BLOCK, BLOCK, count, 1, net[PLANES], layers, source, room + 4 * net[PARAMS], 0, room + 4 * net[MADE],
+        zero, (count + BLOCK - 1) // BLOCK, zero + BLOCK, count, zero + 1, net[PLANES], layers, source, room + 4 * net[PARAMS], zero, room + 4 * net[MADE],
         np.int64(acts.ctypes.data), net[RECORD], keep, best, np.int64(h.ctypes.data), np.int64(apart.ctypes.data), out,
     )  # fmt: skip
 
@@ -55,10 +56,10 @@ def part_of_term(
     at = room + 4 * (net[OUT] + first * outputs)
     found = numba.carray(pointer(at), (count, outputs))
     source = np.int64(x.ctypes.data) + 4 * first * d if block == VALUE else np.int64(given.ctypes.data) + 4 * first * given.shape[1]
-    best = np.zeros(count, dtype=np.int64)
+    best, zero = np.zeros(count, dtype=np.int64), 0 * count
     if block == VALUE:
         if scalars[C_DOUBLE] != 0:
-            _run(net, layers, count, np.int64(x.ctypes.data) + 4 * (batch + first) * d, room, at, mine, False)
+            _run(net, layers, count, np.int64(x.ctypes.data) + 4 * (batch + first) * d, room, at, mine, count < 0)
         for b in range(count):
             for a in range(1, outputs):
                 own, other = (
@@ -66,7 +67,7 @@ def part_of_term(
                 )
                 if own > other:
                     best[b] = a
-    _run(net, layers, count, source, room, at, mine, True)
+    _run(net, layers, count, source, room, at, mine, count >= 0)
     scale = weight * np.float32(2) / np.float32(batch)
     for b in range(count):
         row = first + b
@@ -87,7 +88,7 @@ def part_of_term(
     acts, h, _, one, two, chosen = mine
     sums = room + 4 * (net[SUMS] + part * net[PACKED]) if trained else 0
     backward(
-        0, 1, 1, (count + BLOCK - 1) // BLOCK * BLOCK, count, net[PLANES], layers, source, room + 4 * net[PARAMS], 0, np.int64(acts.ctypes.data),
+        zero, zero + 1, zero + 1, (count + BLOCK - 1) // BLOCK * BLOCK, count, net[PLANES], layers, source, room + 4 * net[PARAMS], zero, np.int64(acts.ctypes.data),
         net[RECORD], chosen, np.int64(one.ctypes.data), np.int64(two.ctypes.data), np.int64(h.ctypes.data), at, sums, net[PACKED],
         room + 4 * (net[PLANE_SUMS] + part * net[MAPS]) if trained else 0, room + 4 * (net[INTO] + first * (net[PLANES] + d)),
     )  # fmt: skip

@@ -102,7 +102,7 @@ def conv_updates(
     mine = room_for_networks(sizes[S_ACTS], sizes[S_H], sizes[S_FRAME], sizes[S_BEST], sizes[S_BLOCKS])
     counts, parts = np.zeros((2, 3), dtype=np.int64), sizes[S_PARTS]
     going = bool(alive[0])
-    whole_numbers(team, nets, tables, sizes, room, at, square_at, trained, False)
+    whole_numbers(team, nets, tables, sizes, room, at, square_at, trained, updates < 0)
     meet(team)
     for update in range(updates):
         if not going:
@@ -178,7 +178,7 @@ def conv_updates(
                 break
             if abs(rate) < safe_rate and whole < HUGE:
                 step_member(
-                    team, nets, tables, sizes, room, at, encoder_grads, square_at, step, step_takes[step], norms, rate, optimiser, per_tensor, False
+                    team, nets, tables, sizes, room, at, encoder_grads, square_at, step, step_takes[step], norms, rate, optimiser, per_tensor, updates < 0
                 )  # fmt: skip
                 meet(team)
                 continue
@@ -187,7 +187,7 @@ def conv_updates(
                 one = np.zeros(4, dtype=np.int64)
                 one[1] = 1
                 taken = step_member(
-                    one, nets, tables, sizes, room, at, encoder_grads, square_at, step, step_takes[step], norms, rate, optimiser, per_tensor, True
+                    one, nets, tables, sizes, room, at, encoder_grads, square_at, step, step_takes[step], norms, rate, optimiser, per_tensor, updates >= 0
                 )  # fmt: skip
                 if not taken:
                     memory[:] = before
@@ -204,6 +204,6 @@ def conv_updates(
                 layers, own = tables[net[FIRST] : net[FIRST] + net[LAYERS]], encoder_grads[net[TENSOR] : net[TENSOR] + 2 * net[LAYERS]]
                 move_weights(own, layers, net[PLANES], room + 4 * net[GRADS], room + 4 * net[PLANE_GRADS], True)
     else:
-        whole_numbers(team, nets, tables, sizes, room, at, square_at, trained, True)
+        whole_numbers(team, nets, tables, sizes, room, at, square_at, trained, updates >= 0)
     if team[0] == 0:
         alive[0] = going

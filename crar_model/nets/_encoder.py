@@ -80,7 +80,11 @@ def room_for_encoder(patches: int, values: int, windows: int) -> Any:  # pragma:
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _stem(packed: Any, patches: Any, inside: Any, patch: Any, first: int, last: int, h1: Any, h2: Any, table: Any, best2: Any) -> None:  # fmt: skip # pragma: no cover
     """The first two layers of patches `first` to `last`, of 1 and more."""
-    at, total = place_of(packed), np.empty(8, dtype=np.float32)
+    at, total, zero = (
+        place_of(packed),
+        np.empty(8, dtype=np.float32),
+        0 * first,
+    )  # a variable: Numba compiles a function anew for every literal
     for m in range(first, last):
         index = patch[m - 1]
         for i in range(9):
@@ -96,7 +100,10 @@ def _stem(packed: Any, patches: Any, inside: Any, patch: Any, first: int, last: 
     for q in range(4):
         source = place_of(h1) + 4 * (72 * first + 8 * (q // 2 * 3 + q % 2))
         target = place_of(h2) + 64 * (q * h2.shape[1] + first)
-        panel(source, 72, 1, 24, at + 4 * W2, 16, 256, target, 16, 16, 2, 0, last - first, 16)
+        panel(
+            source, zero + 72, zero + 1, zero + 24, at + 4 * W2, zero + 16, zero + 256, target, zero + 16, zero + 16, zero + 2, zero,
+            last - first, zero + 16,
+        )  # fmt: skip
     for m in range(first, last):
         for k in range(16):
             top, where = h2[0, m, k], 0
@@ -133,9 +140,11 @@ def _pool(packed: Any, window: Any, first: int, last: int, h3: Any, best3: Any, 
                     best3[v, k] = row
         for k in range(32):
             pooled[v, k] = tanh_of(pooled[v, k] + packed[B3 + k])
+    zero = 0 * first
+    lanes, one = zero + LANES, zero + 1
     panel(
-        place_of(pooled) + 128 * first, 32, 1, 0, place_of(packed) + 4 * W4, LANES, 0, place_of(position) + 4 * LANES * first, LANES, 32,
-        1, 0, last - first, LANES,
+        place_of(pooled) + 128 * first, zero + 32, one, zero, place_of(packed) + 4 * W4, lanes, zero, place_of(position) + 64 * first, lanes,
+        zero + 32, one, zero, last - first, lanes,
     )  # fmt: skip
 
 
@@ -151,11 +160,13 @@ def encode_pieces(
     meet(team)
     seen = np.empty((SOME, 144), dtype=np.float32)
     first, last = bounds(team, counts[1])
+    zero = 0 * first
+    one, wide, inner = zero + 1, zero + 32, zero + 144
     for start in range(first, last, SOME):
         own = min(SOME, last - start)
         gather(table, value, start, own, seen)
         panel(
-            place_of(seen), 144, 1, 0, place_of(packed) + 4 * W3, 32, 0, place_of(h3) + 128 * start, 32, 144, 1, 0, own, 32
+            place_of(seen), inner, one, zero, place_of(packed) + 4 * W3, wide, zero, place_of(h3) + 128 * start, wide, inner, one, zero, own, wide,
         )  # fmt: skip
     meet(team)
     first, last = bounds(team, counts[2])

@@ -40,14 +40,16 @@ def _through_values(
     """One part's gradients of the third layer's weights (144, 32) and of what it reads, gt (patches, 16)."""
     seen, into = np.empty((SOME, 144), dtype=np.float32), np.empty((SOME, 144), dtype=np.float32)
     gt[:] = 0
+    zero = 0 * first  # a variable: Numba compiles a function anew for every literal
+    one, wide, inner = zero + 1, zero + 32, zero + 144
     if first >= last:
         by_weight[:] = 0
     for start in range(first, last, SOME):
         own = min(SOME, last - start)
         gather(table, value, start, own, seen)
         at = place_of(g3) + 128 * start
-        panel(place_of(seen), 1, 144, 0, at, 32, 0, place_of(by_weight), 32, own, 1, 1 if start > first else 0, 144, 32)
-        panel(at, 32, 1, 0, place_of(packed) + 4 * W3_BACK, 144, 0, place_of(into), 144, 32, 1, 0, own, 144)
+        panel(place_of(seen), one, inner, zero, at, wide, zero, place_of(by_weight), wide, own, one, zero + (start > first), inner, wide)
+        panel(at, wide, one, zero, place_of(packed) + 4 * W3_BACK, inner, zero, place_of(into), inner, wide, one, zero, own, inner)
         for v in range(own):
             for t in range(9):
                 row = value[start + v, t]
@@ -60,7 +62,8 @@ def _through_stem(
     packed: Any, patches: Any, inside: Any, patch: Any, count: int, h1: Any, table: Any, best2: Any, gts: Any, g: Any
 ) -> None:  # fmt: skip # pragma: no cover
     """Gradients of the first two layers, written to the addresses g."""
-    one = np.float32(1)
+    one, zero = np.float32(1), 0 * count
+    m16 = zero + 16
     g2, dcol = np.zeros((4, count + 1, 16), dtype=np.float32), np.empty((count + 1, 32), dtype=np.float32)
     g1, total = np.zeros((count + 1, 9, 8), dtype=np.float32), np.empty((32, 16), dtype=np.float32)
     bias2 = numba.carray(pointer(g[3]), (16,))
@@ -79,9 +82,12 @@ def _through_stem(
         corner = 8 * (q // 2 * 3 + q % 2)
         for t in range(2):
             panel(
-                place_of(h1) + 4 * (72 + corner + 24 * t), 1, 72, 0, at, 16, 0, place_of(total) + 1024 * t, 16, count, 1, 1 if q else 0, 16, 16
+                place_of(h1) + 4 * (72 + corner + 24 * t), zero + 1, zero + 72, zero, at, m16, zero, place_of(total) + 1024 * t, m16, count,
+                zero + 1, zero + (q > 0), m16, m16,
             )  # fmt: skip
-        panel(at, 16, 1, 0, place_of(packed) + 4 * W2_BACK, 32, 0, place_of(dcol), 32, 16, 1, 0, count, 32)
+        panel(
+            at, m16, zero + 1, zero, place_of(packed) + 4 * W2_BACK, zero + 32, zero, place_of(dcol), zero + 32, m16, zero + 1, zero, count, zero + 32
+        )  # fmt: skip
         for m in range(count):
             for t in range(4):
                 for k in range(8):
