@@ -149,7 +149,7 @@ def step_rows(
 def step_layer(
     layer: Any, planes: int, packed: int, of_planes: int, grads: int, plane_grads: int, squares: int, plane_squares: int, scales: Any,
     rate: Any, decay: Any, epsilon: Any, look: bool,
-) -> bool:  # fmt: skip # pragma: no cover - compiled
+) -> Any:  # fmt: skip # pragma: no cover - compiled
     """:func:`step_rows` of a layer's weights, bias and planes' weights; scales, of weight and bias, clip them."""
     m, wide, area = layer[OUT], layer[WIDE_OUT], layer[SIZE] * layer[SIZE]
     front, bias = 4 * layer[FRONT], 4 * layer[BIAS]

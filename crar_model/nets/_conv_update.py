@@ -95,8 +95,8 @@ def conv_updates(
 
     at, square_at (slots, tensors): addresses of its tensors, 0 for what a slot lacks, block by block; a slot is a step's. places (updates, cells):
     of boards of s, then of s', in the index. action ... (updates, batch); targets (updates, batch, A) values of s' by the target copy; anchors
-    (updates or 1, batch, d); flags (7,): what threads tell each other. A call with `gradient_only` leaves the last step's gradient where `encoder_grads` point and in the networks' room,
-    in the order of the tensors at `at`, and takes no step.
+    (updates or 1, batch, d); flags (7,): what threads tell each other. A call with `gradient_only` takes no step and leaves the last step's
+    gradient where `encoder_grads` point, for every tensor of what trains.
     """
     room, updates, batch, d = np.int64(memory.ctypes.data), action.shape[0], action.shape[1], x.shape[1]
     mine = room_for_networks(sizes[S_ACTS], sizes[S_H], sizes[S_FRAME], sizes[S_BEST], sizes[S_BLOCKS])

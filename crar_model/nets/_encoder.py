@@ -29,7 +29,7 @@ those of the second and third layer also turned for the gradient of the input.""
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def place_of(array: Any) -> int:  # pragma: no cover - compiled
+def place_of(array: Any) -> Any:  # pragma: no cover - compiled
     """Address of an array; signed, for one type of integer spares second compilations."""
     return np.int64(array.ctypes.data)
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from crar_model.core.compiled import numba
 from crar_model.nets._blas import pointer
-from crar_model.nets._encoder import LANES, SHARES, SOME, W2_BACK, W3_BACK, W4, gather, place_of
-from crar_model.nets._micro import panel
+from crar_model.nets._encoder import SHARES, SOME, W2_BACK, W3_BACK, W4, gather, place_of
+from crar_model.nets._micro import LANES, panel
 from crar_model.nets._team import meet
 
 
