@@ -45,6 +45,7 @@ def describe(plan: Plan) -> dict[str, Any]:
         "paired": plan.paired,
         "settings": to_plain(settings),
         "members": [member.plain() for member in plan.members],
+        **({"world": list(facts)} if (facts := plan.task.facts) else {}),
         **({"judged_on": drawn} if (drawn := plan.task.sampling.drawn) else {}),
         "bases": {base: load_checkpoint(Path(base)).digest for base in sorted({m.base for m in plan.members if m.base})},
         "shards": [members // workers + (k < members % workers) for k in range(workers)],
@@ -76,7 +77,8 @@ def moved(plan: Plan, folder: StrPath) -> Plan:
         base: found(base, before["bases"].get(base, ""), lambda at: load_checkpoint(at).digest) for base in {m.base for m in plan.members}
     }
     members = tuple(replace(member, base=own[member.base]) for member in plan.members)
-    data = found(plan.settings.data, plan.settings.data_digest, file_digest)
+    digest_of = file_digest if not plan.task.known_by_data else lambda at: plan.task.data_file(str(at), "")[1]
+    data = found(plan.settings.data, plan.settings.data_digest, digest_of)
     return replace(plan, members=members, settings=replace(plan.settings, data=data))
 
 
@@ -106,7 +108,7 @@ def read_run(folder: StrPath) -> dict[str, Any]:
         raise UserError(f"{path}: not the record of a crar run, or damaged: its members and shards do not fit; {hint}")
     try:
         variant_named(content["variant"])
-        task_of(from_plain(content["settings"], where="settings"))
+        task_of(from_plain(content["settings"], where="settings"), near=folder)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     return content

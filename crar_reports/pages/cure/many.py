@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from crar_model.agent.symmetry import RIGHT
 from crar_model.core.files import MEASURED, Plain, StrPath
 from crar_model.core.kept import kept
 from crar_model.cures.methods import AUTO, METHODS
@@ -178,7 +179,7 @@ def _counts(method: str, rows: Sequence[Plain]) -> Plain:
     valleys: dict[str, list[bool]] = {}
     for row in rows:
         by_base.setdefault(row["base_digest"], []).append(bool(row["restored"]))
-        valleys.setdefault(row["base_digest"], []).append(row["after"]["match"]["verdict"] == "matched")
+        valleys.setdefault(row["base_digest"], []).append(row["after"]["match"]["verdict"] in RIGHT)
 
     def middle(name: str) -> float:
         return float(np.median([row["budget"][name] for row in rows]))
