@@ -117,7 +117,7 @@ class TableData:
         return self
 
     def boards(self, update: int, count: int) -> None:
-        """Observations are images."""
+        """Observations are no tile maps."""
 
     @property
     def seen(self) -> Observed:

@@ -55,9 +55,6 @@ class ImageData(WorldData):
             seen = (self.maze.rows(piece, inverse=not self.settings.inverse) for piece in pieces)
             return torch.cat([self.agent.encode(params, part) for part in seen], dim=-2)
 
-    def boards(self, update: int, count: int) -> None:
-        """Observations are no tile maps."""
-
     def new_target(self, target: Params) -> None:
         """Nothing to note: the loss asks for the values of a batch's own next states."""
 
