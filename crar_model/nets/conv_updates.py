@@ -20,6 +20,7 @@ from crar_model.nets._conv_layout import Layout, layout_of, memory
 from crar_model.nets._encoder import PACKED, room_for_encoder
 from crar_model.nets._pieces import CELLS, room_for_pieces
 from crar_model.nets._team import alone, together
+from crar_model.nets._terms import T_VALUE
 from crar_model.nets._threads import get_threads, share
 from crar_model.nets._tile_index import TileIndex, index_tiles
 from crar_model.nets._tiles import drawn, tiles_forward
@@ -131,7 +132,7 @@ def update_boards(
     )
     indices = [index_tiles(batches.tiles[:, member], other) for member in range(members)]
     targets = np.zeros((updates, members, batch, actions), dtype=np.float32)
-    if tables.step_weights[:, kernel.T_VALUE].any():
+    if np.any(tables.step_weights[:, T_VALUE] != 0):
         targets = _target_values(target, indices, dynamics[-1], (updates, batch))
     room = state.room if gradient_only else None
     if members < get_threads():

@@ -239,7 +239,7 @@ class TileData:
         if self.bases is not None:
             seen = negated(tiles[:, :, : self.settings.batch_size]).transpose(0, 1)
             with torch.no_grad():
-                anchors = self.agent.encode(self.bases, seen.flatten(1, 2)).unflatten(1, seen.shape[1:3]).transpose(0, 1)
+                anchors = torch.unflatten(self.agent.encode(self.bases, seen.flatten(1, 2)), 1, seen.shape[1:3]).transpose(0, 1)
         return BoardTransitions(tiles, drawn["action"], drawn["reward"], drawn["terminated"], anchors)
 
     def batch(self, update: int) -> Batch:
