@@ -8,13 +8,20 @@ import torch
 from torch import Tensor
 
 from crar_model.agent.agent import Agent
+from crar_model.agent.loss_compiled import all_compiled
 from crar_model.core.params import Params
+from crar_model.core.settings import LossSettings
 from crar_model.nets import BoardTransitions, MemberState, UpdateTables, update_boards
 from crar_model.training.engine import by_block, pieces_of, tables_of
 from crar_model.training.update_rules import OptimizerState, Rule
 
 MOST_UPDATES = 16
 """Updates of one call: their boards are indexed and their targets computed together, and Ctrl-C waits for its end."""
+
+
+def boards_apply(agent: Agent, settings: LossSettings) -> bool:
+    """Whether an agent's updates can be compiled here: observations are tile maps, every term of the loss has a kernel."""
+    return all_compiled(settings) and agent.tile_networks is not None
 
 
 class BoardUpdates:

@@ -16,7 +16,7 @@ from crar_model.agent.loss import Loss
 from crar_model.core.params import Params, block_of, select
 from crar_model.core.settings import TrainSettings
 from crar_model.nets import RMSpropSettings
-from crar_model.training.board_engine import MOST_UPDATES, BoardUpdates
+from crar_model.training.board_engine import MOST_UPDATES, BoardUpdates, boards_apply
 from crar_model.training.engine import CompiledUpdates, applies
 from crar_model.training.leaders import Leaders, by_losses, fill
 from crar_model.training.members import Plan, start_parameters
@@ -75,10 +75,10 @@ class Trainer:
         self.engine: CompiledUpdates | None = None
         self.board_engine: BoardUpdates | None = None
         whole = settings.engine == "compiled" and self.device.type == "cpu"
-        self.listed = self.data.listed if whole and applies(self.agent) else None
+        self.listed = self.data.listed if whole and applies(self.agent, settings.loss) else None
         if self.listed is not None:
             self.engine = CompiledUpdates(self.agent, self.params, self.trained, self.listed.seen)
-        elif whole and self.agent.tile_networks is not None:
+        elif whole and boards_apply(self.agent, settings.loss):
             self.board_engine = BoardUpdates(self.agent, self.params, self.trained, self.target)
         self.tail: dict[str, Any] = {}
 
