@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections.abc import Callable
 from functools import lru_cache
@@ -20,6 +21,8 @@ _INT = numba.types.int64
 _I64 = ir.IntType(64)
 PATIENCE = 2_000
 """Looks at the others before a waiting thread offers its core to somebody else."""
+CROWDED = 2.0
+"""Running threads a core from which on no call is shared."""
 _TOGETHER = threading.Lock()
 
 
@@ -90,10 +93,15 @@ def alone() -> np.ndarray[Any, Any]:
     return np.array([0, 1, 0, 0], dtype=np.int64)
 
 
+def crowded() -> bool:
+    """Whether other work holds this machine's cores: threads that wait for each other then lose more by the clock than they gain."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > CROWDED * (os.cpu_count() or 1)
+
+
 def together(work: Callable[[np.ndarray[Any, Any]], object]) -> None:
-    """Call work(team) in as many threads as may share a call, and return when all have ended; one such call at a time, for its threads wait
-    for each other."""
-    threads = get_threads() if _giving_way() else 1
+    """Call work(team) in as many threads as may share a call, in one where the machine is crowded, and return when all have ended; one such
+    call at a time, for its threads wait for each other."""
+    threads = get_threads() if _giving_way() and not crowded() else 1
     if threads < 2:
         work(alone())
         return

@@ -20,7 +20,9 @@ CONV_STEPS = Kernels(
     20.0, tiles=True,
 )  # fmt: skip
 """Steps of convolutional networks on tile maps."""
-CONV_UPDATES = Kernels((_conv_update.conv_updates, _conv_forward.forward, _conv_pack.pack, _tiles._forward, _tile_index._draw), 30.0, tiles=True)
+CONV_UPDATES = Kernels(
+    (_conv_update.conv_updates, _conv_forward.forward, _conv_pack.pack, _tiles._forward, _tile_index._draw), 30.0, tiles=True
+)
 """Whole updates of convolutional networks on tile maps, and their losses for the log."""
 IMAGE_STEPS = Kernels((*DENSE_STEPS.functions, _tile_index._draw), 11.0)
 """Steps of dense networks behind convolutions of tile maps, whose pieces are found by kernels and convolved by tensor operations."""

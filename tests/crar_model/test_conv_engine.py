@@ -15,7 +15,7 @@ from crar_model.agent.loss import FOLLOWED, Loss
 from crar_model.agent.networks import ConvAgent
 from crar_model.core.params import BLOCKS, DYNAMICS, Params, block_of, select
 from crar_model.core.settings import LossSettings, TrainSettings
-from crar_model.nets import BoardTransitions, Conv, Linear, RMSpropSettings, set_threads
+from crar_model.nets import BoardTransitions, Conv, Linear, RMSpropSettings, _team, set_threads
 from crar_model.training.board_engine import BoardUpdates
 from crar_model.training.members import Member, Plan, base_plan, transfer_plan
 from crar_model.training.trainer import Trainer
@@ -28,6 +28,12 @@ AGENTS = (
     ConvAgent(transition_net=(Conv(18, 2), Conv(3, 3)), reward_net=(*HEAD, Linear(1)), value_net=(*HEAD, Linear(4)), other=(0.5, 0.3)),
 )
 ENGINES = ("compiled", "reference")
+
+
+@pytest.fixture(autouse=True)
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads share a call whatever else the machine does."""
+    monkeypatch.setattr(_team, "crowded", lambda: False)
 
 
 def numbers(rng: np.random.Generator, *shape: int) -> torch.Tensor:
