@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import random_stages
+from benchmarks import random_stages, random_updates
 from benchmarks.against import ROOT
 from benchmarks.simple_training import with_spread
 from crar_model.core.files import write_text
@@ -140,6 +140,11 @@ def against(results: Path) -> str:
     )
 
 
+def updates(results: Path) -> str:
+    """Whole updates of the random mazes in compiled code, against the code before."""
+    return random_updates.table(_read("random_updates", results))
+
+
 def step(results: Path) -> str:
     """Where one agent's update spends its time."""
     found = _read("random_stages", results)
@@ -163,7 +168,7 @@ def command(results: Path) -> str:
 
 FIGURES: dict[str, Callable[[Path], str]] = {
     "machine": machine, "simple": simple, "needed": needed, "compiling": compiling, "others": others, "growth": growth, "pieces": pieces, "against": against,
-    "step": step, "command": command,
+    "step": step, "updates": updates, "command": command,
 }  # fmt: skip
 
 

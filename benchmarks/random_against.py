@@ -36,8 +36,12 @@ def work(count, start, rates):
         trainer.one_update()
     start.wait()
     begin = time.{clock}()
-    for _ in range(UPDATES):
-        trainer.one_update()
+    end = trainer.update + UPDATES
+    while trainer.update < end:
+        if hasattr(trainer, "take_updates"):
+            trainer.take_updates(end - trainer.update)
+        else:
+            trainer.one_update()
     rates.put(count * UPDATES / (time.{clock}() - begin))
 
 context = multiprocessing.get_context("fork")

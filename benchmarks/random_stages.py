@@ -1,4 +1,4 @@
-"""Where an update of the random mazes spends its time: `python -m benchmarks.random_stages`. One agent trained jointly, and a process's half of six `freeze` agents.
+"""Where an update of the random mazes spends its time on the plain path: `python -m benchmarks.random_stages`. One agent trained jointly, and a process's half of six `freeze` agents.
 
 Compiled kernels are timed around each of their calls, in a process of its own for every number of threads; what is left is small tensor
 operations, packing of weights, the optimiser, autograd and Python, which one core does while the others wait. Medians over the updates.
@@ -48,7 +48,7 @@ def timed(share):
     return call
 
 _conv.share, _tiles.share = timed(_conv.share), timed(_tiles.share)
-plan = base_plan(dataclasses.replace(default_settings("random"), data_size=3000), {agents})
+plan = base_plan(dataclasses.replace(default_settings("random"), data_size=3000, engine="reference"), {agents})
 if {freeze}:
     plan = dataclasses.replace(plan, variant=dataclasses.replace(VARIANTS["freeze"], start="fresh"))
 trainer = Trainer(plan)

@@ -157,8 +157,9 @@ def trainer_updates(rule: str, members: int, updates: int) -> Callable[[], None]
     trainer = Trainer(base_plan(settings, members))
 
     def work() -> None:
-        for _ in range(updates):
-            trainer.one_update()
+        end = trainer.update + updates
+        while trainer.update < end:
+            trainer.take_updates(end - trainer.update)
 
     return work
 

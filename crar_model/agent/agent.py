@@ -16,6 +16,8 @@ from torch import Tensor
 
 from crar_model.core.compiled import Kernels
 from crar_model.core.params import Params
+from crar_model.core.tiles import Other
+from crar_model.nets import Layers
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,12 @@ class Agent(ABC):
     @property
     def dense_widths(self) -> dict[str, tuple[int, ...]] | None:
         """Widths of every block's layers, input first, where all networks are dense; None elsewhere."""
+        return None
+
+    @property
+    def tile_networks(self) -> tuple[dict[str, Layers], Other] | None:
+        """Layers of every block, and (contrast, brightness) of tiles of the other side, where observations are tile maps and whole updates of
+        all networks can be compiled; None elsewhere."""
         return None
 
     @property

@@ -16,6 +16,7 @@ from crar_model.core.params import DYNAMICS, Params
 from crar_model.core.tiles import CELL_PIXELS, NEGATED, SIZE, Other, read_grid
 from crar_model.nets import (
     CONV_STEPS,
+    CONV_UPDATES,
     DENSE_STEPS,
     DENSE_UPDATES,
     IMAGE_STEPS,
@@ -23,6 +24,7 @@ from crar_model.nets import (
     Conv,
     Layers,
     Linear,
+    boards_fit,
     convolve,
     dense,
     dense_jacobian,
@@ -190,9 +192,17 @@ class ConvAgent(Agent):
             params |= glorot_conv(block, layers, self.channels + (0 if block == "value" else self.n_actions), SIZE, rng)
         return params
 
+    @property
+    def tile_networks(self) -> tuple[dict[str, Layers], Other] | None:
+        """All layers, where the compiled updates know them."""
+        fit = self.abstract_shape[1:] == (SIZE, SIZE) and boards_fit(
+            self.encoder, tuple(self.networks.values()), self.channels, self.n_actions
+        )
+        return ({"encoder": self.encoder, **self.networks}, self.other) if fit else None
+
     def kernels(self, *, whole_updates: bool) -> Kernels:
         """Those of networks of tile maps and maps."""
-        return CONV_STEPS
+        return CONV_UPDATES if whole_updates and self.tile_networks is not None else CONV_STEPS
 
     def encode(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states e(s): tile maps (*members, rows, 1, 8, 8) or (rows, 1, 8, 8) -> (*members, rows, 192)."""

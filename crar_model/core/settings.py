@@ -141,7 +141,7 @@ class TrainSettings:
     checkpoint_interval: int = option(5_000, "updates between checkpoints", low=1, group="Run")
     snapshots: bool = option(False, "keep every member's parameters at every checkpoint, for `crar trajectory`", group="Run")
     engine: str = option(
-        "compiled", "compiled (CPU, dense networks: updates in compiled code) or reference (the plain path)", choices=("compiled", "reference"),
+        "compiled", "compiled (CPU: updates in compiled code, of dense networks and of those of the random mazes) or reference (the plain path)", choices=("compiled", "reference"),
         group="Run",
     )  # fmt: skip
     arithmetic: str = option(

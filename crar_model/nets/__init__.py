@@ -9,8 +9,9 @@ from crar_model.nets._first import Observed
 from crar_model.nets._threads import get_threads, set_threads
 from crar_model.nets._tile_index import TileIndex, index_tiles
 from crar_model.nets.conv import convolve
+from crar_model.nets.conv_updates import BoardTransitions, boards_fit, update_boards
 from crar_model.nets.dense import dense, dense_jacobian, fast_tanh
-from crar_model.nets.kernels import CONV_STEPS, DENSE_STEPS, DENSE_UPDATES, IMAGE_STEPS
+from crar_model.nets.kernels import CONV_STEPS, CONV_UPDATES, DENSE_STEPS, DENSE_UPDATES, IMAGE_STEPS
 from crar_model.nets.layers import Conv, Layers, Linear, glorot_conv, glorot_dense
 from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step
 from crar_model.nets.tiles import STEM, encode_tiles
@@ -19,11 +20,13 @@ from crar_model.nets.updates import MemberState, Transitions, UpdateTables, upda
 
 __all__ = [
     "CONV_STEPS",
+    "CONV_UPDATES",
     "DENSE_STEPS",
     "DENSE_UPDATES",
     "EMBEDDING",
     "IMAGE_STEPS",
     "STEM",
+    "BoardTransitions",
     "Conv",
     "Layers",
     "Linear",
@@ -35,6 +38,7 @@ __all__ = [
     "Totals",
     "Transitions",
     "UpdateTables",
+    "boards_fit",
     "convolve",
     "dense",
     "dense_jacobian",
@@ -49,5 +53,6 @@ __all__ = [
     "set_arithmetic",
     "set_threads",
     "tiles_lacking",
+    "update_boards",
     "update_members",
 ]

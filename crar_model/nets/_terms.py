@@ -49,30 +49,32 @@ def pair_slope(squared: Any, scalars: Any) -> Any:  # pragma: no cover - compile
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def structure_gradients(
-    x: Any, x_next: Any, anchor: Any, weights: Any, scalars: Any, gx: Any, gx_next: Any
+    x: Any, x_next: Any, anchor: Any, weights: Any, scalars: Any, positions: int, gx: Any, gx_next: Any
 ) -> None:  # fmt: skip # pragma: no cover - compiled
-    """Add the gradients of the terms that look at abstract states alone; all (batch, d)."""
+    """Add the gradients of the terms that look at abstract states alone; all (batch, d), with the `positions` of a channel side by side."""
     count, d = x.shape
     share = np.float32(1) / np.float32(count)
     if weights[T_BALL] != 0:
+        part = share / np.float32(positions)
         for b in range(count):
-            largest = np.float32(0)
-            for c in range(d):
-                square = x[b, c] * x[b, c]
-                if not square <= largest:  # also what is not a number
-                    largest = square
-            excess = largest - scalars[C_RADIUS2]
-            if not np.isfinite(largest):  # the definition's gradient is not finite either, and stops the member
-                gx[b, 0] = np.nan
-                continue
-            if excess < 0 or excess > scalars[C_BALL_MAX]:
-                continue
-            ties = 0
-            for c in range(d):
-                ties += x[b, c] * x[b, c] == largest
-            for c in range(d):
-                if x[b, c] * x[b, c] == largest:
-                    gx[b, c] += weights[T_BALL] * share * np.float32(2) * x[b, c] / np.float32(ties)
+            for p in range(positions):
+                largest = np.float32(0)
+                for c in range(p, d, positions):
+                    square = x[b, c] * x[b, c]
+                    if not square <= largest:  # also what is not a number
+                        largest = square
+                excess = largest - scalars[C_RADIUS2]
+                if not np.isfinite(largest):  # the definition's gradient is not finite either, and stops the member
+                    gx[b, p] = np.nan
+                    continue
+                if excess < 0 or excess > scalars[C_BALL_MAX]:
+                    continue
+                ties = 0
+                for c in range(p, d, positions):
+                    ties += x[b, c] * x[b, c] == largest
+                for c in range(p, d, positions):
+                    if x[b, c] * x[b, c] == largest:
+                        gx[b, c] += weights[T_BALL] * part * np.float32(2) * x[b, c] / np.float32(ties)
     if weights[T_RANDOM_PAIRS] != 0:
         for b in range(count):
             other = b - 1 if b > 0 else count - 1

@@ -98,7 +98,7 @@ def update_kernel(
                     for c in range(d):
                         for row in range(ROWS):
                             ge[tile, c, row] = 0
-                structure_gradients(x, x_next, anchor, weights, scalars, gx, gx_next)
+                structure_gradients(x, x_next, anchor, weights, scalars, 1, gx, gx_next)
                 for block in (TRANSITION, REWARD, DISCOUNT):
                     if weights[block - 1] != 0:
                         acts = acts_t if block == TRANSITION else acts_r if block == REWARD else acts_g

@@ -6,7 +6,7 @@ The seconds are about those of `benchmarks/results/compile.json`, which `python 
 from __future__ import annotations
 
 from crar_model.core.compiled import Kernels
-from crar_model.nets import _conv_backward, _conv_forward, _conv_pack, _dense, _rmsprop, _tile_index, _tiles, _update
+from crar_model.nets import _conv_backward, _conv_forward, _conv_pack, _conv_update, _dense, _rmsprop, _tile_index, _tiles, _update
 
 DENSE_UPDATES = Kernels((_update.update_kernel, _dense._forward), 15.0)
 """Whole updates of dense networks, and their losses for the log."""
@@ -20,5 +20,9 @@ CONV_STEPS = Kernels(
     20.0, tiles=True,
 )  # fmt: skip
 """Steps of convolutional networks on tile maps."""
+CONV_UPDATES = Kernels(
+    (_conv_update.conv_updates, _conv_forward.forward, _conv_pack.pack, _tiles._forward, _tile_index._draw), 30.0, tiles=True
+)
+"""Whole updates of convolutional networks on tile maps, and their losses for the log."""
 IMAGE_STEPS = Kernels((*DENSE_STEPS.functions, _tile_index._draw), 11.0)
 """Steps of dense networks behind convolutions of tile maps, whose pieces are found by kernels and convolved by tensor operations."""

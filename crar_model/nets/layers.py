@@ -67,14 +67,6 @@ class Layer(ABC):
     def table_row(self) -> tuple[int, int, int, int]:
         """What the compiled kernels know of it: KIND, OUT, SIZE, POOL."""
 
-    @abstractmethod
-    def arranged(self, weight: Tensor) -> Tensor:
-        """A weight (*members, ...) as the compiled kernels read it, contiguous."""
-
-    @abstractmethod
-    def restored(self, grad: Tensor) -> Tensor:
-        """The inverse of :meth:`arranged`, for its gradient; no copy."""
-
 
 @dataclass(frozen=True)
 class Conv(Layer):
@@ -119,14 +111,6 @@ class Conv(Layer):
         """What the compiled kernels know of it."""
         return (CONV, self.out, self.size, self.pool)
 
-    def arranged(self, weight: Tensor) -> Tensor:
-        """(*members, out, in, k, k) -> (*members, out, k, k, in): channels last."""
-        return weight.movedim(-3, -1).contiguous()
-
-    def restored(self, grad: Tensor) -> Tensor:
-        """(*members, out, k, k, in) -> (*members, out, in, k, k)."""
-        return grad.movedim(-1, -3)
-
 
 @dataclass(frozen=True)
 class Linear(Layer):
@@ -159,14 +143,6 @@ class Linear(Layer):
     def table_row(self) -> tuple[int, int, int, int]:
         """What the compiled kernels know of it."""
         return (LINEAR, self.out, 1, 1)
-
-    def arranged(self, weight: Tensor) -> Tensor:
-        """As it is: (*members, out, in)."""
-        return weight.contiguous()
-
-    def restored(self, grad: Tensor) -> Tensor:
-        """As it is."""
-        return grad
 
 
 Layers = tuple[Conv | Linear, ...]
@@ -233,13 +209,3 @@ def glorot_dense(block: str, sizes: Sequence[int], rng: np.random.Generator) -> 
         rng: source of the weights.
     """
     return glorot_conv(block, tuple(Linear(size) for size in sizes[1:]), sizes[0], 1, rng)
-
-
-def arranged(layers: Layers, weights: Sequence[Tensor]) -> list[Tensor]:
-    """Weights and biases in turn as the compiled kernels read them, contiguous."""
-    return [layers[k // 2].arranged(tensor) if k % 2 == 0 else tensor.contiguous() for k, tensor in enumerate(weights)]
-
-
-def restored(layers: Layers, grads: Sequence[Tensor]) -> list[Tensor]:
-    """The inverse of :func:`arranged` for gradients."""
-    return [layers[k // 2].restored(grad) if k % 2 == 0 else grad for k, grad in enumerate(grads)]

@@ -20,7 +20,7 @@ from crar_model.nets._tiles import tiles_backward, tiles_forward
 from crar_model.nets.check import layer_names, member_axes, members_of_both, same_kind, unchanged
 from crar_model.nets.conv import convolve
 from crar_model.nets.dense import dense, fast_tanh
-from crar_model.nets.layers import Conv, Layers, arranged, parameter_shapes, restored
+from crar_model.nets.layers import Conv, Layers, parameter_shapes
 
 STEM: Layers = (Conv(8, 2), Conv(16, 2, pool=2), Conv(32, 3, pool=3))
 """The layers whose pieces are known: a position of what they give, (32, 8, 8), sees a tile and its neighbours."""
@@ -132,7 +132,7 @@ class _NativeEncoder(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, indices: Sequence[TileIndex], *weights: Tensor) -> Tensor:
-        given = arranged(PIECES, weights)
+        given = [weight.contiguous() for weight in weights]
         out = torch.empty(len(indices), len(indices[0].places) // 64, 192, dtype=torch.float32, device="cpu")
         kept = tiles_forward(given, indices, out)
         if any(ctx.needs_input_grad):
@@ -145,4 +145,4 @@ class _NativeEncoder(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         weights = ctx.saved_tensors
         unchanged(ctx.shapes, (*weights, grad))
-        return (None, *restored(PIECES, tiles_backward(weights, ctx.kept, grad)))
+        return (None, *tiles_backward(weights, ctx.kept, grad))

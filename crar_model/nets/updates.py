@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ class UpdateTables:
 
     Attributes:
         names: parameters, block by block, weight and bias of each layer in turn.
-        blocks: widths of every block's layers, input first.
+        blocks: of every block the widths of its layers, input first, or, of convolutional networks, the layers.
         trained: for each block whether it trains.
         step_weights: (steps, 8) weight of the terms that a step descends: transition, reward, discount, ball, random_pairs, consecutive,
             value, pairing.
@@ -35,7 +35,7 @@ class UpdateTables:
     """
 
     names: tuple[str, ...]
-    blocks: Mapping[str, tuple[int, ...]]
+    blocks: Mapping[str, tuple[Any, ...]]
     trained: tuple[bool, ...]
     step_weights: np.ndarray[Any, Any]
     step_slots: tuple[str, ...]
@@ -111,15 +111,7 @@ def update_members(
         if tensor.shape != (members, *shape):
             raise ValueError(f"{name} has shape {tuple(tensor.shape)}; wanted is {(members, *shape)}")
     sizes = np.array([tensor[0].numel() for tensor in given], dtype=np.int64)
-    square_at = np.zeros((len(tables.step_slots), len(given)), dtype=np.int64)
-    takes = np.zeros(square_at.shape, dtype=np.bool_)
-    for step, (slot, names) in enumerate(zip(tables.step_slots, tables.step_names, strict=True)):
-        for index, name in enumerate(tables.names):
-            if name in names:
-                square = squares[slot][name]
-                if square.shape != given[index].shape:
-                    raise ValueError(f"the average of {name} has shape {tuple(square.shape)}; wanted is {tuple(given[index].shape)}")
-                square_at[step, index], takes[step, index] = address(square), True
+    square_at, takes = slots(tables, given, squares)
     updates, _, batch = shape = batches.state.shape
     d, actions = widths[0][-1], widths[4][-1]
     for name, tensor, size in (
@@ -145,21 +137,53 @@ def update_members(
     start = np.cumsum([0, *(2 * (len(block) - 1) for block in widths)])[:-1]
     grad_at = address(room) + 4 * np.concatenate(([0], np.cumsum(sizes)[:-1]))
     optimiser = tables.optimiser
-    written = [squares[slot][name] for slot, names in zip(tables.step_slots, tables.step_names, strict=True) for name in names]
-    torch.autograd.graph.increment_version((*given, *written))  # what the kernel writes, PyTorch would not know of
+    note_changes(tables, state)
     update_kernel(
         addresses(given), grad_at, square_at, sizes, start, np.concatenate(widths), np.cumsum([0, *map(len, widths)]),
-        np.array(tables.trained), tables.step_weights, np.arange(len(takes)), tables.step_rates, takes, _floats(rates), alive.numpy(),
+        np.array(tables.trained), tables.step_weights, np.arange(len(takes)), tables.step_rates, takes, floats(rates), alive.numpy(),
         np.array([optimiser.decay, optimiser.epsilon, optimiser.clip_norm], dtype=np.float32), optimiser.per_tensor, safe_rate(optimiser),
         tables.scalars, observed.rows, observed.shared, observed.scale, observed.row, observed.column, observed.value,
-        _integers(batches.state), _integers(batches.next_state), _integers(batches.action), _floats(batches.reward),
-        _floats(batches.terminated), _floats(values), _floats(anchors), gradient_only,
+        integers(batches.state), integers(batches.next_state), integers(batches.action), floats(batches.reward),
+        floats(batches.terminated), floats(values), floats(anchors), gradient_only,
     )  # fmt: skip
 
 
-def _floats(tensor: Tensor) -> np.ndarray[Any, Any]:
+def slots(
+    tables: UpdateTables, given: Sequence[Tensor], squares: Mapping[str, Params]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Of every step and tensor the address of its running average, 0 where the step does not change it, and whether it does.
+
+    Args:
+        tables: the steps.
+        given: the parameters in the order of `tables.names`.
+        squares: running averages of each slot by name.
+
+    Raises:
+        TypeError, ValueError: for what does not fit; the message names it.
+    """
+    square_at = np.zeros((len(tables.step_slots), len(given)), dtype=np.int64)
+    takes = np.zeros(square_at.shape, dtype=np.bool_)
+    for step, (slot, names) in enumerate(zip(tables.step_slots, tables.step_names, strict=True)):
+        for index, name in enumerate(tables.names):
+            if name in names:
+                square = squares[slot][name]
+                if square.shape != given[index].shape:
+                    raise ValueError(f"the average of {name} has shape {tuple(square.shape)}; wanted is {tuple(given[index].shape)}")
+                square_at[step, index], takes[step, index] = address(square), True
+    return square_at, takes
+
+
+def note_changes(tables: UpdateTables, state: MemberState) -> None:
+    """Tell PyTorch that the kernel writes to the parameters and their averages."""
+    written = [state.squares[slot][name] for slot, names in zip(tables.step_slots, tables.step_names, strict=True) for name in names]
+    torch.autograd.graph.increment_version((*(state.params[name] for name in tables.names), *written))
+
+
+def floats(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """As the kernels read numbers: float32, contiguous."""
     return tensor.detach().to(torch.float32).contiguous().numpy()
 
 
-def _integers(tensor: Tensor) -> np.ndarray[Any, Any]:
+def integers(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """As the kernels read integers: int64, contiguous."""
     return tensor.to(torch.int64).contiguous().numpy()

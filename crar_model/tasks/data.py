@@ -23,7 +23,7 @@ from crar_model.core.streams import Stream
 from crar_model.core.tiles import SIZE, negated
 from crar_model.mazes.table import StateTable
 from crar_model.mazes.walks import Walk, gather_pairs, gather_states, gather_walk, load_walk, observed
-from crar_model.nets import Observed, Transitions
+from crar_model.nets import BoardTransitions, Observed, Transitions
 
 DRAWS = 1_000
 """Updates whose batches are drawn at once, from a generator of their own."""
@@ -35,6 +35,9 @@ class Data(Protocol):
     @property
     def listed(self) -> TableData | None:
         """Itself where the states of the maze can be listed, so that updates can run in compiled code; None elsewhere."""
+
+    def boards(self, update: int, count: int) -> BoardTransitions | None:
+        """Batches of at most `count` updates from `update` on, where observations are tile maps; None elsewhere."""
 
     def batch(self, update: int) -> Batch:
         """One batch per member."""
@@ -112,6 +115,9 @@ class TableData:
     def listed(self) -> TableData | None:
         """Itself."""
         return self
+
+    def boards(self, update: int, count: int) -> None:
+        """Observations are no tile maps."""
 
     @property
     def seen(self) -> Observed:
@@ -208,9 +214,8 @@ class TileData:
     def new_target(self, target: Params) -> None:
         """Nothing to note: the observations are too many to keep their values."""
 
-    def batch(self, update: int) -> Batch:
-        """One batch per member; its observations are those of s, then those of s'."""
-        block, row = divmod(update, DRAWS)
+    def _drawn(self, block: int) -> dict[str, Tensor]:
+        """Batches (DRAWS, members, ...) that are drawn together."""
         if self.drawn[0] != block:
             picks, shape = self.draws.block(block), (-1, DRAWS, self.settings.batch_size)
 
@@ -224,7 +229,23 @@ class TileData:
             drawn = {name: values.to(self.device) for name, values in drawn.items()}
             drawn["onehot"] = self.agent.one_hot(drawn["action"], torch.float32)
             self.drawn = (block, drawn)
-        picked = {name: values[row] for name, values in self.drawn[1].items()}
+        return self.drawn[1]
+
+    def boards(self, update: int, count: int) -> BoardTransitions:
+        """Batches of at most `count` updates, as many as are drawn together."""
+        block, row = divmod(update, DRAWS)
+        drawn = {name: values[row : row + count] for name, values in self._drawn(block).items()}
+        tiles, anchors = torch.unflatten(self.tiles[drawn["rows"]], -1, (1, SIZE, SIZE)), None  # (updates, members, 2 batch, 1, 8, 8)
+        if self.bases is not None:
+            seen = negated(tiles[:, :, : self.settings.batch_size]).transpose(0, 1)
+            with torch.no_grad():
+                anchors = torch.unflatten(self.agent.encode(self.bases, seen.flatten(1, 2)), 1, seen.shape[1:3]).transpose(0, 1)
+        return BoardTransitions(tiles, drawn["action"], drawn["reward"], drawn["terminated"], anchors)
+
+    def batch(self, update: int) -> Batch:
+        """One batch per member; its observations are those of s, then those of s'."""
+        block, row = divmod(update, DRAWS)
+        picked = {name: values[row] for name, values in self._drawn(block).items()}
         tiles = torch.unflatten(self.tiles[picked["rows"]], -1, (1, SIZE, SIZE))  # (members, 2 batch, 1, 8, 8)
         state, next_state = self.places
         anchor = None

@@ -5,7 +5,8 @@ What an update is, is said in `update_rules` and `agent.loss`; here it is only w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,44 @@ def applies(agent: Agent, settings: LossSettings) -> bool:
     return all_compiled(settings) and agent.dense_widths is not None and len(agent.dense_widths["encoder"]) > 2
 
 
+def tables_of(rule: Rule, names: Sequence[str], trained: frozenset[str], blocks: Mapping[str, tuple[Any, ...]]) -> UpdateTables:
+    """What an update consists of, as numbers.
+
+    Args:
+        rule: the same in words.
+        names: parameters, block by block.
+        trained: those that train.
+        blocks: widths or layers of every block.
+    """
+    weights = np.zeros((len(rule.steps), len(COLUMNS)), dtype=np.float32)
+    of_total = rule.loss.settings.weights() | {"pairing": 1.0}
+    for row, (step, _) in enumerate(rule.steps):
+        for term in step.terms:  # a step on one term follows it unweighted, its rate has the weight
+            weights[row, COLUMNS[term]] = of_total[term] if len(step.terms) > 1 else 1.0
+    return UpdateTables(
+        names=tuple(names),
+        blocks={block: tuple(layers) for block, layers in blocks.items()},
+        trained=tuple(any(name in trained for name in names if block_of(name) == block) for block in BLOCKS),
+        step_weights=weights,
+        step_slots=tuple(step.slot for step, _ in rule.steps),
+        step_rates=np.array([step.rate for step, _ in rule.steps], dtype=np.float32),
+        step_names=tuple(frozenset(own) for _, own in rule.steps),
+        scalars=coefficients(rule.loss),
+        optimiser=rule.rmsprop,
+    )
+
+
+def by_block(params: Params) -> list[str]:
+    """Names of parameters, block by block."""
+    return [name for block in BLOCKS for name in params if block_of(name) == block]
+
+
+def pieces_of(room: Tensor, names: Sequence[str], params: Params) -> Params:
+    """The numbers of one member's parameters that lie one after the other, copied."""
+    pieces = torch.split(room, [params[name][0].numel() for name in names])
+    return {name: piece.view(params[name].shape[1:]).clone() for name, piece in zip(names, pieces, strict=True)}
+
+
 class CompiledUpdates:
     """Several updates per call for members whose networks are dense and whose observations can be listed.
 
@@ -40,7 +79,7 @@ class CompiledUpdates:
     def __init__(self, agent: Agent, params: Params, trained: Sequence[str], observed: Observed) -> None:
         assert agent.dense_widths is not None
         self.agent, self.params = agent, params
-        self.names = [name for block in BLOCKS for name in params if block_of(name) == block]
+        self.names = by_block(params)
         self.trained = frozenset(trained)
         self.observed = observed
         self.room = torch.zeros(sum(params[name][0].numel() for name in self.names))
@@ -87,25 +126,7 @@ class CompiledUpdates:
         squares = {step.slot: {name: torch.zeros_like(self.params[name]) for name in names} for step, names in rule.steps}
         state = MemberState(self.params, squares, torch.ones(1, dtype=torch.bool), self.room)
         update_members(self._tables(rule), self.observed, state, batches, torch.zeros(1, 1), gradient_only=True)
-        pieces = torch.split(self.room, [self.params[name][0].numel() for name in self.names])
-        return {
-            name: piece.view(self.params[name].shape[1:]).clone() for name, piece in zip(self.names, pieces, strict=True) if name in touched
-        }
+        return {name: piece for name, piece in pieces_of(self.room, self.names, self.params).items() if name in touched}
 
     def _tables(self, rule: Rule) -> UpdateTables:
-        weights = np.zeros((len(rule.steps), len(COLUMNS)), dtype=np.float32)
-        of_total = rule.loss.settings.weights() | {"pairing": 1.0}
-        for row, (step, _) in enumerate(rule.steps):
-            for term in step.terms:  # a step on one term follows it unweighted, its rate has the weight
-                weights[row, COLUMNS[term]] = of_total[term] if len(step.terms) > 1 else 1.0
-        return UpdateTables(
-            names=tuple(self.names),
-            blocks={block: tuple(widths) for block, widths in (self.agent.dense_widths or {}).items()},
-            trained=tuple(any(name in self.trained for name in self.names if block_of(name) == block) for block in BLOCKS),
-            step_weights=weights,
-            step_slots=tuple(step.slot for step, _ in rule.steps),
-            step_rates=np.array([step.rate for step, _ in rule.steps], dtype=np.float32),
-            step_names=tuple(frozenset(names) for _, names in rule.steps),
-            scalars=coefficients(rule.loss),
-            optimiser=rule.rmsprop,
-        )
+        return tables_of(rule, self.names, self.trained, self.agent.dense_widths or {})

@@ -16,6 +16,7 @@ from crar_model.agent.loss import Loss
 from crar_model.core.params import Params, block_of, select
 from crar_model.core.settings import TrainSettings
 from crar_model.nets import RMSpropSettings
+from crar_model.training.board_engine import MOST_UPDATES, BoardUpdates, boards_apply
 from crar_model.training.engine import CompiledUpdates, applies
 from crar_model.training.leaders import Leaders, by_losses, fill
 from crar_model.training.members import Plan, start_parameters
@@ -72,11 +73,13 @@ class Trainer:
         self.evaluation = loss.on(self.task.batch(inverse=settings.inverse, dtype=torch.float32).to(self.device, torch.float32))
         self.data.new_target(self.target)
         self.engine: CompiledUpdates | None = None
-        self.listed = (
-            self.data.listed if settings.engine == "compiled" and self.device.type == "cpu" and applies(self.agent, settings.loss) else None
-        )
+        self.board_engine: BoardUpdates | None = None
+        whole = settings.engine == "compiled" and self.device.type == "cpu"
+        self.listed = self.data.listed if whole and applies(self.agent, settings.loss) else None
         if self.listed is not None:
             self.engine = CompiledUpdates(self.agent, self.params, self.trained, self.listed.seen)
+        elif whole and boards_apply(self.agent, settings.loss):
+            self.board_engine = BoardUpdates(self.agent, self.params, self.trained, self.target)
         self.tail: dict[str, Any] = {}
 
     def _target_copy(self) -> Params:
@@ -95,14 +98,20 @@ class Trainer:
         rule, until = self.rule, now + most
         if now < settings.structure_delay:
             rule, until = self.early_rule, min(until, settings.structure_delay)
-        if self.engine is None or self.listed is None:
+        if self.engine is None and self.board_engine is None:
             apply_update(self.params, self.target, self.optimizer_state, self.data.batch(now), rule, self._rates(now, 1)[0], self.alive)
             self.update += 1
             return
         until = min(until, (now // settings.target_interval + 1) * settings.target_interval)
-        batches = self.listed.batches(now, until - now)
-        count = len(batches.state)
-        self.engine.run(rule, self.optimizer_state, batches, self._rates(now, count), self.alive)
+        if self.board_engine is not None:
+            boards = self.data.boards(now, min(until - now, MOST_UPDATES))
+            assert boards is not None
+            count = len(boards.action)
+            self.board_engine.run(rule, self.optimizer_state, boards, self._rates(now, count), self.alive)
+        elif self.engine is not None and self.listed is not None:
+            batches = self.listed.batches(now, until - now)
+            count = len(batches.state)
+            self.engine.run(rule, self.optimizer_state, batches, self._rates(now, count), self.alive)
         self.update += count
 
     def _rates(self, first: int, count: int) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crar_model.agent.networks import Agent, ConvAgent, DenseAgent
-from crar_model.nets import _blas, _tiles
+from crar_model.agent.networks import Agent, DenseAgent
+from crar_model.nets import _blas
 from crar_model.nets._first import observed
 from crar_model.nets.dense import _BatchedDense, _NativeDense, dense, fast_tanh
 from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step, step_tensor_ops
@@ -73,20 +73,10 @@ def test_jacobian_of_a_dense_encoder_is_that_of_autograd(seed: int, rows: int, w
         assert torch.allclose(found, wanted, rtol=1e-12, atol=1e-14)
 
 
-def test_scipy_blas_serves_where_torch_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    agent = ConvAgent()
-    params = {name: value[None] for name, value in agent.init(np.random.default_rng(0)).items()}
-    boards = torch.from_numpy(np.random.default_rng(1).integers(0, 7, (4, 1, 8, 8)).astype(np.uint8))
-    ours = agent.encode(params, boards)
-    address = int(_blas.get_cython_function_address("scipy.linalg.cython_blas", "sgemm"))
-    monkeypatch.setattr(_tiles, "sgemm_address", lambda: address)
-    assert torch.allclose(agent.encode(params, boards), ours, atol=1e-6)
-
-
 @given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=20))
 def test_kernel_tanh_is_tanh_and_odd(values: list[float]) -> None:
-    h = np.array([values, [-v for v in values]], dtype=np.float32)
-    _blas.bias_tanh(h, np.zeros(len(values), dtype=np.float32), False)
+    given = np.array([values, [-v for v in values]], dtype=np.float32)
+    h = np.array([[_blas.tanh_of(value) for value in row] for row in given], dtype=np.float32)
     assert np.array_equal(h[0], -h[1])
     exact = np.tanh(np.array(values, dtype=np.float64))
     assert np.all(np.abs(h[0] - exact) <= 1e-6 * np.maximum(np.abs(exact), 1e-30) + 1e-30)
