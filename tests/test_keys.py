@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from crar_model.core.errors import UserError
+from crar_model.core.files import as_read
 from crar_model.core.kept import look
 from crar_model.core.settings import CureSettings, PlaySettings, TrainSettings
 from crar_model.cures.problem import pose
@@ -24,9 +25,10 @@ from crar_reports.pages import claims as many
 from crar_reports.pages import maps
 from crar_reports.pages.cure import many as cures
 from crar_reports.pages.cure.one import CureOptions, cure_key, ground_key
-from crar_reports.pages.escape import many as escapes
-from crar_reports.pages.escape.one import Grid, escape_key
+from crar_reports.pages.escape.one import escape_key
+from crar_reports.pages.escape.records import Escape, Grid
 from crar_reports.pages.predict import predict
+from tests.crar_reports.test_escape_rules import a_minimum
 
 PUBLISHED = Path(__file__).parents[1] / "reports" / "published"
 
@@ -83,21 +85,18 @@ def test_cures_and_escapes_go_on_with_their_own_alone(failed: Checkpoint, base: 
         paths.append(tmp_path / f"{name}.pt")
     options, grid, own = CureOptions(), Grid(), tmp_path / "own"
     own.mkdir()
-    record = {
-        "base": {"path": "", "digest": base.digest}, "failed": {"path": "", "digest": failed.digest}, "grid": dataclasses.asdict(grid), "log_ratio": 1.0,
-        "totals": {"minimum": 1.0}, "minimum": {"verdict": "minimum", "barrier": 0.1, "signature": None}, "cells": [],
-    }  # fmt: skip
+    record = as_read(dataclasses.replace(a_minimum(), grid=grid))
     origin = load_checkpoint(base_run / "member-0.pt")
     models = [load_checkpoint(path) for path in paths]
 
-    def kept(key: str, shape: object) -> bool:
+    def kept(key: str, shape: Any) -> bool:
         return look(own / "results.json", key, shape, page=True) is not None
 
     (own / "results.json").write_text(json.dumps(record | {"key": escape_key(failed, base, grid)}))
-    assert not kept(escape_key(models[0], origin, grid), escapes.FOUND)  # the page is written last, and is not there
+    assert not kept(escape_key(models[0], origin, grid), Escape)  # the page is written last, and is not there
     (own / "report.md").touch()
-    assert [kept(escape_key(model, origin, grid), escapes.FOUND) for model in models] == [True, False]
-    assert not kept(escape_key(models[0], origin, Grid(seeds=2)), escapes.FOUND)
+    assert [kept(escape_key(model, origin, grid), Escape) for model in models] == [True, False]
+    assert not kept(escape_key(models[0], origin, Grid(seeds=2)), Escape)
     cured = {
         "method": "noise", "failed": {"path": "", "digest": failed.digest}, "settings": {"seed": 0}, "cured": False, "by": None, "restored": None,
         "budget": {"updates": 1, "level_updates": 1, "seconds": 1.0}, "before": {}, "after": {}, "chosen": {"terms": {"total": 1.0}}, "level": None, "to": None,

@@ -12,18 +12,25 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import is_dataclass
+from functools import cache
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import UnionType
+from typing import Any, BinaryIO, TypeVar, cast, get_args, get_origin, get_type_hints
 
+import msgspec
 import numpy as np
 
 from crar_model.core.errors import UserError
 
+T = TypeVar("T")
 StrPath = str | PathLike[str]
 """What a function that takes a path takes."""
 Plain = dict[str, Any]
 """Plain data by name, as JSON holds them."""
+OTHER = "damaged, or of another version"
+"""What is said of a file that holds something else."""
 INFINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 """How JSON holds what it has no number for; what is not a number is null. A reader gets the numbers again, and None."""
 MEASURED = (math.inf, None)
@@ -107,17 +114,22 @@ def read_text(path: StrPath, *, what: str = "", give: str = "give a text file, U
 
 
 def json_text(content: Any, *, indent: int | None = 1) -> str:
-    """Plain data as strict JSON: NaN is null, an infinity a text (`INFINITE`). Without `indent` as short as can be."""
-    return json.dumps(_strict(content), indent=indent, separators=(",", ":") if indent is None else None, allow_nan=False)
+    """Plain data and records as strict JSON: NaN is null, an infinity a text (`INFINITE`). Without `indent` as short as can be."""
+    return json.dumps(
+        _strict(msgspec.to_builtins(content, enc_hook=np.generic.item)),
+        indent=indent,
+        separators=(",", ":") if indent is None else None,
+        allow_nan=False,
+    )
 
 
 def write_json(path: StrPath, content: Any, *, indent: int | None = 1) -> None:
-    """Write plain data atomically as :func:`json_text`."""
+    """Write plain data and records atomically as :func:`json_text`."""
     write_text(path, json_text(content, indent=indent) + "\n")
 
 
 def as_read(content: Any) -> Any:
-    """Plain data as they are read from the file that :func:`write_json` writes: lists for tuples, None for NaN."""
+    """Plain data and records as plain data, as they are read from the file that :func:`write_json` writes: lists for tuples, None for NaN."""
     return parse_json(json_text(content, indent=None))
 
 
@@ -149,14 +161,13 @@ def _numbers(value: Any) -> Any:
     return float(value) if value in ("Infinity", "-Infinity") else value
 
 
-def read_json(path: StrPath, shape: Any, hint: str) -> Any:
-    """The plain data of a JSON file that has to be there.
+def read_json(path: StrPath, kind: type[T], hint: str) -> T:
+    """What a JSON file that has to be there holds, as a type.
 
     Args:
         path: the file.
-        shape: what it must hold: a type, a tuple of such, a list of one shape, or a table of names and shapes, which may hold more; the key `str`
-            stands for every name. A float is any finite number, `math.inf` any number.
-        hint: what to do where it does not, for the error.
+        kind: a type as msgspec takes it, such as a dataclass. Of a table that is a record the names that it lacks are left out.
+        hint: what to do where it holds something else, for the error.
 
     Raises:
         UserError: when it cannot be read, is not JSON, or holds something else.
@@ -167,14 +178,49 @@ def read_json(path: StrPath, shape: Any, hint: str) -> Any:
         raise UserError(f"{path}: cannot read ({error.strerror or error}); {hint}") from error
     except ValueError as error:
         raise UserError(f"{path}: damaged, not JSON ({error}); {hint}") from error
-    if wrong := misfit(found, shape):
-        raise UserError(f"{path}: damaged, or of another version: {wrong}; {hint}")
-    return found
+    return typed(found, kind, f"{path}: {OTHER}", hint)
 
 
-def find_json(path: StrPath, shape: Any, hint: str) -> Any | None:
+def find_json(path: StrPath, kind: type[T], hint: str) -> T | None:
     """The same of a file that need not be there: None where there is none."""
-    return read_json(path, shape, hint) if os.path.lexists(path) else None
+    return read_json(path, kind, hint) if os.path.lexists(path) else None
+
+
+def typed(plain: Any, kind: type[T], what: str, hint: str) -> T:
+    """Plain data as a type; a null where a number has to be is NaN.
+
+    Raises:
+        UserError: for other data: `what`, the field and what is wrong with it, and the hint.
+    """
+    if not isinstance(kind, type) and get_origin(kind) is None:
+        if wrong := misfit(plain, kind):
+            raise UserError(f"{what}: {wrong}; {hint}")
+        return cast(T, plain)
+    try:
+        return msgspec.convert(_with_nan(plain, kind), kind)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise UserError(f"{what}: {str(error).replace('$.', '')}; {hint}") from error
+
+
+_hints = cache(get_type_hints)
+
+
+def _with_nan(plain: Any, kind: Any) -> Any:
+    inside = get_args(kind)
+    if plain is None:
+        return math.nan if kind is float else None
+    if isinstance(kind, UnionType):
+        return _with_nan(plain, inside[0])
+    if isinstance(plain, dict):
+        hints = _hints(kind) if is_dataclass(kind) or isinstance(kind, msgspec.StructMeta) else {}
+        every = inside[1] if get_origin(kind) is dict else None
+        return {name: _with_nan(value, hints.get(name, every)) for name, value in plain.items()}
+    if isinstance(plain, list) and inside:
+        kinds = inside if len(inside) == len(plain) and inside[-1] is not ... else inside[:1] * len(plain)
+        return [_with_nan(value, each) for value, each in zip(plain, kinds, strict=True)]
+    if kind is int and type(plain) is int and abs(plain) >= 2**63:
+        raise OverflowError(f"{plain} is no number that is kept here")
+    return plain
 
 
 def misfit(value: Any, shape: Any, name: str = "it") -> str:

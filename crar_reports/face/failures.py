@@ -123,9 +123,10 @@ def escape(
         if not paths:
             paths, base = [samples.FAILED], base or samples.BASE
         from crar_reports.pages.escape import many, one
+        from crar_reports.pages.escape.records import Grid
 
-        usual = one.Grid()
-        grid = one.Grid(
+        usual = Grid()
+        grid = Grid(
             _each(rate) or usual.rates, _each(sgd_rate) or usual.sgd_rates, _each(batch_size) or usual.batches, seeds, updates, checks,
             tuple(dict.fromkeys(_each(update_rule) or usual.rules)),
         )  # fmt: skip

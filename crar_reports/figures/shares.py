@@ -26,11 +26,11 @@ def shares_figure(panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[Seque
         for axis, (title, groups) in zip(axes[0], panels, strict=True):
             for place, (_, values) in enumerate(groups):
                 found = share_by_base(values)
-                if found["share"] is None:
+                if not found.of:
                     continue
-                low, high = found["share"] - found["low"], found["high"] - found["share"]
-                axis.errorbar(place, found["share"], yerr=[[max(0.0, low)], [max(0.0, high)]], fmt="o", color="#0072B2", capsize=3)
-                axis.annotate(f"{found['count']}/{found['of']}", (place, 1.04), ha="center", fontsize=7, annotation_clip=False)
+                low, high = found.share - found.low, found.high - found.share
+                axis.errorbar(place, found.share, yerr=[[max(0.0, low)], [max(0.0, high)]], fmt="o", color="#0072B2", capsize=3)
+                axis.annotate(f"{found.count}/{found.of}", (place, 1.04), ha="center", fontsize=7, annotation_clip=False)
             axis.set_xticks(range(len(groups)), [name for name, _ in groups], rotation=30, ha="right", rotation_mode="anchor")
             axis.set_xlim(-0.6, len(groups) - 0.4)
             axis.set_ylim(-0.03, 1.12)

@@ -104,7 +104,7 @@ def write_claims(
             def stage(name: str, begun: int, everything: int, done: int = done, path: Path = path) -> None:
                 tick.at(done, len(pairs), f"{short_name(path)}: {name} ({begun} of {everything})")
 
-            known = kept(store, {"key": key}, partial(_dissected, subject, options, stage))
+            known = kept(store, {"key": key}, partial(_dissected, subject, options, stage), dict)
             about = {"transfer": as_given(path), "base": as_given(base), "recipe": recipes[path], "origin": origins[done]}
             found.append(about | known)
         tick(len(pairs), len(pairs))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +158,7 @@ def scored(
     scores = score_predictors(table)
     for row in scores["rows"]:
         row["calibration"] = [
-            {"predicted": group["predicted"], **share_by_base(group["tries"])} for group in calibration(row["predicted"], table)
+            {"predicted": group["predicted"], **asdict(share_by_base(group["tries"]))} for group in calibration(row["predicted"], table)
         ]
     return found | {"scores": scores | {"features": list(names)}}
 

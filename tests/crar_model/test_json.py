@@ -168,18 +168,18 @@ def test_spoiled_files_of_a_study(tmp_path: Path) -> None:
 
 def test_kept_figures_that_were_edited_are_not_taken(tmp_path: Path) -> None:
     path, key = tmp_path / "pair.json", {"model": "d"}
-    assert kept(path, key, lambda: {"a": math.nan, "b": (1, 2)}) == {"a": None, "b": [1, 2]}
-    assert kept(path, key, dict) == {"a": None, "b": [1, 2]}
-    assert look(path, {"model": "e"}) is None
+    assert kept(path, key, lambda: {"a": math.nan, "b": (1, 2)}, dict) == {"a": None, "b": [1, 2]}
+    assert kept(path, key, dict, dict) == {"a": None, "b": [1, 2]}
+    assert look(path, {"model": "e"}, dict) is None
     path.write_text(path.read_text().replace("2", "3"))
     with pytest.raises(UserError, match=r"pair\.json: damaged or edited"):
-        kept(path, key, dict)
+        kept(path, key, dict, dict)
     write_json(path, {"key": key, "figures": {"b": [1]}})  # of before there were digests
     assert look(path, key, {"b": [int]}) == {"b": [1]}
     with pytest.raises(UserError, match=r"pair\.json: damaged or edited: it lacks a"):
         look(path, key, {"a": float})
     keep(path, key, {})
-    assert only_one_line(path, lambda: look(path, key)) >= 5
+    assert only_one_line(path, lambda: look(path, key, dict)) >= 5
 
 
 def test_results_of_another_command_are_one_line(tmp_path: Path) -> None:

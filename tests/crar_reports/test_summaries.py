@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from crar_model.core.files import Plain
+from crar_model.core.files import Plain, typed
 from crar_model.core.settings import PlaySettings
 from crar_reports.claims.evidence import Listed, Samples, pair_of
 from crar_reports.claims.table import decide
 from crar_reports.pages.claims import claims_summary, grouped, verdicts
 from crar_reports.pages.landscape.page import landscape_summary
 from crar_reports.pages.report import study_summary, write_study
-from crar_reports.pages.theorem_view import theorem_summary
+from crar_reports.pages.theorem_view import Theorem, theorem_summary
 from crar_reports.pages.trajectory import trajectory_summary
 from crar_reports.press.glossary import TERMS, glossary
 from crar_reports.press.markdown import Lines
@@ -109,7 +109,7 @@ def test_theorem() -> None:
     found = published("theorem")
 
     def summary(plain: Plain) -> Lines:
-        return theorem_summary(plain["linear"], plain["shifts"], plain["descents"], sizes={"shifts": None, "descents": None})
+        return theorem_summary(typed(plain, Theorem, "", ""))
 
     before = summary(found)
 

@@ -21,7 +21,7 @@ from crar_reports.models.judged import base_of, distinct, label_of, one_folder_e
 from crar_reports.pages.cure.one import TABLE_OF_MOVES, CureOptions, cure_key, write_cure
 from crar_reports.pages.cure.view import cures_view
 from crar_reports.press.publish import RESULTS, publish
-from crar_reports.statistics import share, share_by_base
+from crar_reports.statistics import clustered, share, share_by_base
 
 SEARCH_PLACES = (AUTO, "placement")
 """Methods whose first step is the search of places, and with it the level; all others are only judged by that."""
@@ -33,8 +33,6 @@ FOUND = {
     "level": (None, {"total": MEASURED}), "to": (None, {"path": str, "digest": str}),
 }  # fmt: skip
 """What the results of one cure hold."""
-RESAMPLES = 10_000
-"""Of the bases, for the interval that takes transfers of one base as one."""
 
 
 def write_cures(
@@ -192,14 +190,3 @@ def _counts(method: str, rows: Sequence[Plain]) -> Plain:
         "lacks": Counter(what for row in rows for what in row["lacks"]), "median_updates": middle("updates"),
         "median_level_updates": middle("level_updates") if method in SEARCH_PLACES else 0, "median_seconds": middle("seconds"),
     }  # fmt: skip
-
-
-def clustered(groups: Sequence[Sequence[bool]]) -> Plain:
-    """95 % interval of a share from resampling whole groups (percentiles); None for fewer than two groups, and where all values are equal:
-    resampling them says nothing of what was not seen."""
-    if len(groups) < 2 or len({value for group in groups for value in group}) < 2:
-        return {"low": None, "high": None}
-    hits, sizes = (np.array([f(group) for group in groups]) for f in (sum, len))
-    picks = np.random.default_rng(0).integers(0, len(groups), (RESAMPLES, len(groups)))
-    shares = hits[picks].sum(1) / sizes[picks].sum(1)
-    return {"low": float(np.quantile(shares, 0.025)), "high": float(np.quantile(shares, 0.975))}

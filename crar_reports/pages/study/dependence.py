@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def dependence_part(
         scores = score_predictors(table)
         for row in scores["rows"]:
             row["calibration"] = [
-                {"predicted": group["predicted"], **share_by_base(group["tries"])} for group in calibration(row["predicted"], table)
+                {"predicted": group["predicted"], **asdict(share_by_base(group["tries"]))} for group in calibration(row["predicted"], table)
             ]
         line = verdict(scores) if len(rows) >= FEWEST else _few(scores)
         drawn = len(rows) >= FEWEST  # of fewer the groups are single bases, whose bars say nothing
