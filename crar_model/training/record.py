@@ -35,8 +35,7 @@ def describe(plan: Plan) -> dict[str, Any]:
         UserError: for a base that cannot be used.
     """
     members, settings = len(plan.members), plan.settings
-    workers = settings.workers or (cores() if settings.device == "cpu" and settings.updates else 1)
-    workers = min(workers, members) if settings.device == "cpu" else 1
+    workers = min(settings.workers or _that_pay(plan), members) if settings.device == "cpu" else 1
     return {
         "format": "crar-run",
         "version": 1,
@@ -50,6 +49,16 @@ def describe(plan: Plan) -> dict[str, Any]:
         "bases": {base: load_checkpoint(Path(base)).digest for base in sorted({m.base for m in plan.members if m.base})},
         "shards": [members // workers + (k < members % workers) for k in range(workers)],
     }
+
+
+PAYS = 15.0
+"""Seconds of a core that a process must have to do before it is worth its start, which takes about 7 s with PyTorch and the kernels."""
+
+
+def _that_pay(plan: Plan) -> int:
+    """As many processes as have enough to do, at most one a core; by the pace of the task, since nothing has been timed yet."""
+    seconds = plan.settings.updates * len(plan.members) / plan.task.pace[plan.settings.update_rule]
+    return max(1, min(cores(), int(seconds / PAYS)))
 
 
 def moved(plan: Plan, folder: StrPath) -> Plan:

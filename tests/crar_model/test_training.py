@@ -211,11 +211,14 @@ def test_runs_can_be_extended_but_not_changed(base_run: Path, tmp_path: Path) ->
         run_plan(plan, tmp_path / "mine")
 
 
-def test_workers_that_nobody_asked_for_are_as_many_as_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_nobody_asked_for_are_as_many_as_pay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process takes seconds to start: short runs stay in this one, long ones use every core."""
     monkeypatch.setattr(record, "cores", lambda: 2)
-    settings = dataclasses.replace(QUICK, workers=0)
-    for updates, members, shards in ((60, 3, [2, 1]), (60, 1, [1]), (0, 3, [3])):
+    settings = dataclasses.replace(QUICK, workers=0, update_rule="joint")
+    alone = int(record.PAYS * SimpleMazeTask.pace["joint"])
+    for updates, members, shards in ((alone, 3, [2, 1]), (alone // 3, 3, [3]), (4 * alone, 1, [1]), (0, 3, [3])):
         assert record.describe(base_plan(dataclasses.replace(settings, updates=updates), members))["shards"] == shards
+    assert record.describe(base_plan(dataclasses.replace(settings, workers=2), 3))["shards"] == [2, 1]
 
 
 def test_two_workers_equal_one(tmp_path: Path, base_run: Path) -> None:
