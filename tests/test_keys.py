@@ -23,12 +23,12 @@ from crar_model.training.members import Plan, transfer_plan
 from crar_model.training.runner import run_plan
 from crar_reports.pages import claims as many
 from crar_reports.pages import maps
-from crar_reports.pages.cure import many as cures
 from crar_reports.pages.cure.one import CureOptions, cure_key, ground_key
 from crar_reports.pages.escape.one import escape_key
 from crar_reports.pages.escape.records import Escape, Grid
 from crar_reports.pages.predict import predict
 from tests.crar_reports.test_escape_rules import a_minimum
+from tests.crar_reports.test_maps import of_freeze
 
 PUBLISHED = Path(__file__).parents[1] / "reports" / "published"
 
@@ -102,13 +102,13 @@ def test_cures_and_escapes_go_on_with_their_own_alone(failed: Checkpoint, base: 
         "budget": {"updates": 1, "level_updates": 1, "seconds": 1.0}, "before": {}, "after": {}, "chosen": {"terms": {"total": 1.0}}, "level": None, "to": None,
     }  # fmt: skip
     (own / "results.json").write_text(json.dumps(cured | {"key": cure_key(failed, base, base, "noise", options)}))
-    assert [kept(cure_key(model, origin, origin, "noise", options), cures.FOUND) for model in models] == [True, False]
+    assert [kept(cure_key(model, origin, origin, "noise", options), dict) for model in models] == [True, False]
     for other in (
         dataclasses.replace(options, anyway=True), dataclasses.replace(options, how=PlaySettings(seed=1)),
         dataclasses.replace(options, settings=CureSettings(effort=2.0)),
     ):  # fmt: skip
-        assert not kept(cure_key(models[0], origin, origin, "noise", other), cures.FOUND)
-    assert not kept(cure_key(models[0], origin, origin, "restart", options), cures.FOUND)
+        assert not kept(cure_key(models[0], origin, origin, "noise", other), dict)
+    assert not kept(cure_key(models[0], origin, origin, "restart", options), dict)
 
 
 def test_what_dynamics_allow_is_of_a_maze_and_a_loss(failed: Checkpoint, base: Checkpoint) -> None:
@@ -183,8 +183,9 @@ def test_what_is_left_of_another_run_is_not_gone_on_from(base_run: Path, tmp_pat
 
 
 def test_two_layouts_are_not_one_table_of_maps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    row = {"path": "a.pt", "digest": "1", "maze": "simple", "map": "negative", "way": "freeze", "settings": {}}
-    rows = [row | {"place": ["simple", layout, ""], "path": f"{layout}.pt", "digest": layout} for layout in ("", "####/#S.#/####")]
+    row = of_freeze("negative", "b.pt")
+    layouts = ("", "####/#S.#/####")
+    rows = [dataclasses.replace(row, place=("simple", layout, ""), path=f"{layout}.pt", digest=layout) for layout in layouts]
     monkeypatch.setattr(maps, "_transfers", lambda paths, how, state: rows)
     with pytest.raises(UserError, match=r"of the simple maze \(####/#S\.#/####\), but \.pt is of the simple maze; count them apart"):
         maps.write_maps([], tmp_path / "out")

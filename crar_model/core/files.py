@@ -7,17 +7,15 @@ import io
 import json
 import math
 import os
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import is_dataclass
 from functools import cache
 from os import PathLike
 from pathlib import Path
 from types import UnionType
-from typing import Any, BinaryIO, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, BinaryIO, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import numpy as np
@@ -33,11 +31,8 @@ OTHER = "damaged, or of another version"
 """What is said of a file that holds something else."""
 INFINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 """How JSON holds what it has no number for; what is not a number is null. A reader gets the numbers again, and None."""
-MEASURED = (math.inf, None)
-"""A shape of :func:`read_json`: any number, infinite or null where it is none."""
 LOCK = ".lock"
 """File that a command holds in the folder that it writes; it is gone again when the command has ended."""
-WORDS = {str: "a text", int: "a whole number", float: "a finite number", bool: "true or false", dict: "a table", list: "a list"}
 
 
 def is_empty(folder: StrPath) -> bool:
@@ -166,7 +161,7 @@ def read_json(path: StrPath, kind: type[T], hint: str) -> T:
 
     Args:
         path: the file.
-        kind: a type as msgspec takes it, such as a dataclass. Of a table that is a record the names that it lacks are left out.
+        kind: a type as msgspec takes it, such as a dataclass; what a file has beside its fields is left out.
         hint: what to do where it holds something else, for the error.
 
     Raises:
@@ -192,10 +187,6 @@ def typed(plain: Any, kind: type[T], what: str, hint: str) -> T:
     Raises:
         UserError: for other data: `what`, the field and what is wrong with it, and the hint.
     """
-    if not isinstance(kind, type) and get_origin(kind) is None:
-        if wrong := misfit(plain, kind):
-            raise UserError(f"{what}: {wrong}; {hint}")
-        return cast(T, plain)
     try:
         return msgspec.convert(_with_nan(plain, kind), kind)
     except (msgspec.ValidationError, OverflowError) as error:
@@ -212,7 +203,7 @@ def _with_nan(plain: Any, kind: Any) -> Any:
     if isinstance(kind, UnionType):
         return _with_nan(plain, inside[0])
     if isinstance(plain, dict):
-        hints = _hints(kind) if is_dataclass(kind) or isinstance(kind, msgspec.StructMeta) else {}
+        hints = _hints(kind) if hasattr(kind, "__annotations__") else {}
         every = inside[1] if get_origin(kind) is dict else None
         return {name: _with_nan(value, hints.get(name, every)) for name, value in plain.items()}
     if isinstance(plain, list) and inside:
@@ -221,26 +212,6 @@ def _with_nan(plain: Any, kind: Any) -> Any:
     if kind is int and type(plain) is int and abs(plain) >= 2**63:
         raise OverflowError(f"{plain} is no number that is kept here")
     return plain
-
-
-def misfit(value: Any, shape: Any, name: str = "it") -> str:
-    """Where plain data are not of a shape (:func:`read_json`), in words; "" where they are."""
-    if isinstance(shape, tuple):
-        found = [misfit(value, each, name) for each in shape]
-        return found[0] if all(found) else ""
-    if isinstance(shape, dict) and isinstance(value, dict):
-        if lacking := [key for key in shape if key is not str and key not in value]:
-            return f"{name} lacks {', '.join(lacking)}"
-        wanted = ((key, shape.get(key, shape.get(str))) for key in value if key in shape or str in shape)
-        return next((wrong for key, each in wanted if (wrong := misfit(value[key], each, key))), "")
-    if isinstance(shape, list) and isinstance(value, list):
-        return next((wrong for each in value if (wrong := misfit(each, shape[0], f"an entry of {name}"))), "")
-    kind: Any = shape if isinstance(shape, type) else type(shape)
-    if kind is float and type(value) in (int, float):
-        return "" if shape == math.inf or abs(value) <= sys.float_info.max else f"{name} is not {WORDS[float]}"
-    if type(value) is kind and not (kind is int and abs(value) >= 2**63):
-        return ""
-    return f"{name} is not {WORDS.get(kind, 'null')}"
 
 
 def read_arrays(path: StrPath, *, limit: int) -> dict[str, np.ndarray[Any, Any]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import OTHER, Plain, StrPath, as_read, json_text, misfit, read_json, typed, write_json
+from crar_model.core.files import OTHER, Plain, StrPath, as_read, json_text, read_json, typed, write_json
 from crar_model.core.tensor_files import load_plain, save_plain
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ AGAIN = "remove it, and it is made again"
 """What to do about a file that is damaged or was edited."""
 
 
-def kept(path: StrPath | None, key: Any, make: Callable[[], T], kind: type[T], *, piece: str = "", page: bool = False) -> T:
+def kept(path: StrPath | None, key: Any, make: Callable[[], Any], kind: type[T], *, piece: str = "", page: bool = False) -> T:
     """What a file holds under a key; else it is made and written there.
 
     Args:
@@ -60,11 +60,6 @@ def look(path: StrPath, key: Any, kind: type[T], *, page: bool = False) -> T | N
     path = Path(path)
     if not os.path.lexists(path):
         return None
-    if path.suffix == ".pt":
-        found = load_plain(path)
-        if misfit(found, {"fingerprint": str, "piece": dict}):
-            raise UserError(f"{path}: not unfinished work of a cure; {AGAIN}")
-        return found["piece"] if found["fingerprint"] == key else None
     if page:
         whole = read_json(path, dict, AGAIN)
         result = typed(whole, kind, f"{path}: {OTHER}", AGAIN)
@@ -91,9 +86,6 @@ class File:
 
 def keep(path: StrPath, key: Any, figures: Any) -> Any:
     """Write figures to a file under a key; returns them as plain data, as they are read from it."""
-    if Path(path).suffix == ".pt":
-        save_plain(path, PIECE, {"fingerprint": key, "piece": figures})
-        return figures
     figures = as_read(figures)
     write_json(path, File(key, figures, _digest(figures)))
     return figures
@@ -117,9 +109,14 @@ class Pieces:
 
     def look(self, name: str) -> Plain | None:
         """A piece, or None where there is none of this work; raises :class:`UserError` for a damaged file, or one of another kind."""
-        return None if self.folder is None else look(self.folder / f"{name}.pt", self.key)
+        if self.folder is None or not os.path.lexists(path := self.folder / f"{name}.pt"):
+            return None
+        found = load_plain(path)
+        if not isinstance(found, dict) or not isinstance(found.get("piece"), dict) or not isinstance(found.get("fingerprint"), str):
+            raise UserError(f"{path}: not unfinished work of a cure; {AGAIN}")
+        return found["piece"] if found["fingerprint"] == self.key else None
 
     def keep(self, name: str, piece: Plain) -> None:
         """Keep a piece."""
         if self.folder is not None:
-            keep(self.folder / f"{name}.pt", self.key, piece)
+            save_plain(self.folder / f"{name}.pt", PIECE, {"fingerprint": self.key, "piece": piece})

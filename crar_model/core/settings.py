@@ -139,7 +139,9 @@ class TrainSettings:
         group="Run",
     )  # fmt: skip
     device: str = option("cpu", "torch device: cpu, cuda, cuda:1 ...", group="Run")
-    workers: int = option(0, "processes that share the members, one thread each; 0: as many as pay, at most one a core (1 on a GPU)", low=0, group="Run")
+    workers: int = option(
+        0, "processes that share the members, one thread each; 0: as many as pay, at most one a core (1 on a GPU)", low=0, group="Run"
+    )
     loss: LossSettings = field(default_factory=LossSettings)
 
     def validate(self, spell: Spelling = as_flag) -> None:

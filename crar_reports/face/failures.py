@@ -134,8 +134,8 @@ def escape(
         if len(paths) == 1 and paths[0].is_file():
             found = one.write_escape(paths[0], folder, **how)
             return Page(folder, one.verdict(found), found, temporary)
-        found = many.write_escapes(paths, folder, **how)
-        return Page(folder, many.verdict(found), found, temporary)
+        table = many.write_escapes(paths, folder, **how)
+        return Page(folder, many.verdict(table), table, temporary)
 
 
 def _each(given: Any) -> tuple[Any, ...]:

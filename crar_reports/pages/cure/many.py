@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 
-from crar_model.core.files import MEASURED, Plain, StrPath
-from crar_model.core.kept import kept
+from crar_model.core.files import OTHER, Plain, StrPath, typed
+from crar_model.core.kept import AGAIN, kept
 from crar_model.cures.methods import AUTO, METHODS
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.merit import EARLIER, definition
@@ -27,12 +28,31 @@ SEARCH_PLACES = (AUTO, "placement")
 """Methods whose first step is the search of places, and with it the level; all others are only judged by that."""
 SEED_DIGITS = 6
 """Hexadecimal digits of a transfer's digest that are added to the seed."""
-FOUND = {
-    "method": str, "failed": {"path": str, "digest": str}, "settings": {"seed": int}, "cured": bool, "by": (str, None), "restored": (bool, None),
-    "budget": {"updates": int, "level_updates": int, "seconds": float}, "before": dict, "after": dict, "chosen": {"terms": {"total": MEASURED}},
-    "level": (None, {"total": MEASURED}), "to": (None, {"path": str, "digest": str}),
-}  # fmt: skip
-"""What the results of one cure hold."""
+
+
+class Cost(TypedDict):
+    """What a cure took."""
+
+    updates: int
+    level_updates: int
+    seconds: float
+
+
+class Found(TypedDict):
+    """What the results of one cure hold at least."""
+
+    method: str
+    failed: dict[str, Any]
+    settings: dict[str, Any]
+    cured: bool
+    by: str | None
+    restored: bool | None
+    budget: Cost
+    before: dict[str, Any]
+    after: dict[str, Any]
+    chosen: dict[str, Any]
+    level: dict[str, Any] | None
+    to: dict[str, Any] | None
 
 
 def write_cures(
@@ -82,7 +102,8 @@ def write_cures(
                 at, model = folder / method / label_of(path), load_checkpoint(path)
                 key = cure_key(model, own_base(model, base_path), load_checkpoint(judge_path), method, here)
                 ways: Plain = {"method": method, "base_path": base_path, "to_path": judge_path, "options": here, "command": command}
-                made[path, method] = kept(at / RESULTS, key, partial(write_cure, path, at, **ways), FOUND, page=True)
+                found = made[path, method] = kept(at / RESULTS, key, partial(write_cure, path, at, **ways), dict, page=True)
+                typed(found, Found, f"{at / RESULTS}: {OTHER}", AGAIN)
         tick(len(made), len(failed) * len(methods))
     rows = [made[path, method] for path, _ in failed for method in methods]
     results = {

@@ -102,8 +102,8 @@ def row_of(found: Escape, name: str) -> Row:
     ]
     return Row(
         **summed(cells), name=name, path=found.failed.path, base=found.base.path, base_digest=found.base.digest, verdict=minimum.verdict,
-        loss=found.totals.minimum, barrier=minimum.barrier, log_ratio=found.log_ratio, lowest=signature and signature.lowest,
-        highest=signature and signature.highest, recipe=found.base.recipe or UNKNOWN, trained=found.failed.recipe or UNKNOWN, cells=cells,
+        loss=found.totals.minimum, barrier=minimum.barrier, log_ratio=found.log_ratio, lowest=signature.lowest if signature else None,
+        highest=signature.highest if signature else None, recipe=found.base.recipe or UNKNOWN, trained=found.failed.recipe or UNKNOWN, cells=cells,
     )  # fmt: skip
 
 
