@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, read_json
 from crar_model.core.places import places
-from crar_model.core.settings import PlaySettings
+from crar_model.core.settings import CureSettings, PlaySettings
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.merit import EARLIER, definition
 from crar_model.samples import as_given
@@ -179,18 +179,10 @@ class Cure:
 
 
 @dataclass(frozen=True)
-class Spent:
-    """What tells cures of one method apart."""
-
-    effort: float
-    budget: float
-
-
-@dataclass(frozen=True)
 class Cures:
     """What a table of cures holds."""
 
-    settings: Spent
+    settings: CureSettings
     rows: list[Cure]
 
 
@@ -200,7 +192,7 @@ def _cures(folder: Path) -> list[Row]:
     for row in table.rows:
         failed = row.failed if row.failed.place else _seen(row.failed, folder)
         rows.append(Row(
-            failed.path, failed.digest, failed.maze, row.base, row.base_digest, failed.map, "", f"cure: {row.method}", asdict(table.settings),
+            failed.path, failed.digest, failed.maze, row.base, row.base_digest, failed.map, "", f"cure: {row.method}", {"effort": table.settings.effort, "budget": table.settings.budget},
             row.budget.updates + row.budget.level_updates, bool(row.restored), failed.place,
         ))  # fmt: skip
     return rows
