@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import OTHER, StrPath, json_text, read_json
+from crar_model.core.files import OTHER, StrPath, json_text, read_json, typed
 from crar_model.core.words import plural
 from crar_model.tasks import TASKS, Task, task_named
 from crar_reports.claims.evidence import Listed, Samples, pair_of
@@ -113,7 +113,8 @@ def write_verdicts(
     for paths, kind, read, what in kinds:
         known: set[str] = set()
         for path in map(Path, paths):
-            content = read_json(path / RESULTS, kind, f"give --{what} a folder that `crar {what}` wrote")
+            plain = read_json(path / RESULTS, dict, f"give --{what} a folder that `crar {what}` wrote")
+            content = typed(plain, kind, f"{path / RESULTS}: not the results of `crar {what}`", f"give --{what} a folder that it wrote")
             text = json_text(replace(content, command=""))
             if text in known:  # the same folder under another name, or a copy of it, counts once
                 continue
