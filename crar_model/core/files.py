@@ -110,12 +110,8 @@ def read_text(path: StrPath, *, what: str = "", give: str = "give a text file, U
 
 def json_text(content: Any, *, indent: int | None = 1) -> str:
     """Plain data and records as strict JSON: NaN is null, an infinity a text (`INFINITE`). Without `indent` as short as can be."""
-    return json.dumps(
-        _strict(msgspec.to_builtins(content, enc_hook=np.generic.item)),
-        indent=indent,
-        separators=(",", ":") if indent is None else None,
-        allow_nan=False,
-    )
+    plain = _strict(msgspec.to_builtins(content, enc_hook=np.generic.item))
+    return json.dumps(plain, indent=indent, separators=(",", ":") if indent is None else None, allow_nan=False)
 
 
 def write_json(path: StrPath, content: Any, *, indent: int | None = 1) -> None:
@@ -189,7 +185,7 @@ def typed(plain: Any, kind: type[T], what: str, hint: str) -> T:
     """
     try:
         return msgspec.convert(_with_nan(plain, kind), kind)
-    except (msgspec.ValidationError, OverflowError) as error:
+    except (msgspec.ValidationError, OverflowError, RecursionError) as error:
         raise UserError(f"{what}: {str(error).replace('$.', '')}; {hint}") from error
 
 
@@ -200,6 +196,8 @@ def _with_nan(plain: Any, kind: Any) -> Any:
     inside = get_args(kind)
     if plain is None:
         return math.nan if kind is float else None
+    if kind in (None, Any, dict):
+        return plain
     if isinstance(kind, UnionType):
         return _with_nan(plain, inside[0])
     if isinstance(plain, dict):

@@ -63,10 +63,8 @@ def look(path: StrPath, key: Any, kind: type[T], *, page: bool = False) -> T | N
     if page:
         whole = read_json(path, dict, AGAIN)
         result = typed(whole, kind, f"{path}: {OTHER}", AGAIN)
-        here = (
-            whole.get("key") == as_read(key) and path.with_name("report.md").exists()
-        )  # written last: without it a kill came before the end
-        return result if here else None
+        # report.md is written last: without it a kill came before the end
+        return result if whole.get("key") == as_read(key) and path.with_name("report.md").exists() else None
     file = read_json(path, File, AGAIN)
     if file.key != as_read(key):
         return None
