@@ -189,6 +189,7 @@ class Listed(Pair):
     errors: Errors
     certificate: Certificate | None
     paths: Paths
+    reference: Certificate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,7 +50,7 @@ def changed_lines(before: Lines, after: Lines) -> dict[str, str]:
 
 
 def landscape(plain: Plain) -> Lines:
-    return landscape_summary(plain, decide(plain, complete=True), variant="freeze", where="inverse maze")
+    return landscape_summary(pair_of(plain, complete=True), decide(plain, complete=True), variant="freeze", where="inverse maze")
 
 
 @pytest.mark.parametrize(
@@ -179,6 +179,12 @@ def test_every_word_is_explained_once() -> None:
 
 def test_a_cure_in_the_place_of_a_base_is_said() -> None:
     plain = facts()
-    lines = dict(landscape_summary(plain, decide(plain, complete=True), variant="imported", where="inverse maze", cured="placement"))
+    lines = dict(
+        landscape_summary(
+            pair_of(plain, complete=True), decide(plain, complete=True), variant="imported", where="inverse maze", cured="placement"
+        )
+    )
     assert "`crar cure` (placement) made of this very network" in lines["Held against"]
-    assert "Held against" not in dict(landscape_summary(plain, decide(plain, complete=True), variant="imported", where="inverse maze"))
+    assert "Held against" not in dict(
+        landscape_summary(pair_of(plain, complete=True), decide(plain, complete=True), variant="imported", where="inverse maze")
+    )
