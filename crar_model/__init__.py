@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from crar_model import samples as samples
     from crar_model.face.curing import Cured as Cured
     from crar_model.face.curing import cure as cure
+    from crar_model.face.gathering import gather as gather
     from crar_model.face.judging import Evaluated as Evaluated
     from crar_model.face.judging import evaluate as evaluate
     from crar_model.face.judging import import_network as import_network
     from crar_model.face.judging import load as load
     from crar_model.face.run import Run as Run
-    from crar_model.face.training import gather as gather
     from crar_model.face.training import train as train
     from crar_model.face.training import transfer as transfer
+    from crar_model.face.worlds import gather_world as gather_world
     from crar_model.tasks.check import check_task as check_task
 
 # MKL otherwise picks instructions by the alignment of its arguments, and a member's trajectory would depend on
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
 os.environ.setdefault("MKL_CBWR", "AUTO")
 
 _FACE = {
-    "face.training": ("train", "transfer", "gather"),
+    "face.training": ("train", "transfer"),
+    "face.gathering": ("gather",),
     "face.judging": ("evaluate", "Evaluated", "load", "import_network"),
+    "face.worlds": ("gather_world",),
     "face.curing": ("cure", "Cured"),
     "face.run": ("Run",),
     "tasks.check": ("check_task",),

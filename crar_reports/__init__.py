@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from crar_reports.face.runs import play as play
     from crar_reports.face.runs import report as report
     from crar_reports.face.runs import trajectory as trajectory
+    from crar_reports.face.strangers import explain as explain
     from crar_reports.face.studies import estimate_study as estimate_study
     from crar_reports.face.studies import study as study
     from crar_reports.face.studies import verdicts as verdicts
@@ -30,6 +31,7 @@ _FACE = {
     "face.runs": ("decide_claims", "trajectory", "report", "demo", "play"),
     "face.failures": ("cure", "escape"),
     "face.outlooks": ("predict", "maps"),
+    "face.strangers": ("explain",),
     "face.studies": ("study", "estimate_study", "verdicts"),
 }
 """Module -> names that it gives to users; `claims` alone has another name, for the room `crar_reports.claims` has that one."""

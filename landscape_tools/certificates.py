@@ -20,7 +20,7 @@ the point promise, there is a kink that was not declared, or no curvature at all
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,12 +31,13 @@ from torch import Tensor
 from landscape_tools.composite import Composite, as_composite
 from landscape_tools.cones import independent
 from landscape_tools.convergence import NEWTON_LIMIT, Converged, converge
-from landscape_tools.curvature import Spectrum, draw_ends, extreme_eigenvalues, hessian_product
+from landscape_tools.curvature import DENSE_LIMIT, Spectrum, draw_ends, extreme_eigenvalues
 from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.points import Point, check_digits, flatten, unflatten
 from landscape_tools.probing import Place, differences, directions, doubt_of, probe, scales, sloped
+from landscape_tools.products import dense_product, hessian_product
 from landscape_tools.results import Result, new_axes
 from landscape_tools.signatures import (
     FLAT,
@@ -168,6 +169,9 @@ def certify(
             else f"to first order the loss falls one way; {seen.reason}"
         )
         return Certificate(NOT_CONVERGED, reason, value, subgradient, None, None, slack, 0, None)
+    if not how and len(vector) <= DENSE_LIMIT:  # all of its columns are asked for anyway, and more than once
+        product = dense_product(product, vector)
+        place = replace(place, product=product)
     jacobian = composite.jacobian(vector, like)
     ties = ties_of(composite, z, subgradient, complementary)
     project = projection(pulled(ties.strong, jacobian))

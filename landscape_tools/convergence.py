@@ -23,15 +23,13 @@ from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.finite import Walled
+from landscape_tools.newton import newton, polish
 from landscape_tools.points import Point, check_digits, flatten, unflatten
-from landscape_tools.probing import difference_hessian
 from landscape_tools.results import Kept
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 
 NEWTON_LIMIT = 1500
 """Most outputs for which Newton's method with a dense Hessian is used."""
-REFRESH = 4
-"""Steps for which one Jacobian of the outputs serves; it is the dearest part of a step and changes slowly."""
 AT_LEAST = 20
 """Iterations kept for full precision after the rough ones."""
 ROUGH = 1e-9
@@ -92,7 +90,7 @@ def converge(
     if not np.isfinite(start):
         raise ValueError("the loss is not finite where the descent starts")
     levels = smoothings if composite.pieces is not None else (0.0,)
-    step = _newton if len(z) <= NEWTON_LIMIT else _quasi_newton
+    step = newton if len(z) <= NEWTON_LIMIT else _quasi_newton
     taken, reached = 0, levels[0]
     for level, smoothing in enumerate(levels):
         allowed = max(1, (iterations - taken) // (len(levels) - level))
@@ -104,7 +102,7 @@ def converge(
 
         vector, used = step(composite, vector, like, smoothing, allowed, max(tolerance, smoothing * 1e-2), tick)
         taken, reached = taken + used, smoothing
-        if 0 < smoothing <= 1e-4 and step is _newton:
+        if 0 < smoothing <= 1e-4 and step is newton:
             polished = polish(composite, vector, like, within=50 * smoothing, tolerance=tolerance)
             if polished is not None:
                 vector, reached = polished, 0.0
@@ -117,142 +115,6 @@ def converge(
     if taken == 0 and not np.isfinite(subgradient.norm):
         raise ValueError("the gradient of the loss is not finite where the descent starts")
     return Converged(final, value, start, subgradient, taken, reached)
-
-
-def _derivatives(composite: Composite, z: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """Gradient (n,) and Hessian (n, n) of the smoothed loss in its outputs."""
-    if composite.derivatives is not None:
-        return composite.derivatives(z, smoothing)
-
-    def loss(outputs: Tensor) -> Tensor:
-        return composite.smoothed(outputs, smoothing)
-
-    slope: Any = torch.func.grad(loss)
-
-    def twice(outputs: Tensor) -> tuple[Tensor, Tensor]:
-        gradient = slope(outputs)
-        return gradient, gradient
-
-    both: Any = torch.func.jacrev(twice, has_aux=True)  # twice as fast here as forward over reverse
-    hessian, gradient = both(z)
-    return gradient.detach(), hessian.detach()
-
-
-def _newton(
-    composite: Composite, vector: Tensor, like: Point, smoothing: float, iterations: int, tolerance: float, tick: Callable[[int], Any]
-) -> tuple[Tensor, int]:
-    """Levenberg-Marquardt steps with the positive part-and-mirror of the output Hessian; returns (vector, steps)."""
-    with torch.no_grad():
-        z = composite.output(vector, like)
-        value = float(composite.smoothed(z, smoothing))
-    damping, taken, age = 1e-4, 0, REFRESH
-    jacobian, gram = None, torch.eye(len(z), dtype=z.dtype)
-    for taken in range(1, iterations + 1):
-        if age >= REFRESH:
-            jacobian, gram, age = *_gram(composite, vector, like, len(z)), 0
-        gradient, hessian = _derivatives(composite, z, smoothing)
-        size = _length(gradient, jacobian)
-        if size <= tolerance or not np.isfinite(size):  # done, or nothing to follow
-            return vector, taken - 1
-        if not bool(hessian.isfinite().all()):  # at a norm of 0, for one
-            hessian = difference_hessian(lambda outputs: composite.smoothed(outputs, smoothing), z).nan_to_num(0.0, 0.0, 0.0)
-        values, basis = torch.linalg.eigh(0.5 * (hessian + hessian.T))
-        positive = (basis * values.abs()) @ basis.T
-        improved = False
-        for _ in range(30):
-            inner, _ = torch.linalg.solve_ex(positive @ gram + damping * torch.eye(len(z), dtype=z.dtype), -gradient)
-            step = inner if jacobian is None else jacobian.T @ inner
-            expected = max(0.0, -float(gradient @ gram @ inner))  # decrease to first order; below 0 by rounding alone
-            with torch.no_grad():
-                tried = composite.output(vector + step, like)
-                reached = float(composite.smoothed(tried, smoothing))
-            if np.isfinite(reached) and value - reached > 1e-4 * expected:
-                damping, improved = max(1e-10, damping * (0.1 if value - reached > 0.25 * expected else 1.0)), True
-                break
-            damping *= 10
-        if not improved:
-            if age == 0 or jacobian is None:  # rounding is all that is left
-                return vector, taken
-            age, damping = REFRESH, 1e-4
-            continue
-        vector, z, value, age = vector + step, tried, reached, age + 1
-        tick(taken)
-    return vector, taken
-
-
-def _gram(composite: Composite, vector: Tensor, like: Point, size: int) -> tuple[Tensor | None, Tensor]:
-    """Jacobian J of the outputs (None: the identity) and J J^T."""
-    jacobian = composite.jacobian(vector, like)
-    return jacobian, torch.eye(size, dtype=vector.dtype) if jacobian is None else jacobian @ jacobian.T
-
-
-def _length(gradient: Tensor, jacobian: Tensor | None) -> float:
-    """Norm in the parameters of a gradient in the outputs. The root of gradient @ (J J^T) @ gradient has half the digits, and rounds below 0."""
-    return float((gradient if jacobian is None else gradient @ jacobian).norm())
-
-
-def polish(composite: Composite, vector: Tensor, like: Point, *, within: float, tolerance: float, iterations: int = 12) -> Tensor | None:
-    """Newton's method on the kinked problem, with the ties of `vector` kept: where a maximum has several alternatives
-    within `within` of it, they are held equal, and the multipliers of that are unknowns beside the parameters.
-
-    Returns:
-        the stationary point, or None when Newton's method does not get there, a multiplier leaves [0, 1], or the
-        loss is above where it began by more than `within`: then the ties were not the right ones.
-    """
-    assert composite.pieces is not None
-    assert composite.weights is not None
-    pieces, weights = composite.pieces, composite.weights
-    with torch.no_grad():
-        z = composite.output(vector, like)
-        values = pieces(z)
-        began = float(composite.exact(z))
-    top = values.argmax(-1)
-    near = values >= values.amax(-1, keepdim=True) - within
-    near[torch.arange(len(near)), top] = False
-    rows, columns = near.nonzero(as_tuple=True)  # ties: alternative `columns` of group `rows` equals alternative `top`
-
-    def ties(outputs: Tensor) -> Tensor:
-        found = pieces(outputs)
-        return weights[rows] * (found[rows, columns] - found[rows, top[rows]])
-
-    def lagrangian(outputs: Tensor, share: Tensor) -> Tensor:
-        chosen = pieces(outputs)[torch.arange(len(top)), top]
-        return composite.smooth(outputs) + (weights * chosen).sum() + (share * ties(outputs)).sum()
-
-    grad: Any = torch.func.grad(lagrangian)
-    hessian: Any = torch.func.jacrev(torch.func.grad(lagrangian))
-    slope: Any = torch.func.jacrev(ties)
-    start = torch.exp(values / max(within / 50, 1e-300) - torch.logsumexp(values / max(within / 50, 1e-300), -1, keepdim=True))
-    share = start[rows, columns]
-    jacobian, gram = _gram(composite, vector, like, len(z))
-    error = float("inf")
-    for taken in range(iterations):
-        gradient, gap = grad(z, share).detach(), ties(z).detach()
-        across = slope(z).detach() if len(rows) else gap.new_zeros(0, len(z))
-        missed = float((gap / weights[rows]).abs().max()) if len(gap) else 0.0
-        previous, error = error, max(_length(gradient, jacobian), missed)
-        if error <= tolerance:
-            left = torch.ones(len(top), dtype=z.dtype).index_add(0, rows, -share)  # of the alternatives that the others are held to
-            fair = bool((share > -1e-6).all() and (left > -1e-6).all())
-            return vector if fair and float(composite.exact(z)) <= began + within else None
-        if taken > 3 and error > 10 * previous:
-            return None
-        damping = 1e-10 * float(gram.diagonal().mean())
-        size, more = len(z), len(share)
-        system = torch.zeros(size + more, size + more, dtype=z.dtype)
-        system[:size, :size] = hessian(z, share).detach() @ gram + damping * torch.eye(size, dtype=z.dtype)
-        system[:size, size:] = across.T
-        system[size:, :size] = across @ gram
-        try:
-            solved = torch.linalg.solve(system, -torch.cat((gradient, gap)))
-        except RuntimeError:  # singular: the ties depend on each other
-            return None
-        inner = solved[:size]
-        vector = vector + (inner if jacobian is None else jacobian.T @ inner)
-        share = share + solved[size:]
-        with torch.no_grad():
-            z = composite.output(vector, like)
-    return None
 
 
 def _quasi_newton(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,9 +10,8 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from landscape_tools.differentiable import differentiated
 from landscape_tools.krylov import Krylov, Product, lanczos
-from landscape_tools.points import check_digits
+from landscape_tools.products import Matvec
 from landscape_tools.results import Result, new_axes
 
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
 DENSE_LIMIT = 400
 """Largest dimension for which all eigenvalues are computed."""
-Matvec = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,31 +94,6 @@ def ends_of(spectrum: HasEnds) -> dict[str, tuple[str, np.ndarray[Any, Any]]]:
         "lowest": ("low", spectrum.lowest), "lowest_residual": ("low", spectrum.lowest_residuals),
         "highest": ("high", spectrum.highest), "highest_residual": ("high", spectrum.highest_residuals),
     }  # fmt: skip
-
-
-def hessian_product(loss: Callable[[Tensor], Tensor], vector: Tensor) -> Matvec:
-    """v -> H v of a twice differentiable scalar loss of one vector, one backward pass over a kept gradient graph.
-
-    It is 0 for a loss that does not depend on the vector, or on it at first order only.
-
-    Raises:
-        ValueError: for a vector of half precision, or a loss that PyTorch cannot differentiate twice.
-    """
-    check_digits([vector], "hessian_product")
-    with differentiated():
-        at = vector.detach().clone().requires_grad_()
-        value = loss(at)
-        found = torch.autograd.grad(value, at, create_graph=True, allow_unused=True)[0] if value.requires_grad else None
-    gradient = torch.zeros_like(at) if found is None else found
-
-    def product(direction: Tensor) -> Tensor:
-        if not gradient.requires_grad:
-            return torch.zeros_like(at)
-        with differentiated():
-            (result,) = torch.autograd.grad(gradient, at, direction, retain_graph=True, allow_unused=True)
-        return torch.zeros_like(at) if result is None else result.detach()
-
-    return product
 
 
 def extreme_eigenvalues(

@@ -12,9 +12,11 @@ import numpy as np
 import torch
 
 from landscape_tools.entrance import between_two
-from landscape_tools.evaluating import ScalarLoss, Vectorize, filled, values_and_gradients, values_of
-from landscape_tools.paths import Path, Progress, sample_polygon, summarise
+from landscape_tools.evaluating import ScalarLoss, Vectorize, values_and_gradients, values_of
+from landscape_tools.options import filled
+from landscape_tools.paths import Progress
 from landscape_tools.points import Point, check_alike, flatten
+from landscape_tools.polygons import Path, sample_polygon, summarise
 
 
 class Curve(TypedDict, total=False):

@@ -23,8 +23,7 @@ from landscape_tools.mapping import check_way
 from landscape_tools.points import BufferName, HeldName, Point, check_alike, check_has, continuous, flatten, step_between, trainable
 
 Tool = TypeVar("Tool", bound=Callable[..., Any])
-SAME = 1e-5
-"""Relative difference up to which two values of one loss at one point count as the same."""
+SAME = 1e-5  # relative difference up to which two values of one loss at one point count as the same
 
 
 def agree(first: Mapping[str, Any], second: Mapping[str, Any], *, scale: float = 0.0, least: float = 1e-12) -> bool:
@@ -166,7 +165,7 @@ def _whole(result: Any, point: Point, leave: Callable[[Point], dict[str, Tensor]
 
 
 def between_two(tool: Tool) -> Tool:
-    """For a tool with arguments `loss`, `start` and `end`, and perhaps `exact`, `middle` and `guess`: it sees the trained parts alone.
+    """For a tool with arguments `loss`, `start` and `end`, and perhaps `exact`, `noisy`, `middle` and `guess`: it sees the trained parts alone.
 
     Where the ends differ in what is held (buffers, frozen parameters), the loss takes it at the share of the way from start to end that a
     point has come, measured along the straight line between them: exact at both ends, and the same as on :func:`sample_line`.
@@ -197,7 +196,7 @@ def between_two(tool: Tool) -> Tool:
         if not rest:
             return tool(*bound.args, **bound.kwargs)
         carried = _carried(start, end, moving)
-        for name in ("loss", "exact"):
+        for name in ("loss", "exact", "noisy"):
             if given.get(name) is not None:
                 given[name] = _after(carried, given[name])
         path = tool(*bound.args, **bound.kwargs)

@@ -15,11 +15,9 @@ losses (m,) and gradients (m, n).
 
 from __future__ import annotations
 
-import functools
 import re
-import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, Literal, Protocol, TypeVar, cast
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -32,8 +30,6 @@ ScalarLoss = Callable[[dict[str, Tensor]], Tensor]
 Loss = Callable[[dict[str, Tensor]], dict[str, Tensor]] | ScalarLoss
 Vectorize = Literal["auto", "vmap", "batched", "loop"]
 Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
-Options = TypeVar("Options", bound=Mapping[str, Any])
-Function = TypeVar("Function", bound=Callable[..., Any])
 ROWS = 256
 """Points per pass of :func:`values_of`."""
 
@@ -81,7 +77,7 @@ def passes(loss: Loss, taken: Collection[str] = ()) -> Callable[[str, dict[str, 
     def evaluate(way: str, fixed: dict[str, Tensor], moving: dict[str, Tensor]) -> dict[str, Tensor]:
         count = len(next(iter(moving.values())))
         if way == "loop":
-            return singly_called(one, (fixed | {name: value[k] for name, value in moving.items()} for k in range(count)), count)
+            return singly_called(lambda k: one(fixed | {name: value[k] for name, value in moving.items()}), range(count))
         if way == "vmap":
             values: dict[str, Tensor] = mapped(lambda point: one(fixed | point))(moving)
         else:
@@ -101,18 +97,16 @@ def single(loss: Loss, taken: Collection[str] = ()) -> Callable[[dict[str, Tenso
     return one
 
 
-def singly_called(
-    one: Callable[[dict[str, Tensor]], dict[str, Tensor]], points: Iterable[dict[str, Tensor]], count: int
-) -> dict[str, Tensor]:
+def singly_called(one: Callable[[Any], dict[str, Tensor]], points: Collection[Any]) -> dict[str, Tensor]:
     """Named values (count,) of the points, each taken when its loss is called."""
     rows = []
     for k, point in enumerate(points):
         try:
             rows.append(one(point))
         except Exception as error:
-            error.add_note(f"(the loss, called by itself at point {k + 1} of a pass of {count})")
+            error.add_note(f"(the loss, called by itself at point {k + 1} of a pass of {len(points)})")
             raise
-    return _one_each({name: torch.stack([row[name] for row in rows]) for name in rows[0]}, count)
+    return _one_each({name: torch.stack([row[name] for row in rows]) for name in rows[0]}, len(points))
 
 
 def _one_each(values: dict[str, Tensor], count: int) -> dict[str, Tensor]:
@@ -185,8 +179,8 @@ def values_of(loss: ScalarLoss, like: Point, vectorize: Vectorize) -> Callable[[
     return values
 
 
-def values_and_gradients(loss: ScalarLoss, like: Point, vectorize: Vectorize) -> Evaluate:
-    """(m, n) flattened points -> losses (m,) and gradients (m, n).
+def values_and_gradients(loss: ScalarLoss, like: Point, vectorize: Vectorize, chunk: int | None = None) -> Evaluate:
+    """(m, n) flattened points -> losses (m,) and gradients (m, n), of at most `chunk` points at a time.
 
     Raises:
         ValueError: when called, for a loss that returns numbers, which have no gradient.
@@ -218,8 +212,8 @@ def values_and_gradients(loss: ScalarLoss, like: Point, vectorize: Vectorize) ->
 
     def found(rows: Tensor) -> tuple[Tensor, Tensor]:
         with differentiated():
-            values, gradients = evaluated(rows)
-        return values, gradients
+            parts = [evaluated(part) for part in rows.split(chunk or len(rows))]
+        return (parts[0][0], parts[0][1]) if len(parts) == 1 else (torch.cat([v for v, _ in parts]), torch.cat([g for _, g in parts]))
 
     return found
 
@@ -228,39 +222,3 @@ def _only(values: dict[str, Tensor]) -> Tensor:
     if set(values) != {"loss"}:
         raise ValueError(f"the loss returns {', '.join(values)}; a path needs one scalar")
     return values["loss"]
-
-
-def filled(defaults: Options, given: Mapping[str, Any]) -> Options:
-    """Options with the defaults of those that are not given.
-
-    Raises:
-        TypeError: for an option that there is not.
-    """
-    for name in given:
-        if name not in defaults:
-            raise TypeError(f"there is no option {name!r}; there are {', '.join(defaults)}")
-    return cast(Options, {**defaults, **given})
-
-
-def thread_safe(loss: Function) -> Function:
-    """Declare that a loss may be called by several threads at once: it changes nothing that it shares, no module's weights either."""
-
-    @functools.wraps(loss)
-    def declared(*arguments: Any, **options: Any) -> Any:
-        return loss(*arguments, **options)
-
-    declared.thread_safe = True  # type: ignore[attr-defined]
-    return declared  # type: ignore[return-value]
-
-
-def allowed_threads(loss: object, threads: int) -> int:
-    """`threads` for losses that are known to be safe, else 1 with a warning: `functional_call` and its like swap the weights of a
-    module that all threads share, and the values come out wrong without a word."""
-    if threads <= 1 or getattr(loss, "thread_safe", False):
-        return max(1, threads)
-    warnings.warn(
-        f"threads={threads} is not used: this loss may share a module between threads. Pass a module by module_loss, or declare a loss "
-        "that changes nothing it shares by thread_safe",
-        stacklevel=3,
-    )
-    return 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,6 +15,19 @@ from torch.utils._pytree import tree_leaves, tree_map
 def kept(data: Any) -> Any:
     """A copy of the data that nobody else has."""
     return data.detach().clone() if isinstance(data, Tensor) else copy.deepcopy(data)
+
+
+def rows_drawn(data: Any, generator: torch.Generator, rows: int) -> Callable[[], Any] | None:
+    """A function that gives so many rows of the data, drawn anew with putting back; None where they have no more, or tensors of other lengths."""
+    counts = {len(leaf) if leaf.dim() else 0 for leaf in tree_leaves(data) if isinstance(leaf, Tensor)}
+    if len(counts) != 1 or (count := min(counts)) <= rows:
+        return None
+
+    def drawn() -> Any:
+        chosen = torch.randint(count, (rows,), generator=generator)
+        return tree_map(lambda leaf: leaf[chosen.to(leaf.device)] if isinstance(leaf, Tensor) else leaf, data)
+
+    return drawn
 
 
 class Lent:
@@ -35,7 +49,7 @@ class Lent:
         if mine is None or _versions(mine[0]) != mine[1]:
             fresh = kept(self.data)
             mine = self._threads.mine = fresh, _versions(fresh)
-        return tree_map(lambda part: part, mine[0])
+        return mine[0] if isinstance(mine[0], Tensor) else tree_map(lambda part: part, mine[0])
 
     def look(self) -> None:
         """Find out, after a call, whether writes go uncounted, as by way of NumPy."""
@@ -52,4 +66,4 @@ class Lent:
 
 def _versions(data: Any) -> list[int]:
     """How often each tensor of the data has been written into."""
-    return [part._version for part in tree_leaves(data)]
+    return [part._version for part in ([data] if isinstance(data, Tensor) else tree_leaves(data))]

@@ -20,6 +20,10 @@ LARGE = 32 * 2**20
 """Bytes of a pass from which "auto" does not map: mapped, its points leave the cache, and their activations fill the memory."""
 LONG_PASS = 0.05
 """Seconds from which a mapped pass that warms up is judged as it is; of the thread's own work, so that a busy machine decides nothing."""
+LONG_POINT = 2e-3
+"""Seconds of one point from which "auto" does not try to map: mapping saves the calls of a point, and they take less."""
+CLEAR = 0.8
+"""Share of the loop's time that a mapped pass may take: what it saves has to be worth its memory."""
 _SAID: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
@@ -88,6 +92,13 @@ def settled(
             return run(way, *arguments)
         if vectorize == "auto" and sum(value.numel() * value.element_size() for value in _tensors(arguments)) > LARGE:
             return run("loop", *arguments)
+        single, alone = 0.0, None
+        if vectorize == "auto" and count is not None and not checked:
+            alone = run("loop", *first(*arguments))
+            single = _seconds(lambda: run("loop", *first(*arguments)))
+            if single > LONG_POINT:
+                way = "loop"
+                return run("loop", *arguments)
         trouble: Exception | None = None
         began = time.thread_time()
         try:
@@ -98,18 +109,17 @@ def settled(
             trouble = error
         took = time.thread_time() - began
         if trouble is None and checked:
-            if looped is not None and count is not None and took > looped * count(*arguments):
+            if looped is not None and count is not None and took > CLEAR * looped * count(*arguments):
                 way = "loop"
             looped = None
             return result
-        began = time.thread_time()
-        alone = run("loop", *first(*arguments))  # raises what is the loss's own fault
-        single = time.thread_time() - began
+        if alone is None:
+            alone = run("loop", *first(*arguments))  # raises what is the loss's own fault
         if trouble is None:
             reason = _differing(_tensors(result), _tensors(alone), _digits((arguments, like or {})))
             checked = True
             if not reason:
-                if vectorize == "auto" and count is not None and took > (slower := single * count(*arguments)):
+                if vectorize == "auto" and count is not None and took > (slower := CLEAR * single * count(*arguments)):
                     if took > LONG_PASS and took > 2 * slower:
                         way = "loop"  # too slow for its warming up to be the reason
                     looped = single
@@ -124,6 +134,12 @@ def settled(
         return result
 
     return call
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    began = time.thread_time()
+    work()
+    return time.thread_time() - began
 
 
 def say_looped(loss: object, reason: str) -> None:

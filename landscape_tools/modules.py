@@ -15,8 +15,9 @@ from landscape_tools.composite import Composite
 from landscape_tools.copying import copied
 from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import agree, check_steady
-from landscape_tools.evaluating import check_scalar
-from landscape_tools.lending import Lent, kept
+from landscape_tools.evaluating import ScalarLoss, check_scalar
+from landscape_tools.lending import Lent, kept, rows_drawn
+from landscape_tools.mounting import leaves_of, mount
 from landscape_tools.points import BufferName, HeldName, Point, continuous, flatten, some, unflatten
 from landscape_tools.states import Frozen, Names, lacking, marked
 from landscape_tools.statistics import STATISTICS, by_batch, differentiable, estimated, exact, layers_of
@@ -95,7 +96,7 @@ class ModuleLoss:
             self._writes = any(not torch.equal(value, self.point[name]) for name, value in tried.items())
             check_steady(lambda: {"loss": self(self.point)})
         with differentiated():
-            _say_used([held[id(leaf)] for leaf in _leaves(self(self.point)) if id(leaf) in held])
+            _say_used([held[id(leaf)] for leaf in leaves_of(self(self.point)) if id(leaf) in held])
 
     def outputs(self, point: Point) -> Tensor:
         """The model's outputs on the inputs, (batch, ...); parameters that the point lacks stay as they were.
@@ -122,6 +123,25 @@ class ModuleLoss:
     def _valued(self, forward: Forward) -> Tensor:
         """The loss of a model."""
         return self._criterion(forward(self._inputs()), self._targets())
+
+    def mounted(self, point: Point) -> Callable[[], Tensor] | None:
+        """The loss at whatever a point's tensors hold when it is called, without gradients: of a copy of the model that has them for its own. None
+        where the model writes into them, or buffers are estimated."""
+        if self._writes or self._buffers == "estimate":
+            return None
+        with self._copying:
+            model = COPIES["batch" if self._buffers == "batch" else "plain"](self._twin())
+        return mount(model, self._whole(point), point, self._valued)
+
+    def drawing(self, generator: torch.Generator, rows: int) -> Callable[[], ScalarLoss]:
+        """A function that gives the loss on rows drawn anew; on all, where there are no more or inputs and targets have no rows in common."""
+        draw = None if self._buffers == "batch" else rows_drawn((self._inputs(), self._targets()), generator, rows)
+
+        def drawn() -> ScalarLoss:
+            x, y = draw() if draw is not None else (None, None)
+            return self if draw is None else lambda point: self._criterion(self._forward(point)(x), y)
+
+        return drawn
 
     def named(self, point: Point) -> dict[str, Tensor]:
         """A point or a direction under the model's names, which tell parameters from buffers: for one from a file, with the names of
@@ -271,17 +291,3 @@ def _say_used(names: Sequence[str]) -> None:
             f"the criterion uses {some(sorted(set(names)))} of the model itself, which would stay as they are at every point; write that part as a loss of "
             "the point, such as lambda p: loss(p) + penalty(p), or give the criterion a copy of the model"
         )
-
-
-def _leaves(value: Any) -> list[Tensor]:
-    """The tensors with gradients of their own that a value was made of."""
-    todo, seen, found = [getattr(value, "grad_fn", None)], set(), []
-    while todo:
-        node = todo.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if hasattr(node, "variable"):
-            found.append(node.variable)
-        todo += [following for following, _ in node.next_functions]
-    return found

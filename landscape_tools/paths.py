@@ -9,77 +9,19 @@ a narrow ridge between two of them, so the barrier is read off the straight piec
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import torch
-import xarray as xr
 from torch import Tensor
 
 from landscape_tools.entrance import between_two
-from landscape_tools.evaluating import Evaluate, ScalarLoss, Vectorize, filled, values_and_gradients, values_of
-from landscape_tools.finite import climb, rank
-from landscape_tools.points import Point, check_alike, flatten, rows_of, unflatten
-from landscape_tools.results import Result, new_axes
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from landscape_tools.evaluating import Evaluate, ScalarLoss, Vectorize, values_and_gradients, values_of
+from landscape_tools.finite import rank
+from landscape_tools.options import filled
+from landscape_tools.points import Point, check_alike, flatten, rows_of
+from landscape_tools.polygons import Path, positions, resampled, sample_polygon, straight, summarise
 
 Progress = Callable[[int, int], None]
-SAMPLED = 2**21
-"""Numbers of a polygon's samples that are made at a time."""
-
-
-@dataclass(frozen=True, repr=False)
-class Path(Result):
-    """A discrete path between two points.
-
-    Attributes:
-        points: name -> (images, ...), the ends included.
-        losses: (images,) float64.
-        position: (images,) share of the path's length walked, 0 to 1; `length` that length.
-        walk, heights: (samples,) positions and losses sampled on the straight pieces between the images, images included.
-        barrier: highest sample minus the loss at the start, never below 0: but for what lies between two samples, no lower than the best path's;
-            `where` its position. Infinite where a sample is, NaN where one is NaN or the start is infinite.
-        peak: the image of highest loss, the first that is NaN where one is.
-        force: largest norm over the interior images of what should vanish on a minimum-energy path: the gradient
-            across the path, and at the climbing image the whole gradient; of the last zoom. NaN for a curve, and where an image's loss or
-            gradient is not finite: such an image is drawn between its neighbours.
-        iterations: iterations taken; `converged` whether `force` fell below the tolerance.
-    """
-
-    points: dict[str, Tensor]
-    losses: Tensor
-    position: Tensor
-    length: float
-    walk: Tensor
-    heights: Tensor
-    barrier: float
-    where: float
-    peak: int
-    force: float
-    iterations: int
-    converged: bool
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """The loss along the path, with its images and its highest place."""
-        ax = new_axes(ax)
-        (line,) = ax.plot(self.walk.numpy(), self.heights.numpy())
-        ax.plot(self.position.numpy(), self.losses.numpy(), "o", color=line.get_color())
-        ax.axvline(self.where, color="grey", linewidth=0.5)
-        ax.set(xlabel="share of the way", ylabel="loss", title=f"barrier {self.barrier:.4g}")
-        return ax
-
-    def to_dataset(self) -> xr.Dataset:
-        """`height` over `walk`, and over the images their `loss` and `position`."""
-        data = {
-            "height": ("walk", self.heights.numpy()),
-            "loss": ("image", self.losses.numpy()),
-            "position": ("image", self.position.numpy()),
-        }
-        names = ("barrier", "where", "length", "peak", "force", "iterations")
-        attrs = {name: getattr(self, name) for name in names} | {"converged": int(self.converged)}
-        return xr.Dataset(data, coords={"walk": self.walk.numpy()}, attrs=attrs)
 
 
 class Band(TypedDict, total=False):
@@ -94,6 +36,7 @@ class Band(TypedDict, total=False):
         climb_after: iteration from which the highest image climbs along the path, of every zoom or, without zooms, of the chain.
         zooms: times that the stretch around the highest sample is relaxed again, as long as that lowers the barrier.
         samples: points sampled per straight piece.
+        chunk: points of the chain whose gradients are taken at a time; None takes all. The memory of a band goes by it.
     """
 
     images: int
@@ -104,6 +47,7 @@ class Band(TypedDict, total=False):
     climb_after: int
     zooms: int
     samples: int
+    chunk: int | None
 
 
 BAND: Band = {
@@ -115,6 +59,7 @@ BAND: Band = {
     "climb_after": 50,
     "zooms": 0,
     "samples": 16,
+    "chunk": None,
 }
 
 
@@ -157,7 +102,7 @@ def elastic_band(
     for name, value in {} if guess is None else guess.items():
         if name in like and value.shape[1:] != like[name].shape:
             raise ValueError(f"{name} of the guess is {tuple(value.shape)}; it must be (points, {', '.join(map(str, like[name].shape))})")
-    evaluate = values_and_gradients(loss, like, vectorize)
+    evaluate = values_and_gradients(loss, like, vectorize, band["chunk"])
     heights_of = values_of(exact or loss, like, vectorize)
     a, b = flatten(start).detach().double(), flatten(end).detach().double()
     chain = straight(a, b, band["images"])
@@ -190,7 +135,7 @@ def elastic_band(
         tried = torch.cat((chain[:first], finer, chain[last + 1 :]))
         _, anew = sample_polygon(heights_of, finer, band["samples"])  # the rest of the chain stands where it stood
         tried_heights = torch.cat((heights[: first * band["samples"]], anew, heights[last * band["samples"] + 1 :]))
-        tried_walk = _walk(tried, band["samples"])
+        tried_walk = positions(tried, band["samples"])
         taken += more
         if rank(float(tried_heights.max())) < rank(float(heights.max())):
             chain, walk, heights, residual, reach = tried, tried_walk, tried_heights, force, 1
@@ -199,24 +144,6 @@ def elastic_band(
         else:
             break
     return summarise(chain, walk, heights, like, band["samples"], residual, taken, residual < band["tolerance"])
-
-
-def straight(a: Tensor, b: Tensor, images: int) -> Tensor:
-    """(images, n) evenly spaced points from `a` to `b`, both exactly."""
-    t = torch.linspace(0, 1, images, dtype=torch.float64).unsqueeze(1)
-    chain = (1 - t) * a + t * b
-    chain[0], chain[-1] = a, b
-    return chain
-
-
-def resampled(chain: Tensor, images: int) -> Tensor:
-    """`images` points spread evenly over the length of a polygon; its ends stay."""
-    gaps = (chain[1:] - chain[:-1]).norm(dim=1)
-    walked = torch.cat((gaps.new_zeros(1), gaps.cumsum(0)))
-    wanted = torch.linspace(0, float(walked[-1]), images, dtype=chain.dtype)
-    at = torch.searchsorted(walked, wanted[1:-1], right=True).clamp(1, len(gaps)) - 1
-    share = ((wanted[1:-1] - walked[at]) / gaps[at].clamp_min(1e-300)).unsqueeze(1)
-    return torch.cat((chain[:1], (1 - share) * chain[at] + share * chain[at + 1], chain[-1:]))
 
 
 def _tangents(images: Tensor, losses: Tensor) -> Tensor:
@@ -296,50 +223,3 @@ def _forces(evaluate: Evaluate, chain: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if not bool(known.all()):
         gradients = torch.where(known.unsqueeze(1), gradients, 0.0)
     return losses, gradients, ~known[1:-1]
-
-
-def sample_polygon(heights_of: Callable[[Tensor], Tensor], chain: Tensor, samples: int) -> tuple[Tensor, Tensor]:
-    """Losses on the straight pieces of a polygon.
-
-    Args:
-        heights_of: (points, entries) -> (points,) losses.
-        chain: (corners, entries).
-        samples: points per piece, its first corner included.
-
-    Returns:
-        (pieces * samples + 1,) positions in [0, 1], and the losses there.
-    """
-    chain, t = chain.double(), _shares(samples).unsqueeze(-1)
-    heights = []
-    pieces = max(1, SAMPLED // max(1, samples * chain.shape[1]))  # so many at a time: a polygon of whole networks is larger than the caches
-    for first in range(0, len(chain) - 1, pieces):
-        corners = chain[first : first + pieces + 1]
-        rows = torch.lerp(corners[:-1].unsqueeze(1), corners[1:].unsqueeze(1), t).flatten(0, 1)
-        heights.append(heights_of(rows))
-    return _walk(chain, samples), torch.cat((*heights, heights_of(chain[-1:])))
-
-
-def _shares(samples: int) -> Tensor:
-    return (torch.arange(samples, dtype=torch.float64) / samples).view(1, -1)
-
-
-def _walk(chain: Tensor, samples: int) -> Tensor:
-    """Positions in [0, 1] of `samples` points per piece and the last end."""
-    t = _shares(samples)
-    gaps = (chain[1:] - chain[:-1]).norm(dim=1)
-    walked = torch.cat((gaps.new_zeros(1), gaps.cumsum(0)))
-    walk = torch.cat((((1 - t) * walked[:-1].unsqueeze(1) + t * walked[1:].unsqueeze(1)).flatten(), walked[-1:]))
-    return walk / walked[-1] if float(walked[-1]) else walk
-
-
-def summarise(
-    chain: Tensor, walk: Tensor, heights: Tensor, like: Point, samples: int, force: float, iterations: int, converged: bool
-) -> Path:
-    """A chain and its samples as a Path."""
-    losses, position = heights[::samples], walk[::samples]
-    top = int(heights.argmax())
-    length = float((chain[1:] - chain[:-1]).norm(dim=1).sum())
-    return Path(
-        unflatten(chain, like), losses, position, length, walk, heights, climb(heights), float(walk[top]), int(losses.argmax()),
-        force, iterations, converged,
-    )  # fmt: skip

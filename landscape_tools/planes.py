@@ -17,10 +17,12 @@ import xarray as xr
 from torch import Tensor
 
 from landscape_tools.entrance import check_steady, entered, held_words, renamed, singly
-from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, name_in_file, named
+from landscape_tools.evaluating import Loss, Vectorize, name_in_file, named
 from landscape_tools.mapping import mapped, settled
+from landscape_tools.options import allowed_threads, filled
 from landscape_tools.points import Point, check_has, difference, dot, norm, wide
-from landscape_tools.sampling import CHUNK_LIMIT, SAMPLING, Sampling, Values, fingerprint, run_passes, sample_entered, stepped
+from landscape_tools.sampling import CHUNK_LIMIT, SAMPLING, Sampling, sample_entered, stepped
+from landscape_tools.stores import Values, fingerprint, run_passes
 
 Inner = Callable[[dict[str, Tensor]], Tensor]
 Outer = Callable[[Tensor, dict[str, Tensor]], dict[str, Tensor]]

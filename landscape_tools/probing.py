@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from landscape_tools.curvature import DENSE_LIMIT, Matvec
+from landscape_tools.curvature import DENSE_LIMIT
 from landscape_tools.points import Point, as_real
+from landscape_tools.products import Matvec
 
 Sloped = Callable[[Tensor], tuple[Tensor, Tensor]]
 """A flattened point (n,) -> the loss there, a scalar, and its gradient (n,)."""

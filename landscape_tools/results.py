@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PAGE = """<!doctype html>
 <meta charset="utf-8"><title>{title}</title>
 <style>body{{font:16px sans-serif;max-width:60em;margin:2em auto}}td{{padding:0 1em 0 0;vertical-align:top}}img{{max-width:100%}}</style>
-<h1>{title}</h1><img alt="{title}" src="data:image/png;base64,{picture}"><table>{rows}</table>
+<h1>{title}</h1>{content}
 """
 
 
@@ -99,15 +99,26 @@ def new_axes(ax: Axes | None) -> Axes:
 
 def page(ax: Axes, data: xr.Dataset, title: str) -> str:
     """The figure of these axes and the attributes and extremes of a dataset, as one HTML page."""
-    picture = io.BytesIO()
-    ax.figure.canvas.print_figure(picture, format="png", dpi=120)
     rows = [(str(name), _short(value)) for name, value in data.attrs.items()]
-    rows += [(str(name), f"{float(v.min()):.6g} to {float(v.max()):.6g}") for name, v in data.data_vars.items() if v.size]
-    return PAGE.format(
-        title=html.escape(title),
-        picture=base64.b64encode(picture.getvalue()).decode(),
-        rows="".join(f"<tr><td>{html.escape(name)}</td><td>{html.escape(text)}</td></tr>" for name, text in rows),
-    )
+    rows += [
+        (str(name), f"{float(v.min()):.6g} to {float(v.max()):.6g}")
+        for name, v in data.data_vars.items()
+        if v.size and v.dtype.kind in "fiu"
+    ]
+    table = "".join(f"<tr><td>{html.escape(name)}</td><td>{html.escape(text)}</td></tr>" for name, text in rows)
+    return page_of(title, f"{picture(ax, title)}<table>{table}</table>")
+
+
+def page_of(title: str, content: str) -> str:
+    """One HTML page of this content."""
+    return PAGE.format(title=html.escape(title), content=content)
+
+
+def picture(ax: Axes, title: str) -> str:
+    """The figure of these axes as a part of a page, which holds it."""
+    drawn = io.BytesIO()
+    ax.figure.canvas.print_figure(drawn, format="png", dpi=120)
+    return f'<img alt="{html.escape(title)}" src="data:image/png;base64,{base64.b64encode(drawn.getvalue()).decode()}">'
 
 
 def shown(text: str, path: str | PathLike[str] | None) -> Path:
@@ -139,7 +150,7 @@ def _packed(value: Any) -> Any:
     if isinstance(value, Kept):
         return {"kind": type(value).__name__, "fields": {field.name: _packed(getattr(value, field.name)) for field in fields(value)}}
     if isinstance(value, np.ndarray):
-        return {"kind": "array", "values": torch.from_numpy(np.ascontiguousarray(value))}
+        return {"kind": "array", "values": torch.from_numpy(np.array(value, order="C"))}
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, dict):

@@ -6,29 +6,22 @@ no direction moves are never copied, so a plane that moves one block costs memor
 
 from __future__ import annotations
 
-import hashlib
-import io
-import time
-import zipfile
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
-from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from landscape_tools.entrance import agree, check_steady, entered, known, renamed, singly
-from landscape_tools.evaluating import Loss, Vectorize, allowed_threads, filled, passes, single, singly_called
-from landscape_tools.files import written
+from landscape_tools.entrance import check_steady, entered, known, renamed, singly
+from landscape_tools.evaluating import Loss, Vectorize, passes, singly_called
 from landscape_tools.mapping import LARGE, settled
+from landscape_tools.options import allowed_threads, filled
 from landscape_tools.points import Point, check_has, wide
-from landscape_tools.walking import family, moving
+from landscape_tools.stores import Progress, Values, fingerprint, run_passes
+from landscape_tools.walking import family, moving, walked
 
-Progress = Callable[[int, int], None]
-Values = np.ndarray[Any, Any]
 Evaluator = Callable[[Tensor], dict[str, Values]]
 CHUNK_LIMIT = 64
 """Most points per pass: beyond this a pass leaves the cache and becomes slower."""
@@ -38,10 +31,6 @@ FEW = 16
 """Points below which "auto" does not map: what that saves is less than what it may cost."""
 SHARE = 64
 """The first two passes of "auto", by which it decides, are together at most two of so many parts of the whole."""
-SAVE_EVERY = 5.0
-"""Seconds between two saves of an unfinished sampling."""
-SPOTS = 8
-"""Passes of a store whose values are compared with the loss before they are taken."""
 
 
 class Sampling(TypedDict, total=False):
@@ -114,7 +103,7 @@ def sample_entered(
     moved = {name: value for direction in directions for name, value in direction.items()}
     each = sum(value.numel() * value.element_size() for value in moved.values())
     size = how["chunk"] or max(1, min(CHUNK_LIMIT, how["memory"] // max(1, each * threads)))
-    alone = _evaluator(loss, origin, directions, singly(vectorize), taken)
+    alone = evaluator(loss, origin, directions, singly(vectorize), taken)
     if probe and known(loss) is None:
         check_steady(lambda: alone(coordinates[:1]))
     sizes = [size] * -(-points // size)
@@ -124,7 +113,7 @@ def sample_entered(
         size = max(1, min(size, AUTO_CHUNK, LARGE // max(1, each)))
         trial = min(size, max(2, points // SHARE))
         sizes = [trial, trial, *[size] * -(-(points - 2 * trial) // size)]
-    evaluate = _evaluator(loss, origin, directions, vectorize, taken)
+    evaluate = evaluator(loss, origin, directions, vectorize, taken)
     ends = [min(points, sum(sizes[: k + 1])) for k in range(len(sizes))]
     pieces = [coordinates[start:end] for start, end in zip([0, *ends], ends, strict=False)]
     sizes = [len(piece) for piece in pieces]
@@ -137,48 +126,14 @@ def sample_entered(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def run_passes(
-    evaluate: Callable[[int], dict[str, Values]],
-    sizes: Sequence[int],
-    mark: str,
-    *,
-    spot: Callable[[int], dict[str, Values]],
-    threads: int = 1,
-    store: str | PathLike[str] | None = None,
-    progress: Progress | None = None,
-) -> list[dict[str, Values]]:
-    """Evaluate passes 0, 1, ... in order, some at once, going on from `store` where it has the same mark and the same values.
-
-    Args:
-        evaluate: number of a pass -> its named values.
-        sizes: points of every pass, for `progress`.
-        mark: changes with the points.
-        spot: number of a pass -> the first of each of its named values: at up to `SPOTS` passes of the store it must be what is kept.
-        threads, store, progress: as in :class:`Sampling`.
-    """
-    memo = _Store(None if store is None else Path(store), mark)
-    memo.check(spot)
-    todo = [k for k in range(len(sizes)) if k not in memo.parts]
-    done = sum(sizes) - sum(sizes[k] for k in todo)
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        # Results are taken in order, so at most `threads` passes are ever at work or waiting.
-        for begin in range(0, len(todo), threads):
-            group = todo[begin : begin + threads]
-            at_work = (
-                pool.map(evaluate, group) if threads > 1 else map(evaluate, group)
-            )  # a thread of its own gives memory back after each pass
-            for k, values in zip(group, at_work, strict=True):
-                memo.add(k, values)
-                done += sizes[k]
-            if progress is not None:
-                progress(done, sum(sizes))
-    memo.finish()
-    return [memo.parts[k] for k in range(len(sizes))]
-
-
 def _check(origin: Point, directions: Sequence[Point], coordinates: Tensor) -> None:
     if coordinates.dim() != 2 or coordinates.shape[1] != len(directions) or len(coordinates) == 0:
         raise ValueError(f"coordinates are {tuple(coordinates.shape)}; they must be (points, {len(directions)}) with at least one point")
+    check_fit(origin, directions)
+
+
+def check_fit(origin: Point, directions: Sequence[Point]) -> None:
+    """Raise ValueError for a direction that moves what the origin does not have in its shape."""
     for direction in directions:
         for name, value in direction.items():
             check_has(origin, direction, "the origin")
@@ -186,18 +141,15 @@ def _check(origin: Point, directions: Sequence[Point], coordinates: Tensor) -> N
                 raise ValueError(f"a direction moves {name} {tuple(value.shape)}, which the origin does not have in that shape")
 
 
-def _evaluator(loss: Loss, origin: Point, directions: Sequence[Point], vectorize: Vectorize, taken: Collection[str]) -> Evaluator:
+def evaluator(loss: Loss, origin: Point, directions: Sequence[Point], vectorize: Vectorize, taken: Collection[str]) -> Evaluator:
     """Coordinates (m, directions) -> named values (m,): all points in one pass, or one by one in the same tensors."""
     names = moving(directions)
     fixed = {name: value for name, value in origin.items() if name not in names}
-    together, alone, point_at = passes(loss, taken), single(loss, taken), family(origin, directions)
-
-    def one(point: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value.detach().clone() for name, value in alone(point).items()}  # it may be a view of the point, which moves on
+    together, one = passes(loss, taken), walked(loss, fixed, family(origin, directions), taken)
 
     def run(way: str, piece: Tensor) -> dict[str, Tensor]:
         if way == "loop":
-            return singly_called(one, (fixed | point_at(steps) for steps in piece.tolist()), len(piece))
+            return singly_called(one, piece.tolist())
         points = {}
         for name in names:
             stacked = wide(origin[name]).unsqueeze(0)
@@ -219,65 +171,3 @@ def _evaluator(loss: Loss, origin: Point, directions: Sequence[Point], vectorize
 def stepped(stacked: Tensor, steps: Tensor, direction: Tensor) -> Tensor:
     """(1 or m, ...) points moved by steps (m,) along a direction (...)."""
     return torch.addcmul(stacked, steps.to(stacked).view(-1, *([1] * direction.dim())), wide(direction).unsqueeze(0))
-
-
-def fingerprint(parts: Sequence[Point], *numbers: int) -> str:
-    """SHA-256 over names, values and numbers."""
-    hasher = hashlib.sha256(f"{numbers}".encode())
-    for part in parts:
-        for name, value in part.items():
-            hasher.update(name.encode())
-            hasher.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())  # bfloat16, too
-    return hasher.hexdigest()
-
-
-class _Store:
-    """Finished passes, by number; kept on disk when there is a path."""
-
-    def __init__(self, path: Path | None, fingerprint: str) -> None:
-        self.path, self.fingerprint = path, fingerprint
-        self.parts: dict[int, dict[str, Values]] = {}
-        self._saved = time.monotonic()
-        if path is not None and path.exists():
-            try:
-                self.parts = self._read(path)
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-                self.parts = {}  # not a whole file of ours: the passes are computed again
-
-    def _read(self, path: Path) -> dict[int, dict[str, Values]]:
-        parts: dict[int, dict[str, Values]] = {}
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:  # NumPy leaves a damaged file open
-            if str(content["fingerprint"]) == self.fingerprint:
-                for key in content.files:
-                    at, _, name = key.partition("/")
-                    if name:
-                        parts.setdefault(int(at), {})[name] = content[key]
-        return parts
-
-    def check(self, spot: Callable[[int], dict[str, Values]]) -> None:
-        """Forget everything where a value is another loss's."""
-        numbers = sorted(self.parts)
-        for at in numbers[:: -(-len(numbers) // SPOTS) or 1]:
-            part = self.parts[at]
-            scale = max((float(np.abs(v[np.isfinite(v)]).max(initial=0.0)) for v in part.values()), default=0.0)
-            if not agree({n: v.flat[0] for n, v in spot(at).items()}, {n: v.flat[0] for n, v in part.items()}, scale=scale, least=0.0):
-                self.parts = {}
-                return
-
-    def add(self, at: int, values: dict[str, Values]) -> None:
-        self.parts[at] = values
-        if self.path is not None and time.monotonic() - self._saved > SAVE_EVERY:
-            self.save()
-
-    def save(self) -> None:
-        """Write all finished passes, so that a kill leaves the old file or the new one."""
-        assert self.path is not None
-        content = io.BytesIO()
-        arrays = {f"{at}/{name}": values for at, part in self.parts.items() for name, values in part.items()}
-        np.savez_compressed(content, allow_pickle=False, **arrays, fingerprint=np.array(self.fingerprint))
-        written(self.path, content.getvalue())
-        self._saved = time.monotonic()
-
-    def finish(self) -> None:
-        if self.path is not None and self.path.exists():
-            self.path.unlink()

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from landscape_tools.composite import Composite
 from landscape_tools.cones import OnCone, sign_on_cone
-from landscape_tools.curvature import DENSE_LIMIT, Matvec, Spectrum
+from landscape_tools.curvature import DENSE_LIMIT, Spectrum
 from landscape_tools.probing import difference_hessian
+from landscape_tools.products import Matvec
 from landscape_tools.results import Kept
 from landscape_tools.subgradients import Subgradient
 from landscape_tools.ties import Ties, projection, pulled

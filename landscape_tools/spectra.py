@@ -1,50 +1,49 @@
-"""The Hessian's spectrum in numbers that say how well they are known: both ends with residuals, the trace with an interval, the density.
+"""The curvature's spectrum in numbers that say how well they are known: both ends with residuals, traces with intervals, the density.
 
-The ends come from one Krylov space, and copies of an eigenvalue from further ones orthogonal to what was found. The trace is a mean over random signs:
-by itself (Hutchinson 1989), and with the found eigenvectors taken out (Meyer et al. 2021, Hutch++); both need the same products, and the one whose values
-differ less is taken. The density is that of stochastic Lanczos quadrature (Ubaru, Chen & Saad 2017; for networks Ghorbani et al. 2019).
+The ends come from one Krylov space, and copies of an eigenvalue from further ones orthogonal to what was found. What is random is in
+:mod:`landscape_tools.estimates`, the products are in :mod:`landscape_tools.products`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 import torch
 import xarray as xr
-from scipy.sparse.linalg import LinearOperator
-from scipy.stats import t
 from torch import Tensor
 
-from landscape_tools.composite import Composite, as_composite
-from landscape_tools.curvature import DENSE_LIMIT, End, Matvec, both_ends, ends_of, hessian_product
-from landscape_tools.differentiable import differentiated
-from landscape_tools.entrance import at_one_point
+from landscape_tools.composite import Composite
+from landscape_tools.curvature import DENSE_LIMIT, End, both_ends, ends_of
+from landscape_tools.estimates import estimated_by_signs
 from landscape_tools.evaluating import ScalarLoss
-from landscape_tools.krylov import Product, Vector, lanczos
-from landscape_tools.points import Point, check_digits, flatten
+from landscape_tools.krylov import Product, Vector
+from landscape_tools.options import filled
+from landscape_tools.points import Point
+from landscape_tools.products import Matrix, curved
 from landscape_tools.results import Result, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SURE = 0.95
-"""Of the trace's interval."""
-
 
 @dataclass(frozen=True, repr=False)
 class Curvature(Result):
-    """The spectrum of a Hessian.
+    """The spectrum of a Hessian, or of a Gauss-Newton matrix.
 
     Attributes:
         lowest, highest: (k,) ascending eigenvalues at each end, copies of one included; NaN where not converged.
         lowest_residuals, highest_residuals: (k,) |H v - lambda v| of each.
         lowest_vectors, highest_vectors: (k, n) unit eigenvectors, in the order of the flattened trained point.
         trace: sum of all eigenvalues; `trace_low` and `trace_high` its 95 % interval, equal where it is exact.
+        blocks: names of the trained tensors.
+        block_traces: (blocks, 3) trace of the diagonal block of each, and both ends of its 95 % interval.
+        lowest_shares, highest_shares: (k, blocks) share of each eigenvector's squared length in each; each row sums to 1.
         nodes, weights: (probes, steps) of the density, NaN and 0 beyond a space that was exhausted; the weights of a probe sum to 1.
-        dimension: n; `products` used.
+        dimension: n; `products` used, whichever of them were taken together.
+        matrix: "hessian" or "gauss-newton".
     """
 
     lowest: Vector
@@ -56,10 +55,15 @@ class Curvature(Result):
     trace: float
     trace_low: float
     trace_high: float
+    blocks: list[str]
+    block_traces: Vector
+    lowest_shares: Vector
+    highest_shares: Vector
     nodes: Vector
     weights: Vector
     dimension: int
     products: int
+    matrix: str
 
     def density(self, at: Vector, width: float | None = None) -> Vector:
         """The density of eigenvalues, of integral 1, seen through a Gaussian.
@@ -91,133 +95,119 @@ class Curvature(Result):
         return ax
 
     def to_dataset(self) -> xr.Dataset:
-        """Both ends with their residuals, and the density's nodes and weights over `probe` and `node`."""
-        attrs = {name: getattr(self, name) for name in ("trace", "trace_low", "trace_high", "dimension", "products")}
-        quadrature = {"nodes": (("probe", "node"), self.nodes), "weights": (("probe", "node"), self.weights)}
-        return xr.Dataset({**ends_of(self), **quadrature}, attrs=attrs)
+        """Both ends with their residuals, the density's nodes and weights over `probe` and `node`, traces and shares over `block`."""
+        attrs = {name: getattr(self, name) for name in ("trace", "trace_low", "trace_high", "dimension", "products", "matrix")}
+        data = {
+            "nodes": (("probe", "node"), self.nodes), "weights": (("probe", "node"), self.weights),
+            **{name: ("block", self.block_traces[:, k]) for k, name in enumerate(("block_trace", "block_trace_low", "block_trace_high"))},
+            "lowest_share": (("low", "block"), self.lowest_shares), "highest_share": (("high", "block"), self.highest_shares),
+        }  # fmt: skip
+        return xr.Dataset({**ends_of(self), **data}, coords={"block": self.blocks}, attrs=attrs)
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    product: Product
-    size: int
+class Spectral(TypedDict, total=False):
+    """Settings of a spectrum, given to :func:`spectrum` as keywords.
 
-
-@at_one_point
-@differentiated()
-def _prepared(loss: ScalarLoss | Composite, point: Point) -> _Prepared:
-    check_digits(point.values(), "spectrum")
-    like = dict(point)
-    composite, vector = as_composite(loss, like), flatten(point).detach()
-    times: Matvec = hessian_product(lambda v: composite.exact(composite.output(v, like)), vector)
-
-    def product(direction: Vector) -> Vector:
-        column = torch.from_numpy(np.ascontiguousarray(direction, dtype=np.float64).reshape(-1))
-        found: Vector = times(column.to(vector)).double().cpu().numpy()
-        return found
-
-    return _Prepared(product, len(vector))
-
-
-def hessian_operator(loss: ScalarLoss | Composite, point: Point) -> LinearOperator:
-    """The Hessian of a loss at a point, for SciPy's solvers: (n, n) float64 over the flattened trained part of the point. Its products are those of
-    automatic differentiation, over a graph that is kept."""
-    found = _prepared(loss, point)
-    return LinearOperator((found.size, found.size), matvec=found.product, rmatvec=found.product, dtype=np.float64)
-
-
-def spectrum(
-    loss: ScalarLoss | Composite,
-    point: Point,
-    *,
-    count: int = 1,
-    probes: int = 8,
-    steps: int = 30,
-    copies: bool = True,
-    tolerance: float = 1e-6,
-    seed: int = 0,
-) -> Curvature:
-    """The spectrum of the Hessian at a point; exact up to 400 parameters.
-
-    Args:
-        loss: point -> scalar, twice differentiable.
-        point: float64, or float32 with fewer digits.
+    Attributes:
         count: eigenvalues per end, at least 1.
-        probes: random vectors for the trace and the density, at least 2 for an interval.
-        steps: products per probe, at least 1; one is enough for the trace.
+        probes: random vectors for the traces and the density, at least 2 for an interval.
+        steps: products per probe, at least 1; one is enough for the traces.
         copies: whether to look for further copies of the eigenvalues found, with as many products again for each round.
         tolerance: of the residuals, relative to the largest eigenvalue.
         seed: of the random vectors.
+        memory: bytes that the Krylov spaces may take; a space has at least 20 vectors, of float32 where float64 takes more.
+    """
+
+    count: int
+    probes: int
+    steps: int
+    copies: bool
+    tolerance: float
+    seed: int
+    memory: int
+
+
+SPECTRAL: Spectral = {"count": 1, "probes": 8, "steps": 30, "copies": True, "tolerance": 1e-6, "seed": 0, "memory": 512 * 2**20}
+
+
+def spectrum(loss: ScalarLoss | Composite, point: Point, *, matrix: Matrix = "hessian", **settings: Unpack[Spectral]) -> Curvature:
+    """The spectrum of the curvature at a point; exact up to 400 parameters.
+
+    Args:
+        loss: point -> scalar, twice differentiable. Of a `data_loss` the graph of one batch is held at a time.
+        point: float64, or float32 with fewer digits.
+        matrix: "hessian", or "gauss-newton" of a `module_loss` or a :class:`Composite` with outputs: what is left of it where the outputs do not bend.
+        settings: of :class:`Spectral`.
 
     Raises:
-        ValueError: for counts below 1, or a Hessian that is not finite.
+        ValueError: for counts below 1, a curvature that is not finite, or a Gauss-Newton matrix of a loss without outputs.
     """
+    how = filled(SPECTRAL, settings)
+    count, probes, steps = how["count"], how["probes"], how["steps"]
     if min(count, probes, steps) < 1:
         raise ValueError(f"count is {count}, probes {probes} and steps {steps}; each must be at least 1")
-    prepared = _prepared(loss, point)
-    n, taken = prepared.size, 0
+    found = curved(loss, point, matrix)
+    n, taken = found.size, 0
 
-    def product(vector: Vector) -> Vector:
+    def times(rows: Vector) -> Vector:
         nonlocal taken
-        taken += 1
-        return prepared.product(vector)
+        taken += len(rows)
+        images: Vector = found.times(rows)
+        return images
 
+    blocks = list(found.blocks.values())
     if n <= max(DENSE_LIMIT, 2 * count + 2):
-        return _dense(np.stack([product(row) for row in np.eye(n)]), min(count, n))
-    low, high = _ends(product, n, count, tolerance, seed, copies)
-    if not np.isfinite(product(np.ones(n))).all():
-        raise ValueError("the Hessian is not finite here, so it has no spectrum; certify says more")
-    known = [end for end in (low, high) if np.isfinite(end.values).all()]
-    vectors, images = (np.concatenate([getattr(end, part) for end in known] or [np.zeros((0, n))]) for part in ("vectors", "images"))
-    nodes, weights = np.full((probes, min(steps, n)), np.nan), np.zeros((probes, min(steps, n)))
-    plain, less = np.empty(probes), np.empty(probes)
-    generator = np.random.default_rng(seed + 1)
-    for k in range(probes):
-        signs = generator.choice((-1.0, 1.0), n)
-        images_of: list[Vector] = []
-
-        def heard(vector: Vector, images_of: list[Vector] = images_of) -> Vector:
-            image = product(vector)
-            if not images_of:
-                images_of.append(image * math.sqrt(n))
-            return image
-
-        space = lanczos(heard, signs, steps=steps)
-        nodes[k, : len(space.values)], weights[k, : len(space.values)] = space.values, space.inner[0] ** 2
-        plain[k] = signs @ images_of[0]
-        share = vectors @ signs
-        less[k] = (signs - share @ vectors) @ (images_of[0] - share @ images) + (vectors * images).sum()
-    values = min((plain, less), key=lambda found: float(found.std()))
-    reach = float(t.ppf(0.5 + SURE / 2, probes - 1) * values.std(ddof=1) / math.sqrt(probes)) if probes > 1 else float("nan")
-    mean = float(values.mean())
+        dense = times(np.eye(n))
+        if not np.isfinite(dense).all():
+            raise ValueError("the Hessian is not finite here, so it has no spectrum; certify says more")
+        low, high, nodes = _exact(dense, min(count, n))
+        weights = np.full(nodes.shape, 1 / n)
+        diagonal = np.diag(dense)
+        traces = np.array([[part.sum()] * 3 for part in (diagonal, *(diagonal[block] for block in blocks))])
+    else:
+        low, high = _ends(lambda v: times(v[None])[0], n, how)
+        known = [end for end in (low, high) if np.isfinite(end.values).all()]
+        vectors, images = (np.concatenate([getattr(end, part) for end in known] or [np.zeros((0, n))]) for part in ("vectors", "images"))
+        said = estimated_by_signs(
+            times, blocks, _independent(vectors, images), n, probes=probes, steps=steps, seed=how["seed"] + 1, memory=how["memory"]
+        )
+        traces, nodes, weights = said.traces, said.nodes, said.weights
+    shares = [np.stack([np.square(end.vectors[:, block]).sum(1) for block in blocks], 1) for end in (low, high)]
     return Curvature(
         low.values, high.values, low.residuals, high.residuals, torch.from_numpy(low.vectors), torch.from_numpy(high.vectors),
-        mean, mean - reach, mean + reach, nodes, weights, n, taken,
+        float(traces[0, 0]), float(traces[0, 1]), float(traces[0, 2]), list(found.blocks), traces[1:], shares[0], shares[1], nodes, weights, n, taken, matrix,
     )  # fmt: skip
 
 
-def _dense(matrix: Vector, k: int) -> Curvature:
-    """The spectrum of a matrix (n, n)."""
-    if not np.isfinite(matrix).all():
-        raise ValueError("the Hessian is not finite here, so it has no spectrum; certify says more")
+def _independent(vectors: Vector, images: Vector) -> tuple[Vector, Vector]:
+    """Orthonormal rows of the same span, and their images: the ends of few distinct eigenvalues share vectors."""
+    left, lengths, _ = np.linalg.svd(vectors @ vectors.T)
+    mixed = (left[:, lengths > 1e-6] / np.sqrt(lengths[lengths > 1e-6])).T
+    return mixed @ vectors, mixed @ images
+
+
+def _exact(matrix: Vector, k: int) -> tuple[End, End, Vector]:
+    """Both ends and all eigenvalues (1, n) of a matrix (n, n)."""
     values, columns = np.linalg.eigh(0.5 * (matrix + matrix.T))
-    residuals = np.linalg.norm(matrix @ columns - columns * values, axis=0)
-    low, high = (torch.from_numpy(np.ascontiguousarray(part.T)) for part in (columns[:, :k], columns[:, -k:]))
-    trace, n = float(np.trace(matrix)), len(matrix)
-    return Curvature(
-        values[:k], values[-k:], residuals[:k], residuals[-k:], low, high, trace, trace, trace, values[None], np.full((1, n), 1 / n), n, n
-    )
+    images = matrix @ columns
+    residuals = np.linalg.norm(images - columns * values, axis=0)
+
+    def end(part: slice) -> End:
+        return End(values[part], residuals[part], *(np.ascontiguousarray(rows[:, part].T) for rows in (columns, images)))
+
+    return end(slice(0, k)), end(slice(len(values) - k, None)), values[None]
 
 
-def _ends(product: Product, n: int, count: int, tolerance: float, seed: int, copies: bool) -> tuple[End, End]:
-    """Both ends; with `copies`, of further spaces, too, until one brings no eigenvalue that belongs to them."""
-    low, high = both_ends(product, n, count, tolerance, 10 * n, seed)
-    while copies and np.isfinite(low.values).all() and np.isfinite(high.values).all():
+def _ends(product: Product, n: int, how: Spectral) -> tuple[End, End]:
+    """Both ends; where copies are wanted, of further spaces, too, until one brings no eigenvalue that belongs to them."""
+    count, tolerance, seed, memory = how["count"], how["tolerance"], how["seed"], how["memory"]
+    low, high = both_ends(product, n, count, tolerance, 10 * n, seed, memory)
+    while how["copies"] and np.isfinite(low.values).all() and np.isfinite(high.values).all():
         seed += 1
         basis, lengths, _ = np.linalg.svd(np.concatenate((low.vectors, high.vectors)).T, full_matrices=False)
         against = basis[:, lengths > 1e-6].T  # the ends of few distinct eigenvalues share vectors
         scale = max(abs(float(low.values[0])), abs(float(high.values[-1])))
-        lower, higher = both_ends(product, n, 1, tolerance, 10 * n, seed, beyond=(against, scale))
+        lower, higher = both_ends(product, n, 1, tolerance, 10 * n, seed, memory, (against, scale))
         near = tolerance * scale
         news = (
             lower.values[0] < low.values[-1] - near or len(low.values) < count,

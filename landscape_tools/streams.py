@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from landscape_tools.composite import Composite
 from landscape_tools.counting import SAME, Count, counts_of, fitting, summed
 from landscape_tools.differentiable import differentiated
-from landscape_tools.evaluating import check_scalar
+from landscape_tools.evaluating import ScalarLoss, check_scalar
 from landscape_tools.lending import kept
 from landscape_tools.modules import Forward, ModuleLoss
 from landscape_tools.points import Point, unflatten
@@ -91,22 +92,44 @@ class DataLoss(ModuleLoss):
 
     def with_gradients(self, rows: Tensor, like: Point) -> tuple[Tensor, Tensor]:
         """Flattened points (m, n) -> losses (m,) and gradients (m, n), with the graph of one batch at a time."""
-        values, gradients = torch.zeros(len(rows)).to(rows), torch.zeros_like(rows)
-        for k, row in enumerate(rows):
-            whole = 0.0
-            for batch in self._batches():
-                share = 1.0 if self._sum else float(self._count(batch))
-                if share:
-                    with differentiated():
-                        at = row.detach().clone().requires_grad_()
-                        value = self._forward(unflatten(at, like))(batch)
-                        gradients[k] += share * torch.autograd.grad(value, at)[0]
-                    values[k] += share * value.detach()
-                    whole += share
-            if not self._sum:
-                values[k] /= whole
-                gradients[k] /= whole
-        return values, gradients
+        found = []
+        for row in rows:
+
+            def sloped(part: ScalarLoss, row: Tensor = row) -> Tensor:
+                with differentiated():
+                    at = row.detach().clone().requires_grad_()
+                    value = part(unflatten(at, like))
+                    return torch.cat((value.detach().reshape(1), torch.autograd.grad(value, at)[0]))
+
+            found.append(self.averaged(sloped))
+        both = torch.stack(found)
+        return both[:, 0], both[:, 1:]
+
+    def drawing(self, generator: torch.Generator, rows: int) -> Callable[[], ScalarLoss]:
+        """A function that gives the loss on the next batch that counts, from the first again after the last."""
+
+        def counted() -> Iterator[ScalarLoss]:
+            while True:
+                for batch in self._batches():
+                    if self._sum or self._count(batch):
+                        yield functools.partial(self._on, batch)
+
+        batches = counted()
+        return lambda: next(batches)
+
+    def _on(self, batch: Any, point: Point) -> Tensor:
+        """The loss on one batch."""
+        value: Tensor = self._forward(point)(batch)
+        return value
+
+    def averaged(self, work: Callable[[ScalarLoss], Tensor]) -> Tensor:
+        """What is linear in a loss, such as its derivatives, of the loss over all data: from what `work` makes of the loss of each batch."""
+        found, whole = torch.zeros(()), 0.0
+        for batch in self._batches():
+            share = 1.0 if self._sum else float(self._count(batch))
+            if share:
+                found, whole = found + share * work(functools.partial(self._on, batch)), whole + share
+        return found if self._sum else found / whole
 
     def _forward(self, point: Point) -> Forward:
         called, tensors = (
@@ -186,7 +209,7 @@ def data_loss(
 ) -> DataLoss:
     """A module's loss over data in batches, for every tool of this package: the mean over all of them at once, whatever their sizes.
 
-    Lines, planes and paths hold one batch at a time; `converge`, `certify` and `spectrum` hold the graph of all.
+    Lines, planes, paths and spectra hold one batch at a time; `converge` and `certify` hold the graph of all.
 
     Args:
         model: it is copied, in evaluation mode.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from landscape_tools.composite import Composite
-from landscape_tools.curvature import Matvec
+from landscape_tools.products import Matvec
 from landscape_tools.subgradients import Subgradient
 
 

@@ -7,11 +7,13 @@ direction is added to it into the tensors of the point, in one pass over memory.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from landscape_tools.evaluating import single
 from landscape_tools.points import Point, wide
 
 Family = Callable[[Sequence[float]], dict[str, Tensor]]
@@ -32,6 +34,41 @@ def family(origin: Point, directions: Sequence[Point]) -> Family:
             kept.walk = _Walk(origin, directions)
         found: dict[str, Tensor] = kept.walk(tuple(coordinates))
         return found
+
+    return at
+
+
+def walked(
+    loss: Callable[[dict[str, Tensor]], Any], fixed: Point, point_at: Family, taken: Collection[str]
+) -> Callable[[Sequence[float]], dict[str, Tensor]]:
+    """Coordinates -> the named values of a loss there.
+
+    A loss may have a method `mounted`: a point -> a function that gives the loss at whatever the point's tensors hold when it is called, or None. It
+    takes the place of the loss where both give the same value at the first point: a module that holds the tensors for good needs no other ones put in.
+
+    Args:
+        loss: of one point.
+        fixed: what no direction moves.
+        point_at: the rest of the point.
+        taken: names that no loss may have.
+    """
+    one, kept = single(loss, taken), threading.local()
+
+    def owned(values: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in values.items()}  # it may be a view of the point, which moves on
+
+    def at(coordinates: Sequence[float]) -> dict[str, Tensor]:
+        point = point_at(coordinates)
+        if not hasattr(kept, "held"):
+            kept.held = None
+            values = owned(one({**fixed, **point}))
+            mounted = getattr(loss, "mounted", lambda _: None)({**fixed, **point_at(coordinates)})
+            if mounted is not None:
+                held = single(lambda _: mounted(), taken)
+                if all(torch.allclose(held({})[name], value, rtol=1e-5, atol=0.0, equal_nan=True) for name, value in values.items()):
+                    kept.held = held
+            return values
+        return owned(one({**fixed, **point}) if kept.held is None else kept.held({}))
 
     return at
 

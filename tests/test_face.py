@@ -26,7 +26,7 @@ from crar_reports.face.page import Page, as_command
 GROUP: Any = typer.main.get_command(app)
 FACES = {
     "train": crar_model.train, "transfer": crar_model.transfer, "evaluate": crar_model.evaluate, "gather": crar_model.gather,
-    "import": crar_model.import_network, "claims": crar_reports.decide_claims, "play": crar_reports.play,
+    "import": crar_model.import_network, "claims": crar_reports.decide_claims, "play": crar_reports.play, "explain": crar_reports.explain,
     **{name: getattr(crar_reports, name) for name in (
         "landscape", "cure", "escape", "predict", "maps", "theorem", "trajectory", "report", "study", "verdicts", "demo",
     )},

@@ -15,7 +15,7 @@ FORBIDDEN = {
     "crar_reports": {"cli"},
 }
 FLOORS = {
-    "crar_model": (("core",), ("mazes", "nets"), ("agent",), ("tasks",), ("models",), ("cures",), ("training",), ("studies",)),
+    "crar_model": (("core",), ("mazes", "nets"), ("agent", "worlds"), ("tasks",), ("models",), ("cures",), ("training",), ("studies",)),
     "crar_reports": (
         ("models", "press", "progress", "sections", "statistics"),
         ("measure",),

@@ -68,9 +68,9 @@ def test_an_embedding_that_is_no_number_matches_nothing(what: str) -> None:
 
 def test_no_figure_that_is_no_number_is_a_success() -> None:
     base = Evaluation({}, {"nearest_state_accuracy": 0.99, "navigation_success": NAN})
-    assert not as_good(Evaluation({}, {"nearest_state_accuracy": 0.99, "navigation_success": 0.99}), base, embedding=False)
+    assert not as_good(Evaluation({}, {"nearest_state_accuracy": 0.99, "navigation_success": 0.99}), base)
     scored = Evaluation({}, {"score": Score(0.5, NAN, NAN, 1, None, None)})
-    assert not as_good(scored, scored, embedding=False)
+    assert not as_good(scored, scored)
     simple, random = (Cell("freeze", default_settings(maze), 0, 1e-3) for maze in ("simple", "random"))
     good = {"metrics": ["nearest_state_accuracy"], "nearest_state_accuracy": 0.99}
     assert success(simple, {"diverged_at": -1, "outcome": "matched", "last_nearest_state_accuracy": 0.99}, good)

@@ -32,7 +32,7 @@ class Batch:
         states: (N,) rows of the distinct states that embeddings are compared on; evaluation sets only.
         moves: (2, E) rows before and after each move that changes the state, whose mean length is the unit of distances;
             evaluation sets only.
-        maps: how many maps the transitions come from; drawn evaluation sets only.
+        maps: how many maps, one an episode, the transitions come from, of a world how many episodes; drawn evaluation sets only.
     """
 
     observations: Tensor

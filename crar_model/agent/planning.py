@@ -53,7 +53,7 @@ def _lookahead(agent: Agent, params: Params, x: Tensor, action: Tensor, depth: i
     reward, discount, reached = agent.outcomes(params, x, action)
     nodes = reached.flatten(-3, -2)  # (*members, N e, d)
     values = agent.value(params, nodes)
-    best = values.topk(branching, dim=-1).indices if depth > 1 else action[..., :0]
+    best = values.topk(min(branching, agent.n_actions), dim=-1).indices if depth > 1 else action[..., :0]
     later = [values, *_lookahead(agent, params, nodes, best, depth - 1, branching)]
     return [reward + discount * torch.unflatten(value.amax(-1), -1, action.shape[-2:]) for value in later]
 
@@ -78,15 +78,19 @@ def as_rows(observation: Observation) -> tuple[Tensor, tuple[int, ...]]:
     return rows.to(torch.float32) if rows.is_floating_point() else rows, tuple(lead)
 
 
-def encode(agent: Agent, params: Params, observation: Observation) -> Tensor:
-    """Abstract states of observations: (..., 1, height, width) -> (..., d); see :func:`as_rows` for shapes."""
-    rows, lead = as_rows(observation)
+Rows = tuple[Tensor, tuple[int, ...]]
+"""Observations as rows, and the axes that came before them, as :func:`as_rows` gives them."""
+
+
+def encode(agent: Agent, params: Params, seen: Rows) -> Tensor:
+    """Abstract states (..., d) of observations."""
+    rows, lead = seen
     with torch.no_grad():
         return agent.read(params, rows).view(*lead, -1)
 
 
-def plan(agent: Agent, params: Params, observation: Observation, depth: int = 3) -> Tensor:
-    """Q_plan of every action after `depth` steps of lookahead, the mean of Q^0 to Q^depth: (..., 1, height, width) -> (..., actions)."""
-    rows, lead = as_rows(observation)
+def plan(agent: Agent, params: Params, seen: Rows, depth: int = 3) -> Tensor:
+    """Q_plan (..., actions) of every action after `depth` steps of lookahead, the mean of Q^0 to Q^depth."""
+    rows, lead = seen
     with torch.no_grad():
         return plan_values(agent, params, agent.read(params, rows), depth).view(*lead, -1)

@@ -23,6 +23,7 @@ COMMANDS = (
     "theorem",
     "trajectory",
     "report",
+    "explain",
     "play",
     "gather",
     "import",

@@ -87,8 +87,13 @@ class TrainSettings:
     )
     batch_size: int = option(32, "transitions per update", low=1, group="Optimiser")
     data_size: int = option(5_000, "transitions gathered once by a uniformly random policy", low=1, group="Data and quirks")
-    data: str = option("", "random mazes: all members learn from this file of `crar gather`, not from a walk each", group="Data and quirks")
-    data_digest: str = ""  # of that file, so that a resumed run reads what it began with
+    data: str = option(
+        "",
+        "all members learn from this: of the random mazes a file of `crar gather`, of a world a Minari dataset, by its folder or its id",
+        group="Data and quirks",
+    )
+    data_digest: str = ""  # of that, so that a resumed run reads what it began with
+    abstract_dim: int = option(0, "world: numbers of an abstract state; 0 takes 3", low=0, high=64, group="World")
     walls: str = option("", "simple maze: file with another layout, # a wall, . a free cell, S the start", group="Data and quirks")
     observation: str = option(
         "grid", "simple maze: grid (a number a cell, dense encoder) or image (48x48 pixels, convolutional encoder)", choices=("grid", "image"),
@@ -96,8 +101,8 @@ class TrainSettings:
     )  # fmt: skip
     observation_map: str = option(
         "negative",
-        "how the inverse maze changes observations; the study uses negative",
-        choices=OBSERVATION_MAPS,
+        "how the inverse maze changes observations; the study uses negative; own: what --map or --to-env made",
+        choices=(*OBSERVATION_MAPS, "own"),
         group="Observation map",
     )
     map_seed: int = option(0, "permute, mix, texture: seed of the permutation, matrix, background", low=0, group="Observation map")

@@ -34,3 +34,5 @@ class Stream(IntEnum):
     """States that stand for all of a large layout's."""
     DRAWN_PAIRS = 14
     """Starts and goals that do."""
+    EPISODES = 15
+    """Seeds of the episodes that are gathered from an environment."""

@@ -17,8 +17,8 @@ from crar_model.core.settings import CureSettings
 from crar_model.cures.candidates import Candidate, candidates_of, chosen
 from crar_model.cures.descent import Descent, agent_updates, denormals_as_zero, descend
 from crar_model.cures.level import Ground, Level, away_from, distinct, ground_of, targets_of
-from crar_model.cures.methods import AUTO, FIT, METHODS, MISPLACED, ORDER, REFINE, REPLACE, Method, Rounds, method_named, scaled
-from crar_model.cures.placement import Landscape, why_not
+from crar_model.cures.methods import AUTO, FIT, GROWN, METHODS, MISPLACED, ORDER, REFINE, REPLACE, Method, Rounds, method_named, scaled
+from crar_model.cures.placement import Landscape, flat, why_not
 from crar_model.cures.problem import Problem
 from crar_model.cures.starts import Starts, starts_of
 from crar_model.tasks import Task
@@ -59,7 +59,7 @@ class Cure:
         before: the failed encoder as a candidate.
         best: the candidate that the rule puts first.
         cured: whether it reaches the level.
-        landscape, level: of the placements; None where the maze has none.
+        landscape: of the start state's place in a plane. level: of the placements; None where the world has none.
         level_seconds: that these took.
     """
 
@@ -106,7 +106,7 @@ def methods_for(problem: Problem, name: str) -> tuple[Method, ...]:
 def refusal(task: Task, method: Method) -> str | None:
     """Why a method is not for a maze, or None where it is."""
     if method.placed:
-        return why_not(task, task.agent())
+        return why_not(task)
     if not (method.rounds if task.sampling.complete else method.sampled):
         return f"not for the {task.name} maze, whose transitions are {'listed' if task.sampling.complete else 'sampled'}"
     return None
@@ -144,8 +144,9 @@ def cure(
     if not methods:
         raise UserError("no method is left for this model; give its base with --base")
     everything = sum(_budget(problem, each, settings) for each in methods)
-    placed = ground is None and why_not(problem.task, problem.agent) is None
+    placed = ground is None and why_not(problem.task) is None
     everything += sum(agent_updates(scaled(r, settings.effort, r[0].kept), r[0].kept) for r in (REFINE, REPLACE)) if placed else 0
+    everything += agent_updates(scaled(GROWN, settings.effort, GROWN[0].kept), GROWN[0].kept) if placed and not flat(problem) else 0
     done = 0
 
     def tick(updates: int) -> None:

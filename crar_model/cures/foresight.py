@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crar_model.agent.symmetry import signed_permutations
+from crar_model.agent.symmetry import TRIED, signed_permutations
 from crar_model.core.errors import UserError
 from crar_model.core.params import select
-from crar_model.cures.placement import Landscape, maze_of, survey, why_not
+from crar_model.cures.copies import exchanges
+from crar_model.cures.placement import Landscape, flat, survey, why_not
 from crar_model.cures.problem import Problem, pose
 from crar_model.mazes.maps import ObservationMap
 from crar_model.models.checkpoints import Checkpoint
@@ -44,7 +45,7 @@ class Foresight:
             other maze negates.
         bias: mean absolute bias of all its networks.
         start: losses of the base in the other maze, where a transfer starts.
-        copies: the identity first.
+        copies: the identity first; of more than four channels those that exchange two axes or negate one.
         landscape: of the place of the start state; None where states cannot be placed.
         places: "base" and "start": where the base has the start state in its own maze, and where a transfer begins.
         valley_of: the number of the valley that each place lies in.
@@ -128,7 +129,7 @@ def foresee(base: Checkpoint, *, resolution: int = 61, seed: int = 0, where: str
     with torch.no_grad():
         here, there = own.embedding(encoder), other.embedding(encoder)
         start = {name: float(value) for name, value in problem.terms(there, other.batch).items()}
-        moves = signed_permutations(agent.channels, torch.float32)
+        moves = signed_permutations(agent.channels, torch.float32) if agent.channels <= TRIED else exchanges(agent.channels)
         images = torch.einsum("pij,njk->pnik", moves, agent.by_position(here[0])).flatten(2)  # (copies, rows, d)
         errors = [own.terms(problem.dynamics, piece, ("transition",))["transition"].flatten() for piece in torch.split(images, CHUNK)]
     copies = tuple(
@@ -145,9 +146,9 @@ def foresee(base: Checkpoint, *, resolution: int = 61, seed: int = 0, where: str
 def _placed(
     problem: Problem, own: Tensor, other: Tensor, resolution: int
 ) -> tuple[Landscape | None, dict[str, tuple[float, float]], dict[str, int]]:
-    if why_not(problem.task, problem.agent) is not None:
+    if why_not(problem.task) is not None or not flat(problem):
         return None, {}, {}
-    landscape, at = survey(problem, resolution), maze_of(problem).start
+    landscape, at = survey(problem, resolution), problem.forest.roots[0]
     places = {"base": own[at], "start": other[at]}
     plain = {name: (float(place[0]), float(place[1])) for name, place in places.items()}
     return landscape, plain, {name: landscape.valley_of(place) for name, place in places.items()}

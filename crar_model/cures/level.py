@@ -16,9 +16,12 @@ from crar_model.core.settings import CureSettings
 from crar_model.core.streams import Stream
 from crar_model.cures.descent import Descent, Tick, denormals_as_zero, descend
 from crar_model.cures.methods import MISPLACED, REFINE, REPLACE, scaled
-from crar_model.cures.placement import REACH, Landscape, maze_of, survey, unroll, why_not
+from crar_model.cures.placement import REACH, Landscape, flat, survey, why_not
+from crar_model.cures.places import grown
 from crar_model.cures.problem import Problem, Tail
+from crar_model.cures.rolling import forest_of, other_roots, unroll
 from crar_model.cures.starts import Starts
+from crar_model.mazes.automorphisms import NOWHERE
 
 DISTINCT = 0.25
 """Start states this far apart are two places, not one."""
@@ -28,6 +31,8 @@ GAIN = 0.005
 """Share of the lowest total that an attempt has to gain for another."""
 KEPT = 8
 """Embeddings of a level."""
+ROOTS, SURE = 5, 0.01
+"""Embeddings grow from so many roots at most, until one leaves at most this share of the transitions astray."""
 AGAIN = 0.05
 """Share of transitions predicted nearer another state than the one reached, above which a level is looked for once more: by rolling the
 dynamics from every state. Well-trained dynamics leave less than half of it; where several states lie wrong together, moving one does not help."""
@@ -38,7 +43,7 @@ class Level:
     """The best that free embeddings reach under the frozen dynamics: the level that these allow.
 
     Attributes:
-        embeddings: (m, rows, 2), lowest total first.
+        embeddings: (m, rows, d), lowest total first.
         totals: (m,) of each.
         tail: of the lowest.
         updates: that all of them took together.
@@ -55,7 +60,7 @@ class Ground:
     """What the frozen dynamics say of their maze before any encoder is looked at; the same for all transfers of a base.
 
     Attributes:
-        landscape, level: of the placements; None where the maze has none.
+        landscape: of the start state's place in a plane. level: of the placements; None where the world has none.
         seconds: that these took.
     """
 
@@ -66,29 +71,26 @@ class Ground:
 
 def ground_of(problem: Problem, settings: CureSettings, store: Pieces | None = None, tick: Tick = lambda _: None) -> Ground:
     """The placement landscape and the level of a problem."""
-    if why_not(problem.task, problem.agent) is not None:
+    if why_not(problem.task) is not None:
         return Ground(None, None, 0.0)
     began = time.monotonic()
     with denormals_as_zero():
-        landscape = survey(problem, settings.resolution)
+        landscape = survey(problem, settings.resolution) if flat(problem) else None
         level = level_of(problem, landscape, settings, store or Pieces(), tick)
     return Ground(landscape, level, time.monotonic() - began)
 
 
-def level_of(problem: Problem, landscape: Landscape, settings: CureSettings, store: Pieces, tick: Tick = lambda _: None) -> Level:
+def level_of(problem: Problem, landscape: Landscape | None, settings: CureSettings, store: Pieces, tick: Tick = lambda _: None) -> Level:
     """Refine the lowest places, and those of the valleys, as free embeddings; then put single states of the lowest elsewhere, while that helps.
 
     Rolling imprecise dynamics along a tree can put a state on the wrong side of others, and a descent leaves it there.
     """
-    count = REFINE[0].kept
-    lowest = landscape.total.flatten().argsort(stable=True)[:count]
-    grid = torch.cartesian_prod(landscape.axis, landscape.axis)
-    valleys = torch.tensor([valley.place for valley in landscape.valleys[: count // 4]])
-    places = torch.cat((valleys, grid[lowest]))[:count]
-    start = unroll(problem.agent, select(problem.failed, DYNAMICS), maze_of(problem), places)
-    rounds = scaled(REFINE, settings.effort, len(places))
-    done: Descent = descend(problem, "level", {"embedding": start}, rounds, store=store, tick=tick)
-    embeddings, totals, updates = done.free["embedding"], done.terms["total"], done.updates
+    if landscape is None:
+        embeddings, totals, updates = grown_level(problem, settings, store, tick)
+    else:
+        start = lowest_of(problem, landscape)
+        done: Descent = descend(problem, "level", {"embedding": start}, scaled(REFINE, settings.effort, len(start)), store=store, tick=tick)
+        embeddings, totals, updates = done.free["embedding"], done.terms["total"], done.updates
     for attempt in range(ATTEMPTS):
         start = torch.cat([replaced(problem, embeddings[which]) for which in distinct(problem, embeddings)])
         rounds = scaled(REPLACE, settings.effort, len(start))
@@ -104,6 +106,38 @@ def level_of(problem: Problem, landscape: Landscape, settings: CureSettings, sto
     return Level(embeddings, totals, problem.tail(embeddings[0]), updates + more)
 
 
+def grown_level(problem: Problem, settings: CureSettings, store: Pieces, tick: Tick) -> tuple[Tensor, Tensor, int]:
+    """Embeddings (m, rows, d) that grew and were refined, their totals (m,), lowest first, and the updates: from one root, and from others while the lowest
+    leaves more than `SURE` of the transitions astray."""
+    first = problem.forest.roots[0]
+    embeddings, totals, taken = torch.empty(0), torch.empty(0), 0
+    for root in (first, *other_roots(problem.moves, first, ROOTS - 1)):
+        start, updates = grown(problem, forest_of(problem.moves, root), settings, REFINE[0].kept, store, tick)
+        rounds = scaled(REFINE, settings.effort, len(start))
+        done = descend(problem, f"level-from-{root}", {"embedding": start}, rounds, store=store, tick=tick)
+        totals = torch.cat((totals, done.terms["total"]))
+        order = totals.argsort(stable=True)[:KEPT]
+        embeddings, totals, taken = torch.cat((embeddings, done.free["embedding"]))[order], totals[order], taken + updates + done.updates
+        if (problem.tail(embeddings[0]).astray or 0.0) <= SURE:
+            break
+    return embeddings, totals, taken
+
+
+def lowest_of(problem: Problem, landscape: Landscape) -> Tensor:
+    """Embeddings (m, rows, 2) that roll from the valleys and the lowest places of a landscape."""
+    count = REFINE[0].kept
+    lowest = landscape.total.flatten().argsort(stable=True)[:count]
+    grid = torch.cartesian_prod(landscape.axis, landscape.axis)
+    valleys = torch.tensor([valley.place for valley in landscape.valleys[: count // 4]])
+    return rolled(problem, torch.cat((valleys, grid[lowest]))[:count])
+
+
+def rolled(problem: Problem, places: Tensor) -> Tensor:
+    """Embeddings (m, rows, d) that roll from places of the roots."""
+    with torch.no_grad():
+        return unroll(problem.agent, select(problem.failed, DYNAMICS), problem.forest, places)
+
+
 def looked_again(
     problem: Problem, embeddings: Tensor, totals: Tensor, settings: CureSettings, store: Pieces, tick: Tick = lambda _: None
 ) -> tuple[Tensor, Tensor, int]:
@@ -112,7 +146,7 @@ def looked_again(
 
     Args:
         problem: gives dynamics and losses.
-        embeddings, totals: (m, rows, 2) and (m,), lowest first.
+        embeddings, totals: (m, rows, d) and (m,), lowest first.
         settings, store, tick: as in :func:`level_of`.
 
     Returns:
@@ -120,8 +154,10 @@ def looked_again(
     """
     if (problem.tail(embeddings[0]).astray or 0.0) <= AGAIN:
         return embeddings, totals, 0
-    maze, dynamics = maze_of(problem), select(problem.failed, DYNAMICS)
-    start = torch.cat([unroll(problem.agent, dynamics, maze, embeddings[0, root][None], root) for root in range(maze.n_states)])
+    dynamics, states = select(problem.failed, DYNAMICS), range(len(problem.moves.successor))
+    forests = [forest_of(problem.moves, root) for root in states]
+    with torch.no_grad():
+        start = torch.cat([unroll(problem.agent, dynamics, each, embeddings[:1, list(each.roots)]) for each in forests])
     done = descend(problem, "level-rolled", {"embedding": start}, scaled(REPLACE, settings.effort, len(start)), store=store, tick=tick)
     totals = torch.cat((totals, done.terms["total"]))
     order = totals.argsort(stable=True)[:KEPT]
@@ -129,41 +165,41 @@ def looked_again(
 
 
 def distinct(problem: Problem, embeddings: Tensor) -> list[int]:
-    """Numbers of the lowest embedding, and the next whose start state lies elsewhere."""
-    at = embeddings[:, maze_of(problem).start]
+    """Numbers of the lowest embedding, and the next whose first root lies elsewhere."""
+    at = embeddings[:, problem.forest.roots[0]]
     apart = torch.linalg.vector_norm(at - at[0], dim=-1) > DISTINCT * problem.loss.settings.ball_radius
     return [0, *apart.nonzero().flatten().tolist()[:1]]
 
 
 def replaced(problem: Problem, embedding: Tensor) -> Tensor:
-    """(m, rows, 2) copies of an embedding, one a move that leads to another state: that state put where T has it from the state before."""
-    maze, states, actions = maze_of(problem), *maze_of(problem).successor.shape
+    """(m, rows, d) copies of an embedding, one a move that leads to another state: that state put where T has it from the state before."""
+    states, actions = problem.moves.successor.shape
     with torch.no_grad():
         every = torch.arange(actions).repeat(states)
         before = embedding.repeat_interleave(actions, dim=0)
         predicted = problem.agent.transition(select(problem.failed, DYNAMICS), before, every)
-    to = torch.as_tensor(maze.successor).flatten()
-    moves = (to != torch.arange(states).repeat_interleave(actions)).nonzero().flatten()
+    to = torch.from_numpy(problem.moves.successor).flatten()
+    moves = ((to != torch.arange(states).repeat_interleave(actions)) & (to != NOWHERE)).nonzero().flatten()
     copies = embedding.expand(len(moves), *embedding.shape).clone()
     copies[torch.arange(len(moves)), to[moves]] = predicted[moves]
     return copies
 
 
 def away_from(problem: Problem, level: Level, settings: CureSettings, store: Pieces, tick: Tick = lambda _: None) -> tuple[Tensor, int]:
-    """Embeddings for a control: as many places of the start state as are fitted to, drawn at random away from these, and what follows from them refined as the
+    """Embeddings for a control: as many places of the roots as are fitted to, drawn at random away from these, and what follows from them refined as the
     level is.
 
     Returns:
-        (m, rows, 2) embeddings, and the updates that refining them took.
+        (m, rows, d) embeddings, and the updates that refining them took.
     """
-    maze, radius = maze_of(problem), problem.loss.settings.ball_radius
-    rng, taken = np.random.default_rng([settings.seed, Stream.WEIGHTS]), level.embeddings[distinct(problem, level.embeddings), maze.start]
+    radius, roots = problem.loss.settings.ball_radius, list(problem.forest.roots)
+    rng, taken = np.random.default_rng([settings.seed, Stream.WEIGHTS]), level.embeddings[distinct(problem, level.embeddings)][:, roots]
     places: list[Tensor] = []
     while len(places) < len(taken):
-        place = torch.from_numpy(rng.uniform(-REACH * radius, REACH * radius, 2)).to(taken.dtype)
+        place = torch.from_numpy(rng.uniform(-REACH * radius, REACH * radius, taken.shape[1:])).to(taken.dtype)
         if bool((torch.linalg.vector_norm(taken - place, dim=-1) > DISTINCT * radius).all()):
             places.append(place)
-    start = unroll(problem.agent, select(problem.failed, DYNAMICS), maze, torch.stack(places))
+    start = rolled(problem, torch.stack(places))
     done = descend(problem, "elsewhere", {"embedding": start}, scaled(MISPLACED, settings.effort, len(places)), store=store, tick=tick)
     return done.free["embedding"], done.updates
 
@@ -173,20 +209,20 @@ def targets_of(problem: Problem, embeddings: Tensor, chosen: Sequence[int], seed
 
     Args:
         problem: gives the failed encoder.
-        embeddings: (n, rows, 2).
+        embeddings: (n, rows, d).
         chosen: numbers of those to fit to.
         seed: of the new encoder.
 
     Returns:
-        the encoders (m, ...), and the embedding that each is fitted to, (m, rows, 2).
+        the encoders (m, ...), and the embedding that each is fitted to, (m, rows, d).
     """
-    at = embeddings[:, maze_of(problem).start]
+    at = embeddings[:, problem.forest.roots[0]]
     fresh = select(problem.agent.init(np.random.default_rng([seed, Stream.WEIGHTS])), ("encoder",))
     labels, encoders, targets = [], [], []
     for which in chosen:
         for name, encoder in (("failed", select(problem.failed, ("encoder",))), ("new", fresh)):
-            x, y = at[which].tolist()
-            labels.append(f"start at ({x:.2f}, {y:.2f}), {name} encoder")
+            place = ", ".join(f"{x:.2f}" for x in at[which].tolist())
+            labels.append(f"{'start' if flat(problem) else 'root'} at ({place}), {name} encoder")
             encoders.append(encoder)
             targets.append(embeddings[which])
     free = {name: torch.stack([encoder[name] for encoder in encoders]) for name in encoders[0]}

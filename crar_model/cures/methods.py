@@ -59,8 +59,10 @@ class Method:
 
 FIT: Rounds = (Round(4, 800, 2e-3),)
 """An encoder is fitted to an embedding that placement found."""
+GROWN: Rounds = (Round(256, 40, 2e-2),)
+"""What grows from the lowest places drawn for a root, on each ring, of ever fewer; where the abstract space is no plane."""
 REFINE: Rounds = (Round(32, 200, 1e-2), Round(8, 400, 5e-3))
-"""The lowest places of the placement landscape, as free embeddings; they also give the level that the dynamics allow."""
+"""The lowest places of the roots, as free embeddings; they also give the level that the dynamics allow."""
 REPLACE: Rounds = (Round(180, 100, 1e-2), Round(8, 300, 5e-3))
 """The lowest of those with one state put where the dynamics have it from a neighbour: a state on the wrong side of others stays there."""
 MISPLACED: Rounds = (Round(2, 200, 1e-2), Round(2, 400, 5e-3))
@@ -76,9 +78,9 @@ ANNEALED, EPOCHS = 0.6, 12
 METHODS = {
     method.name: method
     for method in (
-        Method("placement", "choose where the start state lies; the dynamics place the rest", "places",
+        Method("placement", "choose where one state lies; the dynamics place the rest", "places",
                (Round(4, 1_000, 5e-4), Round(2, 1_000, 5e-4, STRICT))),
-        Method("symmetry", "the failed encoder behind every signed permutation of the abstract axes, trained on", "copies", WHOLE, SAMPLED),
+        Method("symmetry", "the failed encoder behind signed permutations of the abstract axes, trained on", "copies", WHOLE, SAMPLED),
         Method(
             "first-layer", "the base's encoder with its first layer drawn anew, that layer trained alone", "first-layer",
             (Round(8, 1_000, 5e-3), Round(3, 2_000, 5e-3), Round(1, 1_500, 2e-3, STRICT)),

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crar_model.agent.agent import Agent
 from crar_model.core.errors import UserError
-from crar_model.core.params import DYNAMICS, Params, select
+from crar_model.core.params import DYNAMICS, select
 from crar_model.cures.problem import Problem
-from crar_model.mazes.simple import SimpleMaze
+from crar_model.cures.rolling import unroll
 from crar_model.tasks import Task
+from crar_model.tasks.symmetries import table_of
 
 REACH = 1.2
 """The grid goes this far, in radii of the ball that `ball` leaves free."""
@@ -64,59 +64,29 @@ class Landscape:
         return int(self.owner[row, column])
 
 
-def why_not(task: Task, agent: Agent) -> str | None:
-    """Why states cannot be placed in a maze, or None where they can."""
-    if task.maze is None:
-        return f"the dynamics are rolled along moves that are always the same, and the {task.name} maze draws a new map every episode"
-    if agent.abstract_size != 2:
-        return f"the start state is placed in a plane, and the abstract state of the {task.name} maze has {agent.abstract_size} numbers"
-    return None
+def why_not(task: Task) -> str | None:
+    """Why states cannot be placed in a world, or None where they can."""
+    if table_of(task) is not None:
+        return None
+    return f"the dynamics are rolled along a table of moves that are always the same, and the {task.name} maze has none"
 
 
-def maze_of(problem: Problem) -> SimpleMaze:
-    """The table of moves that placement rolls the dynamics along; of a maze that :func:`why_not` has nothing against."""
-    assert problem.task.maze is not None
-    return problem.task.maze
-
-
-def unroll(agent: Agent, params: Params, maze: SimpleMaze, places: Tensor, root: int | None = None) -> Tensor:
-    """Embeddings that follow from places of one state by T along a spanning tree, breadth first.
-
-    Args:
-        agent, params: T, of one model.
-        maze: gives the moves.
-        places: (m, 2) of that state.
-        root: the state; the start state where it is None.
-
-    Returns:
-        (m, states, 2).
-    """
-    found: list[Tensor | None] = [None] * maze.n_states
-    root = maze.start if root is None else root
-    found[root] = places
-    queue = [root]
-    with torch.no_grad():
-        for state in queue:
-            here = found[state]
-            assert here is not None
-            for action, following in enumerate(maze.successor[state].tolist()):
-                if found[following] is None:
-                    found[following] = agent.transition(params, here, torch.full((len(places),), action))
-                    queue.append(following)
-    return torch.stack([x for x in found if x is not None], dim=1)
+def flat(problem: Problem) -> bool:
+    """Whether all embeddings follow from a place in a plane, so that the landscape of that place can be looked at."""
+    return problem.agent.abstract_size == 2 and len(problem.forest.roots) == 1
 
 
 def survey(problem: Problem, resolution: int) -> Landscape:
     """The placement landscape on a square grid.
 
     Args:
-        problem: of a maze that :func:`why_not` has nothing against.
+        problem: of a world that is :func:`flat`.
         resolution: places per axis.
 
     Raises:
         UserError: when the dynamics give no finite loss anywhere.
     """
-    maze, batch = maze_of(problem), problem.data.judged
+    batch = problem.data.judged
     edge = REACH * problem.loss.settings.ball_radius
     axis = torch.linspace(-edge, edge, resolution)
     places = torch.cartesian_prod(axis, axis)
@@ -124,7 +94,7 @@ def survey(problem: Problem, resolution: int) -> Landscape:
     parts: list[tuple[Tensor, Tensor]] = []
     with torch.no_grad():
         for piece in torch.split(places, CHUNK):
-            terms = problem.terms(unroll(problem.agent, dynamics, maze, piece), batch)
+            terms = problem.terms(unroll(problem.agent, dynamics, problem.forest, piece), batch)
             parts.append((terms["total"], terms["transition"]))
     total, transition = (
         torch.nan_to_num(torch.cat(values), nan=torch.inf).view(resolution, resolution) for values in zip(*parts, strict=True)

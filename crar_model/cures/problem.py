@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,8 +16,11 @@ from crar_model.agent.loss import Loss
 from crar_model.agent.loss_compiled import CompiledTotal
 from crar_model.core.errors import UserError
 from crar_model.core.params import DYNAMICS, Params, select
+from crar_model.cures.rolling import Forest, forest_of
+from crar_model.mazes.automorphisms import Moves
 from crar_model.models.checkpoints import Checkpoint
-from crar_model.tasks import Task
+from crar_model.tasks import Task, gathering_anew
+from crar_model.tasks.symmetries import table_of
 
 DATA_SIZE = 20_000
 """Transitions gathered to train on where they cannot be listed."""
@@ -60,11 +64,18 @@ class OwnData:
         if self.complete:
             self.judged = model.loss.on(task.batch(inverse=model.inverse, dtype=torch.float32)).batch
             return
-        settings = replace(model.settings, inverse=model.inverse, data="", data_digest="", data_size=DATA_SIZE, device="cpu")
+        settings = gathering_anew(replace(model.settings, inverse=model.inverse, device="cpu"), DATA_SIZE)
         device = torch.device("cpu")
         self._data = task.data(settings, [seed], device)
-        held_back = replace(settings, batch_size=JUDGED_SIZE, data_size=DATA_SIZE)
+        held_back = replace(settings, batch_size=JUDGED_SIZE)
         self.judged = _shared(task.data(held_back, [seed + JUDGED_SEED], device).batch(0))
+
+    @classmethod
+    def listed(cls, batch: Batch) -> OwnData:
+        """Transitions that are all there are."""
+        own = cls.__new__(cls)
+        own.complete, own.judged = True, batch
+        return own
 
     def batch(self, update: int) -> Batch:
         """What the candidates train on at an update: everything where it can be listed."""
@@ -105,6 +116,19 @@ class Problem:
     def agent(self) -> Agent:
         """The maze's networks."""
         return self.loss.agent
+
+    @cached_property
+    def moves(self) -> Moves:
+        """The table of moves of a world that has one."""
+        moves = table_of(self.task)
+        assert moves is not None
+        return moves
+
+    @cached_property
+    def forest(self) -> Forest:
+        """How the dynamics are rolled along it: in a plane, where their landscape is looked at, from the start state."""
+        maze = self.task.maze
+        return forest_of(self.moves, maze.start if maze is not None and self.agent.abstract_size == 2 else None)
 
     @property
     def dynamics(self) -> Params:

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from crar_model.agent.agent import Agent
-from crar_model.agent.symmetry import FIRST_LAYER, signed_permutations
+from crar_model.agent.symmetry import FIRST_LAYER
 from crar_model.core.errors import UserError
 from crar_model.core.params import Params, select
 from crar_model.core.settings import CureSettings
 from crar_model.core.streams import Stream
+from crar_model.cures.copies import tried_permutations
 from crar_model.cures.methods import Method
 from crar_model.cures.problem import Problem
 
@@ -41,7 +42,7 @@ def starts_of(problem: Problem, method: Method, settings: CureSettings) -> Start
         UserError: for a method that wants the base's weights, without a base.
     """
     if method.start == "copies":
-        return copies(problem)
+        return copies(problem, settings.seed)
     if method.start == "noise":
         return disturbed(problem, settings)
     rngs = [np.random.default_rng([settings.seed + k, Stream.WEIGHTS]) for k in range(settings.starts)]
@@ -58,10 +59,10 @@ def starts_of(problem: Problem, method: Method, settings: CureSettings) -> Start
     return Starts(labels, free, rest)
 
 
-def copies(problem: Problem) -> Starts:
-    """The failed encoder behind every signed permutation of the abstract channels, 8 for two of them, the identity first: candidate p
-    encodes P_p e(s), to which `ball` and the pairwise terms are blind."""
-    moves = signed_permutations(problem.agent.channels, torch.float32)  # (m, C, C)
+def copies(problem: Problem, seed: int = 0) -> Starts:
+    """The failed encoder behind signed permutations of the abstract channels, all 8 for two of them, the identity first: candidate p
+    encodes P_p e(s), to which `ball` and the pairwise terms are blind. `seed` is of the search where they are too many to try."""
+    moves = tried_permutations(problem, seed)  # (m, C, C)
     encoder = select(problem.failed, ("encoder",))
     last = last_layer(problem.agent)
     free = {name: value.expand(len(moves), *value.shape).contiguous() for name, value in encoder.items()}

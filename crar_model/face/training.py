@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any, overload
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, read_text
-from crar_model.core.fresh import fresh
 from crar_model.core.keywords import keywords
 from crar_model.core.places import listed
 from crar_model.core.ranges import as_flag, as_flags_but
 from crar_model.core.settings import LossSettings, TrainSettings, from_plain, merged, to_plain
-from crar_model.core.sizes import STEP_OF_TILES, check_one
 from crar_model.core.watching import Notice, Watch, untold, unwatched
 from crar_model.core.words import plural
 from crar_model.face.run import Run
+from crar_model.face.worlds import other_side, settings_of_world
+from crar_model.mazes.maps import OWN_MAP
 from crar_model.tasks import Task, default_settings, task_named
 from crar_model.tasks.checks import check_settings
+from crar_model.tasks.worlds import NAME
 from crar_model.training.variants import VARIANTS, Variant
 
 if TYPE_CHECKING:
-    from crar_model.mazes.walks import Walk
     from crar_model.training.members import Plan
 
 OF_A_WALK = ("data_size", "legacy_astar", "blank_terminal", "terminal_last")
@@ -36,6 +36,12 @@ def train(
     out: StrPath,
     *,
     members: int | None = None,
+    env: str = "",
+    wrapper: str | Sequence[str] = (),
+    env_arg: str | Sequence[str] = (),
+    fixed: bool = False,
+    steps: int | None = None,
+    policy: str = "",
     resume: bool = False,
     watch: Watch = unwatched,
     notice: Notice = untold,
@@ -46,6 +52,8 @@ def train(
     Args:
         out: the run folder; made if missing.
         members: models, 6 where nothing is said; member k uses seed + k.
+        env: id of a Gymnasium environment to gather from and to learn; what is gathered lies in `out`-data.
+        wrapper, env_arg, fixed, steps, policy: how it is gathered, see `crar_model.face.worlds.gather_world`.
         resume: go on with the run in `out`, exactly where it stopped.
         watch: shows progress, such as `crar_reports.progress.progress_bar`.
         notice: told in one line what one should know.
@@ -57,7 +65,10 @@ def train(
     Raises:
         UserError: for settings out of range, and a folder that holds something else.
     """
+    how = {"env": env, "wrapper": wrapper, "env_arg": env_arg, "fixed": fixed, "steps": steps, "policy": policy}
     given = _with_walls(settings)
+    settled(base_start(task_named(given.get("maze", NAME if env else TrainSettings().maze))), given)  # before anything is gathered
+    given = settings_of_world(out, given, how, resume=resume, watch=watch, notice=notice)
     started = settled(base_start(task_named(given.get("maze", TrainSettings().maze))), given)
     _one_source(given)
     from crar_model.training.members import base_plan
@@ -90,6 +101,10 @@ def transfer(
     reset: str = RESETS[0],
     paired: int = 500,
     back: bool = False,
+    map: str = "",
+    to_env: str = "",
+    to_wrapper: str | Sequence[str] = (),
+    to_env_arg: str | Sequence[str] = (),
     resume: bool = False,
     watch: Watch = unwatched,
     notice: Notice = untold,
@@ -106,6 +121,8 @@ def transfer(
         reset: new weights of reset-encoder, "glorot" or "permute".
         paired: paired observations of the variant paired.
         back: allow bases that are transfers themselves, and train back to their bases' maze.
+        map: of a world: package.module:function of its observations, in the place of `observation_map`.
+        to_env, to_wrapper, to_env_arg: of a world: the environment that shows the same states otherwise, and how it is made.
         resume, watch, notice: as in :func:`train`.
         settings: every further flag of `crar transfer`, with _ for -.
 
@@ -133,10 +150,22 @@ def transfer(
         raise UserError("--from names no checkpoint; give at least one base")
     base = load_checkpoint(paths[0])
     seen = base.task.observation_map.settings() if base.inverse else {}
-    given = {"maze": base.maze, "walls": base.settings.walls, "observation": base.settings.observation, **seen} | given
+    world = {name: getattr(base.settings, name) for name in ("data", "data_digest", "abstract_dim")} if base.task.known_by_data else {}
+    if map or to_env or to_wrapper or to_env_arg:
+        if "observation_map" in given:
+            raise UserError("--observation-map, --map and --to-env each say what the other side shows; give one of them")
+        seen = other_side(base.task, map, to_env, to_wrapper, to_env_arg, watch)
+    elif base.task.known_by_data and base.task.observation_map.name == OWN_MAP:
+        seen = base.task.observation_map.settings()
+    given = {"maze": base.maze, "walls": base.settings.walls, "observation": base.settings.observation, **(world | seen)} | given
     names = [variant] if isinstance(variant, str) else list(dict.fromkeys(variant or [next(iter(VARIANTS))]))
     recipes = [VARIANTS.get(name) for name in names]  # one that is none is refused with its plan
     started = [settled(transfer_start(task_named(given["maze"]), recipe), given) for recipe in recipes]
+    if "data" in seen:  # each run has its own
+        started = [
+            dataclasses.replace(own, data=str((out if len(names) == 1 else out / name) / own.data))
+            for name, own in zip(names, started, strict=True)
+        ]
     plans = {
         name: transfer_plan(own, paths, name, members, learning_rates=rates, reset=reset, paired=paired)
         for name, own in zip(names, started, strict=True)
@@ -171,36 +200,6 @@ def _run(plan: Plan, out: Path, resume: bool, watch: Watch, notice: Notice) -> R
     what = f"{plan.variant.name}: {plural(len(plan.members), 'member')} x {plural(plan.settings.updates, 'update')}"
     with watch(what, "updates") as tick:
         return Run(plan, run_plan(plan, out, resume=resume, progress=tick, rows=tick.rows, notice=notice))
-
-
-def gather(
-    out: StrPath, *, size: int = 200_000, seed: int = 0, inverse: bool = False, legacy_astar: bool = False, force: bool = False
-) -> Walk:
-    """Save a random policy's walk through drawn maps as tile maps, as `crar gather` does.
-
-    Args:
-        out: the file, *.npz.
-        size: transitions.
-        seed: of maps and policy; member k of `train` uses seed + k.
-        inverse: observe the inverse maze.
-        legacy_astar: a quirk: draw maps as the released code does.
-        force: write over a file that is there.
-
-    Returns:
-        the walk.
-
-    Raises:
-        UserError: for another kind of file, one that is there, or a size that memory does not hold.
-    """
-    if Path(out).suffix != ".npz":
-        raise UserError(f"--out is {out}; give a file that ends in .npz")
-    check_one("size", size, STEP_OF_TILES)
-    fresh(out, force=force)
-    from crar_model.mazes.walks import gather_walk, save_walk
-
-    walk = gather_walk(seed, size, inverse=inverse, legacy_astar=legacy_astar)
-    save_walk(Path(out), walk)
-    return walk
 
 
 def base_start(task: Task) -> Nested:

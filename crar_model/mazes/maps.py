@@ -118,6 +118,8 @@ def _short(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:g}"
 
 
+OWN_MAP = "own"
+"""The map of a world whose other side a function or another environment showed; its data hold that."""
 MOST_PIXELS = 4_096
 """Pixels of an image whose map is written down as a matrix."""
 NEGATIVE_MAP = ObservationMap()
@@ -131,7 +133,7 @@ def as_map(given: str | ObservationMap) -> ObservationMap:
         ValueError: for an unknown name.
     """
     found = ObservationMap(given) if isinstance(given, str) else given
-    if found.name not in OBSERVATION_MAPS:
+    if found.name not in (*OBSERVATION_MAPS, OWN_MAP):
         raise ValueError(f"map is {found.name!r}; choose one of {', '.join(OBSERVATION_MAPS)}")
     return found
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 from functools import lru_cache
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from crar_model.core.tiles import AGENT_SPRITE, BLANK, CELL_PIXELS, NEGATIVE, PLAIN_AGENT, PLAIN_FREE, PLAIN_WALL, SIZE, draw_pixels
 from crar_model.mazes.maps import NEGATIVE_MAP, ObservationMap
+from crar_model.mazes.table import StateTable
 
 DOOR = (4, 4)
 
@@ -37,7 +39,7 @@ MOST_CELLS = 1 << 16
 
 
 @dataclass(frozen=True)
-class SimpleMaze:
+class SimpleMaze(StateTable):
     """Constant tables of a maze of rooms: of the study's by :func:`simple_maze`, of any other by :meth:`from_walls`.
 
     Attributes:
@@ -53,6 +55,7 @@ class SimpleMaze:
     successor: Tensor
     start: int
     map: ObservationMap = NEGATIVE_MAP
+    label_title: ClassVar[str] = "row and column of the cell"
 
     @classmethod
     def from_walls(cls, text: str) -> SimpleMaze:
@@ -111,22 +114,6 @@ class SimpleMaze:
         """Name of every action."""
         return ACTION_NAMES
 
-    @property
-    def n_states(self) -> int:
-        """Number of free cells, 31 in the study's maze."""
-        return int(self.positions.shape[0])
-
-    @property
-    def n_actions(self) -> int:
-        """Number of actions, 4."""
-        return int(self.successor.shape[1])
-
-    def edges(self) -> Tensor:
-        """Every move that changes the state, once per undirected edge: (E, 2) int64 state pairs."""
-        source = torch.arange(self.n_states).repeat_interleave(self.n_actions)
-        target = self.successor.reshape(-1)
-        return torch.stack((source, target), dim=1)[source < target]
-
     def rooms(self) -> Tensor:
         """(N,) int64 room of every state, counted from 0 in reading order; -1 for a door, a cell with two free neighbours, opposite each
         other. Rooms are what is left connected without the doors."""
@@ -145,6 +132,22 @@ class SimpleMaze:
         label = torch.from_numpy(connected_components(graph, directed=False)[1]).to(torch.int64)
         order = list(dict.fromkeys(label[~door].tolist()))
         return torch.tensor([-1 if is_door else order.index(room) for is_door, room in zip(door.tolist(), label.tolist(), strict=True)])
+
+    def regions(self) -> tuple[Tensor, dict[int, str]]:
+        """The rooms; two of them are the left and the right one."""
+        rooms = self.rooms()
+        count = int(rooms.max()) + 1
+        names = {room: ("left room", "right room")[room] if count == 2 else f"room {room + 1}" for room in range(count)}
+        return rooms, names | ({-1: "door"} if bool((rooms < 0).any()) else {})
+
+    def label(self, state: int) -> str:
+        """Row and column."""
+        row, column = self.positions[state].tolist()
+        return f"{row}{column}"
+
+    def caption(self, state: int) -> str:
+        """Where the agent is."""
+        return f"agent at {tuple(self.positions[state].tolist())}"
 
     def observations(self, *, inverse: bool = False, pixels: bool = False, dtype: torch.dtype = torch.float32) -> Tensor:
         """Observation of every state.
@@ -172,14 +175,6 @@ class SimpleMaze:
             grid[torch.arange(n), rows, columns] = AGENT
         grid = grid.unsqueeze(1)
         return self.map.apply(grid) if inverse else grid
-
-    def blank(self) -> Tensor:
-        """(1, 1, H, W) the observation that is all zeros."""
-        return torch.zeros(1, 1, *self.walls.shape)
-
-    def pictures(self, *, inverse: bool = False) -> Tensor:
-        """(N, rows, columns) what the observations of all states show."""
-        return self.observations(inverse=inverse)[:, 0]
 
 
 class ImageMaze(SimpleMaze):

@@ -17,7 +17,7 @@ from crar_model.core.files import StrPath, file_digest, write_atomically
 from crar_model.core.streams import Stream
 from crar_model.core.tiles import AGENT, BLANK, FREE, KEY, NEGATIVE, SIZE, WALL
 from crar_model.mazes.random_mazes import ACTION_STEPS, KEY_REWARD, START, STEP_REWARD, compact, map_blocks
-from crar_model.mazes.simple import SimpleMaze
+from crar_model.mazes.table import StateTable
 
 _MOVES = np.array([row * SIZE + column for row, column in ACTION_STEPS], dtype=np.int64)
 
@@ -131,7 +131,7 @@ EPOCH = 500
 """Steps of a gathering epoch in the released launcher of the simple maze, which runs 10."""
 
 
-def gather_states(maze: SimpleMaze, seed: int, size: int, *, terminal_last: bool = False) -> dict[str, np.ndarray[Any, Any]]:
+def gather_states(maze: StateTable, seed: int, size: int, *, terminal_last: bool = False) -> dict[str, np.ndarray[Any, Any]]:
     """A random policy in a maze whose states can be listed, as state indices, from its start on: one episode.
 
     Args:
@@ -158,7 +158,7 @@ def gather_states(maze: SimpleMaze, seed: int, size: int, *, terminal_last: bool
     return {"state": state, "next_state": next_state, "action": action, "terminated": terminated}
 
 
-def gather_pairs(maze: SimpleMaze, seed: int, count: int) -> dict[str, np.ndarray[Any, Any]]:
+def gather_pairs(maze: StateTable, seed: int, count: int) -> dict[str, np.ndarray[Any, Any]]:
     """States that are observed in both mazes, drawn without replacement, in the form of :func:`gather_states`: of a supervised fit only
     `state` counts.
 

@@ -22,8 +22,7 @@ from crar_model.core.params import Params
 from crar_model.core.places import places
 from crar_model.core.settings import TrainSettings, from_plain
 from crar_model.core.tensor_files import VERSION, in_float32, load_plain, save_plain, warn_unverified
-from crar_model.mazes.maps import ObservationMap, as_map
-from crar_model.tasks import TASKS, Task, default_settings, side_named, task_as, task_named
+from crar_model.tasks import TASKS, Task, default_settings, side_named, task_named, task_of
 
 FORMAT = "crar-checkpoint"
 
@@ -57,7 +56,7 @@ class Checkpoint:
     @cached_property
     def task(self) -> Task:
         """The maze that the model belongs to, whichever side of it."""
-        return task_as(self.maze, self.settings.walls, self.settings.observation, as_map(ObservationMap.of(self.settings)))
+        return task_of(self.settings, self.maze, None if self.file is None else self.file.parent)
 
     @cached_property
     def agent(self) -> Agent:
@@ -117,16 +116,17 @@ class Checkpoint:
         return self.settings.recipe(rate=self.info.get("learning_rate"), updates=self.updates) if said else ""
 
     def encode(self, observation: Observation) -> Tensor:
-        """Abstract states (..., d) of observations (..., 1, height, width) as the maze's environments give them, arrays or tensors.
+        """Abstract states (..., d) of observations (..., 1, height, width) as the maze's environments give them, arrays or tensors; of a
+        world as its environment gives them, with any axes before.
 
         Raises:
             ValueError: for observations that are none of this maze.
         """
-        return acting.encode(self.agent, self.parameters, observation)
+        return acting.encode(self.agent, self.parameters, self.task.rows_of(observation, inverse=self.inverse))
 
     def plan(self, observation: Observation, depth: int = 3) -> Tensor:
         """Values (..., actions) planned `depth` steps ahead in the abstract space; errors as in :meth:`encode`."""
-        return acting.plan(self.agent, self.parameters, observation, depth)
+        return acting.plan(self.agent, self.parameters, self.task.rows_of(observation, inverse=self.inverse), depth)
 
     def act(self, observation: Observation, depth: int = 3) -> Any:
         """The best action by :meth:`plan`: an int for one observation, an integer array for many, as `step` of an environment takes it."""
@@ -202,10 +202,14 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
     settings = model.settings
     what = "layout"
     try:
-        task_as(model.maze, settings.walls, settings.observation)
+        plain = task_named(model.maze).with_walls(settings.walls).with_observation(settings.observation)
+        what = "world"
+        plain.with_data(settings.data, settings.data_digest, settings.abstract_dim, path.parent)
         what = "observation map"
         shapes = model.agent.shapes()
     except (UserError, ValueError, TypeError) as error:
+        if what == "world":
+            raise UserError(f"{path}: {error}") from error
         raise UserError(f"{path}: its {what} is damaged ({error}); write the checkpoint again") from error
     if not isinstance(parameters, dict) or not all(isinstance(n, str) and isinstance(v, torch.Tensor) for n, v in parameters.items()):
         raise UserError(f"{path}: `parameters` is not a table of tensors; write the checkpoint again")

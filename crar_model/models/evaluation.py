@@ -16,7 +16,8 @@ from crar_model.agent.loss import Loss
 from crar_model.agent.symmetry import Match, match_embeddings
 from crar_model.core.params import Params
 from crar_model.core.settings import LossSettings, PlaySettings
-from crar_model.tasks.metrics import Metric, Score
+from crar_model.tasks.metrics import Metric, Score, outcome_metrics
+from crar_model.tasks.symmetries import symmetries_of
 
 if TYPE_CHECKING:
     from crar_model.tasks import Task
@@ -103,7 +104,10 @@ def evaluate(
     with torch.no_grad():
         terms = {name: float(value) for name, value in loss.terms(one).items()}
     metrics = task.metrics(agent, params, inverse=inverse, how=how or PlaySettings())
+    if task.sampling.complete:
+        metrics |= outcome_metrics(agent, params, batch, settings.discount)
     match = None
     if base is not None:
-        match = match_embeddings(agent, batch, embed(task, base[0], inverse=base[1]), embed(task, params, inverse=inverse))
+        both = embed(task, base[0], inverse=base[1]), embed(task, params, inverse=inverse)
+        match = match_embeddings(agent, batch, *both, symmetries_of(task))
     return Evaluation(terms, metrics, match, task.sampling.drawn)

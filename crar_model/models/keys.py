@@ -16,6 +16,8 @@ FORMAT = 1
 """Goes up when the same inputs give other results, so that nothing kept before is taken for a result of now."""
 WITHOUT_EFFECT = ("updates", "workers", "checkpoint_interval", "snapshots", "device", "data")
 """Settings of a training that change nothing of what is made from its network (`data` has its digest beside it)."""
+NEWER = {"abstract_dim": 0}
+"""Settings that came later, and what they are where they change nothing: then they are no part of a key."""
 LENGTH = 32
 
 
@@ -44,7 +46,8 @@ def _plain(part: Any) -> Any:
         return _plain(identity(part))
     if is_dataclass(part) and not isinstance(part, type):
         left_out = WITHOUT_EFFECT if isinstance(part, TrainSettings) else ()
-        return {item.name: _plain(getattr(part, item.name)) for item in fields(part) if item.name not in left_out}
+        values = {item.name: getattr(part, item.name) for item in fields(part) if item.name not in left_out}
+        return {name: _plain(value) for name, value in values.items() if name not in NEWER or value != NEWER[name]}
     if isinstance(part, dict):
         return {str(name): _plain(value) for name, value in part.items()}
     if isinstance(part, (list, tuple)):

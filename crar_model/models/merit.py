@@ -1,8 +1,9 @@
 """Did a model succeed? The one definition, a maze each, that studies, claims, cures, maps and predictors share.
 
-Where the states can be listed a model succeeds when its shares (transitions predicted right, goals reached) are within 2 points of its base's and, with its
-base's dynamics, its embedding is the base's up to a symmetry of the world. Moves keep their names, so in a maze of one piece the only such symmetry is the
-identity: the match. Where there is a score, it succeeds when the score's whole 95 % interval lies above 0, and has failed when that lies below.
+Where the states can be listed a model succeeds when its shares (transitions, and rewards and ends where they differ, predicted right; goals reached) are
+within 2 points of its base's: what it can do decides, not what its embedding looks like. With its base's dynamics an embedding that is the base's up to a
+symmetry of the world (`crar_model.mazes.automorphisms`) can do all that the base can; in a world whose only symmetry is the identity that is the match. Where
+there is a score, a model succeeds when the score's whole 95 % interval lies above 0, and has failed when that lies below.
 The original judged the one by eye, and counted final scores above 0 in the other; pages show those beside.
 """
 
@@ -22,7 +23,7 @@ WITHIN = 0.02
 SUCCESS = 0.0
 """A score above this counts as a successful model (section 8 of docs/original.md)."""
 SUCCESSFUL, FAILED, OPEN = "successful", "failed", "open"
-EMBEDDING, SCORE = "embedding", "score"
+SCORE = "score"
 EARLIER = "it is as good as its base: its score reaches the interval of its base's"
 """How random mazes were judged by cures and maps of older versions."""
 
@@ -35,28 +36,25 @@ def definition(*, scored: bool) -> str:
             "counts a final score above 0, the mean of the last 10 validations, without an interval"
         )
     return (
-        "its shares of transitions predicted right and of goals reached by planning are at most 2 points below its base's and, where it has its base's "
-        "dynamics, its embedding is its base's (matched); the original was judged by eye"
+        "its shares of transitions predicted right and of goals reached by planning are at most 2 points below its base's, whatever its embedding looks "
+        "like; the original was judged by eye"
     )
 
 
-def short_of(
-    shares: Mapping[str, tuple[float, float]], *, score: tuple[float, float] | None = None, matched: bool | None = None
-) -> list[str]:
-    """What a model lacks to succeed: "embedding", names of shares, "score"; empty for a success.
+def short_of(shares: Mapping[str, tuple[float, float]], *, score: tuple[float, float] | None = None) -> list[str]:
+    """What a model lacks to succeed: names of shares, "score"; empty for a success.
 
     Args:
         shares: name -> (its own, its base's).
         score: interval of its score, where the maze has one.
-        matched: whether its embedding is its base's; None where that is not asked.
     """
     short = [name for name, (own, base) in shares.items() if not own >= base - WITHIN]
-    return [EMBEDDING] * (matched is False) + short + [SCORE] * (score is not None and not score[0] > SUCCESS)
+    return short + [SCORE] * (score is not None and not score[0] > SUCCESS)
 
 
-def outcome(shares: Mapping[str, tuple[float, float]], *, score: tuple[float, float] | None = None, matched: bool | None = None) -> str:
+def outcome(shares: Mapping[str, tuple[float, float]], *, score: tuple[float, float] | None = None) -> str:
     """`SUCCESSFUL`, `FAILED` or, where nothing is missing but the score and its interval holds 0, `OPEN`; arguments as of :func:`short_of`."""
-    short = short_of(shares, score=score, matched=matched)
+    short = short_of(shares, score=score)
     return SUCCESSFUL if not short else OPEN if short == [SCORE] and score is not None and score[1] >= SUCCESS else FAILED
 
 
@@ -66,20 +64,13 @@ def same_dynamics(model: Checkpoint, base: Checkpoint) -> bool:
     return all(name in own and torch.equal(own[name], value) for name, value in select(base.parameters, DYNAMICS).items())
 
 
-def asks_embedding(model: Checkpoint, base: Checkpoint) -> bool:
-    """Whether a model is to have its base's embedding: where the states can be listed and the dynamics are the base's. Dynamics that have
-    changed bring an embedding of their own, which is no worse for being another."""
-    return model.task.sampling.complete and same_dynamics(model, base)
+def as_good(model: Evaluation, base: Evaluation) -> bool:
+    """Whether a model succeeded."""
+    return not lacks(model, base)
 
 
-def as_good(model: Evaluation, base: Evaluation, *, embedding: bool) -> bool:
-    """Whether a model succeeded; `embedding` as of :func:`asks_embedding`."""
-    return not lacks(model, base, embedding=embedding)
-
-
-def lacks(model: Evaluation, base: Evaluation, *, embedding: bool) -> list[str]:
+def lacks(model: Evaluation, base: Evaluation) -> list[str]:
     """What a model lacks to succeed, as :func:`short_of` has it."""
     shares = {name: (model.share(name), value) for name, value in base.metrics.items() if not isinstance(value, Score)}
     score = None if base.score is None else (-1.0, -1.0) if model.score is None else (model.score.low, model.score.high)
-    matched = None if not embedding or model.match is None else model.match.verdict == "matched"
-    return short_of(shares, score=score, matched=matched)
+    return short_of(shares, score=score)

@@ -159,7 +159,8 @@ def _transfers(path: Path, where: str, table: Mapping[str, Any], groups: Mapping
 
 def _transfer_settings(where: str, base: Cell, variant: str, given: Mapping[str, Any], paired: int) -> TrainSettings:
     task, recipe = task_named(base.settings.maze), VARIANTS[variant]
-    have = {name: getattr(base.settings, name) for name in OF_THE_BASE}
+    own = (*OF_THE_BASE, "data", "data_digest", "abstract_dim") if task.known_by_data else OF_THE_BASE
+    have = {name: getattr(base.settings, name) for name in own}
     seen = ObservationMap.of(to_plain(base.settings)).settings() if base.settings.inverse else {}
     usual = to_plain(default_settings(task.name))
     settings = from_plain(merged(usual, recipe.defaults(task), have, seen, given), where=where)

@@ -6,15 +6,19 @@ because the command line shows names and defaults, so what needs PyTorch is impo
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath
 from crar_model.core.settings import TrainSettings, from_plain
-from crar_model.mazes.maps import NEGATIVE_MAP, ObservationMap
+from crar_model.mazes.maps import NEGATIVE_MAP, ObservationMap, as_map
 from crar_model.tasks.random_mazes import RandomMazesTask
 from crar_model.tasks.simple import SimpleMazeTask
 from crar_model.tasks.task import GRID, IMAGE, Sampling, Task
+from crar_model.tasks.worlds import WorldTask
 
 __all__ = [
-    "GRID", "IMAGE", "INVERSE", "TASKS", "RandomMazesTask", "Sampling", "SimpleMazeTask", "Task", "add_task", "default_settings", "side_named",
+    "GRID", "IMAGE", "INVERSE", "TASKS", "RandomMazesTask", "Sampling", "SimpleMazeTask", "Task", "WorldTask", "add_task", "default_settings", "gathering_anew", "side_named",
     "sides", "task_as", "task_named", "task_of",
 ]  # fmt: skip
 
@@ -72,9 +76,24 @@ def task_as(name: str, walls: str = "", observation: str = GRID, observation_map
     return task_named(name).with_walls(walls).with_observation(observation).with_map(observation_map)
 
 
-def task_of(settings: TrainSettings) -> Task:
-    """The task that settings name, as :func:`task_as`."""
-    return task_as(settings.maze, settings.walls, settings.observation, ObservationMap.of(settings))
+def task_of(settings: TrainSettings, maze: str = "", near: StrPath | None = None) -> Task:
+    """The task that settings name, as :func:`task_as`, in the world that their data show.
+
+    Args:
+        settings: of a training.
+        maze: in the place of the settings' own.
+        near: the folder of the run or model that they are of, where its data may lie.
+    """
+    task = task_named(maze or settings.maze).with_walls(settings.walls).with_observation(settings.observation)
+    task = task.with_data(settings.data, settings.data_digest, settings.abstract_dim, near)
+    return task.with_map(as_map(ObservationMap.of(settings)))
+
+
+def gathering_anew(settings: TrainSettings, size: int) -> TrainSettings:
+    """The settings with `size` transitions gathered anew in the place of a file's; a world is known by its data and keeps them."""
+    if task_named(settings.maze).known_by_data:
+        return settings
+    return replace(settings, data="", data_digest="", data_size=size)
 
 
 def default_settings(maze: str) -> TrainSettings:
@@ -88,3 +107,4 @@ def default_settings(maze: str) -> TrainSettings:
 
 add_task(SimpleMazeTask())
 add_task(RandomMazesTask())
+add_task(WorldTask())

@@ -12,7 +12,8 @@ import torch
 from crar_model.agent.batch import Batch
 from crar_model.core.streams import Stream
 from crar_model.core.tiles import SIZE
-from crar_model.mazes.simple import SimpleMaze, simple_maze
+from crar_model.mazes.simple import simple_maze
+from crar_model.mazes.table import StateTable
 from crar_model.mazes.walks import Walk, gather_walk
 
 HELD_OUT_SIZE = 512
@@ -39,23 +40,22 @@ LEAST_MAPS = 200
 """Maps that a further sample's walk leads through, at least; it goes on until it has."""
 
 
-def complete_batch(*, inverse: bool = False, dtype: torch.dtype = torch.float32, maze: SimpleMaze | None = None) -> Batch:
-    """All transitions of a maze whose states can be listed, and all pairs of distinct states: 124 and 465 in the simple maze.
+def complete_batch(*, inverse: bool = False, dtype: torch.dtype = torch.float32, maze: StateTable | None = None) -> Batch:
+    """All known transitions of a world whose states can be listed, and all pairs of distinct states: 124 and 465 in the simple maze.
 
-    Pairs of a state with itself are left out: no encoder can change them.
+    Pairs of a state with itself are left out: no encoder can change them. So are those of states that only end an episode: no dynamics start there.
     """
     maze = maze or simple_maze()
-    n, actions = maze.n_states, maze.n_actions
-    zeros = torch.zeros(n * actions, dtype=dtype)
+    state, action = maze.known.nonzero(as_tuple=True)
     return Batch(
         observations=maze.observations(inverse=inverse, dtype=dtype),
-        state=torch.arange(n).repeat_interleave(actions),
-        next_state=maze.successor.reshape(-1),
-        action=torch.arange(actions).repeat(n),
-        reward=zeros,
-        terminated=zeros.clone(),
-        pairs=torch.triu_indices(n, n, offset=1),
-        states=torch.arange(n),
+        state=state,
+        next_state=maze.successor[state, action],
+        action=action,
+        reward=maze.rewards[state, action].to(dtype),
+        terminated=maze.ended[state, action].to(dtype),
+        pairs=maze.pairs,
+        states=torch.arange(maze.n_states),
         moves=maze.edges().T,
     )
 

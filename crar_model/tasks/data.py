@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from crar_model.core.params import Params, select
 from crar_model.core.settings import TrainSettings
 from crar_model.core.streams import Stream
 from crar_model.core.tiles import SIZE, negated
-from crar_model.mazes.simple import SimpleMaze
+from crar_model.mazes.table import StateTable
 from crar_model.mazes.walks import Walk, gather_pairs, gather_states, gather_walk, load_walk, observed
 from crar_model.nets import Observed, Transitions
 
@@ -61,15 +61,18 @@ class TableData:
 
     def __init__(
         self,
-        maze: SimpleMaze,
+        maze: StateTable,
         agent: Agent,
         settings: TrainSettings,
         seeds: Sequence[int],
         device: torch.device,
         bases: Sequence[Params] = (),
+        walks: Sequence[dict[str, np.ndarray[Any, Any]]] = (),
     ) -> None:
         self.settings, self.agent, self.device = settings, agent, device
-        if bases:  # a supervised fit, which has states and no moves
+        if walks:  # gathered already: one for each, or one for all
+            pass
+        elif bases:  # a supervised fit, which has states and no moves
             if settings.data_size > maze.n_states:
                 raise UserError(
                     f"{settings.data_size} pairs of {maze.n_states} states: a run of an earlier version; begin it anew with another --out"
@@ -77,11 +80,12 @@ class TableData:
             walks = [gather_pairs(maze, seed, settings.data_size) for seed in seeds]
         else:
             walks = [gather_states(maze, seed, settings.data_size, terminal_last=settings.terminal_last) for seed in seeds]
-        self.data = {name: torch.from_numpy(np.stack([walk[name] for walk in walks])) for name in walks[0]}
+        self.data = {name: torch.from_numpy(np.stack([walk[name] for walk in walks])).expand(len(seeds), -1) for name in walks[0]}
+        self.data.setdefault("reward", torch.zeros(1, 1).expand(self.data["terminated"].shape))
+        self.rewarded = bool(self.data["reward"].any())
         self.maze = maze
         self._observe()
-        self.no_reward = torch.zeros(len(seeds), settings.batch_size, device=device)
-        self.draws = _Draws(seeds, settings.drawn_size, settings.batch_size)
+        self.draws = _Draws(seeds, min(settings.drawn_size, self.data["action"].shape[1]), settings.batch_size)
         self.drawn: tuple[int, dict[str, Tensor]] = (-1, {})
         self.values = torch.zeros(0)
         self.bootstrap: Tensor | None = None
@@ -126,9 +130,8 @@ class TableData:
         """Transitions of at most `count` updates from `update` on, as many as are drawn together."""
         block, row = divmod(update, DRAWS)
         drawn = {name: values[row : row + count] for name, values in self._drawn(block).items()}
-        reward = torch.zeros(()).expand(drawn["terminated"].shape)
         return Transitions(
-            drawn["state"], drawn["next_state"], drawn["action"], reward, drawn["terminated"], self.values, self.anchors
+            drawn["state"], drawn["next_state"], drawn["action"], drawn["reward"], drawn["terminated"], self.values, self.anchors
         )  # fmt: skip
 
     def _drawn(self, block: int) -> dict[str, Tensor]:
@@ -148,11 +151,12 @@ class TableData:
         next_state = None
         if self.bootstrap is not None:
             next_state = (1 - picked["terminated"]) * self.bootstrap.gather(1, picked["next_state"])
+            next_state = picked["reward"] + next_state if self.rewarded else next_state
         anchor = None
         if self.anchors is not None:
             anchor = torch.take_along_dim(self.anchors, picked["state"].unsqueeze(-1), dim=1)
         return Batch(
-            *self._rows(picked["state"], picked["next_state"]), picked["action"], self.no_reward,
+            *self._rows(picked["state"], picked["next_state"]), picked["action"], picked["reward"],
             picked["terminated"], anchor=anchor, onehot=picked["onehot"], value_target=next_state,
         )  # fmt: skip
 

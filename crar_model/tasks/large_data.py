@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from crar_model.core.params import Params
+from crar_model.mazes.simple import SimpleMaze
 from crar_model.nets import Observed
 from crar_model.tasks.data import TableData
 from crar_model.tasks.drawn import encode_all, observed
@@ -13,6 +14,8 @@ from crar_model.tasks.drawn import encode_all, observed
 
 class LargeData(TableData):
     """Walks of a layout whose observations are too many to list: a batch has those of its own states."""
+
+    maze: SimpleMaze
 
     def _observe(self) -> None:
         self.places = torch.arange(2 * self.settings.batch_size, device=self.device).chunk(2)

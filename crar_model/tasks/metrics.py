@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from crar_model.agent.batch import Batch
 from crar_model.agent.networks import Agent
 from crar_model.core.params import Params
-from crar_model.mazes.simple import SimpleMaze
+from crar_model.mazes.table import StateTable
 
 
 @dataclass(frozen=True)
@@ -41,24 +42,41 @@ Metric = float | Score
 """A figure of merit: a share in [0, 1], or a score."""
 
 
-def table_metrics(maze: SimpleMaze, agent: Agent, params: Params, *, inverse: bool) -> dict[str, Metric]:
+def table_metrics(maze: StateTable, agent: Agent, params: Params, *, inverse: bool) -> dict[str, Metric]:
     """What can be asked where the states can be listed: the share of transitions whose predicted abstract state is nearest to the
     right one, and the share of (start, goal) pairs that planning with the model's own predictions solves."""
     return navigation_metrics(maze, predicted_successor(maze, agent, params, inverse=inverse))
 
 
-def navigation_metrics(maze: SimpleMaze, predicted: Tensor, pairs: tuple[Tensor, Tensor] | None = None) -> dict[str, Metric]:
+def navigation_metrics(maze: StateTable, predicted: Tensor, pairs: tuple[Tensor, Tensor] | None = None) -> dict[str, Metric]:
     """The same of predictions (N, A), with the pairs of :func:`navigation_success`."""
-    accuracy = (predicted == maze.successor).double().mean()
+    accuracy = (predicted == maze.successor)[maze.asked].double().mean()
     return {"nearest_state_accuracy": float(accuracy), "navigation_success": navigation_success(predicted, maze, pairs)}
 
 
-def predicted_successor(maze: SimpleMaze, agent: Agent, params: Params, *, inverse: bool) -> Tensor:
-    """State whose abstract state is nearest to T(e(s), a), (N, A) int64, for one model."""
-    dtype = next(iter(params.values())).dtype
+def outcome_metrics(agent: Agent, params: Params, batch: Batch, discount: float) -> dict[str, Metric]:
+    """The share of transitions whose reward and end are predicted right; nothing where all have the same reward and none ends.
+
+    A reward is right when it is nearest to its own of the rewards that there are, an end when the predicted discount lies on its side of half the discount.
+    """
+    rewards = torch.unique(batch.reward)
+    if len(rewards) < 2 and not bool(batch.terminated.any()):
+        return {}
+    with torch.no_grad():
+        x = agent.encode(params, batch.observations)[batch.state]
+        paid, left = agent.reward(params, x, batch.action), agent.discount(params, x, batch.action)
+    nearest = rewards[(paid.unsqueeze(-1) - rewards).abs().nan_to_num(nan=torch.inf).argmin(-1)]
+    right = (nearest == batch.reward) & paid.isfinite() & ((left < discount / 2) == (batch.terminated > 0)) & left.isfinite()
+    return {"outcome_accuracy": float(right.double().mean())}
+
+
+def predicted_successor(maze: StateTable, agent: Agent, params: Params, *, inverse: bool) -> Tensor:
+    """State whose abstract state is nearest to T(e(s), a), (N, A) int64, for one model; what nobody asks a model for is as it is."""
+    dtype, live = next(iter(params.values())).dtype, maze.live
     with torch.no_grad():
         x = agent.encode(params, maze.observations(inverse=inverse, dtype=dtype))  # (N, d)
-        return torch.cdist(moved_states(agent, params, x), x).argmin(-1).view(maze.n_states, maze.n_actions)
+        nearest = live[torch.cdist(moved_states(agent, params, x), x[live]).argmin(-1)].view(maze.n_states, maze.n_actions)
+    return torch.where(maze.asked, nearest, maze.successor)
 
 
 def moved_states(agent: Agent, params: Params, x: Tensor) -> Tensor:
@@ -67,8 +85,8 @@ def moved_states(agent: Agent, params: Params, x: Tensor) -> Tensor:
     return agent.transition(params, x.repeat_interleave(agent.n_actions, 0), action)
 
 
-def navigation_success(predicted: Tensor, maze: SimpleMaze, pairs: tuple[Tensor, Tensor] | None = None) -> float:
-    """Share of (start, goal) pairs, 930 in the simple maze, that planning with the model's own predictions solves.
+def navigation_success(predicted: Tensor, maze: StateTable, pairs: tuple[Tensor, Tensor] | None = None) -> float:
+    """Share of (start, goal) pairs, 930 in the simple maze, that planning with the model's own predictions solves; of pairs with a way only.
 
     At every step the agent encodes what it sees, finds the shortest route to the goal among its predicted
     successors (each snapped to the nearest abstract state), and takes the route's first action in the true
@@ -79,12 +97,13 @@ def navigation_success(predicted: Tensor, maze: SimpleMaze, pairs: tuple[Tensor,
         maze: the true maze.
         pairs: goals (G,) and the starts of each, (G, S), int64, no start its own goal; None takes every state from every other.
     """
-    n = maze.n_states
-    goals, state = (torch.arange(n), torch.arange(n).expand(n, n)) if pairs is None else pairs
+    n, live = maze.n_states, maze.live
+    goals, state = (live, live.expand(len(live), -1)) if pairs is None else pairs
     row = torch.arange(len(goals)).unsqueeze(1)  # of a goal in the tables below
     distance, truth = graph_distances(predicted, goals), graph_distances(maze.successor, goals)
-    allowed = 2 * truth[row, state] + 2
-    others = solved = state == goals.unsqueeze(1)
+    solved = state == goals.unsqueeze(1)
+    counted = ~solved & (truth[row, state] < n)
+    allowed = torch.where(counted, 2 * truth[row, state] + 2, 0)
     for step in range(int(allowed.max())):
         cost = distance[row.unsqueeze(-1), predicted[state]]  # (goal, start, action): what is left after the action, by the model
         action = cost.argmin(-1)  # ties go to the lowest action
@@ -93,7 +112,7 @@ def navigation_success(predicted: Tensor, maze: SimpleMaze, pairs: tuple[Tensor,
             break
         state = torch.where(moving, maze.successor[state, action], state)
         solved = solved | (state == goals.unsqueeze(1))
-    return float(solved[~others].double().mean())
+    return float(solved[counted].double().mean())
 
 
 def graph_distances(successor: Tensor, goals: Tensor | None = None) -> Tensor:

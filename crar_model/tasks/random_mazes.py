@@ -40,6 +40,13 @@ class RandomMazesTask(Task):
         "512 held-out transitions", complete=False, dtype="float32", space="weight", batched=True, chunk=2, unit="moves", table="8,192 held-out transitions"
     )  # fmt: skip
 
+    def data_file(self, data: str, digest: str) -> tuple[int, str]:
+        """Of a walk that `crar gather` saved."""
+        from crar_model.core.files import file_digest
+        from crar_model.mazes.walks import load_walk
+
+        return len(load_walk(data, digest).action), file_digest(data)
+
     def agent(self) -> Agent:
         """Convolutional networks with an abstract state of 3 channels of 8x8."""
         from crar_model.agent.networks import ConvAgent

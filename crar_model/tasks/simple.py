@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from crar_model.core.errors import UserError
 from crar_model.core.params import Params
 from crar_model.core.settings import PlaySettings, TrainSettings
-from crar_model.mazes.maps import ObservationMap
+from crar_model.mazes.maps import OWN_MAP, ObservationMap
 from crar_model.tasks.task import GRID, IMAGE, Sampling, Task
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class SimpleMazeTask(Task):
 
     def why_no_map(self, observation_map: ObservationMap) -> str | None:
         """Every map is possible on numbers; on images, which are maps of tiles, what treats all pixels alike."""
+        if observation_map.name == OWN_MAP:
+            return super().why_no_map(observation_map)
         if self.large and observation_map.name == "mix":
             return f"its matrix would be applied to each of the layout's {self.maze.n_states:,} states"
         if self.observation == GRID or observation_map.per_pixel is not None:

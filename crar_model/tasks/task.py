@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from crar_model.core.errors import UserError
+from crar_model.core.files import StrPath
 from crar_model.core.params import Params
 from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.mazes.maps import NEGATIVE_MAP, ObservationMap
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
     from crar_model.agent.batch import Batch
     from crar_model.agent.networks import Agent
+    from crar_model.agent.planning import Observation, Rows
     from crar_model.mazes.random_mazes import RandomMazeBatch
-    from crar_model.mazes.simple import SimpleMaze
+    from crar_model.mazes.table import StateTable
     from crar_model.tasks.data import Data
     from crar_model.tasks.metrics import Metric
 
@@ -75,6 +77,7 @@ class Task(ABC):
         sampling: how its loss is looked at.
         maze: the table of states where they can be listed, else None.
         reads_walks: whether it can learn from a file of `crar gather`.
+        known_by_data: whether it is nothing without such a file, as a world is.
         pace: rule -> updates of one member in a second of one core, for estimates (docs/speed.md).
     """
 
@@ -85,11 +88,12 @@ class Task(ABC):
     scored: bool = False
     sampling: Sampling
     reads_walks: bool = False
+    known_by_data: bool = False
     pace: Mapping[str, float] = {"joint": 100.0, "sequential": 50.0}
 
     @property
-    def maze(self) -> SimpleMaze | None:
-        """The table of states, positions and moves, where the states can be listed."""
+    def maze(self) -> StateTable | None:
+        """The table of states and moves, where the states can be listed."""
         return None
 
     def with_walls(self, walls: str) -> Task:
@@ -111,6 +115,49 @@ class Task(ABC):
         if observation != GRID:
             raise UserError(f"--observation: the {self.name} maze is seen in one way only; leave it out")
         return self
+
+    def with_data(self, data: str, digest: str, abstract_dim: int = 0, near: StrPath | None = None) -> Task:
+        """The same task in the world that data show; only a world is known by its data.
+
+        Args:
+            data, digest: where the data were, and what they are.
+            abstract_dim: numbers of an abstract state; 0 is the task's own.
+            near: the folder of the run or model that names the data.
+
+        Raises:
+            UserError: for a task that is no world, or data that are not there.
+        """
+        if abstract_dim:
+            raise UserError(f"--abstract-dim: the {self.name} maze has an agent of its own; leave it out")
+        return self
+
+    def rows_of(self, observation: Observation, *, inverse: bool) -> Rows:
+        """Observations as an environment of one side gives them, as the agent's rows.
+
+        Raises:
+            ValueError: for what is no observation.
+        """
+        from crar_model.agent.planning import as_rows
+
+        return as_rows(observation)
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What is to be said of a world wherever its models are judged, a sentence each: found out from its data."""
+        return ()
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What :meth:`with_data` is given to have the same world again; nothing for a task that is no world."""
+        return {}
+
+    def data_file(self, data: str, digest: str) -> tuple[int, str]:
+        """Transitions of a file to learn from, and its digest; of a task that `reads_walks`.
+
+        Raises:
+            UserError: for a file that is none, or that is another than the digest says.
+        """
+        raise NotImplementedError(f"the {self.name} maze reads no files")
 
     observation_map = NEGATIVE_MAP
     """What the inverse maze makes of an observation."""
@@ -146,7 +193,9 @@ class Task(ABC):
         """Raise :class:`UserError`, which begins with `where`, for a layout that is too large to list its states."""
         if self.sampling.drawn and (maze := self.maze) is not None:
             from crar_model.mazes.large import LISTED
+            from crar_model.mazes.simple import SimpleMaze
 
+            assert isinstance(maze, SimpleMaze)
             raise UserError(
                 f"{where}: its layout has {maze.n_states:,} states of {maze.walls.numel():,} cells, and what is asked lists them all, which goes "
                 f"up to {LISTED:,} states x cells; use `crar evaluate`, or a smaller layout"

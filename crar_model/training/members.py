@@ -12,18 +12,20 @@ import torch
 
 from crar_model.agent.agent import Agent
 from crar_model.core.errors import UserError
-from crar_model.core.files import StrPath, file_digest
+from crar_model.core.files import StrPath
 from crar_model.core.params import Params, select
-from crar_model.core.ranges import as_flags_but
+from crar_model.core.ranges import as_flag, as_flags_but
 from crar_model.core.settings import TrainSettings, from_plain, to_plain
 from crar_model.core.streams import Stream
 from crar_model.cures.cure import refusal
 from crar_model.cures.methods import METHODS
-from crar_model.mazes.walks import load_walk
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.tasks import TASKS, Task, task_named, task_of
 from crar_model.tasks.checks import check_settings
 from crar_model.training.variants import BASE, VARIANTS, Variant
+
+QUIRKS = ("terminal_last", "legacy_astar", "blank_terminal")
+"""Settings of walks that are gathered in the mazes."""
 
 
 @dataclass(frozen=True)
@@ -181,10 +183,11 @@ def transferred(settings: TrainSettings, recipe: Variant, *, inverse: bool, pair
         raise UserError(f"--variant {recipe.name}: {why}; choose another")
     settings = varied(settings, recipe)
     if recipe.supervised:
-        if settings.data:
+        if settings.data and not task_of(settings).known_by_data:
             raise UserError(f"--data: the variant {recipe.name} learns from --paired {paired} observations of its own; leave --data out")
         maze = task_of(settings).maze  # where the states can be listed there are no more pairs than states
-        settings = dataclasses.replace(settings, data_size=paired if maze is None else min(paired, maze.n_states))
+        settings = dataclasses.replace(settings, data_size=paired if maze is None else min(paired, len(maze.live)), inverse=inverse)
+        return settings if settings.data else with_file(settings)
     return with_file(dataclasses.replace(settings, inverse=inverse))
 
 
@@ -200,8 +203,10 @@ def with_file(settings: TrainSettings) -> TrainSettings:
     if not task.reads_walks:
         known = ", ".join(name for name, other in TASKS.items() if other.reads_walks)
         raise UserError(f"--data: the {settings.maze} maze gathers its own walks; only these read files: {known}")
-    walk = load_walk(Path(settings.data), settings.data_digest)
-    return dataclasses.replace(settings, data_size=len(walk.action), data_digest=file_digest(Path(settings.data)))
+    if task.known_by_data and (quirk := next((name for name in QUIRKS if getattr(settings, name)), "")):
+        raise UserError(f"{as_flag(quirk)}: a quirk of the mazes' own walks, and a world is learned from data; leave it out")
+    size, digest = task.data_file(settings.data, settings.data_digest)
+    return dataclasses.replace(settings, data_size=size, data_digest=digest)
 
 
 def varied(settings: TrainSettings, variant: Variant) -> TrainSettings:

@@ -27,7 +27,7 @@ MAY_CHANGE = ("updates", "workers", "checkpoint_interval", "snapshots", "device"
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """What `run.json` holds: settings as plain data, digests of bases by their paths, members of each process, and what a large layout is judged on."""
+    """What `run.json` holds: settings as plain data, digests of bases by their paths, members of each process, what is known of a world, and what a large layout is judged on."""
 
     format: str
     version: int = 1
@@ -37,6 +37,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     paired: int
     settings: dict[str, Any]
     members: tuple[Member, ...]
+    world: list[str] | msgspec.UnsetType = msgspec.UNSET
     judged_on: str | msgspec.UnsetType = msgspec.UNSET
     bases: dict[str, str]
     shards: list[int]
@@ -52,7 +53,7 @@ def describe(plan: Plan) -> Record:
     workers = min(settings.workers or _that_pay(plan), members) if settings.device == "cpu" else 1
     return Record(
         format=FORMAT, crar=__version__, variant=plan.variant.name, reset=plan.reset, paired=plan.paired, settings=to_plain(settings),
-        members=plan.members, judged_on=plan.task.sampling.drawn or msgspec.UNSET,
+        members=plan.members, world=list(plan.task.facts) or msgspec.UNSET, judged_on=plan.task.sampling.drawn or msgspec.UNSET,
         bases={base: load_checkpoint(Path(base)).digest for base in sorted({m.base for m in plan.members if m.base})},
         shards=[members // workers + (k < members % workers) for k in range(workers)],
     )  # fmt: skip
@@ -81,7 +82,8 @@ def moved(plan: Plan, folder: StrPath) -> Plan:
 
     own = {base: found(base, before.bases.get(base, ""), lambda at: load_checkpoint(at).digest) for base in {m.base for m in plan.members}}
     members = tuple(replace(member, base=own[member.base]) for member in plan.members)
-    data = found(plan.settings.data, plan.settings.data_digest, file_digest)
+    digest_of = file_digest if not plan.task.known_by_data else lambda at: plan.task.data_file(str(at), "")[1]
+    data = found(plan.settings.data, plan.settings.data_digest, digest_of)
     return replace(plan, members=members, settings=replace(plan.settings, data=data))
 
 
@@ -109,7 +111,7 @@ def read_run(folder: StrPath) -> Record:
         raise UserError(f"{path}: not the record of a crar run, or damaged: its members and shards do not fit; {hint}")
     try:
         variant_named(content.variant)
-        task_of(from_plain(content.settings, where="settings"))
+        task_of(from_plain(content.settings, where="settings"), near=folder)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     return content

@@ -20,6 +20,7 @@ from crar_model.core.guards import only_one
 from crar_model.core.machine import cores
 from crar_model.core.tensor_files import load_plain
 from crar_model.models.checkpoints import load_checkpoint
+from crar_model.tasks import WorldTask
 from crar_model.tasks.checks import check_memory
 from crar_model.training.events import Events
 from crar_model.training.log import LossLog, logged
@@ -59,6 +60,8 @@ class Guest:
     threads: int = 1
 
 
+BEFORE = ("state", "world.npz")
+"""What a run folder may hold before its record is written."""
 Progress = Callable[[int, int], None]
 Rows = Callable[[int, int, dict[str, Any]], None]
 
@@ -208,7 +211,7 @@ def check_folder(folder: StrPath, resume: bool) -> None:
             )
     elif resume:
         raise UserError(f"{folder}: there is no run to resume (run.json is missing); leave --resume out to start one")
-    elif folder.exists() and (not folder.is_dir() or any(path.name != "state" for path in folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or any(path.name not in BEFORE for path in folder.iterdir())):
         raise UserError(f"{folder}: exists and is not a run folder; choose an empty or new --out")
 
 
@@ -236,6 +239,8 @@ def _prepare(plan: Plan, described: Record, folder: Path, resume: bool) -> list[
     for job in jobs:
         if not record.exists() and job.state_path.exists():
             load_state(job)  # refuses that of another run
+    if isinstance(plan.task, WorldTask):
+        plan.task.keep(folder)
     write_json(record, described)
     if plan.settings.walls:
         write_text(folder / "walls.txt", plan.settings.walls)

@@ -50,6 +50,7 @@ def compile_missing(plan: Plan, notice: Notice | None = None) -> bool:
         when = "once on this machine" if kernels.kept else "in every process, for there is no folder to keep them in"
         notice(f"compiling the kernels, {when} (about {kernels.seconds:.0f} s)")
     if kernels.kept:
-        settings = dataclasses.replace(plan.settings, **SHORT)
+        own = {"data": plan.settings.data, "data_digest": plan.settings.data_digest} if plan.task.known_by_data else {}
+        settings = dataclasses.replace(plan.settings, **SHORT | own)
         Trainer(Plan(settings, (Member(settings.seed, settings.learning_rate),), BASE)).advance(1)
     return True

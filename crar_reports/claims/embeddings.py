@@ -24,6 +24,8 @@ def s2(e: Pair) -> Found:
     """Swapped embeddings."""
     m = e.match
     text = f"{m.verdict}; best axes {m.axes}, residual {m.residual_edges:.2g} mean moves (identity {m.identity_edges:.2g})"
+    if m.symmetry_edges is not None:
+        text += f"; states renamed by any of the world's {m.symmetries} symmetries, of which the best alone leaves {m.symmetry_edges:.2g}"
     return text, HOLDS if m.verdict == "swapped" else FAILS
 
 
@@ -32,6 +34,8 @@ def s5(e: Listed) -> Found:
     line = e.barriers["embedding"]
     peaks = {term: line[term].where for term in ("random_pairs", "consecutive") if term in line}
     text = f"midpoints {e.midpoint:.2g} edges from 0; peaks at t = " + ", ".join(f"{where:.2f} ({term})" for term, where in peaks.items())
+    if e.match.symmetries > 1:
+        text += f"; of the {e.match.symmetries} embeddings that are right in this world the base's own is the other end"
     if len(peaks) < 2:
         return text, UNDECIDED
     middle, nothing = all(MIDDLE[0] <= where <= MIDDLE[1] for where in peaks.values()), e.midpoint < AT_NOTHING

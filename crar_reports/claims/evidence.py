@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf, nan
 
 from crar_model.agent.symmetry import Match
 from crar_model.tasks.metrics import Score
@@ -155,6 +156,10 @@ class Alone:
     shifts: list[Shift]
 
 
+NO_SCORE = Score(nan, -inf, inf, 0, None, None)
+"""Of a world in which no score is defined: an interval that decides nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pair:
     """A transfer and its base. See `crar_reports.measure.dissection.Dissection`."""
@@ -179,7 +184,8 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Listed(Pair):
-    """Where all transitions are listed; `accuracy` and `navigation` are of the failed model, the reference and the base's copy."""
+    """Where all transitions are listed; `accuracy`, `navigation` and, where rewards or ends differ, `outcome_accuracy` are of the failed model, the reference
+    and the base's copy."""
 
     same_dynamics: bool = True
     oddness: tuple[float, float]
@@ -190,14 +196,16 @@ class Listed(Pair):
     certificate: Certificate | None
     paths: Paths
     reference: Certificate | None = None
+    outcome_accuracy: list[float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples(Pair):
-    """Where transitions are sampled, and agents have a score."""
+    """Where transitions are sampled. In mazes with a score that says what agents can do; elsewhere `accuracy`, as in :class:`Listed`."""
 
-    failed_score: Score
-    copy_score: Score
+    failed_score: Score = NO_SCORE
+    copy_score: Score = NO_SCORE
+    accuracy: list[float] | None = None
     sampled: Sampled | None = None
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from crar_model.agent.loss import FOLLOWED
+from crar_model.agent.symmetry import RIGHT
 from crar_model.core.ratio import LEAST
 from crar_model.models.merit import FAILED, SUCCESSFUL, outcome
 from crar_reports.claims.evidence import Alone, Listed, Pair, Released, Samples, Terms
@@ -81,10 +82,14 @@ def to_reference(terms: Terms, e: Pair) -> Ratios:
 
 def does(e: Listed | Samples) -> str:
     """What a transfer is by the one definition of success (`crar_model.models.merit`): "failed", "successful" or, where an interval decides nothing, "open"."""
-    if isinstance(e, Samples):
+    if isinstance(e, Samples) and e.failed_score.samples:
         return outcome({}, score=(_known(e.failed_score.low), _known(e.failed_score.high)))
-    shares = {name: (_known(own[0]), _known(own[-1])) for name in ("accuracy", "navigation") if (own := getattr(e, name, None))}
-    return outcome(shares, matched=e.match.verdict == "matched" if e.same_dynamics else None)
+    shares = {
+        name: (_known(own[0]), _known(own[-1]))
+        for name in ("accuracy", "navigation", "outcome_accuracy")
+        if (own := getattr(e, name, None))
+    }
+    return outcome(shares)
 
 
 def _known(figure: float | None) -> float:
@@ -94,7 +99,7 @@ def _known(figure: float | None) -> float:
 
 def looks(e: Pair) -> str:
     """The same by what its embedding looks like alone."""
-    return SUCCESSFUL if e.match.verdict == "matched" else FAILED
+    return SUCCESSFUL if e.match.verdict in RIGHT else FAILED
 
 
 def s3(e: Listed) -> Found:
@@ -148,7 +153,7 @@ def s8(e: Pair) -> Found:
         for what, ratio in (("failed", before), ("dynamics alone", alone), ("everything", everything))
     )
     match = e.released.match.verdict
-    crossed = match == "matched" and e.match.verdict != "matched"
+    crossed = match in RIGHT and e.match.verdict not in RIGHT
     text += "; the embedding crosses over" if crossed else f"; the embedding stays {match}"
     if before.at_level:
         return f"{text}; at the reference's level before, so there is nothing to open", UNDECIDED

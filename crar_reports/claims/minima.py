@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crar_model.agent.symmetry import RIGHT
 from crar_model.core.ratio import LEAST
 from crar_reports.claims.evidence import Alone, Listed, Paths, Samples
 from crar_reports.claims.losses import CLOSE, LOWER, above, lower
@@ -26,7 +27,7 @@ def s6(e: Listed) -> Found:
     text += f"; lowest of {len(searches)} searches {found.barrier:.2g}; drop to the reference {drop:.2g}"
     if c is None or c.verdict == "not converged":
         return f"{text}; not from a stationary point", UNDECIDED
-    if drop <= 0 or c.match.verdict == "matched":
+    if drop <= 0 or c.match.verdict in RIGHT:
         return f"{text}; the descent ended at the reference, so there is nothing to pass", UNDECIDED
     limit = max(REFUTED * min(climb, drop), LEAST)
     if found.barrier < limit:
@@ -97,7 +98,7 @@ def _at_minimum(text: str, level: float, match: str) -> Found:
     """What a certified minimum says, at a level over the reference's."""
     if level <= CLOSE:
         return f"{text}; at the reference's level, so no failed minimum", FAILS
-    return text, EXCEPTIONS if match == "matched" else HOLDS
+    return text, EXCEPTIONS if match in RIGHT else HOLDS
 
 
 def s7_sample(e: Samples) -> Found:

@@ -58,7 +58,7 @@ def escape(
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of a summary.", rich_help_panel=RUN)] = False,
     resume: ResumeOption = False,
 ) -> None:  # fmt: skip
-    """Ask whether noise carries a failed transfer out of its minimum.
+    """Ask whether noise carries a failed transfer out of a minimum.
 
     From its certified minimum, frozen dynamics, plain SGD and RMSprop: who leaves, when, and where to.
     """

@@ -56,14 +56,18 @@ def play(
     given: dict[str, Any],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The animated picture, *.gif.", show_default=False)],
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="MODEL", exists=True, help="A model of a maze with a score.", show_default="the shipped base")
+        Path,
+        typer.Argument(
+            metavar="MODEL", exists=True, help="A model of a maze with a score, or of a world.", show_default="the shipped base"
+        ),
     ] = samples.RANDOM_BASE,
     force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.")] = False,
 ) -> None:
     """Film an episode with the agent's planned path, as a GIF."""
     episode = crar_reports.play(out, checkpoint, force=force, **given)
     how = episode.how
-    print(f"{episode.path}: reward {episode.reward:.1f}, {episode.keys} of 3 keys in {plural(episode.steps, 'step')}")
+    keys = "" if episode.keys is None else f"{episode.keys} of 3 keys "
+    print(f"{episode.path}: reward {episode.reward:.1f}, {keys}in {plural(episode.steps, 'step')}")
     print(
         f"asked: what {checkpoint.parent.name}/{checkpoint.stem} does on the map of seed {how.seed}, planning {plural(how.depth, 'step')} ahead"
     )

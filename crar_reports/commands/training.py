@@ -1,4 +1,4 @@
-"""`crar train`, `crar transfer`, `crar gather`."""
+"""`crar train` and `crar transfer`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,27 @@ from crar_model.core.settings import LossSettings, TrainSettings
 from crar_model.core.words import plural
 from crar_model.face.run import Run
 from crar_model.face.training import RESETS, base_start, transfer_start
-from crar_model.tasks import sides
 from crar_model.training.variants import VARIANTS
 from crar_reports.commands.app import app
 from crar_reports.commands.command import Command
 from crar_reports.commands.flags import RUN, Choices, OutOption, ResumeOption, with_flags
+from crar_reports.commands.worlds import WORLD, ArgumentOption, EnvOption, FixedOption, PolicyOption, StepsOption, WrapperOption
 
 
-@app.command(cls=Command, epilog="Example:\n  crar train --members 6 --out runs/base")
+@app.command(
+    cls=Command,
+    epilog="Examples:\n  crar train --members 6 --out runs/base\n  crar train --env MiniGrid-Empty-6x6-v0 --out runs/empty",
+)
 @with_flags(TrainSettings, LossSettings, start=base_start)
 def train(
     given: dict[str, Any],
     out: OutOption,
+    env: EnvOption = "",
+    wrapper: WrapperOption = None,
+    env_arg: ArgumentOption = None,
+    fixed: FixedOption = False,
+    steps: StepsOption = None,
+    policy: PolicyOption = "",
     members: Annotated[
         int | None,
         typer.Option(
@@ -38,7 +47,8 @@ def train(
     """Train agents from random weights, many seeds as one program."""
     from crar_reports import progress as console
 
-    tell(crar_model.train(out, members=members, resume=resume, watch=console.progress_bar, notice=console.say, **given))
+    how = {"env": env, "wrapper": wrapper or (), "env_arg": env_arg or (), "fixed": fixed, "steps": steps, "policy": policy}
+    tell(crar_model.train(out, members=members, resume=resume, watch=console.progress_bar, notice=console.say, **how, **given))
 
 
 @app.command(
@@ -91,6 +101,30 @@ def transfer(
         bool,
         typer.Option("--back", help="Take a --from that is a transfer itself, and train back to its base's maze.", rich_help_panel=RUN),
     ] = False,
+    map_: Annotated[
+        str,
+        typer.Option(
+            "--map",
+            metavar="MODULE:NAME",
+            help="Function of all observations that shows the other side.",
+            show_default=False,
+            rich_help_panel=WORLD,
+        ),
+    ] = "",
+    to_env: Annotated[
+        str,
+        typer.Option(
+            "--to-env", metavar="ID", help="Environment that shows the same states otherwise.", show_default=False, rich_help_panel=WORLD
+        ),
+    ] = "",
+    to_wrapper: Annotated[
+        list[str] | None,
+        typer.Option("--to-wrapper", metavar="MODULE:NAME", help="Wrapper to put around that.", show_default=False, rich_help_panel=WORLD),
+    ] = None,
+    to_env_arg: Annotated[
+        list[str] | None,
+        typer.Option("--to-env-arg", metavar="NAME=VALUE", help="Argument of that.", show_default=False, rich_help_panel=WORLD),
+    ] = None,
     resume: ResumeOption = False,
 ) -> None:
     """Transfer bases to the other maze: negated observations.
@@ -101,6 +135,7 @@ def transfer(
 
     runs = crar_model.transfer(
         bases, out, variant=variants or [], members=members, rate=rates or (), reset=reset, paired=paired, back=back, resume=resume,
+        map=map_, to_env=to_env, to_wrapper=to_wrapper or (), to_env_arg=to_env_arg or (),
         watch=console.progress_bar, notice=console.say, **given,
     )  # fmt: skip
     for run in runs.values():
@@ -139,44 +174,3 @@ def next_commands(run: Run) -> list[list[str]]:
         return [["crar", "transfer", "--from", str(best) if best.exists() else model, "--out", f"{out}-transfer"]]
     look = ["crar", "landscape", "--from", model, "--to", base, "--out", f"{out}-landscape"]
     return [["crar", "evaluate", str(out)], *([] if plan.task.sampling.drawn else [look])]
-
-
-@app.command(cls=Command, epilog="Example:\n  crar gather --size 50000 --out walk.npz")
-@with_flags()
-def gather(
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file, *.npz.", show_default=False)],
-    size: Annotated[int, typer.Option(metavar="N", min=1, help="Transitions.")] = 200_000,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of maps and policy; member k of crar train uses --seed + k.")] = 0,
-    inverse: Annotated[bool, typer.Option("--inverse", help="Observe the inverse maze.")] = False,
-    legacy_astar: Annotated[bool, typer.Option("--legacy-astar", help="Quirk: draw maps as the released code does.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.")] = False,
-) -> None:
-    """Save a random policy's walk through drawn maps as tile maps."""
-    walk = crar_model.gather(out, size=size, seed=seed, inverse=inverse, legacy_astar=legacy_astar, force=force)
-    print(
-        f"{out}: {plural(size, 'transition')}, {plural(int(walk.terminated.sum()), 'finished episode')}; {walk.n_bytes / 1e6:.1f} MB in memory, "
-        f"{out.stat().st_size / 1e6:.2f} MB on disk"
-    )
-
-
-@app.command(
-    "import",
-    cls=Command,
-    epilog="Example:\n  crar import network.npz --maze simple-inverse --out model.pt\n\ndocs/original.md, section 10, has the file.",
-)
-@with_flags()
-def import_network(
-    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, help="Its arrays p00, p01, ..., *.npz.")],
-    maze: Annotated[str, Choices(sides()), typer.Option(help="The maze that it was trained in.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The checkpoint, *.pt.", show_default=False)],
-    force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.")] = False,
-) -> None:
-    """Make a checkpoint of a network of the original code.
-
-    Dense networks only. The checkpoint names no base: crar landscape --from takes it alone, crar evaluate judges it.
-    """
-    found = crar_model.import_network(file, maze, out, force=force)
-    print(f"{out}: {found.model!r}; total loss {found.here:.3g} in its maze, {found.there:.3g} in the other")
-    print(
-        "\n".join(("next:", f"  {shlex.join(['crar', 'landscape', '--from', str(out), '--out', str(out.with_suffix('')) + '-landscape'])}"))
-    )

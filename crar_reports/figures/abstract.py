@@ -42,3 +42,22 @@ def abstract_states_figure(
         if drawn is not None:
             figure.colorbar(drawn, ax=grid, shrink=0.8, pad=0.01, label="component of the abstract state")
     return figure
+
+
+def scattered_states_figure(optimum: Tensor, failed: Tensor, titles: tuple[str, str]) -> Figure:
+    """The first two numbers of abstract states of the same observations side by side, coloured by the first number of the optimum.
+
+    Args:
+        optimum, failed: (n, d) abstract states.
+        titles: of the two models.
+    """
+    color = optimum[:, 0].numpy()
+    with house_style():
+        figure = Figure(figsize=(8.8, 4.6), layout="constrained")
+        drawn = None
+        for axes, x, title in zip(figure.subplots(1, 2, sharex=True, sharey=True), (optimum, failed), titles, strict=True):
+            drawn = axes.scatter(x[:, 0].numpy(), x[:, min(1, x.shape[1] - 1)].numpy(), c=color, cmap="RdBu_r", s=22)
+            axes.set(title=title, xlabel="abstract feature $x_1$", ylabel="abstract feature $x_2$", aspect="equal")
+        if drawn is not None:
+            figure.colorbar(drawn, ax=figure.axes, shrink=0.8, pad=0.01, label="$x_1$ of the optimum")
+    return figure

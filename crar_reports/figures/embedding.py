@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from crar_model.core.params import Params
-from crar_model.mazes.simple import SimpleMaze
+from crar_model.mazes.table import StateTable
 from crar_model.models.evaluation import cast, dtype_of, embed
 from crar_model.tasks import Task
 from crar_reports.figures.style import ACTION_COLORS, DOOR_COLOR, ROOM_COLORS, house_style
 
 
-def draw_embedding(axes: Axes, task: Task, maze: SimpleMaze, params: Params, *, inverse: bool, title: str) -> None:
-    """Draw one embedding, its first two channels: states coloured by room and numbered by (row, column), arrows e(s) -> T(e(s), a)."""
+def draw_embedding(axes: Axes, task: Task, maze: StateTable, params: Params, *, inverse: bool, title: str) -> None:
+    """Draw one embedding, its first two channels: states coloured by the part of the world and labelled, arrows e(s) -> T(e(s), a)."""
     x = embed(task, params, inverse=inverse)  # (N, d)
     exact, agent = cast(params, dtype_of(task)), task.agent()
     for action in range(maze.n_actions):
@@ -25,15 +25,15 @@ def draw_embedding(axes: Axes, task: Task, maze: SimpleMaze, params: Params, *, 
             moved = agent.transition(exact, x, torch.full((maze.n_states,), action))
         (u, v), (du, dv) = x[:, :2].T.numpy(), (moved - x)[:, :2].T.numpy()
         axes.quiver(
-            u, v, du, dv, color=ACTION_COLORS[action % 4], angles="xy", scale_units="xy", scale=1, width=0.0035, headwidth=4.5, headlength=6,
+            u, v, du, dv, color=ACTION_COLORS[action % len(ACTION_COLORS)], angles="xy", scale_units="xy", scale=1, width=0.0035, headwidth=4.5, headlength=6,
             alpha=0.75, zorder=1,
         )  # fmt: skip
         axes.update_datalim(moved[:, :2].numpy())
-    rooms = maze.rooms().tolist()
+    rooms = maze.regions()[0].tolist()
     colors = [DOOR_COLOR if room < 0 else ROOM_COLORS[room % len(ROOM_COLORS)] for room in rooms]
     axes.scatter(x[:, 0].numpy(), x[:, 1].numpy(), c=colors, s=120, zorder=2, edgecolors="white", linewidths=0.8)
-    for (row, column), (u, v, *_) in zip(maze.positions.tolist(), x.tolist(), strict=True):
-        axes.text(u, v, f"{row}{column}", color="white", fontsize=5.5, ha="center", va="center", zorder=3)
+    for state, (u, v, *_) in enumerate(x.tolist()):
+        axes.text(u, v, maze.label(state), color="white", fontsize=5.5, ha="center", va="center", zorder=3)
     axes.set(title=title, xlabel="abstract feature $x_1$", ylabel="abstract feature $x_2$", aspect="equal")
 
 
@@ -52,21 +52,13 @@ def embeddings_figure(task: Task, panels: Sequence[tuple[str, Params, bool]]) ->
         for axes, (title, params, inverse) in zip(grid, panels, strict=True):
             draw_embedding(axes, task, maze, params, inverse=inverse, title=title)
         handles = [
-            Line2D([], [], color=color, linewidth=2, label=f"estimated move {name}")
-            for color, name in zip(ACTION_COLORS, maze.action_names, strict=False)
+            Line2D([], [], color=ACTION_COLORS[action % len(ACTION_COLORS)], linewidth=2, label=f"estimated move {name}")
+            for action, name in enumerate(maze.action_names)
         ]
-        labels = {
-            room: "door" if room < 0 else room_name(room, maze) for room in sorted(set(maze.rooms().tolist()), key=lambda r: (r < 0, r))
-        }
         handles += [
             Line2D([], [], color=DOOR_COLOR if room < 0 else ROOM_COLORS[room % len(ROOM_COLORS)], marker="o", linestyle="", label=label)
-            for room, label in labels.items()
+            for room, label in sorted(maze.regions()[1].items(), key=lambda part: (part[0] < 0, part[0]))
         ]
-        handles.append(Line2D([], [], color="#444444", marker="$rc$", markersize=9, linestyle="", label="row and column of the cell"))
+        handles.append(Line2D([], [], color="#444444", marker="$n$", markersize=7, linestyle="", label=maze.label_title))
         figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
-
-
-def room_name(room: int, maze: SimpleMaze) -> str:
-    """What a room is called: left and right where there are two, else its number."""
-    return ("left room", "right room")[room] if int(maze.rooms().max()) == 1 else f"room {room + 1}"

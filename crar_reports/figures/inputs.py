@@ -9,6 +9,7 @@ from torch import Tensor
 
 from crar_model.core.params import Params
 from crar_model.mazes.simple import SimpleMaze
+from crar_model.mazes.table import StateTable
 from crar_model.models.evaluation import cast, dtype_of, embed
 from crar_model.tasks import Task
 from crar_reports.figures.style import house_style
@@ -17,9 +18,9 @@ EXAMPLE = (2, 3)
 """The player position (row, column) that the appendix takes as its example."""
 
 
-def example_state(maze: SimpleMaze) -> int:
+def example_state(maze: StateTable) -> int:
     """The state of the appendix's example; the start where a maze has no such cell."""
-    cells = maze.positions.tolist()
+    cells = maze.positions.tolist() if isinstance(maze, SimpleMaze) else []
     return cells.index(list(EXAMPLE)) if list(EXAMPLE) in cells else maze.start
 
 
@@ -44,7 +45,7 @@ def _background(axes: Axes, x: Tensor) -> None:
     axes.set(xlabel="abstract feature $x_1$", ylabel="abstract feature $x_2$", aspect="equal")
 
 
-def inputs_figure(task: Task, maze: SimpleMaze, base: Params, *, base_inverse: bool) -> Figure:
+def inputs_figure(task: Task, maze: StateTable, base: Params, *, base_inverse: bool) -> Figure:
     """Figure 12: the same state in both mazes, through the *same* base encoder.
 
     Args:
@@ -52,14 +53,13 @@ def inputs_figure(task: Task, maze: SimpleMaze, base: Params, *, base_inverse: b
         base: the base model; `base_inverse` tells which side of the maze it belongs to.
     """
     state = example_state(maze)
-    position = tuple(maze.positions[state].tolist())
     with house_style():
         figure = Figure(figsize=(7.2, 6.6), layout="constrained")
         grid = figure.subplots(2, 2)
         shared = []
         for column, inverse in enumerate((base_inverse, not base_inverse)):
             name = "inverse" if inverse else "normal"
-            draw_matrix(grid[0, column], maze.pictures(inverse=inverse)[state], f"{name} maze, agent at {position}")
+            draw_matrix(grid[0, column], maze.pictures(inverse=inverse)[state], f"{name} maze, {maze.caption(state)}")
             x = embed(task, base, inverse=inverse)[:, :2]
             axes = grid[1, column]
             _background(axes, x)
@@ -74,7 +74,7 @@ def inputs_figure(task: Task, maze: SimpleMaze, base: Params, *, base_inverse: b
     return figure
 
 
-def transition_error_figure(task: Task, maze: SimpleMaze, params: Params, *, inverse: bool, action: int = 0) -> Figure:
+def transition_error_figure(task: Task, maze: StateTable, params: Params, *, inverse: bool, action: int = 0) -> Figure:
     """Figure 14: one move; the distance between the last two crosses is its transition error.
 
     Args:
@@ -83,7 +83,6 @@ def transition_error_figure(task: Task, maze: SimpleMaze, params: Params, *, inv
         action: the move.
     """
     state = example_state(maze)
-    position = tuple(maze.positions[state].tolist())
     after = int(maze.successor[state, action])
     pictures = maze.pictures(inverse=inverse)
     x = embed(task, params, inverse=inverse)
@@ -94,8 +93,8 @@ def transition_error_figure(task: Task, maze: SimpleMaze, params: Params, *, inv
     with house_style():
         figure = Figure(figsize=(9.6, 3.7), layout="constrained")
         left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1, 1.25))
-        draw_matrix(left, pictures[state], f"s: agent at {position}")
-        draw_matrix(middle, pictures[after], f"s' after {maze.action_names[action]}: agent at {tuple(maze.positions[after].tolist())}")
+        draw_matrix(left, pictures[state], f"s: {maze.caption(state)}")
+        draw_matrix(middle, pictures[after], f"s' after {maze.action_names[action]}: {maze.caption(after)}")
         _background(right, x)
         for point, color, label in (
             (x[state], "#B8860B", "e(s)"),

@@ -18,12 +18,13 @@ from crar_model.agent.batch import Batch
 from crar_model.agent.loss import FrozenLoss
 from crar_model.agent.loss_compiled import CompiledTotal, heights
 from crar_model.agent.loss_rows import row_derivatives
-from crar_model.agent.symmetry import Match, match_embeddings, mean_move
+from crar_model.agent.symmetry import RIGHT, SYMMETRIC, Match, match_embeddings, mean_move
 from crar_model.core.errors import UserError
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.models.checkpoints import Checkpoint, in_maze, load_checkpoint
 from crar_model.models.evaluation import dtype_of
 from crar_model.tasks import TASKS, Task
+from crar_model.tasks.symmetries import symmetries_of
 from crar_model.training.variants import BASE
 from landscape_tools import Composite, HiddenLayer, align, dense_chain, unflatten
 
@@ -124,7 +125,7 @@ class Subject(FrozenLoss):
 
     def match(self, embedding: Tensor) -> Match:
         """How an embedding (rows, d) relates to the base's."""
-        return match_embeddings(self.agent, self.batch, self.embedding(self.copy), embedding)
+        return match_embeddings(self.agent, self.batch, self.embedding(self.copy), embedding, symmetries_of(self.task))
 
     def heights(self, fixed: Params, smoothing: float = 0.0) -> Callable[[Params], Tensor]:
         """The total loss of many points at once, see :func:`crar_model.agent.loss_compiled.heights`."""
@@ -230,9 +231,10 @@ def refuse_senseless(subject: Subject) -> None:
         raise UserError(f"{base}: all its states lie at one place, so nothing can be measured in its moves; give a base that is trained")
     match = subject.match(subject.embedding(subject.failed))
     # Elsewhere an embedding near the base's may still play badly, and its dissection says why.
-    if match.verdict == "matched" and subject.task.sampling.complete:
+    if match.verdict in RIGHT and subject.task.sampling.complete:
+        symmetric = " up to a symmetry of the world" * (match.verdict == SYMMETRIC)
         raise UserError(
-            f"{failed}: not a failed transfer, its embedding is that of {base} ({match.identity_edges:.2f} mean moves away); "
+            f"{failed}: not a failed transfer, its embedding is that of {base}{symmetric} ({match.residual_edges:.2f} mean moves away); "
             "give one that `crar evaluate` calls swapped or neither"
         )
     with torch.no_grad():

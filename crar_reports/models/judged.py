@@ -15,11 +15,11 @@ from crar_model.models.checkpoints import load_checkpoint
 from crar_model.models.evaluation import Evaluation
 from crar_model.models.judged import Judged, expand, judge, run_folders
 from crar_model.models.keys import result_key
-from crar_model.models.merit import as_good, asks_embedding
+from crar_model.models.merit import as_good
 
 __all__ = ["Judged", "base_of", "bases_in", "distinct", "expand", "judge", "label_of", "one_folder_each", "run_folders", "succeeds"]
 
-EDITION = 1
+EDITION = 2
 """Of when a transfer succeeds; kept answers of another are found again."""
 
 
@@ -94,7 +94,7 @@ def succeeds(path: StrPath, base: StrPath, how: PlaySettings, state: StrPath | N
 
     def look() -> Success:
         (one,), own = judge([path], base, how=how), _of_base(Path(base), reference.digest, how)
-        return Success(as_good(one.evaluation, own, embedding=asks_embedding(model, reference)))
+        return Success(as_good(one.evaluation, own))
 
     key = result_key("success", EDITION, model=model, base=reference, how=how)
     return kept(state and Path(state) / f"{key}.json", {"key": key}, look, Success).good

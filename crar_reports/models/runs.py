@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from crar_model.agent.symmetry import VERDICTS
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
 from crar_model.core.settings import PlaySettings, TrainSettings, to_plain
@@ -156,8 +157,8 @@ def _flags(values: dict[str, Any], defaults: dict[str, Any], skip: set[str]) -> 
 
 
 def outcomes(models: Sequence[Judged]) -> dict[str, int]:
-    """How many models matched, swapped, or did neither."""
-    counts = {"matched": 0, "swapped": 0, "neither": 0}
+    """How many models have each verdict on their embedding, in the order of `VERDICTS`."""
+    counts = dict.fromkeys(VERDICTS, 0)
     for model in models:
         if model.evaluation.match is not None:
             counts[model.evaluation.match.verdict] += 1

@@ -34,7 +34,7 @@ from crar_reports.models.judged import bases_in, expand
 from crar_reports.models.runs import short_name
 from crar_reports.pages import plain_words
 from crar_reports.pages.landscape.page import size_words
-from crar_reports.press.markdown import QUICK, Lines, _counted, number
+from crar_reports.press.markdown import QUICK, Lines, _counted, about_world, number
 from crar_reports.press.publish import RESULTS, publish
 
 FAILED = "failed by what they do"
@@ -62,6 +62,7 @@ class Judged:
     pairs: list[dict[str, Any]]
     maze: str = ""
     command: str = ""
+    world: dict[str, Any] | None = None
 
 
 def write_claims(
@@ -159,9 +160,10 @@ def decide_again(before: StrPath, folder: StrPath, *, command: str = "") -> Path
 def maze_of(content: Judged, folder: StrPath) -> Task:
     """The maze of results of `crar claims`; those of before they named it are of the only maze whose evaluation set is of their kind."""
     if content.maze:
-        return task_named(content.maze, what=f"{Path(folder) / RESULTS}: its maze is")
+        task = task_named(content.maze, what=f"{Path(folder) / RESULTS}: its maze is")
+        return task.with_data(**content.world, near=folder) if content.world else task
     complete = not any("failed_score" in pair for pair in content.pairs)
-    alike = [task for task in TASKS.values() if task.sampling.complete == complete]
+    alike = [task for task in TASKS.values() if task.sampling.complete == complete and not task.known_by_data]
     if len(alike) != 1:
         raise UserError(f"{Path(folder) / RESULTS}: does not say of which maze it is; run `crar claims --resume` again")
     return alike[0]
@@ -178,17 +180,23 @@ def _write(found: Sequence[Plain], task: Task, folder: Path, command: str) -> Pa
     decided = {name: verdicts(group, complete=complete) for name, group in groups.items()}
     failed = {name: verdict for name, (verdict, _) in decided.get(FAILED, {}).items()}
     poor = {pair.base for pair in pairs if isinstance(pair, Listed) and pair.accuracy[-1] < GOOD_BASE}
-    weak = {pair.base for pair in pairs if isinstance(pair, Samples) and pair.copy_score.low <= SUCCESS}
+    weak = {pair.base for pair in pairs if isinstance(pair, Samples) and pair.copy_score.samples and pair.copy_score.low <= SUCCESS}
     what = task.sampling.what if complete else f"{len(task.table(inverse=True, dtype=torch.float32).state):,} held-out transitions"
     values = {
         "command": command, "plainly": plain_words.claims(len(groups.get(FAILED, ())), len(found), failed),
         "found": [(Path(e.transfer), Path(e.base), d, does(e)) for e, d in zip(pairs, found, strict=True)], "groups": groups,
-        "quick": any(pair.quick for pair in pairs), "what": what, "summary": claims_summary(groups, decided, bases=len({e.origin or e.base for e in pairs})),
+        "quick": any(pair.quick for pair in pairs), "what": what, "summary": [*about_world(task.facts), *claims_summary(groups, decided, bases=len({e.origin or e.base for e in pairs}))],
         "verdicts": decided, "spreads": {name: spreads(group, complete=complete) for name, group in groups.items()}, "rules": claims_of(complete=complete),
         "complete": complete, "poor": sorted(poor), "least": percent(GOOD_BASE), "success": SUCCESS, "weak": sorted(weak),
         "samples": samples_in_words(pairs), "agree": percent(AGREE),
     }  # fmt: skip
-    return publish(folder, "claims.md", values, {"command": command, "maze": task.name, "pairs": content}, short=True)
+    return publish(
+        folder,
+        "claims.md",
+        values,
+        {"command": command, "maze": task.name, **({"world": task.origin} if task.origin else {}), "pairs": content},
+        short=True,
+    )
 
 
 def _dissected(subject: Subject, options: LandscapeOptions, stage: Stage) -> Plain:

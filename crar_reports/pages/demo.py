@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from crar_model.agent.symmetry import RIGHT
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, is_empty
 from crar_model.core.settings import TrainSettings, from_plain, to_plain
@@ -59,7 +60,7 @@ def run_demo(folder: StrPath, *, seed: int = 0, resume: bool = False, command: s
     _, failed, base = shown
     verdict = failed.evaluation.match.verdict if failed.evaluation.match else ""
     landscape, cured = None, None
-    if verdict != "matched":
+    if verdict not in RIGHT:
         line_command = f"crar landscape --quick --from {failed.path} --to {base.path} --out {folder / 'landscape'}"
         write_landscape(failed.path, base.path, folder / "landscape", options=LandscapeOptions(quick=True), command=line_command)
         landscape = Path("landscape/report.md")

@@ -20,6 +20,7 @@ Counts = Mapping[str, tuple[int, int]]
 OUTCOMES = {SUCCESSFUL: "This transfer succeeded", FAILED: "This transfer failed", OPEN: "Whether this transfer failed is open"}
 EMBEDDINGS = {
     "matched": "its embedding is that of its base",
+    "symmetric": "its embedding is that of its base up to a symmetry of the world",
     "swapped": "its embedding is a mirror image of its base's, or has axes exchanged",
     "neither": "its embedding is neither that of its base nor a mirror image of it",
 }
@@ -66,7 +67,7 @@ def landscape(outcome: str, embedding: str, verdicts: Mapping[str, str]) -> str:
 
     Args:
         outcome: `SUCCESSFUL`, `FAILED` or `OPEN`.
-        embedding: "matched", "swapped" or "neither".
+        embedding: its verdict, of `crar_model.agent.symmetry`.
         verdicts: of claims S6 to S8; one that is missing is undecided.
     """
     return _text(f"{OUTCOMES[outcome]}; {EMBEDDINGS[embedding]}", *_trapped(verdicts))

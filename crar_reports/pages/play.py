@@ -1,4 +1,4 @@
-"""`crar play`: one episode of the random mazes as an animated picture, with the path that the agent plans at every step."""
+"""`crar play`: one episode as an animated picture, in the random mazes with the path that the agent plans at every step."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from crar_model.mazes.render import draw_cells
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.tasks import TASKS
 from crar_model.tasks.playing import choose
+from crar_reports.pages.play_world import frames_of
 
 CELL = 40
 PATH_COLOR = (0, 114, 178)
@@ -31,11 +32,11 @@ FRAME_MS, LAST_MS = 350, 1500
 
 @dataclass(frozen=True)
 class Episode:
-    """What happened: total reward, steps, keys found, the file, and how it was played."""
+    """What happened: total reward, steps, keys found where there are some, the file, and how it was played."""
 
     reward: float
     steps: int
-    keys: int
+    keys: int | None
     path: Path
     how: PlaySettings
 
@@ -77,11 +78,19 @@ def _frame(model: Checkpoint, game: RandomMazeBatch, cells: list[int], caption: 
     return image
 
 
+def _save(out: Path, frames: list[Image.Image]) -> None:
+    buffer = io.BytesIO()
+    times = [FRAME_MS] * (len(frames) - 1) + [LAST_MS]
+    small = [frame.quantize(16) for frame in frames]
+    small[0].save(buffer, format="GIF", save_all=True, append_images=small[1:], duration=times, loop=0, optimize=True)
+    write_bytes(out, buffer.getvalue())
+
+
 def save_episode(checkpoint: StrPath, out: StrPath, *, seed: int = 0, depth: int = 3, epsilon: float = 0.0) -> Episode:
     """Play one episode and save it as an animated GIF.
 
     Args:
-        checkpoint: a model of the random mazes; it plays in its own maze.
+        checkpoint: a model of the random mazes or of a world; it plays in its own.
         out: the file, *.gif.
         seed: of the map and of the random actions.
         depth, epsilon: planning depth and share of random actions.
@@ -95,6 +104,10 @@ def save_episode(checkpoint: StrPath, out: StrPath, *, seed: int = 0, depth: int
     if out.suffix.lower() != ".gif":
         raise UserError(f"--out is {out}; give a file that ends in .gif")
     model = load_checkpoint(checkpoint)
+    if model.task.known_by_data:
+        shown = list(frames_of(model, seed=seed, depth=depth, epsilon=epsilon))
+        _save(out, [image for image, *_ in shown])
+        return Episode(shown[-1][1], shown[-1][2], None, out, how)
     game, rng = model.task.game(seed, inverse=model.inverse), np.random.default_rng([seed, Stream.LUCK])
     if game is None:
         known = ", ".join(name for name, task in TASKS.items() if task.scored)
@@ -112,9 +125,5 @@ def save_episode(checkpoint: StrPath, out: StrPath, *, seed: int = 0, depth: int
             break
     left = int(game.keys.sum())
     frames.append(_frame(model, game, [], f"after {steps} steps   reward {total:+.1f}   keys {3 - left} of 3"))
-    buffer = io.BytesIO()
-    times = [FRAME_MS] * (len(frames) - 1) + [LAST_MS]
-    small = [frame.quantize(16) for frame in frames]
-    small[0].save(buffer, format="GIF", save_all=True, append_images=small[1:], duration=times, loop=0, optimize=True)
-    write_bytes(out, buffer.getvalue())
+    _save(out, frames)
     return Episode(total, steps, 3 - left, out, how)

@@ -10,11 +10,12 @@ from statistics import median
 from matplotlib.figure import Figure
 
 from crar_model.agent.loss import SHOWN
+from crar_model.agent.symmetry import MATCHED, NEITHER, RIGHT, SWAPPED, SYMMETRIC, VERDICTS
 from crar_model.core.errors import UserError
 from crar_model.core.files import Plain, StrPath
 from crar_model.core.settings import PlaySettings
 from crar_model.core.words import plural
-from crar_model.mazes.simple import SimpleMaze
+from crar_model.mazes.table import StateTable
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks.metrics import Metric, Score
 from crar_model.training.runner import read_run
@@ -31,7 +32,7 @@ from crar_reports.models.runs import Run, outcomes, short_name
 from crar_reports.pages import plain_words
 from crar_reports.pages import report_view as view
 from crar_reports.pages.cure.one import cure_line
-from crar_reports.press.markdown import Lines, number, table
+from crar_reports.press.markdown import Lines, about_world, number, table
 from crar_reports.press.publish import Content, publish
 
 
@@ -119,11 +120,12 @@ def write_study(
     old, new = ([one for moved, one in ends if moved is wanted] for wanted in (False, True))
     notes = [f"scores are means over {how.episodes} episodes, their 95 % intervals below"] if task.scored else []
     summary = study_summary(old, new, where=task.title, metrics=names, note="; ".join([*notes, *([note] if note else [])]))
+    summary = [*about_world(task.facts), *summary]
     if cured is not None:
         summary.insert(-1, ("What gets it out", cure_line(cured)))
     listed, kept = maze is not None, kept_words(runs)
     outcome_columns = ["variant", "rule", "updates", "base", "its transition", "at the start", *(f"its {_words(name)}" for name in names)]
-    outcome_columns += ["matched", "swapped", "neither", "residual", "transition", *map(_words, names)]
+    outcome_columns += [*VERDICTS, "residual", "transition", *map(_words, names)]
     values = {
         "plainly": plainly(old, new, cured), "made_by": f"`{command}`\n\n" if command else "", "summary": summary, "task": task,
         "runs": view.runs_table(everything), "outcomes": table(outcome_columns, [row for run in runs for row in outcome_rows(run)]),
@@ -140,7 +142,7 @@ def write_study(
     return publish(folder, "study.md", values, results, files)
 
 
-def _embedding_figures(maze: SimpleMaze, model: Judged, origin: Judged) -> dict[str, Figure]:
+def _embedding_figures(maze: StateTable, model: Judged, origin: Judged) -> dict[str, Figure]:
     """Figures 11, 12 and 14 of a transfer and its base."""
     task = model.checkpoint.task
     own, other = model.checkpoint, origin.checkpoint
@@ -241,12 +243,12 @@ def _row(model: Judged) -> tuple[object, ...]:
 def pick_failed(runs: Sequence[Run]) -> tuple[Run, Judged, Judged] | None:
     """A failed transfer to look at, with its run and its base: swapped if there is one, else the first at hand."""
     candidates = [(run, model) for run in runs for model in run.judged if model.evaluation.match is not None]
-    order = {"swapped": 0, "neither": 1, "matched": 2}
+    order = (SWAPPED, NEITHER, SYMMETRIC, MATCHED)
 
     def rank(pair: tuple[Run, Judged]) -> tuple[bool, int, float]:
         match = pair[1].evaluation.match
         assert match is not None
-        return pair[0].plan.variant.name != "freeze", order[match.verdict], match.residual_edges
+        return pair[0].plan.variant.name != "freeze", order.index(match.verdict), match.residual_edges
 
     candidates.sort(key=rank)  # the clearest of its kind first
     if not candidates:
@@ -278,7 +280,7 @@ def study_summary(bases: Sequence[Plain], transfers: Sequence[Plain], *, where: 
     for name in variants:
         own = [one for one in transfers if one["variant"] == name]
         counts = Counter(one["match"]["verdict"] if "match" in one else "not compared" for one in own)
-        words = ", ".join(f"{counts[w]} {w}" for w in ("matched", "swapped", "neither", "not compared") if counts[w])
+        words = ", ".join(f"{counts[w]} {w}" for w in (*VERDICTS, "not compared") if counts[w])
         outcomes.append(f"`{name}` {words} of {len(own)}")
     lines.append(("Outcomes", f"{'; '.join(outcomes)}."))
     middles = []
@@ -297,7 +299,7 @@ def study_summary(bases: Sequence[Plain], transfers: Sequence[Plain], *, where: 
 def plainly(bases: Sequence[Plain], transfers: Sequence[Plain], cured: Plain | None) -> str:
     """The page's first words; arguments as of :func:`study_summary`, and what `write_cure` returned."""
     matched = {
-        name: [one.get("match", {}).get("verdict") == "matched" for one in transfers if one["variant"] == name]
+        name: [one.get("match", {}).get("verdict") in RIGHT for one in transfers if one["variant"] == name]
         for name in dict.fromkeys(one["variant"] for one in transfers)
     }
     old, new = (median(one["terms"]["transition"] for one in models) for models in (bases, transfers))

@@ -75,9 +75,9 @@ def pair(origin: Judged, shown: Judged) -> str:
     assert match is not None  # it was compared with its base
     return (
         f"## A base and a {match.verdict} transfer (Figure 11)\n\n`{as_given(origin.path)}` beside `{as_given(shown.path)}`. Lines are the estimated transitions e(s) to T(e(s), a) "
-        f"from every state; numbers are (row, column) of the agent. The best signed permutation is {match.axes}, residual {match.residual_edges:.2f} edges (identity "
+        f"from every state. The best signed permutation is {match.axes}, residual {match.residual_edges:.2f} edges (identity "
         f"{match.identity_edges:.2f}).\n\n![Embeddings with estimated transitions](embeddings.png)\n\n"
-        "*Figure: the base left, the transfer right; numbers are (row, column) of the agent, arrows the estimated moves from every state.*\n\n"
+        "*Figure: the base left, the transfer right; numbers are explained below them, arrows are the estimated moves from every state.*\n\n"
     )
 
 

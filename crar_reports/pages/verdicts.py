@@ -128,7 +128,7 @@ def write_verdicts(
         (entry, answer := released_answer(name, task), _cut(entry, answer))
         for name in NAMED
         for task in TASKS.values()
-        if asked(name, task)
+        if asked(name, task) and (not task.known_by_data or any(one.maze == task.name for one in found))
         for entry in [one for one in found if (one.id, one.maze) == (name, task.name)] or [Entry(name, task.name, NOT_MEASURED)]
     ]
     results = {
@@ -250,7 +250,9 @@ def plainly(rows: Iterable[Claimed]) -> str:
     rows = list(rows)
     measured = [(entry, cut or answer) for entry, answer, cut in rows if entry.verdict != NOT_MEASURED]
     counts = {
-        task.name: [entry.verdict in (HOLDS, EXCEPTIONS) for entry, _ in measured if entry.maze == task.name] for task in TASKS.values()
+        task.name: [entry.verdict in (HOLDS, EXCEPTIONS) for entry, _ in measured if entry.maze == task.name]
+        for task in TASKS.values()
+        if not task.known_by_data or any(entry.maze == task.name for entry, *_ in rows)
     }
     alike = [entry.verdict == answer.verdict for entry, answer in measured if answer is not None]
     hold = {name: (sum(each), len(each)) for name, each in counts.items()}
@@ -261,7 +263,8 @@ def summary(rows: Iterable[Claimed]) -> list[tuple[str, str]]:
     """What was asked, found and how sure it is."""
     rows = list(rows)
     lines = [("Asked", f"which of the {len(CLAIMS)} claims of the appendix hold, in each maze where they make sense.")]
-    for task in TASKS.values():
+    mazes = {entry.maze for entry, *_ in rows}
+    for task in (one for one in TASKS.values() if one.name in mazes):
         words = by_verdict((f"{entry.id}{_few(entry)}", entry.verdict) for entry, *_ in rows if entry.maze == task.name)
         lines.append((f"Found in the {task.title}", f"{words}."))
     lines.append(("The released data, by the same rules", f"{_where((entry.maze, answer) for entry, answer, _ in rows)}."))

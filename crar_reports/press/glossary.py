@@ -7,7 +7,7 @@ TERMS = {
     "dynamics": "the networks over abstract states: transition, reward, discount and value. A `freeze` transfer leaves them as the base has them",
     "transfer": "a base model's networks trained further in the other maze, where every observation is negated; the variant says what trains",
     "matched, swapped, neither": "a transferred embedding against its base's: the same up to a small residual; a mirror image or exchange of its "
-    "axes; neither of the two",
+    "axes; neither of the two. *Symmetric* is matched once states are renamed so that every move leads as before: as right under the same dynamics",
     "signed permutation": "an exchange of abstract axes, with or without change of sign",
     "residual": "root mean square distance of two embeddings after the best signed permutation, in mean moves (edges)",
     "edge, mean move": "the mean distance of the abstract states before and after a move: the unit of length of a page",

@@ -43,6 +43,11 @@ Lines = list[tuple[str, str]]
 QUICK = "made with `--quick`, so descents, paths and scores were cut short"
 
 
+def about_world(facts: Sequence[str]) -> Lines:
+    """The line of a summary on a world that was found out from data; none without such facts."""
+    return [("The world", f"{'; '.join(facts)}.")] if facts else []
+
+
 def _counted(words: Sequence[str]) -> str:
     """ "holds 7, undecided 2" of the words, most frequent first."""
     return ", ".join(f"{word} {count}" for word, count in Counter(words).most_common())

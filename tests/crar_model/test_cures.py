@@ -28,8 +28,9 @@ from crar_model.cures.cure import cure, methods_for
 from crar_model.cures.descent import agent_updates, descend
 from crar_model.cures.level import AGAIN, Level, looked_again, replaced
 from crar_model.cures.methods import METHODS, REPLACE, Round, scaled
-from crar_model.cures.placement import basins, survey, unroll
+from crar_model.cures.placement import basins, survey
 from crar_model.cures.problem import Problem, Tail, pose
+from crar_model.cures.rolling import forest_of, unroll
 from crar_model.cures.starts import FIRST, starts_of
 from crar_model.mazes import walks
 from crar_model.mazes.simple import SimpleMaze
@@ -97,7 +98,7 @@ def test_unrolled_states_follow_by_the_dynamics(seed: int) -> None:
     assert maze is not None
     places = torch.from_numpy(np.random.default_rng(seed).uniform(-1, 1, (3, 2))).float()
     dynamics = select(problem.failed, DYNAMICS)
-    embedding = unroll(problem.agent, dynamics, maze, places)
+    embedding = unroll(problem.agent, dynamics, problem.forest, places)
     assert torch.equal(embedding[:, maze.start], places)
     action = torch.arange(maze.n_actions).repeat(maze.n_states)
     moved = problem.agent.transition(dynamics, embedding.repeat_interleave(maze.n_actions, 1), action)
@@ -368,12 +369,12 @@ def test_states_follow_from_any_of_them(root: int, problem: Problem, base: Check
     maze = problem.task.maze
     assert maze is not None
     embedding = problem.agent.encode(base.parameters, maze.observations(inverse=False)).detach()
-    rolled = unroll(problem.agent, select(base.parameters, DYNAMICS), maze, embedding[root][None], root)[0]
+    rolled = unroll(problem.agent, select(base.parameters, DYNAMICS), forest_of(problem.moves, root), embedding[root][None])[0]
     assert torch.equal(rolled[root], embedding[root])
     unit = float(mean_move(problem.data.judged, embedding))
     assert float((rolled - embedding).norm(dim=-1).max()) < 3 * unit  # errors add up along a tree
     if root == maze.start:
-        assert torch.equal(rolled, unroll(problem.agent, select(base.parameters, DYNAMICS), maze, embedding[root][None])[0])
+        assert torch.equal(rolled, unroll(problem.agent, select(base.parameters, DYNAMICS), problem.forest, embedding[root][None])[0])
 
 
 def test_where_no_level_is_known_errors_in_moves_decide(problem: Problem, base: Checkpoint) -> None:
@@ -448,7 +449,7 @@ def test_auto_takes_what_the_maze_and_the_base_allow(problem: Problem, sampled: 
 
 
 def test_methods_that_are_not_allowed_say_why(problem: Problem, sampled: Problem, base: Checkpoint) -> None:
-    with pytest.raises(UserError, match=r"--method placement: .* new map"):
+    with pytest.raises(UserError, match=r"--method placement: .* table of moves"):
         methods_for(sampled, "placement")
     with pytest.raises(UserError, match="--base"):
         methods_for(dataclasses.replace(problem, base=None), "first-layer")

@@ -22,7 +22,7 @@ from crar_model.core.params import DYNAMICS, select
 from crar_model.core.settings import CureSettings
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.models.evaluation import Evaluation
-from crar_model.models.merit import as_good, asks_embedding
+from crar_model.models.merit import as_good, same_dynamics
 from crar_model.models.original import exported
 from crar_model.tasks.metrics import Score
 from crar_reports.pages.cure import one as page
@@ -225,12 +225,12 @@ def test_a_transfer_that_did_not_fail_has_nothing_to_cure(tmp_path: Path) -> Non
     assert cure_line(found).startswith("nothing was tried")
 
 
-def test_dynamics_that_trained_are_not_asked_for_the_bases_embedding(tmp_path: Path) -> None:
+def test_dynamics_that_trained_are_named(tmp_path: Path) -> None:
     """Its figures of merit decide; the page says that the dynamics are others."""
     failed, base = load_checkpoint(samples.FAILED), load_checkpoint(samples.BASE)
-    assert asks_embedding(failed, base)
+    assert same_dynamics(failed, base)
     trained = dataclasses.replace(with_dynamics(failed, 1.0001), info=failed.info | {"variant": "unfreeze"})
-    assert not asks_embedding(trained, base)
+    assert not same_dynamics(trained, base)
     save_checkpoint(tmp_path / "trained.pt", trained)
     options = page.CureOptions(CureSettings(resolution=9, effort=0.002))
 
@@ -334,12 +334,11 @@ def test_success_is_within_two_points_or_an_interval_above_zero() -> None:
     same = Match("matched", [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0)
     swapped = Match("swapped", [[-1, 0], [0, -1]], 0.1, 2.0, 0.0, 1.0)
     base = Evaluation({}, {"share": 0.9})
-    for value, match, good in ((0.89, same, True), (0.95, same, True), (0.87, same, False), (0.9, swapped, False)):
-        assert as_good(Evaluation({}, {"share": value}, match), base, embedding=True) is good
-    assert as_good(Evaluation({}, {"share": 0.9}, swapped), base, embedding=False)
+    for value, match, good in ((0.89, same, True), (0.95, same, True), (0.87, same, False), (0.9, swapped, True)):
+        assert as_good(Evaluation({}, {"share": value}, match), base) is good
     scored = Evaluation({}, {"score": Score(0.4, 0.1, 0.7, 100, None, None)})
     for mean, good in ((0.2, False), (-0.2, False), (1.05, True)):  # two that hold 0, one above
-        assert as_good(Evaluation({}, {"score": Score(mean, mean - 1, mean + 1, 100, None, None)}), scored, embedding=False) is good
+        assert as_good(Evaluation({}, {"score": Score(mean, mean - 1, mean + 1, 100, None, None)}), scored) is good
 
 
 def test_intervals_of_the_table() -> None:

@@ -16,7 +16,6 @@ from crar_model.core.settings import CureSettings
 from crar_model.cures.cure import cure
 from crar_model.cures.level import DISTINCT, Ground, away_from, distinct, ground_of
 from crar_model.cures.methods import METHODS
-from crar_model.cures.placement import maze_of
 from crar_model.cures.problem import Problem, pose
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks import TASKS
@@ -51,7 +50,7 @@ def test_a_wrong_place_is_drawn_and_not_chosen(problem: Problem, ground: Ground)
     """Its start states are refined by a step or two here, so they lie where they were drawn: away from the level's, and another seed has others."""
     level = ground.level
     assert level is not None
-    start, radius = maze_of(problem).start, problem.loss.settings.ball_radius
+    start, radius = problem.forest.roots[0], problem.loss.settings.ball_radius
     taken = level.embeddings[distinct(problem, level.embeddings), start]
     places = [away_from(problem, level, CureSettings(seed=seed, effort=0.001), Pieces())[0][:, start] for seed in (0, 0, 1)]
     assert torch.equal(places[0], places[1])

@@ -33,7 +33,7 @@ def in_all(shares: dict[str, tuple[float, float]], verdict: str, *, frozen: bool
         "same_dynamics": frozen,
     }
     own, base = (Evaluation({}, {name: pair[side] for name, pair in shares.items()}) for side in (0, 1))
-    judged = as_good(dataclasses.replace(own, match=dataclasses.replace(MATCH, verdict=verdict)), base, embedding=frozen)
+    judged = as_good(dataclasses.replace(own, match=dataclasses.replace(MATCH, verdict=verdict)), base)
     cell: Any = SimpleNamespace(task=TASKS["simple"], recipe=VARIANTS["freeze" if frozen else "unfreeze"])
     row = {"diverged_at": -1, "outcome": verdict} | {f"last_{name}": pair[0] for name, pair in shares.items()}
     known = success(cell, row, {name: pair[1] for name, pair in shares.items()} | {"metrics": list(shares)})
@@ -46,9 +46,11 @@ def in_all(shares: dict[str, tuple[float, float]], verdict: str, *, frozen: bool
         (0.98, 0.98, "matched", True, True),
         (0.979, 1.0, "matched", True, False),  # by more than two points
         (1.0, 0.979, "matched", True, False),
-        (1.0, 1.0, "swapped", True, False),  # moves keep their names: no turn of the maze is a symmetry of its world
-        (1.0, 1.0, "neither", True, False),
-        (1.0, 1.0, "swapped", False, True),  # dynamics of its own bring an embedding of its own
+        (1.0, 1.0, "symmetric", True, True),
+        (1.0, 1.0, "swapped", True, True),  # what it can do decides, not what it looks like
+        (1.0, 1.0, "neither", True, True),
+        (0.9, 1.0, "symmetric", True, False),
+        (1.0, 1.0, "swapped", False, True),
         (0.9, 1.0, "matched", False, False),
     ],
 )
@@ -66,7 +68,7 @@ def test_random_mazes_go_by_the_interval(low: float, high: float, word: str) -> 
     scored = {"failed_score": {"low": low, "high": high}, "match": {"verdict": "neither"}}
     assert does(pair_of(scored, complete=False)) == word
     one, base = (Evaluation({}, {"score": Score(0.0, *ends, 100, None, None)}) for ends in ((low, high), (0.5, 0.9)))
-    assert as_good(one, base, embedding=False) is (word == SUCCESSFUL)
+    assert as_good(one, base) is (word == SUCCESSFUL)
     cell: Any = SimpleNamespace(task=TASKS["random"], recipe=VARIANTS["freeze"])
     row = {"diverged_at": -1, "outcome": "neither", "final_score": 3.0, "last_score_low": low, "last_score_high": high}
     assert success(cell, row, {}) is (word == SUCCESSFUL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -199,3 +201,26 @@ def test_rough_steps_count_as_steps() -> None:
 def test_a_start_that_is_not_finite_is_refused() -> None:
     with pytest.raises(ValueError, match="not finite"):
         converge(composite_of(lambda p: p["p"].log().sum(), at(-1.0)), at(-1.0))
+
+
+def test_a_certificate_takes_each_column_of_a_small_hessian_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+
+    def counting(*arguments: Any) -> Any:
+        product = hessian_product(*arguments)
+
+        def counted(rows: Tensor) -> Tensor:
+            counts.append(1 if rows.dim() == 1 else len(rows))
+            return product(rows)
+
+        return counted
+
+    monkeypatch.setattr("landscape_tools.certificates.hessian_product", counting)
+    torch.manual_seed(0)
+    matrix = torch.randn(120, 120, dtype=torch.float64)
+    found = certify(
+        lambda p: (matrix @ p["w"]).cosh().log().sum() + 0.1 * p["w"].square().sum(), {"w": torch.zeros(120, dtype=torch.float64)}
+    )
+    assert found.verdict == "minimum"
+    assert sum(counts) <= 120 + 10
+    assert len(counts) <= 11

@@ -184,7 +184,7 @@ def test_sizes_that_do_not_fit_are_said() -> None:
 def test_a_store_of_another_loss_of_tiny_values_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = case_of("mlp")
     a, b, _ = case.points
-    monkeypatch.setattr("landscape_tools.sampling.SAVE_EVERY", -1.0)
+    monkeypatch.setattr("landscape_tools.stores.SAVE_EVERY", -1.0)
 
     class Stopped(Exception):
         pass

@@ -134,7 +134,7 @@ def test_a_polygon_is_sampled_alike_in_pieces_and_in_float32(monkeypatch: pytest
     whole = sample_polygon(lambda rows: rows.square().sum(1), chain, samples=4)
     assert whole[1].shape == (25,)
     assert float(whole[1][1]) == pytest.approx(float((0.75 * chain[0] + 0.25 * chain[1]).square().sum()))
-    monkeypatch.setattr("landscape_tools.paths.SAMPLED", 24)
+    monkeypatch.setattr("landscape_tools.polygons.SAMPLED", 24)
     for given in (chain, chain.float()):
         walk, heights = sample_polygon(lambda rows: rows.square().sum(1), given, samples=4)
         assert torch.allclose(walk, whole[0], atol=1e-6)

@@ -20,7 +20,7 @@ from landscape_tools import (
     rows_of,
     sample_plane,
     sample_points,
-    sampling,
+    stores,
     thread_safe,
     three_point_axes,
     trajectory_plane,
@@ -85,7 +85,7 @@ def test_batched_losses_are_called_with_all_points() -> None:
 
 
 def test_an_interrupted_surface_resumes_and_equals_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(stores, "SAVE_EVERY", 0.0)
     store, calls = tmp_path / "part.npz", 0
 
     def failing(p: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -109,9 +109,9 @@ def test_an_interrupted_surface_resumes_and_equals_the_whole(tmp_path: Path, mon
 
 
 def test_a_store_of_another_family_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(stores, "SAVE_EVERY", 0.0)
     store = tmp_path / "part.npz"
-    keep = sampling._Store(store, "another")
+    keep = stores._Store(store, "another")
     keep.add(0, {"loss": np.zeros(5), "size": np.zeros(5)})
     found = sample_points(loss, point(0), [point(1)], X.unsqueeze(1), store=store)
     assert np.all(found["loss"] > 0)
@@ -127,7 +127,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("landscape_tools.files.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
-        sampling._Store(tmp_path / "part.npz", "f").save()
+        stores._Store(tmp_path / "part.npz", "f").save()
     assert not list(tmp_path.iterdir())
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from landscape_tools import restrict, sample_plane, sample_product, sampling, thread_safe
+from landscape_tools import restrict, sample_plane, sample_product, stores, thread_safe
 
 X = torch.linspace(-1, 1, 5, dtype=torch.float64)
 ROWS = torch.linspace(-1, 1, 8, dtype=torch.float64).view(2, 4)
@@ -51,7 +51,7 @@ def test_product_equals_the_general_plane(options: dict[str, int]) -> None:
 
 
 def test_an_interrupted_product_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(stores, "SAVE_EVERY", 0.0)
     whole, store, seen = product(chunk=1), tmp_path / "part.npz", []
 
     def stop(done: int, _: int) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import landscape_tools as lt
-from landscape_tools import sampling
+from landscape_tools import stores
 
 mse = nn.functional.mse_loss
 
@@ -269,7 +269,7 @@ def interrupted(call: Callable[[Callable[[int, int], None]], Any], after: int) -
 
 
 def test_a_store_of_another_loss_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(stores, "SAVE_EVERY", 0.0)
     x, y = batch()
     one, two = lt.module_loss(line_net(), mse, x, y), lt.module_loss(line_net(), mse, 3 * x, y)
     axes, grid, store = lt.random_axes(one.point), torch.linspace(-1, 1, 9), tmp_path / "part.npz"
@@ -286,7 +286,7 @@ def test_a_store_of_another_loss_is_not_used(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_store_of_another_second_stage_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(stores, "SAVE_EVERY", 0.0)
     block = {"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([0.5, -1.0])}
     store = tmp_path / "part.npz"
 
@@ -303,7 +303,7 @@ def test_a_store_of_another_second_stage_is_not_used(tmp_path: Path, monkeypatch
 
 def test_each_half_of_a_line_has_its_own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line interrupted in its second half goes on there."""
-    monkeypatch.setattr(sampling, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(stores, "SAVE_EVERY", 0.0)
 
     def loss(p: Any) -> Any:
         return p["w"].square().sum()

@@ -121,3 +121,49 @@ def test_a_model_that_takes_its_batch_apart(quietly: bool) -> None:
     assert float(lt.sample_line(loss, end, loss.point, points=9)["loss"][-1]) == pytest.approx(expected)
     assert sorted(batch) == ["scale", "x"]
     assert float(batch["scale"]) == 1
+
+
+class Writing(nn.Module):
+    """Computes with a buffer and writes into it, or puts another in its place."""
+
+    def __init__(self, *, replacing: bool) -> None:
+        super().__init__()
+        self.head, self.replacing = nn.Linear(4, 2), replacing
+        self.register_buffer("scale", torch.ones(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(x) * self.scale
+        if self.replacing:
+            self.scale = self.scale * 2
+        else:
+            self.scale.mul_(2)
+        return out
+
+
+def networks() -> dict[str, nn.Module]:
+    torch.manual_seed(0)
+    tied = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4), nn.Linear(4, 2))
+    tied[2].weight = tied[0].weight
+    return {
+        "tied": tied,
+        "normalised": nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 2)),
+        "spectral": nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(4, 6)), nn.Linear(6, 2)),
+        "replacing": Writing(replacing=True),
+        "writing": Writing(replacing=False),
+    }
+
+
+@pytest.mark.parametrize("name", ["tied", "normalised", "spectral", "replacing", "writing"])
+@pytest.mark.parametrize("buffers", ["interpolate", "batch"])
+def test_a_module_that_holds_the_points_is_the_loss_itself(name: str, buffers: Any) -> None:
+    """On lines between states with other buffers, too."""
+    net = networks()[name]
+    x, y = torch.randn(9, 4, generator=torch.Generator().manual_seed(1)), torch.arange(9) % 2
+    loss = lt.module_loss(net, nn.functional.cross_entropy, x, y, buffers=buffers)
+    end = {key: value + 0.3 if value.is_floating_point() else value for key, value in loss.point.items()}
+    found = lt.sample_line(loss, loss.point, end, points=6, vectorize="loop")["loss"].values
+    assert loss.mounted({key: value.clone() for key, value in loss.point.items()}) is not None
+    step = lt.difference(end, loss.point)
+    by_hand = [float(loss(lt.moved(loss.point, [step], [t]))) for t in torch.linspace(0, 1, 6).tolist()]
+    np.testing.assert_allclose(found, by_hand, rtol=1e-5)
+    assert len(set(by_hand)) == 6

@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from crar_model.agent.symmetry import RIGHT
 from crar_model.core.files import OTHER, Plain, StrPath, typed
 from crar_model.core.kept import AGAIN, kept
 from crar_model.cures.methods import AUTO, METHODS
@@ -197,7 +198,7 @@ def _counts(method: str, rows: Sequence[Plain]) -> Plain:
     valleys: dict[str, list[bool]] = {}
     for row in rows:
         by_base.setdefault(row["base_digest"], []).append(bool(row["restored"]))
-        valleys.setdefault(row["base_digest"], []).append(row["after"]["match"]["verdict"] == "matched")
+        valleys.setdefault(row["base_digest"], []).append(row["after"]["match"]["verdict"] in RIGHT)
 
     def middle(name: str) -> float:
         return float(np.median([row["budget"][name] for row in rows]))

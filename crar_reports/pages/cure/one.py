@@ -26,7 +26,7 @@ from crar_model.cures.problem import Problem
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.models.evaluation import Evaluation, embed, evaluate
 from crar_model.models.keys import result_key
-from crar_model.models.merit import as_good, asks_embedding, lacks, same_dynamics
+from crar_model.models.merit import as_good, lacks, same_dynamics
 from crar_model.samples import as_given
 from crar_model.training.mending import cured_checkpoint, cured_parameters, posed
 from crar_reports.figures.placement import placement_figure
@@ -47,7 +47,7 @@ STATE = "cure-state"
 """Folder of unfinished work inside that of a cure; of this name, so that no other command's is taken for it."""
 
 
-EDITION = 2
+EDITION = 3
 """Of what a cure finds; finished and unfinished work of another is made again."""
 
 
@@ -141,7 +141,7 @@ def write_cure(
             "placement": None if found.landscape is None else _landscape(problem, found, found.landscape),
             "budget": {"updates": found.updates, "level_updates": updates, "seconds": seconds},
         }  # fmt: skip  # from here on the base's maze is looked at, if --to is given
-        results |= judged(failed, found, judge, options.how, to_path)
+        results |= judged(failed, found, judge, options.how, to_path, None if found.landscape is None else problem.forest.roots[0])
         figure, files = None, dict[str, Content]()
         if found.landscape is not None:
             data, figure = _data(found.landscape), f"placement.{options.image}"
@@ -153,7 +153,9 @@ def write_cure(
     return results
 
 
-def judged(failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlaySettings, to_path: StrPath | None) -> Plain:
+def judged(
+    failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlaySettings, to_path: StrPath | None, root: int | None = None
+) -> Plain:
     """What became of the model: figures of merit before and after in its own maze, and with a base beside them whether they are its."""
     task, inverse, loss = failed.task, failed.inverse, failed.settings.loss
     reference = None if judge is None else (judge.parameters, judge.inverse)
@@ -167,16 +169,15 @@ def judged(failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlayS
         return plain | {"to": None, "base_place": None, "restored": None, "lacks": None}
     base = evaluate(task, judge.parameters, inverse=judge.inverse, settings=loss, how=how)
     place = None
-    if found.landscape is not None and task.maze is not None:
-        x, y = embed(task, judge.parameters, inverse=judge.inverse)[task.maze.start].tolist()
+    if root is not None:
+        x, y = embed(task, judge.parameters, inverse=judge.inverse)[root].tolist()
         place = (x, y)
-    asked = asks_embedding(failed, judge)
     return plain | {
         "to": {"path": as_given(to_path or ""), "digest": judge.digest, "same_dynamics": same_dynamics(failed, judge), **base.plain()},
         "base_place": place,
-        "failed_before": not as_good(before, base, embedding=asked),
-        "restored": as_good(after, base, embedding=asked),
-        "lacks": lacks(after, base, embedding=asked),
+        "failed_before": not as_good(before, base),
+        "restored": as_good(after, base),
+        "lacks": lacks(after, base),
     }
 
 
@@ -200,11 +201,8 @@ def _level(level: Level) -> Plain:
 
 
 def _landscape(problem: Problem, found: Cure, landscape: Landscape) -> Plain:
-    maze = problem.task.maze
-    assert maze is not None
-
     def place(encoder: Params) -> tuple[float, float]:
-        x, y = problem.agent.encode(encoder, problem.data.judged.observations)[maze.start].tolist()
+        x, y = problem.agent.encode(encoder, problem.data.judged.observations)[problem.forest.roots[0]].tolist()
         return x, y
 
     places = {"failed": place(problem.failed), "chosen": place(found.best.encoder)}

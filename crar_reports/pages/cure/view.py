@@ -39,7 +39,7 @@ def cure_view(r: Plain, task: Task, *, figure: str | None, placed: str) -> dict[
     return {
         "plainly": plain_words.cure(already=already, by=r["by"] if r["cured"] else None, restored=r["restored"]),
         "title": "Nothing to cure" if already else f"Cured by {r['by']}" if r["cured"] else "Not cured",
-        "came_to": _came_to(r),
+        "came_to": f"{_came_to(r)}{' The world: ' + '; '.join(task.facts) + '.' if task.facts else ''}",
         "errors": _errors(r, who),
         "where": "all transitions" if task.sampling.complete else "transitions that nothing was trained on",
         "notes": _notes(r),

@@ -15,6 +15,7 @@ from statistics import fmean
 import numpy as np
 from scipy.stats import PermutationMethod, pearsonr, rankdata
 
+from crar_model.agent.symmetry import RIGHT
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
 from crar_model.core.kept import kept
@@ -81,7 +82,7 @@ def write_escapes(
 def _came_back(path: Path, base_path: StrPath | None) -> bool:
     """Whether a transfer has its base's embedding, and with it no minimum to leave; asked of all before hours go into the first."""
     (one,) = judge([path], base_of(path, base_path))
-    return one.evaluation.match is not None and one.evaluation.match.verdict == "matched"
+    return one.evaluation.match is not None and one.evaluation.match.verdict in RIGHT
 
 
 def write_page(results: Escapes, folder: StrPath) -> Escapes:

@@ -16,6 +16,7 @@ from crar_model.core.params import Params, select
 from crar_model.core.settings import TrainSettings
 from crar_model.core.sizes import OF_AN_ESCAPE
 from crar_model.cures.problem import Problem
+from crar_model.tasks import gathering_anew
 from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS
@@ -145,8 +146,8 @@ def started(minimum: Path, settings: TrainSettings, cells: Sequence[Cell], seeds
     optimiser, rule, batch = kind
     changes: dict[str, Any] = OPTIMISERS[optimiser]
     settings = replace(
-        settings, **changes, batch_size=batch, learning_rate_decay=1.0, update_rule=rule, structure_delay=0, data="",
-        data_digest="", data_size=DATA, device="cpu", log_interval=max(1, settings.updates),
+        gathering_anew(settings, DATA), **changes, batch_size=batch, learning_rate_decay=1.0, update_rule=rule, structure_delay=0,
+        device="cpu", log_interval=max(1, settings.updates),
     )  # fmt: skip
     members = tuple(Member(seed, cell.rate, str(minimum)) for cell in cells for seed in range(seeds))
     return Trainer(Plan(settings, members, VARIANTS["freeze"]))

@@ -19,7 +19,7 @@ from crar_reports import progress as console
 from crar_reports.claims.evidence import Listed, Samples, pair_of
 from crar_reports.claims.record import Decision
 from crar_reports.claims.table import decide
-from crar_reports.figures.abstract import abstract_states_figure
+from crar_reports.figures.abstract import abstract_states_figure, scattered_states_figure
 from crar_reports.figures.embedding import embeddings_figure
 from crar_reports.figures.interactive import surface_page
 from crar_reports.figures.lines import lines_figure
@@ -32,7 +32,7 @@ from crar_reports.measure.second_opinion import second_opinion
 from crar_reports.measure.subject import Subject, load_subject, origin_of, refuse_senseless
 from crar_reports.pages.landscape.sections import TITLES
 from crar_reports.pages.landscape.view import landscape_view
-from crar_reports.press.markdown import QUICK, Lines, _counted, number
+from crar_reports.press.markdown import QUICK, Lines, _counted, about_world, number
 from crar_reports.press.publish import Content, publish
 from crar_reports.progress import StageClock
 
@@ -105,7 +105,11 @@ def write_landscape(
     }  # fmt: skip
     variant = str(pair.failed_file.info.get("variant", "?"))
     values = {
-        "command": command, "summary": landscape_summary(pair_of(plain, complete=complete), decisions, variant=variant, where=where, cured=_cured(pair)),
+        "command": command,
+        "summary": [
+            *about_world(pair.task.facts),
+            *landscape_summary(pair_of(plain, complete=complete), decisions, variant=variant, where=where, cured=_cured(pair)),
+        ],
         **landscape_view(found, plain, decisions, opinion, options, embedding),
     }  # fmt: skip
     return publish(folder, "landscape.md", values, lambda: results | ({"profile": clock.plain()} if clock else {}), files, told=times.file)
@@ -120,6 +124,8 @@ def _figures(pair: Subject, found: Dissection, shown: tuple[str, ...], image: st
             (f"failed encoder ({found.match.verdict})", pair.failed, pair.inverse),
         ]
         figures = {"embeddings": embeddings_figure(task, panels)}
+    elif task.known_by_data:
+        figures = {"states": scattered_states_figure(*_states(pair)[1:], ("optimum", "transfer"))}
     else:
         negated = task.observation_map.per_pixel or NEGATED
         figures = {"states": abstract_states_figure(*_states(pair), ("optimum", "transfer"), negated)}
@@ -139,7 +145,7 @@ def _figures(pair: Subject, found: Dissection, shown: tuple[str, ...], image: st
 
 def _states(pair: Subject) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Observations (n, ...) and both models' abstract states (n, channels, rows, columns) of the first transitions."""
-    rows = pair.batch.state[:SHOWN_STATES]
+    rows = pair.batch.state if pair.task.known_by_data else pair.batch.state[:SHOWN_STATES]
     optimum, failed = (torch.unflatten(pair.embedding(p)[rows], 1, pair.agent.abstract_shape) for p in (pair.optimum, pair.failed))
     return pair.batch.observations[rows], optimum, failed
 

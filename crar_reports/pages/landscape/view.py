@@ -133,7 +133,7 @@ def _conditions(found: Dissection) -> str:
 def _embedding(found: Dissection, figure: str) -> str:
     pair, match = found.subject, found.match
     caption = (
-        "*Figure: abstract states of every cell, the reference's left, the failed encoder's right; numbers are (row, column) of the agent, arrows the estimated moves. A "
+        f"*Figure: abstract states of every state, the reference's left, the failed encoder's right; numbers: {pair.task.maze.label_title}; arrows: the estimated moves. A "
         "failed encoder whose picture is turned or mirrored against the left one is swapped.*"
         if pair.task.maze
         else "*Figure: the same observations, and what the reference and the failed encoder make of them, channel by channel; equal pictures mean equal abstract states.*"

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from crar_model.agent.symmetry import RIGHT
 from crar_model.models.merit import SUCCESS
 from crar_model.training.variants import BASE
 from crar_reports.claims.rates import NEIGHBOURS, ODD_RATE, Runs, learning_rates, odd_one
@@ -92,7 +93,7 @@ def rate_studies(rows: Sequence[Row]) -> list[RateStudy]:
         if group:
             runs = [(row["base"], row["seed"], float(row["learning_rate"]), success(row)) for row in told(group)]
             planned, first = Counter(float(row["learning_rate"]) for row in group), group[0]
-            matched = Counter(float(row["learning_rate"]) for row in told(group) if row["outcome"] == "matched")
+            matched = Counter(float(row["learning_rate"]) for row in told(group) if row["outcome"] in RIGHT)
             studies.append(RateStudy(first["variant"], first["update_rule"], OURS, runs, planned, int(first["updates"]), matched))
     return studies
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from crar_model.agent.symmetry import RIGHT
 from crar_reports.claims.record import FAILS, HOLDS, UNDECIDED
 from crar_reports.claims.study import depends
 from crar_reports.figures.survival import survival_figure
@@ -61,7 +62,7 @@ def transfer_words(key: Key) -> str:
 
 def _row(key: Key, rows: Sequence[Row], asked: int) -> tuple[object, ...]:
     ends = outcomes(rows)
-    matched = sum(row["outcome"] == "matched" for row in rows)
+    matched = sum(row["outcome"] in RIGHT for row in rows)
     return (
         key.base, transfer_words(key), f"{int(key.updates):,}", f"{len(rows)} of {asked}", sum(map(sum, ends.values())), matched,
         f"{sum(map(any, ends.values()))}/{len(ends)}", share_words(mostly(rows)), differ(list(ends.values())),

@@ -128,7 +128,7 @@ def success(cell: Cell, row: Row, base: Row) -> bool | str:
     if not base:
         return ""
     shares = {name: (_number(row.get(f"{LAST}_{name}")), _number(base.get(name))) for name in base["metrics"]}
-    return bool(shares) and outcome(shares, matched=row["outcome"] == "matched" if cell.recipe.keeps_dynamics else None) == SUCCESSFUL
+    return bool(shares) and outcome(shares) == SUCCESSFUL
 
 
 def _number(value: Any) -> float:

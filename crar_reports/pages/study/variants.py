@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from crar_model.agent.symmetry import NEITHER, RIGHT, SWAPPED
 from crar_model.models.merit import SUCCESS
 from crar_model.tasks import Task
 from crar_model.training.variants import VARIANTS
@@ -182,7 +183,11 @@ def _networks(name: str, key: Key, group: Sequence[Row], *, scored: bool) -> lis
     """A row of the table of last networks: by embedding and, where there is one, by the interval of the score."""
     own = told(group)
     kinds, related = Counter(row["outcome"] for row in own), VARIANTS[key.variant].from_base  # else it has no base to look like
-    cells = [name, f"{int(key.updates):,}", *(str(kinds[kind]) if related else "-" for kind in ("matched", "swapped", "neither"))]
+    cells = [
+        name,
+        f"{int(key.updates):,}",
+        *(str(sum(kinds[one] for one in kind)) if related else "-" for kind in (RIGHT, (SWAPPED,), (NEITHER,))),
+    ]
     if scored:
         bounds = [(number(row, "last_score_low"), number(row, "last_score_high")) for row in own if row.get("last_score_low")]
         above, below = sum(low > SUCCESS for low, _ in bounds), sum(high < SUCCESS for _, high in bounds)

@@ -17,7 +17,7 @@ Part = Mapping[str, Any]
 SHOWN_LEFT = 20
 """Lines on models that are not done that a page has."""
 BY_BASE = "*Figure: the share of transfers that succeeded with its exact 95 % interval, by base"
-BY_EMBEDDING = "*Matched* is by the embedding alone."
+BY_EMBEDDING = "*Matched* is by the embedding alone, up to symmetries of the world."
 
 
 def maze_view(maze: Part) -> str:

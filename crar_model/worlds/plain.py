@@ -1,0 +1,119 @@
+"""Environments as this program reads them: discrete actions, one array of numbers an observation; and what to know of their wrappers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.wrappers import Autoreset, FilterObservation, FlattenObservation
+
+from crar_model.core.errors import UserError
+
+Env = gymnasium.Env[Any, Any]
+HABITS = {
+    "MaxAndSkipObservation": "its MaxAndSkipObservation shows a stale or zero frame at the end of an episode, so ends are not seen as they are",
+    "NormalizeReward": "its NormalizeReward divides by what each copy has met so far, so one move has many rewards",
+    "NormalizeObservation": "its NormalizeObservation divides by what each copy has met so far, so one state has many looks",
+}
+"""Wrappers of Gymnasium -> what one should know of data that come through them."""
+
+
+def plain(env: Env, name: str) -> Env:
+    """An environment whose observations are one array of numbers, of the shape that it really has.
+
+    Raises:
+        UserError: for actions that are not discrete, and observations without numbers.
+    """
+    if any(isinstance(layer, Autoreset) for layer in layers(env)):
+        raise UserError(f"--wrapper: {name} resets itself by Autoreset; leave that out, data are gathered episode by episode")
+    if not isinstance(env.action_space, spaces.Discrete):
+        raise UserError(
+            f"--env {name}: its actions are {env.action_space}; only discrete actions can be learned here, so give another or a wrapper"
+        )
+    space = env.observation_space
+    if isinstance(space, spaces.Dict) and (left := wordy(space)) and len(left) < len(space.spaces):
+        env = FilterObservation(env, [key for key in space if key not in left])
+        space = env.observation_space
+    if not isinstance(space, spaces.Box):
+        if not flattenable(space):
+            raise UserError(
+                f"--env {name}: its observations are {type(space).__name__}, which are no array of numbers; give a --wrapper that makes one"
+            )
+        env = FlattenObservation(env)
+    return AsItIs(env, name)
+
+
+def layers(env: Env) -> Iterator[Any]:
+    """The wrappers of an environment, the outermost first."""
+    layer: Any = env
+    while isinstance(layer, gymnasium.Wrapper):
+        yield layer
+        layer = layer.env
+
+
+def habits(env: Env) -> list[str]:
+    """What one should know of data of an environment, by its wrappers and by what its observations leave out."""
+    found = [HABITS[name] for layer in layers(env) if (name := type(layer).__name__) in HABITS]
+    for layer in layers(env):
+        inner = getattr(layer.env, "observation_space", None)
+        if isinstance(layer, FilterObservation) and isinstance(inner, spaces.Dict) and (left := wordy(inner)):
+            found.append(f"the observation's {' and '.join(left)} {'is' if len(left) == 1 else 'are'} no number and left out")
+    return found
+
+
+def flattenable(space: spaces.Space[Any]) -> bool:
+    """Whether the observations of a space can be written as numbers in a row."""
+    if isinstance(space, spaces.Text):
+        return False
+    try:
+        return all(map(flattenable, space.values())) if isinstance(space, spaces.Dict) else space.is_np_flattenable
+    except NotImplementedError:
+        return False
+
+
+def wordy(space: spaces.Dict) -> list[str]:
+    """Parts of an observation that are no numbers, such as a mission in words."""
+    return [str(key) for key, value in space.items() if not flattenable(value)]
+
+
+class AsItIs(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """An environment that declares the observations that it really gives, and gives an array of their own each time.
+
+    Raises:
+        UserError: for observations that change their shape, or are no numbers.
+    """
+
+    def __init__(self, env: Env, name: str) -> None:
+        super().__init__(env)
+        self.name = name
+        declared = cast(spaces.Box, env.observation_space)
+        try:
+            first = np.asarray(env.reset(seed=0)[0])
+        except gymnasium.error.DependencyNotInstalled as error:
+            raise UserError(f"--env {name}: {error}") from error
+        self.declared = declared.shape
+        if first.shape != declared.shape:
+            low, high = float(declared.low.min()), float(declared.high.max())
+            self.observation_space = spaces.Box(low, high, first.shape, first.dtype.type)
+
+    def _own(self, observation: Any) -> np.ndarray[Any, Any]:
+        space = cast(spaces.Box, self.observation_space)
+        found = np.array(observation, dtype=space.dtype)
+        if found.shape != space.shape:
+            raise UserError(
+                f"--env {self.name}: its observations change their shape, {found.shape} after {space.shape}; give a --wrapper that pads them"
+            )
+        return found
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """As the environment's."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        return self._own(observation), info
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """As the environment's."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return self._own(observation), float(reward), bool(terminated), bool(truncated), info
