@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 OUT ?= demo
 
-.PHONY: help install install-dev demo test types kernels lint format bench clean
+.PHONY: help install install-dev demo test types kernels docs lint format browser bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) -e '.[dev]'
+	$(PIP) -e '.[dev,docs]'
 	touch $@
 
 install: $(VENV)/.installed ## make .venv with what the package needs
@@ -30,14 +30,16 @@ test: export PYTHONDONTWRITEBYTECODE =
 test: install-dev ## lint, type-check, test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(MAKE) --jobs=2 types kernels
+	$(MAKE) --jobs=2 types kernels docs
 	$(BIN)/pytest -n auto --dist worksteal
 
-types kernels: install-dev # side by side, each on a core: on a fresh checkout both take half a minute
+types kernels docs: install-dev # side by side, each on a core: on a fresh checkout both take half a minute
 types:
 	$(BIN)/mypy
 kernels:
 	$(BIN)/python -m tests.kernels
+docs: ## the documentation as a site in build/site, offline; fails on a warning
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 lint: types ## lint and type-check
 	$(BIN)/ruff check .
@@ -47,14 +49,20 @@ format: install-dev ## format and mend what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+browser: install-dev docs ## the pages in a real browser: Debian's Chromium, installed where it is missing
+	command -v chromium chromedriver || $(if $(filter 0,$(shell id -u)),,sudo) sh -c 'apt-get update && apt-get install -y --no-install-recommends chromium chromium-driver'
+	$(PIP) -e '.[browser]'
+	$(BIN)/pytest tests/browser
+
 bench: install ## side-by-side timings, written to benchmarks/results and docs/speed.md
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.training --maze random $(if $(AGAINST),--against $(AGAINST))
 	$(BIN)/python -m benchmarks.random_stages
+	grep -q amx_bf16 /proc/cpuinfo && $(BIN)/python -m benchmarks.tiles || true
 	$(BIN)/python -m benchmarks.landscape
 	$(BIN)/python -m benchmarks.landscape_command $(if $(AGAINST),--against $(AGAINST))
 	$(BIN)/python -m benchmarks.compile_time
 	$(BIN)/python -m benchmarks.page
 
 clean: ## remove the environment and caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info

@@ -55,6 +55,7 @@ STARTS: dict[str, str] = {
     "cure": "--from {failed} --base {base} --to {base} --method noise --starts 1 --effort 0.001 --out {out}",
     "predict": "{base} --resolution 9 --out {out}",
     "maps": "--transfer {transfer} --cures {cures} --out {out}",
+    "compare": "{transfer} --out {out}",
     "escape": "--from {failed} --to {base} --seeds 1 --updates 2 --checks 1 --out {out}",
     "claims": "--transfer {transfer} --quick --out {out}",
     "theorem": "--from {failed} --to {base} --out {out}",

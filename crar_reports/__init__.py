@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from crar_reports.face.failures import cure as cure
     from crar_reports.face.failures import escape as escape
+    from crar_reports.face.outlooks import compare as compare
     from crar_reports.face.outlooks import maps as maps
     from crar_reports.face.outlooks import predict as predict
     from crar_reports.face.page import Page as Page
@@ -30,7 +31,7 @@ _FACE = {
     "face.pairs": ("TERMS", "landscape", "theorem"),
     "face.runs": ("decide_claims", "trajectory", "report", "demo", "play"),
     "face.failures": ("cure", "escape"),
-    "face.outlooks": ("predict", "maps"),
+    "face.outlooks": ("predict", "maps", "compare"),
     "face.strangers": ("explain",),
     "face.studies": ("study", "estimate_study", "verdicts"),
 }

@@ -19,6 +19,7 @@ from landscape_tools.evaluating import Loss, ScalarLoss, Vectorize, values_of
 from landscape_tools.explaining import Explaining, chain_of, explain
 from landscape_tools.explanations import Explanation
 from landscape_tools.finite import climb, lowest, rank
+from landscape_tools.flatness import Flattest, least_curved
 from landscape_tools.lifting import Lifted, lift
 from landscape_tools.lines import Barrier, barrier, sample_line
 from landscape_tools.modules import ModuleLoss, module_loss
@@ -88,6 +89,7 @@ __all__ = [
     "Ends",
     "Explaining",
     "Explanation",
+    "Flattest",
     "HeldName",
     "HiddenLayer",
     "Kept",
@@ -136,6 +138,7 @@ __all__ = [
     "hessian_operator",
     "hessian_product",
     "jacobian_of",
+    "least_curved",
     "lift",
     "load",
     "lowest",

@@ -17,7 +17,11 @@ from landscape_tools.results import Kept
 from landscape_tools.subgradients import Subgradient
 from landscape_tools.ties import Ties, projection, pulled
 
-MINIMUM, SADDLE, FLAT, UNDECIDED, NOT_CONVERGED = "minimum", "saddle", "flat", "undecided", "not converged"
+MINIMUM = "minimum"
+SADDLE = "saddle"
+FLAT = "flat"
+UNDECIDED = "undecided"
+NOT_CONVERGED = "not converged"
 VERDICTS = {"positive": MINIMUM, "negative": SADDLE, "zero": FLAT, "unknown": UNDECIDED}
 """What the sign of the second order on the critical cone says, where it says all."""
 

@@ -166,7 +166,7 @@ def test_flags_of_a_message_become_keys() -> None:
 
 LONG = "x" * 300
 COMMANDS = (
-    ["train"], ["transfer", "--from", samples.BASE], ["landscape"], ["cure"], ["predict"], ["maps", "--transfer", samples.BASE], ["escape"],
+    ["train"], ["transfer", "--from", samples.BASE], ["landscape"], ["cure"], ["predict"], ["maps", "--transfer", samples.BASE], ["compare", samples.BASE.parent], ["escape"],
     ["claims", "--transfer", samples.BASE], ["theorem"], ["trajectory", samples.BASE.parent], ["report", "--base", samples.BASE, "--transfer", samples.BASE],
     ["play"], ["gather"], ["import", samples.BASE, "--maze", "simple"], ["study", Path(__file__)], ["verdicts", "--claims", samples.BASE], ["demo"],
 )  # fmt: skip

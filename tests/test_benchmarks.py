@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import page, random_stages
+from benchmarks import page, random_stages, tiles
 from benchmarks.against import HERE
 from benchmarks.simple_training import BEFORE, ROWS, Row, figure, results_of, table, update_gflop
 
@@ -77,3 +77,10 @@ def test_the_page_says_what_the_command_s_file_says(tmp_path: Path) -> None:
     assert "paths 9.0 s" in text
     assert "lines" not in text
     assert "8.0 s for 800 L-BFGS iterations, 5.0 s of that" in text
+
+
+def test_tiles_beside_float32_and_what_bounds_the_dense_agent() -> None:
+    row = {"float32_ms": 2.0, "tiles_ms": 1.0, "ratio": 2.0, "spread": [1.5, 2.25]}
+    found = {"work": {"a layer": row}, "dense": {"update_us": 100.0, "products_us": 20.0, "conversions_us": 6.5}}
+    assert tiles.table(found).splitlines()[-1] == "| a layer | 2 ms | 1 ms | 2.00 (1.50 to 2.25) |"
+    assert "Were they free, it would be 1.25 times as fast" in tiles.verdict(found)

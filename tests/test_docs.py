@@ -13,7 +13,7 @@ from cli import app
 from crar_model import tasks
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "reports" / "published" / "README.md"]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "reports" / "published" / "README.md"]
 
 
 APART = ROOT / "docs" / "notebook.md"
@@ -61,11 +61,20 @@ def test_the_readme_is_short() -> None:
     assert [line for line in lines[:45] if line.startswith("## ")][:3] == ["## Install", "## Three commands", "## What came out"]
 
 
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    navigation = re.findall(r"\S+\.md$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {page.relative_to(ROOT).as_posix() for page in PAGES[:-1]} <= {*navigation}
+
+
+@pytest.mark.parametrize(("page", "least"), [("docs/architecture.md", 40), ("CONTRIBUTING.md", 20)])
+def test_a_page_names_files_that_are_there(page: str, least: int) -> None:
+    named = {name for name in re.findall(r"`([^`\s]+)`", (ROOT / page).read_text(encoding="utf-8")) if "/" in name and "NAME" not in name}
+    assert len(named - {"build/site"}) >= least
+    assert not [name for name in named - {"build/site"} if not (ROOT / name).exists()]
+
+
 def test_the_house_has_the_rooms_that_its_page_names() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    named = {name for name in re.findall(r"`([^`\s]+)`", page) if "/" in name}
-    assert len(named) > 40
-    assert not [name for name in named if not (ROOT / name).exists()]
     rooms = {path.parent.name for package in ("crar_model", "crar_reports") for path in (ROOT / package).glob("*/__init__.py")}
     tables = [re.findall(r"`(\w+)`", row.split("|")[2]) for row in page.splitlines() if re.match(r"\| \d ", row)]
     assert rooms <= {name for names in tables for name in names}

@@ -28,7 +28,7 @@ FACES = {
     "train": crar_model.train, "transfer": crar_model.transfer, "evaluate": crar_model.evaluate, "gather": crar_model.gather,
     "import": crar_model.import_network, "claims": crar_reports.decide_claims, "play": crar_reports.play, "explain": crar_reports.explain,
     **{name: getattr(crar_reports, name) for name in (
-        "landscape", "cure", "escape", "predict", "maps", "theorem", "trajectory", "report", "study", "verdicts", "demo",
+        "landscape", "cure", "escape", "predict", "maps", "compare", "theorem", "trajectory", "report", "study", "verdicts", "demo",
     )},
 }  # fmt: skip
 POSITIONAL = {"from": ("failed", "bases"), "to": ("base",)}

@@ -32,6 +32,7 @@ PAGES: dict[str, list[object]] = {
     "cure": ["--from", MODEL],
     "escape": ["--from", MODEL],
     "maps": ["--transfer", MODEL],
+    "compare": ["run"],
     "predict": [MODEL],
     "verdicts": ["--claims", "run"],
     "demo": [],

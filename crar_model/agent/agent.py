@@ -86,6 +86,11 @@ class Agent(ABC):
         """Widths of every block's layers, input first, where all networks are dense; None elsewhere."""
         return None
 
+    @property
+    def dynamics_widths(self) -> dict[str, tuple[int, ...]] | None:
+        """Widths of the layers of every block of the dynamics, input first, where these are dense; None elsewhere."""
+        return None
+
     def kernels(self, *, whole_updates: bool) -> Kernels:
         """The compiled functions that a training on the CPU starts with, where whole updates are compiled if the agent has such, and
         where only networks and optimiser are; none is known here."""

@@ -14,12 +14,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.agent.loss import FOLLOWED, FrozenLoss, Loss
+from crar_model.agent.loss import FrozenLoss, Loss
 from crar_model.core.params import Params
+from crar_model.core.settings import LossSettings
 from crar_model.nets import Observed, Totals, TotalTables
 
-COLUMNS = {term: column for column, term in enumerate((*FOLLOWED, "pairing"))}
+COMPILED = ("transition", "reward", "discount", "ball", "random_pairs", "consecutive", "value")
+"""Terms that the kernels have; a loss with another one in it is taken by PyTorch."""
+COLUMNS = {term: column for column, term in enumerate((*COMPILED, "pairing"))}
 """Terms in the kernels' order."""
+
+
+def all_compiled(settings: LossSettings) -> bool:
+    """Whether the kernels have every term that has a weight."""
+    return all(term in COMPILED for term, weight in settings.weights().items() if weight != 0)
 
 
 def coefficients(loss: Loss) -> np.ndarray[Any, Any]:
@@ -44,7 +52,7 @@ class CompiledTotal:
         assert agent.dense_widths is not None
         assert batch.states is not None
         weights = np.zeros(len(COLUMNS), dtype=np.float32)
-        for term in FOLLOWED:
+        for term in COMPILED:
             weights[COLUMNS[term]] = loss.settings.weights()[term]
         self.fixed, self.kernels = fixed, dict[tuple[str, ...], Totals]()
         self.tables = TotalTables(
@@ -70,7 +78,13 @@ class CompiledTotal:
         agent, batch = loss.agent, loss.batch
         targets = batch.value_target is None if live else batch.value_target is not None and batch.value_target.dim() == 1
         listed = batch.state.dim() == 1 and batch.states is not None and targets
-        return agent.dense_widths is not None and listed and batch.observations.dim() == 4 and batch.observations.is_cpu
+        return (
+            all_compiled(loss.settings)
+            and agent.dense_widths is not None
+            and listed
+            and batch.observations.dim() == 4
+            and batch.observations.is_cpu
+        )
 
     def __call__(self, points: Params) -> Tensor:
         """Totals (m,) float64 of parameters (m, ...) that with the fixed ones make whole models, or, in place of the encoder, "embedding"

@@ -76,7 +76,7 @@ class PixelAgent(DenseDynamics):
     def encode(self, params: Params, observations: Tensor) -> Tensor:
         """Abstract states e(s): (*members, rows, channels, height, width) or without member axes -> (*members, rows, d)."""
         first = params["encoder.0.weight"]
-        lead = torch.broadcast_shapes(first.shape[:-4], observations.shape[:-4])
+        lead = np.broadcast_shapes(tuple(first.shape[:-4]), tuple(observations.shape[:-4]))
         layers = range(len(self.filters) + len(self.widths) - 1)
         flat = []
         for k in layers:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numba as _numba
+from numba.core.ccallback import CFunc as _CFunc
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,12 @@ class Kernels:
     Attributes:
         functions: as `numba.njit` made them, with a cache.
         seconds: that compiling them takes, about, of a core of 2024.
+        tiles: whether they have products that a processor's tile unit can take over.
     """
 
     functions: tuple[Any, ...] = ()
     seconds: float = 0.0
+    tiles: bool = False
 
     @property
     def kept(self) -> bool:
@@ -98,9 +101,10 @@ def _own_numba(*, cached: bool) -> Any:
     """Numba for this package alone: its caches know of all sources, or there are none."""
     stamp = _stamp() if cached else ""
     plain: Any = _numba
+    callbacks: Any = _CFunc
 
     def marked(dispatcher: Any) -> Any:
-        if PACKAGE in Path(inspect.getfile(dispatcher.py_func)).parents:
+        if PACKAGE in Path(inspect.getfile(inspect.unwrap(dispatcher))).parents:
             with contextlib.suppress(AttributeError):  # Numba's own affair; a version that has it otherwise looks at one file
                 dispatcher._cache._cache_file._source_stamp = (dispatcher._cache._cache_file._source_stamp, stamp)
         return dispatcher
@@ -111,8 +115,23 @@ def _own_numba(*, cached: bool) -> Any:
             return made
         return marked(made) if functions else lambda function: marked(made(function))
 
+    def callback(function: Any) -> Any:
+        """A function of integers that gives one, compiled now, to be called at its address."""
+        integer = plain.types.int64
+        made = callbacks(
+            function,
+            ([integer] * len(inspect.signature(function).parameters), integer),
+            locals={},
+            options={"error_model": "numpy", "nogil": True},
+        )
+        if cached:
+            made.enable_caching()
+            marked(made)
+        made.compile()
+        return made
+
     own = types.ModuleType("numba")
-    own.__dict__.update(_numba.__dict__, njit=njit)
+    own.__dict__.update(_numba.__dict__, njit=njit, callback=callback)
     return own
 
 

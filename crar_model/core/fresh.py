@@ -18,6 +18,7 @@ COMMANDS = (
     "cure",
     "predict",
     "maps",
+    "compare",
     "escape",
     "claims",
     "theorem",
@@ -62,3 +63,14 @@ def maker(folder: StrPath) -> str:
     with suppress(UserError):  # damaged, it says nothing
         words = str((find_json(Path(folder, "results.json"), dict, "") or {}).get("command", "")).split()
     return words[1] if words[:1] == ["crar"] and words[1:2] and words[1] in COMMANDS else ""
+
+
+def ending(path: StrPath, suffix: str, flag: str = "--out") -> Path:
+    """The path of a file of a kind, told by its ending in small or large letters.
+
+    Raises:
+        UserError: for another kind of file.
+    """
+    if Path(path).suffix.lower() != suffix:
+        raise UserError(f"{flag} is {path}; give a file that ends in {suffix}")
+    return Path(path)

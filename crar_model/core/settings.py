@@ -21,6 +21,7 @@ from crar_model.core.files import read_text
 from crar_model.core.ranges import Spelling, as_flag, check_ranges, option
 
 UPDATE_RULES = ("joint", "sequential")
+ARITHMETICS = ("float32", "tiles")
 OBSERVATION_MAPS = ("negative", "affine", "mirror", "permute", "mix", "texture")
 """How the inverse maze can show what the normal one shows (`mazes.maps`); the study's first."""
 
@@ -142,6 +143,10 @@ class TrainSettings:
     engine: str = option(
         "compiled", "compiled (CPU, dense networks: updates in compiled code) or reference (the plain path)", choices=("compiled", "reference"),
         group="Run",
+    )  # fmt: skip
+    arithmetic: str = option(
+        "float32", "large products of compiled convolutions: float32, or tiles (AMX: three bfloat16 products each, within 1e-5)",
+        choices=ARITHMETICS, group="Run",
     )  # fmt: skip
     device: str = option("cpu", "torch device: cpu, cuda, cuda:1 ...", group="Run")
     workers: int = option(

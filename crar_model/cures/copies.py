@@ -61,12 +61,12 @@ def tried_permutations(problem: Problem, seed: int) -> Tensor:
 def _descended(problem: Problem, rng: np.random.Generator) -> Tensor:
     """Where descents over exchanges end, each once."""
     channels, steps = problem.agent.channels, exchanges(problem.agent.channels)
-    found = set[bytes]()
+    found = {torch.eye(channels).numpy().tobytes()}
     ends: list[Tensor] = []
     for _ in range(MOST):
         here = torch.diag(torch.from_numpy(rng.choice((-1.0, 1.0), channels)).float())[torch.from_numpy(rng.permutation(channels))]
         while True:
-            near = steps @ here  # (n, C, C), itself first
+            near = steps @ here + 0.0  # (n, C, C), itself first; no -0.0, which would count as another
             best = int(heights(problem, near).argmin())
             if best == 0:
                 break
@@ -74,4 +74,4 @@ def _descended(problem: Problem, rng: np.random.Generator) -> Tensor:
         if (name := here.numpy().tobytes()) not in found:
             found.add(name)
             ends.append(here)
-    return torch.stack(ends)
+    return torch.stack(ends or [torch.eye(channels)])

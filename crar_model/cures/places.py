@@ -116,7 +116,7 @@ def _grown(
         inside = within(problem, placed)
         if len(inside.data.judged.state) == 0:
             continue
-        share = (k - NEXT) / max(1, len(rings) - NEXT)
+        share = max(0, k - NEXT) / max(1, len(rings) - NEXT)
         here = x[:, placed]
         kept = _best(inside, here, max(count, round(this.kept * (count / this.kept) ** share)), ALIKE * radius)
         name = f"grown-{root}-{k}"

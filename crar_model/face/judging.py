@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crar_model.core.errors import UserError
 from crar_model.core.files import Plain, StrPath
-from crar_model.core.fresh import fresh
+from crar_model.core.fresh import ending, fresh
 from crar_model.core.keywords import keywords
 from crar_model.core.places import listed
 from crar_model.core.settings import PlaySettings
@@ -143,9 +142,7 @@ def import_network(file: StrPath, maze: str, out: StrPath, *, force: bool = Fals
     Raises:
         UserError: for another kind of file, one that is there, or arrays that are no such network.
     """
-    if Path(out).suffix != ".pt":
-        raise UserError(f"--out is {out}; give a file that ends in .pt")
-    fresh(out, force=force)
+    fresh(ending(out, ".pt"), force=force)
     from crar_model.models.checkpoints import save_checkpoint
     from crar_model.models.evaluation import evaluate as evaluated
     from crar_model.models.original import import_network as read

@@ -207,7 +207,7 @@ class Symmetries:
 
         best = np.arange(len(self.moves.successor))
         for group in self.alike:
-            lowest, chosen = np.zeros((len(group), len(group))), {}
+            lowest, chosen = np.zeros((len(group), len(group))), dict[tuple[int, int], Ints]()
             for i, part in enumerate(group):
                 for j, other in enumerate(group):
                     ways = self._between(part, other, group[0])

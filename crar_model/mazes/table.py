@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ class StateTable(ABC):
     successor: Tensor
     start: int
     map: ObservationMap
-    label_title = "number of the state"
+    label_title: ClassVar[str] = "number of the state"
     """What a state's label is."""
 
     @property

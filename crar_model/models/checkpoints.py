@@ -22,7 +22,10 @@ from crar_model.core.params import Params
 from crar_model.core.places import places
 from crar_model.core.settings import TrainSettings, from_plain
 from crar_model.core.tensor_files import VERSION, in_float32, load_plain, save_plain, warn_unverified
+from crar_model.mazes.simple import SimpleMaze
 from crar_model.tasks import TASKS, Task, default_settings, side_named, task_named, task_of
+from crar_model.tasks.going import Cell, Walk, walk_to
+from crar_model.tasks.metrics import predicted_successor
 
 FORMAT = "crar-checkpoint"
 
@@ -132,6 +135,31 @@ class Checkpoint:
         """The best action by :meth:`plan`: an int for one observation, an integer array for many, as `step` of an environment takes it."""
         best = self.plan(observation, depth).argmax(-1)
         return int(best) if best.dim() == 0 else best.numpy()
+
+    def go_to(self, goal: Cell, start: Cell | None = None) -> Walk:
+        """The walk to a cell (row, column) of its maze, from another one or from where episodes begin.
+
+        Raises:
+            UserError: for a maze whose states cannot be listed, or a cell that is a wall or outside.
+        """
+        return walk_to(self.listed_maze(), self.predicted(), goal, start)
+
+    def predicted(self) -> Tensor:
+        """(N, A) int64 state nearest to the abstract state that the model expects after each action; errors as of :meth:`listed_maze`."""
+        return predicted_successor(self.listed_maze(), self.agent, self.parameters, inverse=self.inverse)
+
+    def listed_maze(self) -> SimpleMaze:
+        """Its maze as tables.
+
+        Raises:
+            UserError: for a maze whose states cannot be listed.
+        """
+        maze = self.task.maze
+        if not isinstance(maze, SimpleMaze) or not self.task.sampling.complete:
+            raise UserError(
+                f"{self.file or 'checkpoint'}: a model of the {self.task.title}, whose states are no cells that could be listed; give one of a simple maze"
+            )
+        return maze
 
     def __repr__(self) -> str:
         """A line instead of all the numbers."""

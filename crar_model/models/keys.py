@@ -14,7 +14,7 @@ from crar_model.models.checkpoints import Checkpoint
 
 FORMAT = 1
 """Goes up when the same inputs give other results, so that nothing kept before is taken for a result of now."""
-WITHOUT_EFFECT = ("updates", "workers", "checkpoint_interval", "snapshots", "device", "data")
+WITHOUT_EFFECT = ("updates", "workers", "checkpoint_interval", "snapshots", "device", "arithmetic", "data")
 """Settings of a training that change nothing of what is made from its network (`data` has its digest beside it)."""
 NEWER = {"abstract_dim": 0}
 """Settings that came later, and what they are where they change nothing: then they are no part of a key."""

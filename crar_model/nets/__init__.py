@@ -4,6 +4,7 @@ What comes in is checked here before an address is passed on: dtype, device, sha
 or a ValueError of one line that names the tensor. Modules with an underscore are compiled and trust what they are given.
 """
 
+from crar_model.nets._arithmetic import get_arithmetic, set_arithmetic, tiles_lacking
 from crar_model.nets._first import Observed
 from crar_model.nets._threads import get_threads, set_threads
 from crar_model.nets._tile_index import TileIndex, index_tiles
@@ -39,11 +40,14 @@ __all__ = [
     "dense_jacobian",
     "encode_tiles",
     "fast_tanh",
+    "get_arithmetic",
     "get_threads",
     "glorot_conv",
     "glorot_dense",
     "index_tiles",
     "rmsprop_step",
+    "set_arithmetic",
     "set_threads",
+    "tiles_lacking",
     "update_members",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from crar_model.core.compiled import numba
+from crar_model.nets._arithmetic import WINDOW_GRADIENT, taken
 from crar_model.nets._blas import pointer
 from crar_model.nets._conv_forward import BLOCK, convolved, padded
 from crar_model.nets._conv_pack import ACT, BACK, BIAS, DENSE, FRONT, GRID, IN, LOW, OUT, POOL, SIDE, SIZE, WIDE_IN, WIDE_OUT, WIDTH
@@ -65,6 +66,9 @@ def _weight_gradient(
             panel(
                 x + 4 * t * line, 1, image, 0, grad, image_grad, 0, target + 4 * t * inner * wide, wide, count, 1, 1 if add else 0, inner, wide
             )  # fmt: skip
+        return
+    begin = grad - 4 * (size - 1 - layer[LOW]) * (line_grad + m)  # of the frame
+    if taken(WINDOW_GRADIENT, (x, begin, target, count, channels, width, size, layer[LOW], m, wide, add)):
         return
     for n in range(count):
         for t in range(size):

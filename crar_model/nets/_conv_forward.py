@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from crar_model.core.compiled import numba
+from crar_model.nets._arithmetic import CONVOLVED, taken
 from crar_model.nets._blas import pointer, tanh_of
 from crar_model.nets._conv_pack import ACT, BIAS, FRONT, GRID, IN, LOW, OUT, POOL, SIDE, SIZE, WIDE_OUT, WIDTH
 from crar_model.nets._micro import panel
@@ -27,6 +28,8 @@ def convolved(
     x: int, weight: int, y: int, count: int, channels: int, width: int, size: int, grid: int, wide: int
 ) -> None:  # fmt: skip # pragma: no cover
     """y (count, grid, grid, wide) of x (count, width, width, channels) and weight (size, size, channels, wide)."""
+    if taken(CONVOLVED, (x, weight, y, count, channels, width, size, grid, wide)):
+        return
     line, inner = width * channels, size * channels
     image, given = width * line, grid * grid * wide
     if grid >= BLOCK or (grid >= 4 and count < BLOCK):  # neighbouring pixels are the rows of a tile

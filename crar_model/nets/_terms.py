@@ -16,7 +16,7 @@ from crar_model.nets._panel import ROWS, network_backward, network_forward
 
 ENCODER, TRANSITION, REWARD, DISCOUNT, VALUE = range(5)
 T_TRANSITION, T_REWARD, T_DISCOUNT, T_BALL, T_RANDOM_PAIRS, T_CONSECUTIVE, T_VALUE, T_PAIRING = range(8)
-"""Columns of a step's weights: the terms in the order of `agent.loss.FOLLOWED`, then `pairing`."""
+"""Columns of a step's weights: the terms in the order of `agent.loss_compiled.COMPILED`, then `pairing`."""
 C_DISCOUNT, C_RADIUS2, C_BALL_MAX, C_PAIR_MIN, C_PAIR_MAX, C_PAIR_SCALE, C_VALUE, C_DOUBLE = range(8)
 """Coefficients: discount factor, ball radius squared ... share of the value term, and 1 for double Q."""
 

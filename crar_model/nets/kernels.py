@@ -17,7 +17,7 @@ CONV_STEPS = Kernels(
         _conv_forward.forward, _conv_backward.backward, _conv_pack.pack, _conv_pack.unpack, _tiles._forward, _tiles._backward,
         _tile_index._draw, _rmsprop.rmsprop_kernel,
     ),
-    20.0,
+    20.0, tiles=True,
 )  # fmt: skip
 """Steps of convolutional networks on tile maps."""
 IMAGE_STEPS = Kernels((*DENSE_STEPS.functions, _tile_index._draw), 11.0)

@@ -109,7 +109,7 @@ class TableData:
         return self.agent.encode(params, self.maze.observations(inverse=not self.settings.inverse))
 
     @property
-    def listed(self) -> TableData:
+    def listed(self) -> TableData | None:
         """Itself."""
         return self
 

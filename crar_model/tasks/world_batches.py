@@ -48,20 +48,19 @@ def walks_of(table: WorldTable, settings: TrainSettings, seeds: Sequence[int], *
     world = table.world
     if paired:
         live = table.live.numpy() if table.listing.listed else np.unique(world.state[split(table)[0]])
-        found = []
+        found: list[dict[str, Array]] = []
         for seed in seeds:
             state = np.random.default_rng([seed, Stream.PAIRS]).permutation(live)[: settings.data_size].astype(np.int64)
             none = np.zeros(len(state))
             found.append({"state": state, "next_state": state, "action": none.astype(np.int64), "terminated": none.astype(np.float32)})
         return found
     own = split(table)[0]
-    return [
-        {
-            "state": world.state[own].astype(np.int64), "next_state": world.next_state[own].astype(np.int64),
-            "action": world.action[own].astype(np.int64), "terminated": world.terminated[own].astype(np.float32),
-            "reward": world.reward[own].astype(np.float32),
-        }
-    ]  # fmt: skip
+    walk: dict[str, Array] = {
+        "state": world.state[own].astype(np.int64), "next_state": world.next_state[own].astype(np.int64),
+        "action": world.action[own].astype(np.int64), "terminated": world.terminated[own].astype(np.float32),
+        "reward": world.reward[own].astype(np.float32),
+    }  # fmt: skip
+    return [walk]
 
 
 def sampling_of(table: WorldTable) -> Sampling:

@@ -29,7 +29,7 @@ class WorldData(TableData):
         return self.maze.n_states <= 2 * self.settings.batch_size
 
     def _encode(self, params: Params) -> Tensor:
-        return torch.cat([self.agent.encode(params, part) for part in self.observations.split(CHUNK)], dim=-2)
+        return torch.cat([self.agent.encode(params, part) for part in torch.split(self.observations, CHUNK)], dim=-2)
 
     def _rows(self, state: Tensor, next_state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self._whole:

@@ -220,7 +220,10 @@ class WorldTask(Task):
 
         if self.sampling.complete:
             table, live = self.table_here, self.table_here.live
-            pairs = None if len(live) <= MOST_GOALS else tuple(live[each] for each in drawn_pairs(len(live)))
+            pairs = None
+            if len(live) > MOST_GOALS:
+                goals, starts = drawn_pairs(len(live))
+                pairs = live[goals], live[starts]
             return navigation_metrics(table, predicted_successor(table, agent, params, inverse=inverse), pairs)
         return held_out_metrics(self.table_here, agent, params, inverse=inverse)
 

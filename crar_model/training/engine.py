@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from crar_model.agent.agent import Agent
-from crar_model.agent.loss_compiled import COLUMNS, coefficients
+from crar_model.agent.loss_compiled import COLUMNS, all_compiled, coefficients
 from crar_model.core.params import BLOCKS, Params, block_of
+from crar_model.core.settings import LossSettings
 from crar_model.nets import MemberState, Observed, Transitions, UpdateTables, update_members
 from crar_model.training.update_rules import OptimizerState, Rule
 
@@ -21,9 +22,9 @@ MOST_ROWS = 512
 """Observations that every update encodes; where there are more, it encodes those of its batch."""
 
 
-def applies(agent: Agent) -> bool:
-    """Whether an agent's updates can be compiled: all networks dense, the encoder with a hidden layer."""
-    return agent.dense_widths is not None and len(agent.dense_widths["encoder"]) > 2
+def applies(agent: Agent, settings: LossSettings) -> bool:
+    """Whether an agent's updates can be compiled: all networks dense, the encoder with a hidden layer, every term of the loss with a kernel."""
+    return all_compiled(settings) and agent.dense_widths is not None and len(agent.dense_widths["encoder"]) > 2
 
 
 class CompiledUpdates:

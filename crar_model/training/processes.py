@@ -14,7 +14,7 @@ import torch
 
 from crar_model.core.errors import UserError
 from crar_model.core.guards import on_signals, out_of_hearing
-from crar_model.nets import set_threads
+from crar_model.nets import set_arithmetic, set_threads
 from crar_model.training.shard import ShardJob, shard_process, train_shard
 
 GRACE = 20.0
@@ -36,6 +36,7 @@ def run_here(job: ShardJob, receive: Receive, stopped: Callable[[], bool] | None
         torch.set_num_threads(threads)
         torch.set_flush_denormal(False)
         set_threads(0)
+        set_arithmetic("float32")
 
 
 def run_processes(shards: list[ShardJob], receive: Receive) -> bool:

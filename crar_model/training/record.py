@@ -82,7 +82,10 @@ def moved(plan: Plan, folder: StrPath) -> Plan:
 
     own = {base: found(base, before.bases.get(base, ""), lambda at: load_checkpoint(at).digest) for base in {m.base for m in plan.members}}
     members = tuple(replace(member, base=own[member.base]) for member in plan.members)
-    digest_of = file_digest if not plan.task.known_by_data else lambda at: plan.task.data_file(str(at), "")[1]
+
+    def digest_of(at: Path) -> str:
+        return plan.task.data_file(str(at), "")[1] if plan.task.known_by_data else file_digest(at)
+
     data = found(plan.settings.data, plan.settings.data_digest, digest_of)
     return replace(plan, members=members, settings=replace(plan.settings, data=data))
 

@@ -22,6 +22,7 @@ from crar_model.core.tensor_files import load_plain
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks import WorldTask
 from crar_model.tasks.checks import check_memory
+from crar_model.training.arithmetic import check_arithmetic
 from crar_model.training.events import Events
 from crar_model.training.log import LossLog, logged
 from crar_model.training.members import Plan
@@ -86,15 +87,16 @@ def run_plan(
         progress: called with (updates taken, updates in all), summed over members.
         rows: called with new rows of the log as (first member, update, column -> (members,) values).
         tensorboard: also write TensorBoard events.
-        notice: told in one line where kernels have to be compiled first.
+        notice: told in one line where kernels have to be compiled first, and of tiles.
         guest: of a run inside another program's process; None for a run that has the machine.
 
     Raises:
-        UserError: when the folder holds another run, another process trains in it, it cannot be written, or the device is not there.
+        UserError: when the folder holds another run, another process trains in it, it cannot be written, or the device or the arithmetic is not there.
     """
     folder = Path(folder)
     check_memory(plan.settings, len(plan.members))
     _check_device(plan.settings.device)
+    check_arithmetic(plan, notice)
     if resume and (folder / "run.json").exists():
         plan = moved(plan, folder)
     described = describe(plan)  # names an unusable base before anything is written

@@ -21,7 +21,7 @@ from crar_model.core.tensor_files import in_float32, load_plain, save_plain, war
 from crar_model.core.version import __version__
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.models.keys import result_key
-from crar_model.nets import set_threads
+from crar_model.nets import set_arithmetic, set_threads
 from crar_model.tasks import Task, add_task
 from crar_model.training.leaders import kept_by
 from crar_model.training.members import Plan
@@ -86,6 +86,7 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
     if job.plan.settings.device == "cpu":
         torch.set_num_threads(1)  # tensors this small only lose by sharing
         set_threads(job.threads)
+        set_arithmetic(job.plan.settings.arithmetic)
         torch.set_flush_denormal(True)  # running averages decay through the denormals, which are slow
     trainer = Trainer(job.shard_plan)
     digests, key = job.bases, job.key

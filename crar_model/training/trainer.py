@@ -72,7 +72,9 @@ class Trainer:
         self.evaluation = loss.on(self.task.batch(inverse=settings.inverse, dtype=torch.float32).to(self.device, torch.float32))
         self.data.new_target(self.target)
         self.engine: CompiledUpdates | None = None
-        self.listed = self.data.listed if settings.engine == "compiled" and self.device.type == "cpu" and applies(self.agent) else None
+        self.listed = (
+            self.data.listed if settings.engine == "compiled" and self.device.type == "cpu" and applies(self.agent, settings.loss) else None
+        )
         if self.listed is not None:
             self.engine = CompiledUpdates(self.agent, self.params, self.trained, self.listed.seen)
         self.tail: dict[str, Any] = {}

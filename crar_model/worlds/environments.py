@@ -59,7 +59,7 @@ def named(path: str, flag: str) -> Any:
     if not module or not name:
         raise UserError(f"{flag} is {path!r}; give package.module:name")
     try:
-        found: Any = importlib.import_module(module)
+        found: Any = imported(module)
         for part in name.split("."):
             found = getattr(found, part)
     except ModuleNotFoundError as error:
@@ -69,6 +69,13 @@ def named(path: str, flag: str) -> Any:
     if not callable(found):
         raise UserError(f"{flag} {path}: that is no class or function; give one")
     return found
+
+
+def imported(module: str) -> Any:
+    """A module of another package, without its warnings about others."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module(module)
 
 
 def register_for(env: str) -> None:
@@ -82,7 +89,7 @@ def register_for(env: str) -> None:
     if package is None:
         return
     try:
-        importlib.import_module(package)
+        imported(package)
     except ModuleNotFoundError as error:
         raise UserError(
             f"--env {env}: it needs the package {error.name}; pip install {INSTALLED_AS.get(error.name or '', error.name)}"
@@ -149,7 +156,7 @@ def make(recipe: Recipe, **more: Any) -> Env:
 
 def makers(recipe: Recipe, copies: int) -> list[Callable[[], Env]]:
     """As many functions that make the environment."""
-    return [partial(make, recipe)] * copies
+    return [partial(make, recipe) for _ in range(copies)]
 
 
 def action_names(env: Env) -> tuple[str, ...]:

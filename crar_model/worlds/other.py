@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
+from gymnasium import spaces
 
 from crar_model.core.errors import UserError
 from crar_model.core.words import plural
@@ -58,9 +60,10 @@ def seen_in(world: World, recipe: Recipe, progress: Callable[[int, int], None] |
         )
     env = make(recipe)
     begins = [*np.flatnonzero(world.first).tolist(), world.steps]
-    offset = int(env.action_space.start)
-    if int(env.action_space.n) != world.n_actions:
-        raise UserError(f"{where}: it has {env.action_space.n} actions, and this world {world.n_actions}; give one with the same actions")
+    actions = cast(spaces.Discrete, env.action_space)
+    offset = int(actions.start)
+    if int(actions.n) != world.n_actions:
+        raise UserError(f"{where}: it has {actions.n} actions, and this world {world.n_actions}; give one with the same actions")
     rows: dict[int, Array] = {}
     torn = set[int]()
     for number, (begin, end) in enumerate(pairwise(begins)):
@@ -70,7 +73,7 @@ def seen_in(world: World, recipe: Recipe, progress: Callable[[int, int], None] |
         _meet(rows, torn, int(world.state[begin]), frame)
         for step in range(begin, end):
             frame, reward, terminated, truncated, _ = env.step(int(world.action[step]) + offset)
-            if terminated != world.terminated[step] or not np.isclose(reward, world.reward[step]) or (truncated and step < end - 1):
+            if terminated != world.terminated[step] or not np.isclose(float(reward), world.reward[step]) or (truncated and step < end - 1):
                 raise UserError(
                     f"{where}: in episode {number} it takes another course from step {step - begin} on; give the same world seen otherwise"
                 )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from gymnasium import spaces
@@ -39,7 +39,7 @@ def save_minari(folder: StrPath, episodes: Episodes) -> None:
     env = make(Recipe.of(episodes.about["recipe"]))
     storage = MinariStorage.new(folder / "data", env.observation_space, env.action_space, env.spec, "hdf5", jpeg_encoding=False)
     env.close()
-    offset = int(env.action_space.start)
+    offset = int(getattr(env.action_space, "start", 0))
     storage.update_metadata(
         {
             "dataset_id": f"{re.sub('[^A-Za-z0-9_-]', '-', folder.name)}-v0", "minari_version": __version__,
@@ -125,13 +125,13 @@ def _numbers(space: Any, data: str) -> Any:
 
             def flat(seen: Any) -> Array:
                 count = len(next(iter(seen.values())))
-                return np.stack([spaces.flatten(own, {key: seen[key][step] for key in inner}) for step in range(count)])
+                return np.stack([cast(Array, spaces.flatten(own, {key: seen[key][step] for key in inner})) for step in range(count)])
 
             return flat
     elif isinstance(space, spaces.Box):
         return np.asarray
     elif flattenable(space) and not isinstance(space, spaces.Tuple):
-        return lambda seen: np.stack([spaces.flatten(space, one) for one in seen])
+        return lambda seen: np.stack([cast(Array, spaces.flatten(space, one)) for one in seen])
     raise UserError(f"{data}: a Minari dataset whose observations are {type(space).__name__}, which are no array of numbers; give another")
 
 

@@ -30,7 +30,7 @@ SEED = 1_000_003
 def layout(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """(channels, height, width) of an observation: a vector is a row of numbers, and the shorter of the outer axes of three is the channels."""
     if len(shape) == 2:
-        return 1, *shape
+        return 1, shape[0], shape[1]
     if len(shape) == 3:
         return (shape[0], shape[1], shape[2]) if shape[0] < shape[2] else (shape[2], shape[0], shape[1])
     return 1, 1, int(np.prod(shape, dtype=np.int64))

@@ -138,7 +138,8 @@ def load_world(path: StrPath) -> World:
             with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as content:
                 plain = json.loads(str(content["about"]))
                 names = [item.name for item in fields(World) if item.name not in ("n_actions", "about")]
-                world = World(**{name: content[name] for name in names}, **plain)
+                parts: dict[str, Any] = {name: content[name] for name in names}
+                world = World(**parts, **plain)
         except OSError as error:
             raise UserError(f"{path}: cannot read the world ({error.strerror or error})") from error
         except Exception as error:  # damaged bytes can end in any error of the readers'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,7 +42,7 @@ def gather(
     force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.")] = False,
 ) -> None:
     """Gather from an environment by a random policy, or save a random walk through the random mazes."""
-    how = {"wrapper": wrapper or (), "env_arg": env_arg or (), "fixed": fixed, "steps": steps, "policy": policy}
+    how: dict[str, Any] = {"wrapper": wrapper or (), "env_arg": env_arg or (), "fixed": fixed, "steps": steps, "policy": policy}
     if env:
         from crar_reports import progress as console
 

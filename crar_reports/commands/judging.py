@@ -11,6 +11,7 @@ import typer
 import crar_model
 import crar_reports
 from crar_model import samples
+from crar_model.core.errors import UserError
 from crar_model.core.files import json_text
 from crar_model.core.settings import PlaySettings
 from crar_model.core.words import plural
@@ -50,26 +51,59 @@ def evaluate(
         print_evaluation(found, full=full)
 
 
-@app.command(cls=Command, epilog="Example:\n  crar play --out episode.gif")
+@app.command(
+    cls=Command,
+    epilog="Examples:\n  crar play --out episode.gif\n  crar play --from runs/base/member-0.pt --from runs/freeze/member-0.pt \\\n    --goal 6,6 --out story.gif",
+)
 @with_flags(PlaySettings, only=("seed", "depth", "epsilon"), epsilon="0")
 def play(
     given: dict[str, Any],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The animated picture, *.gif.", show_default=False)],
     checkpoint: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL", exists=True, help="A model of a maze with a score, or of a world.", show_default="the shipped base"
-        ),
-    ] = samples.RANDOM_BASE,
+        Path | None, typer.Argument(metavar="MODEL", exists=True, help="A model of a maze or of a world.", show_default="the shipped base")
+    ] = None,
+    models: Annotated[
+        list[Path] | None,
+        typer.Option("--from", metavar="FILE", exists=True, help="Models of one maze, side by side.", show_default="none"),
+    ] = None,
+    goal: Annotated[
+        str | None, typer.Option(metavar="ROW,COLUMN", help="Simple maze: the cell to go to.", show_default="one far away")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="ROW,COLUMN", help="Simple maze: the cell to go from.", show_default="where episodes begin")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.")] = False,
 ) -> None:
-    """Film an episode with the agent's planned path, as a GIF."""
-    episode = crar_reports.play(out, checkpoint, force=force, **given)
-    how = episode.how
-    keys = "" if episode.keys is None else f"{episode.keys} of 3 keys "
-    print(f"{episode.path}: reward {episode.reward:.1f}, {keys}in {plural(episode.steps, 'step')}")
+    """Film agents with the paths that they plan, as a GIF.
+
+    An agent of the random mazes plays an episode; agents of the simple maze go to a cell. Several models (--from) are filmed side by side, and the last frame is kept
+    as a PNG too.
+    """
+    named = [*([] if checkpoint is None else [checkpoint]), *(models or [])] or [samples.RANDOM_BASE]
+    cells = {name: None if text is None else cell_of(f"--{name}", text) for name, text in (("goal", goal), ("start", start))}
+    made = crar_reports.play(out, named, force=force, **cells, **given)
+    from crar_reports.pages.play import Episode
+
+    if not isinstance(made, Episode):
+        print("\n".join((f"{made.path}, {made.poster}", *made.outcomes)))
+        return
+    how = made.how
+    keys = "" if made.keys is None else f"{made.keys} of 3 keys "
+    print(f"{made.path}: reward {made.reward:.1f}, {keys}in {plural(made.steps, 'step')}")
     print(
-        f"asked: what {checkpoint.parent.name}/{checkpoint.stem} does on the map of seed {how.seed}, planning {plural(how.depth, 'step')} ahead"
+        f"asked: what {named[0].parent.name}/{named[0].stem} does on the map of seed {how.seed}, planning {plural(how.depth, 'step')} ahead"
     )
-    many = shlex.join(["crar", "evaluate", str(checkpoint), "--episodes", "200", "--planning-depth", str(how.depth)])
+    many = shlex.join(["crar", "evaluate", str(named[0]), "--episodes", "200", "--planning-depth", str(how.depth)])
     print(f"how sure: one episode, {100 * how.epsilon:.0f} % random actions; a mean over many maps: {many}")
+
+
+def cell_of(flag: str, text: str) -> tuple[int, int]:
+    """ "6,5" as a row and a column.
+
+    Raises:
+        UserError: for anything else.
+    """
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+        raise UserError(f"{flag} is {text!r}; give a row and a column, such as 6,5")
+    return int(parts[0]), int(parts[1])

@@ -73,6 +73,16 @@ def landscape(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on in an --out where `crar landscape` was stopped.", rich_help_panel=RUN)
     ] = False,
+    again: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            show_default="none",
+            rich_help_panel=RUN,
+            help="Draw explorer.html of an older folder of this command, from its data; nothing is measured.",
+        ),
+    ] = None,
 ) -> None:
     """Dissect a failed transfer and look for ways out of it.
 
@@ -83,7 +93,7 @@ def landscape(
     page = crar_reports.landscape(
         failed, base, out=out, from_maze=from_maze, to_maze=to_maze, points=points, resolution=resolution, blocks=blocks, terms=terms, space=space,
         align=align, certificate=certificate, sample=sample, quick=quick, full=full, profile=profile, format=image, force=force, resume=resume,
-        command=command_line(),
+        again=again, command=command_line(),
     )  # fmt: skip
     print(page)
 
@@ -200,3 +210,7 @@ def demo(
 ) -> None:
     """Train, transfer, dissect and report at small size, in minutes."""
     print(crar_reports.demo(out, seed=seed, resume=resume, command=command_line()))
+    from crar_reports.pages.demo import what_to_see
+
+    if seen := what_to_see(out):
+        print(seen)

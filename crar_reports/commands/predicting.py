@@ -1,4 +1,4 @@
-"""`crar predict` and `crar maps`."""
+"""`crar predict`, `crar maps` and `crar compare`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import crar_reports
+from crar_model.core.errors import UserError
 from crar_model.core.files import json_text
 from crar_model.core.settings import CureSettings, TrainSettings
 from crar_model.mazes.maps import FIELDS
@@ -86,4 +87,22 @@ def maps(
     page = crar_reports.maps(
         transfers or (), out=out, cures=cures or (), episodes=episodes, force=force, resume=resume, command=command_line()
     )
+    print(json_text(page.data) if as_json else page)
+
+
+@app.command(cls=Command, epilog="Example:\n  crar compare runs/freeze runs/unfreeze --out runs/compare")
+@with_flags()
+def compare(
+    out: OutOption,
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="RUN", exists=True, help="Runs of transfers, and studies.", show_default=False)
+    ] = None,
+    episodes: Annotated[int, typer.Option(metavar="N", min=1, help="Random mazes: episodes of a score.", rich_help_panel=RUN)] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of a line.", rich_help_panel=RUN)] = False,
+    force: ForceOption = False,
+) -> None:
+    """Compare transfers: shares of successes by variant, map, rule and rate."""
+    if not runs:
+        raise UserError("compare: names no run; give folders that crar transfer or crar study wrote")
+    page = crar_reports.compare(runs, out=out, episodes=episodes, force=force, command=command_line())
     print(json_text(page.data) if as_json else page)

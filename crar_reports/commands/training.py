@@ -47,7 +47,7 @@ def train(
     """Train agents from random weights, many seeds as one program."""
     from crar_reports import progress as console
 
-    how = {"env": env, "wrapper": wrapper or (), "env_arg": env_arg or (), "fixed": fixed, "steps": steps, "policy": policy}
+    how: dict[str, Any] = {"env": env, "wrapper": wrapper or (), "env_arg": env_arg or (), "fixed": fixed, "steps": steps, "policy": policy}
     tell(crar_model.train(out, members=members, resume=resume, watch=console.progress_bar, notice=console.say, **how, **given))
 
 

@@ -1,4 +1,4 @@
-"""`crar_reports.predict` and `maps`: what may become of transfers, by their bases and by the observation map."""
+"""`crar_reports.predict`, `maps` and `compare`: what may become of transfers, by their bases and by the observation map."""
 
 from __future__ import annotations
 
@@ -51,16 +51,17 @@ def predict(
     how.validate()
     with place(out, **going_on("predict", force=force, resume=resume)) as (folder, temporary):
         from crar_reports.pages import predict as page
+        from crar_reports.pages.predict_view import chance_lines, verdict
 
         found = page.predict(
             listed(bases) or [samples.BASE], folder, transfers=listed(transfer), resolution=spent.resolution, how=how,
             observation_map=ObservationMap.of(seen) if mapped else None, image=format, command=command,
         )  # fmt: skip
-        return Page(folder, _in_words(found, page.verdict(found)), found, temporary)
+        return Page(folder, _in_words(found, (verdict(found), *chance_lines(found))), found, temporary)
 
 
-def _in_words(found: Plain, verdict: str) -> str:
-    """What was seen of each base, and what it is worth as a prediction, in a few lines."""
+def _in_words(found: Plain, ends: Sequence[str]) -> str:
+    """What was seen of each base, then what it is worth as a prediction, in a few lines."""
     lines = []
     for base in found["bases"]:
         lowest = min(copy["transition"] for copy in base["copies"][1:])
@@ -75,7 +76,7 @@ def _in_words(found: Plain, verdict: str) -> str:
                 f"total {base['valleys'][start]['total']:.3g}, {100 * base['valleys'][start]['share']:.0f} % of the places; "
                 f"the base lies in number {base['valley_of']['base'] + 1}"
             )
-    return "\n".join((*lines, verdict))
+    return "\n".join((*lines, *ends))
 
 
 @as_command("maps")
@@ -108,4 +109,34 @@ def maps(
         from crar_reports.pages.maps import write_maps
 
         found = write_maps(listed(transfer), folder, cures=listed(cures), how=how, command=command)
+        return Page(folder, "", found, temporary)
+
+
+@as_command("compare", runs="")
+def compare(
+    runs: StrPath | Sequence[StrPath],
+    *,
+    out: StrPath | None = None,
+    episodes: int = 100,
+    force: bool = False,
+    command: str = "",
+) -> Page:
+    """Compare transfers of any runs and studies, as `crar compare` does: shares with intervals by base on top, curves below.
+
+    Args:
+        runs: run folders of transfers, and folders of studies.
+        out: folder of the page; a temporary one where it is None.
+        episodes: of a score, where a maze has one.
+        force: write into a folder that holds something.
+        command: shown on the page as what made it.
+
+    Raises:
+        UserError: for folders that hold no transfers, or a folder that holds something.
+    """
+    how = PlaySettings(episodes=episodes)
+    how.validate()
+    with place(out, force=force) as (folder, temporary):
+        from crar_reports.pages.compare.page import write_compare
+
+        found = write_compare(listed(runs), folder, how=how, command=command)
         return Page(folder, "", found, temporary)

@@ -89,6 +89,7 @@ def landscape(
     format: str = "png",
     force: bool = False,
     resume: bool = False,
+    again: StrPath | None = None,
     command: str = "",
 ) -> Page:
     """Dissect a failed transfer and look for ways out of it, as `crar landscape` does.
@@ -109,11 +110,20 @@ def landscape(
         profile: keep in `data` where the time went.
         format: of the figures, "png" or "svg".
         force: write into a folder that holds something. resume: go on in one where this was stopped.
+        again: in the place of models: a folder of this page made before there was `explorer.html`, which is drawn from its JSON and data. Nothing is measured.
         command: shown on the page as what made it; the command that makes the same one where it is "".
 
     Raises:
         UserError: for unusable models, options out of range, or a folder that holds something else.
     """
+    if again is not None:
+        if failed is not None or base is not None:
+            raise UserError("--again draws what lies there and takes no models; leave out --from and --to")
+        same = out is not None and Path(out).resolve() == Path(again).resolve()
+        with place(out, force=force or same) as (folder, temporary):
+            from crar_reports.pages.landscape.again import explorer_again
+
+            return Page(folder, f"explorer: {explorer_again(again, folder, command)}", temporary=temporary)
     with place(out, **going_on("landscape", force=force, resume=resume)) as (folder, temporary):
         moved, drawn = words_of("--blocks", blocks, "dynamics", DYNAMICS), words_of("--terms", terms, "all", TERMS)
         lone = failed if stands_alone(failed, base, from_maze) else None

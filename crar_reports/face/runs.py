@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from crar_model import samples
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
-from crar_model.core.fresh import fresh
+from crar_model.core.fresh import ending, fresh
 from crar_model.core.keywords import keywords
 from crar_model.core.places import listed
 from crar_model.core.settings import PlaySettings
 from crar_reports.face.page import Page, as_command, place
 
 if TYPE_CHECKING:
-    from crar_reports.pages.play import Episode
+    from crar_reports.pages.play import Episode, Film
 
 
 @as_command("claims")
@@ -147,23 +147,41 @@ def demo(out: StrPath = "demo", *, seed: int = 0, resume: bool = False, command:
 
 
 @keywords(PlaySettings, only=("seed", "depth", "epsilon"))
-def play(out: StrPath, model: StrPath = samples.RANDOM_BASE, *, force: bool = False, **settings: Any) -> Episode:
-    """Film an episode with the agent's planned path, as a GIF, as `crar play` does.
+def play(
+    out: StrPath,
+    model: StrPath | Sequence[StrPath] = samples.RANDOM_BASE,
+    *,
+    goal: tuple[int, int] | None = None,
+    start: tuple[int, int] | None = None,
+    force: bool = False,
+    **settings: Any,
+) -> Episode | Film:
+    """Film agents with the paths that they plan, as a GIF, as `crar play` does.
 
     Args:
         out: the animated picture, *.gif.
-        model: of a maze with a score.
+        model: of a maze with a score, whose episode is filmed; or one of a maze whose states can be listed, or several models of one maze side by
+            side: then the last frame is written beside it as *.png, and a `Film` is returned.
+        goal, start: (row, column) that agents go to and from, where the states can be listed.
         force: write over a file that is there.
-        settings: `seed`, `planning_depth` and `epsilon`.
+        settings: `seed`, `planning_depth` and `epsilon` of episodes.
 
     Raises:
-        UserError: for a model that has nothing to win, or another kind of file.
+        UserError: for models of unlike mazes, a goal where there is none to go to, a cell that is a wall, or another kind of file.
     """
     how = PlaySettings(**{"epsilon": 0.0, "episodes": 1, **settings})
     how.validate()
-    if Path(out).suffix != ".gif":
-        raise UserError(f"--out is {out}; give a file that ends in .gif")
-    fresh(out, force=force)
-    from crar_reports.pages.play import save_episode
+    models = listed(model)
+    if not models:
+        raise UserError("no model is named; give one or several")
+    fresh(ending(out, ".gif"), force=force)
+    from crar_model.models.checkpoints import load_checkpoint
+    from crar_reports.pages.play import save_episode, save_together
 
-    return save_episode(model, out, seed=how.seed, depth=how.depth, epsilon=how.epsilon)
+    first = load_checkpoint(models[0]).task
+    if first.known_by_data or (len(models) == 1 and goal is None and start is None and first.scored):
+        if len(models) > 1 or goal is not None or start is not None:
+            raise UserError(f"{models[0]}: a model of a world, which is filmed alone and without --goal and --start")
+        return save_episode(models[0], out, seed=how.seed, depth=how.depth, epsilon=how.epsilon)
+    fresh(Path(out).with_suffix(".png"), force=force)
+    return save_together(models, out, how=how, goal=goal, start=start)

@@ -13,7 +13,7 @@ from crar_model.core.params import Params
 from crar_model.mazes.table import StateTable
 from crar_model.models.evaluation import cast, dtype_of, embed
 from crar_model.tasks import Task
-from crar_reports.figures.style import ACTION_COLORS, DOOR_COLOR, ROOM_COLORS, house_style
+from crar_reports.figures.style import ACTION_COLORS, DOOR_COLOR, PAPER, ROOM_COLORS, SLATE, house_style
 
 
 def draw_embedding(axes: Axes, task: Task, maze: StateTable, params: Params, *, inverse: bool, title: str) -> None:
@@ -31,9 +31,9 @@ def draw_embedding(axes: Axes, task: Task, maze: StateTable, params: Params, *, 
         axes.update_datalim(moved[:, :2].numpy())
     rooms = maze.regions()[0].tolist()
     colors = [DOOR_COLOR if room < 0 else ROOM_COLORS[room % len(ROOM_COLORS)] for room in rooms]
-    axes.scatter(x[:, 0].numpy(), x[:, 1].numpy(), c=colors, s=120, zorder=2, edgecolors="white", linewidths=0.8)
+    axes.scatter(x[:, 0].numpy(), x[:, 1].numpy(), c=colors, s=120, zorder=2, edgecolors=PAPER, linewidths=0.8)
     for state, (u, v, *_) in enumerate(x.tolist()):
-        axes.text(u, v, maze.label(state), color="white", fontsize=5.5, ha="center", va="center", zorder=3)
+        axes.text(u, v, maze.label(state), color=PAPER, fontsize=5.5, ha="center", va="center", zorder=3)
     axes.set(title=title, xlabel="abstract feature $x_1$", ylabel="abstract feature $x_2$", aspect="equal")
 
 
@@ -59,6 +59,6 @@ def embeddings_figure(task: Task, panels: Sequence[tuple[str, Params, bool]]) ->
             Line2D([], [], color=DOOR_COLOR if room < 0 else ROOM_COLORS[room % len(ROOM_COLORS)], marker="o", linestyle="", label=label)
             for room, label in sorted(maze.regions()[1].items(), key=lambda part: (part[0] < 0, part[0]))
         ]
-        handles.append(Line2D([], [], color="#444444", marker="$n$", markersize=7, linestyle="", label=maze.label_title))
+        handles.append(Line2D([], [], color=SLATE, marker="$n$", markersize=7, linestyle="", label=maze.label_title))
         figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure

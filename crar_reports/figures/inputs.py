@@ -12,7 +12,7 @@ from crar_model.mazes.simple import SimpleMaze
 from crar_model.mazes.table import StateTable
 from crar_model.models.evaluation import cast, dtype_of, embed
 from crar_model.tasks import Task
-from crar_reports.figures.style import house_style
+from crar_reports.figures.style import CROSS_COLORS, FAINT, SLATE, house_style
 
 EXAMPLE = (2, 3)
 """The player position (row, column) that the appendix takes as its example."""
@@ -41,7 +41,7 @@ def draw_matrix(axes: Axes, observation: Tensor, title: str) -> None:
 
 
 def _background(axes: Axes, x: Tensor) -> None:
-    axes.scatter(x[:, 0].numpy(), x[:, 1].numpy(), s=14, color="#cccccc", zorder=1, label=f"all {len(x)} states")
+    axes.scatter(x[:, 0].numpy(), x[:, 1].numpy(), s=14, color=FAINT, zorder=1, label=f"all {len(x)} states")
     axes.set(xlabel="abstract feature $x_1$", ylabel="abstract feature $x_2$", aspect="equal")
 
 
@@ -64,7 +64,7 @@ def inputs_figure(task: Task, maze: StateTable, base: Params, *, base_inverse: b
             axes = grid[1, column]
             _background(axes, x)
             u, v = x[state].tolist()
-            axes.scatter(u, v, marker="x", s=90, color="#B8860B", linewidths=2.5, zorder=3, label=f"({u:.2f}, {v:.2f})")
+            axes.scatter(u, v, marker="x", s=90, color=CROSS_COLORS["before"], linewidths=2.5, zorder=3, label=f"({u:.2f}, {v:.2f})")
             axes.set_title(f"base encoder on the {name} maze")
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
             shared.append(x)
@@ -97,12 +97,12 @@ def transition_error_figure(task: Task, maze: StateTable, params: Params, *, inv
         draw_matrix(middle, pictures[after], f"s' after {maze.action_names[action]}: {maze.caption(after)}")
         _background(right, x)
         for point, color, label in (
-            (x[state], "#B8860B", "e(s)"),
-            (expected, "#CC0000", "T(e(s), a), expected"),
-            (x[after], "#7B2D8B", "e(s'), actual"),
+            (x[state], CROSS_COLORS["before"], "e(s)"),
+            (expected, CROSS_COLORS["expected"], "T(e(s), a), expected"),
+            (x[after], CROSS_COLORS["after"], "e(s'), actual"),
         ):
             right.scatter(*point[:2].tolist(), marker="x", s=90, color=color, linewidths=2.5, zorder=3, label=label)
-        right.plot(*torch.stack((expected, x[after]))[:, :2].T.tolist(), color="#888888", linestyle=":", zorder=2)
+        right.plot(*torch.stack((expected, x[after]))[:, :2].T.tolist(), color=SLATE, linestyle=":", zorder=2)
         relative = f" = {error / edge:.2f} edge lengths" if edge > 0 else ""
         right.set_title(f"error {error:.3f}{relative}")
         right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import xarray as xr
 
+from crar_reports.figures.style import INK
 from crar_reports.figures.surface import PAIR, Words, at_mark
 from crar_reports.press.html import whole_page
 
 TITLE = "Loss over encoder x dynamics"
 FLOOR = 1e-9
 """Losses below it are drawn as it: a term can be 0, whose logarithm is not drawn."""
-ARROWS = ((70, -80), (100, 45), (130, -35))
-"""Where the label of each mark stands, in pixels right of and below it: away from the others, the axes and the colour bar."""
+ARROWS = ((45, -70), (45, 60), (-50, 60))
+"""Where the label of each mark stands, in pixels right of and below it: away from the others and the axes, on a phone too."""
 
 
 def surface_page(surface: xr.Dataset, words: Words = PAIR) -> str:
-    """The page, about 5 MB of HTML, with an entry of the menu per loss term."""
-    body = interactive_surface(surface, words).to_html(
-        include_plotlyjs=True, full_html=False, default_height="100vh", config={"displaylogo": False, "showSendToCloud": False}
-    )
-    return whole_page(TITLE, body, whole_window=True)
+    """The page, about 5 MB of HTML, with an entry of the menu per loss term. Title and legend are text of the page, which wraps on a narrow screen; those of
+    plotly would be cut off there."""
+    drawn = interactive_surface(surface, words).to_html(
+        include_plotlyjs=True, full_html=False, default_height="100%",
+        config={"displaylogo": False, "showSendToCloud": False, "responsive": True},
+    )  # fmt: skip
+    marks = [(words.slice, INK), *((label, color) for label, _, _, _, color in words.marks)]
+    legend = "".join(f'<li style="--mark: {color}">{escape(label)}</li>' for label, color in marks)
+    head = f"<h1>{escape(TITLE)}</h1>\n<p>{escape(words.encoder)}; {escape(words.dynamics)}</p>\n<ul>{legend}</ul>"
+    return whole_page(TITLE, f"<header>{head}</header>\n<main>{drawn}</main>", whole_window=True)
 
 
 def interactive_surface(surface: xr.Dataset, words: Words = PAIR) -> go.Figure:
@@ -49,13 +56,9 @@ def interactive_surface(surface: xr.Dataset, words: Words = PAIR) -> go.Figure:
         for number, term in enumerate(terms)
     ]
     figure.update_layout(
-        title={
-            "text": TITLE, "subtitle": {"text": f"{words.encoder}; {words.dynamics}"},
-            "x": 0.02, "xanchor": "left", "y": 0.97, "yanchor": "top",
-        },
-        margin={"l": 10, "r": 10, "t": 90, "b": 10},
+        margin={"l": 5, "r": 5, "t": 40, "b": 5},
         updatemenus=[{"buttons": buttons, "x": 0.01, "xanchor": "left", "y": 0.99, "yanchor": "top"}],
-        legend={"orientation": "h", "x": 0.02, "xanchor": "left", "y": -0.01, "yanchor": "top", "itemsizing": "constant"},
+        showlegend=False,
         scene={
             "xaxis_title": "encoder", "yaxis_title": "dynamics", "zaxis_title": "log10 loss", "annotations": _labels(surface, terms[0], words),
             "aspectmode": "manual", "aspectratio": {"x": 1, "y": 1, "z": 0.7},
@@ -70,10 +73,19 @@ def _traces(surface: xr.Dataset, term: str, words: Words) -> list[Any]:
     values = np.log10(np.clip(surface[term].transpose("y", "x").values, FLOOR, None))
     line = np.log10(np.clip(surface[term].sel(y=0.0, method="nearest").values, FLOOR, None)) + 0.01
     x, y = surface["x"].values, surface["y"].values
-    bar = {"title": {"text": f"log10 {term}", "side": "top"}, "x": 1.0, "xanchor": "right", "y": 0.5, "len": 0.8, "thickness": 20}
+    bar = {
+        "title": {"text": f"log10 {term}", "side": "top"},
+        "orientation": "h",
+        "x": 0.5,
+        "xanchor": "center",
+        "y": 0.0,
+        "yanchor": "top",
+        "len": 0.9,
+        "thickness": 14,
+    }
     traces = [
         go.Surface(x=x, y=y, z=values, colorscale="Viridis", name=term, colorbar=bar),
-        go.Scatter3d(x=x, y=np.zeros(len(line)), z=line, mode="lines", line={"color": "black", "width": 6}, name=words.slice),
+        go.Scatter3d(x=x, y=np.zeros(len(line)), z=line, mode="lines", line={"color": INK, "width": 6}, name=words.slice),
     ]
     traces += [
         go.Scatter3d(x=[a], y=[b], z=[_height(surface, term, a, b)], mode="markers", marker={"size": 6, "color": color}, name=label)
@@ -86,7 +98,7 @@ def _labels(surface: xr.Dataset, term: str, words: Words) -> list[dict[str, Any]
     """The labels of the models where a term's surface has them."""
     return [
         {
-            "x": a, "y": b, "z": _height(surface, term, a, b), "text": label, "ax": right, "ay": down,
+            "x": a, "y": b, "z": _height(surface, term, a, b), "text": label.replace(", ", ",<br>"), "ax": right, "ay": down,
             "font": {"color": color}, "bgcolor": "rgba(255, 255, 255, 0.85)", "arrowcolor": color, "arrowwidth": 1.5, "arrowhead": 0,
         }
         for (label, a, b, _, color), (right, down) in zip(words.marks, ARROWS, strict=True)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from crar_model.agent.loss import FOLLOWED
-from crar_reports.figures.style import TERM_COLORS, house_style
+from crar_reports.figures.style import BLUE, SLATE, TERM_COLORS, house_style
 from crar_reports.measure.scores import running_mean
 
 Log = Mapping[str, np.ndarray[Any, Any]]
@@ -35,9 +35,9 @@ def outcomes_figure(panels: Sequence[tuple[str, Log]], what: str) -> Figure:
                 column[0].plot(x, np.maximum(log[term], FLOOR), color=TERM_COLORS[term], label=term, linewidth=1.4, marker=mark)
             column[0].set(title=title, yscale="log", ylim=(FLOOR, 10))
             if "score" in log:
-                column[1].plot(x, log["score"], color="#0072B2", linewidth=0.7, alpha=0.5, marker=mark)
-                column[1].plot(x, running_mean(log["score"]), color="#0072B2", linewidth=1.8)
-                column[1].axhline(0.0, color="#555555", linewidth=0.8)
+                column[1].plot(x, log["score"], color=BLUE, linewidth=0.7, alpha=0.5, marker=mark)
+                column[1].plot(x, running_mean(log["score"]), color=BLUE, linewidth=1.8)
+                column[1].axhline(0.0, color=SLATE, linewidth=0.8)
                 column[1].set_ylim(-5.2, 2.6)
             column[-1].set_xlabel("updates (thousands)")
         grid[0][0].set_ylabel(f"loss on {what}")

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from crar_reports.figures.style import house_style
+from crar_reports.figures.style import FAINT, PATH_COLORS, VERMILION, house_style
 from landscape_tools import Path
 
 
@@ -22,7 +22,7 @@ def paths_figure(paths: Sequence[tuple[str, Path, str]], straight: tuple[np.ndar
     with house_style():
         figure = Figure(figsize=(9.0, 3.7), layout="constrained")
         whole, near = figure.subplots(1, 2)
-        whole.plot(*straight, color="#999999", linestyle="--", label="straight line, from the model as trained")
+        whole.plot(*straight, color=PATH_COLORS["straight"], linestyle="--", label="straight line, from the model as trained")
         for label, path, color in paths:
             whole.plot(path.walk.numpy(), path.heights.numpy(), color=color, label=label)
         whole.set(xlabel="share of the way walked", ylabel="total loss", yscale="log", title="from the failed to the base's valley")
@@ -34,10 +34,10 @@ def paths_figure(paths: Sequence[tuple[str, Path, str]], straight: tuple[np.ndar
         last = max(4 * frozen.where, 0.05) * frozen.length
         kept = walk <= last
         near.plot(walk[kept], heights[kept], color=paths[0][2])
-        near.axhline(0.0, color="#999999", linewidth=1)
+        near.axhline(0.0, color=FAINT, linewidth=1)
         top = int(np.argmax(heights))
         if np.isfinite(heights[top]):
-            near.plot(walk[top], heights[top], "o", color="#D55E00")
+            near.plot(walk[top], heights[top], "o", color=VERMILION)
             near.annotate(f"barrier {frozen.barrier:.2g}", (walk[top], heights[top]), textcoords="offset points", xytext=(6, 6))
         else:
             near.annotate(f"barrier {frozen.barrier:.2g}", (0.05, 0.9), xycoords="axes fraction")

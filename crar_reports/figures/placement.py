@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
+from matplotlib import patheffects
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from crar_reports.figures.style import house_style
+from crar_reports.figures.style import MODEL_COLORS, PAPER, house_style
 
-MARKS = {"base": ("s", "#009E73", 15.0), "start": ("D", "#D55E00", 9.0), "failed": ("o", "#D55E00", 12.0), "chosen": ("*", "#CC79A7", 13.0)}
-"""Marker, colour and size of the places that can be shown, the lowest first: a cured model lies on its base."""
+MARKS = {"base": ("s", 19.0), "start": ("D", 9.0), "failed": ("o", 12.0), "chosen": ("*", 12.0)}
+"""Marker and size of the places that can be shown, the lowest first. A cured model lies on its base, so the base's square is hollow and wider than any."""
 LABELS = {
     "start": "where a transfer starts",
     "failed": "the failed encoder",
@@ -37,15 +38,20 @@ def placement_figure(data: xr.Dataset, places: Mapping[str, tuple[float, float] 
         levels = np.geomspace(max(low, 1e-9), max(high, low * 1.01), 25)
         shown = np.clip(np.nan_to_num(values, nan=high, posinf=high), levels[0], levels[-1])
         drawn = axes.contourf(data["x"], data["y"], shown, levels=levels, norm=LogNorm(), cmap="viridis")
-        for name, (marker, color, size) in MARKS.items():
+        edge = [patheffects.Stroke(linewidth=4.5, foreground=PAPER), patheffects.Normal()]
+        for name, (marker, size) in MARKS.items():
             place = places.get(name)
             if place is not None:
-                axes.plot(
-                    *place, marker, color=color, markersize=size, markeredgecolor="white", linestyle="", label=LABELS[name], clip_on=False
-                )
+                shown_mark = axes.plot(
+                    *place, marker, color=MODEL_COLORS[name], markersize=size, linestyle="", label=LABELS[name], clip_on=False
+                )[0]
+                if name == "base":
+                    shown_mark.set(markerfacecolor="none", markeredgewidth=2.5, path_effects=edge)
+                else:
+                    shown_mark.set(markeredgecolor=PAPER)
         axes.set(xlabel="start state, abstract feature $x_1$", ylabel="start state, abstract feature $x_2$", aspect="equal")
         axes.grid(visible=False)
         bar = figure.colorbar(drawn, ax=axes, label="total loss, all other states placed by the frozen dynamics", format="%.2g")
         bar.set_ticks(list(levels[::6]))
-        figure.legend(loc="outside lower center", ncols=3)
+        figure.legend(loc="outside lower center", ncols=3, markerscale=0.7)
     return figure

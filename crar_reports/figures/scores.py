@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from crar_reports.figures.style import house_style
+from crar_reports.figures.style import SERIES, SLATE, house_style
 from crar_reports.measure.scores import running_mean
-
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000")
 
 
 def scores_figure(
@@ -35,13 +33,13 @@ def scores_figure(
             for number, label in enumerate(labels):
                 own = table["member"] == number
                 x, y = table["update"][own] / 1000, table["score"][own]
-                color = COLORS[number % len(COLORS)]
+                color = SERIES[number % len(SERIES)]
                 mark = "o" if len(x) == 1 else ""
                 axes.plot(x, y, color=color, linewidth=0.7, alpha=0.45, marker=mark)
                 axes.plot(x, running_mean(y), color=color, linewidth=1.9, label=label, marker=mark)
-            axes.axhline(0.0, color="#555555", linewidth=0.8)
+            axes.axhline(0.0, color=SLATE, linewidth=0.8)
             if reference is not None:
-                axes.axhline(reference, color="#555555", linewidth=0.9, linestyle="--", label=reference_label)
+                axes.axhline(reference, color=SLATE, linewidth=0.9, linestyle="--", label=reference_label)
             axes.set(title=title, xlabel="updates (thousands)", ylim=(-5.2, 3.6 + 0.55 * max(0, most - 2)))
             axes.legend(loc="upper left")
             if table["update"].max() == 0:  # a variant that takes no updates

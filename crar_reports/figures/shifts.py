@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from crar_reports.figures.style import house_style
+from crar_reports.figures.style import BLUE, VERMILION, house_style
 from crar_reports.measure.shifts import Shift
 
 
@@ -17,7 +17,7 @@ def shifts_figure(shifts: Sequence[Shift], shares: Sequence[float]) -> Figure:
         left, right = figure.subplots(1, 2)
         count = len(shares)
         for label, part, color in (
-            ("towards the adapted dynamics", shifts[1:count], "#0072B2"), ("random direction", shifts[count + 1 : 2 * count], "#D55E00"),
+            ("towards the adapted dynamics", shifts[1:count], BLUE), ("random direction", shifts[count + 1 : 2 * count], VERMILION),
         ):  # fmt: skip
             distance = [s.distance for s in part]
             left.plot(distance, [s.values for s in part], "o-", color=color, label=label)

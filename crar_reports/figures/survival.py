@@ -10,12 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from crar_reports.figures.style import house_style
+from crar_reports.figures.style import SERIES, SLATE, house_style
 from crar_reports.statistics import Times, at_risk, success_curve
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 LINES = ("-", "--")
 TICKS = 4
+SHORT = 18
+"""Letters of a name of which two stand beside each other in a legend."""
 
 
 def survival_figure(panels: Sequence[tuple[str, float, Sequence[tuple[str, Times]]]]) -> Figure:
@@ -27,8 +28,10 @@ def survival_figure(panels: Sequence[tuple[str, float, Sequence[tuple[str, Times
     """
     columns = min(3, len(panels))
     lines, most = -(-len(panels) // columns), max(len(curves) for *_, curves in panels)  # alike in all panels, so that their axes are level
+    beside = 1 + all(len(_named(name, times)) <= SHORT for *_, curves in panels for name, times in curves)
+    head = 6 + 12 * -(-most // beside)  # points of the legend, above which the title stands
     with house_style():
-        figure = plt.figure(figsize=(3.7 * columns + 0.3, 3.1 * lines), layout="constrained")
+        figure = plt.figure(figsize=(3.7 * columns + 0.3, (2.8 + head / 72) * lines), layout="constrained")
         outer = figure.add_gridspec(lines, columns)
         for place, (title, end, curves) in enumerate(panels):
             ticks = [tick for tick in MaxNLocator(TICKS).tick_values(0, end) if tick <= end]
@@ -37,18 +40,18 @@ def survival_figure(panels: Sequence[tuple[str, float, Sequence[tuple[str, Times
             below = figure.add_subplot(inner[1], sharex=axes)
             below.axis("off")
             below.set_ylim(-most - 0.2, 0.8)
-            below.annotate("at risk", (0, 0.3), xycoords="data", fontsize=7, ha="center", color="#555555")
+            below.annotate("at risk", (0, 0.3), xycoords="data", fontsize=7, ha="center", color=SLATE)
             for number, (name, times) in enumerate(curves):
-                color = COLORS[number % len(COLORS)]
+                color = SERIES[number % len(SERIES)]
                 _draw(axes, name, times, color, LINES[number % len(LINES)])
                 for tick in ticks:
                     below.annotate(str(at_risk(times, tick)), (tick, -number - 0.7), fontsize=7, ha="center", color=color)
-            axes.set_title(title, pad=6 + 12 * -(-most // 2))  # above the legend, two names a line
+            axes.set_title(title, pad=head)
             axes.set(xlim=(-0.02 * end, 1.02 * end), ylim=(-0.03, 1.03))
             axes.set_yticks(np.linspace(0, 1, 5))
             axes.set_xticks(ticks, [f"{tick / 1000:g}" for tick in ticks])
             axes.set_xlabel("updates (thousands)", fontsize=8)
-            axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=2, borderaxespad=0)
+            axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=beside, borderaxespad=0)
             if place % columns == 0:
                 axes.set_ylabel("share that has come up")
     plt.close(figure)
@@ -60,9 +63,11 @@ def _draw(axes: Axes, name: str, times: Times, color: str, line: str) -> None:
     last = max((*times.reached, *times.censored))
     steps = [np.array((*values, values[-1])) for values in (curve.updates, curve.share, curve.low, curve.high)]
     steps[0][-1] = last
-    axes.step(
-        steps[0], steps[1], where="post", color=color, linestyle=line, linewidth=1.6, label=f"{name}, {len(times.reached)}/{len(times)}"
-    )
+    axes.step(steps[0], steps[1], where="post", color=color, linestyle=line, linewidth=1.6, label=_named(name, times))
     axes.fill_between(steps[0], steps[2], steps[3], step="post", color=color, alpha=0.15, linewidth=0)
     ends = sorted(set(times.censored))
     axes.plot(ends, [curve.at(end)[0] for end in ends], "|", color=color, markersize=6)
+
+
+def _named(name: str, times: Times) -> str:
+    return f"{name}, {len(times.reached)}/{len(times)}"

@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from crar_reports.figures.style import house_style
+from crar_reports.figures.style import BLUE, GRID, INK, PAPER, VERMILION, house_style
 
 
 def trajectory_figure(data: xr.Dataset, updates: Sequence[int], whose: str) -> Figure:
@@ -26,21 +26,21 @@ def trajectory_figure(data: xr.Dataset, updates: Sequence[int], whose: str) -> F
         values = np.where(np.isfinite(data["total"].values), data["total"].values, np.nan)  # a gap in the picture
         levels = np.geomspace(np.nanmin(values), np.nanmax(values), 25)
         drawn = axes.contourf(data["x"], data["y"], values, levels=levels, norm=LogNorm(), cmap="viridis")
-        axes.plot(data["snapshot_x"], data["snapshot_y"], "o-", color="#cccccc", markeredgecolor="black", markersize=4, label="snapshots")
+        axes.plot(data["snapshot_x"], data["snapshot_y"], "o-", color=GRID, markeredgecolor=INK, markersize=4, label="snapshots")
         x, y = data["snapshot_x"].values, data["snapshot_y"].values
-        for at, marker, color, name in ((0, "s", "#D55E00", "start"), (-1, "*", "#0072B2", "end")):
+        for at, marker, color, name in ((0, "s", VERMILION, "start"), (-1, "*", BLUE, "end")):
             axes.plot(
                 x[at],
                 y[at],
                 marker,
                 color=color,
                 markersize=12,
-                markeredgecolor="white",
+                markeredgecolor=PAPER,
                 linestyle="",
                 label=f"{name}, update {updates[at]:,}",
             )
         for at in sorted({round(k * (len(updates) - 1) / 4) for k in range(1, 4)}):
-            axes.annotate(f"{updates[at]:,}", (x[at], y[at]), textcoords="offset points", xytext=(7, 5), color="white", fontsize=8)
+            axes.annotate(f"{updates[at]:,}", (x[at], y[at]), textcoords="offset points", xytext=(7, 5), color=PAPER, fontsize=8)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         axes.set(
             xlabel=f"first axis ({100 * data.attrs['explained_x']:.0f} % of the squared distances from the end)",

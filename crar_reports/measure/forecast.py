@@ -12,13 +12,15 @@ from scipy.special import expit
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import Plain
-from crar_reports.statistics import CONFIDENCE
+from crar_reports.statistics import CONFIDENCE, share_by_base
 
 RIDGE = 1.0
 """Penalty on squared coefficients of standardised features: a prior of standard deviation 1 on each."""
 RESAMPLES = 10_000
 FEWEST = 8
 """Bases with transfers below which nothing is scored."""
+BINS = 5
+"""Groups of a calibration."""
 Array = np.ndarray[Any, Any]
 
 
@@ -161,7 +163,7 @@ def _interval(values: Array, confidence: float = CONFIDENCE) -> Plain:
     return {"value": float(values[0]), "low": float(low), "high": float(high), "confidence": confidence}
 
 
-def calibration(predicted: Sequence[float], table: Table, bins: int = 5) -> list[Plain]:
+def calibration(predicted: Sequence[float], table: Table, bins: int = BINS) -> list[Plain]:
     """Bases in groups of equal size by their prediction: of each group the mean prediction and, by base, the outcomes (`tries`)."""
     p = np.asarray(predicted)
     groups = np.array_split(np.argsort(p, kind="stable"), min(bins, len(p)))
@@ -172,6 +174,40 @@ def calibration(predicted: Sequence[float], table: Table, bins: int = 5) -> list
         }
         for g in groups
     ]  # fmt: skip
+
+
+def calibrate(scores: Plain, table: Table) -> None:
+    """Give every predictor of :func:`score_predictors` its `calibration`: of each group `predicted` and the outcomes as a share by base.
+
+    The constant one has a single group: what it says without a base differs from base to base only by that base's own outcomes, the other way round.
+    """
+    for row in scores["rows"]:
+        groups = calibration(row["predicted"], table, 1 if row["name"] == "constant" else BINS)
+        row["calibration"] = [{"predicted": group["predicted"], **vars(share_by_base(group["tries"]))} for group in groups]
+
+
+def chances(table: Table, features: Array, known: Sequence[bool], scores: Plain) -> list[Plain]:
+    """The probability that a transfer of each base succeeds, and what came of predictions like it.
+
+    It is that of the predictor that the scores call better than the constant one, of several the best; where none is, that of the constant one.
+
+    Args:
+        table: of the bases whose transfers are known.
+        features: (bases, features) of all that are asked about.
+        known: which of these are in the table, in its order; they are predicted by what was fitted without them.
+        scores: of :func:`score_predictors`, after :func:`calibrate`.
+
+    Returns:
+        for every base `probability`, `by` (the predictor), `without` (whether it was left out) and `alike`, the group of the nearest predictions.
+    """
+    best = min((row for row in scores["rows"] if row["better"]), key=lambda row: row["brier"]["value"], default=scores["rows"][0])
+    fitted, left_out = PREDICTORS[best["name"]](table), iter(best["predicted"])
+    found = []
+    for own, without in zip(features, known, strict=True):
+        p = next(left_out) if without else fitted(own)
+        alike = min(best["calibration"], key=lambda group: abs(group["predicted"] - p))
+        found.append({"probability": p, "by": best["name"], "without": bool(without), "alike": alike})
+    return found
 
 
 def verdict(scores: Plain) -> str:

@@ -19,9 +19,9 @@ from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks import Task, default_settings
 from crar_model.training.log import read_losses
 from crar_model.training.members import Plan
-from crar_model.training.runner import plan_of
+from crar_model.training.runner import plan_of, read_run
 from crar_model.training.variants import BASE
-from crar_reports.models.judged import Judged, judge
+from crar_reports.models.judged import Judged, expand, judge
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,17 @@ class Run:
     def bases(self) -> list[str]:
         """Base checkpoints in the order of the run."""
         return list(dict.fromkeys(member.base for member in self.plan.members))
+
+
+def refuse_unusable(run: Run) -> None:
+    """Raise :class:`UserError` for a run that a page cannot be made of: a folder that is none, members that are missing, no line of its log."""
+    read_run(run.folder)
+    if (lie := len(expand([run.folder]))) != len(run.plan.members):
+        raise UserError(
+            f"{run.folder / 'run.json'}: names {len(run.plan.members)} members, but {lie} member-K.pt lie there; go on with the run by --resume"
+        )
+    if not len(run.losses["update"]):
+        raise UserError(f"{run.folder / 'losses.csv'}: has no row; go on with the run by --resume, or leave it out")
 
 
 def short_name(path: StrPath) -> str:

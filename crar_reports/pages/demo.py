@@ -14,6 +14,7 @@ from crar_model.cures.methods import AUTO
 from crar_model.tasks import task_named
 from crar_model.training.members import Plan, base_plan, transfer_plan
 from crar_model.training.runner import RunResult, run_plan
+from crar_reports.figures.explorer import NAME as EXPLORER
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.models.judged import judge
 from crar_reports.models.runs import Run
@@ -67,6 +68,21 @@ def run_demo(folder: StrPath, *, seed: int = 0, resume: bool = False, command: s
         cured = _cure(failed.path, base.path, folder / "cure")
     note = f"schedules cut short for a demo: {BASE_SCHEDULE['updates']:,} updates a base, {TRANSFER_SCHEDULE['updates']:,} a transfer"
     return write_study([folder / "base"], runs, folder, command=command, landscape=landscape, cured=cured, note=note)
+
+
+def what_to_see(folder: StrPath) -> str:
+    """The explorer of a demo and three sentences on it; "" where no transfer failed, so that there is none."""
+    page = Path(folder) / "landscape" / EXPLORER
+    if not page.exists():
+        return ""
+    return "\n".join(
+        (
+            f"explorer: {page}",
+            "Open it in a browser and drag the marker: left stands the failed encoder, right the one that it should have become.",
+            "Choose a path and press Play: red arrows are moves that the agent predicts wrongly, and they turn grey where it is restored.",
+            "In the maze the agent walks the route that it plans; click a cell to send it there, at any place of the path.",
+        )
+    )
 
 
 def _settings(schedule: dict[str, float | int | str], seed: int) -> TrainSettings:

@@ -173,6 +173,17 @@ def maps(answers: Sequence[str], everywhere: Sequence[str]) -> str:
     )
 
 
+def compare(groups: Sequence[tuple[int, int, float, float]]) -> str:
+    """Of `crar compare`; (successes, of, bounds of the share) of every group."""
+    count, of = sum(group[0] for group in groups), sum(group[1] for group in groups)
+    apart = max(low for _, _, low, _ in groups) > min(high for _, _, _, high in groups)
+    said = f"{amount(count, of)} of the transfers succeeded"
+    if len(groups) == 1:
+        return _text(said, "they were all made alike, so there is nothing to compare them with")
+    way = "some groups succeed more often than others" if apart else "no group succeeds more often than another"
+    return _text(said, f"{way}{', by their whole intervals' if apart else ' by their whole intervals'}")
+
+
 def predict(*, given: bool, predicts: bool | None) -> str:
     """Of `crar predict`; `given`: whether transfers were; `predicts`: whether a predictor beats the constant, None where none could be scored."""
     if predicts is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,28 +17,19 @@ from crar_model.cures.foresight import foresee, seen_through
 from crar_model.mazes.maps import ObservationMap
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.keys import result_key
-from crar_model.models.merit import definition
 from crar_model.samples import as_given
-from crar_model.tasks import Task
 from crar_reports import progress as console
 from crar_reports.figures.calibration import calibration_figure
 from crar_reports.figures.placement import placement_figure
-from crar_reports.measure import forecast
-from crar_reports.measure.forecast import Table, calibration, score_predictors
+from crar_reports.measure.forecast import Table, calibrate, chances, score_predictors
 from crar_reports.models.judged import distinct, expand, succeeds
-from crar_reports.pages import plain_words
-from crar_reports.press.markdown import number, table
+from crar_reports.pages.predict_view import predict_view
 from crar_reports.press.publish import Content, publish
-from crar_reports.statistics import share_by_base
 
 STATE = "predict-state"
 """Folder of unfinished work inside that of the page."""
 EDITION = 1
 """Of what is seen of a base; what was kept of another is made again."""
-SHOWN = 8
-"""Signed copies of a base that a page lists."""
-MARKS = {"base": "the base", "start": "a transfer's start"}
-"""What the marks of a placement landscape are called."""
 
 
 def predict(
@@ -95,7 +85,7 @@ def predict(
     ]
     results: Plain = {
         "command": command, "maze": models[0].task.name, "observation_map": models[0].task.observation_map.title, "bases": rows,
-        "scores": None, "unscored": None, "outcomes": None,
+        "scores": None, "unscored": None, "outcomes": None, "chances": None,
     }  # fmt: skip
     if transfers:
         results |= scored(paths, models, [row["features"] for row in rows], transfers, how or PlaySettings(episodes=100), state)
@@ -154,18 +144,8 @@ def scored(
     if why is not None:
         return found | {"unscored": why}
     scores = score_predictors(table)
-    for row in scores["rows"]:
-        row["calibration"] = [
-            {"predicted": group["predicted"], **asdict(share_by_base(group["tries"]))} for group in calibration(row["predicted"], table)
-        ]
-    return found | {"scores": scores | {"features": list(names)}}
-
-
-def verdict(results: Plain) -> str:
-    """What the scores say, in a sentence."""
-    if results["scores"] is None:
-        return f"Nothing was scored: {results['unscored'] or 'no transfers were given'}."
-    return forecast.verdict(results["scores"])
+    calibrate(scores, table)
+    return found | {"scores": scores | {"features": list(names)}, "chances": chances(table, features, with_transfers.tolist(), scores)}
 
 
 def _write(folder: StrPath, results: Plain, model: Checkpoint, grid: Plain | None, image: str) -> None:
@@ -178,76 +158,3 @@ def _write(folder: StrPath, results: Plain, model: Checkpoint, grid: Plain | Non
         files[chart] = calibration_figure(results["scores"]["rows"])
     drawn = {"figure": figure if figure in files else None, "chart": chart if chart in files else None}
     publish(folder, "predict.md", {"r": results, **predict_view(results, model.task, **drawn)}, results, files)
-
-
-def predict_view(r: Plain, task: Task, *, figure: str | None, chart: str | None) -> dict[str, str]:
-    """What the template places.
-
-    Args:
-        r: what `results.json` holds.
-        task: of the bases.
-        figure: the file of the first base's placement landscape. chart: of the calibration. None where there is none.
-    """
-    predicts = None if r["scores"] is None else bool(r["scores"]["predicts"])
-    landscape = ", and the total loss by the place of the start state" if figure else ""
-    rows = [(number, base["path"], *base["features"].values()) for number, base in enumerate(r["bases"], 1)]
-    return {
-        "plainly": plain_words.predict(given=r["outcomes"] is not None, predicts=predicts),
-        "verdict": verdict(r),
-        "looked_at": f"Each base of the {task.title} was looked at without training and without a transfer: its embedding in both mazes (the other one's observations "
-        f"seen through the map {task.observation_map.title}), the signed copies of its embedding under its own dynamics{landscape}.",
-        "bases": table(["", "base", *r["bases"][0]["features"]], rows),
-        "first": _first(r["bases"][0], figure),
-        "outcomes": _outcomes(r, scored=task.scored) if r["outcomes"] else "",
-        "scores": _scores(r["scores"], chart) if r["scores"] else "",
-    }
-
-
-def _first(base: Plain, figure: str | None) -> str:
-    """What the first base says, in full."""
-    few, copies = base["copies"][:SHOWN], len(base["copies"])
-    parts = [f"## {base['path']}", table(["signed copy", "transition"], [(copy["axes"], copy["transition"]) for copy in few])]
-    if copies > SHOWN:
-        parts.append(f"The first {SHOWN} of {copies}; all are in `results.json`.")
-    start = base["start"]
-    parts.append(f"A transfer starts at a total loss of {number(start['total'])}, transition {number(start['transition'])}.")
-    if figure:
-        rows = [
-            (
-                place + 1, f"({v['place'][0]:.2f}, {v['place'][1]:.2f})", v["total"], f"{100 * v['share']:.0f} %",
-                " ".join(MARKS[name] for name, where in base["valley_of"].items() if where == place),
-            )
-            for place, v in enumerate(base["valleys"])
-        ]  # fmt: skip
-        parts += [
-            f"![Total loss by the place of the start state]({figure})",
-            "*Figure: every point is an embedding: the start state is put there, and the dynamics place the others.*",
-            table(["valley", "place", "total", "share of the places", "in it"], rows),
-        ]
-    return "".join(f"{part}\n\n" for part in parts)
-
-
-def _outcomes(r: Plain, *, scored: bool) -> str:
-    rows = [(k + 1, r["bases"][k]["path"], end["successes"], end["transfers"]) for k, end in enumerate(r["outcomes"])]
-    return (
-        f"## What became of the transfers\n\n{table(['', 'base', 'succeeded', 'of'], rows)}\n\n"
-        f"A transfer succeeds where {definition(scored=scored)}.\n\n"
-    )
-
-
-def _scores(scores: Plain, chart: str | None) -> str:
-    rows = [(row["name"], *(interval_words(row[name]) for name in ("brier", "area", "bias", "gain"))) for row in scores["rows"]]
-    header = ["predictor", "Brier score", "ROC area", "predicted minus succeeded", "Brier score minus the constant's"]
-    return (
-        f"## Does anything predict them?\n\n{table(header, rows)}\n\n"
-        "Every base is predicted by what was fitted to the others. *constant*: their share of successes; *logistic*: logistic regression on all "
-        f"{len(scores['features'])} features with a ridge; *threshold*: the one feature and cut with the highest likelihood. Intervals resample bases with the predictions "
-        f"as they are; 95 %, the last column {100 * scores['rows'][1]['gain']['confidence']:.1f} %, for {len(scores['rows']) - 1} predictors were tried.\n\n"
-        f"![Calibration]({chart})\n\n"
-        "*Figure: bases in groups of equal size by their prediction; bars are exact 95 % intervals of the share, by base.*\n\n"
-    )
-
-
-def interval_words(found: Plain | None) -> str:
-    """A value with its interval; a dash for none."""
-    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})" if found else "-"

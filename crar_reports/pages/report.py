@@ -17,8 +17,6 @@ from crar_model.core.settings import PlaySettings
 from crar_model.core.words import plural
 from crar_model.mazes.table import StateTable
 from crar_model.models.checkpoints import load_checkpoint
-from crar_model.tasks.metrics import Metric, Score
-from crar_model.training.runner import read_run
 from crar_reports import progress as console
 from crar_reports.claims.losses import NEAR
 from crar_reports.claims.study_facts import facts_of
@@ -26,12 +24,13 @@ from crar_reports.figures.embedding import embeddings_figure
 from crar_reports.figures.inputs import inputs_figure, transition_error_figure
 from crar_reports.figures.losses import losses_figure
 from crar_reports.figures.scores import scores_figure
-from crar_reports.measure.scores import negation, scores_csv, span
-from crar_reports.models.judged import Judged, bases_in, expand, judge, run_folders
-from crar_reports.models.runs import Run, outcomes, short_name
+from crar_reports.measure.scores import negation, scores_csv
+from crar_reports.models.judged import Judged, bases_in, judge, run_folders
+from crar_reports.models.runs import Run, refuse_unusable, short_name
 from crar_reports.pages import plain_words
 from crar_reports.pages import report_view as view
 from crar_reports.pages.cure.one import cure_line
+from crar_reports.pages.report_tables import kept_words, model_row, outcomes_table, start_words, words
 from crar_reports.press.markdown import Lines, about_world, number, table
 from crar_reports.press.publish import Content, publish
 
@@ -73,13 +72,7 @@ def write_study(
         raise UserError("--base and --transfer must each name at least one run folder")
     everything = [*bases, *runs]
     for run in everything:
-        read_run(run.folder)  # name an unusable folder before any work
-        if (lie := len(expand([run.folder]))) != len(run.plan.members):
-            raise UserError(
-                f"{run.folder / 'run.json'}: names {len(run.plan.members)} members, but {lie} member-K.pt lie there; go on with the run by --resume"
-            )
-        if not len(run.losses["update"]):
-            raise UserError(f"{run.folder / 'losses.csv'}: has no row; go on with the run by --resume, or leave it out")
+        refuse_unusable(run)  # before any work
         if not run.task.same_maze(bases[0].task):
             raise UserError(
                 f"{run.folder}: a run of the {run.task.title}, but {bases[0].folder} is of the {bases[0].task.title}; report them apart"
@@ -124,18 +117,16 @@ def write_study(
     if cured is not None:
         summary.insert(-1, ("What gets it out", cure_line(cured)))
     listed, kept = maze is not None, kept_words(runs)
-    outcome_columns = ["variant", "rule", "updates", "base", "its transition", "at the start", *(f"its {_words(name)}" for name in names)]
-    outcome_columns += [*VERDICTS, "residual", "transition", *map(_words, names)]
     values = {
         "plainly": plainly(old, new, cured), "made_by": f"`{command}`\n\n" if command else "", "summary": summary, "task": task,
-        "runs": view.runs_table(everything), "outcomes": table(outcome_columns, [row for run in runs for row in outcome_rows(run)]),
+        "runs": view.runs_table(everything), "outcomes": outcomes_table(runs, names),
         "starts": start_words(runs), "shares": view.share_words(task), "by_eye": view.by_eye(task),
         "scores": view.scores(everything, bases[0], how, negations, kept=kept) if task.scored else "",
         "pair": view.pair(origin, model) if listed else "", "states": view.STATES if listed else "",
         "landscape": f"## What lies between it and its base's copy\n\nSee [the landscape report]({landscape}).\n\n" if landscape else "",
         "cure": view.cure_section(cured) if cured else "", "beside": ": losses beside scores (claim S11)" if task.scored else "",
         "models": table(
-            ["model", "variant", *SHOWN, *map(_words, names), "verdict", "residual"], [_row(one) for _, kind, one in models if kind == "last"]
+            ["model", "variant", *SHOWN, *map(words, names), "verdict", "residual"], [model_row(one) for _, kind, one in models if kind == "last"]
         ), "kept": kept, "released": view.released() if facts_of(task).released_scores else "",
         "measures": ["score"] if task.scored else ["nearest state accuracy", "navigation success"],
     }  # fmt: skip
@@ -156,88 +147,6 @@ def _embedding_figures(maze: StateTable, model: Judged, origin: Judged) -> dict[
         "inputs.png": inputs_figure(task, maze, other.parameters, base_inverse=other.inverse),
         "transition_error.png": transition_error_figure(task, maze, own.parameters, inverse=own.inverse),
     }
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def figure_of_merit(value: Metric | None) -> str:
-    """A figure of merit as a cell."""
-    if value is None:
-        return "-"
-    return span(value) if isinstance(value, Score) else f"{100 * value:.0f} %"
-
-
-def outcome_rows(run: Run) -> list[tuple[object, ...]]:
-    """One row per base: variant, rule, updates, base, its transition term and figures of merit, outcomes, medians."""
-    rows: list[tuple[object, ...]] = []
-    for name in run.bases:
-        models = run.of_base(name)
-        counts = outcomes(models)
-        found = run.base_of(models[0])
-        base = judge([found], how=run.how)[0].evaluation if found is not None else None
-        residuals = [m.evaluation.match.residual_edges for m in models if m.evaluation.match]
-        names = list(models[0].evaluation.metrics)
-        middles = [median(m.evaluation.share(metric) for m in models) for metric in names]
-        scores = [isinstance(models[0].evaluation.metrics[metric], Score) for metric in names]
-        rows.append(
-            (
-                run.plan.variant.name, run.plan.settings.update_rule, run.plan.settings.updates, short_name(Path(name)) if name else "none",
-                base.terms["transition"] if base else float("nan"), start_transition(run, name),
-                *(figure_of_merit(base.metrics[metric] if base else None) for metric in names), *counts.values(),
-                median(residuals) if residuals else float("nan"), median(m.evaluation.terms["transition"] for m in models),
-                *(f"{value:.2f}" if is_score else f"{100 * value:.0f} %" for value, is_score in zip(middles, scores, strict=True)),
-            )
-        )  # fmt: skip
-    return rows
-
-
-STARTS = {
-    "base": "the base's encoder in the other maze", "negated": "the base's encoder with the map undone", "fresh-encoder": "a new encoder",
-    "fresh": "new networks",
-}  # fmt: skip
-"""What a variant starts with, in words."""
-
-
-def start_words(runs: Sequence[Run]) -> str:
-    """What the variants among runs start with, in words."""
-    by: dict[str, list[str]] = {}
-    for run in runs:
-        variant = run.plan.variant
-        what = "what its search ended with" if variant.search else STARTS[variant.start]
-        if f"`{variant.name}`" not in by.setdefault(what, []):
-            by[what].append(f"`{variant.name}`")
-    return "; ".join(f"of {', '.join(names)} {what}" for what, names in by.items())
-
-
-def kept_words(runs: Sequence[Run]) -> str:
-    """Of members that are no last networks: which network of which update, and by what; "" where there are none."""
-    said = []
-    for run in runs:
-        found = [(k, model.checkpoint.info["kept"]) for k, model in enumerate(run.judged) if "kept" in model.checkpoint.info]
-        if found:
-            each = ", ".join(f"member {k} of update {int(kept['update']):,} of {int(kept['of']):,}" for k, kept in found)
-            said.append(f" Of {run.title} it is the best network by {found[0][1]['by']}: {each}.")
-    return "".join(said)
-
-
-def start_transition(run: Run, base: str) -> float:
-    """Median transition term of a base's transfers before their first update, on the evaluation set."""
-    at_start = (run.losses["base"] == base) & (run.losses["update"] == 0)
-    return float(median(run.losses["transition"][at_start])) if at_start.any() else float("nan")
-
-
-def _row(model: Judged) -> tuple[object, ...]:
-    figures, match = model.evaluation, model.evaluation.match
-    return (
-        short_name(model.path),
-        model.checkpoint.info.get("variant", "?"),
-        *(figures.terms[name] for name in SHOWN),
-        *(figure_of_merit(value) for value in figures.metrics.values()),
-        match.verdict if match else "",
-        match.residual_edges if match else "",
-    )
 
 
 def pick_failed(runs: Sequence[Run]) -> tuple[Run, Judged, Judged] | None:

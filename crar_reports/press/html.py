@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import mimetypes
+import re
 from collections.abc import MutableMapping, Sequence
+from html import escape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,9 @@ from markdown_it.utils import OptionsDict
 from markupsafe import Markup
 
 from crar_model.core.files import StrPath, write_text
+
+WIDEST = 36
+"""Letters of code that fit on a line of a phone."""
 
 
 def write_html(markdown: str, path: StrPath) -> Path:
@@ -72,8 +77,9 @@ class PageRenderer(RendererHTML):
         return super().image(tokens, idx, options, env)
 
     def code_inline(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
-        """A code span; one that names a file beside the page links to it."""
-        shown, name = super().code_inline(tokens, idx, options, env), tokens[idx].content
+        """A code span, which breaks between words and after a slash; one that names a file beside the page links to it."""
+        name = tokens[idx].content
+        shown = f"<code>{_words(name)}</code>"
         beside = name in {item.name for item in env["folder"].iterdir() if item.is_file()}  # a command can be longer than names may be
         return f'<a href="{name}">{shown}</a>' if beside else shown
 
@@ -86,10 +92,31 @@ class PageRenderer(RendererHTML):
             token.attrs["href"] = page
         return self.renderToken(tokens, idx, options, env)
 
+    def paragraph_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
+        """The start of a paragraph; one that is a command has a box of its own, in which a long one scrolls."""
+        inside = tokens[idx + 1].children or ()
+        if len(inside) == 1 and inside[0].type == "code_inline" and " " in inside[0].content:
+            tokens[idx].attrs.update({"class": "command", "tabindex": "0"})
+        return self.renderToken(tokens, idx, options, env)
+
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
         """The start of a table, in a box of its own that scrolls where the table is wider than the page."""
-        return '<div class="table">' + self.renderToken(tokens, idx, options, env)
+        return '<div class="table" tabindex="0">' + self.renderToken(tokens, idx, options, env)
 
     def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
         """The end of a table and its box."""
         return self.renderToken(tokens, idx, options, env) + "</div>\n"
+
+
+def _words(code: str) -> str:
+    """The words of a code span as HTML, none of which breaks but after a slash; a part too long for a phone may break anywhere."""
+    words = []
+    for word in code.split(" "):
+        parts = [part for part in re.split("(?<=[/=,])", word) if part]
+        whole = len(parts) == 1 and re.fullmatch(r"\w*", word)
+        words.append(
+            escape(word)
+            if whole
+            else "<wbr>".join(escape(part) if len(part) > WIDEST else f"<span>{escape(part)}</span>" for part in parts)
+        )
+    return " ".join(words)

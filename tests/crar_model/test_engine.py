@@ -231,8 +231,8 @@ def test_members_end_as_in_the_reference(rule: str) -> None:
 
 def test_an_encoder_of_one_layer_takes_the_plain_path() -> None:
     shallow = DenseAgent(2, (1,), (5, 1), (3, 2, 1), (3, 1), (1, 4, 2))
-    assert not applies(shallow)
-    assert applies(DenseAgent())
+    assert not applies(shallow, LossSettings())
+    assert applies(DenseAgent(), LossSettings())
     params, target, _, batch = case(shallow, 0, 5, 4)
     with pytest.raises(ValueError, match="encoder has one layer"):
         compiled(shallow, params, target, batch, LossSettings(), ("ball",), BLOCKS)

@@ -30,8 +30,8 @@ from crar_model.training.shard import STATE
 from crar_model.training.variants import VARIANTS
 from crar_reports.models.runs import Run
 from crar_reports.pages.maps import updates_of
-from crar_reports.pages.report import kept_words as page_words
-from crar_reports.pages.report import start_words
+from crar_reports.pages.report_tables import kept_words as page_words
+from crar_reports.pages.report_tables import start_words
 from crar_reports.pages.study.table import success
 
 SEARCHING = [name for name, variant in VARIANTS.items() if variant.search]

@@ -20,8 +20,9 @@ from crar_model.mazes.maps import ObservationMap
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.models.evaluation import evaluate
 from crar_reports.measure import forecast
-from crar_reports.measure.forecast import Table, calibration, held_out, score_predictors
+from crar_reports.measure.forecast import PREDICTORS, Table, calibrate, calibration, chances, held_out, score_predictors
 from crar_reports.pages import predict as page
+from crar_reports.pages.predict_view import chance_lines, per_cent, verdict
 
 
 def made(bases: int, effect: float, seed: int, trials: int = 4) -> Table:
@@ -148,7 +149,39 @@ def test_the_page_and_what_it_refuses(base_run: Path, freeze_run: Path, tmp_path
 
 def test_the_sentence_follows_the_scores(tmp_path: Path) -> None:
     for effect, begins in ((3.0, "Predicts: of 192 transfers from 48 bases: logistic"), (0.0, "Nothing predicts: of 192 transfers")):
-        assert page.verdict({"scores": score_predictors(made(48, effect, 0)), "unscored": None}).startswith(begins)
+        assert verdict({"scores": score_predictors(made(48, effect, 0)), "unscored": None}).startswith(begins)
+
+
+def test_the_chance_is_that_of_the_best_predictor_and_what_came_of_such_predictions() -> None:
+    """From first principles: a base of the table is predicted without it, one beside it by all; the group is the one of the nearest predictions."""
+    for effect, by in ((3.0, "logistic"), (0.0, "constant")):
+        table = made(48, effect, 0)
+        scores = score_predictors(table)
+        calibrate(scores, table)
+        assert [len(row["calibration"]) for row in scores["rows"]] == [1, 5, 5]
+        more = np.vstack((table.features, table.features[:1] + 0.5))
+        found = chances(table, more, [True] * 48 + [False], scores)
+        (row,) = [row for row in scores["rows"] if row["name"] == by]
+        assert {one["by"] for one in found} == {by}
+        assert [one["probability"] for one in found[:48]] == row["predicted"]
+        assert found[48]["probability"] == pytest.approx(PREDICTORS[by](table)(more[48]))
+        for one in found:
+            apart = [abs(group["predicted"] - one["probability"]) for group in row["calibration"]]
+            assert one["alike"] == row["calibration"][int(np.argmin(apart))]
+        results = {
+            "bases": [{"path": f"b{k}"} for k in range(49)], "chances": found, "unscored": None,
+            "outcomes": [{"successes": int(k), "transfers": 4} for k in table.successes] + [{"successes": 0, "transfers": 0}],
+        }  # fmt: skip
+        lines = chance_lines(results)
+        first, last = found[0], found[48]
+        assert lines[0].startswith(f"A transfer of `b0` succeeds with a probability of {per_cent(first['probability'])}, by ")
+        assert f"its own: {table.successes[0]} of 4" in lines[0]
+        assert "its own" not in lines[48]
+        alike = last["alike"]
+        assert f"{alike['count']} of {alike['of']} transfers succeeded: {per_cent(alike['share'])}, 95 % interval by base" in lines[48]
+    assert chance_lines({"chances": None, "unscored": "all 8 transfers failed"}) == ["No probability is given: all 8 transfers failed."]
+    assert "--transfer" in chance_lines({"chances": None, "unscored": None})[0]
+    assert [per_cent(p) for p in (0.0, 1e-6, 0.046, 0.5, 0.9999, 1.0)] == ["0 %", "0.1 %", "4.6 %", "50 %", "99.9 %", "100 %"]
 
 
 def test_a_stopped_look_goes_on(base_run: Path, freeze_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from crar_model.tasks import batches
 from crar_model.tasks.batches import held_out_batch
 from crar_model.training.members import base_plan, transfer_plan
 from crar_model.training.runner import run_plan
+from crar_reports.figures.explorer import MOST_BYTES
 from crar_reports.measure import dissection, release
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.sample_minimum import Budget, SampleTotal
@@ -37,6 +38,7 @@ from crar_reports.pages.theorem import write_theorem
 from crar_reports.pages.trajectory import write_trajectory
 from landscape_tools import align, apply_symmetry, flatten
 from landscape_tools.sampled import difference_product
+from tests.crar_reports.explorer_data import data_of
 from tests.crar_reports.pages import whole_page
 
 
@@ -72,6 +74,20 @@ def test_landscape_of_the_random_mazes_has_its_parts(page: Path) -> None:
     names = {file.name for file in page.iterdir()}
     assert {"report.md", "results.json", "lines.nc", "surface.nc", "surface.html", "states.png", "lines.png", "surface.png"} <= names
     assert {link["href"] for link in whole_page(page / "report.md").all("a")} >= {"surface.html", "lines.nc", "results.json"}
+    data, pair = (
+        data_of(page / "explorer.html"),
+        load_subject(Path(json.loads((page / "results.json").read_text())["failed"]["path"]), RANDOM_BASE),
+    )
+    assert data["net"] is None
+    assert (page / "explorer.html").stat().st_size < MOST_BYTES
+    rows = (pair.batch.terminated == 0).nonzero().flatten()[:4]
+    state = pair.embedding(pair.failed)[pair.batch.state[rows]]
+    moved = pair.agent.transition(pair.failed, state, pair.batch.action[rows])
+    maps, column, row = data["maps"], data["maps"]["at"].tolist().index(0.0), data["maps"]["rows"].tolist().index(0.0)
+    np.testing.assert_allclose(maps["state"][column], state.numpy(), atol=1e-5)
+    np.testing.assert_allclose(maps["predicted"][row, column], moved.detach().numpy(), atol=1e-5)
+    assert {way["name"] for way in data["ways"]} == {"straight", "frozen", "free"}
+    assert "Thinned" in " ".join(data["notes"])
     text = (page / "report.md").read_text()
     assert "first layer negated" in text
     assert "512 held-out transitions" in text

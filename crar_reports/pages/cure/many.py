@@ -87,7 +87,7 @@ def write_cures(
     """
     folder = Path(folder)
     base_path, to_path = (None if path is None else Path(path) for path in (base_path, to_path))
-    options = replace(options or CureOptions(), anyway=True)
+    options = replace(options or CureOptions(), anyway=True, explorer=False)
     paths = distinct(models)
     one_folder_each(paths)
     failed = [(path, base_of(path, to_path)) for path in paths]

@@ -29,7 +29,9 @@ from crar_model.models.keys import result_key
 from crar_model.models.merit import as_good, lacks, same_dynamics
 from crar_model.samples import as_given
 from crar_model.training.mending import cured_checkpoint, cured_parameters, posed
+from crar_reports.figures.explorer import NAME as EXPLORER
 from crar_reports.figures.placement import placement_figure
+from crar_reports.pages.cure.explorer import cure_explorer
 from crar_reports.pages.cure.view import cure_view
 from crar_reports.press.markdown import number
 from crar_reports.press.publish import Content, publish
@@ -60,6 +62,7 @@ class CureOptions:
         how: how agents are scored, where a maze has a score.
         image: format of the figure.
         anyway: look for candidates even where the model's own losses are what the dynamics allow: it is known to have failed.
+        explorer: write `explorer.html`: of one cure, not of each of a table.
         grounds: what dynamics were found to allow, by `ground_key`; looked up and added to, so that transfers of one base share it.
     """
 
@@ -67,6 +70,7 @@ class CureOptions:
     how: PlaySettings = field(default_factory=lambda: PlaySettings(episodes=100))
     image: str = "png"
     anyway: bool = False
+    explorer: bool = True
     grounds: dict[str, Ground] = field(default_factory=dict)
 
 
@@ -81,8 +85,8 @@ def write_cure(
     progress: Progress | None = None,
     command: str = "",
 ) -> Plain:
-    """Cure one model and write `report.md`, `results.json`, where it is cured `cured.pt`, and where states can be placed the figure
-    `placement.png` with its data.
+    """Cure one model and write `report.md`, `results.json`, where it is cured `cured.pt`, where states can be placed the figure
+    `placement.png` with its data, and where something was tried `explorer.html`.
 
     Args:
         failed_path: the model.
@@ -142,12 +146,15 @@ def write_cure(
             "budget": {"updates": found.updates, "level_updates": updates, "seconds": seconds},
         }  # fmt: skip  # from here on the base's maze is looked at, if --to is given
         results |= judged(failed, found, judge, options.how, to_path, None if found.landscape is None else problem.forest.roots[0])
-        figure, files = None, dict[str, Content]()
+        figure, data, files = None, None, dict[str, Content]()
         if found.landscape is not None:
             data, figure = _data(found.landscape), f"placement.{options.image}"
             marks = results["placement"]["places"] | ({"base": results["base_place"]} if judge is not None else {})
             files = {"placement.nc": data.assign_attrs(failed=failed.digest, command=command), figure: placement_figure(data, marks)}
-        view = cure_view(results, failed.task, figure=figure, placed=TABLE_OF_MOVES)
+        with torch_threads(1):
+            page = cure_explorer(found, problem, failed, results, data, command) if options.explorer else None
+        files |= {} if page is None else {EXPLORER: page}
+        view = cure_view(results, failed.task, figure=figure, placed=TABLE_OF_MOVES, explorer="" if page is None else EXPLORER)
         publish(folder, "cure.md", {"r": results, "command": command, **view}, results, files)
         shutil.rmtree(folder / STATE, ignore_errors=True)
     return results

@@ -24,7 +24,7 @@ CONTROLS = {
 """What the controls in a table of methods are."""
 
 
-def cure_view(r: Plain, task: Task, *, figure: str | None, placed: str) -> dict[str, str]:
+def cure_view(r: Plain, task: Task, *, figure: str | None, placed: str, explorer: str = "") -> dict[str, str]:
     """What the template of one cure places.
 
     Args:
@@ -32,6 +32,7 @@ def cure_view(r: Plain, task: Task, *, figure: str | None, placed: str) -> dict[
         task: of the model.
         figure: the file of the placement landscape; None without one.
         placed: what is said where states are placed.
+        explorer: the file of the explorer; "" without one.
     """
     already, budget = r["already"], r["budget"]
     who = "the model" if already else "failed"
@@ -48,6 +49,9 @@ def cure_view(r: Plain, task: Task, *, figure: str | None, placed: str) -> dict[
         "outcome": _outcome(r, who),
         "compared": _compared(r, task),
         "files": "`results.json`" + (", `placement.nc`" if figure else ""),
+        "explorer": f"To drag the start state, play the cure and watch the agent: `{explorer}`, which opens offline.\n\n"
+        if explorer
+        else "",
     }
 
 

@@ -21,15 +21,18 @@ from crar_reports.claims.record import Decision
 from crar_reports.claims.table import decide
 from crar_reports.figures.abstract import abstract_states_figure, scattered_states_figure
 from crar_reports.figures.embedding import embeddings_figure
+from crar_reports.figures.explorer import NAME as EXPLORER
 from crar_reports.figures.interactive import surface_page
 from crar_reports.figures.lines import lines_figure
 from crar_reports.figures.paths import paths_figure
+from crar_reports.figures.style import PATH_COLORS
 from crar_reports.figures.surface import surface_figure
 from crar_reports.measure.dissection import Dissection, dissect
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.paths import Passage
 from crar_reports.measure.second_opinion import second_opinion
 from crar_reports.measure.subject import Subject, load_subject, origin_of, refuse_senseless
+from crar_reports.pages.landscape.explorer import landscape_explorer
 from crar_reports.pages.landscape.sections import TITLES
 from crar_reports.pages.landscape.view import landscape_view
 from crar_reports.press.markdown import QUICK, Lines, _counted, about_world, number
@@ -51,7 +54,7 @@ def write_landscape(
     command: str = "",
     clock: StageClock | None = None,
 ) -> Path:
-    """Write `report.md`, its figures, `surface.html`, `lines.nc`, `surface.nc`, `results.json` and, where there are paths, `paths.nc`.
+    """Write `report.md`, its figures, `surface.html`, `explorer.html`, `lines.nc`, `surface.nc`, `results.json` and, where there are paths, `paths.nc`.
 
     Args:
         failed_path, base_path: the two models.
@@ -91,7 +94,7 @@ def write_landscape(
     files: dict[str, Content] = dict(_figures(pair, found, shown, options.image))
     embedding = next(iter(files))
     times.begin("data files")
-    files["surface.html"] = surface_page(found.surface)
+    files["surface.html"], files[EXPLORER] = surface_page(found.surface), landscape_explorer(found, command)
     data = xr.concat(list(found.lines.values()), dim="space", combine_attrs="drop").assign_coords(space=list(found.lines))
     kept = {"lines.nc": data, "surface.nc": found.surface, "paths.nc": None if found.passage is None else _path_data(found.passage)}
     files |= {name: each.assign_attrs(origin_of(pair, command)) for name, each in kept.items() if each is not None}
@@ -136,9 +139,12 @@ def _figures(pair: Subject, found: Dissection, shown: tuple[str, ...], image: st
     passage, line = found.passage, found.lines["embedding"]
     if passage is not None:
         began = "" if found.minimum is None else ", from where it converges"
-        paths = [(f"dynamics frozen{began}", passage.frozen, "#0072B2"), (f"dynamics free{began}", passage.free, "#009E73")]
+        paths = [
+            (f"dynamics frozen{began}", passage.frozen, PATH_COLORS["frozen"]),
+            (f"dynamics free{began}", passage.free, PATH_COLORS["free"]),
+        ]
         if passage.valleys is not None:
-            paths.append(("dynamics free, from the released model", passage.valleys, "#CC79A7"))
+            paths.append(("dynamics free, from the released model", passage.valleys, PATH_COLORS["valleys"]))
         figures["paths"] = paths_figure(paths, (line["t"].values, line["total"].values))
     return {f"{name}.{image}": figure for name, figure in figures.items()}
 

@@ -173,7 +173,7 @@ def _surface(found: Dissection, options: LandscapeOptions, *, kept: bool, transi
     return (
         f"One axis moves the encoder, in {options.space} space, from the failed one to the reference; the other moves the dynamics ({', '.join(options.blocks)}) from the "
         f"failed model's own to those that {how}, they bring the total loss from {totals[0]} to {totals[1]} and the transition term from {moves[0]} to {moves[1]} "
-        f"(reference: {totals[2]} and {moves[2]}). To turn and zoom: `surface.html`, which opens offline.\n\n"
+        f"(reference: {totals[2]} and {moves[2]}). To turn and zoom: `surface.html`; to drag a marker, play the paths and watch the agent: `explorer.html`. Both open offline.\n\n"
         f"![Total loss over encoder and dynamics](surface.{image})\n\n"
         "*Figure: total loss, contours and relief of the same values. On the dashed line the encoder moves alone"
         f"{', as in a `freeze` transfer' if kept else ''}; a way out may lead off it.*{second}"

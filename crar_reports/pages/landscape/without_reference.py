@@ -10,11 +10,13 @@ from crar_model.samples import as_given
 from crar_reports import progress as console
 from crar_reports.claims.table import decide_alone, need_a_base
 from crar_reports.figures.embedding import embeddings_figure
+from crar_reports.figures.explorer import NAME as EXPLORER
 from crar_reports.figures.interactive import surface_page
 from crar_reports.figures.surface import ALONE, surface_figure
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.without_reference import examine_alone, lone_subject
 from crar_reports.pages import plain_words
+from crar_reports.pages.landscape.explorer import alone_explorer
 from crar_reports.press.publish import Content, publish
 from crar_reports.progress import StageClock
 
@@ -23,7 +25,7 @@ def write_alone(
     path: StrPath, folder: StrPath, *, options: LandscapeOptions | None = None, maze: str | None = None, command: str = "",
     clock: StageClock | None = None,
 ) -> Path:  # fmt: skip
-    """Write `report.md`, its figures, `surface.html`, `surface.nc` and `results.json` of one model.
+    """Write `report.md`, its figures, `surface.html`, `explorer.html`, `surface.nc` and `results.json` of one model.
 
     Args:
         path: the model.
@@ -57,6 +59,7 @@ def write_alone(
     embedding, surface = (f"{name}.{options.image}" for name in ("embeddings", "surface"))
     files: dict[str, Content] = {
         embedding: embeddings_figure(task, panels), surface: surface_figure(found.surface, words=ALONE), "surface.html": surface_page(found.surface, ALONE),
+        EXPLORER: alone_explorer(found, command),
         "surface.nc": found.surface.assign_attrs(model=model.digest, inverse=int(subject.inverse), command=command),
     }  # fmt: skip
     plain = found.plain()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,10 @@ from crar_reports import progress as console
 from crar_reports.claims.record import Decided
 from crar_reports.claims.study import depends
 from crar_reports.figures.calibration import calibration_figure
-from crar_reports.measure.forecast import FEWEST, Table, calibration, score_predictors, verdict
+from crar_reports.measure.forecast import FEWEST, Table, calibrate, score_predictors, verdict
 from crar_reports.pages.study.rows import USUAL, Groups, Key, Row, base_name, by, label, main_group, number, outcomes, success, told
 from crar_reports.press.publish import Content
-from crar_reports.statistics import CHANCE, differ, holm, most_apart, share_by_base
+from crar_reports.statistics import CHANCE, differ, holm, most_apart
 
 ENOUGH = 4
 """Bases with transfers from which predictors are scored here; `crar predict` asks for more."""
@@ -77,10 +77,7 @@ def dependence_part(
         line = f"Predictors are not scored: {missing}."
     else:
         scores = score_predictors(table)
-        for row in scores["rows"]:
-            row["calibration"] = [
-                {"predicted": group["predicted"], **asdict(share_by_base(group["tries"]))} for group in calibration(row["predicted"], table)
-            ]
+        calibrate(scores, table)
         line = verdict(scores) if len(rows) >= FEWEST else _few(scores)
         drawn = len(rows) >= FEWEST  # of fewer the groups are single bases, whose bars say nothing
         if drawn:

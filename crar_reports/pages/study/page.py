@@ -16,6 +16,7 @@ from crar_model.training.variants import BASE
 from crar_reports.claims.record import Decided
 from crar_reports.claims.study_facts import facts_of
 from crar_reports.pages import plain_words
+from crar_reports.pages.compare.table import compared, compared_view
 from crar_reports.pages.study.cost import cost_part
 from crar_reports.pages.study.dependence import dependence_part
 from crar_reports.pages.study.rates import decide_rates, rates_part
@@ -86,11 +87,17 @@ def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Seque
     counts = Counter(row["status"] for row in rows)
     values = {
         "plainly": plainly(rows, claims), "summary": summary(rows, claims), "name": name, "made_by": f"`{command}`\n\n" if command else "",
-        "mazes": "\n\n".join(map(maze_view, mazes)), "unfinished": unfinished_view(left),
+        "compared": _compared(rows), "mazes": "\n\n".join(map(maze_view, mazes)), "unfinished": unfinished_view(left),
         "counts": ", ".join(f"{count} {word}" for word, count in counts.items()), "claims": claims_view(claims), "measures": _measures(mazes),
     }  # fmt: skip
     results = {"command": command, "study": name, "claims": claims} | ({"recipes": recipes} if recipes else {})
     return publish(folder, "study_page.md", values, results, files)
+
+
+def _compared(rows: Sequence[Row]) -> str:
+    """What `crar compare` has on top, of the transfers of the study."""
+    lines = compared(rows)
+    return f"## All transfers, by how they were made\n\n{compared_view(lines)}\n\n" if lines else ""
 
 
 def _measures(mazes: Sequence[Mapping[str, Any]]) -> list[str]:

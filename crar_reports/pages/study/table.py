@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import gzip
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from crar_reports.measure import scores as measure
 from crar_reports.sections import layout_of
 
 Row = dict[str, Any]
+Log = Mapping[str, np.ndarray[Any, Any]]
 FILE = "table.csv"
 ABOUT = (
     "cell", "group", "status", "why", "variant", "maze", "scored", "base", "base_seed", "base_start", "seed", "learning_rate", "reset", "paired", "base_recipe",
@@ -60,16 +63,21 @@ def write_table(store: Store, study: Study, attempts: int) -> Path:
     text = io.StringIO()
     table = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
     table.writeheader()
-    table.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    table.writerows(map(as_text, rows))
     path = store.root / FILE
     write_text(path, text.getvalue())
     return path
 
 
-def _cell(value: Any) -> Any:
+def as_text(row: Row) -> dict[str, str]:
+    """A row as it is written and read again."""
+    return {name: _cell(value) for name, value in row.items()}
+
+
+def _cell(value: Any) -> str:
     if isinstance(value, bool):
-        return int(value)
-    return f"{value:.10g}" if isinstance(value, float) else value
+        return str(int(value))
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
@@ -80,7 +88,7 @@ def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
         "base_start": cell.start, "seed": cell.seed, "learning_rate": cell.learning_rate, "reset": cell.reset, "paired": cell.paired or "",
         "base_recipe": _recipe(study.cells[cell.base]) if cell.base else "",
     }  # fmt: skip
-    row |= {name: getattr(settings, name) for name in SETTINGS} | {f"loss_{name}": getattr(settings.loss, name) for name in LOSS}
+    row |= settings_of(settings)
     record, figures = store.record(cell.name), store.judged(cell.name, study.how)
     if record is None:
         return row
@@ -100,12 +108,17 @@ def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
     row["outcome"] = row.pop("last_match_verdict", "diverged" if record.diverged_at >= 0 else "")
     if cell.task.scored and figures:
         own = {"final_score": row[f"{LAST}_score_mean"]}
-        row |= own | _scores(store.folder(cell.name)) | ({} if record.kept_update is None else own)
+        row |= own | scores_of(read_losses(store.folder(cell.name))) | ({} if record.kept_update is None else own)
     origin = (store.judged(cell.base, study.how) or {}).get(cell.start, {}) if cell.base else {}
     row["success"] = success(cell, row, origin)
     if cell.base and not cell.task.scored:
-        row |= _near_its_base(store.folder(cell.name), origin)
+        row |= near_its_base(read_losses(store.folder(cell.name)), origin["terms"]["transition"])
     return row
+
+
+def settings_of(settings: TrainSettings) -> Row:
+    """The columns of the settings."""
+    return {name: getattr(settings, name) for name in SETTINGS} | {f"loss_{name}": getattr(settings.loss, name) for name in LOSS}
 
 
 def _recipe(base: Cell) -> str:
@@ -146,9 +159,8 @@ def _flat(figures: Row, before: str = "") -> Row:
     return flat
 
 
-def _scores(folder: Path) -> Row:
-    """What the validations of a model come to; nothing where there is only the one before the first update."""
-    log = read_losses(folder)
+def scores_of(log: Log) -> Row:
+    """What the validations of a model come to, from the columns of its log; nothing where there is only the one before the first update."""
     trained = log["update"] > 0
     values = log["score"][trained]
     if not len(values):
@@ -162,14 +174,13 @@ def _scores(folder: Path) -> Row:
     return found
 
 
-def _near_its_base(folder: Path, base: Row) -> Row:
-    """The first logged update, after the start, at which the transition term is near the base's (claim S3); nothing where it never is."""
-    log, level = read_losses(folder), base["terms"]["transition"]
+def near_its_base(log: Log, level: float) -> Row:
+    """The first logged update, after the start, at which the transition term is near its base's (claim S3), `level`; nothing where it never is."""
     near = np.flatnonzero((log["update"] > 0) & (log["transition"] <= NEAR * level))
     return {"success_update": int(log["update"][near[0]])} if len(near) else {}
 
 
 def read_table(path: StrPath) -> list[dict[str, str]]:
-    """The rows of a table, all values as text."""
-    with Path(path).open(encoding="utf-8", newline="") as stream:
+    """The rows of a table, all values as text; one named *.gz is packed."""
+    with (gzip.open if Path(path).suffix == ".gz" else open)(path, "rt", encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))

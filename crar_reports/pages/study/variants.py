@@ -53,7 +53,7 @@ def variants_part(groups: Groups, bases: Sequence[Row], figure: str, files: dict
     """
     shown = [
         (
-            f"{label(key, short=True)}\n{int(key.updates):,} updates, {_bases(group) if VARIANTS[key.variant].from_base else 'of no base'}",
+            f"{label(key, short=True)}; {int(key.updates):,} updates, {_bases(group) if VARIANTS[key.variant].from_base else 'of no base'}",
             successes(told(group)),
         )
         for key, group in groups.items()

@@ -8,7 +8,7 @@ from typing import Any
 from crar_model.core.words import plural
 from crar_model.models.merit import definition
 from crar_reports.claims.released_scores import BASES
-from crar_reports.pages.predict import interval_words
+from crar_reports.pages.predict_view import interval_words
 from crar_reports.pages.study.dependence import ENOUGH
 from crar_reports.pages.study.recipes import COLUMNS
 from crar_reports.press.markdown import table
@@ -153,7 +153,7 @@ def _dependence(part: Part, *, several: bool) -> list[str]:
         if part["calibration"]:
             said += [
                 f"![Calibration]({part['calibration']})",
-                "*Figure: bases in groups of equal size by their prediction; bars are exact 95 % intervals of the share, by base.*",
+                "*Figure: bases in groups of equal size by their prediction; bars are exact 95 % intervals of the share, by base; the constant predictor is one group.*",
             ]
     return said
 
