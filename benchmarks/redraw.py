@@ -21,6 +21,7 @@ import xarray as xr
 
 from crar_model import samples
 from crar_model.agent.loss import SHOWN
+from crar_model.core.files import typed
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import task_named
@@ -29,6 +30,7 @@ from crar_reports.figures.escape import escape_figure
 from crar_reports.figures.inputs import inputs_figure, transition_error_figure
 from crar_reports.figures.lines import lines_figure
 from crar_reports.figures.placement import placement_figure
+from crar_reports.pages.escape.records import Escape
 from crar_reports.pages.landscape.sections import TITLES
 from crar_reports.pages.study import dependence
 from crar_reports.pages.study.page import write_study_page
@@ -43,7 +45,7 @@ def of_results(folder: Path) -> Iterator[tuple[str, Any]]:
         json.loads((folder / "results.json").read_text(encoding="utf-8")) if (folder / "results.json").is_file() else {}
     )
     if (folder / "survival.png").is_file():
-        yield "survival.png", escape_figure([{"rule": "joint", **cell} for cell in results["cells"]], results["grid"]["updates"])
+        yield "survival.png", escape_figure((found := typed(results, Escape, str(folder), "")).cells, found.grid.updates)
     if (folder / "calibration.png").is_file():
         yield "calibration.png", calibration_figure(results["scores"]["rows"])
     if (folder / "placement.nc").is_file():

@@ -80,7 +80,7 @@ def seconds(words: list[str]) -> float:
 def trained(root: Path, study: Study, workers: int) -> float:
     """Seconds that the study's packs trained, as if on workers that never wait."""
     store = open_store(root)
-    return sum(float((store.record(cell.name) or {})["seconds"]) for cell in study.cells.values() if cell.base) / workers
+    return sum(record.seconds for name, cell in study.cells.items() if cell.base and (record := store.record(name))) / workers
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from scipy import stats
 CONFIDENCE = 0.95
 CHANCE = 0.05
 """A p below this is called beyond chance."""
-RESAMPLES = 1_000
+RESAMPLES, CLUSTERED = 1_000, 10_000
+"""Of bases: for an interval of a mean, and of a share."""
 DEALT = 9_999
 """Tables drawn for a test of shares."""
 TRIMMED = 0.25
@@ -23,15 +24,38 @@ FEWEST_GROUPS = 4
 """Bases from which an interval by resampling them is given; of two or three it has hardly more values than they have."""
 
 
-def share(values: Sequence[bool]) -> dict[str, Any]:
-    """Count, share and Clopper-Pearson interval at 95 %; None for no values."""
+@dataclass(frozen=True)
+class Share:
+    """So many of so many, the share and its 95 % interval; NaN of none."""
+
+    count: int
+    of: int
+    share: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+    def __str__(self) -> str:
+        """ "3 of 8"."""
+        return f"{self.count} of {self.of}"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % interval; NaN where there is none."""
+
+    low: float = math.nan
+    high: float = math.nan
+
+
+def share(values: Sequence[bool]) -> Share:
+    """Count, share and Clopper-Pearson interval at 95 %."""
     if not values:
-        return {"count": 0, "of": 0, "share": None, "low": None, "high": None}
+        return Share(0, 0)
     found: Any = stats.binomtest(sum(values), len(values)).proportion_ci(CONFIDENCE, method="exact")
-    return {"count": sum(values), "of": len(values), "share": sum(values) / len(values), "low": float(found.low), "high": float(found.high)}
+    return Share(sum(values), len(values), sum(values) / len(values), float(found.low), float(found.high))
 
 
-def share_by_base(groups: Sequence[Sequence[bool]]) -> dict[str, Any]:
+def share_by_base(groups: Sequence[Sequence[bool]]) -> Share:
     """Count and share over all tries, with a 95 % interval whose unit is the group (base): tries of one base are alike.
 
     The share of successes of further bases is at least that of bases all of whose tries succeed and at most that of those any of whose do. So the interval goes
@@ -44,8 +68,19 @@ def share_by_base(groups: Sequence[Sequence[bool]]) -> dict[str, Any]:
     found = share([value for group in groups for value in group])
     if not groups:
         return found
-    low, high = share([all(group) for group in groups])["low"], share([any(group) for group in groups])["high"]
-    return found | {"low": min(low, found["share"]), "high": max(high, found["share"])}
+    low, high = share([all(group) for group in groups]).low, share([any(group) for group in groups]).high
+    return replace(found, low=min(low, found.share), high=max(high, found.share))
+
+
+def clustered(groups: Sequence[Sequence[bool]]) -> Interval:
+    """95 % interval of a share from resampling whole groups (percentiles); none for fewer than two groups, and where all values are equal:
+    resampling them says nothing of what was not seen."""
+    if len(groups) < 2 or len({value for group in groups for value in group}) < 2:
+        return Interval()
+    hits, sizes = (np.array([f(group) for group in groups]) for f in (sum, len))
+    picks = np.random.default_rng(0).integers(0, len(groups), (CLUSTERED, len(groups)))
+    shares = hits[picks].sum(1) / sizes[picks].sum(1)
+    return Interval(*(float(np.quantile(shares, each)) for each in (0.025, 0.975)))
 
 
 def share_words(values: Sequence[bool]) -> str:
@@ -58,8 +93,8 @@ def share_words_by_base(groups: Sequence[Sequence[bool]]) -> str:
     return _words(share_by_base(groups))
 
 
-def _words(found: dict[str, Any]) -> str:
-    return f"{found['count']}/{found['of']} ({100 * found['low']:.0f} to {100 * found['high']:.0f} %)" if found["of"] else "-"
+def _words(found: Share) -> str:
+    return f"{found.count}/{found.of} ({100 * found.low:.0f} to {100 * found.high:.0f} %)" if found.of else "-"
 
 
 def unlike(first: Sequence[bool], second: Sequence[bool]) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from crar_model.core.errors import UserError
+from crar_model.core.files import as_read
 from crar_model.core.kept import look
 from crar_model.core.settings import CureSettings, PlaySettings, TrainSettings
 from crar_model.cures.problem import pose
@@ -22,11 +23,12 @@ from crar_model.training.members import Plan, transfer_plan
 from crar_model.training.runner import run_plan
 from crar_reports.pages import claims as many
 from crar_reports.pages import maps
-from crar_reports.pages.cure import many as cures
 from crar_reports.pages.cure.one import CureOptions, cure_key, ground_key
-from crar_reports.pages.escape import many as escapes
-from crar_reports.pages.escape.one import Grid, escape_key
+from crar_reports.pages.escape.one import escape_key
+from crar_reports.pages.escape.records import Escape, Grid
 from crar_reports.pages.predict import predict
+from tests.crar_reports.test_escape_rules import a_minimum
+from tests.crar_reports.test_maps import of_freeze
 
 PUBLISHED = Path(__file__).parents[1] / "reports" / "published"
 
@@ -83,33 +85,30 @@ def test_cures_and_escapes_go_on_with_their_own_alone(failed: Checkpoint, base: 
         paths.append(tmp_path / f"{name}.pt")
     options, grid, own = CureOptions(), Grid(), tmp_path / "own"
     own.mkdir()
-    record = {
-        "base": {"path": "", "digest": base.digest}, "failed": {"path": "", "digest": failed.digest}, "grid": dataclasses.asdict(grid), "log_ratio": 1.0,
-        "totals": {"minimum": 1.0}, "minimum": {"verdict": "minimum", "barrier": 0.1, "signature": None}, "cells": [],
-    }  # fmt: skip
+    record = as_read(dataclasses.replace(a_minimum(), grid=grid))
     origin = load_checkpoint(base_run / "member-0.pt")
     models = [load_checkpoint(path) for path in paths]
 
-    def kept(key: str, shape: object) -> bool:
+    def kept(key: str, shape: Any) -> bool:
         return look(own / "results.json", key, shape, page=True) is not None
 
     (own / "results.json").write_text(json.dumps(record | {"key": escape_key(failed, base, grid)}))
-    assert not kept(escape_key(models[0], origin, grid), escapes.FOUND)  # the page is written last, and is not there
+    assert not kept(escape_key(models[0], origin, grid), Escape)  # the page is written last, and is not there
     (own / "report.md").touch()
-    assert [kept(escape_key(model, origin, grid), escapes.FOUND) for model in models] == [True, False]
-    assert not kept(escape_key(models[0], origin, Grid(seeds=2)), escapes.FOUND)
+    assert [kept(escape_key(model, origin, grid), Escape) for model in models] == [True, False]
+    assert not kept(escape_key(models[0], origin, Grid(seeds=2)), Escape)
     cured = {
         "method": "noise", "failed": {"path": "", "digest": failed.digest}, "settings": {"seed": 0}, "cured": False, "by": None, "restored": None,
         "budget": {"updates": 1, "level_updates": 1, "seconds": 1.0}, "before": {}, "after": {}, "chosen": {"terms": {"total": 1.0}}, "level": None, "to": None,
     }  # fmt: skip
     (own / "results.json").write_text(json.dumps(cured | {"key": cure_key(failed, base, base, "noise", options)}))
-    assert [kept(cure_key(model, origin, origin, "noise", options), cures.FOUND) for model in models] == [True, False]
+    assert [kept(cure_key(model, origin, origin, "noise", options), dict) for model in models] == [True, False]
     for other in (
         dataclasses.replace(options, anyway=True), dataclasses.replace(options, how=PlaySettings(seed=1)),
         dataclasses.replace(options, settings=CureSettings(effort=2.0)),
     ):  # fmt: skip
-        assert not kept(cure_key(models[0], origin, origin, "noise", other), cures.FOUND)
-    assert not kept(cure_key(models[0], origin, origin, "restart", options), cures.FOUND)
+        assert not kept(cure_key(models[0], origin, origin, "noise", other), dict)
+    assert not kept(cure_key(models[0], origin, origin, "restart", options), dict)
 
 
 def test_what_dynamics_allow_is_of_a_maze_and_a_loss(failed: Checkpoint, base: Checkpoint) -> None:
@@ -184,8 +183,9 @@ def test_what_is_left_of_another_run_is_not_gone_on_from(base_run: Path, tmp_pat
 
 
 def test_two_layouts_are_not_one_table_of_maps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    row = {"path": "a.pt", "digest": "1", "maze": "simple", "map": "negative", "way": "freeze", "settings": {}}
-    rows = [row | {"place": ["simple", layout, ""], "path": f"{layout}.pt", "digest": layout} for layout in ("", "####/#S.#/####")]
+    row = of_freeze("negative", "b.pt")
+    layouts = ("", "####/#S.#/####")
+    rows = [dataclasses.replace(row, place=("simple", layout, ""), path=f"{layout}.pt", digest=layout) for layout in layouts]
     monkeypatch.setattr(maps, "_transfers", lambda paths, how, state: rows)
     with pytest.raises(UserError, match=r"of the simple maze \(####/#S\.#/####\), but \.pt is of the simple maze; count them apart"):
         maps.write_maps([], tmp_path / "out")

@@ -58,7 +58,7 @@ def test_text_works(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
     assert run_plan(base_plan(settings, 1), run, tensorboard=False).finished
     assert run_plan(transfer_plan(TrainSettings(updates=0), [base], "negate-input", 1), str(tmp_path / "t"), tensorboard=False).finished
     assert len(read_losses(run)["update"]) == 2
-    assert plan_of(run).members[0].seed == read_run(run)["members"][0]["seed"]
+    assert plan_of(run).members[0].seed == read_run(run).members[0].seed
     assert expand([run]) == [tmp_path / "run" / "member-0.pt"]
     assert judge([base], base)[0].checkpoint.digest == load_checkpoint(base).digest
     assert short_name(base) == "run/member-0"

@@ -7,30 +7,32 @@ import io
 import json
 import math
 import os
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import UnionType
+from typing import Any, BinaryIO, TypeVar, get_args, get_origin, get_type_hints
 
+import msgspec
 import numpy as np
 
 from crar_model.core.errors import UserError
 
+T = TypeVar("T")
 StrPath = str | PathLike[str]
 """What a function that takes a path takes."""
 Plain = dict[str, Any]
 """Plain data by name, as JSON holds them."""
+OTHER = "damaged, or of another version"
+"""What is said of a file that holds something else."""
 INFINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 """How JSON holds what it has no number for; what is not a number is null. A reader gets the numbers again, and None."""
-MEASURED = (math.inf, None)
-"""A shape of :func:`read_json`: any number, infinite or null where it is none."""
 LOCK = ".lock"
 """File that a command holds in the folder that it writes; it is gone again when the command has ended."""
-WORDS = {str: "a text", int: "a whole number", float: "a finite number", bool: "true or false", dict: "a table", list: "a list"}
 
 
 def is_empty(folder: StrPath) -> bool:
@@ -107,17 +109,18 @@ def read_text(path: StrPath, *, what: str = "", give: str = "give a text file, U
 
 
 def json_text(content: Any, *, indent: int | None = 1) -> str:
-    """Plain data as strict JSON: NaN is null, an infinity a text (`INFINITE`). Without `indent` as short as can be."""
-    return json.dumps(_strict(content), indent=indent, separators=(",", ":") if indent is None else None, allow_nan=False)
+    """Plain data and records as strict JSON: NaN is null, an infinity a text (`INFINITE`). Without `indent` as short as can be."""
+    plain = _strict(msgspec.to_builtins(content, enc_hook=np.generic.item))
+    return json.dumps(plain, indent=indent, separators=(",", ":") if indent is None else None, allow_nan=False)
 
 
 def write_json(path: StrPath, content: Any, *, indent: int | None = 1) -> None:
-    """Write plain data atomically as :func:`json_text`."""
+    """Write plain data and records atomically as :func:`json_text`."""
     write_text(path, json_text(content, indent=indent) + "\n")
 
 
 def as_read(content: Any) -> Any:
-    """Plain data as they are read from the file that :func:`write_json` writes: lists for tuples, None for NaN."""
+    """Plain data and records as plain data, as they are read from the file that :func:`write_json` writes: lists for tuples, None for NaN."""
     return parse_json(json_text(content, indent=None))
 
 
@@ -149,14 +152,13 @@ def _numbers(value: Any) -> Any:
     return float(value) if value in ("Infinity", "-Infinity") else value
 
 
-def read_json(path: StrPath, shape: Any, hint: str) -> Any:
-    """The plain data of a JSON file that has to be there.
+def read_json(path: StrPath, kind: type[T], hint: str) -> T:
+    """What a JSON file that has to be there holds, as a type.
 
     Args:
         path: the file.
-        shape: what it must hold: a type, a tuple of such, a list of one shape, or a table of names and shapes, which may hold more; the key `str`
-            stands for every name. A float is any finite number, `math.inf` any number.
-        hint: what to do where it does not, for the error.
+        kind: a type as msgspec takes it, such as a dataclass; what a file has beside its fields is left out.
+        hint: what to do where it holds something else, for the error.
 
     Raises:
         UserError: when it cannot be read, is not JSON, or holds something else.
@@ -167,34 +169,47 @@ def read_json(path: StrPath, shape: Any, hint: str) -> Any:
         raise UserError(f"{path}: cannot read ({error.strerror or error}); {hint}") from error
     except ValueError as error:
         raise UserError(f"{path}: damaged, not JSON ({error}); {hint}") from error
-    if wrong := misfit(found, shape):
-        raise UserError(f"{path}: damaged, or of another version: {wrong}; {hint}")
-    return found
+    return typed(found, kind, f"{path}: {OTHER}", hint)
 
 
-def find_json(path: StrPath, shape: Any, hint: str) -> Any | None:
+def find_json(path: StrPath, kind: type[T], hint: str) -> T | None:
     """The same of a file that need not be there: None where there is none."""
-    return read_json(path, shape, hint) if os.path.lexists(path) else None
+    return read_json(path, kind, hint) if os.path.lexists(path) else None
 
 
-def misfit(value: Any, shape: Any, name: str = "it") -> str:
-    """Where plain data are not of a shape (:func:`read_json`), in words; "" where they are."""
-    if isinstance(shape, tuple):
-        found = [misfit(value, each, name) for each in shape]
-        return found[0] if all(found) else ""
-    if isinstance(shape, dict) and isinstance(value, dict):
-        if lacking := [key for key in shape if key is not str and key not in value]:
-            return f"{name} lacks {', '.join(lacking)}"
-        wanted = ((key, shape.get(key, shape.get(str))) for key in value if key in shape or str in shape)
-        return next((wrong for key, each in wanted if (wrong := misfit(value[key], each, key))), "")
-    if isinstance(shape, list) and isinstance(value, list):
-        return next((wrong for each in value if (wrong := misfit(each, shape[0], f"an entry of {name}"))), "")
-    kind: Any = shape if isinstance(shape, type) else type(shape)
-    if kind is float and type(value) in (int, float):
-        return "" if shape == math.inf or abs(value) <= sys.float_info.max else f"{name} is not {WORDS[float]}"
-    if type(value) is kind and not (kind is int and abs(value) >= 2**63):
-        return ""
-    return f"{name} is not {WORDS.get(kind, 'null')}"
+def typed(plain: Any, kind: type[T], what: str, hint: str) -> T:
+    """Plain data as a type; a null where a number has to be is NaN.
+
+    Raises:
+        UserError: for other data: `what`, the field and what is wrong with it, and the hint.
+    """
+    try:
+        return msgspec.convert(_with_nan(plain, kind), kind)
+    except (msgspec.ValidationError, OverflowError, RecursionError) as error:
+        raise UserError(f"{what}: {str(error).replace('$.', '')}; {hint}") from error
+
+
+_hints = cache(get_type_hints)
+
+
+def _with_nan(plain: Any, kind: Any) -> Any:
+    inside = get_args(kind)
+    if plain is None:
+        return math.nan if kind is float else None
+    if kind in (None, Any, dict):
+        return plain
+    if isinstance(kind, UnionType):
+        return _with_nan(plain, inside[0])
+    if isinstance(plain, dict):
+        hints = _hints(kind) if hasattr(kind, "__annotations__") else {}
+        every = inside[1] if get_origin(kind) is dict else None
+        return {name: _with_nan(value, hints.get(name, every)) for name, value in plain.items()}
+    if isinstance(plain, list) and inside:
+        kinds = inside if len(inside) == len(plain) and inside[-1] is not ... else inside[:1] * len(plain)
+        return [_with_nan(value, each) for value, each in zip(plain, kinds, strict=True)]
+    if kind is int and type(plain) is int and abs(plain) >= 2**63:
+        raise OverflowError(f"{plain} is no number that is kept here")
+    return plain
 
 
 def read_arrays(path: StrPath, *, limit: int) -> dict[str, np.ndarray[Any, Any]]:

@@ -61,7 +61,7 @@ def maker(folder: StrPath) -> str:
             return command
     words: list[str] = []
     with suppress(UserError):  # damaged, it says nothing
-        words = (find_json(Path(folder, "results.json"), {"command": str}, "") or {"command": ""})["command"].split()
+        words = str((find_json(Path(folder, "results.json"), dict, "") or {}).get("command", "")).split()
     return words[1] if words[:1] == ["crar"] and words[1:2] and words[1] in COMMANDS else ""
 
 

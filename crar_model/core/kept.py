@@ -10,76 +10,82 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import Plain, StrPath, as_read, json_text, misfit, read_json, write_json
+from crar_model.core.files import OTHER, Plain, StrPath, as_read, json_text, read_json, typed, write_json
 from crar_model.core.tensor_files import load_plain, save_plain
 
+T = TypeVar("T")
 PIECE = "crar-cure-piece"
 """Form of the `.pt` files."""
+EDITED = "damaged or edited"
 AGAIN = "remove it, and it is made again"
 """What to do about a file that is damaged or was edited."""
 
 
-def kept(path: StrPath | None, key: Any, make: Callable[[], Any], shape: Any = dict, *, piece: str = "", page: bool = False) -> Any:
+def kept(path: StrPath | None, key: Any, make: Callable[[], Any], kind: type[T], *, piece: str = "", page: bool = False) -> T:
     """What a file holds under a key; else it is made and written there.
 
     Args:
         path: the file; None keeps nothing.
         key: all that it depends on, as plain data.
         make: makes it.
-        shape: of it, as :func:`crar_model.core.files.read_json` takes it.
+        kind: its type, as :func:`crar_model.core.files.read_json` takes it.
         piece: its name, where the file holds several that are made one after the other.
         page: the file is the `results.json` of a page, which `make` writes with the key in it.
 
     Returns:
-        plain data as they are read from the file.
+        what was made, as it is read from the file.
 
     Raises:
         UserError: for a file that is damaged, or was edited.
     """
     if path is None:
-        return as_read(make())
-    found = look(path, key, shape, page=page)
+        return typed(as_read(make()), kind, EDITED, AGAIN)
     if piece:
-        whole = found or {}
-        return whole[piece] if piece in whole else keep(path, key, whole | {piece: make()})[piece]
+        whole: Plain = look(path, key, dict) or {}
+        if piece not in whole:
+            whole = keep(path, key, whole | {piece: make()})
+        return typed(whole[piece], kind, f"{path}: {EDITED}", AGAIN)
+    found = look(path, key, kind, page=page)
     if found is not None:
         return found
-    return as_read(make()) if page else keep(path, key, make())
+    made = as_read(make()) if page else keep(path, key, make())
+    return typed(made, kind, f"{path}: {EDITED}", AGAIN)
 
 
-def look(path: StrPath, key: Any, shape: Any = dict, *, page: bool = False) -> Plain | None:
+def look(path: StrPath, key: Any, kind: type[T], *, page: bool = False) -> T | None:
     """What a file holds under a key, None where it has nothing; arguments and errors as :func:`kept`."""
     path = Path(path)
     if not os.path.lexists(path):
         return None
-    if path.suffix == ".pt":
-        found = load_plain(path)
-        if misfit(found, {"fingerprint": str, "piece": dict}):
-            raise UserError(f"{path}: not unfinished work of a cure; {AGAIN}")
-        return found["piece"] if found["fingerprint"] == key else None
-    found = read_json(path, shape if page else {"key": dict, "figures": dict}, AGAIN)
-    if found.get("key") != as_read(key):
-        return None
     if page:
-        return found if path.with_name("report.md").exists() else None  # written last: without it a kill came before the end
-    figures: Plain = found["figures"]
-    if found.get("digest", _digest(figures)) != _digest(figures):  # those from before there were digests are taken as they are
-        raise UserError(f"{path}: damaged or edited: its digest is not that of its figures; {AGAIN}")
-    if wrong := misfit(figures, shape):
-        raise UserError(f"{path}: damaged or edited: {wrong}; {AGAIN}")
-    return figures
+        whole = read_json(path, dict, AGAIN)
+        result = typed(whole, kind, f"{path}: {OTHER}", AGAIN)
+        # report.md is written last: without it a kill came before the end
+        return result if whole.get("key") == as_read(key) and path.with_name("report.md").exists() else None
+    file = read_json(path, File, AGAIN)
+    if file.key != as_read(key):
+        return None
+    if file.digest not in ("", _digest(file.figures)):  # those from before there were digests are taken as they are
+        raise UserError(f"{path}: {EDITED}: its digest is not that of its figures; {AGAIN}")
+    return typed(file.figures, kind, f"{path}: {EDITED}", AGAIN)
 
 
-def keep(path: StrPath, key: Any, figures: Plain) -> Plain:
-    """Write figures to a file under a key; returns them as they are read from it."""
-    if Path(path).suffix == ".pt":
-        save_plain(path, PIECE, {"fingerprint": key, "piece": figures})
-        return figures
+@dataclass(frozen=True)
+class File:
+    """What a `.json` file holds."""
+
+    key: Any
+    figures: Plain
+    digest: str = ""
+
+
+def keep(path: StrPath, key: Any, figures: Any) -> Any:
+    """Write figures to a file under a key; returns them as plain data, as they are read from it."""
     figures = as_read(figures)
-    write_json(path, {"key": key, "figures": figures, "digest": _digest(figures)})
+    write_json(path, File(key, figures, _digest(figures)))
     return figures
 
 
@@ -101,9 +107,14 @@ class Pieces:
 
     def look(self, name: str) -> Plain | None:
         """A piece, or None where there is none of this work; raises :class:`UserError` for a damaged file, or one of another kind."""
-        return None if self.folder is None else look(self.folder / f"{name}.pt", self.key)
+        if self.folder is None or not os.path.lexists(path := self.folder / f"{name}.pt"):
+            return None
+        found = load_plain(path)
+        if not isinstance(found, dict) or not isinstance(found.get("piece"), dict) or not isinstance(found.get("fingerprint"), str):
+            raise UserError(f"{path}: not unfinished work of a cure; {AGAIN}")
+        return found["piece"] if found["fingerprint"] == self.key else None
 
     def keep(self, name: str, piece: Plain) -> None:
         """Keep a piece."""
         if self.folder is not None:
-            keep(self.folder / f"{name}.pt", self.key, piece)
+            save_plain(self.folder / f"{name}.pt", PIECE, {"fingerprint": self.key, "piece": piece})

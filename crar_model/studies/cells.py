@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import misfit
+from crar_model.core.files import typed
 from crar_model.core.settings import TrainSettings, from_plain, to_plain
 from crar_model.tasks import Task, task_of
 from crar_model.training.variants import BASE, Variant, variant_named
@@ -20,8 +20,6 @@ FORMAT = 1
 WITHOUT_EFFECT = ("workers", "checkpoint_interval", "snapshots", "data", "seed", "learning_rate")
 """Settings that are not part of a cell's name: they change no number of it, or stand in it elsewhere (`data` by its digest)."""
 NAME_LENGTH = 16
-NUMBERS: dict[str, type] = {"settings": dict, "seed": int, "learning_rate": float, "paired": int}
-"""What is no text in a cell's file."""
 LAST, BEST = "last", "best"
 """Which network of a base a transfer starts from: the last one, or that of the best validation."""
 
@@ -94,12 +92,10 @@ def cell_from(content: dict[str, Any], *, where: str) -> Cell:
     Raises:
         UserError: for what is none, and for settings that this version does not know.
     """
-    kinds = {item.name: NUMBERS.get(item.name, str) for item in dataclasses.fields(Cell)}
-    values: dict[str, Any] = {"base": "", "start": "", "reset": "", "paired": 0, "group": ""} | content
-    if wrong := misfit(values, kinds):
-        raise UserError(f"{where}: not a cell of a study: {wrong}; remove it, and it is made again")
+    wrong, hint = f"{where}: not a cell of a study", "remove it, and it is made again"
+    cell, settings = typed(content | {"settings": {}}, Cell, wrong, hint), typed(content.get("settings"), dict, f"{wrong}: settings", hint)
     try:
-        cell = Cell(**{name: values[name] for name in kinds} | {"settings": from_plain(values["settings"], where="settings")})
+        cell = dataclasses.replace(cell, settings=from_plain(settings, where="settings"))
         _ = cell.name
     except UserError as error:
         raise UserError(f"{where}: {error}") from error

@@ -127,10 +127,10 @@ def measured(store: Store, study: Study) -> dict[str, float]:
     totals: dict[str, list[float]] = {}
     for name, cell in study.cells.items():
         record = store.record(name)
-        if record and record["updates"] and record["seconds"] > 0:
+        if record and record.updates and record.seconds > 0:
             pair = totals.setdefault(cell.alike, [0.0, 0.0])
-            pair[0] += record["updates"]
-            pair[1] += record["seconds"]
+            pair[0] += record.updates
+            pair[1] += record.seconds
     return {alike: updates / seconds for alike, (updates, seconds) in totals.items()}
 
 

@@ -16,7 +16,7 @@ from crar_model.core.guards import on_signals, only_one
 from crar_model.studies.cells import LAST
 from crar_model.studies.packing import LARGEST, OPEN, packs_of, status, to_judge, updates_taken
 from crar_model.studies.plan import Study
-from crar_model.studies.store import Store, without_network
+from crar_model.studies.store import Store
 from crar_model.studies.worker import FAILED, FULL, GONE, STOPPED, Order, Report, versions, work
 from crar_model.tasks import TASKS
 from crar_model.training.members import Member, Plan
@@ -98,7 +98,7 @@ def run_study(
 def _refuse_lost(store: Store, study: Study) -> None:
     """Name the cells that are to be judged, but have no network, before anything is done."""
     done = ((name, store.record(name)) for name in to_judge(store, study, study.cells, study.how))
-    paths = [store.model(name, LAST) for name, record in done if record is not None and not without_network(record)]
+    paths = [store.model(name, LAST) for name, record in done if record is not None and not record.without_network]
     lost = [path for path in paths if not path.exists()]
     if lost:
         raise UserError(f"{lost[0]}: {GONE} ({len(lost)} of {len(study.cells)} cells)")

@@ -19,18 +19,73 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import MEASURED, Plain, StrPath, find_json, read_json, write_json
+from crar_model.core.files import OTHER, Plain, StrPath, find_json, read_json, typed, write_json
 from crar_model.core.kept import AGAIN
 from crar_model.core.settings import PlaySettings
 from crar_model.studies.cells import BEST, Cell, cell_from
 
 STUDY = "crar-study"
-RECORD = {"updates": int, "search_updates": int, "diverged_at": int, "seconds": float}
-"""What `record.json` holds at least."""
-FIGURES = {str: {"terms": {str: MEASURED}, "digest": str, "updates": int, "metrics": [str]}}
-"""What `judged-K.json` holds: of the last network, and of the best."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What `record.json` holds: updates of the cell, of its search, and taken more than once; when it diverged (-1: never), seconds of a core.
+
+    Attributes:
+        kept_update: when its network was kept by its losses; None for the last one.
+    """
+
+    cell: str = ""
+    updates: int
+    kept_update: int | None = None
+    diverged_at: int
+    search_updates: int
+    seconds: float
+    repeated_updates: int | None = None
+    crar: str = ""
+
+    @property
+    def without_network(self) -> bool:
+        """Whether there is no network to judge: it diverged, and none was kept from before."""
+        return self.diverged_at >= 0 and self.kept_update is None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What `judged-K.json` holds of a network, the last or the best, beside its figures of merit, which `metrics` names."""
+
+    terms: dict[str, float]
+    digest: str
+    updates: int
+    metrics: list[str]
+
+
+@dataclass(frozen=True)
+class About:
+    """What `study.json` holds."""
+
+    format: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Session:
+    """What `session.json` holds."""
+
+    token: str
+    stop: bool
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """How often a cell has failed, and at what the last time."""
+
+    failed: int
+    last: str
 
 
 @dataclass(frozen=True)
@@ -51,12 +106,12 @@ class Store:
         """
         record = self.root / "study.json"
         if record.exists():
-            found = read_json(record, {"format": str, "name": str}, "choose another --out")
-            if found["format"] != STUDY:
+            found = read_json(record, About, "choose another --out")
+            if found.format != STUDY:
                 raise UserError(f"{record}: not the record of a study; choose another --out")
-            if found["name"] != name:
+            if found.name != name:
                 raise UserError(
-                    f"{self.root}: holds the study {found['name']!r}, not {name!r}; choose another --out, or give the file its name"
+                    f"{self.root}: holds the study {found.name!r}, not {name!r}; choose another --out, or give the file its name"
                 )
         elif self.root.exists() and (not self.root.is_dir() or any(path.name != "lock" for path in self.root.iterdir())):
             raise UserError(f"{self.root}: exists and is not the folder of a study; choose an empty or new --out")
@@ -69,7 +124,7 @@ class Store:
         """
         self.refuse(name)
         if not (self.root / "study.json").exists():
-            write_json(self.root / "study.json", {"format": STUDY, "name": name}, indent=None)
+            write_json(self.root / "study.json", About(STUDY, name), indent=None)
 
     def folder(self, cell: str) -> Path:
         """Where a cell lies."""
@@ -97,10 +152,9 @@ class Store:
             raise UserError(f"{path}: describes another cell, {found.name}: edited, or of another version; {AGAIN}")
         return found
 
-    def record(self, cell: str) -> Plain | None:
+    def record(self, cell: str) -> Record | None:
         """The record of a cell that is done, else None; raises :class:`UserError` for a damaged one."""
-        found: Plain | None = find_json(self.folder(cell) / "record.json", RECORD, "remove it, and the cell is trained again")
-        return found
+        return find_json(self.folder(cell) / "record.json", Record, "remove it, and the cell is trained again")
 
     def judged(self, cell: str, how: PlaySettings) -> Plain | None:
         """The figures of a cell by a scoring, where they have been taken; raises :class:`UserError` for damaged ones.
@@ -108,11 +162,12 @@ class Store:
         Earlier versions wrote empty ones of networks that were not there; these have not been taken.
         """
         path = self.judged_path(cell, how)
-        found: Plain | None = find_json(path, FIGURES, AGAIN)
+        found: dict[str, Plain] | None = find_json(path, dict[str, dict[str, Any]], AGAIN)
         if not found:
             record = self.record(cell) if found is not None else None
-            return found if record is not None and without_network(record) else None
-        if lacking := {name for figures in found.values() for name in figures["metrics"] if name not in figures}:
+            return found if record is not None and record.without_network else None
+        checked = [(figures, typed(figures, Figures, f"{path}: {OTHER}", AGAIN)) for figures in found.values()]
+        if lacking := {name for figures, one in checked for name in one.metrics if name not in figures}:
             raise UserError(f"{path}: damaged: it lacks {', '.join(sorted(lacking))}; {AGAIN}")
         return found
 
@@ -126,14 +181,15 @@ class Store:
 
     def attempts(self, cell: str) -> tuple[int, str]:
         """(how often a cell has failed, at what the last time)."""
-        found = find_json(self.folder(cell) / "attempts.json", {"failed": int, "last": str}, "remove it, and its failures are not counted")
-        return (0, "") if found is None else (found["failed"], found["last"])
+        path = self.folder(cell) / "attempts.json"
+        found = find_json(path, Attempts, "remove it, and its failures are not counted") or Attempts(0, "")
+        return found.failed, found.last
 
     def failed(self, cells: Iterable[str], why: str) -> None:
         """Count a failure of cells."""
         for cell in cells:
             count = self.attempts(cell)[0] + 1
-            write_json(self.folder(cell) / "attempts.json", {"failed": count, "last": why}, indent=None)
+            write_json(self.folder(cell) / "attempts.json", Attempts(count, why), indent=None)
 
     def forgive(self, cell: str) -> None:
         """Count a cell's failures from 0 again."""
@@ -151,7 +207,7 @@ class Store:
     def pack_cells(self, pack: str) -> list[str]:
         """The cells of a pack that was begun; none for one that has ended. Raises :class:`UserError` for a damaged one."""
         path = self.root / "packs" / pack / "pack.json"
-        return find_json(path, [str], "remove its folder, and its cells are trained anew") or []
+        return find_json(path, list[str], "remove its folder, and its cells are trained anew") or []
 
     def packs(self) -> list[str]:
         """Packs that were begun and have not ended, by name."""
@@ -165,23 +221,18 @@ class Store:
 
     def begin_session(self, token: str) -> None:
         """Tell tasks of earlier clients, which may still be running, that another has come."""
-        write_json(self.root / "session.json", {"token": token, "stop": False}, indent=None)
+        write_json(self.root / "session.json", Session(token, False), indent=None)
 
     def stop_session(self, token: str) -> None:
         """Ask the running tasks to save and stop."""
-        write_json(self.root / "session.json", {"token": token, "stop": True}, indent=None)
+        write_json(self.root / "session.json", Session(token, True), indent=None)
 
     def stopped(self, token: str) -> bool:
         """Whether the tasks of a client are to save and stop."""
         found = None
         with suppress(UserError):  # what cannot be read tells a task nothing
-            found = find_json(self.root / "session.json", {"token": str, "stop": bool}, "")
-        return found is not None and (found["token"] != token or found["stop"])
-
-
-def without_network(record: Plain) -> bool:
-    """Whether a cell that is done has no network to judge: it diverged, and none was kept from before."""
-    return record["diverged_at"] >= 0 and "kept_update" not in record
+            found = find_json(self.root / "session.json", Session, "")
+        return found is not None and (found.token != token or found.stop)
 
 
 def open_store(root: StrPath) -> Store:

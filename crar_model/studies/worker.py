@@ -27,7 +27,7 @@ from crar_model.models.evaluation import evaluate
 from crar_model.nets import set_threads
 from crar_model.studies.account import STRETCHES, repeated, teller
 from crar_model.studies.cells import BEST, LAST, Cell
-from crar_model.studies.store import Store, without_network
+from crar_model.studies.store import Record, Store
 from crar_model.tasks import Task, add_task
 from crar_model.training.log import read_losses
 from crar_model.training.members import Member, Plan
@@ -201,7 +201,7 @@ def _cannot_go_on(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path)
         return folder.exists() and not (folder / "state").exists()
     if any(store.attempts(cell.name)[0] > 1 for cell in cells):
         return True
-    return bool(read_run(folder)["members"] != [member.plain() for member in plan.members])
+    return read_run(folder).members != plan.members
 
 
 def pack_plan(store: Store, cells: Sequence[Cell]) -> Plan:
@@ -213,13 +213,14 @@ def pack_plan(store: Store, cells: Sequence[Cell]) -> Plan:
 
 def _stop_flag(store: Store, token: str) -> Callable[[], bool]:
     """Whether to stop, asked of the disk now and then."""
-    state = {"at": -LOOK_EVERY, "stop": False}
+    at, stop = -LOOK_EVERY, False
 
     def stopped() -> bool:
+        nonlocal at, stop
         now = time.monotonic()
-        if not state["stop"] and now - state["at"] >= LOOK_EVERY:
-            state.update(at=now, stop=store.stopped(token))
-        return bool(state["stop"])
+        if not stop and now - at >= LOOK_EVERY:
+            at, stop = now, store.stopped(token)
+        return stop
 
     return stopped
 
@@ -247,16 +248,11 @@ def _file_away(store: Store, plan: Plan, cells: Sequence[Cell], folder: Path, se
         write_text(own / "losses.csv", "\n".join(lines) + "\n")
         checkpoint = load_plain(model)
         kept = checkpoint["info"].get("kept")
-        record = {
-            "cell": cell.name,
-            "updates": int(checkpoint["updates"]),
-            **({"kept_update": int(kept["update"])} if kept else {}),
-            "diverged_at": int(checkpoint["info"]["diverged_at"]),
-            "search_updates": searched(checkpoint["info"]),
-            "seconds": seconds / len(cells),
-            "repeated_updates": again // len(cells),
-            "crar": __version__,
-        }
+        record = Record(
+            cell=cell.name, updates=int(checkpoint["updates"]), kept_update=int(kept["update"]) if kept else None,
+            diverged_at=int(checkpoint["info"]["diverged_at"]), search_updates=searched(checkpoint["info"]), seconds=seconds / len(cells),
+            repeated_updates=again // len(cells), crar=__version__,
+        )  # fmt: skip
         write_json(own / "record.json", record)
         store.forgive(cell.name)
 
@@ -272,7 +268,7 @@ def judged(store: Store, cell: Cell, how: PlaySettings) -> Plain:
     record = store.record(cell.name)
     if record is None:
         raise UserError(f"{store.folder(cell.name)}: has no record; run crar study again")
-    if without_network(record):
+    if record.without_network:
         return {}
     base = load_checkpoint(store.model(cell.base, cell.start)) if cell.base else None
     figures: Plain = {}

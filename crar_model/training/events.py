@@ -122,7 +122,7 @@ class Events:
         """Everything that was set, the loss's with its section's name before it."""
         about, plain = self.plan.members[member], to_plain(self.plan.settings)
         loss = {f"loss.{name}": value for name, value in plain.pop("loss").items()}
-        return plain | loss | {"variant": self.plan.variant.name, **about.plain()}
+        return plain | loss | {"variant": self.plan.variant.name, **vars(about)}
 
     def flush(self) -> None:
         """Write what was told since the last time; errors as :meth:`EventFile.flush`."""

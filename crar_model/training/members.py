@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -36,10 +35,6 @@ class Member:
     seed: int
     learning_rate: float
     base: str = ""
-
-    def plain(self) -> dict[str, Any]:
-        """As plain data, for run folders."""
-        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True)

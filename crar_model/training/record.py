@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, file_digest, read_json
 from crar_model.core.machine import cores
@@ -19,16 +21,29 @@ from crar_model.tasks import task_of
 from crar_model.training.members import Member, Plan
 from crar_model.training.variants import variant_named
 
+FORMAT = "crar-run"
 MAY_CHANGE = ("updates", "workers", "checkpoint_interval", "snapshots", "device")
 """Settings that a resumed run may have otherwise: they do not touch the trajectory."""
-RECORD = {
-    "format": str, "variant": str, "reset": str, "paired": int, "settings": dict, "bases": {str: str}, "shards": [int],
-    "members": [{"seed": int, "learning_rate": float, "base": str}],
-}  # fmt: skip
-"""What `run.json` holds."""
 
 
-def describe(plan: Plan) -> dict[str, Any]:
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What `run.json` holds: settings as plain data, digests of bases by their paths, members of each process, what is known of a world, and what a large layout is judged on."""
+
+    format: str
+    version: int = 1
+    crar: str = ""
+    variant: str
+    reset: str
+    paired: int
+    settings: dict[str, Any]
+    members: tuple[Member, ...]
+    world: list[str] | msgspec.UnsetType = msgspec.UNSET
+    judged_on: str | msgspec.UnsetType = msgspec.UNSET
+    bases: dict[str, str]
+    shards: list[int]
+
+
+def describe(plan: Plan) -> Record:
     """What `run.json` says of a plan.
 
     Raises:
@@ -36,20 +51,12 @@ def describe(plan: Plan) -> dict[str, Any]:
     """
     members, settings = len(plan.members), plan.settings
     workers = min(settings.workers or _that_pay(plan), members) if settings.device == "cpu" else 1
-    return {
-        "format": "crar-run",
-        "version": 1,
-        "crar": __version__,
-        "variant": plan.variant.name,
-        "reset": plan.reset,
-        "paired": plan.paired,
-        "settings": to_plain(settings),
-        "members": [member.plain() for member in plan.members],
-        **({"world": list(facts)} if (facts := plan.task.facts) else {}),
-        **({"judged_on": drawn} if (drawn := plan.task.sampling.drawn) else {}),
-        "bases": {base: load_checkpoint(Path(base)).digest for base in sorted({m.base for m in plan.members if m.base})},
-        "shards": [members // workers + (k < members % workers) for k in range(workers)],
-    }
+    return Record(
+        format=FORMAT, crar=__version__, variant=plan.variant.name, reset=plan.reset, paired=plan.paired, settings=to_plain(settings),
+        members=plan.members, world=list(plan.task.facts) or msgspec.UNSET, judged_on=plan.task.sampling.drawn or msgspec.UNSET,
+        bases={base: load_checkpoint(Path(base)).digest for base in sorted({m.base for m in plan.members if m.base})},
+        shards=[members // workers + (k < members % workers) for k in range(workers)],
+    )  # fmt: skip
 
 
 PAYS = 15.0
@@ -73,9 +80,7 @@ def moved(plan: Plan, folder: StrPath) -> Plan:
                     return str(place)
         return path
 
-    own = {
-        base: found(base, before["bases"].get(base, ""), lambda at: load_checkpoint(at).digest) for base in {m.base for m in plan.members}
-    }
+    own = {base: found(base, before.bases.get(base, ""), lambda at: load_checkpoint(at).digest) for base in {m.base for m in plan.members}}
     members = tuple(replace(member, base=own[member.base]) for member in plan.members)
 
     def digest_of(at: Path) -> str:
@@ -85,20 +90,18 @@ def moved(plan: Plan, folder: StrPath) -> Plan:
     return replace(plan, members=members, settings=replace(plan.settings, data=data))
 
 
-def differences(before: dict[str, Any], now: dict[str, Any], where: str) -> list[str]:
+def differences(before: Record, now: Record, where: str) -> list[str]:
     """In what two records are not of one run; the files that they name are told by their digests."""
-    changed = [key for key in ("variant", "reset", "paired", "judged_on") if before.get(key) != now.get(key)]
-    sides = (
-        [[each["seed"], each["learning_rate"], run["bases"].get(each["base"], "")] for each in run["members"]] for run in (before, now)
-    )
+    changed = [key for key in ("variant", "reset", "paired", "judged_on") if getattr(before, key) != getattr(now, key)]
+    sides = ([(each.seed, each.learning_rate, run.bases.get(each.base, "")) for each in run.members] for run in (before, now))
     changed += ["members"] * (next(sides) != next(sides))  # bases by their digests: a path is another from elsewhere
-    changed += ["bases"] * (sorted(before["bases"].values()) != sorted(now["bases"].values()))
-    old, new = to_plain(from_plain(before["settings"], where=where)), now["settings"]  # a setting newer than the run has its default
+    changed += ["bases"] * (sorted(before.bases.values()) != sorted(now.bases.values()))
+    old, new = to_plain(from_plain(before.settings, where=where)), now.settings  # a setting newer than the run has its default
     may = (*MAY_CHANGE, "data") if old["data_digest"] else MAY_CHANGE
     return changed + [key for key in new if key not in may and old[key] != new[key]]
 
 
-def read_run(folder: StrPath) -> dict[str, Any]:
+def read_run(folder: StrPath) -> Record:
     """The `run.json` of a run folder.
 
     Raises:
@@ -106,12 +109,12 @@ def read_run(folder: StrPath) -> dict[str, Any]:
     """
     path = Path(folder) / "run.json"
     hint = "give a folder that `crar train` or `crar transfer` wrote"
-    content: dict[str, Any] = read_json(path, RECORD, hint)
-    if content["format"] != "crar-run" or min(content["shards"], default=0) < 1 or sum(content["shards"]) != len(content["members"]):
+    content = read_json(path, Record, hint)
+    if content.format != FORMAT or min(content.shards, default=0) < 1 or sum(content.shards) != len(content.members):
         raise UserError(f"{path}: not the record of a crar run, or damaged: its members and shards do not fit; {hint}")
     try:
-        variant_named(content["variant"])
-        task_of(from_plain(content["settings"], where="settings"), near=folder)
+        variant_named(content.variant)
+        task_of(from_plain(content.settings, where="settings"), near=folder)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     return content
@@ -124,6 +127,5 @@ def plan_of(folder: StrPath) -> Plan:
         UserError: as :func:`read_run`.
     """
     content = read_run(folder)
-    settings = from_plain(content["settings"], where=str(Path(folder) / "run.json"))
-    members = tuple(Member(each["seed"], each["learning_rate"], each["base"]) for each in content["members"])
-    return Plan(settings, members, variant_named(content["variant"]), content["reset"], content["paired"])
+    settings = from_plain(content.settings, where=str(Path(folder) / "run.json"))
+    return Plan(settings, content.members, variant_named(content.variant), content.reset, content.paired)

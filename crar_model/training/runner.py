@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
 from crar_model.core.errors import UserError
@@ -26,7 +27,7 @@ from crar_model.training.events import Events
 from crar_model.training.log import LossLog, logged
 from crar_model.training.members import Plan
 from crar_model.training.processes import run_here, run_processes
-from crar_model.training.record import describe, differences, moved, plan_of, read_run
+from crar_model.training.record import Record, describe, differences, moved, plan_of, read_run
 from crar_model.training.search import search_starts, with_starts
 from crar_model.training.shard import ShardJob, load_state
 from crar_model.training.trainer import kept_rows
@@ -221,7 +222,7 @@ def _taken(folder: Path) -> int:
     return max((load_checkpoint(path).updates for path in folder.glob("member-*.pt")), default=0)
 
 
-def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) -> list[ShardJob]:
+def _prepare(plan: Plan, described: Record, folder: Path, resume: bool) -> list[ShardJob]:
     """Write or check `run.json` and split the members; a resumed run keeps its split. The folder is locked."""
     check_folder(folder, resume)  # again: another process may have begun a run since
     record = folder / "run.json"
@@ -232,10 +233,10 @@ def _prepare(plan: Plan, described: dict[str, Any], folder: Path, resume: bool) 
             raise UserError(f"{folder}: the run there differs in {', '.join(changed)}; give the same settings or another --out")
         if (taken := _taken(folder)) > plan.settings.updates:
             raise UserError(f"--updates is {plan.settings.updates:,}, but the run in {folder} has taken {taken:,}; give at least that")
-        described["shards"] = before["shards"]
+        described = msgspec.structs.replace(described, shards=before.shards)
     jobs, first = list[ShardJob](), 0
-    for index, count in enumerate(described["shards"]):
-        jobs.append(ShardJob(plan, folder, index, first, count, plan.task, max(1, cores() // len(described["shards"]))))
+    for index, count in enumerate(described.shards):
+        jobs.append(ShardJob(plan, folder, index, first, count, plan.task, max(1, cores() // len(described.shards))))
         first += count
     for job in jobs:
         if not record.exists() and job.state_path.exists():

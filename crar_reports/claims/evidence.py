@@ -195,6 +195,7 @@ class Listed(Pair):
     errors: Errors
     certificate: Certificate | None
     paths: Paths
+    reference: Certificate | None = None
     outcome_accuracy: list[float] | None = None
 
 

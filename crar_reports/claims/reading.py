@@ -50,6 +50,8 @@ def _as(kind: Any, plain: Any) -> Any:
     if plain is None or (isinstance(plain, float) and math.isnan(plain)):
         return None
     if isinstance(kind, type) and is_dataclass(kind):
+        if isinstance(plain, kind):
+            return plain
         found = object.__new__(kind)  # without a call, which would ask for all that a rule may never take
         for name, hint in _hints(kind).items():
             if name in plain:

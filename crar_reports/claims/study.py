@@ -31,12 +31,12 @@ def most(values: Sequence[bool]) -> bool:
 
 def shown(values: Sequence[bool]) -> bool:
     """Whether the exact interval of their share lies above a half."""
-    return bool(share(values)["low"] > HALF)
+    return share(values).low > HALF
 
 
 def refuted(values: Sequence[bool]) -> bool:
     """Whether it lies below."""
-    return bool(share(values)["high"] < HALF)
+    return share(values).high < HALF
 
 
 def relearned(by_variant: Mapping[str, Outcomes]) -> Decided:

@@ -123,9 +123,10 @@ def escape(
         if not paths:
             paths, base = [samples.FAILED], base or samples.BASE
         from crar_reports.pages.escape import many, one
+        from crar_reports.pages.escape.records import Grid
 
-        usual = one.Grid()
-        grid = one.Grid(
+        usual = Grid()
+        grid = Grid(
             _each(rate) or usual.rates, _each(sgd_rate) or usual.sgd_rates, _each(batch_size) or usual.batches, seeds, updates, checks,
             tuple(dict.fromkeys(_each(update_rule) or usual.rules)),
         )  # fmt: skip
@@ -133,8 +134,8 @@ def escape(
         if len(paths) == 1 and paths[0].is_file():
             found = one.write_escape(paths[0], folder, **how)
             return Page(folder, one.verdict(found), found, temporary)
-        found = many.write_escapes(paths, folder, **how)
-        return Page(folder, many.verdict(found), found, temporary)
+        table = many.write_escapes(paths, folder, **how)
+        return Page(folder, many.verdict(table), table, temporary)
 
 
 def _each(given: Any) -> tuple[Any, ...]:

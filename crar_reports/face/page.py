@@ -12,14 +12,14 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-from crar_model.core.files import StrPath, read_json, writing
+from crar_model.core.files import StrPath, as_read, find_json, writing
 from crar_model.core.fresh import fresh
 from crar_model.core.ranges import as_flag
 
@@ -44,7 +44,7 @@ class Page:
 
     folder: Path
     said: str = ""
-    results: Mapping[str, Any] | None = field(default=None)
+    results: object = None
     temporary: bool = False
 
     def __post_init__(self) -> None:
@@ -55,10 +55,8 @@ class Page:
     def data(self) -> Mapping[str, Any]:
         """What `results.json` holds, as plain data; empty where the page has none."""
         if self.results is not None:
-            return self.results
-        path = self.folder / "results.json"
-        found: Mapping[str, Any] = read_json(path, dict, "make the page again") if path.exists() else {}
-        return found
+            return cast(Mapping[str, Any], as_read(self.results))
+        return find_json(self.folder / "results.json", dict, "make the page again") or {}
 
     @cached_property
     def datasets(self) -> Mapping[str, xr.Dataset]:

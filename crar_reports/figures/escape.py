@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from matplotlib import colormaps
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from crar_reports.figures.style import SLATE, house_style
+from crar_reports.measure.exits import Watched
 
 DASHES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 LIGHTEST = 0.75
@@ -22,15 +23,15 @@ WIDEST, NARROWEST = 4.5, 1.4
 COLUMNS = 2
 
 
-def escape_figure(cells: Sequence[dict[str, Any]], updates: int) -> Figure:
+def escape_figure(cells: Sequence[Watched], updates: int) -> Figure:
     """Kaplan-Meier curves, a panel an optimiser and a rule, a line a cell: colours are rates, dashes batch sizes.
 
     Args:
-        cells: with `optimiser`, `rule`, `rate`, `batch`, `updates` and `inside`.
+        cells: with the course of each.
         updates: how long the members were watched.
     """
-    names = list(dict.fromkeys((cell["optimiser"], cell["rule"]) for cell in cells))
-    rates, batches = (sorted({cell[key] for cell in cells}) for key in ("rate", "batch"))
+    names = list(dict.fromkeys((cell.optimiser, cell.rule) for cell in cells))
+    rates, batches = sorted({cell.rate for cell in cells}), sorted({cell.batch for cell in cells})
     colors = dict(zip(rates, colormaps["viridis"](np.linspace(0, LIGHTEST, len(rates))), strict=True))
     dashes = {batch: DASHES[place % len(DASHES)] for place, batch in enumerate(batches)}
     columns = min(COLUMNS, len(names))
@@ -41,12 +42,12 @@ def escape_figure(cells: Sequence[dict[str, Any]], updates: int) -> Figure:
         for axes in grid[len(names) :]:
             axes.set_axis_off()
         for place, (axes, name) in enumerate(zip(grid, names, strict=False)):
-            own = [cell for cell in cells if (cell["optimiser"], cell["rule"]) == name]
+            own = [cell for cell in cells if (cell.optimiser, cell.rule) == name]
             for cell, width in zip(own, np.linspace(WIDEST, NARROWEST, len(own)) if len(own) > 1 else (NARROWEST,), strict=True):
-                end = cell["inside"][-1] if cell["inside"] else 1.0
+                end = cell.inside[-1] if cell.inside else 1.0
                 axes.step(
-                    [0, *cell["updates"], LATER * updates], [1, *cell["inside"], end], where="post", color=colors[cell["rate"]],
-                    linestyle=dashes[cell["batch"]], linewidth=width, clip_on=False,
+                    [0, *cell.updates, LATER * updates], [1, *cell.inside, end], where="post", color=colors[cell.rate],
+                    linestyle=dashes[cell.batch], linewidth=width, clip_on=False,
                 )  # fmt: skip
             axes.set_title(f"{name[0]}, {name[1]} steps", pad=9)
             axes.set(xlabel="updates", ylim=(0, 1), xlim=(0, LATER * updates))

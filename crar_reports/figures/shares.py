@@ -28,13 +28,13 @@ def shares_figure(panels: Sequence[tuple[str, Sequence[tuple[str, Sequence[Seque
         for axis, (title, groups) in zip(grid, panels, strict=True):
             for place, (_, values) in enumerate(groups):
                 found = share_by_base(values)
-                if found["share"] is None:
+                if not found.of:
                     continue
-                low, high = found["share"] - found["low"], found["high"] - found["share"]
-                bars = axis.errorbar(found["share"], place, xerr=[[max(0.0, low)], [max(0.0, high)]], fmt="o", color=BLUE, capsize=3)
+                low, high = found.share - found.low, found.high - found.share
+                bars = axis.errorbar(found.share, place, xerr=[[max(0.0, low)], [max(0.0, high)]], fmt="o", color=BLUE, capsize=3)
                 for part in (bars[0], *bars[1], *bars[2]):
                     part.set_clip_on(False)  # a marker at 0 or 1 is whole
-                axis.annotate(f"{found['count']}/{found['of']}", (1.03, place), va="center", fontsize=8, annotation_clip=False)
+                axis.annotate(f"{found.count}/{found.of}", (1.03, place), va="center", fontsize=8, annotation_clip=False)
             axis.set_yticks(range(len(groups)), [name for name, _ in groups])
             axis.set(ylim=(len(groups) - 0.4, -0.6), xlim=(0, 1), title=title)
             axis.grid(visible=False, axis="y")

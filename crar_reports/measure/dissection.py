@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
+from msgspec import to_builtins
 
 from crar_model.agent.symmetry import Match, mean_move
 from crar_model.core.machine import cores
@@ -138,11 +139,11 @@ class Dissection:
         if self.errors is not None:
             result["errors"] = self.errors
         if self.reference is not None:
-            result["reference"] = self.reference.plain()
+            result["reference"] = to_builtins(self.reference.figures())
         if self.sampled is not None:
             result["sampled"] = self.sampled.plain()
         if self.passage is not None:
-            result |= {"paths": self.passage.plain(), "certificate": None if self.minimum is None else self.minimum.plain()}
+            result |= {"paths": self.passage.plain(), "certificate": None if self.minimum is None else to_builtins(self.minimum.figures())}
         if self.shifts is not None:
             result["shifts"], result["shifts_on"] = [asdict(s) for s in self.shifts.rows], self.shifts.sample
         if self.finds is not None:

@@ -183,7 +183,7 @@ def calibrate(scores: Plain, table: Table) -> None:
     """
     for row in scores["rows"]:
         groups = calibration(row["predicted"], table, 1 if row["name"] == "constant" else BINS)
-        row["calibration"] = [{"predicted": group["predicted"], **share_by_base(group["tries"])} for group in groups]
+        row["calibration"] = [{"predicted": group["predicted"], **vars(share_by_base(group["tries"]))} for group in groups]
 
 
 def chances(table: Table, features: Array, known: Sequence[bool], scores: Plain) -> list[Plain]:

@@ -35,6 +35,41 @@ class Statement:
     exceptions: tuple[tuple[str, dict[sp.Symbol, sp.Expr]], ...]
 
 
+@dataclass(frozen=True)
+class Exempt:
+    """An exception, where it is (SymPy's substitution as text), and what the difference is there, "0" for none."""
+
+    name: str
+    where: str
+    difference: str
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A :class:`Statement` as text."""
+
+    name: str
+    claim: str
+    identity: str
+    proven: bool
+    exceptions: tuple[Exempt, ...]
+
+    @property
+    def kept(self) -> list[str]:
+        """The exceptions that leave no difference."""
+        return [each.name for each in self.exceptions if each.difference == "0"]
+
+
+def proofs() -> list[Proof]:
+    """The three readings as text."""
+    return [Proof(s.name, s.claim, s.identity, s.proven, tuple(_exempt(s, *each) for each in s.exceptions)) for s in statements()]
+
+
+def _exempt(statement: Statement, name: str, values: dict[sp.Symbol, sp.Expr]) -> Exempt:
+    where = ", ".join(f"{symbol} = {sp.sstr(value)}" for symbol, value in values.items())
+    return Exempt(name, where, sp.sstr(sp.simplify(statement.difference.subs(values, simultaneous=True))))
+
+
 def loss(w: sp.Expr, b: sp.Expr, at: sp.Expr = x) -> sp.Expr:
     """The appendix's loss (w x + b - y)^2."""
     return (w * at + b - y) ** 2

@@ -15,6 +15,54 @@ from landscape_tools import Certificate, Converged, certify, converge
 
 
 @dataclass(frozen=True)
+class Curvatures:
+    """Of the embedding along its kinks: signs counted, both ends, and how much of it the encoder's weights reach; see :class:`landscape_tools.Signature`."""
+
+    negative: int
+    flat: int
+    positive: int
+    unseen: int
+    lowest: float
+    highest: float
+    smallest_singular: float
+    rank: int
+    outputs: int
+    rest: float
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Of the spectrum of the weights, with the residuals of both."""
+
+    lowest: float
+    lowest_residual: float
+    highest: float
+    highest_residual: float
+
+
+@dataclass(frozen=True)
+class AtRest:
+    """A :class:`Minimum` in numbers."""
+
+    verdict: str
+    reason: str
+    start: float
+    loss: float
+    subgradient_norm: float
+    one_sided_gradient_norm: float
+    kinks: int
+    multiplier_slack: float | None
+    weak: int
+    space: str
+    terms: dict[str, float]
+    iterations: int
+    match: dict[str, Any]
+    signature: Curvatures | None
+    spectrum: Ends | None
+    escape_loss: float | None
+
+
+@dataclass(frozen=True)
 class Minimum:
     """What an encoder is under the frozen dynamics.
 
@@ -32,25 +80,20 @@ class Minimum:
     still: Match
     space: str
 
-    def plain(self) -> dict[str, Any]:
-        """As plain data."""
-        c, s, spectrum = self.certificate, self.certificate.signature, self.certificate.spectrum
-        return {
-            "verdict": c.verdict, "reason": c.reason, "start": self.converged.start, "loss": c.loss, "subgradient_norm": c.subgradient.norm,
-            "one_sided_gradient_norm": c.subgradient.one_sided, "kinks": c.subgradient.kinks, "multiplier_slack": c.slack,
-            "weak": c.weak,
-            "space": self.space, "terms": self.terms, "iterations": self.converged.iterations, "match": self.still.plain(),
-            "signature": None if s is None else {
-                "negative": s.negative, "flat": s.flat, "positive": s.positive, "unseen": s.unseen,
-                "lowest": _end(s.eigenvalues, 0), "highest": _end(s.eigenvalues, -1), "smallest_singular": s.smallest_singular,
-                "rank": s.rank, "outputs": s.outputs, "rest": s.rest,
-            },
-            "spectrum": None if spectrum is None else {
-                "lowest": float(spectrum.lowest[0]), "lowest_residual": float(spectrum.lowest_residuals[0]),
-                "highest": float(spectrum.highest[-1]), "highest_residual": float(spectrum.highest_residuals[-1]),
-            },
-            "escape_loss": None if c.escape is None else c.escape.loss,
-        }  # fmt: skip
+    def figures(self) -> AtRest:
+        """What it comes to in numbers."""
+        c, s, whole = self.certificate, self.certificate.signature, self.certificate.spectrum
+        return AtRest(
+            c.verdict, c.reason, self.converged.start, c.loss, c.subgradient.norm, c.subgradient.one_sided, c.subgradient.kinks, c.slack, c.weak,
+            self.space, self.terms, self.converged.iterations, self.still.plain(),
+            None if s is None else Curvatures(
+                s.negative, s.flat, s.positive, s.unseen, _end(s.eigenvalues, 0), _end(s.eigenvalues, -1), s.smallest_singular, s.rank, s.outputs, s.rest,
+            ),
+            None if whole is None else Ends(
+                float(whole.lowest[0]), float(whole.lowest_residuals[0]), float(whole.highest[-1]), float(whole.highest_residuals[-1]),
+            ),
+            None if c.escape is None else c.escape.loss,
+        )  # fmt: skip
 
 
 def examine(subject: Subject, space: str = "weight", *, base: bool = False, iterations: int = 300) -> Minimum:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +72,28 @@ def score_rows(run: Run) -> list[tuple[object, ...]]:
     return rows
 
 
-def negation(base: Checkpoint, model: Checkpoint, how: PlaySettings) -> dict[str, Any]:
-    """`negate-input` against its base: on the same mazes with the same luck, and on independent ones.
+@dataclass(frozen=True)
+class Negation:
+    """`negate-input` against its base.
 
-    Returns:
-        base, model: scores; same: the largest difference of an episode on the same mazes; difference, low, high: of the mean
-        scores on independent mazes, by Welch's t interval.
+    Attributes:
+        base, model: scores on the same mazes with the same luck; same: the largest difference of an episode. apart: the model's on independent ones.
+        difference, low, high: of the mean scores on independent mazes, by Welch's t interval.
     """
+
+    base_name: str
+    base: str
+    model: str
+    apart: str
+    difference: float
+    low: float
+    high: float
+    same: float
+    episodes: int
+
+
+def negation(name: str, base: Checkpoint, model: Checkpoint, how: PlaySettings) -> Negation:
+    """`negate-input` against its base, called so, on the same mazes with the same luck, and on independent ones."""
     with torch_threads(1), ThreadPoolExecutor(max_workers=cores()) as pool:
         played = ((base, how), (model, how), (model, replace(how, seed=how.seed + 1)))
         first, same, apart = pool.map(lambda one: score(one[0].agent, one[0].parameters, inverse=one[0].inverse, how=one[1]), played)
@@ -89,10 +104,8 @@ def negation(base: Checkpoint, model: Checkpoint, how: PlaySettings) -> dict[str
             warnings.simplefilter("ignore", RuntimeWarning)  # SciPy distrusts a sample of equal scores; here they are equal
             found = stats.ttest_ind(apart.values, first.values, equal_var=False).confidence_interval(CONFIDENCE)
         low, high = float(found.low), float(found.high)
-    return {
-        "base": span(first), "model": span(same), "apart": span(apart), "difference": difference, "low": low, "high": high,
-        "same": max(abs(x - y) for x, y in zip(same.values, first.values, strict=True)), "episodes": how.episodes,
-    }  # fmt: skip
+    most = max(abs(x - y) for x, y in zip(same.values, first.values, strict=True))
+    return Negation(name, span(first), span(same), span(apart), difference, low, high, most, how.episodes)
 
 
 def scores_csv(runs: Sequence[Run]) -> str:

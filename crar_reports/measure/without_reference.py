@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import xarray as xr
+from msgspec import to_builtins
 
 from crar_model.core.errors import UserError
 from crar_model.core.params import select
@@ -63,7 +64,7 @@ class Lone:
         """As plain data."""
         return {
             "terms": self.terms, "stationary_terms": self.stationary, "floor": self.floor, "quick": self.quick, "oddness": list(self.oddness),
-            "errors": self.errors, "certificate": self.minimum.plain(), "adapted": self.adapted.plain(), "released": self.released.plain(),
+            "errors": self.errors, "certificate": to_builtins(self.minimum.figures()), "adapted": self.adapted.plain(), "released": self.released.plain(),
             "shifts": [asdict(shift) for shift in self.shifts],
             **{SHORT.get(name, name): value for name, value in self.metrics.items()},
         }  # fmt: skip

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import Plain, StrPath
+from crar_model.core.files import StrPath
 from crar_model.core.kept import kept
 from crar_model.core.settings import PlaySettings
 from crar_model.models.checkpoints import load_checkpoint
@@ -74,6 +75,13 @@ def bases_in(paths: Sequence[StrPath]) -> tuple[Path, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True)
+class Success:
+    """Whether a transfer is as good as its base."""
+
+    good: bool
+
+
 def succeeds(path: StrPath, base: StrPath, how: PlaySettings, state: StrPath | None = None) -> bool:
     """Whether a transfer is as good as its base (:func:`crar_model.models.merit.as_good`).
 
@@ -84,12 +92,12 @@ def succeeds(path: StrPath, base: StrPath, how: PlaySettings, state: StrPath | N
     """
     model, reference = load_checkpoint(path), load_checkpoint(base)
 
-    def look() -> Plain:
+    def look() -> Success:
         (one,), own = judge([path], base, how=how), _of_base(Path(base), reference.digest, how)
-        return {"good": as_good(one.evaluation, own)}
+        return Success(as_good(one.evaluation, own))
 
     key = result_key("success", EDITION, model=model, base=reference, how=how)
-    return bool(kept(state and Path(state) / f"{key}.json", {"key": key}, look, {"good": bool})["good"])
+    return kept(state and Path(state) / f"{key}.json", {"key": key}, look, Success).good
 
 
 @lru_cache(maxsize=1)

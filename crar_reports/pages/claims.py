@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import Plain, StrPath, read_json
+from crar_model.core.files import OTHER, Plain, StrPath, read_json, typed
 from crar_model.core.kept import kept
 from crar_model.core.words import plural
 from crar_model.models.checkpoints import load_checkpoint
@@ -35,11 +37,32 @@ from crar_reports.pages.landscape.page import size_words
 from crar_reports.press.markdown import QUICK, Lines, _counted, about_world, number
 from crar_reports.press.publish import RESULTS, publish
 
-PAIR = {"transfer": str, "base": str, "failed_terms": dict, "optimum_terms": dict, "floor": dict, "match": dict, "quick": bool}
-"""What a pair of `results.json` holds at least."""
 FAILED = "failed by what they do"
 FIGURES = 4
 """Of what is measured on a pair; kept figures of another edition are measured again."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a pair holds at least."""
+
+    transfer: str
+    base: str
+    failed_terms: dict[str, float]
+    optimum_terms: dict[str, float]
+    floor: dict[str, float]
+    match: dict[str, Any]
+    quick: bool
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What `results.json` of `crar claims` holds; the pairs are read as evidence, of the kind that the maze gives. Older results do not name it."""
+
+    pairs: list[dict[str, Any]]
+    maze: str = ""
+    command: str = ""
+    world: dict[str, Any] | None = None
 
 
 def write_claims(
@@ -104,7 +127,7 @@ def write_claims(
             def stage(name: str, begun: int, everything: int, done: int = done, path: Path = path) -> None:
                 tick.at(done, len(pairs), f"{short_name(path)}: {name} ({begun} of {everything})")
 
-            known = kept(store, {"key": key}, partial(_dissected, subject, options, stage))
+            known = kept(store, {"key": key}, partial(_dissected, subject, options, stage), dict)
             about = {"transfer": as_given(path), "base": as_given(base), "recipe": recipes[path], "origin": origins[done]}
             found.append(about | known)
         tick(len(pairs), len(pairs))
@@ -124,20 +147,22 @@ def decide_again(before: StrPath, folder: StrPath, *, command: str = "") -> Path
         UserError: for a folder without such results.
     """
     path = Path(before) / RESULTS
-    content = read_json(path, {"pairs": [PAIR]}, "give a folder that `crar claims` wrote")
-    pairs = [{name: value for name, value in pair.items() if name != "claims"} for pair in content["pairs"]]
+    hint = "give a folder that `crar claims` wrote"
+    content = read_json(path, Judged, hint)
+    typed(content.pairs, list[Known], f"{path}: {OTHER}", hint)
+    pairs = [{name: value for name, value in pair.items() if name != "claims"} for pair in content.pairs]
     if not pairs:
         raise UserError(f"{path}: holds no transfer, so there is nothing to decide again")
-    said = content.get("command", "")
+    said = content.command
     return _write(pairs, maze_of(content, Path(before)), Path(folder), f"{said}; decided again by {command}" if command else said)
 
 
-def maze_of(content: Plain, folder: StrPath) -> Task:
+def maze_of(content: Judged, folder: StrPath) -> Task:
     """The maze of results of `crar claims`; those of before they named it are of the only maze whose evaluation set is of their kind."""
-    if "maze" in content:
-        task, world = task_named(content["maze"], what=f"{Path(folder) / RESULTS}: its maze is"), content.get("world")
-        return task.with_data(**world, near=folder) if world else task
-    complete = not any("failed_score" in pair for pair in content["pairs"])
+    if content.maze:
+        task = task_named(content.maze, what=f"{Path(folder) / RESULTS}: its maze is")
+        return task.with_data(**content.world, near=folder) if content.world else task
+    complete = not any("failed_score" in pair for pair in content.pairs)
     alike = [task for task in TASKS.values() if task.sampling.complete == complete and not task.known_by_data]
     if len(alike) != 1:
         raise UserError(f"{Path(folder) / RESULTS}: does not say of which maze it is; run `crar claims --resume` again")

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import MEASURED, Plain, StrPath
+from crar_model.core.files import Plain, StrPath
 from crar_model.core.kept import kept
 from crar_model.core.settings import PlaySettings
 from crar_model.cures.foresight import foresee, seen_through
@@ -104,9 +104,7 @@ def _seen(model: Checkpoint, resolution: int, path: Path, state: Path | None) ->
         return {"seen": found.plain(), "grid": grid}
 
     key = result_key("foresight", EDITION, model=model, seen=model.task.observation_map.title, resolution=resolution)
-    shape = {"seen": {"features": {str: MEASURED}}, "grid": (None, dict)}
-    found: Plain = kept(state and state / f"{key}.json", {"key": key}, look, shape)
-    return found
+    return kept(state and state / f"{key}.json", {"key": key}, look, dict)
 
 
 def scored(

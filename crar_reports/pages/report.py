@@ -100,7 +100,7 @@ def write_study(
     long = [run for run in everything if run.plan.settings.updates > 0]
     files["losses.png"] = losses_figure([(run.title, run.losses) for run in long], task.sampling.what)
     negations = [
-        {"base_name": short_name(base), **negation(load_checkpoint(base), one.checkpoint, how)}
+        negation(short_name(base), load_checkpoint(base), one.checkpoint, how)
         for run in runs
         for one in run.judged
         if task.scored and run.plan.variant.start == "negated" and (base := run.base_of(one))

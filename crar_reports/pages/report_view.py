@@ -10,7 +10,7 @@ from crar_model.samples import as_given
 from crar_model.tasks import Task
 from crar_reports.claims.released_scores import released_rows
 from crar_reports.claims.study_facts import facts_of
-from crar_reports.measure.scores import COLUMNS, score_rows
+from crar_reports.measure.scores import COLUMNS, Negation, score_rows
 from crar_reports.models.judged import Judged
 from crar_reports.models.runs import Run
 from crar_reports.press.markdown import table
@@ -45,7 +45,7 @@ def by_eye(task: Task) -> str:
     return f"The released transfers in this maze (`freeze` at 8e-5, judged by eye): {counts}.\n\n"
 
 
-def scores(everything: Sequence[Run], base: Run, how: PlaySettings, negations: Sequence[Plain], *, kept: str) -> str:
+def scores(everything: Sequence[Run], base: Run, how: PlaySettings, negations: Sequence[Negation], *, kept: str) -> str:
     """Validations over updates, scores of models, and the closed form beside its base."""
     s = base.plan.settings
     searched = " The last model of a variant with a search is the one that was kept." if kept else ""
@@ -61,11 +61,11 @@ def scores(everything: Sequence[Run], base: Run, how: PlaySettings, negations: S
     )
 
 
-def _negated(n: Plain) -> str:
+def _negated(n: Negation) -> str:
     return (
-        f"From {n['base_name']}: the base scores {n['base']} in its own mazes, its copy with the first layer negated {n['model']} in the inverse of the same mazes, after no update; "
-        f"the largest difference in any of the {n['episodes']} episodes is {n['same']:.1g}. In independent mazes the copy scores {n['apart']}, a difference to the base of "
-        f"{n['difference']:.2f} ({n['low']:.2f} to {n['high']:.2f}, 95 %, Welch)."
+        f"From {n.base_name}: the base scores {n.base} in its own mazes, its copy with the first layer negated {n.model} in the inverse of the same mazes, after no update; "
+        f"the largest difference in any of the {n.episodes} episodes is {n.same:.1g}. In independent mazes the copy scores {n.apart}, a difference to the base of "
+        f"{n.difference:.2f} ({n.low:.2f} to {n.high:.2f}, 95 %, Welch)."
     )
 
 

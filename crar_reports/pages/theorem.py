@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import sympy as sp
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import Plain, StrPath
+from crar_model.core.files import StrPath
 from crar_model.core.params import DYNAMICS
 from crar_model.core.sizes import check_picture
 from crar_model.core.threads import torch_threads
@@ -17,34 +13,15 @@ from crar_model.samples import as_given
 from crar_reports import progress as console
 from crar_reports.claims.table import decided
 from crar_reports.figures.shifts import shifts_figure
-from crar_reports.measure.linear_theorem import statements
+from crar_reports.measure.linear_theorem import proofs
 from crar_reports.measure.minimum import examine
 from crar_reports.measure.release import fitted
 from crar_reports.measure.sample_minimum import FULL, Budget
 from crar_reports.measure.shifted_descents import descents
 from crar_reports.measure.shifts import SHARES, landscape_shifts
 from crar_reports.measure.subject import load_subject
-from crar_reports.pages.theorem_view import theorem_summary, theorem_view
+from crar_reports.pages.theorem_view import Fit, Sizes, Theorem, theorem_summary, theorem_view
 from crar_reports.press.publish import Files, publish
-
-
-def example(values: dict[sp.Symbol, sp.Expr]) -> str:
-    """An exception's substitution as text."""
-    return ", ".join(f"{symbol} = {sp.sstr(value)}" for symbol, value in values.items())
-
-
-def proofs() -> list[dict[str, Any]]:
-    """The statements of the linear case as plain data."""
-    return [
-        {
-            "name": s.name, "claim": s.claim, "identity": s.identity, "proven": s.proven,
-            "exceptions": [
-                {"name": name, "where": example(values), "difference": sp.sstr(sp.simplify(s.difference.subs(values, simultaneous=True)))}
-                for name, values in s.exceptions
-            ],
-        }
-        for s in statements()
-    ]  # fmt: skip
 
 
 def write_theorem(
@@ -80,22 +57,20 @@ def write_theorem(
         tick(names[2], 2, len(names))
         shifts = landscape_shifts(subject, adapted.params)
         tick("done", len(names), len(names))
-    moved, finds = [asdict(s) for s in shifts.rows], [asdict(f) for f in found.rows]
     total = float(subject.terms(subject.failed)["total"])
-    sizes = {"shifts": shifts.sample, "descents": found.sizes}
-    decision = decided("S9", {"failed_terms": {"total": total}, "shifts": moved, "descents": finds}, complete=complete)
-    figure, linear = f"shifts.{image}", proofs()
-    results = {
-        "command": command, "failed": subject.failed_file.digest, "base": subject.optimum_file.digest, "linear": linear, "total": total,
-        "shifts": moved, "descents": finds, "verdict": decision.verdict, "adapted": {"how": adapted.how, "steps": adapted.steps},
-        **({} if complete else {"samples": sizes, "budget": asdict(found.budget) if found.budget else None}),
-    }  # fmt: skip
+    decision = decided("S9", {"failed_terms": {"total": total}, "shifts": shifts.rows, "descents": found.rows}, complete=complete)
+    results = Theorem(
+        command=command, failed=subject.failed_file.digest, base=subject.optimum_file.digest, linear=proofs(), total=total,
+        shifts=shifts.rows, descents=found.rows, verdict=decision.verdict, adapted=Fit(adapted.how, adapted.steps),
+        samples=None if complete else Sizes(shifts.sample, found.sizes), budget=found.budget,
+    )  # fmt: skip
+    figure = f"shifts.{image}"
     files = {figure: shifts_figure(shifts.rows, SHARES)}
     return write_page(results, folder, files, figure=figure, failed=failed, base=base, figures=decision.figure)
 
 
 def write_page(
-    results: Plain, folder: StrPath, files: Files | None = None, *, figure: str, failed: StrPath, base: StrPath, figures: str
+    results: Theorem, folder: StrPath, files: Files | None = None, *, figure: str, failed: StrPath, base: StrPath, figures: str
 ) -> Path:
     """Write the page of `results.json`'s contents.
 
@@ -107,9 +82,8 @@ def write_page(
         failed, base: where the models lie.
         figures: what the verdict rests on, in words.
     """
-    sizes = results.get("samples") or {"shifts": None, "descents": None}
     values = {
-        "command": results["command"], "figure": figure, "failed": as_given(failed), "base": as_given(base), "figures": figures,
-        "summary": theorem_summary(results["linear"], results["shifts"], results["descents"], sizes=sizes), **theorem_view(results, sizes),
+        "command": results.command, "figure": figure, "failed": as_given(failed), "base": as_given(base), "figures": figures,
+        "summary": theorem_summary(results), **theorem_view(results),
     }  # fmt: skip
     return publish(folder, "theorem.md", values, results, files)

@@ -3,59 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+
+import msgspec
 
 from crar_model.core.words import plural
 from crar_reports.claims.dynamics import rounding, side, symmetry
+from crar_reports.claims.record import Verdict
+from crar_reports.measure.linear_theorem import Proof
+from crar_reports.measure.sample_minimum import Budget
 from crar_reports.measure.shifted_descents import Descent
 from crar_reports.measure.shifts import AROUND, ON_THE_WAY, POINTS, Shift
 from crar_reports.pages import plain_words
 from crar_reports.pages.landscape.page import size_words
 from crar_reports.press.markdown import Lines, number, table
 
-Plain = dict[str, Any]
+
+@dataclass(frozen=True)
+class Fit:
+    """How the dynamics were adapted, and in how many steps."""
+
+    how: str
+    steps: int
 
 
-def theorem_view(r: Plain, sizes: Plain) -> dict[str, object]:
-    """What the template places.
+@dataclass(frozen=True)
+class Sizes:
+    """Of the samples that shifts and descents are of; None where the transitions are all there are."""
 
-    Args:
-        r: of :func:`write_theorem`.
-        sizes: as of :func:`theorem_summary`.
-    """
-    linear, adapted = r["linear"], r["adapted"]
-    exceptions = any(e["difference"] == "0" for p in linear for e in p["exceptions"])
-    how = "iterations of descent" if adapted["how"] == "descent" else "updates of training on fresh data"
-    rows = [
-        (s["way"], s["distance"], s["values"], s["values"] / s["distance"] if s["distance"] > 0 else 0.0, s["gradients"])
-        for s in r["shifts"]
-    ]
+    shifts: dict[str, int] | None = None
+    descents: dict[str, dict[str, int]] | None = None
+
+
+class Theorem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What `results.json` of `crar theorem` holds: digests of both models, the linear case, total loss of the failed model, and what was measured."""
+
+    command: str
+    failed: str
+    base: str
+    linear: list[Proof]
+    total: float
+    shifts: list[Shift]
+    descents: list[Descent]
+    verdict: Verdict
+    adapted: Fit
+    samples: Sizes | None = None
+    budget: Budget | None = None
+
+
+def theorem_view(r: Theorem) -> dict[str, object]:
+    """What the template places."""
+    linear, sizes = r.linear, r.samples or Sizes()
+    how = "iterations of descent" if r.adapted.how == "descent" else "updates of training on fresh data"
+    rows = [(s.way, s.distance, s.values, s.values / s.distance if s.distance > 0 else 0.0, s.gradients) for s in r.shifts]
     return {
-        "plainly": plain_words.theorem(proven=all(p["proven"] for p in linear), exceptions=exceptions, verdict=r["verdict"]),
+        "plainly": plain_words.theorem(proven=all(p.proven for p in linear), exceptions=any(p.kept for p in linear), verdict=r.verdict),
         "statements": "\n\n".join(map(_statement, linear)), "linear": linear_words(linear), "points": (ON_THE_WAY, AROUND),
-        "sampled": f", on a sample of {size_words(sizes['shifts'])}: a landscape here is that of a sample" if sizes["shifts"] else "",
-        "fitted": f"{adapted['steps']:,} {how}", "verdict": r["verdict"], "words": "\n".join(shift_words([Shift(**s) for s in r["shifts"]], r["total"])),
+        "sampled": f", on a sample of {size_words(sizes.shifts)}: a landscape here is that of a sample" if sizes.shifts else "",
+        "fitted": f"{r.adapted.steps:,} {how}", "verdict": r.verdict, "words": "\n".join(shift_words(r.shifts, r.total)),
         "shifts": table(["dynamics", "moved by", "change of the loss (rms)", "per unit moved", "change of the gradient, relative"], rows),
-        "descents": _descents(r["descents"], sizes["descents"], r.get("budget")),
+        "descents": _descents(r.descents, sizes.descents, r.budget),
     }  # fmt: skip
 
 
-def theorem_summary(proofs: Sequence[Plain], shifts: Sequence[Plain], finds: Sequence[Plain], *, sizes: Plain) -> Lines:
-    """The page's opening.
-
-    Args:
-        proofs: statements with "proven" and "exceptions".
-        shifts: of `landscape_shifts`, as plain data. finds: of `descents`.
-        sizes: "shifts" and "descents" (its "sample") where they are of samples; else None in their places.
-    """
-    proven, exceptions = sum(p["proven"] for p in proofs), sum(e["difference"] == "0" for p in proofs for e in p["exceptions"])
-    moved = [s for s in shifts if "of the way" in s["way"] and s["distance"] > 0]
-    still = [s for s in shifts if "of the way" in s["way"] and s["distance"] == 0]
-    far, same = max(moved, key=lambda s: s["values"]), [s for s in shifts if s not in moved and s not in still]
+def theorem_summary(r: Theorem) -> Lines:
+    """The page's opening."""
+    proofs, sizes = r.linear, r.samples or Sizes()
+    proven, exceptions = sum(p.proven for p in proofs), sum(len(p.kept) for p in proofs)
+    moved = [s for s in r.shifts if "of the way" in s.way and s.distance > 0]
+    still = [s for s in r.shifts if "of the way" in s.way and s.distance == 0]
+    far, same = max(moved, key=lambda s: s.values), [s for s in r.shifts if s not in moved and s not in still]
     where = f"at {POINTS} encoders, in float64"
-    levels = ", ".join(f"{number(f['level'])} ({f['way']})" for f in finds)
-    if sizes["shifts"]:
-        where += f", on {size_words(sizes['shifts'])}; its descents are of {size_words(sizes['descents']['sample'])}"
+    levels = ", ".join(f"{number(f.level)} ({f.way})" for f in r.descents)
+    if sizes.shifts and sizes.descents:
+        where += f", on {size_words(sizes.shifts)}; its descents are of {size_words(sizes.descents['sample'])}"
     return [
         ("Asked", "does a change of the dynamics change the encoder's loss landscape (claim S9)?"),
         (
@@ -64,11 +85,11 @@ def theorem_summary(proofs: Sequence[Plain], shifts: Sequence[Plain], finds: Seq
         ),
         (
             "Measured",
-            f"moved by {number(far['distance'])}, the dynamics of a trained model change its encoder's losses by up to "
-            f"{number(far['values'])} (rms); not moved, by {number(max((s['values'] for s in still), default=float('nan')))}. "
+            f"moved by {number(far.distance)}, the dynamics of a trained model change its encoder's losses by up to "
+            f"{number(far.values)} (rms); not moved, by {number(max((s.values for s in still), default=float('nan')))}. "
             f"A descent ends at {levels} times the reference's excess loss.",
         ),
-        ("Exceptions", "; ".join(f"{s['way']}: {number(s['values'])} at a distance of {number(s['distance'])}" for s in same) + "."),
+        ("Exceptions", "; ".join(f"{s.way}: {number(s.values)} at a distance of {number(s.distance)}" for s in same) + "."),
         (
             "How sure",
             f"the linear case is {'proven symbolically' if proven == len(proofs) else 'not proven in full'}; the trained model is one pair, {where}.",
@@ -76,15 +97,14 @@ def theorem_summary(proofs: Sequence[Plain], shifts: Sequence[Plain], finds: Seq
     ]
 
 
-def linear_words(proofs: Sequence[Plain]) -> str:
+def linear_words(proofs: Sequence[Proof]) -> str:
     """What the linear case comes to."""
-    open_ones = [p["name"] for p in proofs if not p["proven"]]
+    open_ones = [p.name for p in proofs if not p.proven]
     if open_ones:
         return f"So the theorem is **not proven** here: SymPy does not reduce {'; '.join(open_ones)}."
-    kept = {p["name"]: [e["name"] for e in p["exceptions"] if e["difference"] == "0"] for p in proofs}
-    if not any(kept.values()):
+    texts = [f"{p.name}: {', '.join(p.kept)}" for p in proofs if p.kept]
+    if not texts:
         return "So the theorem **holds**: no exception leaves the difference 0."
-    texts = [f"{name}: {', '.join(names)}" for name, names in kept.items() if names]
     return f"So the theorem **holds with exceptions**, where different dynamics leave no difference. {_first_up('; '.join(texts))}."
 
 
@@ -132,28 +152,22 @@ def find_words(finds: Sequence[Descent]) -> str:
     return "; ".join(f"{f.way}: {words[side(f)]}, {number(f.least)} to {number(f.most)} times" for f in finds)
 
 
-def _statement(proof: Plain) -> str:
-    how = "SymPy reduces it to 0" if proof["proven"] else "NOT proven"
-    rows = [(e["name"], e["where"], e["difference"]) for e in proof["exceptions"]]
-    said = f"{proof['claim']}. Identity: `{proof['identity']}` ({how})."
-    return f"### {proof['name'].capitalize()}\n\n{said}\n\n{table(['exception', 'where', 'difference there'], rows)}"
+def _statement(proof: Proof) -> str:
+    how = "SymPy reduces it to 0" if proof.proven else "NOT proven"
+    rows = [(e.name, e.where, e.difference) for e in proof.exceptions]
+    said = f"{proof.claim}. Identity: `{proof.identity}` ({how})."
+    return f"### {proof.name.capitalize()}\n\n{said}\n\n{table(['exception', 'where', 'difference there'], rows)}"
 
 
-def _descents(finds: Sequence[Plain], sizes: Plain | None, budget: Plain | None) -> str:
+def _descents(finds: Sequence[Descent], sizes: dict[str, dict[str, int]] | None, budget: Budget | None) -> str:
     """What descents find in the moved landscapes: of all transitions, or of a sample and an independent one."""
     if sizes is None or budget is None:
-        rows: list[tuple[object, ...]] = [(f["way"], f["verdict"], f["match"], f["loss"], f["level"]) for f in finds]
+        rows: list[tuple[object, ...]] = [(f.way, f.verdict, f.match, f.loss, f.level) for f in finds]
         header = ["dynamics", "stationary point", "its embedding", "total loss", "above the floor, over the reference's"]
         return (
             f"What a descent of the failed embedding finds in these landscapes, the dynamics all of the way moved:\n\n{table(header, rows)}"
         )
-    rows = [
-        (
-            *(f[name] for name in ("way", "verdict", "reason", "match", "steps", "loss", "level")),
-            f"{number(f['least'])} and {number(f['most'])}",
-        )
-        for f in finds
-    ]
+    rows = [(f.way, f.verdict, f.reason, f.match, f.steps, f.loss, f.level, f"{number(f.least)} and {number(f.most)}") for f in finds]
     header = [
         "dynamics",
         "point",
@@ -165,8 +179,8 @@ def _descents(finds: Sequence[Plain], sizes: Plain | None, budget: Plain | None)
         "expected to end between",
     ]
     return (
-        f"What a descent of the failed encoder's weights finds in these landscapes, the dynamics all of the way moved: at most {budget['iterations']} steps of L-BFGS, on "
+        f"What a descent of the failed encoder's weights finds in these landscapes, the dynamics all of the way moved: at most {budget.iterations} steps of L-BFGS, on "
         f"{size_words(sizes['sample'])}. An independent sample of {size_words(sizes['independent'])} is asked at the same points; the verdict is that of both. The reference is the "
         f"base's copy, converged as far.\n\n{table(header, rows)}\n\n"
-        f"Excess loss over the reference's, with what further steps are expected to gain (twice what the second half of the steps gained): {find_words([Descent(**f) for f in finds])}."
+        f"Excess loss over the reference's, with what further steps are expected to gain (twice what the second half of the steps gained): {find_words(finds)}."
     )

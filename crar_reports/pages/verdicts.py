@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import Plain, StrPath, misfit, read_json
+from crar_model.core.files import OTHER, StrPath, json_text, read_json, typed
 from crar_model.core.words import plural
 from crar_model.tasks import TASKS, Task, task_named
 from crar_reports.claims.evidence import Listed, Samples, pair_of
@@ -18,7 +17,7 @@ from crar_reports.claims.study import OF_OTHERS, depends, scope_of
 from crar_reports.claims.study_facts import facts_of
 from crar_reports.claims.table import CLAIMS, NAMED, claims_of
 from crar_reports.pages import plain_words
-from crar_reports.pages.claims import FAILED, grouped, maze_of, spreads, verdicts
+from crar_reports.pages.claims import FAILED, Judged, grouped, maze_of, spreads, verdicts
 from crar_reports.pages.study.released import released_answer
 from crar_reports.press.markdown import table
 from crar_reports.press.publish import RESULTS, publish
@@ -54,6 +53,42 @@ class Entry:
     recipe: str = ""
 
 
+@dataclass(frozen=True)
+class Studied:
+    """What the results of `crar study` hold of claims, an entry each."""
+
+    claims: list[Entry]
+    study: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base of `crar predict`."""
+
+    features: dict[str, float]
+    recipe: str = ""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What became of its transfers."""
+
+    successes: int
+    transfers: int
+    recipe: str = ""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What the results of `crar predict` hold of outcomes; older ones do not name the maze."""
+
+    bases: list[Base]
+    outcomes: list[Ends]
+    maze: str = ""
+    command: str = ""
+
+
 Claimed = tuple[Entry, Decided | None, Decided | None]
 """A claim by one result, what the released data say of it, and what they say cut off where our transfers end."""
 
@@ -72,23 +107,23 @@ def write_verdicts(
         UserError: for a folder without such results, or results of an unknown maze.
     """
     sources, found = list[tuple[str, str]](), list[Entry]()
-    for paths, read, what in (
-        (claims, claims_entries, "claims"),
-        (studies, study_entries, "study"),
-        (predictions, predict_entries, "predict"),
-    ):
+    kinds: tuple[tuple[Sequence[StrPath], Any, Any, str], ...] = (
+        (claims, Judged, claims_entries, "claims"), (studies, Studied, study_entries, "study"), (predictions, Predicted, predict_entries, "predict"),
+    )  # fmt: skip
+    for paths, kind, read, what in kinds:
         known: set[str] = set()
         for path in map(Path, paths):
-            content = _results(path, what)
-            text = json.dumps(content | {"command": ""}, sort_keys=True)
+            plain = read_json(path / RESULTS, dict, f"give --{what} a folder that `crar {what}` wrote")
+            content = typed(plain, kind, f"{path / RESULTS}: not the results of `crar {what}`", f"give --{what} a folder that it wrote")
+            text = json_text(replace(content, command=""))
             if text in known:  # the same folder under another name, or a copy of it, counts once
                 continue
             known.add(text)
             try:
                 found += read(content, path)
             except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-                raise UserError(f"{path / RESULTS}: damaged, or of another version ({error}); run `crar {what}` again") from error
-            sources.append((path.name, f"`{content.get('command', '')}`"))
+                raise UserError(f"{path / RESULTS}: {OTHER} ({error}); run `crar {what}` again") from error
+            sources.append((path.name, f"`{content.command}`"))
     rows = [
         (entry, answer := released_answer(name, task), _cut(entry, answer))
         for name in NAMED
@@ -132,19 +167,7 @@ def asked(name: str, task: Task) -> bool:
     return not pairs or claim.rule(complete=task.sampling.complete) is not None
 
 
-def _results(path: Path, what: str) -> Plain:
-    shapes: dict[str, dict[str, Any]] = {
-        "claims": {"pairs": [dict]},
-        "study": {"claims": [dict], "study": str},
-        "predict": {"bases": [dict], "outcomes": [dict]},
-    }
-    content: Plain = read_json(path / RESULTS, dict, f"give --{what} a folder that `crar {what}` wrote")
-    if wrong := misfit(content, shapes[what]):
-        raise UserError(f"{path / RESULTS}: not the results of `crar {what}` ({wrong}); give --{what} a folder that it wrote")
-    return content
-
-
-def claims_entries(content: Plain, path: StrPath) -> list[Entry]:
+def claims_entries(content: Judged, path: StrPath) -> list[Entry]:
     """What the results of `crar claims` decide: the verdicts over the transfers that failed by what they do.
 
     Raises:
@@ -152,7 +175,7 @@ def claims_entries(content: Plain, path: StrPath) -> list[Entry]:
     """
     path, task = Path(path), maze_of(content, path)
     by_recipe: dict[str, list[Listed | Samples]] = {}
-    for pair in (pair_of(plain, complete=task.sampling.complete) for plain in content["pairs"]):
+    for pair in (pair_of(plain, complete=task.sampling.complete) for plain in content.pairs):
         recipe = f"bases {pair.recipe['base']}; transfers {pair.recipe['transfer']}" if pair.recipe else ""
         by_recipe.setdefault(recipe, []).append(pair)
     return [entry for recipe, pairs in by_recipe.items() for entry in _claims_of(pairs, task, path.name, recipe)]
@@ -182,23 +205,18 @@ def _claims_of(pairs: Sequence[Listed | Samples], task: Task, source: str, recip
     return entries
 
 
-def study_entries(content: Plain, path: StrPath) -> list[Entry]:
+def study_entries(content: Studied, path: StrPath) -> list[Entry]:
     """What the results of `crar study` decide.
 
     Raises:
         UserError: for results of an unknown maze.
     """
     path = Path(path)
-    return [
-        Entry(
-            one["id"], task_named(one["maze"], what=f"{path / RESULTS}: its maze is").name, one["verdict"], one["figure"], one["models"],
-            one["bases"], path.name, updates=one.get("updates", {}), scope=one.get("scope", ""), recipe=one.get("recipe", ""),
-        )
-        for one in content["claims"]
-    ]  # fmt: skip
+    what = f"{path / RESULTS}: its maze is"
+    return [replace(one, maze=task_named(one.maze, what=what).name, source=path.name) for one in content.claims]
 
 
-def predict_entries(content: Plain, path: StrPath) -> list[Entry]:
+def predict_entries(content: Predicted, path: StrPath) -> list[Entry]:
     """S14 by the outcomes of the transfers that `crar predict` was given, each recipe for itself.
 
     Raises:
@@ -206,15 +224,12 @@ def predict_entries(content: Plain, path: StrPath) -> list[Entry]:
     """
     path = Path(path)
     by_recipe: dict[str, dict[str, list[bool]]] = {}
-    for number, (base, ends) in enumerate(zip(content["bases"], content["outcomes"], strict=True)):
-        recipe = f"bases {base['recipe']}; transfers {ends['recipe']}" if base.get("recipe") and ends.get("recipe") else ""
-        if ends["transfers"]:
-            hits = ends["successes"]
-            by_recipe.setdefault(recipe, {})[str(number)] = [True] * hits + [False] * (ends["transfers"] - hits)
+    for number, (base, ends) in enumerate(zip(content.bases, content.outcomes, strict=True)):
+        recipe = f"bases {base.recipe}; transfers {ends.recipe}" if base.recipe and ends.recipe else ""
+        if ends.transfers:
+            by_recipe.setdefault(recipe, {})[str(number)] = [True] * ends.successes + [False] * (ends.transfers - ends.successes)
     # Older results do not name the maze: valleys of a placement landscape are of the one whose states can be listed.
-    maze = content.get("maze") or next(
-        task.name for task in TASKS.values() if task.sampling.complete == ("valleys" in content["bases"][0]["features"])
-    )
+    maze = content.maze or next(task.name for task in TASKS.values() if task.sampling.complete == ("valleys" in content.bases[0].features))
     task = task_named(maze, what=f"{path / RESULTS}: its maze is")
     found = {recipe: depends(outcomes) for recipe, outcomes in by_recipe.items()}
     return [

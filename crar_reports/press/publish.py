@@ -12,7 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from PIL import Image
 
-from crar_model.core.files import Plain, StrPath, write_atomically, write_bytes, write_json, write_text
+from crar_model.core.files import Plain, StrPath, as_read, write_atomically, write_bytes, write_json, write_text
 from crar_model.core.ratio import ratio
 from crar_model.core.words import plural
 from crar_model.models.merit import definition
@@ -30,7 +30,7 @@ Files = Mapping[str, Content]
 
 
 def publish(
-    folder: StrPath, template: str, values: Plain, results: Plain | Callable[[], Plain] | None = None, files: Files | None = None, *,
+    folder: StrPath, template: str, values: Plain, results: Any = None, files: Files | None = None, *,
     short: bool = False, told: Callable[[str], object] = lambda name: None,
 ) -> Path:  # fmt: skip
     """Write files, then `results.json`, then `report.md` and `report.html` with the figures inside; each whole or not at all.
@@ -39,7 +39,7 @@ def publish(
         folder: made if missing; files of an earlier page are replaced.
         template: of `crar_reports/templates`.
         values: what it shows, by name.
-        results: what `results.json` holds, or what makes it once the files are written.
+        results: what `results.json` holds, plain data or a record, or what makes it once the files are written; None for no such file.
         files: figures, data and texts by name (:func:`write`), written in their order.
         short: numbers of `DIGITS` digits and no line breaks in `results.json`, as of many models.
         told: called with the name of each file before it is written.
@@ -59,7 +59,7 @@ def publish(
     told(RESULTS)
     results = results() if callable(results) else results
     if results is not None:
-        write_json(folder / RESULTS, shortened(results) if short else results, indent=None if short else 1)
+        write_json(folder / RESULTS, shortened(as_read(results)) if short else results, indent=None if short else 1)
     told(PAGE)
     environment = templates()
     environment.filters.update(number=number, measured=measured, share=share, as_given=as_given)

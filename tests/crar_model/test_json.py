@@ -6,17 +6,18 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import MEASURED, as_read, find_json, json_text, misfit, parse_json, read_json, write_json
+from crar_model.core.files import as_read, find_json, json_text, parse_json, read_json, typed, write_json
 from crar_model.core.kept import keep, kept, look
 from crar_model.core.settings import PlaySettings
 from crar_model.samples import FAILED, as_given
-from crar_model.studies.store import open_store
+from crar_model.studies.store import Attempts, open_store
 from crar_model.training.runner import plan_of, read_run
 from crar_reports.pages.verdicts import write_verdicts
 from tests.crar_model.test_studies import FEW, ready
@@ -41,7 +42,7 @@ def test_what_is_no_number_is_null_and_the_infinite_a_text() -> None:
 
 def test_files_of_before_still_read(tmp_path: Path) -> None:
     (tmp_path / "old.json").write_text('\ufeff{"a": NaN, "b": Infinity, "c": -Infinity}', encoding="utf-8")
-    assert read_json(tmp_path / "old.json", {str: MEASURED}, "") == {"a": None, "b": math.inf, "c": -math.inf}
+    assert str(read_json(tmp_path / "old.json", dict[str, float], "")) == str({"a": math.nan, "b": math.inf, "c": -math.inf})
 
 
 def test_what_is_published_is_strict_and_names_no_machine_s_folder() -> None:
@@ -74,24 +75,51 @@ def test_what_does_not_hold_what_it_must_is_one_line(content: bytes, tmp_path: P
     path = tmp_path / "attempts.json"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"attempts\.json: .*; remove it") as found:
-        find_json(path, {"failed": int, "last": str}, "remove it")
+        find_json(path, Attempts, "remove it")
     assert "\n" not in str(found.value)
 
 
-def test_shapes() -> None:
-    shape = {"seeds": [int], "figures": {str: MEASURED}, "level": (None, {"total": float}), "name": str}
-    whole: dict[str, Any] = {"seeds": [1, 2], "figures": {"a": None, "b": math.inf, "c": 1}, "level": None, "name": "", "more": object}
-    assert misfit(whole, shape) == ""
-    assert misfit(whole | {"level": {"total": 1}}, shape) == ""
-    for wrong in (
-        {"seeds": [1, "2"]},
-        {"seeds": 3},
-        {"figures": {"a": "b"}},
-        {"level": {}},
-        {"level": {"total": math.inf}},
-        {"name": None},
-    ):
-        assert misfit(whole | wrong, shape), wrong
+@dataclass(frozen=True)
+class Level:
+    total: float
+
+
+@dataclass(frozen=True)
+class Whole:
+    seeds: list[int]
+    figures: dict[str, float]
+    pair: tuple[float, str]
+    level: Level | None
+    name: str = "usual"
+
+
+def test_records_are_read_as_they_were_written(tmp_path: Path) -> None:
+    whole = Whole([1, 2], {"a": math.nan, "b": math.inf}, (-math.inf, "x"), Level(math.nan), "")
+    write_json(tmp_path / "a.json", whole)
+    plain = strict((tmp_path / "a.json").read_text())
+    assert plain["figures"] == {"a": None, "b": "Infinity"}
+    assert repr(read_json(tmp_path / "a.json", Whole, "")) == repr(whole)
+    del plain["name"]
+    write_json(tmp_path / "a.json", plain | {"newer": 1, "level": None})
+    assert read_json(tmp_path / "a.json", Whole, "").level is None
+    assert read_json(tmp_path / "a.json", Whole, "").name == "usual"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"seeds": [1, "2"]}, "Expected `int`, got `str` - at `seeds[1]`"), ({"seeds": 3}, "Expected `array`, got `int` - at `seeds`"),
+        ({"seeds": [2**63]}, "9223372036854775808 is no number that is kept here"), ({"figures": {"a": "b"}}, "Expected `float`, got `str`"),
+        ({"level": {}}, "Object missing required field `total` - at `level`"), ({"pair": [1.0]}, "Expected `array` of length 2, got 1 - at `pair`"),
+        ({"level": {"total": True}}, "Expected `float`, got `bool` - at `level.total`"), ({"name": None}, "Expected `str`, got `null` - at `name`"),
+    ],
+)  # fmt: skip
+def test_an_error_names_the_file_and_the_field(wrong: dict[str, Any], said: str) -> None:
+    plain = {"seeds": [1], "figures": {}, "pair": [1, "x"], "level": None, "name": ""}
+    assert typed(plain, Whole, "a.json: damaged", "") == Whole([1], {}, (1.0, "x"), None, "")
+    with pytest.raises(UserError, match=r"a\.json: damaged: .*; remove it") as found:
+        typed(plain | wrong, Whole, "a.json: damaged", "remove it")
+    assert said in str(found.value)
 
 
 def spoiled(content: Any) -> list[Any]:
@@ -129,7 +157,7 @@ def test_a_spoiled_run_json(freeze_run: Path, tmp_path: Path) -> None:
 
 
 def test_settings_of_a_run_that_cannot_be(freeze_run: Path, tmp_path: Path) -> None:
-    whole = read_run(freeze_run)
+    whole = json.loads((freeze_run / "run.json").read_text())
     for name, value in (
         ("learning_rate", 10**400),
         ("updates", 1.5),
@@ -168,18 +196,18 @@ def test_spoiled_files_of_a_study(tmp_path: Path) -> None:
 
 def test_kept_figures_that_were_edited_are_not_taken(tmp_path: Path) -> None:
     path, key = tmp_path / "pair.json", {"model": "d"}
-    assert kept(path, key, lambda: {"a": math.nan, "b": (1, 2)}) == {"a": None, "b": [1, 2]}
-    assert kept(path, key, dict) == {"a": None, "b": [1, 2]}
-    assert look(path, {"model": "e"}) is None
+    assert kept(path, key, lambda: {"a": math.nan, "b": (1, 2)}, dict) == {"a": None, "b": [1, 2]}
+    assert kept(path, key, dict, dict) == {"a": None, "b": [1, 2]}
+    assert look(path, {"model": "e"}, dict) is None
     path.write_text(path.read_text().replace("2", "3"))
     with pytest.raises(UserError, match=r"pair\.json: damaged or edited"):
-        kept(path, key, dict)
+        kept(path, key, dict, dict)
     write_json(path, {"key": key, "figures": {"b": [1]}})  # of before there were digests
-    assert look(path, key, {"b": [int]}) == {"b": [1]}
-    with pytest.raises(UserError, match=r"pair\.json: damaged or edited: it lacks a"):
-        look(path, key, {"a": float})
+    assert look(path, key, dict[str, list[int]]) == {"b": [1]}
+    with pytest.raises(UserError, match=r"pair\.json: damaged or edited: Object missing required field `failed`"):
+        look(path, key, Attempts)
     keep(path, key, {})
-    assert only_one_line(path, lambda: look(path, key)) >= 5
+    assert only_one_line(path, lambda: look(path, key, dict)) >= 5
 
 
 def test_results_of_another_command_are_one_line(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_a_study_judges_what_was_kept(tmp_path: Path) -> None:
     _file_away(store, plan, [cell], tmp_path / "run", 1.0, 0)
     record = store.record(cell.name)
     assert record is not None
-    assert (record["updates"], record["kept_update"]) == (9, 0)
+    assert (record.updates, record.kept_update) == (9, 0)
     figures = judged(store, cell, PlaySettings())[LAST]
     assert (figures["updates"], figures["match"]["verdict"]) == (9, "matched")
     good = {f"last_{name}": figures[name] for name in figures["metrics"]} | {"outcome": "matched"}

@@ -49,11 +49,11 @@ def test_the_published_studies_are_counted_as_their_tables_say() -> None:
         group = {"variant": line["variant"], "update_rule": line["rule"], "base_recipe": line["bases"], "updates": str(line["updates"])}
         own = [row for row in rows if float(row["learning_rate"]) == line["rate"] and row.get("terminal_last") != "1"]
         outcomes = counted(own, **group)
-        expected = share_by_base(outcomes)
+        expected = vars(share_by_base(outcomes))
         assert {name: line[name] for name in expected} == expected
         assert line["units"] == len(outcomes)
         most = share([2 * sum(each) > len(each) for each in outcomes])
-        assert (line["count_mostly"], line["low_mostly"], line["high_mostly"]) == (most["count"], most["low"], most["high"])
+        assert (line["count_mostly"], line["low_mostly"], line["high_mostly"]) == (most.count, most.low, most.high)
 
 
 def test_what_is_alike_is_left_out_and_the_csv_has_all() -> None:

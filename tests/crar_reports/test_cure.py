@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,10 @@ from crar_model.models.merit import as_good, same_dynamics
 from crar_model.models.original import exported
 from crar_model.tasks.metrics import Score
 from crar_reports.pages.cure import one as page
-from crar_reports.pages.cure.many import clustered, spending
+from crar_reports.pages.cure.many import spending
 from crar_reports.pages.cure.one import cure_line
 from crar_reports.pages.report import write_study
-from crar_reports.statistics import share
+from crar_reports.statistics import clustered, share
 from tests.crar_model.test_cures import forbid, own_side_only
 from tests.crar_reports.pages import whole_page
 
@@ -342,13 +343,13 @@ def test_success_is_within_two_points_or_an_interval_above_zero() -> None:
 
 def test_intervals_of_the_table() -> None:
     found = share([True] * 60)
-    assert (found["count"], found["high"]) == (60, 1.0)
-    assert found["low"] == pytest.approx(0.025 ** (1 / 60))  # Clopper-Pearson where all succeed
-    assert share([])["share"] is None
+    assert (found.count, found.high) == (60, 1.0)
+    assert found.low == pytest.approx(0.025 ** (1 / 60))  # Clopper-Pearson where all succeed
+    assert math.isnan(share([]).share)
     apart = clustered([[True] * 5, [False] * 5] * 6)
     mixed = clustered([[True, False] * 5] * 12)
-    assert mixed["low"] == mixed["high"] == 0.5
-    assert apart["low"] < 0.35
-    assert apart["high"] > 0.65
-    assert clustered([[True]])["low"] is None
-    assert clustered([[True], [True, True]])["low"] is None  # nothing but successes: a resample says nothing of failures
+    assert mixed.low == mixed.high == 0.5
+    assert apart.low < 0.35
+    assert apart.high > 0.65
+    assert math.isnan(clustered([[True]]).low)
+    assert math.isnan(clustered([[True], [True, True]]).low)  # nothing but successes: a resample says nothing of failures

@@ -25,13 +25,19 @@ from crar_model.cures.problem import Problem, pose
 from crar_model.models.checkpoints import load_checkpoint, save_checkpoint
 from crar_model.nets import RMSpropSettings, rmsprop_step
 from crar_model.tasks import default_settings
+from crar_reports.measure.exits import Cell, Counted, Exits
+from crar_reports.measure.minimum import Curvatures
 from crar_reports.pages.escape import many as escapes
 from crar_reports.pages.escape import measure as escape
 from crar_reports.pages.escape.many import attainable, kinds, relations, row_of, verdict, write_page
-from crar_reports.pages.escape.measure import OPTIMISERS, Exits, settle
-from crar_reports.pages.escape.one import Grid, write_escape
+from crar_reports.pages.escape.measure import OPTIMISERS, settle
+from crar_reports.pages.escape.one import write_escape
 from crar_reports.pages.escape.one import write_page as one_page
+from crar_reports.pages.escape.records import UNKNOWN, Escape, Escapes, Grid, Kind, Row
 from crar_reports.statistics import share
+from tests.crar_reports.test_escape_rules import a_minimum
+
+NOISE = Cell("sgd", 0.1, 8)
 
 
 def test_plain_sgd_is_rmsprop_whose_averages_stay_zero() -> None:
@@ -44,13 +50,13 @@ def test_plain_sgd_is_rmsprop_whose_averages_stay_zero() -> None:
 
 
 def test_survival_counts_the_censored() -> None:
-    found = Exits(np.array([100.0, np.nan, 200.0, np.nan]), np.array([0.0, 100.0, 100.0, 200.0]), 1, 1).plain()
-    assert found["left"] == 2
-    assert found["updates"] == [100.0, 200.0]
-    assert found["inside"] == pytest.approx([0.75, 0.375])  # one of four, then one of the two still watched
-    assert found["median"] == 200.0
-    stayed = Exits(np.full(3, np.nan), np.full(3, 50.0), 0, 0).plain()
-    assert (stayed["left"], stayed["median"], stayed["inside"]) == (0, None, [])
+    found = Exits(np.array([100.0, np.nan, 200.0, np.nan]), np.array([0.0, 100.0, 100.0, 200.0]), 1, 1).watched(NOISE)
+    assert found.left == 2
+    assert found.updates == [100.0, 200.0]
+    assert found.inside == pytest.approx([0.75, 0.375])  # one of four, then one of the two still watched
+    assert found.median == 200.0
+    stayed = Exits(np.full(3, np.nan), np.full(3, 50.0), 0, 0).watched(NOISE)
+    assert (stayed.left, stayed.median, stayed.inside) == (0, None, [])
 
 
 def test_a_noiseless_descent_never_climbs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,21 +139,10 @@ def test_several_minima_make_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_page_says_how_sure_it_is_that_nobody_leaves(tmp_path: Path) -> None:
-    def results(left: int) -> dict[str, Any]:
+    def results(left: int) -> Escape:
         at = np.array([2.0] * left + [np.nan] * (10 - left))
-        cell = {"optimiser": "sgd", "rate": 0.1, "batch": 8} | Exits(at, np.full(10, 4.0), 0, 0).plain()
-        signature = {"lowest": 0.0234, "highest": 9.0}
-        minimum = {
-            "verdict": "minimum",
-            "loss": 0.2,
-            "barrier": 0.1,
-            "signature": signature,
-            "spectrum": {"lowest": 3e-8, "highest": 107.0},
-        }
-        return {
-            "command": "crar escape", "failed": {"path": "f.pt"}, "grid": {"updates": 4, "checks": 2}, "minimum": minimum, "cells": [cell],
-            "totals": {"minimum": 0.2, "base": 0.1, "floor": 0.0}, "log_ratio": 1.0, "still": 0.0,
-        }  # fmt: skip
+        cell = Exits(at, np.full(10, 4.0), 0, 0).watched(NOISE)
+        return a_minimum([cell], curvatures=Curvatures(0, 0, 2, 0, 0.0234, 9.0, 0.1, 2, 2, 0.0))
 
     task = load_checkpoint(samples.FAILED).task
     one_page(results(0), tmp_path, task)
@@ -156,12 +151,10 @@ def test_a_page_says_how_sure_it_is_that_nobody_leaves(tmp_path: Path) -> None:
     assert "of the one cell where nobody diverged, by itself, at most 30.8 % of such members would leave" in text
     assert "0.0234" in text
     assert "3e-08" not in text
-    diverged = results(0)
-    diverged["cells"][0]["diverged"] = 9
+    diverged = dataclasses.replace(results(0), cells=[dataclasses.replace(results(0).cells[0], diverged=9)])
     one_page(diverged, tmp_path, task)
     assert "in every cell some diverged" in (tmp_path / "report.md").read_text()
-    mixed = results(4)
-    mixed["cells"].append(diverged["cells"][0])
+    mixed = dataclasses.replace(results(4), cells=[*results(4).cells, *diverged.cells])
     one_page(mixed, tmp_path, task)
     assert "0 of 2 cells kept all" in (tmp_path / "report.md").read_text()  # who diverged was not kept
     one_page(results(4), tmp_path, task)
@@ -214,36 +207,24 @@ def test_transfers_that_came_back_are_left_out_before_anything_is_run(tmp_path: 
 
 
 def test_what_is_no_minimum_counts_for_nothing(tmp_path: Path) -> None:
-    cells = [{"optimiser": "sgd", "rate": 0.1, "batch": 8, "seeds": 4, "left": 4, "matched": 1, "diverged": 0}]
-    row = {
-        "name": "a", "verdict": "saddle", "loss": 1.0, "barrier": 0.1, "log_ratio": 1.0, "lowest": None, "highest": None, "base_digest": "b",
-        "seeds": 4, "left": 4, "matched": 1, "diverged": 0, "cells": cells,
-    }  # fmt: skip
-    grid = {"updates": 10, "rates": [], "sgd_rates": [0.1], "batches": [8], "seeds": 4}
-    results: dict[str, Any] = {"command": "crar escape", "grid": grid, "came_back": 0, "rows": [row]}
-    write_page(results, tmp_path)
-    assert (results["certified"], results["kinds"]) == (0, [])
+    cells = [Counted("sgd", 0.1, 8, seeds=4, left=4, matched=1, diverged=0)]
+    row = Row(
+        seeds=4, left=4, matched=1, diverged=0, name="a", path="", base="", base_digest="b", verdict="saddle", loss=1.0, barrier=0.1, log_ratio=1.0,
+        lowest=None, highest=None, cells=cells,
+    )  # fmt: skip
+    results = write_page(Escapes("crar escape", Grid((), (0.1,), (8,), 4, 10), 0, [row]), tmp_path)
+    assert (results.certified, results.kinds) == (0, [])
     assert verdict(results) == "Not one certified minimum, so nothing to leave. 1 other is no certified minimum and left out."
-    other = row | {"name": "c", "verdict": "minimum", "left": 1, "cells": [cells[0] | {"left": 1}]}
-    write_page(results | {"rows": [row, other]}, tmp_path)
+    other = dataclasses.replace(row, name="c", verdict="minimum", left=1, cells=[dataclasses.replace(cells[0], left=1)])
+    write_page(dataclasses.replace(results, rows=[row, other]), tmp_path)
     assert "1 of 4 members left 1 minimum within" in (tmp_path / "report.md").read_text()
 
 
 def test_the_curvature_of_a_row_is_the_certificates() -> None:
     """Of the encoder's weights most directions change no embedding: the lowest curvature there is round-off."""
-    minimum = {
-        "verdict": "minimum",
-        "barrier": 0.1,
-        "signature": {"lowest": 0.02, "highest": 9.0},
-        "spectrum": {"lowest": 1e-8, "highest": 107.0},
-    }
-    found = {
-        "minimum": minimum, "cells": [], "failed": {"path": "f.pt"}, "base": {"path": "b.pt", "digest": "b"}, "totals": {"minimum": 0.2},
-        "log_ratio": 1.0,
-    }  # fmt: skip
-    row = row_of(found, "f")
-    assert (row["lowest"], row["highest"]) == (0.02, 9.0)
-    assert row_of(found | {"minimum": minimum | {"signature": None}}, "f")["lowest"] is None
+    row = row_of(a_minimum(curvatures=Curvatures(0, 0, 2, 0, 0.02, 9.0, 0.1, 2, 2, 0.0)), "f")
+    assert (row.lowest, row.highest) == (0.02, 9.0)
+    assert row_of(a_minimum(), "f").lowest is None
 
 
 def watched(
@@ -265,7 +246,7 @@ def watched(
         tmp_path / "minimum.pt",
         problem,
         settings,
-        [escape.Cell("sgd", rate, 8)],
+        [Cell("sgd", rate, 8)],
         seeds=3,
         checks=2,
         base=home + 4 * mean_move(problem.data.judged, home),
@@ -309,47 +290,31 @@ def test_strong_noise_carries_the_shipped_failure_out(tmp_path: Path, monkeypatc
     save_checkpoint(tmp_path / "minimum.pt", failed)
     problem = pose(failed, None, 0)
     settings = dataclasses.replace(default_settings("simple"), inverse=True, updates=40)
-    cells = [escape.Cell("rmsprop", rate, 8) for rate in (0.05, 1e-9)]
+    cells = [Cell("rmsprop", rate, 8) for rate in (0.05, 1e-9)]
     strong, weak = escape.escape(tmp_path / "minimum.pt", problem, settings, cells, seeds=3, checks=1)
     assert not np.isnan(strong.at).any()
     assert np.isnan(weak.at).all()
 
 
 def test_relations_come_out_each_way() -> None:
-    def minima(shares: list[int]) -> dict[str, Any]:
+    def minima(shares: list[int], *, bases: int = 7) -> Escapes:
         rows = [
-            {
-                "barrier": 0.1 * k,
-                "log_ratio": 1.0,
-                "lowest": None,
-                "highest": float((k * 3) % 7),
-                "left": left,
-                "seeds": 100,
-                "matched": left // 3,
-                "diverged": 0,
-                "base_digest": f"base-{k}",
-                "verdict": "minimum",
-                "cells": [
-                    {"optimiser": "sgd", "rate": 0.1, "batch": 8, "seeds": 50, "left": 0, "matched": 0, "diverged": 0},
-                    {
-                        "optimiser": "rmsprop",
-                        "rate": 0.01,
-                        "batch": 8,
-                        "seeds": 50,
-                        "left": min(left, 50),
-                        "matched": left // 3,
-                        "diverged": 0,
-                    },
+            Row(
+                seeds=100, left=left, matched=left // 3, diverged=0, name="", path="", base="", base_digest=f"base-{k % bases}", verdict="minimum", loss=1.0,
+                barrier=0.1 * k, log_ratio=1.0, lowest=None, highest=float((k * 3) % 7), cells=[
+                    Counted("sgd", 0.1, 8, seeds=50, left=0, matched=0, diverged=0),
+                    Counted("rmsprop", 0.01, 8, seeds=50, left=min(left, 50), matched=left // 3, diverged=0),
                 ],
-            }
+            )
             for k, left in enumerate(shares)
-        ]
-        return {"rows": rows, "grid": {"updates": 10}, "kinds": kinds(rows), "relations": relations(rows)}
+        ]  # fmt: skip
+        return Escapes("", Grid(updates=10), 0, rows, len(rows), kinds(rows), relations(rows))
 
     falling = minima([90, 80, 70, 60, 50, 40, 30])
-    barrier = next(each for each in falling["relations"] if each["look"] == "barrier")
-    assert barrier["rho"] == pytest.approx(-1)
-    assert barrier["p"] < 0.05
+    barrier = next(each for each in falling.relations if each.look == "barrier")
+    assert barrier.rho == pytest.approx(-1)
+    assert barrier.p is not None
+    assert barrier.p < 0.05
     assert (
         "What goes together: barrier to the base's embedding (an upper bound) (bases: an unknown recipe) with the share that left, rank correlation -1.00"
         in verdict(falling)
@@ -358,45 +323,28 @@ def test_relations_come_out_each_way() -> None:
     assert "lowest curvature" not in verdict(falling)
     most = "1 of 2 kinds of noise carried any out; rmsprop, joint steps, at a rate of 0.01 and batches of 8 (bases: an unknown recipe), carried most, 320 of 350, 138 for the base's embedding."
     assert most in verdict(falling)
-    assert falling["kinds"][0] == {
-        "recipe": "an unknown recipe",
-        "optimiser": "sgd",
-        "rule": "joint",
-        "rate": 0.1,
-        "batch": 8,
-        "seeds": 350,
-        "left": 0,
-        "matched": 0,
-        "diverged": 0,
-        "minima": 0,
-        "arrived": 0,
-        "of": 7,
-        "share": share([False] * 350),
-    }
-    assert falling["kinds"][1]["minima"] == 7
+    assert falling.kinds[0] == Kind(
+        "sgd", 0.1, 8, seeds=350, left=0, matched=0, diverged=0, recipe=UNKNOWN, minima=0, arrived=0, of=7, share=share([False] * 350)
+    )
+    assert falling.kinds[1].minima == 7
     mixed = minima([50, 90, 40, 80, 60, 45, 70])
     assert "Nothing that a minimum looks like" in verdict(mixed)
     kept = minima([0] * 7)
     assert "7 of the minima kept all" in verdict(kept)
     assert "cannot be told" in verdict(kept)
     assert "kinds of noise carried any out" not in verdict(kept)
-    bound = f"Of each of the 2 kinds that carried nobody out and where nobody diverged, by itself, at most {100 * share([False] * 350)['high']:.1f} %"
+    bound = f"Of each of the 2 kinds that carried nobody out and where nobody diverged, by itself, at most {100 * share([False] * 350).high:.1f} %"
     assert bound in verdict(kept)
-    for row in kept["rows"]:
-        row["cells"][0]["diverged"] = 1
-    assert kinds(kept["rows"])[0]["share"] is None
-    assert "Of each of the 1 kinds" in verdict(kept | {"kinds": kinds(kept["rows"])})
+    lost = kinds([dataclasses.replace(row, cells=[dataclasses.replace(row.cells[0], diverged=1), *row.cells[1:]]) for row in kept.rows])
+    assert lost[0].share is None
+    assert "Of each of the 1 kinds" in verdict(dataclasses.replace(kept, kinds=lost))
     tied = minima([0, 0, 0, 0, 100, 100, 100])  # 7 bases, but only 35 orders that differ
-    assert all(each["p"] is None for each in tied["relations"])
-    assert next(each for each in tied["relations"] if each["look"] == "barrier")["attainable"] == pytest.approx(2 * 24 * 6 / 5040)
+    assert all(each.p is None for each in tied.relations)
+    assert next(each for each in tied.relations if each.look == "barrier").attainable == pytest.approx(2 * 24 * 6 / 5040)
     assert "cannot be told" in verdict(tied)
     assert "cannot be told" in verdict(minima([1, 2, 3, 4, 5]))
     assert "cannot be told" not in verdict(minima([1, 2, 3, 4, 5, 6]))
-    one_base = minima([90, 80, 70, 60, 50, 40, 30])
-    for row in one_base["rows"]:
-        row["base_digest"] = "base-0"
-    assert all(each["rho"] is None for each in relations(one_base["rows"]))
-    for row in falling["rows"]:  # all but those that left diverged
-        row["diverged"] = 100 - row["left"]
-    assert all(each["rho"] is None for each in relations(falling["rows"]) if each["outcome"] == "left")
-    assert "0 of the minima kept all" in verdict(falling | {"relations": relations(falling["rows"])})
+    assert all(each.rho is None for each in minima([90, 80, 70, 60, 50, 40, 30], bases=1).relations)
+    rows = [dataclasses.replace(row, diverged=100 - row.left) for row in falling.rows]  # all but those that left diverged
+    assert all(each.rho is None for each in relations(rows) if each.outcome == "left")
+    assert "0 of the minima kept all" in verdict(dataclasses.replace(falling, rows=rows, relations=relations(rows)))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 from crar_model import samples
 from crar_model.core.errors import UserError
+from crar_model.core.files import as_read, typed
 from crar_model.core.params import select
 from crar_model.models.checkpoints import load_checkpoint, save_checkpoint
 from crar_model.nets import RMSpropSettings
@@ -20,9 +21,12 @@ from crar_model.training.trainer import Trainer
 from crar_model.training.update_rules import Rule, apply_update, empty_optimizer_state, plan_steps, touched
 from crar_model.training.variants import VARIANTS
 from crar_reports.figures.escape import escape_figure
+from crar_reports.measure.exits import Cell, Counted, Watched
+from crar_reports.measure.minimum import Curvatures, Ends
 from crar_reports.pages.escape.many import kinds, relations, row_of
-from crar_reports.pages.escape.measure import DATA, Cell, started
-from crar_reports.pages.escape.one import UNKNOWN, Grid, noise_words, write_page
+from crar_reports.pages.escape.measure import DATA, started
+from crar_reports.pages.escape.one import write_page
+from crar_reports.pages.escape.records import UNKNOWN, Escape, Grid, Model, Row, Start, Totals
 
 SETTINGS = dataclasses.replace(default_settings("simple"), inverse=True, updates=20)
 RATE, BATCH, SEEDS = 1e-3, 8, 2
@@ -85,50 +89,54 @@ def test_a_grid_runs_each_rule_with_each_rate() -> None:
         Grid(rules=("both",)).validate()
 
 
-def cell(rule: str, left: int) -> dict[str, Any]:
-    found = {"optimiser": "rmsprop", "rate": 8e-5, "batch": 8, "rule": rule, "seeds": 4, "left": left, "matched": left // 2, "diverged": 0}
-    return found | {"updates": [], "inside": [], "low": [], "high": [], "median": None}
+def cell(rule: str, left: int) -> Watched:
+    return Watched(
+        "rmsprop", 8e-5, 8, rule, seeds=4, left=left, matched=left // 2, diverged=0, updates=[], inside=[], low=[], high=[], median=None,
+    )  # fmt: skip
+
+
+def a_minimum(cells: Sequence[Watched] = (), failed: str = "", base: str = "", curvatures: Curvatures | None = None) -> Escape:
+    """Results of a minimum that was certified, with so many cells."""
+    start = Start(
+        "minimum", "", 0.3, 0.2, 0.0, 0.0, 0, None, 0, "weight", {}, 1, {}, curvatures, Ends(3e-8, 0.0, 107.0, 0.0), None, barrier=0.1
+    )
+    return Escape(
+        "crar escape", Model("f.pt", "f", failed), Model("b.pt", "b", base), Grid(updates=4, checks=2), start, Totals(0.2, 0.1, 0.0), 1.0, 0.0, list(cells),
+    )  # fmt: skip
 
 
 def test_page_and_figure_name_the_rule_beside_the_rate(tmp_path: Path) -> None:
-    minimum = {"verdict": "minimum", "loss": 0.2, "barrier": 0.1, "signature": None, "spectrum": None}
-    results = {
-        "command": "crar escape", "failed": {"path": "f.pt", "recipe": "sequential 8e-05, 60,000 updates"},
-        "base": {"path": "b.pt", "recipe": "joint 0.0005, 14,000 updates"}, "grid": {"updates": 4, "checks": 2}, "minimum": minimum,
-        "cells": [cell("joint", 0), cell("sequential", 3)], "totals": {"minimum": 0.2, "base": 0.1, "floor": 0.0}, "log_ratio": 1.0, "still": 0.0,
-    }  # fmt: skip
+    cells = [cell("joint", 0), cell("sequential", 3)]
+    results = a_minimum(cells, failed="sequential 8e-05, 60,000 updates", base="joint 0.0005, 14,000 updates")
     write_page(results, tmp_path, load_checkpoint(samples.FAILED).task)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "| rmsprop | joint | 8e-05 | 8 | 0 of 4 |" in text
     assert "| rmsprop | sequential | 8e-05 | 8 | 3 of 4 |" in text
     assert "3 of 4, by rmsprop, sequential steps, at a rate of 8e-05 and batches of 8" in text
     assert "| trained by | sequential 8e-05, 60,000 updates, from a base of joint 0.0005, 14,000 updates |" in text
-    figure = escape_figure([cell("joint", 0), cell("sequential", 3)], 4)
+    figure = escape_figure(cells, 4)
     assert [axes.get_title() for axes in figure.axes] == ["rmsprop, joint steps", "rmsprop, sequential steps"]
 
 
 def test_bases_of_two_recipes_are_told_apart() -> None:
-    def row(recipe: str, number: int, left: int) -> dict[str, Any]:
-        looks = {"barrier": 0.1 * number, "log_ratio": 1.0, "lowest": None, "highest": float((number * 3) % 7)}
-        counts = {"seeds": 8, "left": left, "matched": 0, "diverged": 0}
-        return (
-            {"recipe": recipe, "base_digest": f"{recipe} {number}", "cells": [cell("joint", 0), cell("sequential", left)]} | looks | counts
-        )
+    def row(recipe: str, number: int, left: int) -> Row:
+        cells: list[Counted] = [cell("joint", 0), cell("sequential", left)]
+        return Row(
+            seeds=8, left=left, matched=0, diverged=0, name="", path="", base="", base_digest=f"{recipe} {number}", verdict="minimum", loss=0.2,
+            barrier=0.1 * number, log_ratio=1.0, lowest=None, highest=float((number * 3) % 7), recipe=recipe, cells=cells,
+        )  # fmt: skip
 
     rows = [row("odd", k, k) for k in range(4)] + [row("even", k, 4 - k) for k in range(4)]
-    found = {(kind["recipe"], kind["rule"]): kind for kind in kinds(rows)}
-    assert [(key, kind["left"], kind["minima"], kind["arrived"], kind["of"]) for key, kind in found.items()] == [
+    found = {(kind.recipe, kind.rule): kind for kind in kinds(rows)}
+    assert [(key, kind.left, kind.minima, kind.arrived, kind.of) for key, kind in found.items()] == [
         (("odd", "joint"), 0, 0, 0, 4), (("odd", "sequential"), 6, 3, 2, 4), (("even", "joint"), 0, 0, 0, 4), (("even", "sequential"), 10, 4, 3, 4),
     ]  # fmt: skip
-    assert [each["bases"] for each in relations(rows) if each["look"] == "barrier"] == [4, 4, 4, 4]
-    assert noise_words(kinds(rows)[1]) == "rmsprop, sequential steps, at a rate of 8e-05 and batches of 8"
+    assert [each.bases for each in relations(rows) if each.look == "barrier"] == [4, 4, 4, 4]
+    assert str(kinds(rows)[1]) == "rmsprop, sequential steps, at a rate of 8e-05 and batches of 8"
 
 
 def test_results_of_before_there_were_rules_are_joint_ones() -> None:
-    bare = {name: value for name, value in cell("joint", 1).items() if name != "rule"}
-    minimum = {"verdict": "minimum", "barrier": 0.1, "signature": None}
-    row = row_of(
-        {"minimum": minimum, "cells": [bare], "failed": {"path": "f.pt"}, "base": {"path": "b.pt", "digest": "b"}, "totals": {"minimum": 0.2}, "log_ratio": 1.0},
-        "f",
-    )  # fmt: skip
-    assert (row["recipe"], row["cells"][0]["rule"]) == (UNKNOWN, "joint")
+    plain = as_read(a_minimum([cell("joint", 1)]))
+    del plain["cells"][0]["rule"], plain["grid"]["rules"], plain["failed"]["recipe"], plain["base"]["recipe"], plain["minimum"]["reference"]
+    row = row_of(typed(plain, Escape, "", ""), "f")
+    assert (row.recipe, row.cells[0].rule) == (UNKNOWN, "joint")

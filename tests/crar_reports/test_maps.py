@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +24,8 @@ from crar_model.training.runner import run_plan
 from crar_reports.models import judged
 from crar_reports.pages import maps
 from crar_reports.pages.maps import updates_of, write_maps
-from crar_reports.pages.maps_view import FAILS, OPEN, WORKS, needs_the_negative, standing, survivals
-from crar_reports.statistics import share
+from crar_reports.pages.maps_view import FAILS, OPEN, WORKS, Cell, Row, Tally, needs_the_negative, standing, survivals
+from crar_reports.statistics import Interval, share
 
 
 def test_counts_by_map_and_variant(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
@@ -69,18 +70,13 @@ def test_counts_by_map_and_variant(base_run: Path, freeze_run: Path, tmp_path: P
     assert "| mirror | negate-input | 1/1 | 1/1 |" in page
 
 
-def counted(
-    name: str, count: int, of: int = 12, way: str = "freeze", by_bases: tuple[float | None, float | None] = (None, None)
-) -> dict[str, Any]:
-    return {
-        "map": name,
-        "way": way,
-        "usual": way.startswith("freeze"),
-        "all_of_base": share([True] * count + [False] * (of - count)),
-        "any_of_base": share([True] * count + [False] * (of - count)),
-        "all": share([True] * count + [False] * (of - count)),
-        "by_bases": dict(zip(("low", "high"), by_bases, strict=True)),
-    }
+def counted(name: str, count: int, of: int = 12, way: str = "freeze", by_bases: tuple[float, float] = (math.nan, math.nan)) -> Cell:
+    found = share([True] * count + [False] * (of - count))
+    return Cell(name, way, way.startswith("freeze"), 1, found, Interval(*by_bases), {}, found, found)
+
+
+def of_freeze(name: str, base: str, *, digest: str = "", good: bool = True, **settings: float | str) -> Row:
+    return Row("member-0.pt", "d", "simple", base, digest or base, name, "freeze", "freeze", settings, 1, good)
 
 
 def test_what_works_and_what_fails_takes_the_whole_of_both_intervals() -> None:
@@ -93,39 +89,34 @@ def test_many_transfers_of_few_bases_decide_nothing() -> None:
     """Sixty of sixty succeed, of two bases: the exact interval over bases is most of what there is."""
     row = counted("mirror", 60, of=60)
     assert standing(row) == WORKS
-    assert standing(row | {"all_of_base": share([True, True])}) == OPEN
-    assert standing(counted("mirror", 0, of=60) | {"any_of_base": share([False, False])}) == OPEN
+    assert standing(replace(row, all_of_base=share([True, True]))) == OPEN
+    assert standing(replace(counted("mirror", 0, of=60), any_of_base=share([False, False]))) == OPEN
 
 
 def test_a_base_under_two_paths_is_one_base() -> None:
-    row = {"map": "mirror", "way": "freeze", "variant": "freeze", "updates": 1, "good": True, "base_digest": "d", "settings": {}}
-    (found,) = maps.counted([row | {"base": "here/base.pt"}, row | {"base": "there/base.pt"}])
-    assert found["bases"] == {"here/base.pt": {"count": 2, "of": 2}}
-    assert found["all_of_base"]["of"] == 1
+    (found,) = maps.counted([of_freeze("mirror", base, digest="d") for base in ("here/base.pt", "there/base.pt")])
+    assert found.bases == {"here/base.pt": Tally(2, 2)}
+    assert found.all_of_base.of == 1
 
 
 def test_the_same_settings_are_compared_through_every_map() -> None:
     """Two rates through the negative, one of them through the mirror: what is compared has one rate, and the sentence says which."""
     rows = [
-        {"map": name, "way": "freeze", "variant": "freeze", "updates": 1, "good": good, "base": str(base), "base_digest": str(base),
-         "settings": {"rate": rate, "rule": "joint"}}
+        of_freeze(name, str(base), good=good, rate=rate, rule="joint")
         for base in range(12) for name, rate, good in (("negative", 1e-4, False), ("negative", 1e-2, True), ("mirror", 1e-4, False))
     ]  # fmt: skip
-    maps._tell_apart(rows)
+    rows = maps.told_apart(rows)
     table = maps.counted(rows)
-    assert {(row["map"], row["way"]) for row in table} == {
+    assert {(row.map, row.way) for row in table} == {
         ("negative", "freeze, rate 0.0001"), ("negative", "freeze, rate 0.01"), ("mirror", "freeze, rate 0.0001")
     }  # fmt: skip
     assert needs_the_negative(table).startswith("No: `freeze, rate 0.0001` fails through mirror (0 of 12), too.")
-    both = rows + [row | {"map": "mirror", "good": True} for row in rows if row["way"] == "freeze, rate 0.01"]
+    both = rows + [replace(row, map="mirror", good=True) for row in rows if row.way == "freeze, rate 0.01"]
     said = needs_the_negative(maps.counted(both))
     assert "No: `freeze, rate 0.0001` fails through mirror (0 of 12), too." in said  # every kind of freeze has its sentence
     assert "Undecided: `freeze, rate 0.01`" in said
-    other = [
-        row | {"way": "freeze", "settings": {"rate": 1e-4, "rule": "sequential" if row["map"] == "mirror" else "joint"}} for row in rows
-    ]
-    maps._tell_apart(other)
-    assert needs_the_negative(maps.counted(other)).startswith("Not asked")
+    other = [replace(row, way="freeze", settings={"rate": 1e-4, "rule": "sequential" if row.map == "mirror" else "joint"}) for row in rows]
+    assert needs_the_negative(maps.counted(maps.told_apart(other))).startswith("Not asked")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +164,7 @@ def test_rates_of_one_variant_are_told_apart(base_run: Path, tmp_path: Path) -> 
         tmp_path / "run",
         tensorboard=False,
     )
-    assert [row["way"] for row in write_maps([tmp_path / "run"], tmp_path / "out")["table"]] == [
+    assert [row.way for row in write_maps([tmp_path / "run"], tmp_path / "out").table] == [
         "negate-input, rate 0.0001",
         "negate-input, rate 0.001",
     ]
@@ -202,9 +193,9 @@ def test_copies_of_a_network_count_once(base_run: Path, tmp_path: Path) -> None:
     for variant in ("negate-input", "scratch"):
         run_plan(transfer_plan(settings, bases, variant, 2), tmp_path / variant, tensorboard=False)
     closed = write_maps([tmp_path / "negate-input"], tmp_path / "out")
-    assert (closed["table"][0]["all"]["of"], closed["copies"]) == (2, 2)
+    assert (closed.table[0].all.of, closed.copies) == (2, 2)
     fresh = write_maps([tmp_path / "scratch"], tmp_path / "out")
-    assert (fresh["table"][0]["all"]["of"], fresh["copies"]) == (4, 0)
+    assert (fresh.table[0].all.of, fresh.copies) == (4, 0)
 
 
 def test_two_mazes_are_not_one_table(base_run: Path, tmp_path: Path) -> None:
@@ -240,18 +231,18 @@ def test_cures_of_a_table_count_with_all_that_they_spent(tmp_path: Path) -> None
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exit_code == 0, done.output
     rows = json.loads((tmp_path / "cures" / "results.json").read_text())["rows"]
-    table = {row["way"]: row for row in write_maps([], tmp_path / "out", cures=[tmp_path / "cures"])["table"]}
+    table = {row.way: row for row in write_maps([], tmp_path / "out", cures=[tmp_path / "cures"]).table}
     assert set(table) == {"cure: placement", "cure: restart"}
     twice = write_maps([], tmp_path / "out", cures=[tmp_path / "cures", tmp_path / "cures"])
-    assert twice["copies"] == 2
-    assert {row["way"]: row["all"] for row in twice["table"]} == {way: row["all"] for way, row in table.items()}
+    assert twice.copies == 2
+    assert {row.way: row.all for row in twice.table} == {way: row.all for way, row in table.items()}
     assert "2 of the models given are copies of others" in (tmp_path / "out" / "report.md").read_text()
     for row in rows:
         found = table[f"cure: {row['method']}"]
-        assert (found["map"], found["all"]["of"], found["all"]["count"]) == ("negative", 1, int(row["restored"]))
-        assert found["updates"] == row["budget"]["updates"] + row["budget"]["level_updates"]
-        assert found["bases"] == {as_given(samples.BASE): {"count": int(row["restored"]), "of": 1}}
-        assert not found["usual"]
+        assert (found.map, found.all.of, found.all.count) == ("negative", 1, int(row["restored"]))
+        assert found.updates == row["budget"]["updates"] + row["budget"]["level_updates"]
+        assert found.bases == {as_given(samples.BASE): Tally(int(row["restored"]), 1)}
+        assert not found.usual
 
 
 def test_ways_are_in_the_order_of_their_numbers() -> None:

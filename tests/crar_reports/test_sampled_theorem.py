@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import Plain
+from crar_model.core.files import Plain, typed
 from crar_model.core.params import DYNAMICS, select
 from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.samples import RANDOM_BASE
@@ -28,6 +28,7 @@ from crar_reports.measure.subject import Subject, hidden_layers, load_subject
 from crar_reports.pages import theorem
 from crar_reports.pages.landscape.page import write_landscape
 from crar_reports.pages.theorem import write_page, write_theorem
+from crar_reports.pages.theorem_view import Theorem
 from landscape_tools import apply_symmetry
 from tests.crar_reports.pages import summary_of, whole_page
 
@@ -89,7 +90,9 @@ def test_symmetries_of_convolutions_leave_the_landscape(page: Path) -> None:
 
 def rendered(plain: Plain, page: Path) -> str:
     """The page of other figures, written over the one beside it."""
-    return write_page(plain, page, figure="shifts.png", failed=Path("f.pt"), base=Path("b.pt"), figures="as measured").read_text()
+    return write_page(
+        typed(plain, Theorem, "", ""), page, figure="shifts.png", failed=Path("f.pt"), base=Path("b.pt"), figures="as measured"
+    ).read_text()
 
 
 def altered(plain: Plain, *changes: tuple[tuple[str | int, ...], Any]) -> Plain:

@@ -28,9 +28,9 @@ from crar_reports.statistics import (
 
 def test_shares_have_exact_intervals() -> None:
     found = share([True, False, False, False])
-    assert (found["count"], found["of"], found["share"]) == (1, 4, 0.25)
-    assert found["low"] == pytest.approx(1 - 0.975 ** (1 / 4))  # P(at least 1 of 4) = 2.5 %
-    assert share([False] * 3)["high"] == pytest.approx(1 - 0.025 ** (1 / 3))
+    assert (found.count, found.of, found.share) == (1, 4, 0.25)
+    assert found.low == pytest.approx(1 - 0.975 ** (1 / 4))  # P(at least 1 of 4) = 2.5 %
+    assert share([False] * 3).high == pytest.approx(1 - 0.025 ** (1 / 3))
     assert share_words([]) == "-"
     assert share_words([True, True]).startswith("2/2 (16 to 100")
 

@@ -19,6 +19,7 @@ from crar_reports.figures.calibration import calibration_figure
 from crar_reports.figures.escape import escape_figure
 from crar_reports.figures.placement import placement_figure
 from crar_reports.figures.shares import shares_figure
+from crar_reports.measure.exits import Watched
 
 REPORTS = Path(style.__file__).parents[1]
 SIGHT = {  # Machado, Oliveira and Fernandes 2009, severity 1: linear RGB to linear RGB
@@ -92,8 +93,10 @@ def test_calibration_fills_its_axes() -> None:
 
 
 def test_curves_of_an_escape_lie_between_0_and_1_and_their_legend_outside() -> None:
-    def cell(batch: int, inside: list[float]) -> dict[str, Any]:
-        return {"optimiser": "sgd", "rule": "joint", "rate": 0.01 * batch, "batch": batch, "updates": [5.0, 10.0], "inside": inside}
+    def cell(batch: int, inside: list[float]) -> Watched:
+        return Watched(
+            "sgd", 0.01 * batch, batch, seeds=2, left=1, matched=0, diverged=0, updates=[5.0, 10.0], inside=inside, low=[], high=[], median=None,
+        )  # fmt: skip
 
     figure = escape_figure([cell(8, [0.5, 0.0]), cell(32, [1.0, 1.0]), cell(64, [0.0, 0.0])], 10)
     drawn(figure)

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from crar_model.core.files import Plain
+from crar_model.core.files import Plain, typed
 from crar_model.core.settings import PlaySettings
 from crar_reports.claims.evidence import Listed, Samples, pair_of
 from crar_reports.claims.table import decide
 from crar_reports.pages.claims import claims_summary, grouped, verdicts
 from crar_reports.pages.landscape.page import landscape_summary
 from crar_reports.pages.report import study_summary, write_study
-from crar_reports.pages.theorem_view import theorem_summary
+from crar_reports.pages.theorem_view import Theorem, theorem_summary
 from crar_reports.pages.trajectory import trajectory_summary
 from crar_reports.press.glossary import TERMS, glossary
 from crar_reports.press.markdown import Lines
@@ -50,7 +50,7 @@ def changed_lines(before: Lines, after: Lines) -> dict[str, str]:
 
 
 def landscape(plain: Plain) -> Lines:
-    return landscape_summary(plain, decide(plain, complete=True), variant="freeze", where="inverse maze")
+    return landscape_summary(pair_of(plain, complete=True), decide(plain, complete=True), variant="freeze", where="inverse maze")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_theorem() -> None:
     found = published("theorem")
 
     def summary(plain: Plain) -> Lines:
-        return theorem_summary(plain["linear"], plain["shifts"], plain["descents"], sizes={"shifts": None, "descents": None})
+        return theorem_summary(typed(plain, Theorem, "", ""))
 
     before = summary(found)
 
@@ -179,6 +179,12 @@ def test_every_word_is_explained_once() -> None:
 
 def test_a_cure_in_the_place_of_a_base_is_said() -> None:
     plain = facts()
-    lines = dict(landscape_summary(plain, decide(plain, complete=True), variant="imported", where="inverse maze", cured="placement"))
+    lines = dict(
+        landscape_summary(
+            pair_of(plain, complete=True), decide(plain, complete=True), variant="imported", where="inverse maze", cured="placement"
+        )
+    )
     assert "`crar cure` (placement) made of this very network" in lines["Held against"]
-    assert "Held against" not in dict(landscape_summary(plain, decide(plain, complete=True), variant="imported", where="inverse maze"))
+    assert "Held against" not in dict(
+        landscape_summary(pair_of(plain, complete=True), decide(plain, complete=True), variant="imported", where="inverse maze")
+    )

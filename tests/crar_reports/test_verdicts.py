@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from cli import app
 from crar_model.core.errors import UserError
-from crar_model.core.files import Plain
+from crar_model.core.files import Plain, typed
 from crar_model.tasks import TASKS
 from crar_reports.claims import released_scores
 from crar_reports.claims.record import FAILS, HOLDS, UNDECIDED, Decided
@@ -22,6 +22,7 @@ from crar_reports.claims.released_scores import ReleasedRun
 from crar_reports.claims.study_facts import FACTS
 from crar_reports.claims.table import CLAIMS, NAMED
 from crar_reports.pages import verdicts as page
+from crar_reports.pages.claims import Judged
 from crar_reports.pages.study.released import released_answer
 from crar_reports.pages.verdicts import NOT_MEASURED, asked, write_verdicts
 from tests.crar_reports.pages import summary_of, whole_page
@@ -193,7 +194,7 @@ def test_results_of_before_they_named_the_maze(tmp_path: Path) -> None:
     content = json.loads((PUBLISHED / "claims" / "results.json").read_text())
     content.pop("maze", None)
     content["pairs"] = content["pairs"][:2]
-    entries = page.claims_entries(content, tmp_path)
+    entries = page.claims_entries(typed(content, Judged, "", ""), tmp_path)
     assert {entry.maze for entry in entries} == {"simple"}
     assert [entry.id for entry in entries] == [claim.id for claim in CLAIMS if claim.listed is not None]
 
@@ -257,7 +258,7 @@ def test_a_verdict_of_few_bases_says_so_wherever_it_stands(tmp_path: Path) -> No
 def test_claims_of_few_bases_say_so() -> None:
     for bases, scope in ((2, "for 2 bases, which says nothing of others"), (6, "")):
         pairs = [{**one, "base": f"b/{k % bases}.pt"} for k, one in enumerate(_measured(sample(), 12))]
-        found = page.claims_entries({"maze": "random", "pairs": pairs}, "claims")
+        found = page.claims_entries(Judged(pairs, "random"), "claims")
         said = {one.verdict: one.scope for one in found}
         assert said.pop(UNDECIDED, "") == ""
         assert said, "the sample decides nothing"
@@ -278,7 +279,7 @@ def test_every_recipe_has_a_line_of_its_own(tmp_path: Path) -> None:
     ]
     pairs = [one | {"recipe": recipes[number % 2]} for number, one in enumerate(_complete(6))]
     pairs[0]["match"] = MATCHED
-    found = [one for one in page.claims_entries({"maze": "simple", "pairs": pairs}, "claims") if one.id == "S2"]
+    found = [one for one in page.claims_entries(Judged(pairs, "simple"), "claims") if one.id == "S2"]
     assert [(one.recipe.partition(" ")[2].partition(" ")[0], one.models, one.figure.partition(";")[0]) for one in found] == [
         ("joint", 3, "holds 2, does not hold 1"), ("sequential", 3, "holds 3"),
     ]  # fmt: skip
@@ -292,11 +293,11 @@ def test_outcomes_of_predict_decide_s14(tmp_path: Path) -> None:
     bases = [{"features": {"valleys": 2.0}, "recipe": f"{rule} 0.0005, 16,000 updates"} for rule in ("joint",) * 8 + ("sequential",) * 8]
     ends = [{"successes": 4 * (k < 3), "transfers": 4, "recipe": "sequential 8e-05, 12,000 updates"} for k in range(16)]
     content = {"command": "crar predict", "maze": "simple", "bases": bases, "outcomes": ends}
-    one, two = page.predict_entries(content, tmp_path / "p")
+    one, two = page.predict_entries(typed(content, page.Predicted, "", ""), tmp_path / "p")
     assert [(each.id, each.verdict, each.models, each.bases) for each in (one, two)] == [("S14", HOLDS, 32, 8), ("S14", UNDECIDED, 32, 8)]
     assert one.recipe == "bases joint 0.0005, 16,000 updates; transfers sequential 8e-05, 12,000 updates"
     published = json.loads((PUBLISHED / "predict" / "results.json").read_text())
-    (own,) = page.predict_entries(published, PUBLISHED / "predict")  # of before they named maze and recipe
+    (own,) = page.predict_entries(typed(published, page.Predicted, "", ""), PUBLISHED / "predict")  # of before they named maze and recipe
     assert (own.maze, own.verdict, own.models, own.bases, own.recipe) == ("simple", HOLDS, 192, 48, "")
     words = ["verdicts", "--predict", str(results(tmp_path / "p", content)), "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, words)

@@ -46,8 +46,8 @@ def compared(rows: Sequence[Row]) -> list[Plain]:
                 {
                     "maze": section.title, "variant": key.variant, "map": key.seen, "rule": key.rule if int(key.updates) else "",
                     "rate": float(key.rate) if int(key.updates) else None, "updates": int(key.updates), "quirk": key.quirk, "bases": key.base,
-                    **share_by_base(successes(own)), "units": len(units_of(own)), "of_bases": related,
-                    **{f"{name}_mostly": most[name] if most else None for name in ("count", "low", "high")},
+                    **vars(share_by_base(successes(own))), "units": len(units_of(own)), "of_bases": related,
+                    **{f"{name}_mostly": getattr(most, name) if most else None for name in ("count", "low", "high")},
                     "timed": len(times) > 0, "half": half if len(times) and math.isfinite(half := middle(times)) else None,
                 }
             )  # fmt: skip

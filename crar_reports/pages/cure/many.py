@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 
 from crar_model.agent.symmetry import RIGHT
-from crar_model.core.files import MEASURED, Plain, StrPath
-from crar_model.core.kept import kept
+from crar_model.core.files import OTHER, Plain, StrPath, typed
+from crar_model.core.kept import AGAIN, kept
 from crar_model.cures.methods import AUTO, METHODS
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.merit import EARLIER, definition
@@ -22,20 +23,37 @@ from crar_reports.models.judged import base_of, distinct, label_of, one_folder_e
 from crar_reports.pages.cure.one import TABLE_OF_MOVES, CureOptions, cure_key, write_cure
 from crar_reports.pages.cure.view import cures_view
 from crar_reports.press.publish import RESULTS, publish
-from crar_reports.statistics import share, share_by_base
+from crar_reports.statistics import clustered, share, share_by_base
 
 SEARCH_PLACES = (AUTO, "placement")
 """Methods whose first step is the search of places, and with it the level; all others are only judged by that."""
 SEED_DIGITS = 6
 """Hexadecimal digits of a transfer's digest that are added to the seed."""
-FOUND = {
-    "method": str, "failed": {"path": str, "digest": str}, "settings": {"seed": int}, "cured": bool, "by": (str, None), "restored": (bool, None),
-    "budget": {"updates": int, "level_updates": int, "seconds": float}, "before": dict, "after": dict, "chosen": {"terms": {"total": MEASURED}},
-    "level": (None, {"total": MEASURED}), "to": (None, {"path": str, "digest": str}),
-}  # fmt: skip
-"""What the results of one cure hold."""
-RESAMPLES = 10_000
-"""Of the bases, for the interval that takes transfers of one base as one."""
+
+
+class Cost(TypedDict):
+    """What a cure took."""
+
+    updates: int
+    level_updates: int
+    seconds: float
+
+
+class Found(TypedDict):
+    """What the results of one cure hold at least."""
+
+    method: str
+    failed: dict[str, Any]
+    settings: dict[str, Any]
+    cured: bool
+    by: str | None
+    restored: bool | None
+    budget: Cost
+    before: dict[str, Any]
+    after: dict[str, Any]
+    chosen: dict[str, Any]
+    level: dict[str, Any] | None
+    to: dict[str, Any] | None
 
 
 def write_cures(
@@ -85,7 +103,8 @@ def write_cures(
                 at, model = folder / method / label_of(path), load_checkpoint(path)
                 key = cure_key(model, own_base(model, base_path), load_checkpoint(judge_path), method, here)
                 ways: Plain = {"method": method, "base_path": base_path, "to_path": judge_path, "options": here, "command": command}
-                made[path, method] = kept(at / RESULTS, key, partial(write_cure, path, at, **ways), FOUND, page=True)
+                found = made[path, method] = kept(at / RESULTS, key, partial(write_cure, path, at, **ways), dict, page=True)
+                typed(found, Found, f"{at / RESULTS}: {OTHER}", AGAIN)
         tick(len(made), len(failed) * len(methods))
     rows = [made[path, method] for path, _ in failed for method in methods]
     results = {
@@ -193,14 +212,3 @@ def _counts(method: str, rows: Sequence[Plain]) -> Plain:
         "lacks": Counter(what for row in rows for what in row["lacks"]), "median_updates": middle("updates"),
         "median_level_updates": middle("level_updates") if method in SEARCH_PLACES else 0, "median_seconds": middle("seconds"),
     }  # fmt: skip
-
-
-def clustered(groups: Sequence[Sequence[bool]]) -> Plain:
-    """95 % interval of a share from resampling whole groups (percentiles); None for fewer than two groups, and where all values are equal:
-    resampling them says nothing of what was not seen."""
-    if len(groups) < 2 or len({value for group in groups for value in group}) < 2:
-        return {"low": None, "high": None}
-    hits, sizes = (np.array([f(group) for group in groups]) for f in (sum, len))
-    picks = np.random.default_rng(0).integers(0, len(groups), (RESAMPLES, len(groups)))
-    shares = hits[picks].sum(1) / sizes[picks].sum(1)
-    return {"low": float(np.quantile(shares, 0.025)), "high": float(np.quantile(shares, 0.975))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from crar_model.core.words import plural
 from crar_model.tasks import Task
 from crar_reports.pages import plain_words
 from crar_reports.press.markdown import number, table
+from crar_reports.statistics import Interval, Share
 
 Plain = Mapping[str, Any]
 ABOUT = ("terms", "match", "embedding_distance", "mean_move", "path", "digest", "same_dynamics")
@@ -162,7 +164,7 @@ def cures_view(r: Plain, placed: str) -> dict[str, str]:
     """
     methods, one, alone = r["table"], r["transfers"] == 1, r["as_good"] == 1
     kinds = sorted({kind for row in methods for kind in row["lacks"]})
-    restored = {row["method"]: (row["restored"]["count"], row["restored"]["of"]) for row in methods}
+    restored = {row["method"]: (row["restored"].count, row["restored"].of) for row in methods}
     return {
         "plainly": plain_words.cures(restored, sum(row["cured_not_restored"] for row in methods)),
         "counted": f"{plural(r['transfers'], 'transfer')} {'was' if one else 'were'} compared with {'its base' if one else 'their bases'}; {r['as_good']} of them "
@@ -170,7 +172,7 @@ def cures_view(r: Plain, placed: str) -> dict[str, str]:
         "restored": table(
             ["method", "right valley", "95 % exact, by base", "restored", "95 % exact, by base", "bases with all restored", "95 % exact, bases", "95 %, bases resampled"],
             [
-                (t["method"], *(x for name in ("valley", "restored", "bases_restored") for x in (count(t[name]), interval(t[name]))), interval(t["restored_by_base"]))
+                (t["method"], *(x for name in ("valley", "restored", "bases_restored") for x in (t[name], interval(t[name]))), interval(t["restored_by_base"]))
                 for t in methods
             ],
         ),
@@ -179,7 +181,7 @@ def cures_view(r: Plain, placed: str) -> dict[str, str]:
             ["method", "says cured", "says cured, is not", "is restored, says not", "updates of candidates, median", "of free embeddings", "seconds, median"],
             [
                 (
-                    t["method"], t["cured"]["count"], t["cured_not_restored"], t["restored_not_cured"], f"{t['median_updates']:,.0f}",
+                    t["method"], t["cured"].count, t["cured_not_restored"], t["restored_not_cured"], f"{t['median_updates']:,.0f}",
                     f"{t['median_level_updates']:,.0f}", t["median_seconds"],
                 )
                 for t in methods
@@ -187,7 +189,7 @@ def cures_view(r: Plain, placed: str) -> dict[str, str]:
         ),
         "lacks": table(
             ["method", "not restored", *(kind.replace("_", " ") for kind in kinds)],
-            [(t["method"], t["restored"]["of"] - t["restored"]["count"], *(t["lacks"].get(kind, 0) for kind in kinds)) for t in methods],
+            [(t["method"], t["restored"].of - t["restored"].count, *(t["lacks"].get(kind, 0) for kind in kinds)) for t in methods],
         ),
         "each": table(
             ["transfer", "base", "method", "says", "by", "total", "best free embedding", "updates", "is", "falls short in"],
@@ -202,11 +204,6 @@ def cures_view(r: Plain, placed: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def count(found: Plain) -> str:
-    """ "3 of 8"."""
-    return f"{found['count']} of {found['of']}"
-
-
-def interval(found: Plain) -> str:
+def interval(found: Share | Interval) -> str:
     """A 95 % interval of a share; a dash where there is none."""
-    return "-" if found["low"] is None else f"{percent(found['low'], 0)} to {percent(found['high'], 0)}"
+    return "-" if math.isnan(found.low) else f"{percent(found.low, 0)} to {percent(found.high, 0)}"

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import CensoredData, ecdf
 from torch import Tensor
 
 from crar_model.agent.symmetry import mean_move
-from crar_model.core.files import Plain
 from crar_model.core.params import Params, select
 from crar_model.core.settings import TrainSettings
 from crar_model.core.sizes import OF_AN_ESCAPE
@@ -23,7 +20,7 @@ from crar_model.tasks import gathering_anew
 from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS
-from crar_reports.statistics import CONFIDENCE
+from crar_reports.measure.exits import Cell, Exits
 from landscape_tools import rows_of, unflatten
 
 ELSEWHERE = 0.5
@@ -41,66 +38,6 @@ OPTIMISERS: dict[str, dict[str, float]] = {
     "rmsprop": {},
 }
 """What each changes in the study's settings."""
-JOINT = "joint"
-"""The rule of a cell that names none, as results of older versions."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One kind of noise.
-
-    Attributes:
-        optimiser: a key of `OPTIMISERS`.
-        rate: constant learning rate.
-        batch: transitions per update.
-        rule: what a step follows, "joint" or "sequential", as in `crar train`.
-    """
-
-    optimiser: str
-    rate: float
-    batch: int
-    rule: str = JOINT
-
-
-@dataclass(frozen=True)
-class Exits:
-    """What became of the seeds of a cell.
-
-    Attributes:
-        at: (seeds,) update of the check that first found it out; NaN for one that stayed.
-        seen: (seeds,) update of the last check that it was in.
-        diverged: how many stopped being finite; they are censored at the check before.
-        matched: of those that left, how many descents ended at the base's embedding.
-    """
-
-    at: np.ndarray[Any, Any]
-    seen: np.ndarray[Any, Any]
-    diverged: int
-    matched: int
-
-    def plain(self) -> Plain:
-        """Counts and the Kaplan-Meier estimate: share still in at every exit, with 95 % intervals."""
-        left = ~np.isnan(self.at)
-        found: Plain = {"seeds": len(self.at), "left": int(left.sum()), "matched": self.matched, "diverged": self.diverged,
-                        "at": [None if np.isnan(x) else float(x) for x in self.at], "seen": self.seen.tolist()}  # fmt: skip
-        if not left.any():
-            return found | {"updates": [], "inside": [], "low": [], "high": [], "median": None}
-        curve = ecdf(CensoredData(uncensored=self.at[left], right=self.seen[~left])).sf
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # where nobody is left there is no interval
-            span = curve.confidence_interval(CONFIDENCE, method="log-log")
-        keep = np.isin(curve.quantiles, self.at[left])
-        inside = curve.probabilities[keep]
-        updates = curve.quantiles[keep]
-        under = updates[inside <= 0.5]
-        return found | {
-            "updates": updates.tolist(), "inside": inside.tolist(), "low": _finite(span.low.probabilities[keep]),
-            "high": _finite(span.high.probabilities[keep]), "median": float(under[0]) if len(under) else None,
-        }  # fmt: skip
-
-
-def _finite(values: np.ndarray[Any, Any]) -> list[float | None]:
-    return [float(x) if np.isfinite(x) else None for x in values]
 
 
 def settle(problem: Problem, encoders: Params) -> tuple[Params, Tensor]:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
 
 from crar_model.agent.symmetry import mean_move
 from crar_model.core.errors import UserError
-from crar_model.core.files import Plain, StrPath
+from crar_model.core.files import StrPath
 from crar_model.core.guards import only_one
 from crar_model.core.kept import kept
-from crar_model.core.ranges import MOST_WHOLE
-from crar_model.core.settings import UPDATE_RULES
-from crar_model.core.sizes import check_escape
 from crar_model.core.threads import torch_threads
 from crar_model.core.words import of_all, plural
 from crar_model.cures.problem import pose
@@ -30,64 +26,21 @@ from crar_model.samples import as_given
 from crar_model.tasks import Task
 from crar_reports import progress as console
 from crar_reports.figures.escape import escape_figure
+from crar_reports.measure.exits import Cell, Watched
 from crar_reports.measure.minimum import Minimum, examine
 from crar_reports.measure.paths import SMOOTHING
 from crar_reports.measure.subject import Subject, load_subject, refuse_senseless
 from crar_reports.models.judged import base_of
-from crar_reports.pages.escape.measure import JOINT, OPTIMISERS, Cell, distances, escape, settle
+from crar_reports.pages.escape.measure import distances, escape, settle
+from crar_reports.pages.escape.records import UNKNOWN, Escape, Grid, Model, Start, Totals
 from crar_reports.pages.escape.view import escape_view
 from crar_reports.press.publish import publish
 from crar_reports.statistics import share
 from landscape_tools import elastic_band
 
-UNKNOWN = "an unknown recipe"
-"""Of a checkpoint that does not say how it was trained, such as one that was imported."""
+T = TypeVar("T")
 EDITION = 1
 """Of what is found of a minimum; what was kept of another is found again."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """What is tried.
-
-    Attributes:
-        rates, sgd_rates: constant learning rates of RMSprop and of plain SGD.
-        batches: transitions per update.
-        seeds: members of every cell.
-        updates: for how long they are watched.
-        checks: noiseless descents on the way.
-        rules: what a step follows, "joint" or "sequential".
-    """
-
-    rates: tuple[float, ...] = (8e-5, 1e-3)
-    sgd_rates: tuple[float, ...] = (1e-4, 1e-3)
-    batches: tuple[int, ...] = (8, 32)
-    seeds: int = 100
-    updates: int = 5_000
-    checks: int = 4
-    rules: tuple[str, ...] = (JOINT,)
-
-    def validate(self) -> None:
-        """Raise :class:`UserError` for a value out of range."""
-        for flag, values in (("--rate", self.rates), ("--sgd-rate", self.sgd_rates)):
-            for value in values:
-                if not (0 < value < math.inf):
-                    raise UserError(f"{flag} is {value}; give a number above 0")
-        for name, limit in (("seeds", self.seeds), ("updates", self.updates), ("checks", self.checks)):
-            if not 1 <= limit <= MOST_WHOLE:
-                raise UserError(f"--{name} is {limit}; give a whole number from 1 to {MOST_WHOLE:,}")
-        check_escape(max(len(self.rates), len(self.sgd_rates)), self.seeds, max(self.batches))
-        for rule in self.rules:
-            if rule not in UPDATE_RULES:
-                raise UserError(f"--update-rule is {rule!r}; choose one of {', '.join(UPDATE_RULES)}")
-        if self.checks > self.updates:
-            raise UserError(f"--checks is {self.checks}, more than --updates {self.updates}; give fewer")
-
-    def groups(self) -> list[list[Cell]]:
-        """Cells by optimiser, rule and batch size."""
-        rates = {"sgd": self.sgd_rates, "rmsprop": self.rates}
-        kinds = [kind for kind in product(OPTIMISERS, self.rules, self.batches) if rates[kind[0]]]
-        return [[Cell(name, rate, batch, rule) for rate in rates[name]] for name, rule, batch in kinds]
 
 
 def write_escape(
@@ -98,7 +51,7 @@ def write_escape(
     grid: Grid | None = None,
     image: str = "png",
     command: str = "",
-) -> Plain:
+) -> Escape:
     """Certify the minimum of a failed transfer, try to leave it, and write `report.md`, `results.json`, `minimum.pt` and the figure.
 
     Args:
@@ -125,22 +78,22 @@ def write_escape(
 
 def _look(
     failed_path: Path, base_path: Path, failed: Checkpoint, subject: Subject, folder: Path, grid: Grid, image: str, command: str
-) -> Plain:
+) -> Escape:
     """The looks of :func:`write_escape`, those that an earlier call finished read from `state.json`."""
     state, fingerprint = folder / "state.json", escape_key(failed, subject.optimum_file, grid)
 
-    def piece(name: str, make: Callable[[], Any]) -> Any:
-        return kept(state, {"fingerprint": fingerprint}, make, piece=name)
+    def piece(name: str, make: Callable[[], T], kind: type[T]) -> T:
+        return kept(state, {"fingerprint": fingerprint}, make, kind, piece=name)
 
-    def certified() -> Plain:
+    def certified() -> Start:
         found = examine(subject)
         end = {name: value.detach().to(torch.float32) for name, value in found.converged.point.items()}
         save_checkpoint(folder / "minimum.pt", replace(failed, parameters=failed.parameters | end))
-        return found.plain() | {"barrier": barrier(subject, found)}
+        return Start(**vars(found.figures()), barrier=barrier(subject, found))
 
-    about = piece("minimum", certified)
-    if "reference" not in about:  # the base's copy at rest under the frozen dynamics, as the minimum is
-        about["reference"] = piece("reference", lambda: examine(subject, base=True).plain()["loss"])
+    about = piece("minimum", certified, Start)
+    if math.isnan(about.reference):  # the base's copy at rest under the frozen dynamics, as the minimum is
+        about = replace(about, reference=piece("reference", lambda: examine(subject, base=True).certificate.loss, float))
     minimum = load_checkpoint(folder / "minimum.pt")
     problem = pose(minimum, subject.optimum_file, 0, where=str(failed_path))
     settings = replace(failed.settings, inverse=failed.inverse, updates=grid.updates)
@@ -156,23 +109,23 @@ def _look(
         still = float(distances(problem, settle(problem, own)[1], at)[0])
         with console.progress_bar(f"escape: {sum(map(len, groups))} cells", "checks") as tick:
 
-            def watched(number: int) -> list[Plain]:
+            def watched(number: int) -> list[Watched]:
                 done = escape(
                     folder / "minimum.pt", problem, settings, groups[number], seeds=grid.seeds, checks=grid.checks, base=base,
                     tick=lambda k, n: tick(number * n + k, len(groups) * n),
                 )  # fmt: skip
-                return [asdict(cell) | exits.plain() for cell, exits in zip(groups[number], done, strict=True)]
+                return [exits.watched(cell) for cell, exits in zip(groups[number], done, strict=True)]
 
-            cells = [cell for number, group in enumerate(groups) for cell in piece(_name(group[0]), partial(watched, number))]
-    totals = {"minimum": about["loss"], "base": about["reference"], "floor": subject.floor["total"]}
-    levels = [totals[which] - totals["floor"] for which in ("minimum", "base")]
-    results: Plain = {
-        "command": command, "key": fingerprint, "failed": {"path": as_given(failed_path), "digest": failed.digest, "recipe": failed.recipe or UNKNOWN},
-        "base": {"path": as_given(base_path), "digest": subject.optimum_file.digest, "recipe": subject.optimum_file.recipe or UNKNOWN}, "grid": asdict(grid), "minimum": about,
-        "totals": totals, "log_ratio": log_ratio(*levels), "still": still,
-        "cells": cells,
-    }  # fmt: skip
-    write_page(results, folder, failed.task, image)
+            cells = [
+                cell for number, group in enumerate(groups) for cell in piece(_name(group[0]), partial(watched, number), list[Watched])
+            ]
+    totals = Totals(about.loss, about.reference, subject.floor["total"])
+    origin = subject.optimum_file
+    results = Escape(
+        command, Model(as_given(failed_path), failed.digest, failed.recipe or UNKNOWN), Model(as_given(base_path), origin.digest, origin.recipe or UNKNOWN),
+        grid, about, totals, log_ratio(totals.minimum - totals.floor, totals.base - totals.floor), still, cells, fingerprint,
+    )  # fmt: skip
+    results = write_page(results, folder, failed.task, image)
     state.unlink(missing_ok=True)
     return results
 
@@ -182,14 +135,16 @@ def escape_key(failed: Checkpoint, base: Checkpoint, grid: Grid) -> str:
     return result_key("escape", EDITION, failed=failed, base=base, grid=grid)
 
 
-def write_page(results: Plain, folder: StrPath, task: Task, image: str = "png") -> None:
-    """Write the page of one minimum from its cells; what is said of them is said anew."""
-    for cell in results["cells"]:
-        cell.setdefault("rule", JOINT)
-        cell["stayed"] = share([False] * cell["left"] + [True] * (cell["seeds"] - cell["left"])) if not cell["diverged"] else None
-    figure = f"survival.{image}"
+def write_page(results: Escape, folder: StrPath, task: Task, image: str = "png") -> Escape:
+    """Write the page of one minimum from its cells; what is said of them is said anew. Returns the whole."""
+    cells = [
+        replace(cell, stayed=None if cell.diverged else share([False] * cell.left + [True] * (cell.seeds - cell.left)))
+        for cell in results.cells
+    ]
+    results, figure = replace(results, cells=cells), f"survival.{image}"
     values = {"r": results, "verdict": verdict(results), "figure": figure, **escape_view(results, task)}
-    publish(folder, "escape.md", values, results, {figure: escape_figure(results["cells"], results["grid"]["updates"])})
+    publish(folder, "escape.md", values, results, {figure: escape_figure(cells, results.grid.updates)})
+    return results
 
 
 def log_ratio(level: float, reference: float) -> float:
@@ -210,30 +165,27 @@ def barrier(subject: Subject, found: Minimum) -> float:
     return float(path.barrier)
 
 
-def verdict(results: Plain) -> str:
+def verdict(results: Escape) -> str:
     """What the cells say, in a sentence."""
-    cells: Sequence[Plain] = results["cells"]
-    left, seeds = sum(cell["left"] for cell in cells), sum(cell["seeds"] for cell in cells)
+    cells = results.cells
+    left, seeds = sum(cell.left for cell in cells), sum(cell.seeds for cell in cells)
     if not left:
-        said = f"Nothing left: {plural(seeds, 'member')} in {plural(len(cells), 'cell')}, watched for {plural(results['grid']['updates'], 'update')}"
-        sure = [1 - cell["stayed"]["low"] for cell in cells if cell["stayed"]]
+        said = (
+            f"Nothing left: {plural(seeds, 'member')} in {plural(len(cells), 'cell')}, watched for {plural(results.grid.updates, 'update')}"
+        )
+        sure = [1 - cell.stayed.low for cell in cells if cell.stayed]
         if not sure:
             return f"{said}; in every cell some diverged."
         every = "the one cell" if len(sure) == 1 else f"each of the {len(sure)} cells"
         return f"{said}; of {every} where nobody diverged, by itself, at most {100 * max(sure):.1f} % of such members would leave (exact 95 % interval)."
-    best = max(cells, key=lambda cell: (cell["left"] / cell["seeds"], cell["matched"]))
-    arrived = sum(cell["matched"] for cell in cells)
-    none = sum(not cell["left"] and not cell["diverged"] for cell in cells)
+    best = max(cells, key=lambda cell: (cell.left / cell.seeds, cell.matched))
+    arrived = sum(cell.matched for cell in cells)
+    none = sum(not cell.left and not cell.diverged for cell in cells)
     return (
-        f"{of_all(left, seeds, 'members')} left within {plural(results['grid']['updates'], 'update')}, {arrived} of them for the base's embedding; most of them, "
-        f"{best['left']} of {best['seeds']}, by {noise_words(best)}; "
+        f"{of_all(left, seeds, 'members')} left within {plural(results.grid.updates, 'update')}, {arrived} of them for the base's embedding; most of them, "
+        f"{best.left} of {best.seeds}, by {best}; "
         f"{of_all(none, len(cells), 'cells')} kept all."
     )
-
-
-def noise_words(cell: Plain) -> str:
-    """A kind of noise in words, its rule beside its rate."""
-    return f"{cell['optimiser']}, {cell['rule']} steps, at a rate of {cell['rate']:g} and batches of {cell['batch']}"
 
 
 def _name(cell: Cell) -> str:

@@ -16,6 +16,7 @@ from crar_model.core.tiles import NEGATED
 from crar_model.core.words import plural
 from crar_model.samples import as_given
 from crar_reports import progress as console
+from crar_reports.claims.evidence import Listed, Samples, pair_of
 from crar_reports.claims.record import Decision
 from crar_reports.claims.table import decide
 from crar_reports.figures.abstract import abstract_states_figure, scattered_states_figure
@@ -107,7 +108,11 @@ def write_landscape(
     }  # fmt: skip
     variant = str(pair.failed_file.info.get("variant", "?"))
     values = {
-        "command": command, "summary": [*about_world(pair.task.facts), *landscape_summary(plain, decisions, variant=variant, where=where, cured=_cured(pair))],
+        "command": command,
+        "summary": [
+            *about_world(pair.task.facts),
+            *landscape_summary(pair_of(plain, complete=complete), decisions, variant=variant, where=where, cured=_cured(pair)),
+        ],
         **landscape_view(found, plain, decisions, opinion, options, embedding),
     }  # fmt: skip
     return publish(folder, "landscape.md", values, lambda: results | ({"profile": clock.plain()} if clock else {}), files, told=times.file)
@@ -173,24 +178,25 @@ def size_words(size: Plain) -> str:
     return f"{plural(size['transitions'], 'transition')} of {plural(size['maps'], 'map')} ({size['terminal']:,} terminal)"
 
 
-def landscape_summary(d: Plain, decisions: Sequence[Decision], *, variant: str, where: str, cured: str = "") -> Lines:
+def landscape_summary(e: Listed | Samples, decisions: Sequence[Decision], *, variant: str, where: str, cured: str = "") -> Lines:
     """Of `crar landscape`.
 
     Args:
-        d: from `Dissection.plain()`.
+        e: what was measured.
         decisions: the claims on it.
         variant: of the transfer.
         where: the maze in words.
         cured: method of `crar cure` that made the reference from this very network, in the place of a base; "" for a base.
     """
-    certificate, paths, sampled = d.get("certificate"), d.get("paths"), d.get("sampled")
+    certificate, paths = (e.certificate, e.paths) if isinstance(e, Listed) else (None, None)
+    sampled = e.sampled if isinstance(e, Samples) else None
+    descended = sampled is not None or (isinstance(e, Listed) and e.reference is not None)
     lines = [
         ("Asked", f"why this `{variant}` transfer misses what its base can do in the {where}."),
         (
             "Where it is",
-            f"total loss {number(d['failed_terms']['total'])}, the base's copy{', converged,' if d.get('reference') or d.get('sampled') else ''} "
-            f"{number(d['optimum_terms']['total'])}; "
-            f"its embedding is {d['match']['verdict']}.",
+            f"total loss {number(e.failed_terms.total)}, the base's copy{', converged,' if descended else ''} {number(e.optimum_terms.total)}; "
+            f"its embedding is {e.match.verdict}.",
         ),
     ]
     if cured:
@@ -206,30 +212,30 @@ def landscape_summary(d: Plain, decisions: Sequence[Decision], *, variant: str, 
         lines.append(
             (
                 "What it is",
-                f"{certificate['verdict']}, by the certificate of where a descent of its encoder ends under the frozen dynamics "
-                f"(total loss {number(certificate['loss'])}).",
+                f"{certificate.verdict}, by the certificate of where a descent of its encoder ends under the frozen dynamics "
+                f"(total loss {number(certificate.loss)}).",
             )
         )
     if sampled:
-        own, size = sampled["failed"], sampled["sizes"]["sample"]
+        own, size = sampled.failed, sampled.sizes["sample"]
         lines.append(
             (
                 "What it is",
-                f"{own['verdict']} on a sample of {size['transitions']:,} transitions ({size['terminal']} terminal), {own['both']} with an independent one: "
-                f"a descent of its encoder under the frozen dynamics ends at total loss {number(own['loss'])}, {number(own['independent']['loss'])} there.",
+                f"{own.verdict} on a sample of {size['transitions']:,} transitions ({size['terminal']} terminal), {own.both} with an independent one: "
+                f"a descent of its encoder under the frozen dynamics ends at total loss {number(own.loss)}, {number(own.independent.loss)} there.",
             )
         )
-    way = f"the straight line to the base's copy climbs {number(d['barriers']['embedding']['total']['climb'])}"
+    way = f"the straight line to the base's copy climbs {number(e.barriers['embedding']['total'].climb)}"
     if paths:
         way += (
-            f"; the best path found climbs {number(paths['frozen']['barrier'])} with the dynamics frozen and "
-            f"{number(paths['free']['barrier'])} with them free, upper bounds both"
+            f"; the best path found climbs {number(paths.frozen.barrier)} with the dynamics frozen and "
+            f"{number(paths.free.barrier)} with them free, upper bounds both"
         )
     if sampled:
-        found = sampled["paths"]
+        found = sampled.paths
         way += (
-            f" between the embeddings; in the weights, from where that descent ended, {number(found['straight'])} straight, {number(found['frozen']['barrier'])} on the "
-            f"best path found with the dynamics frozen and {number(found['free']['barrier'])} with them free, upper bounds both"
+            f" between the embeddings; in the weights, from where that descent ended, {number(found.straight)} straight, {number(found.frozen.barrier)} on the "
+            f"best path found with the dynamics frozen and {number(found.free.barrier)} with them free, upper bounds both"
         )
     sure = f"verdicts on {len(decisions)} claims: {_counted([one.verdict for one in decisions])}; one pair of models, no more"
-    return [*lines, ("What is in the way", f"{way}."), ("How sure", f"{sure}{'; ' + QUICK if d['quick'] else ''}.")]
+    return [*lines, ("What is in the way", f"{way}."), ("How sure", f"{sure}{'; ' + QUICK if e.quick else ''}.")]

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from crar_model.tasks import Sampling
 from crar_reports.measure.dissection import Dissection
+from crar_reports.measure.minimum import Minimum
 from crar_reports.measure.options import LandscapeOptions
+from crar_reports.measure.paths import Passage
+from crar_reports.measure.sample_minimum import Budget
+from crar_reports.measure.sample_paths import Sampled, SamplePaths
 from crar_reports.press.markdown import measured, number, share, table
+from landscape_tools import Lifted
 
-Plain = Mapping[str, Any]
 TITLES = {"embedding": "embedding space", "weight": "weight space", "aligned": "weight space, nearest copy"}
 """Spaces of the lines, in words."""
-PATHS = {
-    "frozen": "dynamics frozen", "curve": "dynamics frozen, Bezier curve", "free": "dynamics free",
-    "valleys": "dynamics free, from the released model by a half turn",
-}  # fmt: skip
-"""Paths of a passage, in the order of the page."""
 
 
-def way_out(paths: Plain, options: LandscapeOptions, *, certified: bool) -> str:
+def way_out(paths: Passage, options: LandscapeOptions, *, certified: bool) -> str:
     """The paths to the reference (S6, S8); `certified`: whether they begin where a certificate ended."""
     rows = []
-    for name, title in PATHS.items():
-        if p := paths[name]:
-            force = number(p["force"]) + ("" if p["converged"] or name == "curve" else " (not converged)")
-            rows.append(
-                (title, measured(p["barrier"]), f"{p['where']:.3f}", measured(p["start"]), measured(p["end"]), force, f"{p['length']:.1f}")
-            )
-    searches = ", ".join(f"{name} {measured(search['barrier'])}" for name, search in paths["searches"].items())
-    straight = ", ".join(f"{measured(climb)} ({TITLES[name]})" for name, climb in paths["straight"].items())
+    for title, p in (
+        ("dynamics frozen", paths.frozen), ("dynamics frozen, Bezier curve", paths.curve), ("dynamics free", paths.free),
+        ("dynamics free, from the released model by a half turn", paths.valleys),
+    ):  # fmt: skip
+        if p is not None:
+            force = number(p.force) + ("" if p.converged or p is paths.curve else " (not converged)")
+            start, end = (measured(float(p.heights[at])) for at in (0, -1))
+            rows.append((title, measured(p.barrier), f"{p.where:.3f}", start, end, force, f"{p.length:.1f}"))
+    searches = ", ".join(f"{name} {measured(search.barrier)}" for name, search in paths.searches.items())
+    straight = ", ".join(f"{measured(climb)} ({TITLES[name]})" for name, climb in paths.straight.items())
     return (
         f"## The way out (S6, S8)\n\nPaths to the reference by the nudged elastic band ({options.space} space; forces from the loss with the maxima in `ball` smoothed, barriers "
         "read off the exact loss on the straight pieces between the images, so each is a bound from above). They begin where the "
@@ -38,118 +36,112 @@ def way_out(paths: Plain, options: LandscapeOptions, *, certified: bool) -> str:
         f"{table(['path', 'barrier', 'at share of the way', 'from', 'to', 'largest force', 'length'], rows)}\n\n"
         f"![Total loss along the paths](paths.{options.image})\n\n"
         "*Figure: total loss along the paths to the base's valley, left all of the way, right the start of the frozen path with its highest point.*\n\n"
-        f"The frozen path is the lowest of {len(paths['searches'])} searches, by first guess: {searches}. Straight lines from the same start climb {straight}.\n\n"
-        f"{_lifted(paths['lifted']) if paths['lifted'] else ''}"
+        f"The frozen path is the lowest of {len(paths.searches)} searches, by first guess: {searches}. Straight lines from the same start climb {straight}.\n\n"
+        f"{_lifted(*paths.lifted) if paths.lifted else ''}"
     )
 
 
-def _lifted(lifted: Plain) -> str:
-    way = "exists in the weights too" if lifted["reached"] == 1 else "was followed in the weights part of the way"
+def _lifted(lifted: Lifted, barrier: float) -> str:
+    way = "exists in the weights too" if lifted.reached == 1 else "was followed in the weights part of the way"
     return (
-        f"The frozen path {way}: following its embeddings with the shortest steps of the encoder's weights meets {100 * lifted['reached']:.0f} % of them to "
-        f"{lifted['missed']:.0e}, over a length of {lifted['length']:.1f}; the smallest singular value of its Jacobian on the way is {number(lifted['smallest_singular'])}. "
-        f"The total loss sampled on that way through the weights has a barrier of {measured(lifted['barrier'])}.\n\n"
+        f"The frozen path {way}: following its embeddings with the shortest steps of the encoder's weights meets {100 * lifted.reached:.0f} % of them to "
+        f"{lifted.missed:.0e}, over a length of {lifted.length:.1f}; the smallest singular value of its Jacobian on the way is {number(lifted.smallest_singular)}. "
+        f"The total loss sampled on that way through the weights has a barrier of {measured(barrier)}.\n\n"
     )
 
 
-def minimum(found: Dissection, c: Plain) -> str:
+def minimum(found: Dissection, at: Minimum) -> str:
     """What the failed encoder converges to (S7), from its certificate."""
-    embedding = found.minimum is not None and found.minimum.space == "embedding"
+    c = at.figures()
     moved = (
         "failed embedding (its numbers, which the encoder can set freely wherever its Jacobian has full rank) was moved to a stationary point"
-        if embedding
+        if c.space == "embedding"
         else "encoder alone was moved from the failed model to a stationary point"
     )
-    totals = f"{number(c['start'])} at the failed model, {number(c['loss'])} at the stationary point, {number(found.optimum.terms['total'])} at the reference"
-    match, signature, spectrum = c["match"], c["signature"], c["spectrum"]
-    multiplier = f", smallest multiplier {number(c['multiplier_slack'])}" if c["kinks"] else ""
+    totals = f"{number(c.start)} at the failed model, {number(c.loss)} at the stationary point, {number(found.optimum.terms['total'])} at the reference"
+    match, signature, spectrum = at.still, c.signature, c.spectrum
+    multiplier = f", smallest multiplier {number(c.multiplier_slack)}" if c.kinks else ""
     rows = [
-        ("verdict", f"**{c['verdict']}**: {c['reason']}"),
+        ("verdict", f"**{c.verdict}**: {c.reason}"),
         ("total loss", totals),
         (
             "embedding there",
-            f"{match['verdict']}, {match['residual_edges']:.2f} edge lengths off its best axes, {match['identity_edges']:.2f} off the identity",
+            f"{match.verdict}, {match.residual_edges:.2f} edge lengths off its best axes, {match.identity_edges:.2f} off the identity",
         ),
         (
             "norm of the smallest subgradient",
-            f"{c['subgradient_norm']:.1e} (the one-sided gradient that autograd gives: {c['one_sided_gradient_norm']:.1e})",
+            f"{c.subgradient_norm:.1e} (the one-sided gradient that autograd gives: {c.one_sided_gradient_norm:.1e})",
         ),
-        ("states held on a kink of `ball`", f"{c['kinks']}{multiplier}"),
+        ("states held on a kink of `ball`", f"{c.kinks}{multiplier}"),
     ]
     if signature:
-        counts = f"{signature['positive']} positive, {signature['negative']} negative, {signature['flat']} flat"
-        singular = number(signature["smallest_singular"])
+        counts = f"{signature.positive} positive, {signature.negative} negative, {signature.flat} flat"
+        singular = number(signature.smallest_singular)
         rows += [
-            ("curvature the embedding carries", f"{counts}; from {number(signature['lowest'])} to {number(signature['highest'])}"),
-            ("directions that leave the embedding as it is", f"{signature['unseen']} (smallest singular value of its Jacobian {singular})"),
+            ("curvature the embedding carries", f"{counts}; from {number(signature.lowest)} to {number(signature.highest)}"),
+            ("directions that leave the embedding as it is", f"{signature.unseen} (smallest singular value of its Jacobian {singular})"),
         ]
     if spectrum:
-        ends = [f"{number(spectrum[end])} (residual {spectrum[f'{end}_residual']:.0e})" for end in ("lowest", "highest")]
+        both = ((spectrum.lowest, spectrum.lowest_residual), (spectrum.highest, spectrum.highest_residual))
+        ends = [f"{number(end)} (residual {residual:.0e})" for end, residual in both]
         rows.append(("extreme eigenvalues in the weights, matrix-free", " and ".join(ends)))
-    if c["escape_loss"] is not None:
-        rows.append(("descent along the most negative direction", f"ends at a total loss of {number(c['escape_loss'])}"))
+    if c.escape_loss is not None:
+        rows.append(("descent along the most negative direction", f"ends at a total loss of {number(c.escape_loss)}"))
     return (
         f"## Is the failed encoder in a local minimum? (claim S7)\n\nThe {moved} of the total loss on all transitions and pairs (Newton's method; maxima smoothed, then the "
         f"kinks of `ball` solved for exactly), and that point was certified with all dynamics frozen.\n\n{table(['', ''], rows)}\n\n"
     )
 
 
-def sample(sampled: Plain, sampling: Sampling) -> str:
+def sample(sampled: Sampled, sampling: Sampling) -> str:
     """Where the encoder's descent on a sample ends (S7), what an independent sample says, and the way out in the weights (S6, S8)."""
-    own, ref, sizes, budget = (sampled[name] for name in ("failed", "reference", "sizes", "budget"))
-    here, there, other = sizes["sample"], sizes["independent"], own["independent"]
-    done = (
-        "had converged"
-        if own["gradient"] <= budget["stationary"] or own["left"] <= budget["share"]
-        else "had not converged within that budget"
-    )
-    rows = [
-        ("verdict", f"**{own['verdict']}**: {own['reason']}", f"for both **{own['both']}**: {own['both_reason']}"),
-        ("total loss, failed model", own["start"], other["start"]),
-        (f"total loss where its descent ended, {own['iterations']} steps", own["loss"], other["loss"]),
-        ("norm of the gradient there", f"{own['gradient']:.1e}", f"{other['gradient']:.1e}"),
+    failed, reference, budget = sampled.failed, sampled.reference, sampled.budget
+    own, ref = failed.descended, reference.descended
+    here, there = sampled.sizes["sample"], sampled.sizes["independent"]
+    done = "had converged" if own.gradient <= budget.stationary or failed.left <= budget.share else "had not converged within that budget"
+    words = [f"**{word}**: {reason}" for word, reason in (failed.verdict, failed.both)]
+    rows: list[tuple[object, ...]] = [
+        ("verdict", words[0], f"for both {words[1]}"),
+        ("total loss, failed model", own.start, failed.other_start),
+        (f"total loss where its descent ended, {own.iterations} steps", own.loss, failed.other_loss),
+        ("norm of the gradient there", f"{own.gradient:.1e}", f"{failed.other_gradient:.1e}"),
     ]
-    if spectrum := own["spectrum"]:
+    if ends := failed.ends:
         rows += [
-            (f"{end} curvature found", f"{number(spectrum[end])} (residual {spectrum[f'{end}_residual']:.0e})", other[end])
-            for end in ("lowest", "highest")
+            ("lowest curvature found", f"{number(ends.lowest)} (residual {ends.lowest_residual:.0e})", failed.other_lowest),
+            ("highest curvature found", f"{number(ends.highest)} (residual {ends.highest_residual:.0e})", failed.other_highest),
         ]
     rows += [
-        ("total loss of the base's copy", ref["start"], ref["independent"]["start"]),
-        (f"the same, converged as far, {ref['iterations']} steps", ref["loss"], ref["independent"]["loss"]),
-        ("norm of the gradient there", f"{ref['gradient']:.1e}", f"{ref['independent']['gradient']:.1e}"),
+        ("total loss of the base's copy", ref.start, reference.other_start),
+        (f"the same, converged as far, {ref.iterations} steps", ref.loss, reference.other_loss),
+        ("norm of the gradient there", f"{ref.gradient:.1e}", f"{reference.other_gradient:.1e}"),
     ]
     fits = (
         "The copy's descent fits its sample alone: on the independent one it ends higher than it began."
-        if ref["independent"]["loss"] > ref["independent"]["start"]
+        if reference.other_loss > reference.other_start
         else "The copy's descent lowers the independent sample too."
     )
     return (
         f"## Is the failed encoder in a local minimum of a sample? (claim S7)\n\nThe encoder alone was moved from the failed model, the dynamics frozen, by at most "
-        f"{budget['iterations']} steps of L-BFGS on {here['transitions']:,} transitions of {here['maps']} maps ({here['terminal']} terminal), and so was the base's copy. An "
+        f"{budget.iterations} steps of L-BFGS on {here['transitions']:,} transitions of {here['maps']} maps ({here['terminal']} terminal), and so was the base's copy. An "
         f"independent sample of {there['transitions']:,} transitions of {there['maps']} other maps ({there['terminal']} terminal) was asked at the same points, along the same "
-        f"directions. The descent {done}, by a norm of the gradient of {budget['stationary']:.0e} or by an expected further gain of {share(budget['share'])} of its loss above "
-        f"the reference's, at which it stops; expected is twice what the second half of its steps gained, here {share(own['left'])}. In {sampling.dtype}; curvatures by "
-        f"{budget['steps']} steps of Lanczos' method on central differences of gradients, {budget['step']} apart, which average over kinks (of `ball` and of max-pooling) nearer "
+        f"directions. The descent {done}, by a norm of the gradient of {budget.stationary:.0e} or by an expected further gain of {share(budget.share)} of its loss above "
+        f"the reference's, at which it stops; expected is twice what the second half of its steps gained, here {share(failed.left)}. In {sampling.dtype}; curvatures by "
+        f"{budget.steps} steps of Lanczos' method on central differences of gradients, {budget.step} apart, which average over kinks (of `ball` and of max-pooling) nearer "
         f"than that.\n\n{table(['', 'on the sample', 'on the independent sample'], rows)}\n\n"
-        f"Where the descent ended the embedding is {own['match']['verdict']}, {own['match']['identity_edges']:.2f} {sampling.unit} off the base's. {fits}\n\n"
-        f"{_sample_way_out(sampled['paths'], budget)}"
+        f"Where the descent ended the embedding is {failed.match.verdict}, {failed.match.identity_edges:.2f} {sampling.unit} off the base's. {fits}\n\n"
+        f"{_sample_way_out(sampled.paths, budget)}"
     )
 
 
-def _sample_way_out(paths: Plain, budget: Plain) -> str:
-    rows: list[tuple[object, ...]] = [("straight, dynamics frozen", paths["straight"], paths["independent"]["straight"], "-")]
+def _sample_way_out(paths: SamplePaths, budget: Budget) -> str:
+    rows: list[tuple[object, ...]] = [("straight, dynamics frozen", paths.straight, paths.other["straight"], "-")]
     rows += [
-        (
-            f"best found, dynamics {name}",
-            measured(paths[name]["barrier"]),
-            measured(paths["independent"][name]),
-            f"{paths[name]['where']:.2f}",
-        )
-        for name in ("frozen", "free")
+        (f"best found, dynamics {name}", measured(path.barrier), measured(paths.other[name]), f"{path.where:.2f}")
+        for name, path in (("frozen", paths.frozen), ("free", paths.free))
     ]
     return (
-        f"## The way out, in the weights (S6, S8)\n\nFrom that point to the converged copy, hidden units matched: a Bezier curve of {budget['bends']} steps, then an elastic band of "
-        f"{budget['images']} images and {budget['moves']} iterations; the lower of the two. Short searches bound a barrier from above and prove none. The independent sample is "
+        f"## The way out, in the weights (S6, S8)\n\nFrom that point to the converged copy, hidden units matched: a Bezier curve of {budget.bends} steps, then an elastic band of "
+        f"{budget.images} images and {budget.moves} iterations; the lower of the two. Short searches bound a barrier from above and prove none. The independent sample is "
         f"asked on the same way.\n\n{table(['way', 'climb on the sample', 'on the independent sample', 'at share of the way'], rows)}\n\n"
     )

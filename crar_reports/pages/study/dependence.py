@@ -132,7 +132,7 @@ def _features(path: Path, start: str) -> dict[str, float]:
         return foresee(model, resolution=RESOLUTION, where=str(path)).plain()
 
     key = {"model": model.digest, "resolution": RESOLUTION, "edition": EDITION}
-    found = kept(path.with_name(f"foresight-{start}.json"), key, look, {"features": {str: float}})
+    found = kept(path.with_name(f"foresight-{start}.json"), key, look, dict)
     return {name: float(value) for name, value in found["features"].items()}
 
 

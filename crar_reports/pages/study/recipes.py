@@ -161,7 +161,7 @@ def never_from_joint(arms: Groups) -> tuple[str, str, str]:
         return question, UNDECIDED, "none was run"
     ends = outcomes(rows)
     hits, of = sum(map(sum, ends.values())), len(rows)
-    high = share([any(values) for values in ends.values()])["high"]
+    high = share([any(values) for values in ends.values()]).high
     words = f"{hits} of {of} transfers of {len(ends)} bases succeed"
     return (
         question,

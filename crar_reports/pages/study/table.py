@@ -92,18 +92,23 @@ def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
     record, figures = store.record(cell.name), store.judged(cell.name, study.how)
     if record is None:
         return row
-    row |= {name: record[name] for name in ("search_updates", "diverged_at", "seconds")} | {"updates_taken": record["updates"]}
-    row |= {"repeated_updates": record.get("repeated_updates", 0), "kept_update": record.get("kept_update", "")}
-    if record["updates"] and record["seconds"] > 0:
-        row["updates_per_second"] = (record["updates"] + record["search_updates"]) / record["seconds"]
+    row |= {
+        "search_updates": record.search_updates,
+        "diverged_at": record.diverged_at,
+        "seconds": record.seconds,
+        "updates_taken": record.updates,
+    }
+    row |= {"repeated_updates": record.repeated_updates or 0, "kept_update": "" if record.kept_update is None else record.kept_update}
+    if record.updates and record.seconds > 0:
+        row["updates_per_second"] = (record.updates + record.search_updates) / record.seconds
     if figures is None:
         return row
     for which in (LAST, BEST):
         row |= {f"{which}_{name}": value for name, value in _flat(figures.get(which, {})).items()}
-    row["outcome"] = row.pop("last_match_verdict", "diverged" if record["diverged_at"] >= 0 else "")
+    row["outcome"] = row.pop("last_match_verdict", "diverged" if record.diverged_at >= 0 else "")
     if cell.task.scored and figures:
         own = {"final_score": row[f"{LAST}_score_mean"]}
-        row |= own | scores_of(read_losses(store.folder(cell.name))) | (own if "kept_update" in record else {})
+        row |= own | scores_of(read_losses(store.folder(cell.name))) | ({} if record.kept_update is None else own)
     origin = (store.judged(cell.base, study.how) or {}).get(cell.start, {}) if cell.base else {}
     row["success"] = success(cell, row, origin)
     if cell.base and not cell.task.scored:

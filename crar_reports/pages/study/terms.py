@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from crar_model.agent.loss import SHOWN
-from crar_model.core.files import MEASURED, Plain, StrPath
+from crar_model.core.files import Plain, StrPath
 from crar_model.core.kept import kept
 from crar_model.core.ratio import LEAST
 from crar_model.models.merit import SUCCESS
@@ -46,8 +46,6 @@ from crar_reports.press.publish import Content
 
 EDITION = 1
 """Of the figures that are kept of a failed transfer."""
-SHAPE = {name: {str: MEASURED} for name in ("failed_terms", "copy_terms", "floor")}
-"""What they hold."""
 
 
 def terms_part(
@@ -209,7 +207,6 @@ def _losses(model: Path, base: Path, digests: list[str]) -> Plain | None:
 
     key = {"models": digests, "edition": EDITION}
     try:
-        found: Plain = kept(model.with_name("verdict-losses.json"), key, look, SHAPE)
+        return kept(model.with_name("verdict-losses.json"), key, look, dict)
     except FileNotFoundError:
         return None
-    return found

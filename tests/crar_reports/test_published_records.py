@@ -1,0 +1,64 @@
+"""What is published is read as records, and written again it says the same: old results stay readable."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crar_model.core.errors import UserError
+from crar_model.core.files import as_read, parse_json, read_json
+from crar_reports.pages.claims import Judged
+from crar_reports.pages.escape.records import Escape, Escapes
+from crar_reports.pages.maps_view import Maps
+from crar_reports.pages.theorem_view import Theorem
+from crar_reports.pages.verdicts import Predicted, Studied
+
+PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
+WHOLE = [("theorem", Theorem), ("maps", Maps), ("escape", Escapes), ("recipe_escape", Escapes)]
+WHOLE += [(str(path.parent.relative_to(PUBLISHED)), Escape) for path in sorted(PUBLISHED.glob("*escape/*/results.json"))]
+PART = [
+    ("claims", Judged),
+    ("random_claims", Judged),
+    ("recipe_claims", Judged),
+    ("simple_study", Studied),
+    ("random_study", Studied),
+    ("predict", Predicted),
+]
+
+
+def lost(before: Any, after: Any, where: str = "") -> list[str]:
+    """Where a file that was read and written again says something else; what it did not say before may be said."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [
+            word
+            for key, value in before.items()
+            for word in (lost(value, after[key], f"{where}.{key}") if key in after else [f"{where}.{key}"])
+        ]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        return [word for number, pair in enumerate(zip(before, after, strict=True)) for word in lost(*pair, f"{where}[{number}]")]
+    return [] if before == after else [where]
+
+
+@pytest.mark.parametrize(("name", "kind"), WHOLE, ids=[name for name, _ in WHOLE])
+def test_nothing_is_lost(name: str, kind: type) -> None:
+    path = PUBLISHED / name / "results.json"
+    assert len(WHOLE) >= 18
+    assert lost(parse_json(path.read_text()), as_read(read_json(path, kind, ""))) == []
+
+
+@pytest.mark.parametrize(("name", "kind"), PART, ids=[name for name, _ in PART])
+def test_what_other_pages_take_is_read(name: str, kind: type) -> None:
+    read_json(PUBLISHED / name / "results.json", kind, "")
+
+
+@pytest.mark.parametrize(("name", "kind"), WHOLE[:5], ids=[name for name, _ in WHOLE[:5]])
+def test_what_is_another_command_s_is_refused(name: str, kind: type, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({"command": "crar evaluate", "models": []}))
+    with pytest.raises(
+        UserError, match=r"results\.json: damaged, or of another version: Object missing required field `\w+`; make it again"
+    ):
+        read_json(path, kind, "make it again")
