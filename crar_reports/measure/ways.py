@@ -83,7 +83,7 @@ def passage_ways(subject: Subject, passage: Passage) -> list[Way]:
             passage.valleys,
         ),
     ]
-    return [_of_path(subject, *each, path) for *each, path in given if path is not None]
+    return [_of_path(subject, name, label, about, path) for name, label, about, path in given if path is not None]
 
 
 def _of_path(subject: Subject, name: str, label: str, about: str, path: Path) -> Way:

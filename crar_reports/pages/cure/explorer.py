@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import torch
 import xarray as xr
@@ -46,7 +47,7 @@ def cure_explorer(found: Cure, problem: Problem, failed: Checkpoint, judged: Pla
     if found.already or failed.task.known_by_data or (failed.task.maze is not None and not listed):
         return None
     name = "cured" if found.cured else "best found"
-    file = failed.file or found.best.label
+    file = Path(failed.file or found.best.label)
     pair = Subject.of(failed, cured_checkpoint(failed, found), (file, file))
     ends = [
         end_data("failed model", MARKS[0][4], judged["before"]["terms"]), end_data(name, MARKS[1][4], judged["after"]["terms"]),

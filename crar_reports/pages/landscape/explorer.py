@@ -50,12 +50,12 @@ def landscape_explorer(found: Dissection, command: str) -> str:
             title=TITLE, lede=lede, command=command, ends=ends, **_map_parts(found), notes=[*notes, maps_note(found.surface)]
         )
     line = found.lines["embedding"]
-    ways = [loss_way("straight", "Straight line", STRAIGHT, line["t"].values, line["total"].values)]
+    lines = [loss_way("straight", "Straight line", STRAIGHT, line["t"].values, line["total"].values)]
     for way in [] if found.passage is None else passage_ways(pair, found.passage):
         assert way.heights is not None
-        ways.append(loss_way(way.name, way.label, way.about, *(part.numpy() for part in way.heights)))
+        lines.append(loss_way(way.name, way.label, way.about, *(part.numpy() for part in way.heights)))
     surfaces = [surface_data(found.surface, PAIR, about=SURFACE)]
-    return explorer_page(title=TITLE, lede=lede, command=command, ends=ends, surfaces=surfaces, ways=ways, notes=[*notes, LOSSES])
+    return explorer_page(title=TITLE, lede=lede, command=command, ends=ends, surfaces=surfaces, ways=lines, notes=[*notes, LOSSES])
 
 
 def alone_explorer(found: Lone, command: str) -> str:
