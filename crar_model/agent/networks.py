@@ -195,9 +195,7 @@ class ConvAgent(Agent):
     @property
     def tile_networks(self) -> tuple[dict[str, Layers], Other] | None:
         """All layers, where the compiled updates know them."""
-        fit = self.positions == SIZE * SIZE and boards_fit(
-            self.encoder, tuple(self.networks.values()), self.channels, self.n_actions
-        )
+        fit = self.positions == SIZE * SIZE and boards_fit(self.encoder, tuple(self.networks.values()), self.channels, self.n_actions)
         return ({"encoder": self.encoder, **self.networks}, self.other) if fit else None
 
     def kernels(self, *, whole_updates: bool) -> Kernels:
