@@ -82,13 +82,8 @@ def test_runs_and_studies_stand_on_one_page(freeze_run: Path, tmp_path: Path) ->
     summary_of(text)
     whole_page(tmp_path / "page" / "report.md")
     (own,) = [group for group in found["groups"] if group["updates"] == 40]
-    assert (own["variant"], own["rule"], own["count"], own["of"], own["units"]) == (
-        "freeze",
-        "sequential",
-        0,
-        2,
-        1,
-    )  # the run was named twice
+    # the run was named twice; its base of 60 updates can do next to nothing, and its transfers can do as much
+    assert (own["variant"], own["rule"], own["count"], own["of"], own["units"]) == ("freeze", "sequential", 2, 2, 1)
     table = read_table(study / "table.csv.gz")
     done_rows = [row for row in table if row["status"] == DONE and row["variant"] != "base" and row["success"]]
     digests = {(row["last_digest"] or row["cell"], row["base"]) for row in done_rows}
