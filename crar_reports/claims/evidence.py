@@ -208,6 +208,11 @@ class Samples(Pair):
     accuracy: list[float] | None = None
     sampled: Sampled | None = None
 
+    @property
+    def scored(self) -> bool:
+        """Whether the world has a score; of one from a study's table only mean and interval are known."""
+        return self.failed_score is not NO_SCORE
+
 
 def pair_of(plain: Plain, *, complete: bool) -> Listed | Samples:
     """A pair, of an evaluation set that is all there is or of samples; errors as :func:`read`."""

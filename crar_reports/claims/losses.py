@@ -82,7 +82,7 @@ def to_reference(terms: Terms, e: Pair) -> Ratios:
 
 def does(e: Listed | Samples) -> str:
     """What a transfer is by the one definition of success (`crar_model.models.merit`): "failed", "successful" or, where an interval decides nothing, "open"."""
-    if isinstance(e, Samples) and e.failed_score.samples:
+    if isinstance(e, Samples) and e.scored:
         return outcome({}, score=(_known(e.failed_score.low), _known(e.failed_score.high)))
     shares = {
         name: (_known(own[0]), _known(own[-1]))

@@ -22,7 +22,7 @@ def to_copy(e: Samples) -> Ratios:
 def s11(e: Samples) -> Found:
     """Small losses beside the lowest score."""
     failed, base = e.failed_score, e.copy_score
-    if not failed.samples:
+    if not e.scored:
         return "the world has no score", UNDECIDED
     terms = to_copy(e).terms
     term = max(terms, key=lambda name: terms[name])

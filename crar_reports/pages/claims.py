@@ -180,7 +180,7 @@ def _write(found: Sequence[Plain], task: Task, folder: Path, command: str) -> Pa
     decided = {name: verdicts(group, complete=complete) for name, group in groups.items()}
     failed = {name: verdict for name, (verdict, _) in decided.get(FAILED, {}).items()}
     poor = {pair.base for pair in pairs if isinstance(pair, Listed) and pair.accuracy[-1] < GOOD_BASE}
-    weak = {pair.base for pair in pairs if isinstance(pair, Samples) and pair.copy_score.samples and pair.copy_score.low <= SUCCESS}
+    weak = {pair.base for pair in pairs if isinstance(pair, Samples) and pair.scored and pair.copy_score.low <= SUCCESS}
     what = task.sampling.what if complete else f"{len(task.table(inverse=True, dtype=torch.float32).state):,} held-out transitions"
     values = {
         "command": command, "plainly": plain_words.claims(len(groups.get(FAILED, ())), len(found), failed),
