@@ -138,6 +138,8 @@ def test_a_ratio_to_a_rounding_error_is_not_shown() -> None:
 
 def test_the_sets_are_called_what_they_are() -> None:
     for task in TASKS.values():
+        if task.known_by_data:  # it has no set before data are named
+            continue
         size = len(task.table(inverse=False, dtype=torch.float32).state)
         assert f"{size:,}" in (task.sampling.table or task.sampling.what).split()
 
