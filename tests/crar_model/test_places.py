@@ -124,7 +124,7 @@ def test_a_report_of_runs_from_elsewhere(made: Path, tmp_path: Path, monkeypatch
     write_study(["somewhere/begun"], ["alone/freeze"], "report")
     page = Path("report/report.md").read_text()
     assert "somewhere/begun/member-0.pt" in page
-    assert "| freeze | joint | 4 | base/member-0 | " in page
+    assert "| base/member-0 | freeze, joint, 4 updates | " in page
     shutil.copytree("alone/freeze", "other/unlike")
     with pytest.raises(UserError, match="--base: holds the base of none of the transfers"):
         write_study(["other/unlike"], ["alone/freeze"], "none")

@@ -61,7 +61,7 @@ def test_films_that_cannot_be_made_are_refused_in_a_line(tmp_path: Path) -> None
         crar_reports.play(tmp_path / "a.gif", RANDOM_BASE, goal=(1, 1))
     with pytest.raises(UserError, match=r"ends in \.gif"):
         crar_reports.play(tmp_path / "a.avi", BASE)
-    with pytest.raises(UserError, match="no states that could be listed"):
+    with pytest.raises(UserError, match="whose states are no cells that could be listed; give one of a simple maze"):
         load_checkpoint(RANDOM_BASE).go_to((1, 1))
     (tmp_path / "kept.png").touch()
     with pytest.raises(UserError, match=r"kept\.png"):

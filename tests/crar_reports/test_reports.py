@@ -152,7 +152,7 @@ def test_study_report(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
     for picture in ("embeddings.png", "losses.png", "inputs.png", "transition_error.png"):
         assert f"({picture})" in text
         assert (tmp_path / picture).stat().st_size < 200_000
-    assert "| freeze | sequential | 40 | run/member-0 |" in text
+    assert "| run/member-0 | freeze, sequential, 40 updates |" in text
 
 
 def test_the_command_in_a_report_repeats_the_run(base_run: Path, freeze_run: Path) -> None:
