@@ -19,6 +19,10 @@ FORMAT = 1
 """Goes up when the same settings give other numbers, so that no cell made before is taken for one of now."""
 WITHOUT_EFFECT = ("workers", "checkpoint_interval", "snapshots", "data", "seed", "learning_rate")
 """Settings that are not part of a cell's name: they change no number of it, or stand in it elsewhere (`data` by its digest)."""
+YOUNGER = ("abstract_dim", "arithmetic")
+"""Settings younger than the names of cells: at their defaults they stand in none, so that what was made before is found."""
+LATER = {"abstract_dim": 0, "arithmetic": "float32"}
+"""Settings younger than archives, with the value that every cell before them had: where a cell has it, its name is that of before."""
 NAME_LENGTH = 16
 LAST, BEST = "last", "best"
 """Which network of a base a transfer starts from: the last one, or that of the best validation."""
@@ -53,7 +57,14 @@ class Cell:
     def name(self) -> str:
         """The name of its folder: a hash of everything that determines its numbers."""
         content = self.plain()
-        content["settings"] = {name: value for name, value in content["settings"].items() if name not in WITHOUT_EFFECT}
+        usual = {item.name: item.default for item in dataclasses.fields(TrainSettings) if item.name in YOUNGER}
+        content["settings"] = {
+            name: value
+            for name, value in content["settings"].items()
+            if name not in WITHOUT_EFFECT and (name not in usual or value != usual[name])
+        }
+        if self.settings.terminal_last:
+            content["drawn"] = "all but the newest"  # the newest was drawn once
         del content["group"]
         if self.recipe.supervised and self.task.maze is not None:
             content["pairs"] = "states"  # they were steps of a walk once
