@@ -203,5 +203,5 @@ def test_a_search_gives_the_start_and_goes_on_where_it_stopped(tmp_path: Path, m
 
 
 def test_a_search_that_the_maze_does_not_allow_is_refused_first(random_base: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"--variant placement: .* new map every episode"):
+    with pytest.raises(UserError, match=r"--variant placement: .* moves that are always the same, and the random maze has none"):
         transfer_plan(default_settings("random"), [random_base / "member-0.pt"], "placement", 1)
