@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -40,7 +41,7 @@ def least_curved(
         within, complementary: as in :func:`landscape_tools.certify`.
 
     Returns:
-        curvatures and directions; None where the second derivatives are not finite, or there are more than `NEWTON_LIMIT` outputs.
+        curvatures and directions; None where the first or second derivatives are not finite, or there are more than `NEWTON_LIMIT` outputs.
     """
     check_digits(point.values(), "least_curved")
     like = dict(point)
@@ -49,6 +50,8 @@ def least_curved(
     if len(z) > NEWTON_LIMIT:
         return None
     subgradient = smallest_subgradient(composite, point, within=within)
+    if not math.isfinite(subgradient.norm):  # a NaN may have second derivatives of 0, as x * NaN has
+        return None
     ties = ties_of(composite, z, subgradient, complementary)
     found = signature_of(composite, z, None, ties, subgradient, 1e-6, len(z))
     if found is None:

@@ -24,7 +24,7 @@ from crar_reports.models.runs import short_name
 from crar_reports.pages.report import write_study
 from crar_reports.pages.trajectory import write_trajectory
 
-PATHS_OF_LOSSES = {"crar_reports.figures.paths", "crar_reports.pages.escape.measure"}
+PATHS_OF_LOSSES = {"crar_reports.figures.explorer_maps", "crar_reports.figures.paths", "crar_reports.pages.escape.measure"}
 """Where `Path` is a path through the loss."""
 
 
