@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from crar_model import samples
 
@@ -34,12 +35,12 @@ ROOM = "######\n#...S#\n#....#\n#....#\n######\n"
 
 
 def world(folder: Path) -> dict[str, Path]:
-    """Valid inputs by name, made once: checkpoints, runs, folders of results, a walk, a network, a layout and a study."""
+    """Valid inputs by name, made once: checkpoints, runs, folders of results, a walk, networks, a layout and a study."""
     paths = {
         "base": samples.BASE, "failed": samples.FAILED, "random": samples.RANDOM_BASE, "run": folder / "run", "transfer": folder / "moved",
         **{name: folder / name for name in RESULTS}, "study": folder / "study.toml", "walk": folder / "walk.npz",
-        "network": folder / "network.npz", "walls": folder / "room.txt", "config": folder / "flags.toml", "empty": folder / "empty",
-        "done": folder / "done",
+        "network": folder / "network.npz", "first": folder / "first.pt", "second": folder / "second.pt",
+        "walls": folder / "room.txt", "config": folder / "flags.toml", "empty": folder / "empty", "done": folder / "done",
     }  # fmt: skip
     if not (folder / "empty").exists():
         for name in RESULTS:
@@ -50,11 +51,25 @@ def world(folder: Path) -> dict[str, Path]:
         crar("gather", "--size", "50", "--out", str(paths["walk"]))
         shapes = [(200, 64), (100, 200), (50, 100), (10, 50), (2, 10)]
         np.savez(paths["network"], **{f"p{k:02}": np.zeros(shape, dtype=np.float32) for k, shape in enumerate(shapes)})
+        for seed, name in enumerate(("first", "second")):
+            torch.manual_seed(seed)
+            torch.save(network().state_dict(), paths[name])
         for name, text in (("study", STUDY), ("walls", ROOM), ("config", "seed = 3\n")):
             paths[name].write_text(text, encoding="utf-8")
         crar("study", str(paths["study"]), "--workers", "1", "--out", str(paths["done"]))
         (folder / "empty").mkdir()
     return paths
+
+
+def network() -> torch.nn.Module:
+    """A network of one's own, for `crar explain`."""
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """What it is measured on."""
+    inputs = torch.randn(30, 3, generator=torch.Generator().manual_seed(0))
+    return inputs, (inputs.sum(1) > 0).long()
 
 
 def crar(*words: str) -> None:

@@ -65,6 +65,7 @@ STARTS: dict[str, str] = {
     "gather": "--size 50 --out {out}.npz",
     "import": "{network} --maze simple --out {out}.pt",
     "demo": "--out {out}",
+    "explain": "{first} {second} --model benchmarks.abused_files:network --data benchmarks.abused_files:batch --evaluations 60 --out {out}.html",
 }
 """A small valid call of every command; {name} is a file or folder of :func:`benchmarks.abused_files.world`."""
 GOES_ON = {

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from crar_model.core.settings import TrainSettings
 from crar_model.tasks import TASKS, default_settings
 from crar_model.training.members import Plan, base_plan
 from crar_model.training.warmup import compile_missing
+from crar_model.worlds.environments import Recipe
+from crar_model.worlds.gathering import gather_episodes
+from crar_model.worlds.world import World, save_world
+
+
+def settings_of_worlds(folder: Path) -> Iterator[TrainSettings]:
+    """A small world of numbers and one of images, which are known by their data alone."""
+    for kind in ("box", "image"):
+        recipe = Recipe("tests.small_worlds:tests/Line-v0", arguments=(f"kind={kind!r}",))
+        world = World.of(gather_episodes(recipe, 300, 0))
+        save_world(folder / f"{kind}.npz", world)
+        yield dataclasses.replace(default_settings("world"), data=str(folder / f"{kind}.npz"), data_digest=world.digest)
 
 
 def plans() -> Iterator[Plan]:
     """One member of every task and observation, trained in either way."""
-    for maze, observation in (*((maze, "grid") for maze in TASKS), ("simple", "image")):
-        for engine in ("compiled", "reference"):
-            yield base_plan(dataclasses.replace(default_settings(maze), engine=engine, observation=observation), 1)
+    with TemporaryDirectory() as folder:
+        told = [default_settings(maze) for maze, task in TASKS.items() if not task.known_by_data]
+        told += [dataclasses.replace(default_settings("simple"), observation="image"), *settings_of_worlds(Path(folder))]
+        for settings in told:
+            for engine in ("compiled", "reference"):
+                yield base_plan(dataclasses.replace(settings, engine=engine), 1)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,22 @@ def test_the_same_seed_gives_the_same_cases(tmp_path: Path) -> None:
     found, paths = abuses.commands(), {"run": tmp_path / "run", "transfer": tmp_path / "run", "done": tmp_path / "run"}
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text("{}")
-    names = ("base", "failed", "random", "claims", "cures", "escape", "study", "walk", "network", "walls", "config", "empty")
+    names = [
+        "base",
+        "failed",
+        "random",
+        "claims",
+        "cures",
+        "escape",
+        "study",
+        "walk",
+        "network",
+        "first",
+        "second",
+        "walls",
+        "config",
+        "empty",
+    ]
     for name in names:
         paths[name] = tmp_path / f"{name}.txt"
         paths[name].write_text("x\n")
