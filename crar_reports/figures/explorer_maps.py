@@ -86,7 +86,7 @@ def map_way(pair: Subject, name: str, label: str, about: str, path: Path) -> Pla
 
 def line_way(pair: Subject, line: xr.Dataset, axis: Sequence[float], encode: Callable[[float, Tensor], Tensor], about: str) -> Plain:
     """The straight line to the reference, with maps at some places of an axis; `encode` as of `encoder_along`."""
-    xs = [x for x in axis if 0 <= x <= 1]
+    xs = [x for x in axis if 0 <= x <= 1] or [0.0, 1.0]  # a coarse axis may have no place between the models
     xs = [xs[k] for k in spread(len(xs), PLACES)]
     found = shown_states(pair, [partial(encode, x) for x in xs], [select(pair.failed, DYNAMICS)])
     maps = {"at": packed(xs), "state": packed(found.state), "actual": packed(found.actual), "predicted": packed(found.predicted[0])}
