@@ -153,7 +153,7 @@ def bad_cases(folder: Path, base: Path, run: Path, random: Path) -> dict[str, tu
         "a study in the folder of a run": (["study", "studies/quick.toml", "--out", run], "choose an empty or new --out"),
         "half an update in a study": (["study", folder / "study.toml", *out], "a whole number"),
         "half a record": (["report", "--base", folder / "old" / "run", "--transfer", run, *out], "holds no checkpoint"),
-        "half a record to resume": (["train", "--resume", "--out", folder / "old" / "run"], "lacks variant"),
+        "half a record to resume": (["train", "--resume", "--out", folder / "old" / "run"], "missing required field `variant`"),
         "fewer updates than were taken": (["train", "--resume", "--updates", 20, "--log-interval", 20, "--out", run], "has taken 60"),
         "one base twice": (["transfer", "--from", base, "--from", base, *out], "counted as two bases"),
         "one rate twice": (["transfer", "--from", base, "--rate", 1e-3, "--rate", 1e-3, *out], "names 0.001 twice"),

@@ -11,6 +11,7 @@ import pytest
 from crar_reports.measure import forecast
 from crar_reports.measure.forecast import Table, held_out, score_predictors
 from crar_reports.pages.escape import many as escapes
+from crar_reports.pages.escape.records import Escapes, Grid, Relation, Row
 from crar_reports.pages.study import dependence
 from crar_reports.pages.study.dependence import depends_words
 from crar_reports.pages.study.rows import groups_of
@@ -58,9 +59,12 @@ def test_holm_goes_down_the_steps() -> None:
 
 def test_a_relation_counts_by_its_corrected_p() -> None:
     def said(p: float, corrected: float) -> str:
-        row = {"verdict": "minimum", "left": 1, "seeds": 2, "matched": 0, "diverged": 0}
-        relation = {"recipe": "r", "look": "barrier", "outcome": "left", "rho": -0.9, "p": p, "corrected": corrected}
-        return escapes.verdict({"rows": [row], "grid": {"updates": 10}, "kinds": [], "relations": [relation]})
+        row = Row(
+            name="a", path="a", base="b", base_digest="b", verdict="minimum", loss=1.0, barrier=1.0, log_ratio=0.0, lowest=0.0, highest=1.0, cells=[],
+            left=1, seeds=2, matched=0, diverged=0,
+        )  # fmt: skip
+        relation = Relation("r", "barrier", "left", bases=8, attainable=0.001, rho=-0.9, p=p, corrected=corrected)
+        return escapes.verdict(Escapes("", Grid(updates=10), came_back=0, rows=[row], relations=[relation]))
 
     assert "Nothing that a minimum looks like" in said(0.02, 0.16)
     assert "What goes together" in said(0.005, 0.04)

@@ -8,11 +8,12 @@ from pathlib import Path
 from crar_model.agent.loss import TERMS
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import TASKS
+from crar_model.training.log import read_losses
 from crar_reports.claims.released_scores import BASES, released_rows
 from crar_reports.pages.study import cost, rates
-from crar_reports.pages.study import table as study_table
 from crar_reports.pages.study.page import write_study_page
 from crar_reports.pages.study.rows import sound, start_of
+from crar_reports.pages.study.table import scores_of
 from crar_reports.press.markdown import table as markdown
 from crar_reports.statistics import share_words_by_base
 from tests.crar_reports.pages import summary_of, whole_page
@@ -181,7 +182,7 @@ def test_validations_of_a_run_come_to_a_score(tmp_path: Path) -> None:
             tmp_path / "losses.csv",
             [dict.fromkeys((*TERMS, "total"), 0.0) | {"update": 2_000 * number, "score": value} for number, value in enumerate(values)],
         )
-        return study_table._scores(tmp_path)
+        return scores_of(read_losses(tmp_path))
 
     assert scores(-5.0) == {}  # before the first update
     assert scores(-5.0, *[-4.0] * 3, *[1.0] * 5) == {"final_score": 1.0, "success_update": 16_000}

@@ -75,7 +75,7 @@ def test_a_surface_needs_a_second_axis() -> None:
 def test_an_interrupted_surface_equals_an_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     subject = load_subject(FAILED, BASE)
     adapted = {name: 1.1 * value for name, value in subject.failed.items()}
-    monkeypatch.setattr("landscape_tools.sampling.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("landscape_tools.stores.SAVE_EVERY", 0.0)
     monkeypatch.setattr("landscape_tools.planes.CHUNK_LIMIT", 2)
 
     def draw(store: Path | None, stop: int) -> xr.Dataset:
