@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from cli import app
 from crar_model import samples
+from crar_model.agent.symmetry import Match
 from crar_model.core.errors import UserError
 from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from crar_model.models.evaluation import Evaluation
 from crar_model.samples import as_given
 from crar_model.training.members import transfer_plan
 from crar_model.training.runner import run_plan
@@ -170,20 +170,30 @@ def test_rates_of_one_variant_are_told_apart(base_run: Path, tmp_path: Path) -> 
     ]
 
 
-def test_the_embedding_is_asked_of_frozen_dynamics_alone(base_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, bool] = {}
-    whole = judged.as_good
+@pytest.mark.parametrize("variant", ["freeze", "unfreeze"])
+@pytest.mark.parametrize("share", [1.0, 0.9])
+def test_what_a_transfer_can_do_is_asked_and_not_its_embedding(
+    variant: str, share: float, base_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has the dynamics: an embedding that is nothing like the base's is no fault, and one that is the base's is no merit."""
+    base = base_run / "member-0.pt"
+    whole = judged.judge
 
-    def as_good(model: Evaluation, base: Evaluation, *, embedding: bool) -> bool:
-        asked[variant] = embedding
-        return whole(model, base, embedding=embedding)
+    def judge(paths: Sequence[Path], *words: Any, **more: Any) -> list[judged.Judged]:
+        own = 1.0 if paths == [base] else share
+        found = whole(paths, *words, **more)
+        match = Match("neither" if share == 1.0 else "matched", [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0)
+        return [
+            replace(one, evaluation=replace(one.evaluation, metrics=dict.fromkeys(one.evaluation.metrics, own), match=match))
+            for one in found
+        ]
 
-    monkeypatch.setattr(judged, "as_good", as_good)
-    settings = TrainSettings(updates=2, data_size=200, workers=1)
-    for variant in ("freeze", "unfreeze"):
-        run_plan(transfer_plan(settings, [base_run / "member-0.pt"], variant, 1), tmp_path / variant, tensorboard=False)
-        write_maps([tmp_path / variant], tmp_path / "out")
-    assert asked == {"freeze": True, "unfreeze": False}
+    monkeypatch.setattr(judged, "judge", judge)
+    judged._of_base.cache_clear()
+    run_plan(transfer_plan(TrainSettings(updates=0, data_size=200, workers=1), [base], variant, 1), tmp_path / variant, tensorboard=False)
+    rows = write_maps([tmp_path / variant], tmp_path / "out").rows
+    judged._of_base.cache_clear()
+    assert [row.good for row in rows] == [share == 1.0]
 
 
 def test_copies_of_a_network_count_once(base_run: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from crar_model.agent.symmetry import Match
+from crar_model.core.files import typed
 from crar_model.models.evaluation import Evaluation
 from crar_model.models.merit import EARLIER, FAILED, OPEN, SUCCESSFUL, as_good, definition, outcome
 from crar_model.tasks import TASKS
@@ -20,6 +21,7 @@ from crar_reports.claims.evidence import pair_of
 from crar_reports.claims.losses import does
 from crar_reports.pages import maps
 from crar_reports.pages.maps import write_page
+from crar_reports.pages.maps_view import Maps
 from crar_reports.pages.study.table import success
 
 MATCH = Match("matched", [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0)
@@ -97,6 +99,8 @@ def test_the_worlds_of_the_simple_maze_have_no_symmetry_but_the_identity() -> No
 
 def test_pages_state_the_definition_and_how_the_original_judged(tmp_path: Any) -> None:
     row = {
+        "path": "t.pt",
+        "digest": "t",
         "map": "negative",
         "way": "freeze",
         "variant": "freeze",
@@ -108,7 +112,8 @@ def test_pages_state_the_definition_and_how_the_original_judged(tmp_path: Any) -
     }
     page = tmp_path / "report.md"
     for maze, said in (("simple", definition(scored=False)), ("random", EARLIER)):  # results of before it stood there
-        write_page({"command": "crar maps", "rows": [row | {"maze": maze}], "copies": 0}, tmp_path)
+        before = {"command": "crar maps", "rows": [row | {"maze": maze}], "copies": 0}
+        write_page(typed(before, Maps, "", ""), tmp_path)
         assert f"A transfer succeeds where {said}" in page.read_text(encoding="utf-8")
     for scored, word in ((False, "judged by eye"), (True, "counts a final score above 0")):
         assert f"the original {'was ' * (not scored)}{word}" in definition(scored=scored)

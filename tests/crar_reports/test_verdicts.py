@@ -76,7 +76,8 @@ def lines(report: Path) -> dict[tuple[str, str, str], str]:
 def test_every_claim_has_a_line_for_every_maze_where_it_makes_sense(tmp_path: Path) -> None:
     report = write_verdicts([], [], tmp_path / "none")
     found = lines(report)
-    assert {(name, task.title) for name in NAMED for task in TASKS.values() if asked(name, task)} == {key[:2] for key in found}
+    everywhere = [task for task in TASKS.values() if not task.known_by_data]
+    assert {(name, task.title) for name in NAMED for task in everywhere if asked(name, task)} == {key[:2] for key in found}
     assert len(NAMED) == 14
     assert not asked("S11", TASKS["simple"])
     assert not asked("S1", TASKS["random"])
@@ -84,6 +85,18 @@ def test_every_claim_has_a_line_for_every_maze_where_it_makes_sense(tmp_path: Pa
     assert sum("**" in line for line in found.values()) == 5  # what the released data answer does not wait for ours
     summary_of(report.read_text())
     whole_page(report)
+
+
+def test_a_world_has_lines_where_it_has_results(tmp_path: Path) -> None:
+    """A world is known by its data alone, and no claim was published of it: without results there is nothing to be measured."""
+    world = TASKS["world"]
+    claims = [{"maze": "world", **Decided(NAMED["S14"], HOLDS, "a figure of S14", 24, 8).plain()}]
+    study = results(tmp_path / "study", {"command": "crar study", "study": "s", "claims": claims})
+    report = write_verdicts([], [study], tmp_path / "out")
+    own = {key: line for key, line in lines(report).items() if key[1] == world.title}
+    assert {key[0] for key in own} == {name for name in NAMED if asked(name, world)}
+    assert {key[0] for key, line in own.items() if NOT_MEASURED not in line} == {"S14"}
+    assert not set(lines(write_verdicts([], [], tmp_path / "none"))) & set(own)
 
 
 def test_altered_figures_alter_every_line(tmp_path: Path) -> None:
