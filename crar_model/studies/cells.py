@@ -21,8 +21,6 @@ WITHOUT_EFFECT = ("workers", "checkpoint_interval", "snapshots", "data", "seed",
 """Settings that are not part of a cell's name: they change no number of it, or stand in it elsewhere (`data` by its digest)."""
 YOUNGER = ("abstract_dim", "arithmetic")
 """Settings younger than the names of cells: at their defaults they stand in none, so that what was made before is found."""
-LATER = {"abstract_dim": 0, "arithmetic": "float32"}
-"""Settings younger than archives, with the value that every cell before them had: where a cell has it, its name is that of before."""
 NAME_LENGTH = 16
 LAST, BEST = "last", "best"
 """Which network of a base a transfer starts from: the last one, or that of the best validation."""
