@@ -175,12 +175,26 @@ def test_a_frozen_block_stays_as_it_is(random_settings: TrainSettings) -> None:
     "changes", [{"clip_scope": "tensor"}, {"clip_norm": 0.0}, {"batch_size": 19}], ids=["tensor", "unclipped", "batch"]
 )
 def test_every_setting_follows_the_reference(changes: dict[str, Any], random_settings: TrainSettings) -> None:
+    """Every update from where the compiled ones have come to: a near tie of a pool falls one way or the other by the last bits of the parameters,
+    and what follows it differs by far more than rounding, in autograd as in compiled code."""
     plan = base_plan(dataclasses.replace(random_settings, updates=4, **changes), 1)
-    ours, reference = (ends(dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, engine=e)), 4) for e in ENGINES)
-    start = Trainer(plan).params
-    moved = max(float((ours.params[name] - value).detach().abs().max()) for name, value in start.items())
-    for name, value in ours.params.items():
-        assert float((value - reference.params[name]).detach().abs().max()) < 0.02 * moved, name
+    ours, reference = (Trainer(dataclasses.replace(plan, settings=dataclasses.replace(plan.settings, engine=e))) for e in ENGINES)
+    assert ours.board_engine is not None
+    assert reference.board_engine is None
+    for update in range(4):
+        start = {name: value.detach().clone() for name, value in ours.params.items()}
+        for trainer in (ours, reference):
+            trainer.take_updates(1)
+        moved = max(float((ours.params[name] - value).detach().abs().max()) for name, value in start.items())
+        assert moved > 1e-4
+        with torch.no_grad():
+            for name, value in ours.params.items():
+                assert float((value - reference.params[name]).abs().max()) < 1e-3 * moved, (name, update)
+                reference.params[name].copy_(value)
+            for slot, squares in ours.optimizer_state.items():
+                for name, value in squares.items():
+                    assert torch.allclose(value, reference.optimizer_state[slot][name], rtol=1e-2, atol=1e-7), (slot, name, update)
+                    reference.optimizer_state[slot][name].copy_(value)
 
 
 @pytest.mark.parametrize("rule", ["joint", "sequential"])
