@@ -22,20 +22,24 @@ from crar_model.tasks.batches import held_out_batch
 from crar_model.training.members import base_plan, transfer_plan
 from crar_model.training.runner import run_plan
 from crar_reports.figures.explorer import MOST_BYTES
+from crar_reports.figures.explorer_maps import line_way
+from crar_reports.figures.film import FOOT
 from crar_reports.measure import dissection, release
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.sample_minimum import Budget, SampleTotal
 from crar_reports.measure.sample_paths import on_samples
 from crar_reports.measure.scores import running_mean
+from crar_reports.measure.shown_states import chosen_rows, encoder_along
 from crar_reports.measure.subject import hidden_layers, load_subject
-from crar_reports.measure.surface import encoder_dynamics
+from crar_reports.measure.surface import encoder_dynamics, surface_axis
 from crar_reports.models.judged import judge
 from crar_reports.pages import claims as many
 from crar_reports.pages.landscape.page import write_landscape
-from crar_reports.pages.play import save_episode
+from crar_reports.pages.play import WIDE, save_episode
 from crar_reports.pages.report import write_study
 from crar_reports.pages.theorem import write_theorem
 from crar_reports.pages.trajectory import write_trajectory
+from crar_reports.press.typed import unpacked
 from landscape_tools import align, apply_symmetry, flatten
 from landscape_tools.sampled import difference_product
 from tests.crar_reports.explorer_data import data_of
@@ -65,7 +69,7 @@ def page(shipped_freeze: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         patch.setattr(batches, "LEAST_MAPS", 20)
         patch.setattr(batches, "SAMPLE_SEED", 19_000)  # either sample has one terminal transition
         patch.setattr(dissection, "QUICK_BUDGET", Budget(iterations=1, steps=2, bends=1, images=3, moves=1, samples=2))
-        options = LandscapeOptions(points=3, resolution=2, quick=True, sample=SAMPLE)
+        options = LandscapeOptions(points=3, resolution=3, quick=True, sample=SAMPLE)
         write_landscape(shipped_freeze, RANDOM_BASE, folder, options=options, command="crar landscape")
     return folder
 
@@ -94,6 +98,21 @@ def test_landscape_of_the_random_mazes_has_its_parts(page: Path) -> None:
     assert "1,024 held-out transitions" in text
     for name in ("S2", "S3", "S6", "S7", "S8", "S9", "S10", "S11"):
         assert f"| {name} |" in text
+
+
+def test_a_coarse_surface_has_the_models_on_its_straight_line(shipped_freeze: Path) -> None:
+    """Two columns lie beyond both models: the line keeps maps of the models themselves."""
+    pair = load_subject(shipped_freeze, RANDOM_BASE)
+    line = xr.Dataset({"total": ("t", [2.0, 1.0])}, coords={"t": [0.0, 1.0]})
+    encode = encoder_along(pair, xr.Dataset(attrs={"space": "weight", "aligned": 0}))
+    maps = line_way(pair, line, surface_axis(2).tolist(), encode, "")["maps"]
+    assert unpacked(maps["at"]).tolist() == [0.0, 1.0]
+    rows = chosen_rows(pair)
+    for k, params in enumerate((pair.failed, pair.optimum)):
+        state = pair.agent.encode(params, pair.batch.observations[pair.batch.state[rows]])
+        np.testing.assert_allclose(unpacked(maps["state"])[k], state.detach().numpy(), atol=1e-5)
+        moved = pair.agent.transition(pair.failed, state, pair.batch.action[rows])
+        np.testing.assert_allclose(unpacked(maps["predicted"])[k], moved.detach().numpy(), atol=1e-5)
 
 
 def test_landscape_ends_are_the_models(page: Path, shipped_freeze: Path) -> None:
@@ -269,7 +288,7 @@ def test_episode_is_saved_as_an_animation(random_base: Path, tmp_path: Path) -> 
     episode = save_episode(random_base / "member-0.pt", tmp_path / "episode.gif", seed=1, depth=1)
     with Image.open(episode.path) as picture:
         assert getattr(picture, "n_frames", 1) > 1
-        assert picture.size == (320, 344)
+        assert picture.size == (320, 8 * WIDE + FOOT)  # eight rows of cells, and the line of text below
     assert episode.reward == pytest.approx(1.1 * episode.keys - 0.1 * episode.steps, abs=1e-4)
     with pytest.raises(UserError, match="--planning-depth"):
         save_episode(random_base / "member-0.pt", tmp_path / "episode.gif", depth=-1)
