@@ -19,6 +19,11 @@ from crar_reports.press.publish import Content, publish
 
 NEAR = "the transition term is first within a factor 2 of the base's"
 ABOVE = "the mean of the last 5 validations is first above 0"
+TIMES = (
+    "![Share that has come up over updates](times.png)\n\n*Figure: Kaplan-Meier curves with their pointwise 95 % band, a panel a variant and map; "
+    "marks are ends of training without it, the numbers below are models at risk.*\n\n"
+)
+"""The curves, where there are any."""
 
 
 def write_compare(paths: Sequence[StrPath], folder: StrPath, *, how: PlaySettings | None = None, command: str = "") -> Plain:
@@ -43,7 +48,7 @@ def write_compare(paths: Sequence[StrPath], folder: StrPath, *, how: PlaySetting
     results: Plain = {"command": command, "groups": lines}
     values = {
         "plainly": plain_words.compare([(line["count"], line["of"], line["low"], line["high"]) for line in lines]),
-        "command": command, "summary": summary(rows, lines), "lines": compared_view(lines), "figure": "times.png" in files, "means": means(rows),
+        "command": command, "summary": summary(rows, lines), "lines": compared_view(lines), "times": TIMES if "times.png" in files else "", "means": means(rows),
     }  # fmt: skip
     publish(folder, "compare.md", values, results, files)
     return results
