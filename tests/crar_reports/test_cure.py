@@ -19,12 +19,14 @@ from crar_model import samples
 from crar_model.agent.symmetry import Match
 from crar_model.core.errors import UserError
 from crar_model.core.params import DYNAMICS, select
-from crar_model.core.settings import CureSettings
+from crar_model.core.settings import CureSettings, TrainSettings
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.models.evaluation import Evaluation
 from crar_model.models.merit import as_good, same_dynamics
 from crar_model.models.original import exported
 from crar_model.tasks.metrics import Score
+from crar_model.training.members import transfer_plan
+from crar_model.training.runner import run_plan
 from crar_reports.pages.cure import one as page
 from crar_reports.pages.cure.many import spending
 from crar_reports.pages.cure.one import cure_line
@@ -112,11 +114,13 @@ def test_a_stopped_cure_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert whole["chosen"] == found["chosen"]
 
 
-def test_many_transfers_make_a_table(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
-    out = tmp_path / "cures"
+def test_many_transfers_make_a_table(tmp_path: Path) -> None:
+    out, freeze_run = tmp_path / "cures", tmp_path / "run"
+    settings = TrainSettings(updates=40, log_interval=20, learning_rate=8e-5, update_rule="sequential", workers=1)
+    run_plan(transfer_plan(settings, [samples.BASE], "freeze", 2), freeze_run, tensorboard=False)  # of a base that can do much: both failed
     words = ["cure", "--from", freeze_run, "--method", "symmetry", "--method", "restart", "--starts", 2, "--resolution", 9]
     table = json.loads(crar(*words, "--effort", 0.002, "--json", "--out", out))
-    assert table["transfers"] == 2
+    assert table["transfers"] == table["failed"] == 2
     assert [row["method"] for row in table["table"]] == ["symmetry", "restart"]
     assert all(row["transfers"] == table["failed"] == len(table["rows"]) // 2 for row in table["table"])
     stamp = next(out.glob("symmetry/*/results.json")).stat().st_mtime_ns
