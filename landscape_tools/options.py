@@ -30,8 +30,8 @@ def thread_safe(loss: Function) -> Function:
     def declared(*arguments: Any, **options: Any) -> Any:
         return loss(*arguments, **options)
 
-    declared.thread_safe = True  # type: ignore[attr-defined]
-    return declared  # type: ignore[return-value]
+    vars(declared)["thread_safe"] = True
+    return cast(Function, declared)
 
 
 def allowed_threads(loss: object, threads: int) -> int:

@@ -130,7 +130,7 @@ def test_a_study_names_its_file_and_key(before: str, after: str, said: str, tmp_
 def test_every_default_is_in_its_range_and_fits() -> None:
     for settings in (TrainSettings(), LossSettings(), PlaySettings(), CureSettings()):
         settings.validate()
-    base_plan(TrainSettings(), 100)
+    assert len(base_plan(TrainSettings(), 100).members) == 100
 
 
 def test_a_value_of_another_type_is_refused() -> None:

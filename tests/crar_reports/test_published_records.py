@@ -51,7 +51,7 @@ def test_nothing_is_lost(name: str, kind: type) -> None:
 
 @pytest.mark.parametrize(("name", "kind"), PART, ids=[name for name, _ in PART])
 def test_what_other_pages_take_is_read(name: str, kind: type) -> None:
-    read_json(PUBLISHED / name / "results.json", kind, "")
+    assert isinstance(read_json(PUBLISHED / name / "results.json", kind, ""), kind)
 
 
 @pytest.mark.parametrize(("name", "kind"), WHOLE[:5], ids=[name for name, _ in WHOLE[:5]])
