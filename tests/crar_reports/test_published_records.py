@@ -14,7 +14,7 @@ from crar_reports.pages.claims import Judged
 from crar_reports.pages.escape.records import Escape, Escapes
 from crar_reports.pages.maps_view import Maps
 from crar_reports.pages.theorem_view import Theorem
-from crar_reports.pages.verdicts import Predicted, Studied
+from crar_reports.pages.verdict_entries import Predicted, Studied
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
 WHOLE = [("theorem", Theorem), ("maps", Maps), ("escape", Escapes), ("recipe_escape", Escapes)]

@@ -24,7 +24,8 @@ from crar_reports.claims.table import CLAIMS, NAMED
 from crar_reports.pages import verdicts as page
 from crar_reports.pages.claims import Judged
 from crar_reports.pages.study.released import released_answer
-from crar_reports.pages.verdicts import NOT_MEASURED, asked, write_verdicts
+from crar_reports.pages.verdict_entries import NOT_MEASURED
+from crar_reports.pages.verdicts import asked, write_verdicts
 from tests.crar_reports.pages import summary_of, whole_page
 from tests.crar_reports.test_rules import MATCHED, facts, sample
 
