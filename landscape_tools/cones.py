@@ -39,7 +39,7 @@ class OnCone:
 def null_space(rows: Tensor) -> Tensor:
     """(n, k) orthonormal basis of what the rows (m, n) do not see."""
     if len(rows) == 0:
-        return torch.eye(rows.shape[1], dtype=rows.dtype)
+        return torch.eye(rows.shape[1], dtype=rows.dtype, device=rows.device)
     _, values, right = torch.linalg.svd(rows, full_matrices=True)
     basis: Tensor = right[int((values > RANK * values.max()).sum()) :].T
     return basis
@@ -73,7 +73,7 @@ def sign_on_cone(matrix: Tensor, equal: Tensor, below: Tensor, share: float) -> 
     if values[0] > limit:
         return OnCone("positive", values)
     rows = below @ free
-    seen = rows.norm(dim=1) > RANK * max(float(below.norm(dim=1).max()), 1e-300) if len(rows) else torch.zeros(0, dtype=torch.bool)
+    seen = rows.norm(dim=1) > RANK * max(float(below.norm(dim=1).max()), 1e-300) if len(rows) else rows.new_zeros(0, dtype=torch.bool)
     rows = rows[seen]
     if len(rows) <= 1:
         if values[0] >= -limit:

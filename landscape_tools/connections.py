@@ -168,6 +168,6 @@ def _bernstein(t: Tensor, count: int) -> Tensor:
 
 def _hats(t: Tensor, count: int) -> Tensor:
     """The same of a polygon's corners."""
-    gaps = t.unsqueeze(1) * (count - 1) - torch.arange(count, dtype=t.dtype)
+    gaps = t.unsqueeze(1) * (count - 1) - torch.arange(count, dtype=t.dtype, device=t.device)
     found: Tensor = (1 - gaps.abs()).clamp_min(0)
     return found

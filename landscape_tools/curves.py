@@ -76,7 +76,7 @@ def bezier_path(
     like = dict(start)
     evaluate = values_and_gradients(loss, like, vectorize)
     a, b = flatten(start).detach().double(), flatten(end).detach().double()
-    t = torch.linspace(0, 1, points, dtype=torch.float64).unsqueeze(1)
+    t = torch.linspace(0, 1, points, dtype=torch.float64, device=a.device).unsqueeze(1)
     control = (0.5 * (a + b)).requires_grad_()
     optimiser = torch.optim.Adam([control], lr=chosen["rate"])
     best, best_curve, history = (points + 1, 0.0), torch.empty(0), []

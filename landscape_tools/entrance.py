@@ -68,7 +68,7 @@ def singly(vectorize: Vectorize) -> Vectorize:
 
 def _numbers(value: Any) -> np.ndarray[Any, Any]:
     tensor = torch.as_tensor(value).detach().cpu()
-    return (torch.view_as_real(tensor) if tensor.is_complex() else tensor).double().numpy()
+    return (torch.view_as_real(tensor) if tensor.is_complex() else tensor).double().cpu().numpy()
 
 
 def known(loss: Any) -> Known | None:

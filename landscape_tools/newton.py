@@ -44,7 +44,7 @@ def newton(
         z = composite.output(vector, like)
         value = float(composite.smoothed(z, smoothing))
     damping, taken, age = 1e-4, 0, REFRESH
-    jacobian, gram = None, torch.eye(len(z), dtype=z.dtype)
+    jacobian, gram = None, torch.eye(len(z), dtype=z.dtype, device=z.device)
     for taken in range(1, iterations + 1):
         if age >= REFRESH:
             jacobian, gram, age = *_gram(composite, vector, like, len(z)), 0
@@ -58,7 +58,7 @@ def newton(
         positive = (basis * values.abs()) @ basis.T
         improved = False
         for _ in range(30):
-            inner, _ = torch.linalg.solve_ex(positive @ gram + damping * torch.eye(len(z), dtype=z.dtype), -gradient)
+            inner, _ = torch.linalg.solve_ex(positive @ gram + damping * torch.eye(len(z), dtype=z.dtype, device=z.device), -gradient)
             step = inner if jacobian is None else jacobian.T @ inner
             expected = max(0.0, -float(gradient @ gram @ inner))  # decrease to first order; below 0 by rounding alone
             with torch.no_grad():
@@ -81,7 +81,7 @@ def newton(
 def _gram(composite: Composite, vector: Tensor, like: Point, size: int) -> tuple[Tensor | None, Tensor]:
     """Jacobian J of the outputs (None: the identity) and J J^T."""
     jacobian = composite.jacobian(vector, like)
-    return jacobian, torch.eye(size, dtype=vector.dtype) if jacobian is None else jacobian @ jacobian.T
+    return jacobian, torch.eye(size, dtype=vector.dtype, device=vector.device) if jacobian is None else jacobian @ jacobian.T
 
 
 def _length(gradient: Tensor, jacobian: Tensor | None) -> float:
@@ -106,7 +106,7 @@ def polish(composite: Composite, vector: Tensor, like: Point, *, within: float, 
         began = float(composite.exact(z))
     top = values.argmax(-1)
     near = values >= values.amax(-1, keepdim=True) - within
-    near[torch.arange(len(near)), top] = False
+    near[torch.arange(len(near), device=near.device), top] = False
     rows, columns = near.nonzero(as_tuple=True)  # ties: alternative `columns` of group `rows` equals alternative `top`
 
     def ties(outputs: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ def polish(composite: Composite, vector: Tensor, like: Point, *, within: float, 
         return weights[rows] * (found[rows, columns] - found[rows, top[rows]])
 
     def lagrangian(outputs: Tensor, share: Tensor) -> Tensor:
-        chosen = pieces(outputs)[torch.arange(len(top)), top]
+        chosen = pieces(outputs)[torch.arange(len(top), device=top.device), top]
         return composite.smooth(outputs) + (weights * chosen).sum() + (share * ties(outputs)).sum()
 
     grad: Any = torch.func.grad(lagrangian)
@@ -130,15 +130,17 @@ def polish(composite: Composite, vector: Tensor, like: Point, *, within: float, 
         missed = float((gap / weights[rows]).abs().max()) if len(gap) else 0.0
         previous, error = error, max(_length(gradient, jacobian), missed)
         if error <= tolerance:
-            left = torch.ones(len(top), dtype=z.dtype).index_add(0, rows, -share)  # of the alternatives that the others are held to
+            left = torch.ones(len(top), dtype=z.dtype, device=z.device).index_add(
+                0, rows, -share
+            )  # of the alternatives that the others are held to
             fair = bool((share > -1e-6).all() and (left > -1e-6).all())
             return vector if fair and float(composite.exact(z)) <= began + within else None
         if taken > 3 and error > 10 * previous:
             return None
         damping = 1e-10 * float(gram.diagonal().mean())
         size, more = len(z), len(share)
-        system = torch.zeros(size + more, size + more, dtype=z.dtype)
-        system[:size, :size] = hessian(z, share).detach() @ gram + damping * torch.eye(size, dtype=z.dtype)
+        system = z.new_zeros(size + more, size + more)
+        system[:size, :size] = hessian(z, share).detach() @ gram + damping * torch.eye(size, dtype=z.dtype, device=z.device)
         system[:size, size:] = across.T
         system[size:, :size] = across @ gram
         try:

@@ -75,7 +75,7 @@ class Path(Result):
 
 def straight(a: Tensor, b: Tensor, images: int) -> Tensor:
     """(images, n) evenly spaced points from `a` to `b`, both exactly."""
-    t = torch.linspace(0, 1, images, dtype=torch.float64).unsqueeze(1)
+    t = torch.linspace(0, 1, images, dtype=torch.float64, device=a.device).unsqueeze(1)
     chain = (1 - t) * a + t * b
     chain[0], chain[-1] = a, b
     return chain
@@ -85,7 +85,7 @@ def resampled(chain: Tensor, images: int) -> Tensor:
     """`images` points spread evenly over the length of a polygon; its ends stay."""
     gaps = (chain[1:] - chain[:-1]).norm(dim=1)
     walked = torch.cat((gaps.new_zeros(1), gaps.cumsum(0)))
-    wanted = torch.linspace(0, float(walked[-1]), images, dtype=chain.dtype)
+    wanted = torch.linspace(0, float(walked[-1]), images, dtype=chain.dtype, device=chain.device)
     at = torch.searchsorted(walked, wanted[1:-1], right=True).clamp(1, len(gaps)) - 1
     share = ((wanted[1:-1] - walked[at]) / gaps[at].clamp_min(1e-300)).unsqueeze(1)
     return torch.cat((chain[:1], (1 - share) * chain[at] + share * chain[at + 1], chain[-1:]))
@@ -102,7 +102,7 @@ def sample_polygon(heights_of: Callable[[Tensor], Tensor], chain: Tensor, sample
     Returns:
         (pieces * samples + 1,) positions in [0, 1], and the losses there.
     """
-    chain, t = chain.double(), _shares(samples).unsqueeze(-1)
+    chain, t = chain.double(), _shares(samples, chain.device).unsqueeze(-1)
     heights = []
     pieces = max(1, SAMPLED // max(1, samples * chain.shape[1]))  # so many at a time: a polygon of whole networks is larger than the caches
     for first in range(0, len(chain) - 1, pieces):
@@ -112,13 +112,13 @@ def sample_polygon(heights_of: Callable[[Tensor], Tensor], chain: Tensor, sample
     return positions(chain, samples), torch.cat((*heights, heights_of(chain[-1:])))
 
 
-def _shares(samples: int) -> Tensor:
-    return (torch.arange(samples, dtype=torch.float64) / samples).view(1, -1)
+def _shares(samples: int, device: torch.device) -> Tensor:
+    return (torch.arange(samples, dtype=torch.float64, device=device) / samples).view(1, -1)
 
 
 def positions(chain: Tensor, samples: int) -> Tensor:
     """Positions in [0, 1] of `samples` points per piece and the last end."""
-    t = _shares(samples)
+    t = _shares(samples, chain.device)
     gaps = (chain[1:] - chain[:-1]).norm(dim=1)
     walked = torch.cat((gaps.new_zeros(1), gaps.cumsum(0)))
     walk = torch.cat((((1 - t) * walked[:-1].unsqueeze(1) + t * walked[1:].unsqueeze(1)).flatten(), walked[-1:]))
@@ -128,7 +128,8 @@ def positions(chain: Tensor, samples: int) -> Tensor:
 def summarise(
     chain: Tensor, walk: Tensor, heights: Tensor, like: Point, samples: int, force: float, iterations: int, converged: bool
 ) -> Path:
-    """A chain and its samples as a Path."""
+    """A chain and its samples as a Path, what is plotted on the CPU."""
+    walk, heights = walk.cpu(), heights.cpu()
     losses, position = heights[::samples], walk[::samples]
     top = int(heights.argmax())
     length = float((chain[1:] - chain[:-1]).norm(dim=1).sum())

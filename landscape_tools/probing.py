@@ -114,7 +114,7 @@ def differences(slope: Sloped, at: Tensor, scale: Tensor) -> Matvec:
 def difference_hessian(loss: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
     """(n, n) by :func:`differences`."""
     product = differences(sloped(loss), at, at.abs().clamp_min(1))
-    rows = torch.stack([product(row) for row in torch.eye(len(at), dtype=at.dtype)])
+    rows = torch.stack([product(row) for row in torch.eye(len(at), dtype=at.dtype, device=at.device)])
     return 0.5 * (rows + rows.T)
 
 
@@ -229,7 +229,7 @@ def doubt_of(place: Place, along: Tensor, stationary: float, steep: float, *, fl
 
 def _level(place: Place) -> Tensor:
     """(k, n) directions without curvature: some of a basis of them, and random mixtures."""
-    rows = torch.stack([place.product(row) for row in torch.eye(len(place.at), dtype=place.at.dtype)])
+    rows = torch.stack([place.product(row) for row in torch.eye(len(place.at), dtype=place.at.dtype, device=place.at.device)])
     values, vectors = torch.linalg.eigh(0.5 * (rows + rows.T))
     basis = vectors[:, values.abs() <= 1e-6 * values.abs().max()].T
     mixtures = torch.randn(RANDOM, len(basis), generator=torch.Generator().manual_seed(len(basis)), dtype=torch.float64)

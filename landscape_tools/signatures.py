@@ -92,7 +92,7 @@ def signature_of(
 def _factor(jacobian: Tensor | None, z: Tensor) -> tuple[Tensor, Tensor]:
     """F (n, rank) with J = F Q for orthonormal rows Q, and the singular values of J."""
     if jacobian is None:
-        return torch.eye(len(z), dtype=z.dtype), torch.ones(len(z), dtype=z.dtype)
+        return torch.eye(len(z), dtype=z.dtype, device=z.device), z.new_ones(len(z))
     squares, left = torch.linalg.eigh(jacobian @ jacobian.T)
     singular = squares.clamp_min(0).sqrt()
     kept = singular > 1e-6 * singular.max()
@@ -141,7 +141,7 @@ def by_parameters(
     """The same by the Hessian in the parameters: dense where small, by its ends otherwise."""
     strong, weak = pulled(ties.strong, jacobian), pulled(ties.weak, jacobian)
     if size <= DENSE_LIMIT:
-        rows = torch.stack([product(row) for row in torch.eye(size, dtype=strong.dtype)])
+        rows = torch.stack([product(row) for row in torch.eye(size, dtype=strong.dtype, device=strong.device)])
         if not bool(rows.isfinite().all()):
             return UNDECIDED, "the curvature is not finite", None
         found = sign_on_cone(0.5 * (rows + rows.T), strong, weak, share)

@@ -88,10 +88,10 @@ def smallest_subgradient(loss: ScalarLoss | Composite, point: Point, *, within: 
         # The Gram form keeps the problem small; simplices enter as heavily weighted equations.
         basis = torch.linalg.qr(torch.cat((columns_of, target.unsqueeze(0))).T)[0]
         scale = float(columns_of.norm(dim=1).max()) * 1e4
-        sums = torch.zeros(len(tied), len(rows), dtype=z.dtype)
-        sums[rows, torch.arange(len(rows))] = scale
+        sums = z.new_zeros(len(tied), len(rows))
+        sums[rows, torch.arange(len(rows), device=rows.device)] = scale
         system = torch.cat((basis.T @ columns_of.T, sums))
-        wanted = torch.cat((-(basis.T @ target), torch.full((len(tied),), scale, dtype=z.dtype)))
+        wanted = torch.cat((-(basis.T @ target), z.new_full((len(tied),), scale)))
         solution = torch.from_numpy(nnls(system.double().cpu().numpy(), wanted.double().cpu().numpy(), maxiter=50 * system.shape[1])[0]).to(
             z
         )

@@ -33,7 +33,7 @@ class Ties:
 
 def ties_of(composite: Composite, z: Tensor, subgradient: Subgradient, complementary: float) -> Ties:
     """The ties at the outputs z (n,); multipliers up to `complementary` count as 0."""
-    none = torch.zeros(0, len(z), dtype=z.dtype)
+    none = z.new_zeros(0, len(z))
     if composite.pieces is None or subgradient.active is None or subgradient.multipliers is None or subgradient.kinks == 0:
         return Ties(none, none)
     groups, pieces = (subgradient.active.sum(-1) >= 2).nonzero().flatten(), composite.pieces

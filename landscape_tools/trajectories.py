@@ -59,7 +59,7 @@ def sample_trajectory(
     data = sample_plane(loss, plane.origin, *plane.directions, x, y, **options)
     projected = sample_entered(loss, plane.origin, plane.directions, plane.coordinates, probe=False, **quiet)
     along = {
-        "snapshot_x": plane.coordinates[:, 0].numpy(), "snapshot_y": plane.coordinates[:, 1].numpy(), "distance": plane.distances.numpy(),
+        "snapshot_x": plane.coordinates[:, 0].cpu().numpy(), "snapshot_y": plane.coordinates[:, 1].cpu().numpy(), "distance": plane.distances.cpu().numpy(),
         **{f"{name}_true": values for name, values in own.items()}, **{f"{name_in_file(name)}_projected": values for name, values in projected.items()},
     }  # fmt: skip
     result = data.assign({name: ("snapshot", values) for name, values in along.items()})
