@@ -50,6 +50,17 @@ def landscape(
         Choices(sides()),
         typer.Option(help="The same for --to.", show_default=False, rich_help_panel=MODELS),
     ] = None,
+    cured: Annotated[
+        Path | None,
+        typer.Option(
+            "--cured",
+            metavar="FILE",
+            exists=True,
+            help="What crar cure made of --from, to play in explorer.html.",
+            show_default="found anew where that takes seconds",
+            rich_help_panel=MODELS,
+        ),
+    ] = None,
     points: Annotated[int, typer.Option(metavar="N", min=2, help="Points per line, ends included.")] = 101,
     resolution: Annotated[int, typer.Option(metavar="N", min=2, help="Points per axis of the surface encoder x dynamics.")] = 51,
     blocks: Annotated[
@@ -91,8 +102,8 @@ def landscape(
     without: certificate, release, surface, and the claims that need none.
     """
     page = crar_reports.landscape(
-        failed, base, out=out, from_maze=from_maze, to_maze=to_maze, points=points, resolution=resolution, blocks=blocks, terms=terms, space=space,
-        align=align, certificate=certificate, sample=sample, quick=quick, full=full, profile=profile, format=image, force=force, resume=resume,
+        failed, base, out=out, from_maze=from_maze, to_maze=to_maze, cured=cured, points=points, resolution=resolution, blocks=blocks, terms=terms,
+        space=space, align=align, certificate=certificate, sample=sample, quick=quick, full=full, profile=profile, format=image, force=force, resume=resume,
         again=again, command=command_line(),
     )  # fmt: skip
     print(page)

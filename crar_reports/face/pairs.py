@@ -75,6 +75,7 @@ def landscape(
     out: StrPath | None = None,
     from_maze: str | None = None,
     to_maze: str | None = None,
+    cured: StrPath | None = None,
     points: int = 101,
     resolution: int = 51,
     blocks: str | Sequence[str] = "dynamics",
@@ -99,6 +100,7 @@ def landscape(
             names no base is dissected without.
         out: folder of the page; a temporary one where it is None.
         from_maze, to_maze: mazes of models that do not say their own.
+        cured: what `crar cure` made of the transfer, for the explorer to play; where it is None one is looked for if that takes seconds, but not if `quick`.
         points: per line. resolution: points per axis of the surface.
         blocks: what the second axis and the free paths move, "dynamics" or some of its blocks.
         terms: loss terms to show, "all" or some.
@@ -117,8 +119,8 @@ def landscape(
         UserError: for unusable models, options out of range, or a folder that holds something else.
     """
     if again is not None:
-        if failed is not None or base is not None:
-            raise UserError("--again draws what lies there and takes no models; leave out --from and --to")
+        if failed is not None or base is not None or cured is not None:
+            raise UserError("--again draws what lies there and takes no models; leave out --from, --to and --cured")
         same = out is not None and Path(out).resolve() == Path(again).resolve()
         with place(out, force=force or same) as (folder, temporary):
             from crar_reports.pages.landscape.again import explorer_again
@@ -134,7 +136,7 @@ def landscape(
         clock = StageClock() if profile else None
         options = LandscapeOptions(
             points=points, resolution=resolution, blocks=moved, terms=drawn, space=space, align=align, quick=quick, full=full,
-            certificate=certificate, sample=sample, image=format,
+            certificate=certificate, sample=sample, image=format, cured=str(cured or ""),
         )  # fmt: skip
         if ends is not None:
             from crar_reports.pages.landscape.page import write_landscape

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import torch
 import xarray as xr
 from torch import Tensor
 
 from crar_model.core.files import Plain
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.core.tiles import NEGATED, draw_pixels
+from crar_reports.measure.mended import Mended
 from crar_reports.measure.shown_states import Shown, chosen_rows, dynamics_at, encoder_along, shown_states
 from crar_reports.measure.subject import Subject
 from crar_reports.press.typed import packed, spread
@@ -18,6 +20,8 @@ from landscape_tools import Path
 
 PLACES = 9
 """Places along either axis of a surface at which maps are kept."""
+WEIGHTS = xr.Dataset(attrs={"space": "weight", "aligned": 0})
+"""A line through the weights, to the very encoder of a cure."""
 
 
 def kept_places(axis: Sequence[float]) -> list[int]:
@@ -84,17 +88,28 @@ def map_way(pair: Subject, name: str, label: str, about: str, path: Path) -> Pla
     }  # fmt: skip
 
 
-def line_way(pair: Subject, line: xr.Dataset, axis: Sequence[float], encode: Callable[[float, Tensor], Tensor], about: str) -> Plain:
-    """The straight line to the reference, with maps at some places of an axis; `encode` as of `encoder_along`."""
+def line_way(
+    pair: Subject, line: xr.Dataset, axis: Sequence[float], encode: Callable[[float, Tensor], Tensor], about: str, *, cure: bool = False
+) -> Plain:  # fmt: skip
+    """The straight line to the reference, or to a cure, with maps at some places of an axis; `encode` as of `encoder_along`."""
     xs = [x for x in axis if 0 <= x <= 1] or [0.0, 1.0]  # a coarse axis may have no place between the models
     xs = [xs[k] for k in spread(len(xs), PLACES)]
     found = shown_states(pair, [partial(encode, x) for x in xs], [select(pair.failed, DYNAMICS)])
     maps = {"at": packed(xs), "state": packed(found.state), "actual": packed(found.actual), "predicted": packed(found.predicted[0])}
     heights = {"at": packed(line["t"].values), "total": packed(line["total"].values)}
     return {
-        "name": "straight", "label": "Straight line", "about": about, "unit": "of the way", "position": packed([0.0, 1.0]), "straight": True, "surface": True,
-        "heights": heights, "maps": maps, "thinned": f"Maps are kept at {len(xs)} places, and the nearest is shown.", "embeddings": None, "dynamics": None,
+        "name": "cure" if cure else "straight", "label": "The cure" if cure else "Straight line", "about": about, "unit": "of the way",
+        "position": packed([0.0, 1.0]), "straight": True, "surface": not cure, "heights": heights, "maps": maps, "thinned": f"Maps are kept at {len(xs)} places, and the nearest is shown.", "embeddings": None, "dynamics": None,
     }  # fmt: skip
+
+
+def cure_line(pair: Subject, mended: Mended) -> tuple[Subject, xr.Dataset, str]:
+    """The pair with a cure as its reference, the losses on the straight line through the weights to its encoder, and what that line is in a sentence."""
+    there = pair.referred_to({name: value.to(pair.failed[name].dtype) for name, value in mended.encoder.items()})
+    xs, encode = torch.linspace(0, 1, PLACES, dtype=torch.float64).tolist(), encoder_along(there, WEIGHTS)
+    totals = [float(there.terms(there.dynamics, encode(x, there.batch.observations))["total"]) for x in xs]
+    about = f"Through the weights, straight from the failed encoder to the {mended.name} one ({mended.method}); the dynamics stay. Nobody had to pass these losses."
+    return there, xr.Dataset({"total": ("t", totals)}, coords={"t": xs}), about
 
 
 def _three(found: Shown) -> Plain:

@@ -26,6 +26,7 @@ class LandscapeOptions:
             all else. certificate: converge and certify the failed encoder.
         sample: where transitions are sampled, those of the certificate and the paths.
         image: "png" or "svg".
+        cured: file of the network that `crar cure` made of the failed one, for the explorer; where it is "" one is looked for if that takes seconds.
     """
 
     points: int = 101
@@ -39,6 +40,7 @@ class LandscapeOptions:
     certificate: bool = True
     sample: int = 2_048
     image: str = "png"
+    cured: str = ""
 
     def validate(self) -> None:
         """Raise UserError for a value out of range."""

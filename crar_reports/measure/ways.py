@@ -1,4 +1,4 @@
-"""Ways through embeddings and dynamics that a reader can walk along: the paths of S6 and S8, and the directions in which a minimum is flattest (S7)."""
+"""Ways through embeddings and dynamics that a reader can walk along: the paths of S6 and S8, a cure, and the directions in which a minimum is flattest (S7)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from torch import Tensor
 
 from crar_model.agent.symmetry import mean_move
 from crar_model.core.params import DYNAMICS, Params, select
+from crar_model.cures.rolling import forest_of, unroll
+from crar_model.tasks.symmetries import table_of
+from crar_reports.measure.mended import Mended
 from crar_reports.measure.minimum import Minimum
 from crar_reports.measure.paths import Passage
 from crar_reports.measure.subject import Subject
@@ -94,6 +97,26 @@ def _of_path(subject: Subject, name: str, label: str, about: str, path: Path) ->
     return Way(name, label, about, path.position, embeddings, None if still else moving, placed, (path.walk, path.heights), int(path.peak))
 
 
+def cure_way(subject: Subject, mended: Mended) -> Way:
+    """From the failed embedding to that of a cure, in the steps of placement where that found it in a plane, else straight. Its losses are not measured."""
+    encoder = {name: value.to(subject.failed[name].dtype) for name, value in mended.encoder.items()}
+    begin, end = subject.embedding(subject.failed), subject.embedding(subject.failed | encoder)
+    between: list[Tensor] = []
+    about = f"The embedding moves straight from the failed one to that of the {mended.name} network ({mended.method}); the dynamics stay."
+    maze, moves = subject.task.maze, table_of(subject.task)
+    forest = None if maze is None or moves is None else forest_of(moves, maze.start)
+    if mended.method == "placement" and forest is not None and subject.agent.abstract_size == 2 and len(forest.roots) == 1:
+        free = None if mended.free is None else mended.free.to(end)
+        near = end if free is None else free[(free - end).square().sum((1, 2)).argmin()]
+        between = [unroll(subject.agent, subject.dynamics, forest, near[list(forest.roots)])[0], *([] if free is None else [near])]
+        about = (
+            f"The cure in {len(between) + 1} steps with straight lines between, whose losses nobody had to pass: put the start state elsewhere and let the dynamics "
+            f"place the others; {'' if free is None else 'let these states descend freely; '}fit an encoder to them and train it ({mended.name})."
+        )
+    stops = torch.stack([begin, *between, end])
+    return Way("cure", "The cure", about, torch.linspace(0, 1, len(stops), dtype=torch.float64), stops, None, True, None)
+
+
 def flat_ways(subject: Subject, minimum: Minimum) -> list[Way]:
     """The directions of least curvature at the failed encoder's stationary point, each followed both ways; none where they cannot be told."""
     end = minimum.converged.point
@@ -108,7 +131,7 @@ def flat_ways(subject: Subject, minimum: Minimum) -> list[Way]:
         where = torch.tensor([-REACH, 0.0, REACH], dtype=torch.float64)
         about = (
             f"From where the failed encoder converges along direction {number} of least curvature, {float(curvature):.3g} per unit of the embedding; "
-            "kinks of `ball` that hold the point are kept."
+            "kinks of the ball term that hold the point are kept."
         )
         stops = at + where.view(-1, 1, 1) * step
         ways.append(Way(f"flat-{number}", f"Flat direction {number}", about, where, stops, None, True, None, 1, "mean moves (rms)"))

@@ -62,10 +62,15 @@ def run_demo(folder: StrPath, *, seed: int = 0, resume: bool = False, command: s
     verdict = failed.evaluation.match.verdict if failed.evaluation.match else ""
     landscape, cured = None, None
     if verdict not in RIGHT:
-        line_command = f"crar landscape --quick --from {failed.path} --to {base.path} --out {folder / 'landscape'}"
-        write_landscape(failed.path, base.path, folder / "landscape", options=LandscapeOptions(quick=True), command=line_command)
-        landscape = Path("landscape/report.md")
         cured = _cure(failed.path, base.path, folder / "cure")
+        model = str(folder / "cure" / "cured.pt") if cured["cured"] else ""
+        line_command = (
+            f"crar landscape --quick --from {failed.path} --to {base.path}{model and f' --cured {model}'} --out {folder / 'landscape'}"
+        )
+        write_landscape(
+            failed.path, base.path, folder / "landscape", options=LandscapeOptions(quick=True, cured=model), command=line_command
+        )
+        landscape = Path("landscape/report.md")
     note = f"schedules cut short for a demo: {BASE_SCHEDULE['updates']:,} updates a base, {TRANSFER_SCHEDULE['updates']:,} a transfer"
     return write_study([folder / "base"], runs, folder, command=command, landscape=landscape, cured=cured, note=note)
 

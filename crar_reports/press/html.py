@@ -22,6 +22,9 @@ from crar_model.core.files import StrPath, write_text
 
 WIDEST = 36
 """Letters of code that fit on a line of a phone."""
+SHORT, LONG = 14, 40
+"""Letters of a cell up to which it stays on one line, and from which on it is a text."""
+NUMBER = re.compile(r"-?[\d.,]+(e[-+]?\d+)?( %)?")
 
 
 def write_html(markdown: str, path: StrPath) -> Path:
@@ -102,6 +105,16 @@ class PageRenderer(RendererHTML):
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
         """The start of a table, in a box of its own that scrolls where the table is wider than the page."""
         return '<div class="table" tabindex="0">' + self.renderToken(tokens, idx, options, env)
+
+    def td_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
+        """The start of a cell: a number stays on one line; on a phone a word does so too; a text gets room, for tables scroll."""
+        words = tokens[idx + 1].content
+        if words:
+            short = " " not in words and len(words) <= SHORT
+            tokens[idx].attrs["class"] = (
+                "number" if NUMBER.fullmatch(words) else "short" if short else "long" if len(words) > LONG else "words"
+            )
+        return self.renderToken(tokens, idx, options, env)
 
     def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
         """The end of a table and its box."""

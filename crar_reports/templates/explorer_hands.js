@@ -26,7 +26,8 @@ function listenToSurface() {
       const [low, high] = [axis[0], axis[axis.length - 1]];
       return Math.min(high, Math.max(low, Math.round((from + (by * (event.shiftKey ? 5 : 1) * (high - low)) / 60) * 1e6) / 1e6));
     };
-    choose({ way: -1, x: moved(x.values, shown.x ?? view.x, step[0]), y: moved(y.values, shown.x === null ? view.y : shown.y, step[1]) });
+    const on = way() && shown.x !== null && shown.x !== undefined ? shown : view; // a key may come before the last one is drawn
+    choose({ way: -1, x: moved(x.values, on.x, step[0]), y: moved(y.values, on.y, step[1]) });
   });
 }
 

@@ -31,7 +31,9 @@ return arguments[0].map(([x, y]) => [at.px(x), at.py(y)]);
 """
 PAINTED = """
 return [...document.querySelectorAll("canvas")].filter((c) => c.getClientRects().length).map((c) => {
-  const inked = c.getContext("2d").getImageData(0, 0, c.width, c.height).data.filter((part, k) => k % 4 === 3 && part).length;
+  const copy = Object.assign(document.createElement("canvas"), { width: c.width, height: c.height }).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(c, 0, 0);
+  const inked = copy.getImageData(0, 0, c.width, c.height).data.filter((part, k) => k % 4 === 3 && part).length;
   return [c.id, inked / (c.width * c.height)];
 });
 """

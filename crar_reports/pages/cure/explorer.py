@@ -10,27 +10,25 @@ import xarray as xr
 
 from crar_model.agent.loss import SHOWN
 from crar_model.core.files import Plain
-from crar_model.core.params import DYNAMICS, Params, select
+from crar_model.core.params import DYNAMICS, select
 from crar_model.cures.cure import Cure
 from crar_model.cures.problem import Problem
-from crar_model.cures.rolling import unroll
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.models.checkpoints import Checkpoint
 from crar_model.training.mending import cured_checkpoint
 from crar_reports.figures.explorer import end_data, explorer_page, flat_dynamics, moves_scene, placement_data, surface_data, way_data
-from crar_reports.figures.explorer_maps import PLACES, chosen_scene, line_way
+from crar_reports.figures.explorer_maps import PLACES, WEIGHTS, chosen_scene, cure_line, line_way
 from crar_reports.figures.surface import MARKS, Words
+from crar_reports.measure.mended import Mended
 from crar_reports.measure.release import adapt
 from crar_reports.measure.shown_states import encoder_along
 from crar_reports.measure.subject import Subject
 from crar_reports.measure.surface import encoder_dynamics
-from crar_reports.measure.ways import Way, straight_way
+from crar_reports.measure.ways import cure_way, straight_way
 
 ADAPTING = 60
 """Iterations of the dynamics that the second axis leads to: a picture's, not those of a verdict."""
 RESOLUTION = 25
-WEIGHTS = xr.Dataset(attrs={"space": "weight", "aligned": 0})
-"""A line through the weights, to the very encoder of the cure."""
 
 
 def cure_explorer(found: Cure, problem: Problem, failed: Checkpoint, judged: Plain, data: xr.Dataset | None, command: str) -> str | None:
@@ -56,7 +54,7 @@ def cure_explorer(found: Cure, problem: Problem, failed: Checkpoint, judged: Pla
     straight = f"The embedding moves straight from the failed one to that of the {name} model; the dynamics stay as they are."
     if data is None or found.landscape is None:
         lede = f"Abstract states between the failed encoder and the {name} one: play the line and watch them change."
-        return explorer_page(title=title, lede=lede, command=command, ends=ends, surfaces=[], **_line(pair, straight))
+        return explorer_page(title=title, lede=lede, command=command, ends=ends, surfaces=[], **_line(pair, Mended.of(found)))
     lede = (
         f"The dynamics stay frozen; the cure looks for places of the states that these can use. Drag the start state, or play the way from the failed "
         f"encoder to the {name} one, and watch the agent find its way again."
@@ -82,38 +80,18 @@ def _parts(found: Cure, problem: Problem, pair: Subject, judged: Plain, data: xr
         data, shown, about="Every point puts the start state there; the frozen dynamics place the others from it, move by move."
     )
     planned = surface_data(surface, axes, about=about, stops=stops, adapted=flat_dynamics(adapted.params, widths))
-    ways = [_cure_way(found, problem, pair, own, name), straight_way(pair, None, straight)]
+    ways = [*([cure_way(pair, Mended.of(found))] if found.best.method == "placement" else []), straight_way(pair, None, straight)]
     return {
-        "surfaces": [planned, placed], "ways": [way_data(way, own, widths) for way in ways if way is not None], "scene": moves_scene(pair, own, maze),
+        "surfaces": [planned, placed], "ways": [way_data(way, own, widths) for way in ways], "scene": moves_scene(pair, own, maze),
         "notes": ["A model of that place need not exist: a dragged start state shows where the frozen dynamics would put the states, not an encoder."],
     }  # fmt: skip
 
 
-def _cure_way(found: Cure, problem: Problem, pair: Subject, own: Params, name: str) -> Way | None:
-    """What placement did, step by step; None where another method was chosen."""
-    if found.level is None or found.landscape is None or found.best.method != "placement":
-        return None
-    end = pair.embedding(pair.optimum)
-    near = (found.level.embeddings.to(end) - end).square().sum((1, 2)).argmin()
-    free = found.level.embeddings[near].to(end)
-    place = free[problem.forest.roots[0]]
-    rolled = unroll(problem.agent, own, problem.forest, place.unsqueeze(0))[0]
-    stops = torch.stack([pair.embedding(pair.failed), rolled, free, end])
-    about = (
-        "The cure in three steps with straight lines between, whose losses nobody had to pass: put the start state elsewhere and let the dynamics place the others; "
-        f"let these states descend freely; fit an encoder to them and train it ({name})."
-    )
-    return Way("cure", "The cure", about, torch.linspace(0, 1, 4, dtype=torch.float64), stops, None, True, None)
-
-
-def _line(pair: Subject, about: str) -> Plain:
+def _line(pair: Subject, mended: Mended) -> Plain:
     """The straight line through the weights where abstract states are maps, with the losses on it."""
-    xs = torch.linspace(0, 1, PLACES, dtype=torch.float64).tolist()
-    encode = encoder_along(pair, WEIGHTS)
-    totals = [float(pair.terms(pair.dynamics, encode(x, pair.batch.observations))["total"]) for x in xs]
-    line = xr.Dataset({"total": ("t", totals)}, coords={"t": xs})
-    scene = chosen_scene(pair, [partial(encode, x) for x in (0.0, 1.0)])
+    there, line, about = cure_line(pair, mended)
+    xs, encode = line["t"].values.tolist(), encoder_along(there, WEIGHTS)
     return {
-        "ways": [line_way(pair, line, xs, encode, about)], "scene": scene,
+        "ways": [line_way(there, line, xs, encode, about, cure=True)], "scene": chosen_scene(there, [partial(encode, x) for x in (0.0, 1.0)]),
         "notes": [f"Thinned: maps and losses are kept at {PLACES} places of the line, losses on {pair.task.sampling.what}; the maps of the nearest are shown."],
     }  # fmt: skip

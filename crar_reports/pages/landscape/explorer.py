@@ -11,12 +11,13 @@ from crar_model.core.files import Plain
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.mazes.simple import SimpleMaze
 from crar_reports.figures.explorer import end_data, explorer_page, flat_dynamics, loss_way, moves_scene, surface_data, way_data
-from crar_reports.figures.explorer_maps import line_way, map_way, maps_note, maps_scene
+from crar_reports.figures.explorer_maps import WEIGHTS, cure_line, line_way, map_way, maps_note, maps_scene
 from crar_reports.figures.surface import ALONE, MARKS, PAIR, Words
 from crar_reports.measure.dissection import Dissection
+from crar_reports.measure.mended import Mended
 from crar_reports.measure.shown_states import encoder_along
 from crar_reports.measure.subject import Subject
-from crar_reports.measure.ways import Way, flat_ways, passage_ways, straight_way
+from crar_reports.measure.ways import Way, cure_way, flat_ways, passage_ways, straight_way
 from crar_reports.measure.without_reference import Lone
 
 TITLE = "Explore a failed transfer"
@@ -27,8 +28,8 @@ LOSSES = "A model of a world without a board: its losses are shown, at the neare
 QUICK = "Made with --quick: descents and paths were cut short."
 
 
-def landscape_explorer(found: Dissection, command: str) -> str:
-    """The page of a failed model and its base."""
+def landscape_explorer(found: Dissection, command: str, mended: Mended | None = None, why_not: str = "") -> str:
+    """The page of a failed model and its base, with what a cure made of it, or why none is shown."""
     pair = found.subject
     ends = [
         end_data("failed model", MARKS[0][4], found.failed.terms), end_data(found.reference_name, MARKS[1][4], found.optimum.terms),
@@ -38,28 +39,32 @@ def landscape_explorer(found: Dissection, command: str) -> str:
         f"{VERDICTS[found.match.verdict]}. Drag the marker over the loss, or play a path from the failed model to the restored one, and watch what becomes of "
         "the abstract states."
     )
-    notes = [QUICK] if found.quick else []
+    notes = [*([QUICK] if found.quick else []), *([why_not] if why_not else [])]
     if computable(pair):
         ways = [straight_way(pair, found.lines.get("embedding"), STRAIGHT)]
         ways += [] if found.passage is None else passage_ways(pair, found.passage)
+        ways += [] if mended is None else [cure_way(pair, mended)]
         ways += [] if found.minimum is None else flat_ways(pair, found.minimum)
         parts = moving_parts(pair, found.surface, found.adapted.params, ways, PAIR, SURFACE)
         return explorer_page(title=TITLE, lede=lede, command=command, ends=ends, **parts, notes=[*notes, *_missing(found.surface, ways)])
     if are_maps(pair):
         return explorer_page(
-            title=TITLE, lede=lede, command=command, ends=ends, **_map_parts(found), notes=[*notes, maps_note(found.surface)]
+            title=TITLE, lede=lede, command=command, ends=ends, **_map_parts(found, mended), notes=[*notes, maps_note(found.surface)]
         )
     line = found.lines["embedding"]
     lines = [loss_way("straight", "Straight line", STRAIGHT, line["t"].values, line["total"].values)]
     for way in [] if found.passage is None else passage_ways(pair, found.passage):
         assert way.heights is not None
         lines.append(loss_way(way.name, way.label, way.about, *(part.numpy() for part in way.heights)))
+    if mended is not None:
+        _, data, about = cure_line(pair, mended)
+        lines.append(loss_way("cure", "The cure", about, data["t"].values, data["total"].values))
     surfaces = [surface_data(found.surface, PAIR, about=SURFACE)]
     return explorer_page(title=TITLE, lede=lede, command=command, ends=ends, surfaces=surfaces, ways=lines, notes=[*notes, LOSSES])
 
 
-def alone_explorer(found: Lone, command: str) -> str:
-    """The page of one model without its base."""
+def alone_explorer(found: Lone, command: str, mended: Mended | None = None, why_not: str = "") -> str:
+    """The page of one model without its base; the others as of :func:`landscape_explorer`."""
     pair = found.subject
     ends = [end_data("the model", ALONE.marks[0][4], found.terms)]
     lede = (
@@ -73,9 +78,9 @@ def alone_explorer(found: Lone, command: str) -> str:
     way = straight_way(
         pair, None, "The encoder moves straight from the model's own to the one that it has once everything is released; the dynamics stay."
     )
-    ways = [way, *flat_ways(pair, found.minimum)]
+    ways = [way, *([] if mended is None else [cure_way(pair, mended)]), *flat_ways(pair, found.minimum)]
     parts = moving_parts(pair, found.surface, found.adapted.params, ways, ALONE, about)
-    notes = [*([QUICK] if found.quick else []), *_missing(found.surface, ways)]
+    notes = [*([QUICK] if found.quick else []), *([why_not] if why_not else []), *_missing(found.surface, ways)]
     return explorer_page(title="Explore a model", lede=lede, command=command, ends=ends, **parts, notes=notes)
 
 
@@ -103,7 +108,7 @@ def moving_parts(pair: Subject, surface: xr.Dataset, adapted: Params, ways: Sequ
     }  # fmt: skip
 
 
-def _map_parts(found: Dissection) -> Plain:
+def _map_parts(found: Dissection, mended: Mended | None) -> Plain:
     """The same where abstract states are maps: they are kept at some places."""
     pair, sampled = found.subject, found.sampled
     space = "embedding" if found.surface.attrs["space"] == "embedding" else "aligned" if found.surface.attrs["aligned"] else "weight"
@@ -113,6 +118,9 @@ def _map_parts(found: Dissection) -> Plain:
         on = "Losses along it are those of the sample of transitions that it was found on."
         for name, label, path in (("frozen", "Frozen path", sampled.paths.frozen), ("free", "Free path", sampled.paths.free)):
             ways.append(map_way(pair, name, label, f"The lowest path found in the weights with the dynamics {name}. {on}", path))
+    if mended is not None:
+        there, line, about = cure_line(pair, mended)
+        ways.append(line_way(there, line, line["t"].values.tolist(), encoder_along(there, WEIGHTS), about, cure=True))
     maps = maps_scene(pair, found.surface, found.adapted.params)
     return {"surfaces": [surface_data(found.surface, PAIR, about=SURFACE)], "ways": ways, "scene": maps}
 

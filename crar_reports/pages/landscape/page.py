@@ -28,6 +28,7 @@ from crar_reports.figures.paths import paths_figure
 from crar_reports.figures.style import PATH_COLORS
 from crar_reports.figures.surface import surface_figure
 from crar_reports.measure.dissection import Dissection, dissect
+from crar_reports.measure.mended import mended_or_why, read_mended
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.paths import Passage
 from crar_reports.measure.second_opinion import second_opinion
@@ -77,6 +78,7 @@ def write_landscape(
     times.begin("models")
     pair = load_subject(failed_path, base_path, failed_maze=failed_maze, base_maze=base_maze)
     refuse_senseless(pair)
+    given = read_mended(options.cured, pair.failed_file) if options.cured else None
     options = options.settled(pair.task)
     complete = pair.task.sampling.complete
     with console.stages("landscape") as tick:
@@ -86,6 +88,8 @@ def write_landscape(
             tick(name, done, everything)
 
         found = dissect(pair, options, store=folder / "surface.part.npz", stage=stage)
+        stage("cure", 0, 1)
+        mended, why_not = (given, "") if given is not None else mended_or_why(pair, quick=options.quick)
     pair = found.subject
     times.begin("second opinion")
     opinion = second_opinion(pair, found.adapted.params) if complete else None
@@ -94,7 +98,7 @@ def write_landscape(
     files: dict[str, Content] = dict(_figures(pair, found, shown, options.image))
     embedding = next(iter(files))
     times.begin("data files")
-    files["surface.html"], files[EXPLORER] = surface_page(found.surface), landscape_explorer(found, command)
+    files["surface.html"], files[EXPLORER] = surface_page(found.surface), landscape_explorer(found, command, mended, why_not)
     data = xr.concat(list(found.lines.values()), dim="space", combine_attrs="drop").assign_coords(space=list(found.lines))
     kept = {"lines.nc": data, "surface.nc": found.surface, "paths.nc": None if found.passage is None else _path_data(found.passage)}
     files |= {name: each.assign_attrs(origin_of(pair, command)) for name, each in kept.items() if each is not None}

@@ -13,6 +13,7 @@ from crar_reports.figures.embedding import embeddings_figure
 from crar_reports.figures.explorer import NAME as EXPLORER
 from crar_reports.figures.interactive import surface_page
 from crar_reports.figures.surface import ALONE, surface_figure
+from crar_reports.measure.mended import mended_or_why, read_mended
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.without_reference import examine_alone, lone_subject
 from crar_reports.pages import plain_words
@@ -45,6 +46,7 @@ def write_alone(
     options = options or LandscapeOptions()
     options.validate()
     subject = lone_subject(path, maze=maze)
+    given = read_mended(options.cured, subject.failed_file) if options.cured else None
     times = clock or StageClock()
     with console.stages("landscape") as tick:
 
@@ -53,13 +55,15 @@ def write_alone(
             tick(name, done, everything)
 
         found = examine_alone(subject, options, store=folder / "surface.part.npz", stage=stage)
+        stage("cure", 0, 1)
+        mended, why_not = (given, "") if given is not None else mended_or_why(subject, quick=options.quick, base=False)
     times.begin("figures")
     model, task = subject.failed_file, subject.task
     panels = [("as it is", subject.failed, subject.inverse), ("everything released", found.released.params, subject.inverse)]
     embedding, surface = (f"{name}.{options.image}" for name in ("embeddings", "surface"))
     files: dict[str, Content] = {
         embedding: embeddings_figure(task, panels), surface: surface_figure(found.surface, words=ALONE), "surface.html": surface_page(found.surface, ALONE),
-        EXPLORER: alone_explorer(found, command),
+        EXPLORER: alone_explorer(found, command, mended, why_not),
         "surface.nc": found.surface.assign_attrs(model=model.digest, inverse=int(subject.inverse), command=command),
     }  # fmt: skip
     plain = found.plain()
