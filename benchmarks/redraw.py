@@ -1,6 +1,6 @@
 """Draw the published figures again from what lies beside them: `python -m benchmarks.redraw [FOLDER ...]`, after a change of their look.
 
-What is drawn: of landscapes and cures from netCDF, of escapes and predictions from `results.json`, of studies from table and archive, of the shipped pair from the
+What is drawn: of landscapes and cures from netCDF, of escapes, predictions and the theorem from `results.json`, of studies from table and archive, of the shipped pair from the
 sample models. Figures whose data are not kept stay as they are, and are named.
 """
 
@@ -30,10 +30,13 @@ from crar_reports.figures.escape import escape_figure
 from crar_reports.figures.inputs import inputs_figure, transition_error_figure
 from crar_reports.figures.lines import lines_figure
 from crar_reports.figures.placement import placement_figure
+from crar_reports.figures.shifts import shifts_figure
+from crar_reports.measure.shifts import SHARES
 from crar_reports.pages.escape.records import Escape
 from crar_reports.pages.landscape.sections import TITLES
 from crar_reports.pages.study import dependence
 from crar_reports.pages.study.page import write_study_page
+from crar_reports.pages.theorem_view import Theorem
 from crar_reports.press.publish import write
 
 PUBLISHED = Path(__file__).parents[1] / "reports" / "published"
@@ -48,6 +51,8 @@ def of_results(folder: Path) -> Iterator[tuple[str, Any]]:
         yield "survival.png", escape_figure((found := typed(results, Escape, str(folder), "")).cells, found.grid.updates)
     if (folder / "calibration.png").is_file():
         yield "calibration.png", calibration_figure(results["scores"]["rows"])
+    if (folder / "shifts.png").is_file():
+        yield "shifts.png", shifts_figure(typed(results, Theorem, str(folder), "").shifts, SHARES)
     if (folder / "placement.nc").is_file():
         places = results["placement"]["places"] | {"base": results["base_place"]}
         yield "placement.png", placement_figure(xr.load_dataset(folder / "placement.nc"), places)

@@ -126,7 +126,7 @@ def write_study(
         "landscape": f"## What lies between it and its base's copy\n\nSee [the landscape report]({landscape}).\n\n" if landscape else "",
         "cure": view.cure_section(cured) if cured else "", "beside": ": losses beside scores (claim S11)" if task.scored else "",
         "models": table(
-            ["model", "variant", *SHOWN, *map(words, names), "verdict", "residual"], [model_row(one) for _, kind, one in models if kind == "last"]
+            ["model", "variant", "verdict", "residual", *map(words, names), *SHOWN], [model_row(one) for _, kind, one in models if kind == "last"]
         ), "kept": kept, "released": view.released() if facts_of(task).released_scores else "",
         "measures": ["score"] if task.scored else ["nearest state accuracy", "navigation success"],
     }  # fmt: skip

@@ -101,13 +101,13 @@ def start_transition(run: Run, base: str) -> float:
 
 
 def model_row(model: Judged) -> tuple[object, ...]:
-    """A model with its terms, figures of merit and embedding."""
+    """A model with its embedding, figures of merit and terms: what became of it first, so that a narrow window shows it."""
     figures, match = model.evaluation, model.evaluation.match
     return (
         short_name(model.path),
         model.checkpoint.info.get("variant", "?"),
-        *(figures.terms[name] for name in SHOWN),
-        *(figure_of_merit(value) for value in figures.metrics.values()),
         match.verdict if match else "",
         match.residual_edges if match else "",
+        *(figure_of_merit(value) for value in figures.metrics.values()),
+        *(figures.terms[name] for name in SHOWN),
     )
