@@ -16,9 +16,10 @@ from cli import app
 from crar_model.core.errors import UserError
 from crar_model.core.settings import PlaySettings
 from crar_reports.pages import plain_words
+from crar_reports.pages.compare import table
 from crar_reports.pages.compare.page import write_compare
 from crar_reports.pages.compare.rows import rows_of
-from crar_reports.pages.compare.table import compared, compared_csv, compared_view
+from crar_reports.pages.compare.table import compared, compared_csv, compared_figures, compared_view
 from crar_reports.pages.study.rows import DONE, Row
 from crar_reports.pages.study.table import read_table
 from crar_reports.statistics import share, share_by_base
@@ -54,6 +55,16 @@ def test_the_published_studies_are_counted_as_their_tables_say() -> None:
         assert line["units"] == len(outcomes)
         most = share([2 * sum(each) > len(each) for each in outcomes])
         assert (line["count_mostly"], line["low_mostly"], line["high_mostly"]) == (most.count, most.low, most.high)
+
+
+def test_every_panel_of_two_mazes_says_whose_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr(table, "survival_figure", lambda panels: titles.extend(title for title, *_ in panels))
+    compared_figures(rows_of([PUBLISHED / "recipe", PUBLISHED / "random_study"], HOW))
+    assert {title.split(":")[0] for title in titles} == {"simple maze", "random mazes"}
+    titles.clear()
+    compared_figures(rows_of([PUBLISHED / "random_study"], HOW))
+    assert "freeze" in titles
 
 
 def test_what_is_alike_is_left_out_and_the_csv_has_all() -> None:

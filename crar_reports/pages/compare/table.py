@@ -100,7 +100,8 @@ def compared_figures(rows: Sequence[Row]) -> dict[str, Content]:
     """Shares with intervals, and curves of the updates until a transfer came near, a panel a variant and map of a maze."""
     shares: list[tuple[str, list[tuple[str, list[list[bool]]]]]] = []
     panels: list[tuple[str, float, list[tuple[str, Times]]]] = []
-    for section in sections_of(rows):
+    sections = sections_of(rows)
+    for section in sections:
         groups = {
             key: own
             for key, group in sorted(groups_of(section.rows).items(), key=_order)
@@ -112,7 +113,7 @@ def compared_figures(rows: Sequence[Row]) -> dict[str, Content]:
         for key, own in groups.items():
             if len(times := times_of(own)):
                 from_ = f"\nbases: {key.base}" if len(recipes) > 1 and key.base else ""
-                title = f"{key.variant}{f', {key.seen}' if len(maps) > 1 else ''}{from_}"
+                title = f"{f'{section.title}: ' if len(sections) > 1 else ''}{key.variant}{f', {key.seen}' if len(maps) > 1 else ''}{from_}"
                 by.setdefault(title, []).append((_curve(key, groups), times))
         for title, curves in by.items():
             for start in range(0, len(curves), CURVES):
