@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -126,13 +126,25 @@ def way_data(way: Way, own: Params, widths: dict[str, tuple[int, ...]]) -> Plain
     }  # fmt: skip
 
 
-def loss_way(name: str, label: str, about: str, at: np.ndarray[Any, Any], total: np.ndarray[Any, Any]) -> Plain:
-    """A way of which only the losses are known, at positions from 0 to 1; the straight one lies on the surface."""
+def bars_data(at: Any, terms: Mapping[str, Any]) -> Plain:
+    """The terms along a way whose losses a page cannot compute: `terms` by name, at positions `at`."""
+    return {"at": packed(at), "values": {name: packed(value) for name, value in terms.items() if name != "total" and name in SHOWN}}
+
+
+def line_bars(line: xr.Dataset) -> Plain:
+    """The terms of a line over `t`."""
+    return bars_data(line["t"].values, {str(name): line[name].values for name in line.data_vars})
+
+
+def loss_way(
+    name: str, label: str, about: str, at: np.ndarray[Any, Any], total: np.ndarray[Any, Any], bars: Plain | None = None
+) -> Plain:  # fmt: skip
+    """A way of which only the losses are known, at positions from 0 to 1; the straight one lies on the surface. `bars` of :func:`bars_data`."""
     known = np.isfinite(at) & (at >= 0) & (at <= 1)
     return {
         "name": name, "label": label, "about": about, "unit": "of the way", "position": packed([float(at[known][0]), float(at[known][-1])]),
         "heights": {"at": packed(at[known]), "total": packed(total[known])}, "embeddings": None, "dynamics": None, "straight": True,
-        "surface": name == "straight", "thinned": "",
+        "surface": name == "straight", "thinned": "" if bars else "Along it the total was measured, not its terms.", "bars": bars,
     }  # fmt: skip
 
 

@@ -9,9 +9,11 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from crar_model.agent.loss import SHOWN
 from crar_model.core.files import Plain
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.core.tiles import NEGATED, draw_pixels
+from crar_reports.figures.explorer import line_bars
 from crar_reports.measure.mended import Mended
 from crar_reports.measure.shown_states import Shown, chosen_rows, dynamics_at, encoder_along, shown_states
 from crar_reports.measure.subject import Subject
@@ -83,7 +85,8 @@ def map_way(pair: Subject, name: str, label: str, about: str, path: Path) -> Pla
     }  # fmt: skip
     return {
         "name": name, "label": label, "about": about, "unit": "of the way", "position": packed(path.position), "straight": True, "surface": False,
-        "heights": {"at": packed(path.walk), "total": packed(path.heights)}, "maps": maps, "thinned": "Maps are those of the nearest point of the path.",
+        "heights": {"at": packed(path.walk), "total": packed(path.heights)}, "maps": maps,
+        "thinned": "Maps are those of the nearest point of the path. Along it the total was measured, not its terms.",
         "embeddings": None, "dynamics": None,
     }  # fmt: skip
 
@@ -99,7 +102,7 @@ def line_way(
     heights = {"at": packed(line["t"].values), "total": packed(line["total"].values)}
     return {
         "name": "cure" if cure else "straight", "label": "The cure" if cure else "Straight line", "about": about, "unit": "of the way",
-        "position": packed([0.0, 1.0]), "straight": True, "surface": not cure, "heights": heights, "maps": maps, "thinned": f"Maps are kept at {len(xs)} places, and the nearest is shown.", "embeddings": None, "dynamics": None,
+        "position": packed([0.0, 1.0]), "straight": True, "surface": not cure, "heights": heights, "maps": maps, "thinned": f"Maps are kept at {len(xs)} places, and the nearest is shown.", "embeddings": None, "dynamics": None, "bars": line_bars(line),
     }  # fmt: skip
 
 
@@ -107,9 +110,13 @@ def cure_line(pair: Subject, mended: Mended) -> tuple[Subject, xr.Dataset, str]:
     """The pair with a cure as its reference, the losses on the straight line through the weights to its encoder, and what that line is in a sentence."""
     there = pair.referred_to({name: value.to(pair.failed[name].dtype) for name, value in mended.encoder.items()})
     xs, encode = torch.linspace(0, 1, PLACES, dtype=torch.float64).tolist(), encoder_along(there, WEIGHTS)
-    totals = [float(there.terms(there.dynamics, encode(x, there.batch.observations))["total"]) for x in xs]
+    terms = [there.terms(there.dynamics, encode(x, there.batch.observations)) for x in xs]
     about = f"Through the weights, straight from the failed encoder to the {mended.name} one ({mended.method}); the dynamics stay. Nobody had to pass these losses."
-    return there, xr.Dataset({"total": ("t", totals)}, coords={"t": xs}), about
+    return (
+        there,
+        xr.Dataset({name: ("t", [float(one[name]) for one in terms]) for name in SHOWN if name in terms[0]}, coords={"t": xs}),
+        about,
+    )
 
 
 def _three(found: Shown) -> Plain:

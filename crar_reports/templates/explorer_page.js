@@ -26,7 +26,7 @@ function sight(place) {
     const seen = predictions(place.embedding, place.weights);
     return { ...place, terms: lossTerms(place.embedding, place.weights, place.live), seen, navigation: navigation(seen.nearest) };
   }
-  if (way()) return { ...place, terms: { total: heightAt(way(), place.t) }, maps: way().maps && mapsAt(way().maps, nearestOf(way().maps.at.values, place.t)) };
+  if (way()) return { ...place, terms: { ...(way().bars && barsAt(way().bars, place.t)), total: heightAt(way(), place.t) }, maps: way().maps && mapsAt(way().maps, nearestOf(way().maps.at.values, place.t)) };
   const plane = surface(), column = nearestOf(plane.x.values, place.x), row = nearestOf(plane.y.values, place.y);
   const terms = Object.fromEntries(Object.keys(plane.values).map((name) => [name, plane.values[name].values[row * plane.x.values.length + column]]));
   return { ...place, terms, maps: data.maps && mapsOf(place.x, place.y) };

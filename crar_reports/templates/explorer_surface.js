@@ -184,11 +184,12 @@ function drawProfile(way, position) {
   pen.fill();
 }
 
-// The measured total at a position, between two samples on the line between them.
-function heightAt(way, position) {
-  const at = way.heights.at.values, totals = way.heights.total.values;
+// What was measured at `at`, at a position between: on the line between two samples.
+function along(at, values, position) {
   let k = 0;
   while (k < at.length - 2 && at[k + 1] < position) k++;
-  const share = (position - at[k]) / (at[k + 1] - at[k] || 1);
-  return totals[k] + share * (totals[k + 1] - totals[k]);
+  const share = Math.min(1, Math.max(0, (position - at[k]) / (at[k + 1] - at[k] || 1)));
+  return values[k] + share * (values[k + 1] - values[k]);
 }
+const heightAt = (way, position) => along(way.heights.at.values, way.heights.total.values, position);
+const barsAt = ({ at, values }, position) => Object.fromEntries(Object.entries(values).map(([name, each]) => [name, along(at.values, each.values, position)]));

@@ -9,7 +9,7 @@ import xarray as xr
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, read_json, write_text, writing
-from crar_reports.figures.explorer import NAME, end_data, explorer_page, loss_way, surface_data
+from crar_reports.figures.explorer import NAME, end_data, explorer_page, line_bars, loss_way, surface_data
 from crar_reports.figures.surface import ALONE, MARKS, PAIR
 from crar_reports.pages.landscape.explorer import TITLE
 
@@ -41,8 +41,8 @@ def explorer_again(folder: StrPath, out: StrPath, command: str) -> Path:
     ways = []
     lines, paths = _opened(folder / "lines.nc"), _opened(folder / "paths.nc")
     if lines is not None and "total" in lines:
-        line = lines["total"].sel(space="embedding") if "space" in lines.dims else lines["total"]
-        ways.append(loss_way("straight", "Straight line", KEPT, line["t"].values, line.values))
+        line = lines.sel(space="embedding") if "space" in lines.dims else lines
+        ways.append(loss_way("straight", "Straight line", KEPT, line["t"].values, line["total"].values, line_bars(line)))
     for name, label in PATHS.items() if paths is not None else ():
         if paths is not None and f"{name}_total" in paths:
             ways.append(loss_way(name, label, KEPT, paths[f"{name}_position"].values, paths[f"{name}_total"].values))

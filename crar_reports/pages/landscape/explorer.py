@@ -10,7 +10,17 @@ import xarray as xr
 from crar_model.core.files import Plain
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.mazes.simple import SimpleMaze
-from crar_reports.figures.explorer import end_data, explorer_page, flat_dynamics, loss_way, moves_scene, surface_data, way_data
+from crar_reports.figures.explorer import (
+    bars_data,
+    end_data,
+    explorer_page,
+    flat_dynamics,
+    line_bars,
+    loss_way,
+    moves_scene,
+    surface_data,
+    way_data,
+)
 from crar_reports.figures.explorer_maps import WEIGHTS, cure_line, line_way, map_way, maps_note, maps_scene
 from crar_reports.figures.surface import ALONE, MARKS, PAIR, Words
 from crar_reports.measure.dissection import Dissection
@@ -24,7 +34,10 @@ TITLE = "Explore a failed transfer"
 VERDICTS = {"matched": "is its base's", "swapped": "is swapped", "neither": "is neither its base's nor a swapped one"}
 STRAIGHT = "The encoder moves straight from the failed one to the reference; the dynamics stay."
 SURFACE = "The encoder moves from the failed one to the reference, the dynamics from the failed model's to those adapted to its embedding."
-LOSSES = "A model of a world without a board: its losses are shown, at the nearest grid point, and neither states nor agent."
+LOSSES = (
+    "A world that others made has no board on which states and agent could be drawn, and no tiles to show its observations by. So the page has losses alone, those measured "
+    "at the nearest grid point."
+)
 QUICK = "Made with --quick: descents and paths were cut short."
 
 
@@ -34,10 +47,11 @@ def landscape_explorer(found: Dissection, command: str, mended: Mended | None = 
     ends = [
         end_data("failed model", MARKS[0][4], found.failed.terms), end_data(found.reference_name, MARKS[1][4], found.optimum.terms),
     ]  # fmt: skip
+    seen = "the abstract states" if computable(pair) or are_maps(pair) else "its losses"
     lede = (
         f"A {pair.failed_file.info.get('variant', '?')} transfer in the {'inverse' if pair.inverse else 'normal'} {pair.task.title}; its embedding "
         f"{VERDICTS[found.match.verdict]}. Drag the marker over the loss, or play a path from the failed model to the restored one, and watch what becomes of "
-        "the abstract states."
+        f"{seen}."
     )
     notes = [*([QUICK] if found.quick else []), *([why_not] if why_not else [])]
     if computable(pair):
@@ -52,13 +66,13 @@ def landscape_explorer(found: Dissection, command: str, mended: Mended | None = 
             title=TITLE, lede=lede, command=command, ends=ends, **_map_parts(found, mended), notes=[*notes, maps_note(found.surface)]
         )
     line = found.lines["embedding"]
-    lines = [loss_way("straight", "Straight line", STRAIGHT, line["t"].values, line["total"].values)]
+    lines = [loss_way("straight", "Straight line", STRAIGHT, line["t"].values, line["total"].values, line_bars(line))]
     for way in [] if found.passage is None else passage_ways(pair, found.passage):
         assert way.heights is not None
-        lines.append(loss_way(way.name, way.label, way.about, *(part.numpy() for part in way.heights)))
+        lines.append(loss_way(way.name, way.label, way.about, *(part.numpy() for part in way.heights), _bars(pair, way)))
     if mended is not None:
         _, data, about = cure_line(pair, mended)
-        lines.append(loss_way("cure", "The cure", about, data["t"].values, data["total"].values))
+        lines.append(loss_way("cure", "The cure", about, data["t"].values, data["total"].values, line_bars(data)))
     surfaces = [surface_data(found.surface, PAIR, about=SURFACE)]
     return explorer_page(title=TITLE, lede=lede, command=command, ends=ends, surfaces=surfaces, ways=lines, notes=[*notes, LOSSES])
 
@@ -106,6 +120,14 @@ def moving_parts(pair: Subject, surface: xr.Dataset, adapted: Params, ways: Sequ
         "surfaces": [surface_data(surface, words, about=about, stops=stops, adapted=flat_dynamics(adapted, widths))],
         "ways": [way_data(way, own, widths) for way in ways], "scene": moves_scene(pair, own, maze),
     }  # fmt: skip
+
+
+def _bars(pair: Subject, way: Way) -> Plain:
+    """The terms at the stops of a way."""
+    found = [
+        pair.terms(pair.dynamics | {name: value[k] for name, value in (way.dynamics or {}).items()}, at) for k, at in enumerate(way.embeddings)
+    ]  # fmt: skip
+    return bars_data(way.position, {name: [float(one[name]) for one in found] for name in found[0]})
 
 
 def _map_parts(found: Dissection, mended: Mended | None) -> Plain:
