@@ -11,6 +11,7 @@ import pytest
 import crar_model
 import crar_reports
 from crar_model.models.checkpoints import load_checkpoint
+from tests.crar_reports.explorer_data import data_of
 from tests.crar_reports.pages import end_early
 
 LINE = "tests.small_worlds:tests/Line-v0"
@@ -36,6 +37,12 @@ def test_every_command_takes_a_world(slip: str, monkeypatch: pytest.MonkeyPatch,
     assert ("held-out sample" in page) != listed
     results = json.loads((tmp_path / "landscape" / "results.json").read_text())
     assert ("certificate" in results) == listed
+    shown = data_of(tmp_path / "landscape" / "explorer.html")
+    assert "has no board" in " ".join(shown["notes"])
+    assert {way["name"] for way in shown["ways"]} == {"straight", *(("frozen", "free") if listed else ())}
+    for way in shown["ways"]:  # the bars of every way begin at the failed model, or where it converges
+        assert set(way["bars"]["values"]) >= {"transition", "reward", "consecutive"}
+        assert float(way["bars"]["at"][0]) <= 0
     crar_model.cure(there.models[0], method="first-layer", starts=2, effort=0.01, anyway=True)
     crar_reports.decide_claims(tmp_path / "freeze", out=tmp_path / "claims", quick=True)
     assert (

@@ -4,7 +4,7 @@ const MAP_HEADS = ["abstract", "predicted", "actual", "difference"];
 // On a wide canvas a row an observation with its channels side by side; on a narrow one the channels below each other, for fewer observations.
 function drawMaps(here) {
   const { pen, width, height } = cleared("embedding"), maps = data.maps, [channels, rows, columns] = maps.shape, size = channels * rows * columns;
-  const wide = width > 480, count = wide ? maps.shown : Math.min(2, maps.shown), [gap, head, low] = [10, 18, 16];
+  const wide = width > 480, count = wide ? maps.shown : Math.min(2, maps.shown), [gap, head, low] = [wide ? 10 : 16, 18, 16];
   const across = wide ? 1 + MAP_HEADS.length * channels : 1 + MAP_HEADS.length, down = wide ? count : count * channels;
   const tall = (height - head - count * low) / down - 2, cell = Math.max(4, Math.min((width - gap * MAP_HEADS.length) / across, tall));
   const left = (group, channel) => cell + gap + group * ((wide ? channels : 1) * cell + gap) + (wide ? channel * cell : 0);

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from crar_model.core.params import select
 from crar_model.models.checkpoints import load_checkpoint
-from crar_model.samples import BASE, FAILED
-from crar_reports.measure.subject import load_subject
+from crar_model.samples import BASE, FAILED, RANDOM_BASE
+from crar_reports.figures.explorer import end_data, explorer_page
+from crar_reports.figures.explorer_maps import WEIGHTS, chosen_scene, cure_line, line_way
+from crar_reports.measure.mended import Mended
+from crar_reports.measure.shown_states import encoder_along
+from crar_reports.measure.subject import Subject, load_subject
 from crar_reports.pages.landscape.again import explorer_again
 from tests.crar_reports.explorer_data import data_of, dynamics_of, total_at
 
@@ -93,6 +100,49 @@ def test_playing_goes_from_failed_to_restored(window: Window) -> None:
     assert shown(window, "[explorer.shown().seen.accuracy, explorer.shown().navigation]") == pytest.approx(restored, abs=1e-12)
 
 
+def test_the_cure_leads_to_a_model_that_finds_its_way(window: Window) -> None:
+    window.open(PAGE, 1280)
+    after = json.loads((PUBLISHED / "cure" / "results.json").read_text())["after"]
+    window.run("explorer.show({ way: explorer.data.ways.findIndex((way) => way.name === 'cure'), t: 1 })")
+    assert shown(window, "[explorer.shown().seen.accuracy, explorer.shown().navigation]") == pytest.approx(
+        [after["nearest_state_accuracy"], after["navigation_success"]], abs=1e-12
+    )
+    assert shown(window, "explorer.shown().terms.total") == pytest.approx(
+        after["terms"]["total"], rel=0.01
+    )  # bootstrap values are the base's here
+    window.run("explorer.show({ t: 0 })")
+    assert shown(window, "explorer.shown().terms.total") == pytest.approx(RESULTS["failed_terms"]["total"], rel=1e-5)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_maps_and_bars_of_the_random_mazes(window: Window, width: int, tmp_path: Path) -> None:
+    base = load_checkpoint(RANDOM_BASE)
+    failed = dataclasses.replace(base, inverse=True)  # without its first layer negated
+    pair = Subject.of(failed, base, (RANDOM_BASE, RANDOM_BASE))
+    there, line, about = cure_line(pair, Mended(select(pair.copy, ("encoder",)), "restart", True))
+    encode = encoder_along(there, WEIGHTS)
+    way = line_way(there, line, line["t"].values.tolist(), encode, about, cure=True)
+    ends = [end_data("failed", "#d55e00", {name: float(line[name][0]) for name in line.data_vars})]
+    scene = chosen_scene(there, [partial(encode, x) for x in (0.0, 1.0)])
+    page = tmp_path / "explorer.html"
+    page.write_text(explorer_page(title="Maps", lede="", command="crar", ends=ends, surfaces=[], ways=[way], scene=scene), encoding="utf-8")
+    window.open(page, width)
+    errors = []
+    for t in (0, 1):
+        window.run("explorer.show({ way: 0, t: arguments[0] })", t)
+        terms = shown(window, "explorer.shown().terms")
+        assert terms == pytest.approx({name: float(line[name][-t]) for name in terms}, rel=1e-5, abs=1e-9)
+        assert len(terms) == len(line.data_vars)
+        errors.append(window.run("return mapsError(explorer.shown().maps)"))
+        drawn = dict(window.run(PAINTED))
+        assert set(drawn) == {"embedding", "profile", "bars"}
+        assert all(share > 0.02 for share in drawn.values()), drawn
+    assert errors[1] < 0.5 * errors[0]  # the closed form predicts its moves
+    window.shot(f"explorer-maps-{width}", whole=True)
+    assert window.errors() == []
+    assert window.too_wide() == []
+
+
 def test_the_agent_walks_as_the_package_says(window: Window) -> None:
     window.open(PAGE, 1280)
     model = load_checkpoint(FAILED)
@@ -165,4 +215,9 @@ def test_an_older_folder_has_surface_paths_and_bars(window: Window, tmp_path: Pa
     assert {name for name, _ in window.run(PAINTED)} == {"surface", "profile", "bars"}
     heights = data_of(page)["ways"][1]["heights"]
     assert total == pytest.approx(float(np.interp(0.5, heights["at"], heights["total"])), rel=1e-6)
+    window.run("explorer.show({ way: 0, t: 1 })")
+    bars = data_of(page)["ways"][0]["bars"]
+    assert shown(window, "explorer.shown().terms.transition") == pytest.approx(
+        float(np.interp(1.0, bars["at"], bars["values"]["transition"])), rel=1e-5
+    )
     assert window.errors() == []

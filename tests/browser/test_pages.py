@@ -72,6 +72,23 @@ def test_a_page_fits_and_shows_its_figures(window: Window, site: Path, page: Pat
     assert window.run(LINES) == []
 
 
+@pytest.mark.parametrize("page", ["simple_maze", "random_mazes", "random_study", "landscape"])
+def test_a_table_hides_no_column_at_a_desk(window: Window, site: Path, page: str) -> None:
+    window.open(site / page / "report.html", 1280)
+    hidden = "return [...document.querySelectorAll('.table')].filter((t) => t.scrollWidth > t.clientWidth).map((t) => t.textContent.trim().slice(0, 60))"
+    assert window.run(hidden) == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_number_stands_on_one_line(window: Window, site: Path, width: int) -> None:
+    window.open(site / "landscape" / "report.html", width)
+    broken = """
+    const lines = (c) => { const r = document.createRange(); r.selectNodeContents(c); return new Set([...r.getClientRects()].map((b) => b.top)).size; };
+    return [...document.querySelectorAll("td")].filter((c) => /^-?[\\d.]+e-\\d+$/.test(c.textContent) && lines(c) > 1).map((c) => c.textContent);
+    """
+    assert window.run(broken) == []
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_a_page_follows_the_light(window: Window, site: Path, dark: bool) -> None:
     window.open(site / "cure" / "report.html", 1280, dark=dark)

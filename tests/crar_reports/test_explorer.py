@@ -91,7 +91,7 @@ def test_models_of_the_surface_have_the_measured_losses(data: dict[str, Any], re
 def test_paths_are_the_measured_ones(data: dict[str, Any], results: dict[str, Any], pair: Subject) -> None:
     ways, widths = {way["name"]: way for way in data["ways"]}, pair.agent.dynamics_widths
     assert widths is not None
-    assert {"straight", "frozen", "free", "valleys", "flat-1", "flat-2", "flat-3"} == set(ways)
+    assert {"straight", "frozen", "free", "valleys", "cure", "flat-1", "flat-2", "flat-3"} == set(ways)
     with xr.open_dataset(FOLDER / "paths.nc", engine="h5netcdf") as paths:
         for name in ("frozen", "free", "valleys"):
             way, heights = ways[name], ways[name]["heights"]
@@ -142,6 +142,9 @@ def test_cure_leads_from_the_failed_encoder_to_the_cured_one() -> None:
     for end in (0, -1):
         np.testing.assert_array_equal(cure["embeddings"][end], straight["embeddings"][end])
         np.testing.assert_array_equal(cure["embeddings"][end], planned["encoder"][end])
+    landscape = data_of(FOLDER / "explorer.html")
+    there = next(way for way in landscape["ways"] if way["name"] == "cure")
+    np.testing.assert_allclose(there["embeddings"], cure["embeddings"], atol=1e-6)  # that of the landscape is the very same
     start = data["maze"]["start"]
     marks = {mark["label"]: (mark["x"], mark["y"]) for mark in placed["marks"]}
     assert marks["cured"] == pytest.approx(cure["embeddings"][-1][start].tolist(), abs=1e-5)

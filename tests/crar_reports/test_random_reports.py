@@ -12,7 +12,9 @@ import torch
 import xarray as xr
 from PIL import Image
 
+from crar_model.agent.loss import SHOWN
 from crar_model.core.errors import UserError
+from crar_model.core.params import select
 from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.core.tiles import draw_pixels
 from crar_model.models.checkpoints import load_checkpoint
@@ -22,9 +24,10 @@ from crar_model.tasks.batches import held_out_batch
 from crar_model.training.members import base_plan, transfer_plan
 from crar_model.training.runner import run_plan
 from crar_reports.figures.explorer import MOST_BYTES
-from crar_reports.figures.explorer_maps import line_way
+from crar_reports.figures.explorer_maps import WEIGHTS, cure_line, line_way
 from crar_reports.figures.film import FOOT
 from crar_reports.measure import dissection, release
+from crar_reports.measure.mended import Mended
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.sample_minimum import Budget, SampleTotal
 from crar_reports.measure.sample_paths import on_samples
@@ -91,7 +94,15 @@ def test_landscape_of_the_random_mazes_has_its_parts(page: Path) -> None:
     np.testing.assert_allclose(maps["state"][column], state.numpy(), atol=1e-5)
     np.testing.assert_allclose(maps["predicted"][row, column], moved.detach().numpy(), atol=1e-5)
     assert {way["name"] for way in data["ways"]} == {"straight", "frozen", "free"}
+    bars = next(way["bars"] for way in data["ways"] if way["name"] == "straight")
+    k = bars["at"].tolist().index(0.0)
+    wanted = pair.terms(pair.dynamics, pair.embedding(pair.failed))
+    assert {name: values[k] for name, values in bars["values"].items()} == pytest.approx(
+        {name: float(wanted[name]) for name in SHOWN if name not in ("total", "value")} | {"value": bars["values"]["value"][k]}, rel=1e-4
+    )
+    assert all(way.get("bars") is not None or "not its terms" in way["thinned"] for way in data["ways"])
     assert "Thinned" in " ".join(data["notes"])
+    assert "with --cured" in " ".join(data["notes"])
     text = (page / "report.md").read_text()
     assert "first layer negated" in text
     assert "512 held-out transitions" in text
@@ -113,6 +124,23 @@ def test_a_coarse_surface_has_the_models_on_its_straight_line(shipped_freeze: Pa
         np.testing.assert_allclose(unpacked(maps["state"])[k], state.detach().numpy(), atol=1e-5)
         moved = pair.agent.transition(pair.failed, state, pair.batch.action[rows])
         np.testing.assert_allclose(unpacked(maps["predicted"])[k], moved.detach().numpy(), atol=1e-5)
+
+
+def test_a_cure_is_a_line_through_the_weights(shipped_freeze: Path) -> None:
+    pair = load_subject(shipped_freeze, RANDOM_BASE)
+    encoder = select(pair.copy, ("encoder",))
+    there, line, about = cure_line(pair, Mended(encoder, "restart", True))
+    assert "(restart)" in about
+    for k, params in ((0, pair.failed), (-1, pair.failed | encoder)):
+        terms = pair.terms(pair.dynamics, pair.embedding(params))
+        assert {name: float(line[name][k]) for name in SHOWN} == pytest.approx(
+            {name: float(terms[name]) for name in SHOWN}, rel=1e-5, abs=1e-9
+        )
+    way = line_way(there, line, line["t"].values.tolist(), encoder_along(there, WEIGHTS), about, cure=True)
+    assert (way["name"], way["surface"]) == ("cure", False)
+    rows = chosen_rows(pair)
+    seen = pair.agent.encode(encoder, pair.batch.observations[pair.batch.state[rows]])
+    np.testing.assert_allclose(unpacked(way["maps"]["state"])[-1], seen.detach().numpy(), atol=1e-5)
 
 
 def test_landscape_ends_are_the_models(page: Path, shipped_freeze: Path) -> None:
