@@ -60,7 +60,7 @@ def mended_or_why(pair: Subject, *, quick: bool, base: bool = True) -> tuple[Men
         base: whether the pair's base may lend its weights; else only one that the failed model names.
     """
     maze, settings = pair.task.maze, CureSettings()
-    if quick or maze is None or len(maze.positions) > MOST_STATES or why_not(pair.task) is not None:
+    if quick or maze is None or len(maze.successor) > MOST_STATES or why_not(pair.task) is not None:
         return None, f"No cure is shown: give what crar cure --from {as_given(pair.failed_path)} writes with --cured."
     try:
         _, problem = posed(pair.failed_file, pair.base_path if base else None, settings.seed, str(pair.failed_path))

@@ -69,7 +69,8 @@ def landscape_explorer(found: Dissection, command: str, mended: Mended | None = 
     lines = [loss_way("straight", "Straight line", STRAIGHT, line["t"].values, line["total"].values, line_bars(line))]
     for way in [] if found.passage is None else passage_ways(pair, found.passage):
         assert way.heights is not None
-        lines.append(loss_way(way.name, way.label, way.about, *(part.numpy() for part in way.heights), _bars(pair, way)))
+        at, total = way.heights
+        lines.append(loss_way(way.name, way.label, way.about, at.numpy(), total.numpy(), _bars(pair, way)))
     if mended is not None:
         _, data, about = cure_line(pair, mended)
         lines.append(loss_way("cure", "The cure", about, data["t"].values, data["total"].values, line_bars(data)))
