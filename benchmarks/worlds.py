@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from crar_reports.pages.worlds import write_worlds
+from crar_reports.press.publish import RESULTS
 
 
 def main() -> None:
@@ -16,7 +17,10 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where their folders lie")
     parser.add_argument("--out", type=Path, default=Path("reports/published/worlds"))
     asked = parser.parse_args()
-    folders = [(asked.runs / f"{name}-study", cures if (cures := asked.runs / f"{name}-cures").exists() else None) for name in asked.names]
+    folders = [
+        (asked.runs / f"{name}-study", cures if ((cures := asked.runs / f"{name}-cures") / RESULTS).exists() else None)
+        for name in asked.names
+    ]
     write_worlds(folders, asked.out, command=shlex.join(["python", "-m", "benchmarks.worlds", *asked.names, "--out", str(asked.out)]))
 
 

@@ -35,7 +35,7 @@ class Section:
     @property
     def file(self) -> str:
         """How its files are called."""
-        return f"{self.task.name}-{re.sub('[^a-z0-9]+', '-', self.scope)}" if self.scope else self.task.name
+        return f"{self.task.name}-{re.sub('[^a-z0-9]+', '-', self.scope.lower())}" if self.scope else self.task.name
 
 
 def map_of(row: Mapping[str, str]) -> ObservationMap:

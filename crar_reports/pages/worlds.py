@@ -17,76 +17,10 @@ from crar_model.training.variants import BASE
 from crar_reports.figures.shares import shares_figure
 from crar_reports.pages.study.rows import DONE, USUAL, Row, by, number, success, told
 from crar_reports.pages.study.table import FILE, read_table
-from crar_reports.pages.worlds_view import worlds_view
+from crar_reports.pages.worlds_view import Mended, OneWorld, Through, Worlds, worlds_view
 from crar_reports.press.publish import RESULTS, publish
 from crar_reports.sections import map_of
-from crar_reports.statistics import Share, share_by_base
-
-
-@dataclass(frozen=True)
-class Through:
-    """`freeze` transfers of a world through one map.
-
-    Attributes:
-        map: its name. updates: of each transfer. open: transfers that are not done.
-        good: what succeeded, by base. right: whose embedding is the base's up to a symmetry of the world, by base.
-        verdicts: embedding -> transfers.
-    """
-
-    map: str
-    updates: int
-    open: int
-    good: Share
-    right: Share
-    verdicts: dict[str, int]
-    by_base: list[list[bool]]
-
-
-@dataclass(frozen=True)
-class Mended:
-    """What a method of `crar cure` did with the failed transfers of a world.
-
-    Attributes:
-        method: its name. maps: restored of failed, by map.
-        restored: by base. by_base: the same in full.
-        wrong: cures that it says and the base does not confirm. updates: median, of candidates and free embeddings.
-    """
-
-    method: str
-    restored: Share
-    by_base: list[list[bool]]
-    maps: dict[str, Share]
-    wrong: int
-    updates: int
-
-
-@dataclass(frozen=True)
-class OneWorld:
-    """What was found in a world.
-
-    Attributes:
-        title: of the environment. judged_on: what its models are judged on.
-        bases, updates: how many, and of how many updates. able: median, lowest and highest share of transitions that a base predicts right.
-        through: a map each. mended: a method each; none where no cures were given.
-        made: commands behind it.
-    """
-
-    title: str
-    judged_on: str
-    bases: int
-    updates: int
-    able: tuple[float, float, float]
-    through: list[Through]
-    mended: list[Mended]
-    made: list[str]
-
-
-@dataclass(frozen=True)
-class Worlds:
-    """What `results.json` holds."""
-
-    command: str
-    worlds: list[OneWorld]
+from crar_reports.statistics import share_by_base
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from crar_model.core.words import plural
 from crar_reports.pages import plain_words
@@ -11,15 +11,78 @@ from crar_reports.pages.cure.view import interval, percent
 from crar_reports.press.markdown import table
 from crar_reports.statistics import Share, share_by_base
 
-if TYPE_CHECKING:
-    from crar_reports.pages.worlds import Mended, OneWorld, Through
-
 HALF = 0.5
 AIM = 0.9
 """Share of the failed transfers that cures are to restore."""
 TRAP, NONE, OPEN = "trap", "none", "open"
 AUTO = "auto"
 GRID = "MiniGrid"
+
+
+@dataclass(frozen=True)
+class Through:
+    """`freeze` transfers of a world through one map.
+
+    Attributes:
+        map: its name. updates: of each transfer. open: transfers that are not done.
+        good: what succeeded, by base. right: whose embedding is the base's up to a symmetry of the world, by base.
+        verdicts: embedding -> transfers.
+    """
+
+    map: str
+    updates: int
+    open: int
+    good: Share
+    right: Share
+    verdicts: dict[str, int]
+    by_base: list[list[bool]]
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What a method of `crar cure` did with the failed transfers of a world.
+
+    Attributes:
+        method: its name. maps: restored of failed, by map.
+        restored: by base. by_base: the same in full.
+        wrong: cures that it says and the base does not confirm. updates: median, of candidates and free embeddings.
+    """
+
+    method: str
+    restored: Share
+    by_base: list[list[bool]]
+    maps: dict[str, Share]
+    wrong: int
+    updates: int
+
+
+@dataclass(frozen=True)
+class OneWorld:
+    """What was found in a world.
+
+    Attributes:
+        title: of the environment. judged_on: what its models are judged on.
+        bases, updates: how many, and of how many updates. able: median, lowest and highest share of transitions that a base predicts right.
+        through: a map each. mended: a method each; none where no cures were given.
+        made: commands behind it.
+    """
+
+    title: str
+    judged_on: str
+    bases: int
+    updates: int
+    able: tuple[float, float, float]
+    through: list[Through]
+    mended: list[Mended]
+    made: list[str]
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """What `results.json` holds."""
+
+    command: str
+    worlds: list[OneWorld]
 
 
 def standing(through: Through) -> str:

@@ -5,13 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gymnasium
+import minari
 import pytest
+from minari.dataset.minari_storage import MinariStorage
 
 import crar_model
 from crar_model.core.errors import UserError
 from crar_model.models.checkpoints import load_checkpoint
+from crar_model.worlds.environments import Recipe
+from crar_model.worlds.gathering import gather_episodes
 from crar_model.worlds.world import load_world
 from crar_reports.measure.options import LandscapeOptions
+from tests.test_bad_values import refused
 
 LINE = "tests.small_worlds:tests/Line-v0"
 SHORT: dict[str, Any] = {"updates": 8, "log_interval": 8, "checkpoint_interval": 8, "workers": 1, "members": 1}
@@ -43,3 +49,35 @@ def test_a_first_layer_of_convolutions_is_drawn_anew(tmp_path: Path) -> None:
     assert {candidate.method for tried in found.tried for candidate in tried.candidates} == {"first-layer"}
     own, encoder = load_checkpoint(base.models[0]).parameters, found.best.encoder
     assert [name for name, value in encoder.items() if not value.equal(own[name])] == ["encoder.0.weight", "encoder.0.bias"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--env", "Pendulum-v1"), "only discrete actions can be learned"),
+        (("--env", "CartPol-v1"), "not registered with Gymnasium; did you mean CartPole-v"),
+        (("--env", "no_such_package:Thing-v0"), "it needs the package no_such_package; pip install no_such_package"),
+        (("--env", LINE, "--env-arg", "limit=1"), "its episodes end at once"),
+        (("--env", LINE, "--env-arg", "bad=True"), "its observations are not finite (NaN or infinite)"),
+        (("--data", "continuous"), "only discrete actions can be learned from"),
+        (("--data", "nothing"), "no Minari dataset"),
+    ],
+)
+def test_bad_input_ends_training_in_one_line(words: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    env = gymnasium.make("tests.small_worlds:tests/Throttle-v0")
+    storage = MinariStorage.new((tmp_path / "continuous").absolute(), env.observation_space, env.action_space, data_format="hdf5")
+    storage.update_metadata({"dataset_id": "others/throttle-v0", "minari_version": minari.__version__})
+    assert said in refused("train", *words, "--out", "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["MaxAndSkipObservation", "NormalizeObservation", "NormalizeReward"])
+def test_wrappers_that_change_what_is_seen_are_said(name: str) -> None:
+    recipe = Recipe(LINE, wrappers=(f"gymnasium.wrappers:{name}",))
+    assert name in gather_episodes(recipe, 64, 0).about["notes"][0]
+
+
+def test_an_autoreset_below_a_time_limit_is_refused() -> None:
+    with pytest.raises(UserError, match="resets itself by Autoreset"):
+        gather_episodes(Recipe(LINE, wrappers=("gymnasium.wrappers:Autoreset", "tests.small_worlds:limited")), 64, 0)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from crar_model.core.errors import UserError
-from crar_reports.pages.worlds import Mended, OneWorld, Through, Worlds, one_world, write_page, write_worlds
-from crar_reports.pages.worlds_view import aimed, pooled, standing, traps
+from crar_reports.pages.worlds import one_world, write_page, write_worlds
+from crar_reports.pages.worlds_view import Mended, OneWorld, Through, Worlds, aimed, pooled, standing, traps
 from crar_reports.statistics import share_by_base
 from tests.crar_reports.study_rows import Row, row, transfer, write_rows
 
@@ -19,7 +19,18 @@ ALL, NONE, HALF = [[True, True]] * 6, [[False, False]] * 6, [[True, False]] * 6
 
 def through(right: list[list[bool]], good: list[list[bool]] | None = None, **given: Any) -> Through:
     own = good or right
-    return Through(**{"map": "negative", "updates": 10, "open": 0, "good": share_by_base(own), "right": share_by_base(right), "verdicts": {"swapped": 12}, "by_base": own} | given)
+    return Through(
+        **{
+            "map": "negative",
+            "updates": 10,
+            "open": 0,
+            "good": share_by_base(own),
+            "right": share_by_base(right),
+            "verdicts": {"swapped": 12},
+            "by_base": own,
+        }
+        | given
+    )
 
 
 def mended(groups: list[list[bool]], method: str = "auto") -> Mended:
@@ -39,7 +50,14 @@ def test_a_trap_is_one_by_the_whole_interval(right: list[list[bool]], found: str
 
 
 @pytest.mark.parametrize(
-    ("groups", "found"), [([[True]] * 40, "shown"), (ALL, "reached"), ([*ALL[:5], [True, False]], "reached"), ([*ALL[:4], [True, False], [False, True]], "missed"), ([], "")]
+    ("groups", "found"),
+    [
+        ([[True]] * 40, "shown"),
+        (ALL, "reached"),
+        ([*ALL[:5], [True, False]], "reached"),
+        ([*ALL[:4], [True, False], [False, True]], "missed"),
+        ([], ""),
+    ],
 )
 def test_the_aim_is_of_a_share_and_of_its_interval(groups: list[list[bool]], found: str) -> None:
     assert aimed(share_by_base(groups)) == found
@@ -81,8 +99,17 @@ def a_study(folder: Path, **about: Any) -> Path:
 
 def cured(folder: Path, *, base: str = "d0", restored: bool = True) -> Path:
     folder.mkdir()
-    one = {"failed": {"path": "t00", "map": "negative"}, "base_digest": base, "method": "auto", "cured": True, "restored": restored, "budget": {"updates": 5, "level_updates": 2}}
-    (folder / "results.json").write_text(json.dumps({"command": "crar cure --from a --from b --from c --out x", "rows": [one, one | {"restored": False}]}))
+    one = {
+        "failed": {"path": "t00", "map": "negative"},
+        "base_digest": base,
+        "method": "auto",
+        "cured": True,
+        "restored": restored,
+        "budget": {"updates": 5, "level_updates": 2},
+    }
+    (folder / "results.json").write_text(
+        json.dumps({"command": "crar cure --from a --from b --from c --out x", "rows": [one, one | {"restored": False}]})
+    )
     return folder
 
 

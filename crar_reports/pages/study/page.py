@@ -126,7 +126,11 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
         own = [section for section in sections if _home(section) == (maze, title)]
         words = [f"{section.title.removeprefix(title).strip(' ,')}: " * (len(own) > 1) + _successes(section.rows) for section in own]
         lines.append((f"Success in the {title}", f"{'; '.join(words)}."))
-        found = [f"{one['id']} {one['verdict']}{' ' + one['scope'] if one['scope'] else ''}" for one in claims if one["maze"] == maze and (maze != WORLD or title in one["scope"])]
+        found = [
+            f"{one['id']} {one['verdict']}{' ' + one['scope'] if one['scope'] else ''}"
+            for one in claims
+            if one["maze"] == maze and (maze != WORLD or title in one["scope"])
+        ]
         lines.append((f"Claims in the {title}", f"{', '.join(found) or 'none is decided'}."))
     bases = sorted({one["bases"] for one in claims})
     few = f"; the claims' verdicts are of {' to '.join(map(str, dict.fromkeys((bases[0], bases[-1]))))} bases" if bases else ""
