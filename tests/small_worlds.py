@@ -110,3 +110,8 @@ def small_view(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     from minigrid.wrappers import ViewSizeWrapper
 
     return ViewSizeWrapper(env, 3)
+
+
+def limited(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """A time limit around what is there."""
+    return gymnasium.wrappers.TimeLimit(env, 9)

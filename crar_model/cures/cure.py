@@ -90,17 +90,22 @@ def methods_for(problem: Problem, name: str) -> tuple[Method, ...]:
         UserError: for an unknown method, or one that the maze or a missing base does not allow.
     """
     if name == AUTO:
-        allowed = (METHODS[each] for each in ORDER if refusal(problem.task, METHODS[each]) is None)
+        allowed = (METHODS[each] for each in applying(problem.task))
         return tuple(method for method in allowed if problem.base is not None or not method.needs_base)
     method = method_named(name)
     why = refusal(problem.task, method)
     if why is not None:
-        raise UserError(f"--method {name}: {why}; choose another")
+        raise UserError(f"--method {name}: {why}; choose from {', '.join(applying(problem.task))}")
     if method.start == "anew" and problem.anew is None:
         raise UserError(f"--method {name} trains anew from the file of the base, and there is none; give it with --base")
     if method.needs_base and problem.base is None:
         raise UserError(f"--method {name} starts from the base's weights, and there is no base; give it with --base")
     return (method,)
+
+
+def applying(task: Task) -> list[str]:
+    """Names of the methods of `auto` that a maze allows."""
+    return [name for name in ORDER if refusal(task, METHODS[name]) is None]
 
 
 def refusal(task: Task, method: Method) -> str | None:

@@ -68,7 +68,8 @@ def why_not(task: Task) -> str | None:
     """Why states cannot be placed in a world, or None where they can."""
     if table_of(task) is not None:
         return None
-    return f"the dynamics are rolled along a table of moves that are always the same, and the {task.name} maze has none"
+    whose = task.title if task.known_by_data else f"the {task.name} maze"
+    return f"the dynamics are rolled along a table of moves that are always the same, and {whose} has none"
 
 
 def flat(problem: Problem) -> bool:

@@ -16,7 +16,7 @@ from crar_model.nets.layers import Conv, Layers, Linear, glorot_conv, glorot_den
 from crar_model.nets.rmsprop import RMSpropSettings, rmsprop_step
 from crar_model.nets.tiles import STEM, encode_tiles
 from crar_model.nets.totals import EMBEDDING, Totals, TotalTables
-from crar_model.nets.updates import MemberState, Transitions, UpdateTables, update_members
+from crar_model.nets.updates import MemberState, Transitions, UpdateTables, ready_for, update_members
 
 __all__ = [
     "CONV_STEPS",
@@ -49,6 +49,7 @@ __all__ = [
     "glorot_conv",
     "glorot_dense",
     "index_tiles",
+    "ready_for",
     "rmsprop_step",
     "set_arithmetic",
     "set_threads",

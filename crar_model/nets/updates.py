@@ -81,9 +81,51 @@ class MemberState:
     room: Tensor
 
 
+@dataclass(frozen=True)
+class Ready:
+    """Where the kernel finds what updates change, checked once for many calls.
+
+    Attributes:
+        given: addresses of the parameters. sizes: numbers of one member in each.
+        square_at, takes: of every step and tensor the address of its running average, and whether the step changes it.
+    """
+
+    given: np.ndarray[Any, Any]
+    sizes: np.ndarray[Any, Any]
+    square_at: np.ndarray[Any, Any]
+    takes: np.ndarray[Any, Any]
+
+
+def ready_for(tables: UpdateTables, state: MemberState) -> Ready:
+    """Check the members that updates change, and tell PyTorch that they do; it holds as long as none of their tensors is replaced.
+
+    Args:
+        tables: what an update consists of.
+        state: the members.
+
+    Raises:
+        TypeError, ValueError: for what does not fit; the message names it.
+    """
+    widths = [tables.blocks[block] for block in BLOCKS]
+    wanted = [shape for block in widths for shape in parameter_shapes(tuple(map(Linear, block[1:])), block[0], 1)]
+    if len(widths[0]) < 3:
+        raise ValueError("the encoder has one layer; compiled updates take encoders with a hidden layer")
+    if len(wanted) != len(tables.names):
+        raise ValueError(f"{len(tables.names)} parameters for layers that have {len(wanted)}; give weight and bias of each")
+    members, given = len(state.alive), [state.params[name] for name in tables.names]
+    for name, tensor, shape in zip(tables.names, given, wanted, strict=True):
+        if tensor.shape != (members, *shape):
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}; wanted is {(members, *shape)}")
+    sizes = np.array([tensor[0].numel() for tensor in given], dtype=np.int64)
+    square_at, takes = slots(tables, given, state.squares)
+    note_changes(tables, state)
+    return Ready(addresses(given), sizes, square_at, takes)
+
+
 def update_members(
-    tables: UpdateTables, observed: Observed, state: MemberState, batches: Transitions, rates: Tensor, *, gradient_only: bool = False
-) -> None:
+    tables: UpdateTables, observed: Observed, state: MemberState, batches: Transitions, rates: Tensor, *, gradient_only: bool = False,
+    ready: Ready | None = None,
+) -> None:  # fmt: skip
     """Take several updates of every living member, in place.
 
     Args:
@@ -93,25 +135,15 @@ def update_members(
         batches: what they learn from; its rows count `observed`.
         rates: (updates, members) float32 learning rates.
         gradient_only: leave the gradient of the last step of the last member in the room instead of taking steps.
+        ready: of :func:`ready_for` with the same tables and members, where it is known.
 
     Raises:
         TypeError, ValueError: for what does not fit; the message names it.
     """
-    params, squares, alive, room = state.params, state.squares, state.alive, state.room
+    alive, room, ready = state.alive, state.room, ready or ready_for(tables, state)
     values, anchors = batches.values, batches.anchors
     members = len(alive)
-    widths = [tables.blocks[block] for block in BLOCKS]
-    wanted = [shape for block in widths for shape in parameter_shapes(tuple(map(Linear, block[1:])), block[0], 1)]
-    if len(widths[0]) < 3:
-        raise ValueError("the encoder has one layer; compiled updates take encoders with a hidden layer")
-    if len(wanted) != len(tables.names):
-        raise ValueError(f"{len(tables.names)} parameters for layers that have {len(wanted)}; give weight and bias of each")
-    given = [params[name] for name in tables.names]
-    for name, tensor, shape in zip(tables.names, given, wanted, strict=True):
-        if tensor.shape != (members, *shape):
-            raise ValueError(f"{name} has shape {tuple(tensor.shape)}; wanted is {(members, *shape)}")
-    sizes = np.array([tensor[0].numel() for tensor in given], dtype=np.int64)
-    square_at, takes = slots(tables, given, squares)
+    widths, sizes, takes = [tables.blocks[block] for block in BLOCKS], ready.sizes, ready.takes
     updates, _, batch = shape = batches.state.shape
     d, actions = widths[0][-1], widths[4][-1]
     for name, tensor, size in (
@@ -137,9 +169,8 @@ def update_members(
     start = np.cumsum([0, *(2 * (len(block) - 1) for block in widths)])[:-1]
     grad_at = address(room) + 4 * np.concatenate(([0], np.cumsum(sizes)[:-1]))
     optimiser = tables.optimiser
-    note_changes(tables, state)
     update_kernel(
-        addresses(given), grad_at, square_at, sizes, start, np.concatenate(widths), np.cumsum([0, *map(len, widths)]),
+        ready.given, grad_at, ready.square_at, sizes, start, np.concatenate(widths), np.cumsum([0, *map(len, widths)]),
         np.array(tables.trained), tables.step_weights, np.arange(len(takes)), tables.step_rates, takes, floats(rates), alive.numpy(),
         np.array([optimiser.decay, optimiser.epsilon, optimiser.clip_norm], dtype=np.float32), optimiser.per_tensor, safe_rate(optimiser),
         tables.scalars, observed.rows, observed.shared, observed.scale, observed.row, observed.column, observed.value,

@@ -63,6 +63,12 @@ class WorldTask(Task):
         found.place = found.place or data
         return found
 
+    def told(self, title: str, what: str) -> WorldTask:
+        """The task of a world of which only this is known: its title, and what its models are judged on."""
+        own = copy.copy(self)
+        own.title, own.sampling = title, replace(self.sampling, what=what)
+        return own
+
     def __reduce__(self) -> tuple[type[WorldTask], tuple[()]]:
         """Another process is sent no data: it reads them where the settings say."""
         return WorldTask, ()
@@ -144,7 +150,7 @@ class WorldTask(Task):
 
     def why_no_map(self, observation_map: ObservationMap) -> str | None:
         """Every map is possible, and what the data hold of the other side."""
-        if observation_map.name == OWN_MAP and not len(self.world.other):
+        if observation_map.name == OWN_MAP and self.table_of is not None and not len(self.world.other):
             return "the data of this world hold no other side; make one with --map or --to-env"
         return None
 

@@ -16,7 +16,7 @@ from crar_model.agent.agent import Agent
 from crar_model.agent.loss_compiled import COLUMNS, all_compiled, coefficients
 from crar_model.core.params import BLOCKS, Params, block_of
 from crar_model.core.settings import LossSettings
-from crar_model.nets import MemberState, Observed, Transitions, UpdateTables, update_members
+from crar_model.nets import MemberState, Observed, Transitions, UpdateTables, ready_for, update_members
 from crar_model.training.update_rules import OptimizerState, Rule
 
 MOST_ROWS = 512
@@ -104,9 +104,10 @@ class CompiledUpdates:
             own = slice(member, member + 1)
             slots = {slot: {name: value[own] for name, value in values.items()} for slot, values in squares.items()}
             state = MemberState({name: value[own] for name, value in self.params.items()}, slots, alive[own], self.room)
+            ready = ready_for(self.tables[rule], state)
             for update in range(len(rates)):
                 observed, batch = self._of_batch(batches, update, own)
-                update_members(self.tables[rule], observed, state, batch, rates[update : update + 1, own])
+                update_members(self.tables[rule], observed, state, batch, rates[update : update + 1, own], ready=ready)
 
     def _of_batch(self, batches: Transitions, update: int, own: slice) -> tuple[Observed, Transitions]:
         """One update of one member, on the observations of its batch alone."""

@@ -17,7 +17,7 @@ from crar_model.core.params import Params, select
 from crar_model.core.ranges import as_flag, as_flags_but
 from crar_model.core.settings import TrainSettings, from_plain, to_plain
 from crar_model.core.streams import Stream
-from crar_model.cures.cure import refusal
+from crar_model.cures.cure import applying, refusal
 from crar_model.cures.methods import METHODS
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.tasks import TASKS, Task, task_named, task_of
@@ -180,7 +180,8 @@ def transferred(settings: TrainSettings, recipe: Variant, *, inverse: bool, pair
         task_of(settings).need_listing(f"--variant {recipe.name}")
     why = refusal(task_of(settings), METHODS[recipe.search]) if recipe.search else None
     if why is not None:
-        raise UserError(f"--variant {recipe.name}: {why}; choose another")
+        others = [name for name in applying(task_of(settings)) if name in VARIANTS]
+        raise UserError(f"--variant {recipe.name}: {why}; choose from {', '.join(others)}")
     settings = varied(settings, recipe)
     if recipe.supervised:
         if settings.data and not task_of(settings).known_by_data:

@@ -34,7 +34,7 @@ def save_minari(folder: StrPath, episodes: Episodes) -> None:
     from minari.data_collector import EpisodeBuffer
     from minari.dataset.minari_storage import MinariStorage
 
-    folder = Path(folder)
+    folder = Path(folder).absolute()  # Minari adds up the sizes of files of a relative one at twice its path
     folder.mkdir(parents=True, exist_ok=True)
     env = make(Recipe.of(episodes.about["recipe"]))
     storage = MinariStorage.new(folder / "data", env.observation_space, env.action_space, env.spec, "hdf5", jpeg_encoding=False)

@@ -80,7 +80,7 @@ class Exits:
         at: (seeds,) update of the check that first found it out; NaN for one that stayed.
         seen: (seeds,) update of the last check that it was in.
         diverged: how many stopped being finite; they are censored at the check before.
-        matched: of those that left, how many descents ended at the base's embedding.
+        matched: of those that left, how many descents ended at the base's embedding, up to a symmetry of the world.
     """
 
     at: np.ndarray[Any, Any]

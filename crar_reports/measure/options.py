@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
+
 from crar_model.agent.loss import SHOWN
 from crar_model.core.errors import UserError
 from crar_model.core.params import DYNAMICS
@@ -64,5 +66,12 @@ class LandscapeOptions:
                 raise UserError(f"{flag} is {word!r}; choose {' or '.join(choices)}")
 
     def settled(self, task: Task) -> LandscapeOptions:
-        """The options with "auto" settled for a task."""
+        """The options with "auto" settled for a task.
+
+        Raises:
+            UserError: for a larger `sample` than a world of one's own holds out.
+        """
+        if task.known_by_data and not task.sampling.complete:
+            for number in (0, 1):  # before anything is measured
+                task.sample(inverse=False, dtype=torch.float32, size=self.sample, number=number)
         return replace(self, space=task.sampling.space) if self.space == "auto" else self

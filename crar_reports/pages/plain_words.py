@@ -173,6 +173,24 @@ def maps(answers: Sequence[str], everywhere: Sequence[str]) -> str:
     )
 
 
+def worlds(traps: Mapping[str, str], aims: Mapping[str, str]) -> str:
+    """Of several worlds.
+
+    Args:
+        traps: world -> whether the trap exists there, "trap", "none" or "open".
+        aims: world -> whether `auto` restored as many failed transfers as asked, "shown", "reached", "missed", or "" where none was tried.
+    """
+    words = {"trap": "the trap exists in", "none": "there is none in", "open": "it is undecided in"}
+    first = [f"{words[kind]} {', '.join(own)}" for kind in words if (own := [name for name, found in traps.items() if found == kind])]
+    cured = {
+        "shown": "cures restore the failed transfers of",
+        "reached": "cures restore most failed transfers of, with too few bases to be sure,",
+        "missed": "cures fall short in",
+    }
+    second = [f"{cured[kind]} {', '.join(own)}" for kind in cured if (own := [name for name, found in aims.items() if found == kind])]
+    return _text("; ".join(first), "; ".join(second) or "no cure was tried")
+
+
 def compare(groups: Sequence[tuple[int, int, float, float]]) -> str:
     """Of `crar compare`; (successes, of, bounds of the share) of every group."""
     count, of = sum(group[0] for group in groups), sum(group[1] for group in groups)

@@ -15,9 +15,11 @@ from crar_reports.pages.escape.records import Escape, Escapes
 from crar_reports.pages.maps_view import Maps
 from crar_reports.pages.theorem_view import Theorem
 from crar_reports.pages.verdict_entries import Predicted, Studied
+from crar_reports.pages.worlds_view import Worlds
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
 WHOLE = [("theorem", Theorem), ("maps", Maps), ("escape", Escapes), ("recipe_escape", Escapes)]
+WHOLE += [("worlds", Worlds)]
 WHOLE += [(str(path.parent.relative_to(PUBLISHED)), Escape) for path in sorted(PUBLISHED.glob("*escape/*/results.json"))]
 PART = [
     ("claims", Judged),

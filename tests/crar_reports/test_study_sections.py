@@ -65,3 +65,26 @@ def test_maps_of_one_name_and_layouts_are_told_apart() -> None:
     assert found[1].task.observation_map == ObservationMap("permute", seed=1)
     assert found[2].task.sampling.what == "all 12 transitions"
     assert len({key_of(one)[3] for one in text_rows(rows[3:5])}) == 2
+
+
+def test_worlds_of_ones_own_are_told_apart(tmp_path: Path) -> None:
+    """Two environments, one of them gathered twice: their transfers never stand together, and each says what it is judged on."""
+    rows: list[Row] = []
+    for number, (title, what) in enumerate(
+        (("CartPole-v1", "512 held-out transitions"), ("Empty-v0", "all 224 moves"), ("Empty-v0", "all 300 moves"))
+    ):
+        about = {"maze": "world", "world": f"{title}, {number:08x}", "judged_on": what, "scored": 0}
+        rows += [
+            row(f"b{number}", **about),
+            *(transfer(k, f"b{number}", good=bool(number), cell=f"t{number}-{k}", **about) for k in range(2)),
+        ]
+    found = sections_of(text_rows(rows))
+    assert [section.title for section in found] == ["CartPole-v1", "Empty-v0", "Empty-v0, 2"]
+    assert [section.task.sampling.what for section in found] == ["512 held-out transitions", "all 224 moves", "all 300 moves"]
+    assert [section.file for section in found] == ["world-in-the-cartpole-v1", "world-in-the-empty-v0", "world-in-the-empty-v0-2"]
+    text = write_study_page(write_rows(tmp_path / "table.csv", rows), "s", tmp_path / "page", pages=["variants"]).read_text()
+    lines = {line.split("**")[1]: line for line in summary_of(text)}
+    assert "0/2" in lines["Success in the CartPole-v1"]
+    assert "`freeze` 2/2" in lines["Success in the Empty-v0"]
+    own = [row(f"c{k}", maze="world", world=f"A, {k}", judged_on="x", observation_map="own", scored=0) for k in range(2)]
+    assert len(sections_of(text_rows(own))) == 2

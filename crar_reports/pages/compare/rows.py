@@ -18,7 +18,7 @@ from crar_reports.models.judged import Judged, judge, run_folders, succeeds
 from crar_reports.models.runs import Run, refuse_unusable
 from crar_reports.pages.study.rows import DONE, Row
 from crar_reports.pages.study.table import FILE, as_text, near_its_base, read_table, scores_of, settings_of
-from crar_reports.sections import layout_of
+from crar_reports.sections import columns_of, layout_of
 
 TABLES = (FILE, f"{FILE}.gz")
 """Of a study, as `crar study` writes it and as it is published."""
@@ -79,7 +79,7 @@ def of_run(run: Run) -> list[Row]:
             "cell": str(one.path), "group": run.folder.name, "status": DONE, "why": "", "variant": run.plan.variant.name, "maze": model.maze,
             "layout": layout_of(model.settings.walls), "scored": run.task.scored, "base": "" if base is None else base.digest,
             "base_start": LAST if found is None or not found.name.startswith(BEST) else BEST, "base_recipe": "" if base is None else base.recipe,
-            **settings_of(run.plan.settings), "seed": member.seed, "learning_rate": member.learning_rate, "reset": run.plan.reset,
+            **columns_of(model.task), **settings_of(run.plan.settings), "seed": member.seed, "learning_rate": member.learning_rate, "reset": run.plan.reset,
             "paired": run.plan.paired or "", "updates": model.updates, "updates_taken": model.updates, "search_updates": searched(model.info),
             "kept_update": kept["update"] if kept else "", "diverged_at": diverged, "last_digest": model.digest, "success_update": "",
             "success": _success(one, model, found, run.how) if diverged < 0 or kept else False, **_figures(one),

@@ -17,6 +17,7 @@ from crar_model.core.settings import TrainSettings
 from crar_model.core.sizes import OF_AN_ESCAPE
 from crar_model.cures.problem import Problem
 from crar_model.tasks import gathering_anew
+from crar_model.tasks.symmetries import symmetries_of
 from crar_model.training.members import Member, Plan
 from crar_model.training.trainer import Trainer
 from crar_model.training.variants import VARIANTS
@@ -84,6 +85,20 @@ def distances(problem: Problem, embeddings: Tensor, home: Tensor) -> Tensor:
     return (embeddings - home)[:, states].double().square().sum(-1).mean(-1).sqrt() / mean_move(problem.data.judged, home)
 
 
+def from_right(problem: Problem, embeddings: Tensor, base: Tensor) -> Tensor:
+    """(m,) the same from the nearest right one: that of the base (rows, d), its states renamed by a symmetry of the world where it has some."""
+    found, states = symmetries_of(problem.task), problem.data.judged.states
+    if found is None or states is None:
+        return distances(problem, embeddings, base)
+    away = torch.zeros(len(embeddings), dtype=torch.float64)
+    for number, one in enumerate(embeddings):
+        cost = torch.cdist(one[states].double(), base[states].double()).square()
+        renamed = base.clone()
+        renamed[states] = base[states[torch.from_numpy(found.nearest(cost.numpy())[0])]]
+        away[number] = distances(problem, one[None], renamed)[0]
+    return away
+
+
 def escape(
     minimum: Path,
     problem: Problem,
@@ -104,7 +119,7 @@ def escape(
         cells: that differ in their rate alone.
         seeds: members of every cell.
         checks: equally spaced noiseless descents of the members that are still in.
-        base: embedding (rows, d) of the base, to tell who arrived there.
+        base: embedding (rows, d) of the base, to tell who arrived there, or at one that is as right by a symmetry of the world.
         tick: called with (checks done, checks).
 
     Returns:
@@ -132,7 +147,7 @@ def escape(
             out = away > ELSEWHERE
             at[who[out].numpy()], seen[who[~out].numpy()] = trainer.update, trainer.update
             if base is not None:
-                matched[who[out].numpy()] = (distances(problem, ended[out], base) <= ELSEWHERE).numpy()
+                matched[who[out].numpy()] = (from_right(problem, ended[out], base) <= ELSEWHERE).numpy()
             inside[who[out]] = False
         if tick is not None:
             tick(check + 1, checks)

@@ -12,6 +12,7 @@ from crar_model.core.files import StrPath
 from crar_model.core.words import plural
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import task_named
+from crar_model.tasks.worlds import NAME as WORLD
 from crar_model.training.variants import BASE
 from crar_reports.claims.record import Decided
 from crar_reports.claims.study_facts import facts_of
@@ -113,7 +114,7 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
         rows: of the table.
         claims: `Decided.plain()` of every claim, with its maze.
     """
-    transfers, mazes = [row for row in rows if row["variant"] != BASE.name], by(rows, "maze")
+    transfers = [row for row in rows if row["variant"] != BASE.name]
     lines = [
         (
             "Asked",
@@ -121,11 +122,15 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
         )
     ]
     sections = sections_of(rows)
-    for maze in mazes:
-        title, own = task_named(maze).title, [section for section in sections if section.task.name == maze]
+    for maze, title in dict.fromkeys(map(_home, sections)):
+        own = [section for section in sections if _home(section) == (maze, title)]
         words = [f"{section.title.removeprefix(title).strip(' ,')}: " * (len(own) > 1) + _successes(section.rows) for section in own]
         lines.append((f"Success in the {title}", f"{'; '.join(words)}."))
-        found = [f"{one['id']} {one['verdict']}{' ' + one['scope'] if one['scope'] else ''}" for one in claims if one["maze"] == maze]
+        found = [
+            f"{one['id']} {one['verdict']}{' ' + one['scope'] if one['scope'] else ''}"
+            for one in claims
+            if one["maze"] == maze and (maze != WORLD or title in one["scope"])
+        ]
         lines.append((f"Claims in the {title}", f"{', '.join(found) or 'none is decided'}."))
     bases = sorted({one["bases"] for one in claims})
     few = f"; the claims' verdicts are of {' to '.join(map(str, dict.fromkeys((bases[0], bases[-1]))))} bases" if bases else ""
@@ -135,6 +140,12 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
         *lines,
         ("How sure", f"shares have exact 95 % intervals whose unit is the base, since transfers of one base are alike{few}{open_}."),
     ]
+
+
+def _home(section: Section) -> tuple[str, str]:
+    """Name of a maze and what it is called; of worlds of one's own each is called by itself."""
+    task = section.task
+    return task.name, task.title if task.name == WORLD else task_named(task.name).title
 
 
 def plainly(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> str:

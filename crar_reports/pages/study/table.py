@@ -22,7 +22,7 @@ from crar_model.studies.store import Store
 from crar_model.training.log import read_losses
 from crar_reports.claims.losses import NEAR
 from crar_reports.measure import scores as measure
-from crar_reports.sections import layout_of
+from crar_reports.sections import columns_of, layout_of
 
 Row = dict[str, Any]
 Log = Mapping[str, np.ndarray[Any, Any]]
@@ -50,12 +50,12 @@ def write_table(store: Store, study: Study, attempts: int) -> Path:
     which the 5-validation mean is above 0 for the first time; without a score the first logged one at which the transition term is near
     its base's), the figures of the last network and of that of the best validation
     (`last_...`, `best_...`), and :data:`COST`. Cells that are not done have nothing there. Where
-    any has one: `layout`, its walls in one line, and `kept_update`, of a variant with a search, whose network is the best by the losses: when that was.
+    any has one: `layout`, its walls in one line, `world` and `judged_on`, which world of one's own it is and what it is judged on, and `kept_update`, of a variant with a search, whose network is the best by the losses: when that was.
     """
     found = status(store, study, attempts)
     rows = [_row(store, study, cell, *found[name]) for name, cell in study.cells.items()]
     extra = sorted({name for row in rows for name in row if name.startswith(("last_", "best_"))})
-    told = [name for name in ("layout", "kept_update") if any(row.get(name, "") != "" for row in rows)]
+    told = [name for name in ("layout", "world", "judged_on", "kept_update") if any(row.get(name, "") != "" for row in rows)]
     columns = [
         *ABOUT, *told, *SETTINGS, *(f"loss_{name}" for name in LOSS), "updates_taken", "search_updates", "diverged_at", "success", "outcome",
         "final_score", "success_update", *extra, *COST,
@@ -88,7 +88,7 @@ def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
         "base_start": cell.start, "seed": cell.seed, "learning_rate": cell.learning_rate, "reset": cell.reset, "paired": cell.paired or "",
         "base_recipe": _recipe(study.cells[cell.base]) if cell.base else "",
     }  # fmt: skip
-    row |= settings_of(settings)
+    row |= columns_of(cell.task) | settings_of(settings)
     record, figures = store.record(cell.name), store.judged(cell.name, study.how)
     if record is None:
         return row

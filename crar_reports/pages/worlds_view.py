@@ -1,0 +1,172 @@
+"""What the page of several worlds says: words from figures alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crar_model.core.words import plural
+from crar_reports.pages import plain_words
+from crar_reports.pages.cure.view import interval, percent
+from crar_reports.press.markdown import table
+from crar_reports.statistics import Share, share_by_base
+
+HALF = 0.5
+AIM = 0.9
+"""Share of the failed transfers that cures are to restore."""
+TRAP, NONE, OPEN = "trap", "none", "open"
+AUTO = "auto"
+GRID = "MiniGrid"
+
+
+@dataclass(frozen=True)
+class Through:
+    """`freeze` transfers of a world through one map.
+
+    Attributes:
+        map: its name. updates: of each transfer. open: transfers that are not done.
+        good: what succeeded, by base. right: whose embedding is the base's up to a symmetry of the world, by base.
+        verdicts: embedding -> transfers.
+    """
+
+    map: str
+    updates: int
+    open: int
+    good: Share
+    right: Share
+    verdicts: dict[str, int]
+    by_base: list[list[bool]]
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What a method of `crar cure` did with the failed transfers of a world.
+
+    Attributes:
+        method: its name. maps: restored of failed, by map.
+        restored: by base. by_base: the same in full.
+        wrong: cures that it says and the base does not confirm. updates: median, of candidates and free embeddings.
+    """
+
+    method: str
+    restored: Share
+    by_base: list[list[bool]]
+    maps: dict[str, Share]
+    wrong: int
+    updates: int
+
+
+@dataclass(frozen=True)
+class OneWorld:
+    """What was found in a world.
+
+    Attributes:
+        title: of the environment. judged_on: what its models are judged on.
+        bases, updates: how many, and of how many updates. able: median, lowest and highest share of transitions that a base predicts right.
+        through: a map each. mended: a method each; none where no cures were given.
+        made: commands behind it.
+    """
+
+    title: str
+    judged_on: str
+    bases: int
+    updates: int
+    able: tuple[float, float, float]
+    through: list[Through]
+    mended: list[Mended]
+    made: list[str]
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """What `results.json` holds."""
+
+    command: str
+    worlds: list[OneWorld]
+
+
+def standing(through: Through) -> str:
+    """`TRAP` where fewer than half of such transfers end in a right embedding, by the whole interval; `NONE` where more than half do; else `OPEN`."""
+    return TRAP if through.right.high < HALF else NONE if through.right.low > HALF else OPEN
+
+
+def traps(world: OneWorld) -> str:
+    """`TRAP` where one map has it, `NONE` where none of them does, else `OPEN`."""
+    found = {standing(one) for one in world.through}
+    return TRAP if TRAP in found else NONE if found == {NONE} else OPEN
+
+
+def pooled(worlds: Sequence[OneWorld], method: str) -> Share:
+    """Failed transfers that a method restored in several worlds, by base."""
+    return share_by_base([group for world in worlds for one in world.mended if one.method == method for group in one.by_base])
+
+
+def aimed(found: Share) -> str:
+    """Whether a share reaches `AIM`: shown, reached, or missed; "" of none."""
+    if not found.of:
+        return ""
+    return "shown" if found.low >= AIM else "reached" if found.share >= AIM else "missed"
+
+
+def worlds_view(worlds: Sequence[OneWorld]) -> dict[str, object]:
+    """What the template places."""
+    grids = [world for world in worlds if world.title.startswith(GRID)]
+    return {
+        "plainly": plain_words.worlds({world.title: traps(world) for world in worlds}, {world.title: aimed(pooled([world], AUTO)) for world in worlds}),
+        "lines": [line for world in worlds for line in _lines(world)],
+        "aim": _aim(pooled(grids, AUTO), grids),
+        "bases": table(
+            ["world", "judged on", "bases", "updates", "transitions right: median", "lowest", "highest"],
+            [(w.title, w.judged_on, w.bases, f"{w.updates:,}", *(percent(x) for x in w.able)) for w in worlds],
+        ),
+        "transfers": table(
+            ["world", "map", "updates", "succeeded", "95 % exact, by base", "right embedding", "95 % exact, by base", "embeddings", "not done"],
+            [
+                (w.title, one.map, f"{one.updates:,}", one.good, interval(one.good), one.right, interval(one.right), _verdicts(one), one.open)
+                for w in worlds for one in w.through
+            ],
+        ),
+        "cures": table(
+            ["world", "method", "restored", "95 % exact, by base", "by map", "says cured, is not", "updates, median"],
+            [
+                (w.title, one.method, one.restored, interval(one.restored), _maps(one), one.wrong, f"{one.updates:,}")
+                for w in worlds for one in w.mended
+            ],
+        ),
+        "made": [(world.title, "; ".join(f"`{each}`" for each in world.made)) for world in worlds],
+    }  # fmt: skip
+
+
+def _lines(world: OneWorld) -> list[tuple[str, str]]:
+    words = {TRAP: "the trap exists", NONE: "there is no trap", OPEN: "whether there is a trap is undecided"}
+    said = []
+    for one in world.through:
+        left = f", {plural(one.open, 'transfer')} not done" if one.open else ""
+        said.append(
+            f"through {one.map} {words[standing(one)]}. {one.right} `freeze` transfers end in a right embedding "
+            f"({interval(one.right)}), {one.good} succeed ({interval(one.good)}){left}."
+        )
+    for cure in world.mended:
+        said.append(f"`{cure.method}` restored {cure.restored} failed transfers ({interval(cure.restored)}).")
+    return [(world.title, each) for each in (said if world.mended else [*said, "no cure was tried."])]
+
+
+def _aim(found: Share, grids: Sequence[OneWorld]) -> str:
+    asked = f"At least {percent(AIM, 0)} of the failed transfers in MiniGrid worlds restored blind"
+    if not found.of:
+        return f"{asked}: not asked."
+    tried = ", ".join(world.title for world in grids if world.mended)
+    answers = {
+        "shown": "yes, by the whole interval",
+        "reached": "reached by the share, but not by the whole interval",
+        "missed": "not reached",
+    }
+    return f"{asked}: {answers[aimed(found)]}. `{AUTO}` restored {found} ({interval(found)}, by base) in {tried}."
+
+
+def _verdicts(one: Through) -> str:
+    return ", ".join(f"{count} {word}" for word, count in one.verdicts.items())
+
+
+def _maps(one: Mended) -> str:
+    return ", ".join(f"{name} {found}" for name, found in one.maps.items())

@@ -1,0 +1,133 @@
+"""The page of worlds: each rule comes out each way, and its counts are those of the tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crar_model.core.errors import UserError
+from crar_reports.pages.worlds import one_world, write_page, write_worlds
+from crar_reports.pages.worlds_view import Mended, OneWorld, Through, Worlds, aimed, pooled, standing, traps
+from crar_reports.statistics import share_by_base
+from tests.crar_reports.study_rows import Row, row, transfer, write_rows
+
+ALL, NONE, HALF = [[True, True]] * 6, [[False, False]] * 6, [[True, False]] * 6
+
+
+def through(right: list[list[bool]], good: list[list[bool]] | None = None, **given: Any) -> Through:
+    own = good or right
+    return Through(
+        **{
+            "map": "negative",
+            "updates": 10,
+            "open": 0,
+            "good": share_by_base(own),
+            "right": share_by_base(right),
+            "verdicts": {"swapped": 12},
+            "by_base": own,
+        }
+        | given
+    )
+
+
+def mended(groups: list[list[bool]], method: str = "auto") -> Mended:
+    return Mended(method, share_by_base(groups), groups, {"negative": share_by_base(groups)}, 0, 100)
+
+
+def world(*maps: Through, cures: tuple[Mended, ...] = (), title: str = "MiniGrid-A") -> OneWorld:
+    return OneWorld(title, "all 8 moves", 6, 10, (0.9, 0.8, 1.0), list(maps), list(cures), ["crar study x"])
+
+
+@pytest.mark.parametrize(("right", "found"), [(NONE, "trap"), (ALL, "none"), (HALF, "open"), (NONE[:5], "open"), (ALL[:5], "open")])
+def test_a_trap_is_one_by_the_whole_interval(right: list[list[bool]], found: str) -> None:
+    assert standing(through(right)) == found
+    assert traps(world(through(right))) == found
+    assert traps(world(through(ALL), through(right))) == found
+    assert traps(world(through(NONE), through(right))) == "trap"
+
+
+@pytest.mark.parametrize(
+    ("groups", "found"),
+    [
+        ([[True]] * 40, "shown"),
+        (ALL, "reached"),
+        ([*ALL[:5], [True, False]], "reached"),
+        ([*ALL[:4], [True, False], [False, True]], "missed"),
+        ([], ""),
+    ],
+)
+def test_the_aim_is_of_a_share_and_of_its_interval(groups: list[list[bool]], found: str) -> None:
+    assert aimed(share_by_base(groups)) == found
+
+
+def test_worlds_are_pooled_by_their_bases() -> None:
+    worlds = [world(cures=(mended(ALL), mended(NONE, "annealed"))), world(cures=(mended(NONE),))]
+    assert (pooled(worlds, "auto").count, pooled(worlds, "auto").of) == (12, 24)
+    assert pooled(worlds, "annealed").of == 12
+
+
+def test_the_page_says_what_the_records_say(tmp_path: Path) -> None:
+    def page(*worlds: OneWorld) -> str:
+        write_page(Worlds("python -m x", list(worlds)), tmp_path)
+        return (tmp_path / "report.md").read_text()
+
+    text = page(world(through(NONE), cures=(mended(ALL),)), world(through(ALL), title="CartPole-v1"))
+    assert "The trap exists in MiniGrid-A; there is none in CartPole-v1." in text
+    assert "reached by the share, but not by the whole interval. `auto` restored 12 of 12 (54 % to 100 %, by base) in MiniGrid-A.**" in text
+    assert "- **CartPole-v1**: no cure was tried." in text
+    assert "0 of 12 `freeze` transfers end in a right embedding (0 % to 46 %)" in text
+    text = page(world(through(HALF, open=3), cures=(mended(NONE),), title="CartPole-v1"))
+    assert "It is undecided in CartPole-v1. Cures fall short in CartPole-v1." in text
+    assert "blind: not asked." in text  # that is of MiniGrid worlds
+    assert "3 transfers not done" in text
+
+
+def a_study(folder: Path, **about: Any) -> Path:
+    own = {"maze": "world", "world": "Empty-v0, 0123abcd", "judged_on": "all 8 moves", "scored": 0, **about}
+    rows: list[Row] = [row(f"b{b}", last_digest=f"d{b}", **own) for b in range(2)]
+    for b in range(2):
+        for k, (seen, outcome) in enumerate((("negative", "swapped"), ("negative", "symmetric"), ("mirror", "matched"))):
+            rows.append(transfer(k, f"b{b}", good=outcome != "swapped", observation_map=seen, outcome=outcome, cell=f"t{b}{k}", **own))
+    rows.append(row("late", **own | {"variant": "freeze", "base": "b1", "status": "open", "success": ""}))
+    write_rows(folder / "table.csv", rows)
+    (folder / "results.json").write_text(json.dumps({"command": "crar study s.toml"}))
+    return folder
+
+
+def cured(folder: Path, *, base: str = "d0", restored: bool = True) -> Path:
+    folder.mkdir()
+    one = {
+        "failed": {"path": "t00", "map": "negative"},
+        "base_digest": base,
+        "method": "auto",
+        "cured": True,
+        "restored": restored,
+        "budget": {"updates": 5, "level_updates": 2},
+    }
+    (folder / "results.json").write_text(
+        json.dumps({"command": "crar cure --from a --from b --from c --out x", "rows": [one, one | {"restored": False}]})
+    )
+    return folder
+
+
+def test_counts_are_those_of_the_tables(tmp_path: Path) -> None:
+    found = one_world(a_study(tmp_path / "study"), cured(tmp_path / "cures"))
+    negative, mirror = found.through
+    assert (negative.good.count, negative.right.count, negative.right.of, negative.open) == (2, 2, 4, 1)
+    assert negative.verdicts == {"symmetric": 2, "swapped": 2}
+    assert (mirror.right.count, mirror.right.of) == (2, 2)
+    (auto,) = found.mended
+    assert (auto.restored.count, auto.restored.of, auto.wrong, auto.updates) == (1, 2, 1, 7)
+    assert found.made == ["crar study s.toml", "crar cure --from a ... --from c --out x"]
+    write_worlds([(tmp_path / "study", None)], tmp_path / "page")
+    assert "Empty-v0" in (tmp_path / "page" / "report.md").read_text()
+
+
+def test_what_does_not_belong_together_gets_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="of a base that the study does not have"):
+        one_world(a_study(tmp_path / "study"), cured(tmp_path / "cures", base="other"))
+    with pytest.raises(UserError, match="a study of 0 worlds"):
+        one_world(a_study(tmp_path / "maze", world=""), None)
