@@ -348,9 +348,12 @@ def recipe_words() -> list[str]:
     assert {pair["released"]["match"]["verdict"] for pair in failed if pair["match"]["verdict"] != "matched"} == {"neither"}
     cures = {row["method"]: row for row in published("recipe_cures")["table"]}
     restored = cures["auto"]["restored"]
-    models = re.search(r"what becomes of (\d+) transfers from (\d+) bases", page)
-    hours = re.search(r"^\| all \|.*?\| ([\d.]+) \|", page, re.MULTILINE)
+    whole = (ROOT / "reports" / "published" / "recipe_original" / "report.md").read_text(encoding="utf-8")
+    parts = [re.search(r"what becomes of (\d+) transfers from (\d+) bases", each) for each in (whole, page)]
+    models, first = parts
+    hours = re.search(r"^\| all \|.*?\| ([\d.]+) \|", whole, re.MULTILINE)
     assert models is not None
+    assert first is not None
     assert hours is not None
     eye = facts_of(TASKS["simple"]).judged_by_eye
     return [
@@ -364,6 +367,7 @@ def recipe_words() -> list[str]:
         f"p = {joint['p']}",
         f"{math.exp(odd['sequential 75,000']):.2f} in the median of `sequential` bases and {math.exp(odd['joint 75,000']):.2f} of `joint` ones",
         f"{14_000:,} `joint` updates are as odd ({math.exp(odd['joint 14,000']):.2f})",
+        *original_words(),
         f"{published('recipe_escape')['certified']} certified minima",
         f"{sum(kind['matched'] for kind in low)} of {sum(kind['seeds'] for kind in low)} members",
         f"at 0.001 they carried {sum(kind['matched'] for kind in high)} of {sum(kind['seeds'] for kind in high)}",
@@ -377,12 +381,30 @@ def recipe_words() -> list[str]:
         f"places drawn at random {cures['misplaced']['restored']['count']}",
         f"an annealed rate of 0.005 {cures['annealed']['restored']['count']}",
         f"{models[2]} bases and {models[1]} transfers, {hours[1]} hours of a core",
+        f"{first[2]} bases and {first[1]} transfers",
         "24 bases a kind, bases of 150,000 updates",
     ]
 
 
+def original_words() -> list[str]:
+    """What is said of the original's own cell."""
+    (study,) = published("recipe_original")["recipes"]
+    (own,) = [row for row in study["rows"] if "terminal" in row["bases"]]
+    content = gzip.decompress((ROOT / "reports" / "published" / "recipe_original" / "table.csv.gz").read_bytes()).decode()
+    rows = [row for row in csv.DictReader(io.StringIO(content)) if row["terminal_last"] == "1" and row["variant"] == "freeze"]
+    came = [int(row["success_update"]) for row in rows if row["success"] == "1" and row["success_update"]]
+    assert {row["outcome"] for row in rows} == {"matched", "neither"}
+    successes, of = own["by base: any"].split("/")
+    assert {row["updates"] for row in rows} == {f"{max(came)}"}
+    return [
+        f"{150_000:,} `sequential` updates", f"{own['succeeded']} of {len(rows)} transfers succeed and {own['matched']} match",
+        f"{successes} of {of} bases have one that succeeds", f"p = {own['p']}", f"at {min(came):,} updates and the last at {max(came):,}",
+        "10 to 45 epochs of 5,000",
+    ]  # fmt: skip
+
+
 def test_the_table_of_the_recipe_is_that_of_its_page() -> None:
-    page = (ROOT / "reports" / "published" / "recipe" / "report.md").read_text(encoding="utf-8")
+    page = (ROOT / "reports" / "published" / "recipe_original" / "report.md").read_text(encoding="utf-8")
     for name in ("findings", "update_rules"):
         (block,) = RECIPE.findall((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8"))
         assert block in page, name

@@ -11,8 +11,9 @@ from crar_model.tasks import TASKS
 from crar_model.training.log import read_losses
 from crar_reports.claims.released_scores import BASES, released_rows
 from crar_reports.pages.study import cost, rates
+from crar_reports.pages.study.dependence import see
 from crar_reports.pages.study.page import write_study_page
-from crar_reports.pages.study.rows import sound, start_of
+from crar_reports.pages.study.rows import key_of, sound, start_of
 from crar_reports.pages.study.table import scores_of
 from crar_reports.press.markdown import table as markdown
 from crar_reports.statistics import share_words_by_base
@@ -197,3 +198,12 @@ def test_what_is_not_done_has_a_line_a_group(tmp_path: Path) -> None:
     assert "| freeze, 0.0005, joint | 60,000 | open | 4 | g/0, g/1 | 0, 1 |  |  |" in report
     assert "| freeze, 0.0005, joint | 60,000 | failed | 1 | g/0 | 7 | b0-freeze-7 | disk gone |" in report
     assert "**5 models are not done**" in report
+
+
+def test_networks_that_an_archive_left_out_are_said_to_be_gone(tmp_path: Path) -> None:
+    rows, transfers = text_rows([row("b"), row("c")]), text_rows([transfer(0, "b", good=True), transfer(0, "c", good=False)])
+    key = key_of(transfers[0])._replace(seen="negative")
+    seen, why = see(rows, transfers, tmp_path, key)
+    assert not seen
+    assert why.startswith("the networks of 2 of the 2 bases are not here")
+    assert str(tmp_path) not in why

@@ -111,14 +111,18 @@ def see(bases: Sequence[Row], transfers: Sequence[Row], root: StrPath, key: Key)
     root = Path(root)
     if key.seen != "negative":
         return {}, f"the transfers are through the map {key.seen}, and what is seen of a base is of the negated maze"
+    networks: dict[str, tuple[Path, str]] = {}
+    for row in bases:
+        start = next(other["base_start"] for other in transfers if other["base"] == row["cell"])
+        networks[row["cell"]] = root / "cells" / row["cell"] / ("best.pt" if start == BEST else "model.pt"), start
+    if gone := sum(not path.exists() for path, _ in networks.values()):
+        return {}, f"the networks of {gone} of the {len(bases)} bases are not here; an archive with `archive_networks = false` keeps none"
     found: dict[str, dict[str, float]] = {}
     with console.progress_bar("study: what the bases say", "bases") as tick:
-        for done, row in enumerate(bases):
+        for done, (cell, (path, start)) in enumerate(networks.items()):
             tick(done, len(bases))
-            start = next(other["base_start"] for other in transfers if other["base"] == row["cell"])
-            path = root / "cells" / row["cell"] / ("best.pt" if start == BEST else "model.pt")
             try:
-                found[row["cell"]] = _features(path, start)
+                found[cell] = _features(path, start)
             except UserError as error:
                 return {}, str(error)
         tick(len(bases), len(bases))
