@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils._pytree import tree_leaves
 
 from landscape_tools.composite import Composite
 from landscape_tools.copying import copied
 from landscape_tools.differentiable import differentiated
 from landscape_tools.entrance import agree, check_steady
 from landscape_tools.evaluating import ScalarLoss, check_scalar
+from landscape_tools.firsts import keep_firsts
 from landscape_tools.lending import Lent, kept, rows_drawn
-from landscape_tools.mounting import leaves_of, mount
+from landscape_tools.mounting import convolves, leaves_of, mount, side_by_side
 from landscape_tools.points import BufferName, HeldName, Point, continuous, flatten, some, unflatten
 from landscape_tools.states import Frozen, Names, lacking, marked
 from landscape_tools.statistics import STATISTICS, by_batch, differentiable, estimated, exact, layers_of
+from landscape_tools.walking import Walk
 
 Forward = Callable[[Any], Any]
 Buffers = Literal["interpolate", "estimate", "batch", "keep"]
@@ -124,14 +127,26 @@ class ModuleLoss:
         """The loss of a model."""
         return self._criterion(forward(self._inputs()), self._targets())
 
-    def mounted(self, point: Point) -> Callable[[], Tensor] | None:
-        """The loss at whatever a point's tensors hold when it is called, without gradients: of a copy of the model that has them for its own. None
-        where the model writes into them, or buffers are estimated."""
+    def mountings(self, point: Point, walk: Walk | None = None) -> Iterator[Callable[[], Tensor]]:
+        """The loss at whatever a point's tensors hold when it is called, without gradients: of a copy of the model that has them for its own. The
+        fastest ways first, which somebody has to compare; none where the model writes into them, or buffers are estimated."""
         if self._writes or self._buffers == "estimate":
-            return None
-        with self._copying:
-            model = COPIES["batch" if self._buffers == "batch" else "plain"](self._twin())
-        return mount(model, self._whole(point), point, self._valued)
+            return
+        for valued, lent in self._ways():
+            for keeping in (True, False) if lent is not None and walk is not None else (False,):
+                with self._copying:
+                    model = COPIES["batch" if self._buffers == "batch" else "plain"](self._twin())
+                found = mount(model, self._whole(point), point, valued)
+                data = [] if lent is None else [part for part in tree_leaves(lent()) if isinstance(part, Tensor)]
+                if found is not None and (not keeping or (walk is not None and keep_firsts(model, data, walk))):
+                    yield found
+
+    def _ways(self) -> Iterator[tuple[Callable[[nn.Module], Tensor], Lent | None]]:
+        """How a model's loss is taken, the fastest way first, and the data that it is then the loss on."""
+        if convolves(self._model):
+            lent = Lent(side_by_side(self._inputs.data))
+            yield (lambda model: self._criterion(model(lent()), self._targets())), lent
+        yield self._valued, self._inputs
 
     def drawing(self, generator: torch.Generator, rows: int) -> Callable[[], ScalarLoss]:
         """A function that gives the loss on rows drawn anew; on all, where there are no more or inputs and targets have no rows in common."""

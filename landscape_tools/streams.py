@@ -18,8 +18,9 @@ from landscape_tools.composite import Composite
 from landscape_tools.counting import SAME, Count, counts_of, fitting, summed
 from landscape_tools.differentiable import differentiated
 from landscape_tools.evaluating import ScalarLoss, check_scalar
-from landscape_tools.lending import kept
+from landscape_tools.lending import Lent, kept
 from landscape_tools.modules import Forward, ModuleLoss
+from landscape_tools.mounting import convolves, side_by_side
 from landscape_tools.points import Point, unflatten
 from landscape_tools.states import Frozen
 
@@ -138,14 +139,19 @@ class DataLoss(ModuleLoss):
         )
         return lambda batch: functional_call(called, tensors, (batch,))
 
-    def _valued(self, forward: Forward) -> Tensor:
+    def _ways(self) -> Iterator[tuple[Callable[[nn.Module], Tensor], Lent | None]]:
+        if convolves(self._model):
+            yield functools.partial(self._valued, laid=side_by_side), None
+        yield self._valued, None
+
+    def _valued(self, forward: Forward, laid: Callable[[Any], Any] = lambda batch: batch) -> Tensor:
         if isinstance(forward, nn.Module):
             forward = _Called(forward, self._of_batch)
         found, whole = None, 0.0
         for batch in self._batches():
             share = 1.0 if self._sum else float(self._count(batch))
             if share:  # a batch that counts nothing has no mean
-                value = forward(batch)
+                value = forward(laid(batch))
                 check_scalar(value, "the loss of a batch")
                 kind, part = value.dtype, share * value.double()
                 found, whole = part if found is None else found + part, whole + share
