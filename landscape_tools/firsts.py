@@ -32,7 +32,9 @@ def keep_firsts(model: nn.Module, data: Collection[Tensor], walk: Walk) -> bool:
     names = {id(value): name for name, value in model.named_parameters()}
     found = [layer for layer in model.modules() if type(layer) in AFFINE and _plain(layer, set(names), walk.moving)]
     for layer in found:
-        vars(layer)["forward"] = types.MethodType(_First(layer, [names.get(id(p), "") for p in (layer.weight, layer.bias)], data, walk), layer)
+        vars(layer)["forward"] = types.MethodType(
+            _First(layer, [names.get(id(p), "") for p in (layer.weight, layer.bias)], data, walk), layer
+        )
     return bool(found)
 
 

@@ -98,7 +98,10 @@ class ModuleLoss:
             self._looked()
             self._writes = any(not torch.equal(value, self.point[name]) for name, value in tried.items())
             check_steady(lambda: {"loss": self(self.point)})
-        with differentiated():
+        with (
+            differentiated(),
+            torch.autograd.graph.saved_tensors_hooks(lambda _: None, lambda _: torch.empty(0)),
+        ):  # the graph alone, without activations
             _say_used([held[id(leaf)] for leaf in leaves_of(self(self.point)) if id(leaf) in held])
 
     def outputs(self, point: Point) -> Tensor:

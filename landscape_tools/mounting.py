@@ -56,7 +56,9 @@ def mount(model: nn.Module, whole: Point, point: Point, valued: Callable[[nn.Mod
 
 def convolves(model: nn.Module) -> bool:
     """Whether a model has convolutions of images that are faster with their channels side by side."""
-    weights = [layer.weight for layer in model.modules() if isinstance(layer, nn.Conv2d) and isinstance(getattr(layer, "weight", None), Tensor)]
+    weights = [
+        layer.weight for layer in model.modules() if isinstance(layer, nn.Conv2d) and isinstance(getattr(layer, "weight", None), Tensor)
+    ]
     return torch.backends.mkldnn.is_available() and any(value.dtype == torch.float32 and value.device.type == "cpu" for value in weights)
 
 

@@ -55,9 +55,9 @@ class Path(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """The loss along the path, with its images and its highest place."""
         ax = new_axes(ax)
-        (line,) = ax.plot(self.walk.numpy(), self.heights.numpy())
-        ax.plot(self.position.numpy(), self.losses.numpy(), "o", color=line.get_color())
-        ax.axvline(self.where, color="grey", linewidth=0.5)
+        (line,) = ax.plot(self.walk.numpy(), self.heights.numpy(), label="path")
+        ax.plot(self.position.numpy(), self.losses.numpy(), "o", color=line.get_color(), label="its images")
+        ax.axvline(self.where, color="grey", linewidth=0.5, label="its highest place")
         ax.set(xlabel="share of the way", ylabel="loss", title=f"barrier {self.barrier:.4g}")
         return ax
 

@@ -133,7 +133,9 @@ class Walk:
         self.coordinates: tuple[float, ...] | None = None
         like = {name: wide(value) for name, value in self.origin.items()}
         with torch.inference_mode(False):  # where it is on, tensors count no writes
-            self._steps, self._base, moved = _rooms(like, {name: wide(value) for name, value in directions[0].items()}, moving(directions[1:]))
+            self._steps, self._base, moved = _rooms(
+                like, {name: wide(value) for name, value in directions[0].items()}, moving(directions[1:])
+            )
             self._narrow = {n: torch.empty_like(v, requires_grad=False) for n, v in self.origin.items() if v.dtype != like[n].dtype}
         self._wide = {**self._base, **moved}
         self._point = {name: self._narrow.get(name, self._wide[name]) for name in self.origin}

@@ -99,7 +99,10 @@ NETS: dict[str, tuple[Callable[[], nn.Module], Tensor]] = {
     "images": (lambda: images(nn.Flatten(), nn.Linear(96, 3)), IMAGES),
     "viewed": (lambda: images(Viewing(), nn.Linear(96, 3)), IMAGES),
     "unordered": (lambda: images(Unordered(), nn.Linear(96, 3)), IMAGES),
-    "circular": (lambda: nn.Sequential(nn.Conv2d(3, 6, 3, padding=1, padding_mode="circular", groups=3), nn.Flatten(), nn.Linear(384, 3)), IMAGES),
+    "circular": (
+        lambda: nn.Sequential(nn.Conv2d(3, 6, 3, padding=1, padding_mode="circular", groups=3), nn.Flatten(), nn.Linear(384, 3)),
+        IMAGES,
+    ),
 }
 
 
@@ -123,7 +126,9 @@ def test_planes_are_those_by_hand(name: str, vectorize: Any) -> None:
     net, y = make().eval(), torch.arange(len(x)) % 3
     loss = lt.module_loss(net, nn.functional.cross_entropy, x, y)
     axes = lt.random_axes(loss.point)
-    options: dict[str, Any] = {"vectorize": vectorize} if name not in ("masked", "written", "hooked", "unordered") else {"vectorize": "loop"}
+    options: dict[str, Any] = (
+        {"vectorize": vectorize} if name not in ("masked", "written", "hooked", "unordered") else {"vectorize": "loop"}
+    )
     found = lt.sample_plane(loss, loss.point, *axes, STEPS, STEPS, **options)["loss"].values
     np.testing.assert_allclose(found, by_hand(net, x, y, loss.point, axes), rtol=3e-4 if name == "unordered" else 2e-5)
 
@@ -178,7 +183,11 @@ def test_a_direction_without_the_first_layer() -> None:
     net, y = nn.Sequential(nn.Linear(20, 6), nn.ReLU(inplace=True), nn.Linear(6, 3)), torch.arange(9) % 3
     loss = lt.module_loss(net, nn.functional.cross_entropy, X, y)
     first, second = lt.random_axes(loss.point)
-    for one, other in ((lt.restrict(first, ["2"]), lt.restrict(second, ["2"])), (lt.restrict(first, ["2"]), second), ({"0.bias": torch.ones(6)}, second)):
+    for one, other in (
+        (lt.restrict(first, ["2"]), lt.restrict(second, ["2"])),
+        (lt.restrict(first, ["2"]), second),
+        ({"0.bias": torch.ones(6)}, second),
+    ):
         found = lt.sample_plane(loss, loss.point, one, other, STEPS, STEPS, vectorize="loop")["loss"].values
         np.testing.assert_allclose(found, by_hand(net, X, y, loss.point, (one, other)), rtol=1e-5)
         net.load_state_dict(loss.point)
