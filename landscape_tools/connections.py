@@ -23,7 +23,7 @@ from landscape_tools.polygons import Path, sample_polygon, summarise
 
 Kind = Literal["bezier", "polygon"]
 LOOKS = 10
-"""Times that the whole loss is looked at on the way, after equal numbers of steps; and twice before the first of them, for what is easily joined."""
+"""Times that the whole loss is looked at on the way, after equal numbers of steps."""
 
 
 class Connection(TypedDict, total=False):
@@ -122,7 +122,6 @@ def _connected(
     heights_of = values_of(loss, like, vectorize)
     walk_at = torch.linspace(0, 1, chosen["images"], dtype=torch.float64)
     every = max(1, math.ceil(steps / LOOKS))
-    early = (every // 4, every // 2)
     best: tuple[Tensor, Tensor, Tensor] | None = None
     taken = 0
 
@@ -140,12 +139,12 @@ def _connected(
         at = (shares[0] * ends[0] + shares[1:-1] @ corners + shares[-1] * ends[1]).requires_grad_()
         with differentiated():
             (slope,) = torch.autograd.grad(noisy(unflatten(at, like)), at)
-        if bool(slope.isfinite().all()):
+        if math.isfinite(float(slope.sum())):  # NaN and infinities stay what they are in a sum
             corners.grad = shares[1:-1].unsqueeze(1) * slope
             optimiser.step()
         if progress is not None:
             progress(taken, steps)
-        if taken % every == 0 or taken in (*early, steps):
+        if taken % every == 0 or taken == steps:
             found = look()
             if best is None or _top(found) < _top(best):
                 best = found

@@ -14,11 +14,11 @@ from torch.utils._pytree import tree_leaves
 
 from landscape_tools.composite import Composite
 from landscape_tools.copying import copied
-from landscape_tools.differentiable import differentiated
+from landscape_tools.differentiable import sloped_lightly
 from landscape_tools.entrance import agree, check_steady
 from landscape_tools.evaluating import ScalarLoss, check_scalar
 from landscape_tools.firsts import keep_firsts
-from landscape_tools.lending import Lent, kept, rows_drawn
+from landscape_tools.lending import Lent, Met, kept, rows_drawn
 from landscape_tools.mounting import convolves, leaves_of, mount, side_by_side
 from landscape_tools.points import BufferName, HeldName, Point, continuous, flatten, some, unflatten
 from landscape_tools.states import Frozen, Names, lacking, marked
@@ -74,7 +74,7 @@ class ModuleLoss:
     def _take(self, model: nn.Module, buffers: Buffers, frozen: Frozen) -> None:
         """Copy the model and learn its names."""
         self._model = copied(model).eval()
-        self._buffers, self._writes = buffers, False
+        self._buffers, self._writes, self._met = buffers, False, Met()
         self._copies = threading.local()
         self._copying = threading.Lock()
         self._state = marked(self._model, frozen)  # of a model that never runs: its copies do
@@ -94,15 +94,15 @@ class ModuleLoss:
         """Evaluate the loss at the model, and find what it writes into and whether it is random, or uses these tensors of the model given."""
         tried = {name: value.clone() for name, value in self.point.items()}
         with torch.no_grad():
-            check_scalar(self(tried), "the criterion", sloped=False)
+            value = self(tried)
+            check_scalar(value, "the criterion", sloped=False)
             self._looked()
-            self._writes = any(not torch.equal(value, self.point[name]) for name, value in tried.items())
-            check_steady(lambda: {"loss": self(self.point)})
-        with (
-            differentiated(),
-            torch.autograd.graph.saved_tensors_hooks(lambda _: None, lambda _: torch.empty(0)),
-        ):  # the graph alone, without activations
-            _say_used([held[id(leaf)] for leaf in leaves_of(self(self.point)) if id(leaf) in held])
+            self._writes = any(not torch.equal(part, self.point[name]) for name, part in tried.items())
+        again = sloped_lightly(lambda: self(self.point))
+        _say_used([held[id(leaf)] for leaf in leaves_of(again) if id(leaf) in held])
+        if not agree({"loss": value}, {"loss": again}):  # random, or of few digits, and kernels without derivatives round in another way
+            with torch.no_grad():
+                check_steady(lambda: {"loss": self(self.point)})
 
     def outputs(self, point: Point) -> Tensor:
         """The model's outputs on the inputs, (batch, ...); parameters that the point lacks stay as they were.
@@ -179,6 +179,8 @@ class ModuleLoss:
             ValueError: when it is not.
         """
         named = self.named(point)
+        if self._met.has(named):
+            return named
         for name, value in named.items():
             kind = self._state[name].dtype
             if value.dtype != kind and continuous(value):
@@ -192,6 +194,7 @@ class ModuleLoss:
                 if self._buffers == "estimate":
                     more = "its running statistics are not those of the data; give loss.estimated(point), or take buffers='interpolate'"
                 raise ValueError(f"the loss of a point is {float(here):.6g}, its own model's {float(own):.6g}: {more}")
+        self._met.add(named)
         return named
 
     def leave(self, point: Point) -> dict[str, Tensor]:
@@ -267,10 +270,10 @@ class ModuleLoss:
         return self._valued(model).detach()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_copies", "_copying")}
+        return {name: value for name, value in vars(self).items() if name not in ("_copies", "_copying", "_met")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _copies=threading.local(), _copying=threading.Lock())
+        vars(self).update(state, _copies=threading.local(), _copying=threading.Lock(), _met=Met())
 
 
 def module_loss(
