@@ -169,6 +169,21 @@ def _joined(found: list[dict[str, Any]], sides: tuple[int, ...], task: str) -> d
     return {"seconds": seconds, "peak_mib": last["peak_mib"], "values": values}
 
 
+def grouped(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The rows of each work on each model."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault((row["task"], row["model"]), []).append(row)
+    return list(found.values())
+
+
+def places(rows: list[dict[str, Any]]) -> tuple[str, str, str]:
+    """Work, model, and the fastest tool that did all of it with the right numbers; the plain loop is a yardstick of planes, and no tool."""
+    able = [row for row in rows if "seconds" in row and not row.get("wrong") and "nan" not in row["values"]]
+    tools = [row for row in able if row["tool"] != PLAIN or row["task"] == "connection"]
+    return rows[0]["task"], rows[0]["model"], min(tools, key=lambda row: float(row["seconds"]))["tool"]
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown."""
     lines = ["| work | model | tool | processor s | speed, the first tool's 1 | peak MiB | found |", "|---|---|---|---|---|---|---|"]
