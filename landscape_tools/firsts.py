@@ -69,6 +69,7 @@ class _First:
             found = self._made(layer, x)
             return found
         at = self._walk.coordinates
+        assert at is not None
         start, along, *others = self._kept
         assert start is not None
         if at[1:] != self._row:

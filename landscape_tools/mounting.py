@@ -59,7 +59,8 @@ def convolves(model: nn.Module) -> bool:
     weights = [
         layer.weight for layer in model.modules() if isinstance(layer, nn.Conv2d) and isinstance(getattr(layer, "weight", None), Tensor)
     ]
-    return torch.backends.mkldnn.is_available() and any(value.dtype == torch.float32 and value.device.type == "cpu" for value in weights)
+    kernels: Any = torch.backends.mkldnn
+    return bool(kernels.is_available()) and any(value.dtype == torch.float32 and value.device.type == "cpu" for value in weights)
 
 
 def side_by_side(data: Any) -> Any:
