@@ -16,6 +16,8 @@ from typing import Any
 
 from benchmarks import random_stages, random_updates
 from benchmarks.against import ROOT
+from benchmarks.peer_tools import OURS
+from benchmarks.peers import grouped, places, table
 from benchmarks.simple_training import with_spread
 from crar_model.core.files import write_text
 from crar_model.mazes.simple import simple_maze
@@ -166,9 +168,22 @@ def command(results: Path) -> str:
     )
 
 
+def peers(results: Path) -> str:
+    """Ordinary networks beside the tools of others."""
+    found = _read("peers", results)
+    firsts = [places(rows) for rows in grouped(found["rows"])]
+    behind = [f"{task} of {model} ({tool})" for task, model, tool in firsts if tool != OURS]
+    words = f"; first elsewhere: {', '.join(behind)}" if behind else ""
+    versions = ", ".join(pins[0].replace("==", " ") for pins in found["pinned"].values())
+    return (
+        f"{table(found['rows'])}\n\nOf the tools with the right numbers ours is first in {len(firsts) - len(behind)} of {len(firsts)} rows{words}. "
+        f"The best of {found['turns']} turns, of ResNet-18 of one. Versions: {versions}; PyTorch {found['torch'].split('+')[0]}."
+    )
+
+
 FIGURES: dict[str, Callable[[Path], str]] = {
     "machine": machine, "simple": simple, "needed": needed, "compiling": compiling, "others": others, "growth": growth, "pieces": pieces, "against": against,
-    "step": step, "updates": updates, "command": command,
+    "step": step, "updates": updates, "command": command, "peers": peers,
 }  # fmt: skip
 
 

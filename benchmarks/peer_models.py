@@ -88,3 +88,19 @@ def drawn(model: nn.Module) -> list[dict[str, Tensor]]:
         return raw * (0.1 * float(value.detach().norm()) / float(raw.norm()))
 
     return [{name: one(value) for name, value in model.named_parameters()} for _ in range(2)]
+
+
+def pair(name: str) -> list[dict[str, Tensor]]:
+    """Two solutions of the same data, each trained from its own start until it errs on none: name -> tensor."""
+    found = []
+    _, x, y = made(name)
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        model = MODELS[name][0]()
+        optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+        for _ in range(150):
+            optimiser.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimiser.step()
+        found.append({n: value.detach().clone() for n, value in model.named_parameters()})
+    return found

@@ -62,6 +62,7 @@ from landscape_tools.stores import Progress
 from landscape_tools.streams import DataLoss, data_loss
 from landscape_tools.subgradients import Subgradient, smallest_subgradient
 from landscape_tools.trajectories import sample_trajectory
+from landscape_tools.valleys import Topology, topology
 
 __all__ = [
     "FLAT",
@@ -106,6 +107,7 @@ __all__ = [
     "Spectral",
     "Spectrum",
     "Subgradient",
+    "Topology",
     "TrajectoryPlane",
     "Vectorize",
     "adaptive_plane",
@@ -166,6 +168,7 @@ __all__ = [
     "thread_safe",
     "three_point_axes",
     "to_html",
+    "topology",
     "trainable",
     "trajectory_plane",
     "unflatten",

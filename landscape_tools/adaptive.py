@@ -146,7 +146,7 @@ def adaptive_plane(
     if not tolerance > 0 or most < 1 or checks < 1:
         raise ValueError(f"tolerance is {tolerance:g}, most {most} and checks {checks}; each must be above 0")
     (origin,), directions = entered(loss, [origin]), renamed(loss, [first, second])
-    known_at = Places(loss, origin, directions, how["vectorize"], most, how["progress"])
+    known_at = Places(loss, origin, directions, (x[1], y[1]), how["vectorize"], most, how["progress"])
     generator, parts, held, draws = np.random.default_rng(how["seed"]), [Rectangle(x, y, ORDERS[0])], np.empty((0, 2)), 0
     spent = False
     while True:

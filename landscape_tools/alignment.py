@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from landscape_tools.points import Point, as_real
@@ -231,6 +230,8 @@ def _similarity(moving: Point, fixed: Point, layer: HiddenLayer, *, outgoing: bo
 def _matched(moving: Point, fixed: Point, layer: HiddenLayer, *, outgoing: bool) -> dict[str, Tensor]:
     score = _similarity(moving, fixed, layer, outgoing=outgoing)
     gain = score.abs() if layer.signs else score
+    from scipy.optimize import linear_sum_assignment  # where it is used: planes and lines do without its memory
+
     rows, order = linear_sum_assignment(gain.detach().cpu().numpy(), maximize=True)
     chosen = score[torch.as_tensor(rows), torch.as_tensor(order)]
     sign = torch.where(chosen < 0, -1.0, 1.0) if layer.signs else torch.ones(len(order))

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 
 from landscape_tools.composite import Composite, as_composite
@@ -143,6 +142,8 @@ def _quasi_newton(
     def descended(evaluate: Callable[[np.ndarray[Any, Any]], Any], x: np.ndarray[Any, Any], allowed: int, least: float) -> tuple[Any, int]:
         options = {"maxiter": allowed, "maxfun": 2 * allowed, "maxcor": 30, "ftol": least, "gtol": tolerance / len(vector) ** 0.5}
         walled = Walled(evaluate)
+        from scipy.optimize import minimize
+
         result = minimize(walled, x, jac=True, method="L-BFGS-B", callback=called, options=options)
         there = np.isfinite(result.x).all() and np.isfinite(result.fun)
         return result.x if there or walled.lowest is None else walled.lowest[0], int(result.nit)

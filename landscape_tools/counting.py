@@ -25,37 +25,43 @@ def summed(criterion: Any) -> bool:
 
 
 def counts_of(criterion: Any) -> list[Count]:
-    """Counts that may be right for a criterion, the likeliest first; None stands for the loss that a model returns."""
+    """Counts that may be right for a criterion, the likeliest first; None stands for the loss that a model returns, or a function of model and batch."""
     if criterion is None:
         return [_labels, functools.partial(_labels, shift=1), _rows]
     called = criterion.func if isinstance(criterion, functools.partial) else criterion
     if isinstance(called, CLASSES[:2]) or called in CLASSES[2:]:
         weight, ignored = _setting(criterion, "weight", None), _setting(criterion, "ignore_index", IGNORED)
         return [functools.partial(_classes, weight=weight, ignored=ignored)]
-    return [_elements, _rows]
+    return [_elements, _labels, _rows]
 
 
-def fitting(counts: Sequence[Count], batch: Any, mean: Callable[[Any], float], near: float = SAME) -> Count | None:
-    """The first count by which a batch is the mean of its parts; None where there is none. Where a batch has no parts, the first.
+def fitting(counts: Sequence[Count], batch: Any, mean: Callable[[Any], float], near: float = SAME) -> list[Count]:
+    """The counts by which a batch is the mean of its parts, wherever it is cut; all of them where a batch has no parts.
 
     Args:
-        counts: at least one.
+        counts: that may be right.
         batch: tensors, in any nesting.
         mean: the loss of a batch.
         near: relative difference of a batch and its parts that rounding may make.
     """
-    parts = _parts(batch)
-    if parts is None:
-        return counts[0]
-    whole, pieces = mean(batch), [mean(part) for part in parts]
-    for count in counts:
-        weights = [float(count(part)) for part in parts]
-        total = sum(weights)
-        # A part that counts nothing has no mean.
-        together = sum(w * v for w, v in zip(weights, pieces, strict=True) if w) / total if total else float("nan")
-        if abs(together - whole) <= near * max(abs(whole), *(abs(v) for v, w in zip(pieces, weights, strict=True) if w), 1e-12):
-            return count
-    return None
+    found, whole = list(counts), mean(batch)
+    for parts in _cuts(batch):
+        pieces = [mean(part) for part in parts]
+        found = [count for count in found if _fits([float(count(part)) for part in parts], pieces, whole, near)]
+    return found
+
+
+def _fits(weights: list[float], pieces: list[float], whole: float, near: float) -> bool:
+    total = sum(weights)
+    counted = [(w, v) for w, v in zip(weights, pieces, strict=True) if w]  # a part that counts nothing has no mean
+    together = sum(w * v for w, v in counted) / total if total else float("nan")
+    return abs(together - whole) <= near * max(abs(whole), *(abs(v) for _, v in counted), 1e-12)
+
+
+def differing(counts: Sequence[Count], one: Any, other: Any) -> bool:
+    """Whether two batches count unlike by some of the counts: then it matters which is right."""
+    shares = [(float(count(one)), float(count(other))) for count in counts]
+    return any(abs(a * shares[0][1] - b * shares[0][0]) > 1e-9 * abs(a * shares[0][1]) for a, b in shares[1:])
 
 
 def _setting(criterion: Any, name: str, default: Any) -> Any:
@@ -64,18 +70,17 @@ def _setting(criterion: Any, name: str, default: Any) -> Any:
     return getattr(criterion, name, default)
 
 
-def _parts(batch: Any) -> list[Any] | None:
-    """The first third of the rows of a batch, and the others; None where its tensors do not have the same rows."""
+def _cuts(batch: Any) -> list[list[Any]]:
+    """A batch cut in two at a third, half and two thirds of its rows; nowhere where its tensors do not have the same rows."""
     leaves = [leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor)]
     rows = {len(leaf) if leaf.dim() else 0 for leaf in leaves}
-    if len(rows) != 1 or min(rows) < 2:
-        return None
-    cut = max(1, min(rows) // 3)
+    if len(rows) != 1 or (count := min(rows)) < 2:
+        return []
 
     def cutting(first: int, last: int | None) -> Any:
         return tree_map(lambda leaf: leaf[first:last] if isinstance(leaf, Tensor) else leaf, batch)
 
-    return [cutting(0, cut), cutting(cut, None)]
+    return [[cutting(0, at), cutting(at, None)] for at in sorted({max(1, count // 3), max(1, count // 2), max(1, 2 * count // 3)})]
 
 
 def _classes(batch: Any, *, weight: Tensor | None, ignored: int) -> float:
@@ -97,7 +102,8 @@ def _rows(batch: Any) -> float:
 
 def _labels(batch: Any, *, shift: int = 0) -> float:
     """Labels that are not ignored, without the first of each row where a model predicts the next one."""
-    labels = batch.get("labels") if isinstance(batch, Mapping) else None
-    if not isinstance(labels, Tensor):
+    tensors = [leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor)]
+    labels = batch.get("labels") if isinstance(batch, Mapping) else tensors[-1] if len(tensors) > 1 else None
+    if not isinstance(labels, Tensor) or labels.dim() == 0 or labels.is_floating_point() or labels.is_complex():
         return _rows(batch)
     return float(torch.count_nonzero(labels[..., shift:] != IGNORED))

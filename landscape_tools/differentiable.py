@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 _LOCK = threading.Lock()
@@ -60,6 +61,20 @@ def differentiated() -> Iterator[None]:
             if advice is None:
                 raise
             raise ValueError(advice) from error
+
+
+def sloped_lightly(work: Callable[[], Tensor]) -> Tensor:
+    """A value with the graph that it was made by, and without what derivatives would need: that is several times the memory."""
+
+    def refuse(_: object) -> Tensor:
+        raise RuntimeError("nothing was kept")
+
+    with torch.inference_mode(False), torch.enable_grad():
+        try:
+            with torch.autograd.graph.saved_tensors_hooks(lambda _: None, refuse):
+                return work()
+        except Exception:  # it takes derivatives of its own
+            return work()
 
 
 def _advice(message: str) -> str | None:

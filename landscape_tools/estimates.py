@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit
 
 Array = np.ndarray[Any, Any]
 Times = Callable[[Array], Array]
@@ -74,7 +74,7 @@ def estimated_by_signs(
     better = np.where(own.std(0) <= less.std(0), own, less)
     mean = better.mean(0)
     spread = (
-        better.std(0, ddof=1) * float(t.ppf(0.5 + SURE / 2, probes - 1)) / math.sqrt(probes) if probes > 1 else np.full(len(mean), np.nan)
+        better.std(0, ddof=1) * float(stdtrit(probes - 1, 0.5 + SURE / 2)) / math.sqrt(probes) if probes > 1 else np.full(len(mean), np.nan)
     )
     return Estimates(np.stack((mean, mean - spread, mean + spread), 1), nodes, weights)
 

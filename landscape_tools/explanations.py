@@ -15,7 +15,7 @@ from landscape_tools.certificates import Certificate
 from landscape_tools.finite import climb
 from landscape_tools.pictures import STEEP
 from landscape_tools.polygons import Path
-from landscape_tools.results import Result, new_axes, page_of, picture
+from landscape_tools.results import Result, beside, new_axes, page_of, picture
 from landscape_tools.spectra import Curvature
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Explanation(Result):
         if heights.size and heights.min() > 0 and heights.max() > STEEP * heights.min():
             ax.set_yscale("log")
         ax.set(xlabel="share of the way from the first model to the second", ylabel="loss")
-        ax.legend()
+        beside(ax)
         return ax
 
     def to_dataset(self) -> xr.Dataset:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -62,6 +64,29 @@ class Lent:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _threads=threading.local())
+
+
+class Met:
+    """Points that were met lately, by their tensors and what was written into them since; they are not kept alive."""
+
+    def __init__(self) -> None:
+        self._points: deque[list[tuple[str, weakref.ref[Tensor], int]]] = deque(maxlen=8)
+
+    def add(self, point: Mapping[str, Tensor]) -> None:
+        """Remember a point."""
+        if not any(value.is_inference() for value in point.values()):  # these count no writes
+            self._points.append([(name, weakref.ref(value), value._version) for name, value in point.items()])
+
+    def has(self, point: Mapping[str, Tensor]) -> bool:
+        """Whether just these tensors were met, and are as they were."""
+        mine = list(point.items())
+        return any(
+            len(met) == len(mine)
+            and all(
+                name == own and ref() is value and value._version == at for (name, ref, at), (own, value) in zip(met, mine, strict=True)
+            )
+            for met in list(self._points)
+        )
 
 
 def _versions(data: Any) -> list[int]:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils._pytree import tree_leaves
 
 from landscape_tools.composite import Composite
 from landscape_tools.copying import copied
-from landscape_tools.differentiable import differentiated
+from landscape_tools.differentiable import sloped_lightly
 from landscape_tools.entrance import agree, check_steady
 from landscape_tools.evaluating import ScalarLoss, check_scalar
-from landscape_tools.lending import Lent, kept, rows_drawn
-from landscape_tools.mounting import leaves_of, mount
+from landscape_tools.firsts import keep_firsts
+from landscape_tools.lending import Lent, Met, kept, rows_drawn
+from landscape_tools.mounting import convolves, leaves_of, mount, side_by_side
 from landscape_tools.points import BufferName, HeldName, Point, continuous, flatten, some, unflatten
 from landscape_tools.states import Frozen, Names, lacking, marked
 from landscape_tools.statistics import STATISTICS, by_batch, differentiable, estimated, exact, layers_of
+from landscape_tools.walking import Walk
 
 Forward = Callable[[Any], Any]
 Buffers = Literal["interpolate", "estimate", "batch", "keep"]
@@ -71,7 +74,7 @@ class ModuleLoss:
     def _take(self, model: nn.Module, buffers: Buffers, frozen: Frozen) -> None:
         """Copy the model and learn its names."""
         self._model = copied(model).eval()
-        self._buffers, self._writes = buffers, False
+        self._buffers, self._writes, self._met = buffers, False, Met()
         self._copies = threading.local()
         self._copying = threading.Lock()
         self._state = marked(self._model, frozen)  # of a model that never runs: its copies do
@@ -91,12 +94,15 @@ class ModuleLoss:
         """Evaluate the loss at the model, and find what it writes into and whether it is random, or uses these tensors of the model given."""
         tried = {name: value.clone() for name, value in self.point.items()}
         with torch.no_grad():
-            check_scalar(self(tried), "the criterion", sloped=False)
+            value = self(tried)
+            check_scalar(value, "the criterion", sloped=False)
             self._looked()
-            self._writes = any(not torch.equal(value, self.point[name]) for name, value in tried.items())
-            check_steady(lambda: {"loss": self(self.point)})
-        with differentiated():
-            _say_used([held[id(leaf)] for leaf in leaves_of(self(self.point)) if id(leaf) in held])
+            self._writes = any(not torch.equal(part, self.point[name]) for name, part in tried.items())
+        again = sloped_lightly(lambda: self(self.point))
+        _say_used([held[id(leaf)] for leaf in leaves_of(again) if id(leaf) in held])
+        if not agree({"loss": value}, {"loss": again}):  # random, or of few digits, and kernels without derivatives round in another way
+            with torch.no_grad():
+                check_steady(lambda: {"loss": self(self.point)})
 
     def outputs(self, point: Point) -> Tensor:
         """The model's outputs on the inputs, (batch, ...); parameters that the point lacks stay as they were.
@@ -124,14 +130,26 @@ class ModuleLoss:
         """The loss of a model."""
         return self._criterion(forward(self._inputs()), self._targets())
 
-    def mounted(self, point: Point) -> Callable[[], Tensor] | None:
-        """The loss at whatever a point's tensors hold when it is called, without gradients: of a copy of the model that has them for its own. None
-        where the model writes into them, or buffers are estimated."""
+    def mountings(self, point: Point, walk: Walk | None = None) -> Iterator[Callable[[], Tensor]]:
+        """The loss at whatever a point's tensors hold when it is called, without gradients: of a copy of the model that has them for its own. The
+        fastest ways first, which somebody has to compare; none where the model writes into them, or buffers are estimated."""
         if self._writes or self._buffers == "estimate":
-            return None
-        with self._copying:
-            model = COPIES["batch" if self._buffers == "batch" else "plain"](self._twin())
-        return mount(model, self._whole(point), point, self._valued)
+            return
+        for valued, lent in self._ways():
+            for keeping in (True, False) if lent is not None and walk is not None else (False,):
+                with self._copying:
+                    model = COPIES["batch" if self._buffers == "batch" else "plain"](self._twin())
+                found = mount(model, self._whole(point), point, valued)
+                data = [] if lent is None else [part for part in tree_leaves(lent()) if isinstance(part, Tensor)]
+                if found is not None and (not keeping or (walk is not None and keep_firsts(model, data, walk))):
+                    yield found
+
+    def _ways(self) -> Iterator[tuple[Callable[[nn.Module], Tensor], Lent | None]]:
+        """How a model's loss is taken, the fastest way first, and the data that it is then the loss on."""
+        if convolves(self._model):
+            lent = Lent(side_by_side(self._inputs.data))
+            yield (lambda model: self._criterion(model(lent()), self._targets())), lent
+        yield self._valued, self._inputs
 
     def drawing(self, generator: torch.Generator, rows: int) -> Callable[[], ScalarLoss]:
         """A function that gives the loss on rows drawn anew; on all, where there are no more or inputs and targets have no rows in common."""
@@ -161,6 +179,8 @@ class ModuleLoss:
             ValueError: when it is not.
         """
         named = self.named(point)
+        if self._met.has(named):
+            return named
         for name, value in named.items():
             kind = self._state[name].dtype
             if value.dtype != kind and continuous(value):
@@ -174,6 +194,7 @@ class ModuleLoss:
                 if self._buffers == "estimate":
                     more = "its running statistics are not those of the data; give loss.estimated(point), or take buffers='interpolate'"
                 raise ValueError(f"the loss of a point is {float(here):.6g}, its own model's {float(own):.6g}: {more}")
+        self._met.add(named)
         return named
 
     def leave(self, point: Point) -> dict[str, Tensor]:
@@ -249,10 +270,10 @@ class ModuleLoss:
         return self._valued(model).detach()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_copies", "_copying")}
+        return {name: value for name, value in vars(self).items() if name not in ("_copies", "_copying", "_met")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _copies=threading.local(), _copying=threading.Lock())
+        vars(self).update(state, _copies=threading.local(), _copying=threading.Lock(), _met=Met())
 
 
 def module_loss(

@@ -51,6 +51,7 @@ def plot(found: xr.Dataset | Result, ax: Axes | None = None, *, name: str | None
     _contours(found, wanted[0], ax)
     if "snapshot_x" in found:
         ax.plot(found["snapshot_x"].values, found["snapshot_y"].values, ".-", color="white", linewidth=0.8)
+        ax.plot(found["snapshot_x"].values[-1], found["snapshot_y"].values[-1], "*", color="white", markersize=12)
         ax.set(xlabel=f"x ({found.attrs['explained_x']:.0%} of the movement)", ylabel=f"y ({found.attrs['explained_y']:.0%})")
     return ax
 
@@ -67,7 +68,7 @@ def _contours(found: xr.Dataset, name: str, ax: Axes) -> None:
     levels = (np.geomspace if steep else np.linspace)(low, high, LEVELS) if high > low else None
     norm = LogNorm(low, high) if steep else Normalize(low, high)
     drawn = ax.contourf(found["x"].values, found["y"].values, heights, levels=levels, norm=norm)
-    ax.figure.colorbar(drawn, ax=ax, format="%.3g")
+    ax.figure.colorbar(drawn, ax=ax, format="%.3g", label="loss")
 
 
 def to_html(found: xr.Dataset | Result, *, name: str | None = None) -> str:

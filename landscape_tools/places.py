@@ -24,17 +24,25 @@ class Places:
     Args:
         loss: of one point.
         origin, directions: the plane, under the loss's names.
+        corner: a place far from the origin.
         vectorize, most, progress: of :class:`landscape_tools.adaptive.Adaptive`.
     """
 
     def __init__(
-        self, loss: ScalarLoss, origin: Point, directions: Sequence[Point], vectorize: Vectorize, most: int, progress: Progress | None
+        self,
+        loss: ScalarLoss,
+        origin: Point,
+        directions: Sequence[Point],
+        corner: tuple[float, float],
+        vectorize: Vectorize,
+        most: int,
+        progress: Progress | None,
     ) -> None:
         check_fit(origin, directions)
         if known(loss) is None:
-            alone = evaluator(loss, origin, directions, singly(vectorize), ())
+            alone = evaluator(loss, origin, directions, singly(vectorize), (), corner)
             check_steady(lambda: alone(torch.zeros(1, 2, dtype=torch.float64)))
-        self._evaluate = evaluator(loss, origin, directions, vectorize, ())
+        self._evaluate = evaluator(loss, origin, directions, vectorize, (), corner)
         self._found: dict[tuple[float, float], float] = {}
         self.most, self._progress = most, progress
 

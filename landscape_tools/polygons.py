@@ -55,9 +55,9 @@ class Path(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """The loss along the path, with its images and its highest place."""
         ax = new_axes(ax)
-        (line,) = ax.plot(self.walk.numpy(), self.heights.numpy())
-        ax.plot(self.position.numpy(), self.losses.numpy(), "o", color=line.get_color())
-        ax.axvline(self.where, color="grey", linewidth=0.5)
+        (line,) = ax.plot(self.walk.numpy(), self.heights.numpy(), label="path")
+        ax.plot(self.position.numpy(), self.losses.numpy(), "o", color=line.get_color(), label="its images")
+        ax.axvline(self.where, color="grey", linewidth=0.5, label="its highest place")
         ax.set(xlabel="share of the way", ylabel="loss", title=f"barrier {self.barrier:.4g}")
         return ax
 
@@ -102,14 +102,14 @@ def sample_polygon(heights_of: Callable[[Tensor], Tensor], chain: Tensor, sample
     Returns:
         (pieces * samples + 1,) positions in [0, 1], and the losses there.
     """
-    chain, t = chain.double(), _shares(samples, chain.device).unsqueeze(-1)
+    t = _shares(samples, chain.device).unsqueeze(-1).to(chain)
     heights = []
     pieces = max(1, SAMPLED // max(1, samples * chain.shape[1]))  # so many at a time: a polygon of whole networks is larger than the caches
     for first in range(0, len(chain) - 1, pieces):
         corners = chain[first : first + pieces + 1]
         rows = torch.lerp(corners[:-1].unsqueeze(1), corners[1:].unsqueeze(1), t).flatten(0, 1)
-        heights.append(heights_of(rows))
-    return positions(chain, samples), torch.cat((*heights, heights_of(chain[-1:])))
+        heights.append(heights_of(rows).double())
+    return positions(chain.double(), samples), torch.cat((*heights, heights_of(chain[-1:]).double()))
 
 
 def _shares(samples: int, device: torch.device) -> Tensor:

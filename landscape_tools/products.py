@@ -7,6 +7,7 @@ in batches, the products are means over them, with the graph of one batch at a t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,6 +27,9 @@ Matvec = Callable[[Tensor], Tensor]
 Matrix = Literal["hessian", "gauss-newton"]
 TOGETHER = 2**22
 """Numbers of the directions that one mapped pass takes at most."""
+
+LONG = 2.5e-3
+"""Seconds of a single product from which they are taken one by one: mapping saves calls, and these take less."""
 
 
 class Pulled:
@@ -51,13 +55,22 @@ class Pulled:
         size = max(1, TOGETHER // max(self._outputs.numel(), self._at.numel()))
         if size == 1:
             return torch.stack([self._pull(row) for row in rows])
+        first: list[Tensor] = []
+        while self._mapping is None and len(first) < 2:  # the first warms up
+            began = time.thread_time()
+            first.append(self._pull(rows[len(first)]))
+            if time.thread_time() - began <= LONG:
+                break
+            self._mapping = None if len(first) < 2 else False
+        if self._mapping is False:
+            return torch.stack([*first, *(self._pull(row) for row in rows[2:])])
         try:
             found = torch.cat([self._pull(part, mapped=True) for part in (rows[k : k + size] for k in range(0, len(rows), size))])
         except RuntimeError:  # something in it cannot be mapped
             self._mapping = False
             return self(rows)
         if self._mapping is None:
-            alone = self._pull(rows[0])
+            alone = first[0]
             limit = 64 * torch.finfo(alone.dtype).eps ** 0.75 * float(alone.abs().nan_to_num(0.0, 0.0, 0.0).max())
             self._mapping = torch.allclose(found[0], alone, rtol=0.0, atol=limit, equal_nan=True)
             if not self._mapping:

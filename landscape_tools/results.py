@@ -97,6 +97,11 @@ def new_axes(ax: Axes | None) -> Axes:
     return found
 
 
+def beside(ax: Axes) -> None:
+    """The legend of these axes above them, where it hides no line."""
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False, fontsize="small")
+
+
 def page(ax: Axes, data: xr.Dataset, title: str) -> str:
     """The figure of these axes and the attributes and extremes of a dataset, as one HTML page."""
     rows = [(str(name), _short(value)) for name, value in data.attrs.items()]

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.optimize import OptimizeResult, minimize
 
 from landscape_tools.certificates import FLAT, MINIMUM, NOT_CONVERGED, SADDLE, UNDECIDED
 from landscape_tools.finite import Slope, Vector, Walled
@@ -103,7 +103,7 @@ def descend(
         raise ValueError("the loss or its gradient is not finite where the descent starts")
     losses = [start]
 
-    def called(intermediate_result: OptimizeResult) -> None:
+    def called(intermediate_result: Any) -> None:
         losses.append(float(intermediate_result.fun))
         if progress is not None:
             progress(len(losses) - 1)
@@ -112,6 +112,8 @@ def descend(
 
     options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20, "ftol": 0.0, "gtol": tolerance / len(point) ** 0.5}
     walled = Walled(slope)
+    from scipy.optimize import minimize
+
     found = minimize(walled, point, jac=True, method="L-BFGS-B", callback=called, options=options)
     why = ENOUGH if "StopIteration" in str(found.message) else str(found.message)
     if walled.lowest is not None and not (np.isfinite(found.x).all() and np.isfinite(found.fun)):

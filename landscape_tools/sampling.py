@@ -20,7 +20,7 @@ from landscape_tools.mapping import LARGE, settled
 from landscape_tools.options import allowed_threads, filled
 from landscape_tools.points import Point, check_has, wide
 from landscape_tools.stores import Progress, Values, fingerprint, run_passes
-from landscape_tools.walking import family, moving, walked
+from landscape_tools.walking import Family, moving, walked
 
 Evaluator = Callable[[Tensor], dict[str, Values]]
 CHUNK_LIMIT = 64
@@ -103,7 +103,8 @@ def sample_entered(
     moved = {name: value for direction in directions for name, value in direction.items()}
     each = sum(value.numel() * value.element_size() for value in moved.values())
     size = how["chunk"] or max(1, min(CHUNK_LIMIT, how["memory"] // max(1, each * threads)))
-    alone = evaluator(loss, origin, directions, singly(vectorize), taken)
+    far = coordinates[int(coordinates.abs().sum(1).argmax())].tolist()
+    alone = evaluator(loss, origin, directions, singly(vectorize), taken, far)
     if probe and known(loss) is None:
         check_steady(lambda: alone(coordinates[:1]))
     sizes = [size] * -(-points // size)
@@ -113,7 +114,7 @@ def sample_entered(
         size = max(1, min(size, AUTO_CHUNK, LARGE // max(1, each)))
         trial = min(size, max(2, points // SHARE))
         sizes = [trial, trial, *[size] * -(-(points - 2 * trial) // size)]
-    evaluate = evaluator(loss, origin, directions, vectorize, taken)
+    evaluate = evaluator(loss, origin, directions, vectorize, taken, far)
     ends = [min(points, sum(sizes[: k + 1])) for k in range(len(sizes))]
     pieces = [coordinates[start:end] for start, end in zip([0, *ends], ends, strict=False)]
     sizes = [len(piece) for piece in pieces]
@@ -141,11 +142,13 @@ def check_fit(origin: Point, directions: Sequence[Point]) -> None:
                 raise ValueError(f"a direction moves {name} {tuple(value.shape)}, which the origin does not have in that shape")
 
 
-def evaluator(loss: Loss, origin: Point, directions: Sequence[Point], vectorize: Vectorize, taken: Collection[str]) -> Evaluator:
-    """Coordinates (m, directions) -> named values (m,): all points in one pass, or one by one in the same tensors."""
+def evaluator(
+    loss: Loss, origin: Point, directions: Sequence[Point], vectorize: Vectorize, taken: Collection[str], far: Sequence[float]
+) -> Evaluator:
+    """Coordinates (m, directions) -> named values (m,): all points in one pass, or one by one in the same tensors; `far` as :func:`walked` has it."""
     names = moving(directions)
     fixed = {name: value for name, value in origin.items() if name not in names}
-    together, one = passes(loss, taken), walked(loss, fixed, family(origin, directions), taken)
+    together, one = passes(loss, taken), walked(loss, fixed, Family(origin, directions), taken, far)
 
     def run(way: str, piece: Tensor) -> dict[str, Tensor]:
         if way == "loop":

@@ -90,7 +90,7 @@ class Curvature(Result):
         ax.plot(at, density.T, color="grey", linewidth=0.5)
         ax.plot(at, density.mean(0))
         ax.plot(np.concatenate((self.lowest, self.highest)), np.full(len(self.lowest) + len(self.highest), floor), "|", color="black")
-        ax.set(xlabel="eigenvalue", ylabel="density", yscale="log", ylim=(floor / 2, None))
+        ax.set(xlabel="eigenvalue", ylabel="density", yscale="log", ylim=(floor / 2, 3 * float(density.max())))
         ax.set_title(f"trace {self.trace:.4g} ({self.trace_low:.4g} to {self.trace_high:.4g})")
         return ax
 

@@ -15,11 +15,12 @@ from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader, Dataset
 
 from landscape_tools.composite import Composite
-from landscape_tools.counting import SAME, Count, counts_of, fitting, summed
+from landscape_tools.counting import SAME, Count, counts_of, differing, fitting, summed
 from landscape_tools.differentiable import differentiated
 from landscape_tools.evaluating import ScalarLoss, check_scalar
-from landscape_tools.lending import kept
+from landscape_tools.lending import Lent, kept
 from landscape_tools.modules import Forward, ModuleLoss
+from landscape_tools.mounting import convolves, side_by_side
 from landscape_tools.points import Point, unflatten
 from landscape_tools.states import Frozen
 
@@ -138,14 +139,19 @@ class DataLoss(ModuleLoss):
         )
         return lambda batch: functional_call(called, tensors, (batch,))
 
-    def _valued(self, forward: Forward) -> Tensor:
+    def _ways(self) -> Iterator[tuple[Callable[[nn.Module], Tensor], Lent | None]]:
+        if convolves(self._model):
+            yield functools.partial(self._valued, laid=side_by_side), None
+        yield self._valued, None
+
+    def _valued(self, forward: Forward, laid: Callable[[Any], Any] = lambda batch: batch) -> Tensor:
         if isinstance(forward, nn.Module):
             forward = _Called(forward, self._of_batch)
         found, whole = None, 0.0
         for batch in self._batches():
             share = 1.0 if self._sum else float(self._count(batch))
             if share:  # a batch that counts nothing has no mean
-                value = forward(batch)
+                value = forward(laid(batch))
                 check_scalar(value, "the loss of a batch")
                 kind, part = value.dtype, share * value.double()
                 found, whole = part if found is None else found + part, whole + share
@@ -160,20 +166,23 @@ class DataLoss(ModuleLoss):
             yield tree_map(lambda part: part.to(self._device, copy=True) if isinstance(part, Tensor) else part, batch)
 
     def _counted(self, counts: list[Count]) -> Count:
-        """The count by which a batch is the mean of its parts."""
-        found: Count | None = counts[0]
+        """The count by which batches are the means of their parts: the first of them, and each by which it matters which count it is."""
+        found, seen = counts, None
         with torch.no_grad():
             model = self._forward({name: value.clone() for name, value in self._state.items()})
             digits = max((torch.finfo(v.dtype).eps for v in self._state.values() if v.is_floating_point()), default=0.0)
-            for first in self._batches():
-                if math.isfinite(_scalar(model(kept(first)))):  # one whose labels are all ignored has no mean
-                    found = fitting(counts, first, lambda batch: _scalar(model(kept(batch))), near=max(SAME, 8 * digits))
+            for batch in self._batches():
+                new = seen is None or differing(found, seen, batch)
+                if new and math.isfinite(_scalar(model(kept(batch)))):  # one whose labels are all ignored has no mean
+                    found = fitting(found, batch, lambda part: _scalar(model(kept(part))), near=max(SAME, 8 * digits))
+                    seen = batch if seen is None else seen
+                if seen is not None and len(found) < 2:
                     break
-        if found is None:
+        if not found:
             raise ValueError(
                 "a batch is not the mean of its parts by rows, elements or labels; give count=, a function of a batch that says how much it counts"
             )
-        return found
+        return found[0]
 
 
 def _scalar(value: Any) -> float:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from scipy.optimize import nnls
 from torch import Tensor
 
 from landscape_tools.composite import Composite, as_composite
@@ -92,6 +91,8 @@ def smallest_subgradient(loss: ScalarLoss | Composite, point: Point, *, within: 
         sums[rows, torch.arange(len(rows), device=rows.device)] = scale
         system = torch.cat((basis.T @ columns_of.T, sums))
         wanted = torch.cat((-(basis.T @ target), z.new_full((len(tied),), scale)))
+        from scipy.optimize import nnls
+
         solution = torch.from_numpy(nnls(system.double().cpu().numpy(), wanted.double().cpu().numpy(), maxiter=50 * system.shape[1])[0]).to(
             z
         )

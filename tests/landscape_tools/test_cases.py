@@ -202,6 +202,71 @@ def wrong_names(case: Case) -> None:
         assert "\n" not in str(error.value)
 
 
+def adaptive(case: Case) -> None:
+    a, b, c = case.points
+    axes = lt.difference(b, a), lt.difference(c, a)
+    found = lt.adaptive_plane(case.loss, a, *axes, (0, 1), (0, 1), tolerance=0.05, most=80, checks=6)
+    by_hand = [case.value(mixed(a, [(x, b), (y, c)])) for x, y, _ in found.checks]
+    np.testing.assert_allclose(found.checks[:, 2], by_hand, rtol=case.near)
+    assert np.abs(found.at(found.checks[:, :2]) / by_hand - 1).max() <= found.error + case.near
+
+
+def whole_spectrum(case: Case) -> None:
+    a = case.points[0]
+    if case.narrow:
+        with pytest.raises(ValueError, match=TOO_FEW):
+            lt.spectrum(case.loss, a)
+        return
+    found, by_hand = lt.spectrum(case.loss, a, count=2), case.hessian(a)
+    values, near = torch.linalg.eigvalsh(by_hand), 1e-6 * float(by_hand.abs().max()) * len(by_hand)
+    np.testing.assert_allclose([*found.lowest, *found.highest], [*values[:2], *values[-2:]], atol=near)
+    assert found.trace_low - near <= float(values.sum()) <= found.trace_high + near
+    parts = by_hand.diag().split([value.numel() for value in case.trained(a).values()])
+    np.testing.assert_allclose(found.block_traces[:, 0], [float(part.sum()) for part in parts], atol=near)
+    part, columns = case.trained(a), []
+    for k in range(len(by_hand)):  # the Jacobian by differences
+        step = 1e-5 * torch.eye(len(by_hand), dtype=torch.float64)[k]
+        up, down = (case.outputs({**a, **lt.unflatten(lt.flatten(part) + sign * step, part)}) for sign in (1, -1))
+        columns.append((up - down).reshape(-1) / 2e-5)
+    jacobian = torch.stack(columns, 1)
+    bent = torch.linalg.eigvalsh(2 / len(jacobian) * jacobian.T @ jacobian)
+    flat = lt.spectrum(case.loss, a, matrix="gauss-newton")
+    np.testing.assert_allclose([flat.lowest[0], flat.highest[-1], flat.trace], [bent[0], bent[-1], bent.sum()], atol=near)
+
+
+def streamed(case: Case) -> None:
+    a, b, _ = case.points
+    batches = [(case.inputs[:2], case.targets[:2]), (case.inputs[2:], case.targets[2:])]
+    if case.kind.buffers == "batch":
+        wrong: dict[str, Any] = {"buffers": "batch"}
+        with pytest.raises(ValueError, match="a batch's statistics are not those of all data"):
+            lt.data_loss(case.models[0], batches, torch.nn.functional.mse_loss, **wrong)
+        return
+    loss = lt.data_loss(case.models[0], batches, torch.nn.functional.mse_loss)
+    np.testing.assert_allclose([float(loss(point)) for point in (a, b)], [case.value(point) for point in (a, b)], rtol=case.near)
+    found = lt.sample_line(loss, a, b, points=3)
+    np.testing.assert_allclose(found["loss"], [case.value(p) for p in (a, mixed(a, [(0.5, b)]), b)], rtol=case.near)
+    if not case.narrow:
+        by_hand = case.hessian(a).numpy()
+        np.testing.assert_allclose(lt.hessian_operator(loss, a) @ np.eye(len(by_hand)), by_hand, atol=1e-6 * np.abs(by_hand).max())
+
+
+def connection(case: Case) -> None:
+    path(case, lt.connect(case.loss, *case.points[:2], images=4, **FEW))
+
+
+def charted(case: Case) -> None:
+    a, b, _ = case.points
+
+    def through(loss: Any, start: Any, end: Any) -> lt.Path:
+        return lt.connect(loss, start, end, images=4, **FEW)
+
+    found = lt.atlas(case.loss, {"a": a, "b": b}, certified=False, through=through)
+    line = [case.value(mixed(a, [(t, b)]) if t <= 0.5 else mixed(b, [(1 - t, a)])) for t in np.linspace(0, 1, 31)]
+    assert found.losses.tolist() == pytest.approx([case.value(a), case.value(b)], rel=case.near)
+    assert max(found.losses) <= found.passes[0, 1] <= max(line) * (1 + case.near)
+
+
 TOOLS = {
     tool.__name__: tool
     for tool in (
@@ -218,6 +283,11 @@ TOOLS = {
         alignment,
         lifting,
         wrong_names,
+        adaptive,
+        whole_spectrum,
+        streamed,
+        connection,
+        charted,
     )
 }
 

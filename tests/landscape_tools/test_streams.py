@@ -185,3 +185,29 @@ def test_what_cannot_be_counted_is_said() -> None:
         with pytest.raises(ValueError, match=words) as error:
             call()
         assert "\n" not in str(error.value)
+
+
+def crossed(outputs: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(outputs, labels)
+
+
+@pytest.mark.parametrize("by", [{"criterion": crossed}, {"loss": lambda net, batch: crossed(net(batch[0]), batch[1])}])
+def test_ignored_labels_of_a_function_count_nothing(by: dict[str, Any]) -> None:
+    """Also where a first batch has none of them, or as many in each third, so that rows would do for it."""
+    generator = torch.Generator().manual_seed(0)
+    net, x, y = nn.Linear(6, 3).double(), torch.randn(24, 6, generator=generator).double(), torch.arange(24) % 3
+    thirds, later = y.clone(), y.clone()
+    thirds[:9:4], thirds[10:20] = -100, -100
+    later[9:22] = -100
+    for labels in (thirds, later):
+        batches = [(x[:9], labels[:9]), (x[9:], labels[9:])]
+        loss = lt.data_loss(net, batches, **by)
+        assert float(loss(loss.point)) == pytest.approx(float(F.cross_entropy(net(x), labels).detach()), rel=1e-12)
+
+
+def test_a_count_has_to_fit_wherever_a_batch_is_cut() -> None:
+    """A mean with weights by class in a function is none by rows, though it may be at one cut."""
+    net, x, y = nn.Linear(6, 3).double(), torch.randn(9, 6).double(), torch.tensor([0, 1, 0, 0, 1, 0, 1, 1, 1])
+    weight = torch.tensor([1.0, 3.0, 1.0]).double()
+    with pytest.raises(ValueError, match="not the mean of its parts"):
+        lt.data_loss(net, [(x, y)], loss=lambda m, batch: F.cross_entropy(m(batch[0]), batch[1], weight=weight))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import landscape_tools as lt
-from landscape_tools.walking import family
+from landscape_tools.walking import Family
 
 KINDS = (torch.float64, torch.float32, torch.bfloat16, torch.complex128)
 GRID = list(itertools.product((-1e8, -0.3, 0.0, 1.0), (0.0, 0.7, -2.0)))
@@ -32,7 +32,7 @@ def axes(dtype: torch.dtype) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]
 def test_points_are_the_same_in_any_order(dtype: torch.dtype) -> None:
     """Nothing accumulates: after a step to 1e8 and back a point has all of its digits."""
     origin, directions = axes(dtype)
-    at = family(origin, directions)
+    at = Family(origin, directions)
     for steps in (*GRID, *GRID[::-1]):
         fresh = lt.moved(origin, directions, steps)
         for name, value in at(steps).items():
@@ -67,7 +67,7 @@ def test_a_loss_that_writes_into_its_point_or_returns_a_part_of_it(name: str) ->
 def test_what_is_not_finite_stays_where_it_is() -> None:
     origin = {"w": torch.tensor([1.0, torch.inf])}
     direction = {"w": torch.tensor([torch.inf, 1.0])}
-    at = family(origin, [direction])
+    at = Family(origin, [direction])
     for step in (-1.0, -0.5, 1.0):
         torch.testing.assert_close(at((step,))["w"], torch.tensor([step * torch.inf, torch.inf]))
 
@@ -162,7 +162,7 @@ def test_a_module_that_holds_the_points_is_the_loss_itself(name: str, buffers: A
     loss = lt.module_loss(net, nn.functional.cross_entropy, x, y, buffers=buffers)
     end = {key: value + 0.3 if value.is_floating_point() else value for key, value in loss.point.items()}
     found = lt.sample_line(loss, loss.point, end, points=6, vectorize="loop")["loss"].values
-    assert loss.mounted({key: value.clone() for key, value in loss.point.items()}) is not None
+    assert list(loss.mountings({key: value.clone() for key, value in loss.point.items()}))
     step = lt.difference(end, loss.point)
     by_hand = [float(loss(lt.moved(loss.point, [step], [t]))) for t in torch.linspace(0, 1, 6).tolist()]
     np.testing.assert_allclose(found, by_hand, rtol=1e-5)
