@@ -183,11 +183,11 @@ def worlds(traps: Mapping[str, str], aims: Mapping[str, str]) -> str:
     words = {"trap": "the trap exists in", "none": "there is none in", "open": "it is undecided in"}
     first = [f"{words[kind]} {', '.join(own)}" for kind in words if (own := [name for name, found in traps.items() if found == kind])]
     cured = {
-        "shown": "cures restore the failed transfers of",
-        "reached": "cures restore most failed transfers of, with too few bases to be sure,",
-        "missed": "cures fall short in",
+        "shown": "cures restore the failed transfers of {}",
+        "reached": "cures restored nearly all failed transfers of {}, but the bases are too few to be sure",
+        "missed": "cures fall short in {}",
     }
-    second = [f"{cured[kind]} {', '.join(own)}" for kind in cured if (own := [name for name, found in aims.items() if found == kind])]
+    second = [cured[kind].format(", ".join(own)) for kind in cured if (own := [name for name, found in aims.items() if found == kind])]
     return _text("; ".join(first), "; ".join(second) or "no cure was tried")
 
 
