@@ -50,8 +50,8 @@ def walk_to(maze: SimpleMaze, predicted: Tensor, goal: Cell, start: Cell | None 
     Raises:
         UserError: for a cell that is a wall or outside.
     """
-    end = state_of(maze, goal)
-    state = maze.start if start is None else state_of(maze, start)
+    end = state_of(maze, goal, "goal")
+    state = maze.start if start is None else state_of(maze, start, "start")
     place = [(int(row), int(column)) for row, column in maze.positions.tolist()]
     away, truth = (graph_distances(table, torch.tensor([end]))[0] for table in (predicted, maze.successor))
     shortest = int(truth[state])
@@ -67,8 +67,8 @@ def walk_to(maze: SimpleMaze, predicted: Tensor, goal: Cell, start: Cell | None 
     return Walk(tuple(cells), (*plans, (place[state],)), place[end], state == end, shortest)
 
 
-def state_of(maze: SimpleMaze, cell: Cell) -> int:
-    """The state at a cell.
+def state_of(maze: SimpleMaze, cell: Cell, what: str) -> int:
+    """The state at a cell, which an error calls `what`.
 
     Raises:
         UserError: for a wall, or a cell outside.
@@ -77,6 +77,6 @@ def state_of(maze: SimpleMaze, cell: Cell) -> int:
     if not len(found):
         rows, columns = maze.walls.shape
         raise UserError(
-            f"no free cell at row {cell[0]}, column {cell[1]}; the maze has rows 0 to {rows - 1} and columns 0 to {columns - 1}"
+            f"{what}: no free cell at row {cell[0]}, column {cell[1]}; the maze has rows 0 to {rows - 1} and columns 0 to {columns - 1}"
         )
     return int(found[0])

@@ -84,8 +84,9 @@ def write_page(results: Worlds, folder: StrPath) -> Worlds:
     return results
 
 
-def one_world(study: Path, cures: Path | None) -> OneWorld:
+def one_world(study: StrPath, cures: StrPath | None) -> OneWorld:
     """The record of a world; arguments and errors as of :func:`write_worlds`."""
+    study, cures = Path(study), None if cures is None else Path(cures)
     rows = read_table(study / FILE)
     names = {row.get("world", "") for row in rows}
     if len(names) != 1 or "" in names:

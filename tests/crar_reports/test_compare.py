@@ -17,7 +17,7 @@ from crar_model.core.errors import UserError
 from crar_model.core.settings import PlaySettings
 from crar_reports.pages import plain_words
 from crar_reports.pages.compare import table
-from crar_reports.pages.compare.page import write_compare
+from crar_reports.pages.compare.page import summary, write_compare
 from crar_reports.pages.compare.rows import rows_of
 from crar_reports.pages.compare.table import compared, compared_csv, compared_figures, compared_view
 from crar_reports.pages.study.rows import DONE, Row
@@ -40,7 +40,8 @@ def counted(rows: list[Row], **group: str) -> list[list[bool]]:
 
 
 def test_the_published_studies_are_counted_as_their_tables_say() -> None:
-    rows = rows_of([PUBLISHED / "recipe", PUBLISHED / "random_study"], HOW)
+    rows, left = rows_of([PUBLISHED / "recipe", PUBLISHED / "random_study"], HOW)
+    assert not left
     lines = compared(rows)
     assert {line["maze"] for line in lines} == {"simple maze", "random mazes"}
     assert sum(line["of"] for line in lines) == sum(bool(row["success"]) for row in rows)
@@ -60,10 +61,10 @@ def test_the_published_studies_are_counted_as_their_tables_say() -> None:
 def test_every_panel_of_two_mazes_says_whose_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     titles: list[str] = []
     monkeypatch.setattr(table, "survival_figure", lambda panels: titles.extend(title for title, *_ in panels))
-    compared_figures(rows_of([PUBLISHED / "recipe", PUBLISHED / "random_study"], HOW))
+    compared_figures(rows_of([PUBLISHED / "recipe", PUBLISHED / "random_study"], HOW)[0])
     assert {title.split(":")[0] for title in titles} == {"simple maze", "random mazes"}
     titles.clear()
-    compared_figures(rows_of([PUBLISHED / "random_study"], HOW))
+    compared_figures(rows_of([PUBLISHED / "random_study"], HOW)[0])
     assert "freeze" in titles
 
 
@@ -117,7 +118,7 @@ def test_what_cannot_be_compared_is_refused(base_run: Path, freeze_run: Path, tm
     only.mkdir()
     header, *rows = gzip.decompress((PUBLISHED / "recipe" / "table.csv.gz").read_bytes()).decode().splitlines()
     (only / "table.csv").write_text("\n".join([header, *(row for row in rows if ",base,simple," in row)]) + "\n")
-    with pytest.raises(UserError, match="nothing to compare"):
+    with pytest.raises(UserError, match="holds no transfers"):
         write_compare([only], tmp_path / "out")
 
 
@@ -125,3 +126,38 @@ def test_the_first_words_come_out_each_way() -> None:
     assert "nothing to compare" in plain_words.compare([(1, 4, 0.1, 0.6)])
     assert "Some groups succeed more often" in plain_words.compare([(0, 40, 0.0, 0.1), (40, 40, 0.9, 1.0)])
     assert "No group succeeds more often" in plain_words.compare([(1, 4, 0.1, 0.6), (2, 4, 0.2, 0.8)])
+
+
+def table_in(folder: Path, text: str) -> Path:
+    folder.mkdir()
+    (folder / "table.csv").write_text(text)
+    return folder
+
+
+def test_transfers_that_are_not_done_are_counted(tmp_path: Path) -> None:
+    header, *rows = gzip.decompress((PUBLISHED / "recipe" / "table.csv.gz").read_bytes()).decode().splitlines()
+    transfers = [row for row in rows if ",freeze,simple," in row]
+    open_ones = [row.replace(",done,", ",open,", 1) for row in transfers[::2]]
+    found, left = rows_of([table_in(tmp_path / "half", "\n".join([header, *open_ones, *transfers[1::2]]) + "\n")], HOW)
+    assert (len(found), left) == (len(transfers) // 2, len(open_ones))
+    said = dict(summary(found, compared(found), left))
+    assert f"{left} transfers of the studies are not done and left out" in said["Asked"]
+    assert "left out" not in dict(summary(found, compared(found)))["Asked"]
+
+
+def test_most_and_fewest_say_what_tells_them_apart() -> None:
+    rows, _ = rows_of([PUBLISHED / "recipe_original"], HOW)
+    said = dict(summary(rows, compared(rows)))
+    assert "bases sequential 0.0005, 75,000 updates" in said["Most"]
+    assert "bases joint 0.0005, 75,000 updates" in said["Fewest"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "holds no transfers"), ("cell,variant,status,maze,base\n", "holds no transfers"), ("a,b\n1,2\n", "not a table of crar study"),
+     ("cell,variant,status,maze,base\nx,freeze\n", "broken line"), ("cell\0,b\n\0,2\n", "table")],
+)  # fmt: skip
+def test_a_table_that_is_none_is_named(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=said) as raised:
+        rows_of([table_in(tmp_path / "study", text)], HOW)
+    assert str(raised.value).startswith(str(tmp_path / "study" / "table.csv"))

@@ -38,7 +38,7 @@ def write_compare(paths: Sequence[StrPath], folder: StrPath, *, how: PlaySetting
     Raises:
         UserError: for no transfers of which can be said whether they succeeded.
     """
-    rows = rows_of(paths, how or PlaySettings(episodes=100))
+    rows, left = rows_of(paths, how or PlaySettings(episodes=100))
     lines = compared(rows)
     if not lines:
         raise UserError(
@@ -48,25 +48,35 @@ def write_compare(paths: Sequence[StrPath], folder: StrPath, *, how: PlaySetting
     results: Plain = {"command": command, "groups": lines}
     values = {
         "plainly": plain_words.compare([(line["count"], line["of"], line["low"], line["high"]) for line in lines]),
-        "command": command, "summary": summary(rows, lines), "lines": compared_view(lines), "times": TIMES if "times.png" in files else "", "means": means(rows),
+        "command": command, "summary": summary(rows, lines, left), "lines": compared_view(lines), "times": TIMES if "times.png" in files else "", "means": means(rows),
     }  # fmt: skip
     publish(folder, "compare.md", values, results, files)
     return results
 
 
-def summary(rows: Sequence[Row], lines: Sequence[Plain]) -> Lines:
-    """What was asked, found and how sure it is."""
+APART = {"maze": "{}", "map": "map {}", "quirk": "{}", "updates": "{:,} updates", "bases": "bases {}"}
+"""What tells two groups apart beside variant, rule and rate, in words."""
+
+
+def summary(rows: Sequence[Row], lines: Sequence[Plain], left: int = 0) -> Lines:
+    """What was asked, found and how sure it is; `left` transfers of studies are not done and left out."""
     best, worst = (choose(lines, key=lambda line: line["share"]) for choose in (max, min))
     bases = len({row["base"] for row in rows if row["base"]})
 
     def said(line: Plain) -> str:
         trained = f", {line['rule']} {line['rate']:g}" if line["rule"] else ""
-        return f"`{line['variant']}`{trained}: {line['count']} of {line['of']} ({100 * line['low']:.0f} to {100 * line['high']:.0f} %)"
+        among = "".join(
+            f", {words.format(line[name])}" for name, words in APART.items() if line[name] and len({o[name] for o in lines}) > 1
+        )
+        return (
+            f"`{line['variant']}`{trained}{among}: {line['count']} of {line['of']} ({100 * line['low']:.0f} to {100 * line['high']:.0f} %)"
+        )
 
     return [
         (
             "Asked",
-            f"how often transfers succeed: {plural(len(told(rows)), 'transfer')} from {plural(bases, 'base')}, by how they were made in {plural(len(lines), 'group')}.",
+            f"how often transfers succeed: {plural(len(told(rows)), 'transfer')} from {plural(bases, 'base')}, by how they were made in {plural(len(lines), 'group')}."
+            + (f" {plural(left, 'transfer')} of the studies are not done and left out." if left else ""),
         ),
         ("Most", f"{said(best)}."),
         ("Fewest", f"{said(worst)}."),

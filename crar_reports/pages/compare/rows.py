@@ -24,8 +24,8 @@ TABLES = (FILE, f"{FILE}.gz")
 """Of a study, as `crar study` writes it and as it is published."""
 
 
-def rows_of(paths: Sequence[StrPath], how: PlaySettings) -> list[Row]:
-    """The transfers behind the paths, one network once, in the order given; of studies those that are done.
+def rows_of(paths: Sequence[StrPath], how: PlaySettings) -> tuple[list[Row], int]:
+    """The transfers behind the paths, one network once, in the order given, and how many transfers of studies are not done and left out.
 
     Args:
         paths: run folders, folders of runs, folders of studies.
@@ -36,12 +36,18 @@ def rows_of(paths: Sequence[StrPath], how: PlaySettings) -> list[Row]:
     """
     found: dict[tuple[str, str], Row] = {}
     runs: list[Run] = []
+    left: set[str] = set()
     for path in map(Path, paths):
         table = next((path / name for name in TABLES if (path / name).is_file()), None)
         if table is not None:
-            for row in read_table(table):
-                if row["variant"] != BASE.name and row["status"] == DONE:
+            transfers = [row for row in read_table(table) if row["variant"] != BASE.name]
+            if not transfers:
+                raise UserError(f"{table}: holds no transfers; give a study that has some")
+            for row in transfers:
+                if row["status"] == DONE:
                     found.setdefault((row.get("last_digest") or row["cell"], row["base"]), row)
+                else:
+                    left.add(row["cell"])
         else:
             runs += [_usable(folder, how) for folder in run_folders(path)]
     with console.progress_bar("compare", "runs") as tick:
@@ -50,7 +56,7 @@ def rows_of(paths: Sequence[StrPath], how: PlaySettings) -> list[Row]:
             for row in of_run(run):
                 found.setdefault((row["last_digest"], row["base"]), row)
         tick(len(runs), len(runs))
-    return list(found.values())
+    return list(found.values()), len(left - {row["cell"] for row in found.values()})
 
 
 def _usable(folder: Path, how: PlaySettings) -> Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from crar_model.core.errors import UserError
@@ -16,6 +17,7 @@ from crar_reports.pages.landscape.explorer import TITLE
 PATHS = {"frozen": "Frozen path", "free": "Free path", "valleys": "Released path"}
 """Paths of `paths.nc`, as a page calls them."""
 KEPT = "Its losses as measured; what the states did there was not kept."
+AGAIN = "Drawn from the data of an older page"
 REMEDY = "give a folder that `crar landscape` wrote, or make its page again"
 
 
@@ -28,6 +30,8 @@ def explorer_again(folder: StrPath, out: StrPath, command: str) -> Path:
         UserError: where the folder is none of that command, or its files are damaged.
     """
     folder = Path(folder)
+    if (folder / NAME).exists() and AGAIN not in (folder / NAME).read_text(encoding="utf-8", errors="replace"):
+        raise UserError(f"{folder / NAME}: shows more than its data give again; open that one, or give the folder of an older page")
     results = read_json(folder / "results.json", dict, REMEDY)
     surface = _opened(folder / "surface.nc")
     if surface is None or not {"x", "y"} <= set(surface.coords) or "total" not in surface:
@@ -35,8 +39,8 @@ def explorer_again(folder: StrPath, out: StrPath, command: str) -> Path:
     alone = "failed_terms" not in results
     words = ALONE if alone else PAIR
     names = {"terms": "the model"} if alone else {"failed_terms": "failed model", "optimum_terms": "reference"}
-    if not all(isinstance(results.get(name), dict) for name in names):
-        raise UserError(f"{folder / 'results.json'}: lacks {' or '.join(names)}; {REMEDY}")
+    if not all(isinstance(results.get(name), dict) and all(isinstance(v, (int, float)) for v in results[name].values()) for name in names):
+        raise UserError(f"{folder / 'results.json'}: lacks {' or '.join(names)}, or numbers in them; {REMEDY}")
     ends = [end_data(label, mark[4], results[name]) for (name, label), mark in zip(names.items(), MARKS, strict=False)]
     ways = []
     lines, paths = _opened(folder / "lines.nc"), _opened(folder / "paths.nc")
@@ -44,11 +48,12 @@ def explorer_again(folder: StrPath, out: StrPath, command: str) -> Path:
         line = lines.sel(space="embedding") if "space" in lines.dims else lines
         ways.append(loss_way("straight", "Straight line", KEPT, line["t"].values, line["total"].values, line_bars(line)))
     for name, label in PATHS.items() if paths is not None else ():
-        if paths is not None and f"{name}_total" in paths:
+        parts = (f"{name}_position", f"{name}_total")
+        if paths is not None and set(parts) <= set(paths.variables) and all(np.isfinite(paths[part].values).any() for part in parts):
             ways.append(loss_way(name, label, KEPT, paths[f"{name}_position"].values, paths[f"{name}_total"].values))
     about = "The encoder moves along one axis, the dynamics along the other."
     notes = [
-        "Drawn from the data of an older page, which keeps no embeddings; make the page again with crar landscape for these and for the agent.",
+        f"{AGAIN}, which keeps no embeddings; make the page again with crar landscape for these and for the agent.",
         "Losses on the surface are those measured at the nearest grid point.",
         *([] if len(ways) > 1 else ["No paths were kept, so there are none to play."]),
     ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, write_text
 from crar_model.core.settings import LossSettings, TrainSettings
 from crar_model.models.merit import SUCCESS, SUCCESSFUL, outcome
@@ -27,6 +28,8 @@ from crar_reports.sections import columns_of, layout_of
 Row = dict[str, Any]
 Log = Mapping[str, np.ndarray[Any, Any]]
 FILE = "table.csv"
+NEEDED = {"cell", "variant", "status", "maze", "base"}
+"""Columns without which a table is none of a study."""
 ABOUT = (
     "cell", "group", "status", "why", "variant", "maze", "scored", "base", "base_seed", "base_start", "seed", "learning_rate", "reset", "paired", "base_recipe",
 )  # fmt: skip
@@ -181,6 +184,16 @@ def near_its_base(log: Log, level: float) -> Row:
 
 
 def read_table(path: StrPath) -> list[dict[str, str]]:
-    """The rows of a table, all values as text; one named *.gz is packed."""
-    with (gzip.open if Path(path).suffix == ".gz" else open)(path, "rt", encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+    """The rows of a table, all values as text; one named *.gz is packed.
+
+    Raises:
+        UserError: for a file that is no table of models, or is cut off within a line.
+    """
+    try:
+        with (gzip.open if Path(path).suffix == ".gz" else open)(path, "rt", encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: no table ({type(error).__name__}); run crar study again") from error
+    if not all(set(row) >= NEEDED and None not in row and None not in row.values() for row in rows):
+        raise UserError(f"{path}: not a table of crar study, or one with a broken line; run crar study again")
+    return rows
