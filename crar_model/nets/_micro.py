@@ -46,10 +46,7 @@ def _build_tile(
     builder: Any, rows: int, vectors: int, a: Any, a_i: Any, a_k: Any, a_s: Any, b: Any, b_k: Any, b_s: Any, c: Any, c_i: Any,
     inner: Any, outer: Any, add: Any,
 ) -> None:  # fmt: skip
-    """Two nested loops whose sums stay in registers.
-
-    The fence costs nothing here. Without it LLVM kept the sums of the first image alone, where a loop over images is around tiles of two rows and the processor has no AVX-512.
-    """
+    """Two nested loops whose sums stay in registers."""
 
     def constant(value: int) -> Any:
         return ir.Constant(_I64, value)
@@ -111,7 +108,6 @@ def _build_tile(
     builder.position_at_end(done)
     for target, value in zip(targets, new, strict=True):
         builder.store(value, target, align=4)
-    builder.fence("acq_rel")
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -119,7 +115,10 @@ def panel(
     a: int, a_i: int, a_k: int, a_s: int, b: int, b_k: int, b_s: int, c: int, c_i: int, inner: int, outer: int, add: int,
     rows: int, columns: int,
 ) -> None:  # fmt: skip # pragma: no cover
-    """A tile's sum for any number of rows, and of columns that is a multiple of LANES."""
+    """A tile's sum for any number of rows, and of columns that is a multiple of LANES.
+
+    The last rows are no loop: where this was inlined into a loop over images, and a loop of two rows was left, LLVM took the first row of the first image alone.
+    """
     column = 0
     while column < columns:
         here, there, row = b + 4 * column, c + 4 * column, 0
@@ -141,7 +140,9 @@ def panel(
         while row + 4 <= rows:
             _tile(4, 1, a + 4 * row * a_i, a_i, a_k, a_s, here, b_k, b_s, there + 4 * row * c_i, c_i, inner, outer, add)
             row += 4
-        while row < rows:
+        if row + 2 <= rows:
+            _tile(2, 1, a + 4 * row * a_i, a_i, a_k, a_s, here, b_k, b_s, there + 4 * row * c_i, c_i, inner, outer, add)
+            row += 2
+        if row < rows:
             _tile(1, 1, a + 4 * row * a_i, a_i, a_k, a_s, here, b_k, b_s, there + 4 * row * c_i, c_i, inner, outer, add)
-            row += 1
         column += LANES
