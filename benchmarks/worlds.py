@@ -6,22 +6,29 @@ import argparse
 import shlex
 from pathlib import Path
 
-from crar_reports.pages.worlds import write_worlds
+from crar_model.core.files import read_json
+from crar_reports.pages.worlds import one_world, write_page
+from crar_reports.pages.worlds_view import Worlds
 from crar_reports.press.publish import RESULTS
 
 
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("names", nargs="+", help="of the worlds, in order")
+    parser.add_argument("names", nargs="*", help="of the worlds, in order")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where their folders lie")
+    parser.add_argument("--add", action="store_true", help="keep the other worlds of the page that stands at --out")
     parser.add_argument("--out", type=Path, default=Path("reports/published/worlds"))
     asked = parser.parse_args()
-    folders = [
-        (asked.runs / f"{name}-study", cures if ((cures := asked.runs / f"{name}-cures") / RESULTS).exists() else None)
-        for name in asked.names
-    ]
-    write_worlds(folders, asked.out, command=shlex.join(["python", "-m", "benchmarks.worlds", *asked.names, "--out", str(asked.out)]))
+    found = {}
+    if asked.add:
+        found = {world.title: world for world in read_json(asked.out / RESULTS, Worlds, "leave --add for a first page").worlds}
+    for name in asked.names:
+        cures = asked.runs / f"{name}-cures"
+        world = one_world(asked.runs / f"{name}-study", cures if (cures / RESULTS).exists() else None)
+        found[world.title] = world
+    words = ["python", "-m", "benchmarks.worlds", *asked.names, *(["--add"] if asked.add else []), "--out", str(asked.out)]
+    write_page(Worlds(shlex.join(words), list(found.values())), asked.out)
 
 
 if __name__ == "__main__":

@@ -56,22 +56,8 @@ class _Study:
     command: str
 
 
-def write_worlds(found: Sequence[tuple[StrPath, StrPath | None]], folder: StrPath, command: str = "") -> Worlds:
-    """Write `report.md`, `results.json` and the figure of some worlds; returns what `results.json` holds.
-
-    Args:
-        found: (folder of a study of one world, folder of the table of cures of its failed transfers or None) each.
-        folder: made if missing.
-        command: shown as what made it.
-
-    Raises:
-        UserError: for a study of no world or of several, one without a transfer that is done, and cures of transfers of another study.
-    """
-    return write_page(Worlds(command, [one_world(Path(study), None if cures is None else Path(cures)) for study, cures in found]), folder)
-
-
 def write_page(results: Worlds, folder: StrPath) -> Worlds:
-    """Write the page of records; what is said of them is said anew."""
+    """Write `report.md`, `results.json` and the figure of records into a folder, made if missing; what is said of them is said anew."""
     panels = [
         (
             each.title,
@@ -85,7 +71,15 @@ def write_page(results: Worlds, folder: StrPath) -> Worlds:
 
 
 def one_world(study: StrPath, cures: StrPath | None) -> OneWorld:
-    """The record of a world; arguments and errors as of :func:`write_worlds`."""
+    """The record of a world.
+
+    Args:
+        study: folder of a study of one world.
+        cures: folder of the table of cures of its failed transfers, or None.
+
+    Raises:
+        UserError: for a study of no world or of several, one without a transfer that is done, and cures of transfers of another study.
+    """
     study, cures = Path(study), None if cures is None else Path(cures)
     rows = read_table(study / FILE)
     names = {row.get("world", "") for row in rows}

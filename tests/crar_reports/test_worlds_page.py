@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crar_model.core.errors import UserError
-from crar_reports.pages.worlds import one_world, write_page, write_worlds
+from crar_reports.pages.worlds import one_world, write_page
 from crar_reports.pages.worlds_view import Mended, OneWorld, Through, Worlds, aimed, pooled, standing, traps
 from crar_reports.statistics import share_by_base
 from tests.crar_reports.study_rows import Row, row, transfer, write_rows
@@ -122,7 +122,7 @@ def test_counts_are_those_of_the_tables(tmp_path: Path) -> None:
     (auto,) = found.mended
     assert (auto.restored.count, auto.restored.of, auto.wrong, auto.updates) == (1, 2, 1, 7)
     assert found.made == ["crar study s.toml", "crar cure --from a ... --from c --out x"]
-    write_worlds([(tmp_path / "study", None)], tmp_path / "page")
+    write_page(Worlds("", [one_world(tmp_path / "study", None)]), tmp_path / "page")
     assert "Empty-v0" in (tmp_path / "page" / "report.md").read_text()
 
 
