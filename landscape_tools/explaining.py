@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -26,9 +26,6 @@ from landscape_tools.polygons import Path
 from landscape_tools.spectra import Curvature, spectrum
 from landscape_tools.states import state_of
 from landscape_tools.streams import data_loss
-
-if TYPE_CHECKING:
-    pass
 
 Array = np.ndarray[Any, Any]
 Criterion = Callable[[Any, Any], Tensor]
@@ -74,7 +71,7 @@ def explain(model_a: nn.Module, model_b: nn.Module, data: Any, **settings: Unpac
         settings: of :class:`Explaining`.
 
     Raises:
-        ValueError: for models that differ in their tensors, are the same, or data that fit neither.
+        ValueError: for models that differ in their tensors, or in more than their tensors, are the same, or data that fit neither.
     """
     how = filled(EXPLAINING, settings)
     told = how["told"] or (lambda _: None)
@@ -84,6 +81,7 @@ def explain(model_a: nn.Module, model_b: nn.Module, data: Any, **settings: Unpac
     told("straight line")
     straight = sample_line(loss, a, b, points=how["points"])
     line = straight["loss"].values
+    _check_second(line[-1], _loss(model_b, data, how["criterion"]), b)
     told("alignment")
     near, words = _aligned(model_a, loss, a, b, how["chain"])
     aligned = np.full(len(line), np.nan) if near is None else sample_line(loss, a, near, points=how["points"])["loss"].values
@@ -109,6 +107,17 @@ def _curved(name: str, loss: ModuleLoss, place: Point, seed: int, told: Told) ->
     found = spectrum(loss, place, count=2, probes=6, steps=20, copies=False, tolerance=1e-4, seed=seed)
     told(f"certificate of the {name} model")
     return found, certify(loss, place) if found.dimension <= CERTIFIED else None
+
+
+def _check_second(found: float, own: ModuleLoss, place: Point) -> None:
+    """Raise ValueError where the second model does not compute what the first does with the second's tensors."""
+    with torch.no_grad():
+        value = float(own(place))
+    if not np.isclose(found, value, rtol=1e-3, atol=1e-7, equal_nan=True):
+        raise ValueError(
+            f"the second model's loss is {value:.6g}, and {found:.6g} with its tensors in the first: the two differ in more than parameters and "
+            "buffers (a tensor or module that is not registered, a setting such as eps); make them alike, or register it"
+        )
 
 
 def _loss(model: nn.Module, data: Any, criterion: Criterion | None) -> ModuleLoss:

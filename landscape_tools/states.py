@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Literal
 
 import torch
@@ -66,6 +66,12 @@ def marked(model: nn.Module, frozen: Frozen = "hold") -> dict[str, Tensor]:
         raise ValueError(f"frozen is {frozen!r}; choose hold or move")
     check_shaped(model)
     parameters = dict(model.named_parameters())
+    if hidden := list(unregistered(model)):
+        warnings.warn(
+            f"{some(hidden)}: weights that the module does not register, so they are in no point and stay those of one model; "
+            "keep modules in nn.ModuleList or nn.ModuleDict, tensors in nn.ParameterList",
+            stacklevel=4,
+        )
     trained = {name for name, value in parameters.items() if value.requires_grad or frozen == "move"}
     if parameters and not trained:
         warnings.warn(
@@ -76,6 +82,26 @@ def marked(model: nn.Module, frozen: Frozen = "hold") -> dict[str, Tensor]:
     tensors = {name if name in trained else HeldName(name): value.detach() for name, value in parameters.items()}
     with torch.no_grad():
         return tensors | {BufferName(name): value.detach() for name, value in model.named_buffers()}
+
+
+def unregistered(model: nn.Module) -> Iterator[str]:
+    """Attributes that hold trained weights which are none of the module's parameters, such as a plain list of layers."""
+    known = {id(value) for value in model.parameters()}
+    for prefix, part in model.named_modules():
+        for name, value in vars(part).items():
+            if name not in ("_parameters", "_buffers", "_modules") and any(id(each) not in known for each in _trained(value)):
+                yield f"{prefix}.{name}".lstrip(".")
+
+
+def _trained(value: object, depth: int = 3) -> Iterator[Tensor]:
+    if isinstance(value, nn.Module):
+        yield from (each for each in value.parameters() if each.requires_grad)
+    elif isinstance(value, Tensor):
+        if value.is_leaf and value.requires_grad:
+            yield value
+    elif isinstance(value, (list, tuple, dict)) and depth:
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _trained(each, depth - 1)
 
 
 class Names:

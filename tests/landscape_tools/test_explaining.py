@@ -96,3 +96,24 @@ def test_other_models_and_data() -> None:
     assert np.isnan(result.aligned).all()
     assert "no chain of hidden layers" in result.alignment
     assert lt.chain_of(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 1))) == []
+
+
+@pytest.mark.parametrize("kind", ["attribute", "setting"])
+def test_models_that_differ_in_more_than_tensors_are_refused(kind: str) -> None:
+    class Shifted(nn.Module):
+        def __init__(self, shift: float) -> None:
+            super().__init__()
+            self.body = nn.Linear(3, 2).double()
+            self.shift = torch.tensor([shift, 0.0], dtype=torch.float64)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.body(x) + self.shift
+            return out
+
+    def normed(eps: float) -> nn.Module:
+        return nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2, eps=eps)).double()
+
+    torch.manual_seed(0)
+    pair = (Shifted(0.0), Shifted(1.0)) if kind == "attribute" else (normed(1e-5), normed(1.0))
+    with pytest.raises(ValueError, match="differ in more than parameters and buffers"):
+        lt.explain(*pair, (X, Y), iterations=5, evaluations=30, points=3)

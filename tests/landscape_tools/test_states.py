@@ -346,3 +346,31 @@ def test_points_in_another_order_are_the_same_points() -> None:
     assert np.allclose(lt.trajectory_plane(mixed).explained, lt.trajectory_plane(sorted_).explained)
     with pytest.raises(ValueError, match="differ in their parameters: b"):
         lt.trajectory_plane([start, middle, {"a": torch.zeros(2)}])
+
+
+class Listed(nn.Module):
+    """A common slip: layers in a plain list, which PyTorch does not see."""
+
+    def __init__(self, kept: object) -> None:
+        super().__init__()
+        self.body = nn.Linear(2, 2)
+        self.kept = kept
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.body(x)
+        return out
+
+
+def test_weights_that_no_point_can_hold_are_said() -> None:
+    layers = [nn.Linear(2, 2), {"head": [nn.Linear(2, 1)]}]
+    for kept in (layers, layers[1], (torch.zeros(2, requires_grad=True),)):
+        with pytest.warns(UserWarning, match="kept: weights that the module does not register"):
+            lt.state_of(Listed(kept))
+    inner = nn.Sequential(Listed([nn.Linear(2, 2)]))
+    with pytest.warns(UserWarning, match=r"0\.kept: weights"):
+        lt.module_loss(inner, mse, torch.zeros(3, 2), torch.zeros(3, 2))
+    teacher = nn.Linear(2, 2).requires_grad_(False)
+    model = Listed([teacher, torch.zeros(2), {"a": 1}])
+    model.kept = (model.body, teacher)
+    lt.state_of(model)  # a fixed teacher, and what is registered elsewhere: nothing to say
+    lt.state_of(nn.LSTM(2, 2))  # keeps its own parameters in a list
