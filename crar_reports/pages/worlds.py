@@ -95,7 +95,8 @@ def one_world(study: StrPath, cures: StrPath | None) -> OneWorld:
     return OneWorld(
         names.pop().rpartition(", ")[0], rows[0]["judged_on"], len(bases), int(bases[0]["updates"]),
         (median(able), able[0], able[-1]), [_through(name, own) for name, own in by_map(transfers).items()],
-        _mended(table, {row["last_digest"] for row in bases}, cures) if table else [], list(map(_short, made)),
+        _mended(table, {row["last_digest"] for row in bases}, sum(not success(row) for row in told(transfers)), cures) if table else [],
+        list(map(_short, made)),
     )  # fmt: skip
 
 
@@ -116,7 +117,7 @@ def _through(name: str, rows: Sequence[Row]) -> Through:
     return Through(name, int(rows[0]["updates"]), len(rows) - len(done), share_by_base(good), share_by_base(right), verdicts, good)
 
 
-def _mended(table: _Cures, bases: set[str], cures: Path | None) -> list[Mended]:
+def _mended(table: _Cures, bases: set[str], failed: int, cures: Path | None) -> list[Mended]:
     found = []
     if foreign := [row.failed.path for row in table.rows if row.base_digest not in bases]:
         raise UserError(f"{cures}: {foreign[0]} is of a base that the study does not have; give the cures of its own transfers")
@@ -134,6 +135,7 @@ def _mended(table: _Cures, bases: set[str], cures: Path | None) -> list[Mended]:
             method, share_by_base(groups(rows)), groups(rows),
             {name: share_by_base(groups([row for row in rows if row.failed.map.partition(",")[0] == name])) for name in maps},
             sum(row.cured and not row.restored for row in rows), round(median(row.budget.updates + row.budget.level_updates for row in rows)),
+            failed,
         ))  # fmt: skip
     return found
 

@@ -46,6 +46,7 @@ class Mended:
         method: its name. maps: restored of failed, by map.
         restored: by base. by_base: the same in full.
         wrong: cures that it says and the base does not confirm. updates: median, of candidates and free embeddings.
+        failed: transfers of the study that failed; 0 says that all of them were tried.
     """
 
     method: str
@@ -54,6 +55,7 @@ class Mended:
     maps: dict[str, Share]
     wrong: int
     updates: int
+    failed: int = 0
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,8 @@ def _lines(world: OneWorld) -> list[tuple[str, str]]:
             f"({interval(one.right)}), {one.good} succeed ({interval(one.good)}){left}."
         )
     for cure in world.mended:
-        said.append(f"`{cure.method}` restored {cure.restored} failed transfers ({interval(cure.restored)}).")
+        tried = f"; it was tried on {cure.restored.of} of {cure.failed}" if cure.failed > cure.restored.of else ""
+        said.append(f"`{cure.method}` restored {cure.restored} failed transfers ({interval(cure.restored)}){tried}.")
     return [(world.title, each) for each in (said if world.mended else [*said, "no cure was tried."])]
 
 

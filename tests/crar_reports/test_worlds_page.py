@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,9 @@ def test_the_page_says_what_the_records_say(tmp_path: Path) -> None:
     assert "It is undecided in CartPole-v1. Cures fall short in CartPole-v1." in text
     assert "blind: not asked." in text  # that is of MiniGrid worlds
     assert "3 transfers not done" in text
+    assert "tried on" not in text
+    text = page(world(through(NONE), cures=(replace(mended(ALL), failed=20),)))
+    assert "restored 12 of 12 failed transfers (54 % to 100 %); it was tried on 12 of 20." in text
 
 
 def a_study(folder: Path, **about: Any) -> Path:
@@ -120,7 +124,7 @@ def test_counts_are_those_of_the_tables(tmp_path: Path) -> None:
     assert negative.verdicts == {"symmetric": 2, "swapped": 2}
     assert (mirror.right.count, mirror.right.of) == (2, 2)
     (auto,) = found.mended
-    assert (auto.restored.count, auto.restored.of, auto.wrong, auto.updates) == (1, 2, 1, 7)
+    assert (auto.restored.count, auto.restored.of, auto.wrong, auto.updates, auto.failed) == (1, 2, 1, 7, 2)
     assert found.made == ["crar study s.toml", "crar cure --from a ... --from c --out x"]
     write_page(Worlds("", [one_world(tmp_path / "study", None)]), tmp_path / "page")
     assert "Empty-v0" in (tmp_path / "page" / "report.md").read_text()
