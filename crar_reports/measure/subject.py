@@ -23,10 +23,12 @@ from crar_model.core.errors import UserError
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.models.checkpoints import Checkpoint, in_maze, load_checkpoint
 from crar_model.models.evaluation import dtype_of
-from crar_model.tasks import TASKS, Task
+from crar_model.tasks import Task
 from crar_model.tasks.symmetries import symmetries_of
 from crar_model.training.variants import BASE
 from landscape_tools import Composite, HiddenLayer, align, dense_chain, unflatten
+
+LISTABLE = "mazes and worlds whose transitions can all be listed, such as the simple maze"
 
 PROBES = 64
 """Observations on which an aligned encoder must give the same abstract states."""
@@ -208,10 +210,7 @@ def load_subject(
     task = failed.task
     task.need_listing(failed_path)
     if complete_only and not task.sampling.complete:
-        known = ", ".join(name for name, other in TASKS.items() if other.sampling.complete)
-        raise UserError(
-            f"{failed_path}: a model of the {failed.maze} maze; this command takes models of mazes whose transitions can be listed: {known}"
-        )
+        raise UserError(f"{failed_path}: a model of {task.title}; this command takes models of {LISTABLE}")
     subject = Subject.of(failed, base, (failed_path, base_path))
     if all(torch.equal(subject.failed[name], subject.optimum[name]) for name in select(subject.failed, ("encoder",))):
         raise UserError(f"{failed_path}: its encoder is the optimum of {base_path} already; give a transfer that ended elsewhere")

@@ -15,7 +15,6 @@ from crar_model.core.params import select
 from crar_model.core.settings import PlaySettings
 from crar_model.core.threads import torch_threads
 from crar_model.models.checkpoints import load_checkpoint
-from crar_model.tasks import TASKS
 from crar_model.tasks.metrics import Metric
 from crar_reports.measure.dissection import SHORT, Stage, oddness
 from crar_reports.measure.minimum import Minimum, examine
@@ -23,7 +22,7 @@ from crar_reports.measure.move_errors import transition_errors
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.release import Released, adapted_and_released
 from crar_reports.measure.shifts import Shift, landscape_shifts
-from crar_reports.measure.subject import Subject
+from crar_reports.measure.subject import LISTABLE, Subject
 from crar_reports.measure.surface import encoder_dynamics
 
 STAGES = ("certificate and released dynamics", "surface", "theorem")
@@ -83,8 +82,7 @@ def lone_subject(path: Path, *, maze: str | None = None) -> Subject:
     model = load_checkpoint(path, maze=maze, flag="--from-maze")
     model.task.need_listing(path)
     if not model.task.sampling.complete:
-        known = ", ".join(name for name, other in TASKS.items() if other.sampling.complete)
-        raise UserError(f"{path}: a model of the {model.maze} maze, which needs its base (--to); without one go models of: {known}")
+        raise UserError(f"{path}: a model of {model.task.title}, which needs its base (--to); without one go models of {LISTABLE}")
     return Subject.of(model, model, (path, path))
 
 

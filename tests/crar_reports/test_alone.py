@@ -147,5 +147,5 @@ def test_which_models_are_looked_at_alone(model: Path, random_base: Path, tmp_pa
     random = load_checkpoint(random_base / "member-0.pt")
     save_checkpoint(tmp_path / "random.pt", replace(random, info={"variant": "imported"}))
     assert not stands_alone(tmp_path / "random.pt", None, None)
-    with pytest.raises(UserError, match=r"random\.pt: a model of the random maze, which needs its base"):
+    with pytest.raises(UserError, match=r"random\.pt: a model of random mazes, which needs its base"):
         lone_subject(tmp_path / "random.pt")
