@@ -83,6 +83,7 @@ def test_train_and_transfer_from_a_config_file(tmp_path: Path) -> None:
     assert len(list((tmp_path / "t").glob("member-*.pt"))) == 4
 
 
+@pytest.mark.usefixtures("as_published")
 def test_landscape_of_the_shipped_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         dissection, "Effort", partial(Effort, iterations=100, zooms=3)
