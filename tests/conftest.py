@@ -19,7 +19,10 @@ from tests.drawn import draw_as_published, draw_once
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
 torch.set_num_threads(1)
-LONG = {"test_cli.py", "test_first_hour.py", "test_studies.py", "test_third_task.py", "test_training.py"}
+LONG = {
+    "test_cli.py", "test_cure.py", "test_first_hour.py", "test_notebook.py", "test_observation.py", "test_random_reports.py", "test_reports.py",
+    "test_sampled_theorem.py", "test_studies.py", "test_third_task.py", "test_training.py", "test_walls.py", "test_world_commands.py",
+}  # fmt: skip
 """Files with tests of many seconds."""
 
 
