@@ -12,6 +12,7 @@ import pytest
 
 from crar_reports.measure import dissection, release
 from crar_reports.measure.paths import Effort
+from landscape_tools import convergence
 
 
 def end_early(patch: pytest.MonkeyPatch) -> None:
@@ -19,6 +20,7 @@ def end_early(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(dissection, "QUICK_STEPS", 4)
     patch.setattr(dissection, "examine", partial(dissection.examine, iterations=4))
     patch.setattr(dissection, "Effort", lambda **given: Effort(**given | {"images": 5, "iterations": 6, "zooms": 1}))
+    patch.setattr(convergence, "polish", lambda *_, **__: None)
     patch.setattr(release, "ROUND", 1)
     patch.setattr(release, "SETTLED", 1.0)
 
