@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 OUT ?= demo
 
-.PHONY: help install install-dev demo test types kernels docs lint format browser bench clean
+.PHONY: help install install-dev demo test types kernels-conv kernels-dense docs lint format browser bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,14 +30,14 @@ test: export PYTHONDONTWRITEBYTECODE =
 test: install-dev ## lint, type-check, test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(MAKE) --jobs=2 types kernels docs
+	$(MAKE) --jobs=2 kernels-conv types kernels-dense docs
 	$(BIN)/pytest -n auto --dist worksteal
 
-types kernels docs: install-dev # side by side, each on a core: on a fresh checkout both take half a minute
+types kernels-conv kernels-dense docs: install-dev # side by side, two at a time: on a fresh checkout each takes a minute or less of a core, convolutions more
 types:
 	$(BIN)/mypy
-kernels:
-	$(BIN)/python -m tests.kernels
+kernels-conv kernels-dense: kernels-%:
+	$(BIN)/python -m tests.kernels $*
 docs: ## the documentation as a site in build/site, offline; fails on a warning
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,15 @@ from crar_model.core.settings import TrainSettings
 from crar_model.tasks import default_settings
 from crar_model.training.members import base_plan, transfer_plan
 from crar_model.training.runner import run_plan
+from tests.drawn import draw_as_published, draw_once
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
 torch.set_num_threads(1)
-LONG = {"test_cli.py", "test_first_hour.py", "test_studies.py", "test_third_task.py", "test_training.py"}
+LONG = {
+    "test_cli.py", "test_cure.py", "test_first_hour.py", "test_notebook.py", "test_observation.py", "test_random_reports.py", "test_reports.py",
+    "test_sampled_theorem.py", "test_studies.py", "test_third_task.py", "test_training.py", "test_walls.py", "test_world_commands.py",
+}  # fmt: skip
 """Files with tests of many seconds."""
 
 
@@ -30,6 +35,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs train in this process unless a test asks for workers: each would load PyTorch anew, and other tests have the other cores."""
     monkeypatch.setattr("crar_model.training.record.cores", lambda: 1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawn_in_brief() -> Iterator[None]:
+    """Figures are drawn once, but in tests that ask for `as_published`."""
+    with pytest.MonkeyPatch.context() as patch:
+        draw_once(patch)
+        yield
+
+
+@pytest.fixture
+def as_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures as users get them."""
+    draw_as_published(monkeypatch)
 
 
 @pytest.fixture(scope="session")

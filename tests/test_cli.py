@@ -21,10 +21,11 @@ from typer.testing import CliRunner
 from cli import app, main
 from crar_model import samples
 from crar_model.core.fresh import COMMANDS
+from crar_model.core.settings import CureSettings
 from crar_model.core.tensor_files import save_plain
 from crar_model.models.checkpoints import FORMAT, load_checkpoint
 from crar_model.models.original import exported
-from crar_reports.measure import dissection
+from crar_reports.measure import dissection, mended, release, shifted_descents
 from crar_reports.measure.paths import Effort
 from crar_reports.pages.play import save_episode
 
@@ -82,10 +83,14 @@ def test_train_and_transfer_from_a_config_file(tmp_path: Path) -> None:
     assert len(list((tmp_path / "t").glob("member-*.pt"))) == 4
 
 
+@pytest.mark.usefixtures("as_published")
 def test_landscape_of_the_shipped_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         dissection, "Effort", partial(Effort, iterations=100, zooms=3)
     )  # barriers are bounds from above: more effort lowers them
+    monkeypatch.setattr(release, "SETTLED", 0.25)  # 400 and 200 iterations, after which little changes, and not 1,400
+    monkeypatch.setattr(shifted_descents, "STEPS", 50)  # where these descents end is not asked below, nor what a cure finds
+    monkeypatch.setattr(mended, "CureSettings", partial(CureSettings, effort=0.05, resolution=21))
     done = crar("landscape", "--points", 11, "--resolution", 5, "--profile", "--out", tmp_path / "ls")
     assert done.returncode == 0, done.stderr
     *stages, together, _ = done.stdout.splitlines()

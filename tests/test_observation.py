@@ -31,6 +31,7 @@ def crar(*words: str, fails: bool = False) -> str:
     return done.stdout if not fails else str(done.exception)
 
 
+@pytest.mark.usefixtures("as_published")
 def test_every_command_takes_the_models_own_observation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base_run: Path) -> None:
     monkeypatch.chdir(tmp_path)
     narrow = ImageAgent(encoder=(*STEM, Linear(6), Linear(2)))  # the landscape of all 447,888 parameters takes half a minute

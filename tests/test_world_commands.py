@@ -19,6 +19,7 @@ SHORT: dict[str, Any] = {"updates": 60, "log_interval": 30, "checkpoint_interval
 
 
 @pytest.mark.parametrize("slip", ["0", "0.2"])
+@pytest.mark.usefixtures("as_published")
 def test_every_command_takes_a_world(slip: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     listed = slip == "0"
     end_early(monkeypatch)

@@ -217,7 +217,7 @@ class CureSettings:
 
 def to_plain(settings: TrainSettings) -> dict[str, Any]:
     """Settings as nested plain data, for run folders and checkpoints."""
-    return dataclasses.asdict(settings)
+    return vars(settings) | {"loss": vars(settings.loss).copy()}  # all else are texts and numbers, which need no copies
 
 
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:

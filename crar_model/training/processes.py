@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -39,9 +40,18 @@ def run_here(job: ShardJob, receive: Receive, stopped: Callable[[], bool] | None
         set_arithmetic("float32")
 
 
+def worker_context() -> Any:
+    """How workers start. On Linux PyTorch, which takes seconds, is loaded once: a server without threads forks them all. Elsewhere each loads it."""
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([train_shard.__module__])
+    return context
+
+
 def run_processes(shards: list[ShardJob], receive: Receive) -> bool:
     """Train every shard in a process of its own. Whatever happens here, no worker outlives the call."""
-    context = multiprocessing.get_context("spawn")
+    context = worker_context()
     stop = context.Event()
     processes: list[BaseProcess] = []
     pipes: dict[Any, int] = {}

@@ -85,10 +85,15 @@ def write(path: StrPath, content: Content) -> None:
             content.savefig(raw, format="svg", bbox_inches="tight", pad_inches=0.05, metadata={"Date": None})
         write_bytes(path, raw.getvalue())
     else:
-        content.savefig(raw, format="png", dpi=120, bbox_inches="tight", pad_inches=0.05)
-        raw.seek(0)
-        image = Image.open(raw).convert("RGB").quantize(colors=224, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        image = rasterized(content).convert("RGB").quantize(colors=224, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         write_atomically(path, lambda stream: image.save(stream, format="PNG", optimize=True))
+
+
+def rasterized(figure: Figure) -> Image.Image:
+    """A figure as a page shows it, laid out and cut to what it holds."""
+    raw = io.BytesIO()
+    figure.savefig(raw, format="png", dpi=120, bbox_inches="tight", pad_inches=0.05, pil_kwargs={"compress_level": 1})
+    return Image.open(raw)
 
 
 def shortened(plain: Any) -> Any:

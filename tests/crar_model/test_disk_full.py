@@ -60,6 +60,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+@pytest.mark.usefixtures("as_published")
 def test_every_writer_ends_in_one_line(write: Callable[[Path], object], tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"of before")

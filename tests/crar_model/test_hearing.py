@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from crar_model.core.guards import on_signals, out_of_hearing
 from crar_model.core.settings import TrainSettings
 from crar_model.tasks import task_named
 from crar_model.training.members import base_plan
-from crar_model.training.processes import run_processes
+from crar_model.training.processes import run_processes, worker_context
 from crar_model.training.shard import ShardJob
 
 ASKED = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
@@ -35,7 +34,7 @@ def test_a_process_that_is_started_out_of_hearing_never_hears_it() -> None:
 def test_a_run_is_stopped_and_saved_while_its_workers_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = base_plan(TrainSettings(updates=10, workers=2), 2)
     jobs = [ShardJob(plan, tmp_path, index, index, 1, task_named("simple")) for index in range(2)]
-    kind, started = get_context("spawn").Process, []
+    kind, started = worker_context().Process, []
 
     def start(process: object) -> None:
         signal.raise_signal(signal.SIGINT)  # before the worker is one that could be told to stop

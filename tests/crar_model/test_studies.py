@@ -475,6 +475,14 @@ LONGER = FEW.replace("updates = 40\nlog_interval = 20\n", "updates = 6_000\nlog_
 LONGER = LONGER.replace('name = "small"', 'name = "small"\npages = ["cost"]')
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Store]:
+    """`LONGER`, run here to its end; its file lies in the folder above the store."""
+    study, store = ready(LONGER, tmp_path_factory.mktemp("whole"))
+    run_all(study, store, 8)
+    return study, store
+
+
 def kill_a_worker(client: int) -> None:
     """SIGKILL a worker process of a client; its nanny starts another."""
     while True:
@@ -521,14 +529,14 @@ def after(process: subprocess.Popen[str], happened: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_killed_here_and_finished_on_a_cluster_of_two_processes_is_as_undisturbed(dask_cluster: Path, tmp_path: Path) -> None:
-    """A worker dies, then its client; this process finishes as a client of another cluster. The undisturbed study is made here too."""
-    torn = tmp_path / "torn"
-    study, store = ready(LONGER, tmp_path / "whole")
-    words = ["study", tmp_path / "whole" / "file.toml", "--out", torn]
+def test_killed_here_and_finished_on_a_cluster_of_two_processes_is_as_undisturbed(
+    undisturbed: tuple[Study, Store], dask_cluster: Path, tmp_path: Path
+) -> None:
+    """A worker dies, then its client; this process finishes as a client of another cluster."""
+    torn, (study, store) = tmp_path / "torn", undisturbed
+    words = ["study", store.root.parent / "file.toml", "--out", torn]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(crar(*words, "--workers", 1, "--pack", 3), text=True, **quiet)
-    run_all(study, store, 8)  # meanwhile
 
     def states() -> list[int]:
         return [path.stat().st_mtime_ns for path in torn.glob("packs/*/run/state/shard-0.pt")]
@@ -645,7 +653,7 @@ def test_a_dry_run_counts_what_an_archive_holds_and_refuses_as_the_run_would(tmp
 
 
 def test_a_killed_scheduler_ends_the_command_and_loses_nothing(
-    dask_cluster: Path, schedulers: list[subprocess.Popen[bytes]], tmp_path: Path
+    undisturbed: tuple[Study, Store], dask_cluster: Path, schedulers: list[subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
     study, store = ready(LONGER, tmp_path)
     words = ["study", tmp_path / "file.toml", "--out", store.root, "--scheduler-file", dask_cluster, "--pack", 3]
@@ -658,9 +666,7 @@ def test_a_killed_scheduler_ends_the_command_and_loses_nothing(
     assert "Traceback" not in said
     store.begin_session("me")  # which the worker that is left heeds, too
     run_all(study, store, 3)
-    other, whole = ready(LONGER, tmp_path / "whole")
-    run_all(other, whole, 8)
-    assert digests(study, store) == digests(other, whole)
+    assert digests(study, store) == digests(*undisturbed)
 
 
 def test_a_base_that_fails_leaves_the_others_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

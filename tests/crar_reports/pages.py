@@ -4,18 +4,24 @@ and the same page as HTML with its figures inside."""
 from __future__ import annotations
 
 import re
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from crar_reports.measure import dissection, release
+from crar_reports.measure.paths import Effort
+from landscape_tools import convergence
 
 
 def end_early(patch: pytest.MonkeyPatch) -> None:
-    """Let the descents of `--quick` end after a few steps: for pages where nobody asks where they end."""
+    """Let the descents and paths of `--quick` end after a few steps: for pages where nobody asks where they end."""
     patch.setattr(dissection, "QUICK_STEPS", 4)
-    patch.setattr(release, "ROUND", 4)
+    patch.setattr(dissection, "examine", partial(dissection.examine, iterations=4))
+    patch.setattr(dissection, "Effort", lambda **given: Effort(**given | {"images": 5, "iterations": 6, "zooms": 1}))
+    patch.setattr(convergence, "polish", lambda *_, **__: None)
+    patch.setattr(release, "ROUND", 1)
     patch.setattr(release, "SETTLED", 1.0)
 
 

@@ -52,6 +52,7 @@ def crar(*words: object) -> str:
     return done.stdout
 
 
+@pytest.mark.usefixtures("as_published")
 def test_the_shipped_failure_from_the_command_line(tmp_path: Path) -> None:
     out = tmp_path / "cure"
     found = json.loads(crar("cure", *FAST, "--json", "--out", out))

@@ -100,6 +100,7 @@ def test_bad_input_names_the_remedy(tmp_path: Path) -> None:
         write_escape(samples.FAILED, tmp_path)
 
 
+@pytest.mark.usefixtures("as_published")
 def test_several_minima_make_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command from end to end on a folder with the shipped failure; what is finished is kept."""
     monkeypatch.setattr(escape, "DESCENT", 20)

@@ -184,6 +184,7 @@ def test_the_chance_is_that_of_the_best_predictor_and_what_came_of_such_predicti
     assert [per_cent(p) for p in (0.0, 1e-6, 0.046, 0.5, 0.9999, 1.0)] == ["0 %", "0.1 %", "4.6 %", "50 %", "99.9 %", "100 %"]
 
 
+@pytest.mark.usefixtures("as_published")
 def test_a_stopped_look_goes_on(base_run: Path, freeze_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 

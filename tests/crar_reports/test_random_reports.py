@@ -47,6 +47,7 @@ from landscape_tools import align, apply_symmetry, flatten
 from landscape_tools.sampled import difference_product
 from tests.crar_reports.explorer_data import data_of
 from tests.crar_reports.pages import whole_page
+from tests.drawn import draw_as_published
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,7 @@ def page(shipped_freeze: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A landscape report of the random mazes, everything cut short."""
     folder = tmp_path_factory.mktemp("landscape")
     with pytest.MonkeyPatch.context() as patch:
+        draw_as_published(patch)
         patch.setattr(release, "QUICK_UPDATES", 3)
         patch.setattr(dissection, "QUICK_EPISODES", 3)
         patch.setattr(batches, "TABLE_SIZE", 1024)
@@ -290,6 +292,7 @@ def test_hidden_channels_can_be_exchanged_and_unpooled_ones_negated(random_base:
     assert all(torch.allclose(back[name], encoder[name]) for name in encoder)
 
 
+@pytest.mark.usefixtures("as_published")
 def test_report_of_the_random_mazes(random_base: Path, random_freeze: Path, random_settings: TrainSettings, tmp_path: Path) -> None:
     negated = tmp_path / "negated"
     run_plan(transfer_plan(random_settings, [random_base / "member-0.pt"], "negate-input", 1), negated, tensorboard=False)

@@ -33,7 +33,9 @@ from tests.crar_reports.pages import end_early, summary_of, whole_page
 QUICK = LandscapeOptions(points=21, resolution=5, quick=True)
 
 
-def test_landscape_report(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("as_published")
+def test_landscape_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    end_early(monkeypatch)
     options = replace(QUICK, certificate=False)
     clock = StageClock()
     report = write_landscape(FAILED, BASE, tmp_path, options=options, command="crar landscape --out x", clock=clock)
@@ -130,6 +132,7 @@ def test_claims_over_runs_go_on_where_they_stopped(freeze_run: Path, tmp_path: P
     assert len(json.loads((tmp_path / "c" / "results.json").read_text())["pairs"]) == 2
 
 
+@pytest.mark.usefixtures("as_published")
 def test_trajectory_report(tmp_path: Path) -> None:
     settings = TrainSettings(updates=40, checkpoint_interval=10, snapshots=True, workers=1)
     run_plan(base_plan(settings, 2), tmp_path / "run", tensorboard=False)
@@ -144,6 +147,7 @@ def test_trajectory_report(tmp_path: Path) -> None:
         assert float(data["transition_true"][-1]) == pytest.approx(own["transition"], rel=1e-6)
 
 
+@pytest.mark.usefixtures("as_published")
 def test_study_report(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
     report = write_study([base_run], [freeze_run], tmp_path, command="crar report")
     whole_page(report)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from crar_model.agent.loss import TERMS
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import TASKS
@@ -21,6 +23,7 @@ from tests.crar_reports.pages import summary_of, whole_page
 from tests.crar_reports.study_rows import TRAINED, Row, a_study, row, text_rows, transfer, write_rows
 
 
+@pytest.mark.usefixtures("as_published")
 def test_only_the_pages_that_are_asked_for_are_made(tmp_path: Path) -> None:
     table = write_rows(tmp_path / "study" / "table.csv", a_study([3, 0]))
     titles = {
@@ -113,6 +116,7 @@ def test_what_the_page_says_of_a_released_test_stands_under_the_released_scores_
     assert all("the six that were added for it alone" in each for each in theirs)
 
 
+@pytest.mark.usefixtures("as_published")
 def test_a_study_of_rates_has_the_cells_that_another_table_asked_for_first(tmp_path: Path) -> None:
     """A cell is filed under the first table that names it; bases that have one rate are no study of rates."""
     rows = [row(f"b{k}", seed=k) for k in range(3)]

@@ -110,6 +110,7 @@ def test_the_base_decides_among_sequential_ones(counts: list[int], verdict: str)
     assert found == verdict
 
 
+@pytest.mark.usefixtures("as_published")
 def test_the_page_has_a_verdict_a_recipe(tmp_path: Path) -> None:
     bases = [row(f"{rule}-{k}", maze="simple", update_rule=rule, seed=k) for rule in ("joint", "sequential") for k in range(8)]
     table = write_rows(

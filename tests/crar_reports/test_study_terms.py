@@ -18,9 +18,11 @@ from crar_reports.measure.subject import load_subject
 from crar_reports.pages.study import terms
 from crar_reports.pages.study.rows import groups_of
 from crar_reports.pages.study.terms import terms_part
+from crar_reports.press.publish import Content, write
 from tests.crar_reports.study_rows import TRAINED, Row, a_study, pair, row, text_rows, transfer, write_rows
 
 
+@pytest.mark.usefixtures("as_published")
 def test_figure_16_shows_the_best_the_worst_and_its_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = text_rows(a_study([3, 1]))
     next(one for one in rows if one["cell"] == "b1-freeze-3")["final_score"] = "-4.9"
@@ -31,7 +33,10 @@ def test_figure_16_shows_the_best_the_worst_and_its_base(tmp_path: Path, monkeyp
     drawn: list[str] = []
     whole = terms.outcomes_figure
     monkeypatch.setattr(terms, "outcomes_figure", lambda panels, what: (drawn.extend(title for title, _ in panels), whole(panels, what))[1])
-    found, decided = terms_part(groups, bases, tmp_path, "terms.png", {}, TASKS["random"])
+    files: dict[str, Content] = {}
+    found, decided = terms_part(groups, bases, tmp_path, "terms.png", files, TASKS["random"])
+    write(tmp_path / "terms.png", files["terms.png"])
+    assert 1_000 < (tmp_path / "terms.png").stat().st_size < 200_000
     assert drawn == ["base g/1", "best, succeeded: g/1, seed 0", "worst, failed: g/1, seed 3"]
     assert found["terms_columns"] == drawn
     assert decided is not None

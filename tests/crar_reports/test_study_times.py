@@ -18,6 +18,7 @@ from crar_reports.statistics import at_risk
 from tests.crar_reports.study_rows import a_study, text_rows, transfer
 
 
+@pytest.mark.usefixtures("as_published")
 def test_curves_stand_beside_the_released_ones_at_equal_updates(tmp_path: Path) -> None:
     groups = groups_of(one for one in text_rows(a_study([4, 0])) if one["variant"] != "base")
     files: dict[str, Content] = {}

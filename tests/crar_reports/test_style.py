@@ -86,7 +86,9 @@ def test_calibration_fills_its_axes() -> None:
         return {"predicted": predicted, "share": 0.5 * high, "low": 0.0, "high": high}
 
     rows = [{"name": "constant", "calibration": [group(0.0, 0.09)]}, {"name": "logistic", "calibration": [group(0.16, 0.33)]}]
-    axes = calibration_figure(rows).axes[0]
+    figure = calibration_figure(rows)
+    drawn(figure)
+    axes = figure.axes[0]
     assert (axes.get_xlim(), axes.get_ylim()) == ((0.0, pytest.approx(0.2)), (0.0, pytest.approx(0.4)))
     full = calibration_figure([{"name": "constant", "calibration": [group(0.97, 1.0)]}]).axes[0]
     assert (full.get_xlim()[1], full.get_ylim()[1]) == (1.0, 1.0)

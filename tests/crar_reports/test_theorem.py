@@ -67,6 +67,7 @@ def test_a_turned_agent_has_the_same_losses(quarters: int) -> None:
     assert difference(select(other, DYNAMICS), select(subject.optimum, DYNAMICS))
 
 
+@pytest.mark.usefixtures("as_published")
 def test_theorem_report(tmp_path: Path) -> None:
     text = write_theorem(FAILED, BASE, tmp_path, command="crar theorem --out x").read_text()
     assert "crar theorem --out x" in text

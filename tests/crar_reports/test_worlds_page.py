@@ -70,6 +70,7 @@ def test_worlds_are_pooled_by_their_bases() -> None:
     assert pooled(worlds, "annealed").of == 12
 
 
+@pytest.mark.usefixtures("as_published")
 def test_the_page_says_what_the_records_say(tmp_path: Path) -> None:
     def page(*worlds: OneWorld) -> str:
         write_page(Worlds("python -m x", list(worlds)), tmp_path)
@@ -117,6 +118,7 @@ def cured(folder: Path, *, base: str = "d0", restored: bool = True) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("as_published")
 def test_counts_are_those_of_the_tables(tmp_path: Path) -> None:
     found = one_world(a_study(tmp_path / "study"), cured(tmp_path / "cures"))
     negative, mirror = found.through
