@@ -30,6 +30,7 @@ from crar_reports.models.runs import Run, refuse_unusable, short_name
 from crar_reports.pages import plain_words
 from crar_reports.pages import report_view as view
 from crar_reports.pages.cure.one import cure_line
+from crar_reports.pages.cure.records import CureResult
 from crar_reports.pages.report_tables import kept_words, model_row, outcomes_table, start_words, words
 from crar_reports.press.markdown import Lines, about_world, number, table
 from crar_reports.press.publish import Content, publish
@@ -43,7 +44,7 @@ def write_study(
     how: PlaySettings | None = None,
     command: str = "",
     landscape: StrPath | None = None,
-    cured: Plain | None = None,
+    cured: CureResult | None = None,
     note: str = "",
 ) -> Path:
     """Write `report.md`, figures, `results.json` and, where there are scores, `scores.csv` to `folder`; returns the report's path.
@@ -205,14 +206,14 @@ def study_summary(bases: Sequence[Plain], transfers: Sequence[Plain], *, where: 
     return [*lines, ("How sure", f"{sure}{'; ' + note if note else ''}.")]
 
 
-def plainly(bases: Sequence[Plain], transfers: Sequence[Plain], cured: Plain | None) -> str:
+def plainly(bases: Sequence[Plain], transfers: Sequence[Plain], cured: CureResult | None) -> str:
     """The page's first words; arguments as of :func:`study_summary`, and what `write_cure` returned."""
     matched = {
         name: [one.get("match", {}).get("verdict") in RIGHT for one in transfers if one["variant"] == name]
         for name in dict.fromkeys(one["variant"] for one in transfers)
     }
     old, new = (median(one["terms"]["transition"] for one in models) for models in (bases, transfers))
-    out = None if cured is None or cured["already"] else bool(cured["cured"])
+    out = None if cured is None or cured.already else cured.cured
     return plain_words.report({name: (sum(each), len(each)) for name, each in matched.items()}, near=new <= NEAR * old, cured=out)
 
 
