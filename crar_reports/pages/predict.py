@@ -111,7 +111,8 @@ def _seen(model: Checkpoint, resolution: int, path: Path, state: Path | None) ->
 
     def look() -> Looked:
         found = foresee(model, resolution=resolution, where=str(path))
-        return Looked(found.seen, found.landscape and Grid(found.landscape.axis.tolist(), found.landscape.total.tolist()))
+        seen = found.landscape
+        return Looked(found.seen, None if seen is None else Grid(seen.axis.tolist(), seen.total.tolist()))
 
     key = result_key("foresight", EDITION, model=model, seen=model.task.observation_map.title, resolution=resolution)
     return kept(state and state / f"{key}.json", {"key": key}, look, Looked)

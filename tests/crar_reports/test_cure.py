@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from cli import app
 from crar_model import samples
-from crar_model.agent.symmetry import Match
+from crar_model.agent.symmetry import MATCHED, SWAPPED, Match
 from crar_model.core.errors import UserError
 from crar_model.core.files import typed
 from crar_model.core.params import DYNAMICS, select
@@ -357,8 +357,8 @@ def test_bad_input_names_the_remedy(tmp_path: Path) -> None:
 
 
 def test_success_is_within_two_points_or_an_interval_above_zero() -> None:
-    same = Match("matched", [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0)
-    swapped = Match("swapped", [[-1, 0], [0, -1]], 0.1, 2.0, 0.0, 1.0)
+    same = Match(MATCHED, [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0)
+    swapped = Match(SWAPPED, [[-1, 0], [0, -1]], 0.1, 2.0, 0.0, 1.0)
     base = Evaluation({}, {"share": 0.9})
     for value, match, good in ((0.89, same, True), (0.95, same, True), (0.87, same, False), (0.9, swapped, True)):
         assert as_good(Evaluation({}, {"share": value}, match), base) is good

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from crar_model import samples
-from crar_model.agent.symmetry import Match
+from crar_model.agent.symmetry import Likeness, Match
 from crar_model.core.errors import UserError
 from crar_model.core.kept import Pieces
 from crar_model.core.settings import CureSettings
@@ -98,7 +98,7 @@ def test_annealed_needs_the_file_of_a_base_and_listed_transitions(problem: Probl
 
 
 def row(method: str, base: str, verdict: str, *, restored: bool, updates: int = 10) -> Row:
-    after = Evaluation({}, {"nearest_state_accuracy": 1.0}, Match(verdict, [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0))
+    after = Evaluation({}, {"nearest_state_accuracy": 1.0}, Match(Likeness(verdict), [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0))
     lacks, budget = [] if restored else ["navigation_success"], Budget(updates, 5, 1.0)
     return Row(method, Failed(f"{base}.pt", base), restored, method, restored, lacks, budget, after, after, 0, base, base, 0.1, 0.2)
 

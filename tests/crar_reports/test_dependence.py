@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from crar_model import samples
 from crar_reports.claims.record import HOLDS
+from crar_reports.measure.forecast import Estimate, Scored, Scores
 from crar_reports.pages.study import dependence
 from crar_reports.pages.study.rows import groups_of
 from crar_reports.press.publish import Content
@@ -109,12 +109,13 @@ def test_many_tests_are_corrected_for_their_number() -> None:
 
 
 def test_a_predictor_below_the_constant_is_called_none() -> None:
-    def scores(brier: float) -> dict[str, Any]:
-        return {
-            "transfers": 8,
-            "bases": 4,
-            "rows": [{"name": name, "brier": {"value": value}} for name, value in (("constant", 0.2), ("logistic", brier))],
-        }
+    def scores(brier: float) -> Scores:
+        some = Estimate(0.0, 0.0, 0.0, 0.95)
+        rows = (
+            Scored(name, Estimate(value, 0.0, 1.0, 0.95), some, None, None, better=False, predicted=(), calibration=())
+            for name, value in (("constant", 0.2), ("logistic", brier))
+        )
+        return Scores(4, 8, 2, tuple(rows), (), ())
 
     assert "The lowest Brier score is that of logistic, 0.100 against 0.200" in dependence._few(scores(0.1))
     assert "None has a lower Brier score than the constant predictor, 0.200; the next is that of logistic, 0.300" in dependence._few(

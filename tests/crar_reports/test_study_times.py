@@ -63,7 +63,7 @@ def test_a_delay_of_another_length_has_no_released_twin() -> None:
     ]
     found = times_part(groups_of(text_rows(rows)), "times.png", {}, released=True)
     assert found is not None
-    assert [line[0] for line in found] == [
+    assert [line[0] for line in found.rows] == [
         "delay-structure, 0.0005, joint, 69,000 updates", "delay-structure, 0.0005, joint, 90,000 updates",
         "delay-structure, 0.0005, joint, 90,000 updates, released",
     ]  # fmt: skip
@@ -85,11 +85,13 @@ def test_the_same_runs_are_not_held_against_each_other() -> None:
     rows += [transfer(k, "c", good=True, at=10_000 + k, variant="scratch") for k in range(3)]  # of no base, so held against all
     found = times_part(groups_of(text_rows(rows)), "times.png", {}, released=False)
     assert found is not None
-    p = {line[0]: line[-1] for line in found.rows}
+    p = {line[0]: float(str(line[-1])) for line in found.rows}
     assert math.isnan(p["freeze, 0.0005, joint, 40,000 updates"])
     rows.append(transfer(9, "b", good=False, updates=40_000, updates_taken=40_000, cell="of another seed"))
     again = times_part(groups_of(text_rows(rows)), "times.png", {}, released=False)
     assert again is not None
-    assert {line[0]: line[-1] for line in again}["freeze, 0.0005, joint, 40,000 updates"] > 0.05  # the one that is on one side alone
+    assert {line[0]: float(str(line[-1])) for line in again.rows}[
+        "freeze, 0.0005, joint, 40,000 updates"
+    ] > 0.05  # the one that is on one side alone
     assert p["freeze, 0.0001, joint"] > 0.05
     assert p["scratch, 0.0005, joint"] < 1

@@ -69,12 +69,14 @@ def compared(rows: Sequence[Row]) -> list[Line]:
             if not own:
                 continue
             related, times, trains = VARIANTS[key.variant].from_base, times_of(own), int(key.updates) > 0
-            most, good = share(mostly(own)) if related else None, share_by_base(successes(own))
+            good = share_by_base(successes(own))
+            most = share(mostly(own)) if related else None
+            three = (None, None, None) if most is None else (most.count, most.low, most.high)
             half = middle(times) if len(times) else math.inf
             found.append(
                 Line(
                     section.title, key.variant, key.seen, key.rule if trains else "", float(key.rate) if trains else None, int(key.updates), key.quirk, key.base,
-                    good.count, good.of, good.share, good.low, good.high, len(units_of(own)), related, most and most.count, most and most.low, most and most.high,
+                    good.count, good.of, good.share, good.low, good.high, len(units_of(own)), related, *three,
                     len(times) > 0, half if math.isfinite(half) else None,
                 )
             )  # fmt: skip
