@@ -78,7 +78,7 @@ def predict(
             seen.append(_seen(model, resolution, path, state))
         tick(len(paths), len(paths))
     rows = [
-        BaseSeen(as_given(path), model.digest, model.recipe, **vars(found.seen))
+        BaseSeen(as_given(path), model.digest, recipe=model.recipe, **vars(found.seen))
         for path, model, found in zip(paths, models, seen, strict=True)
     ]
     found = Prediction(command, models[0].task.name, models[0].task.observation_map.title, rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crar_model.cures.foresight import Seen
 from crar_model.models.merit import definition
@@ -24,7 +24,7 @@ class _Named:
 
     path: str
     digest: str
-    recipe: str
+    recipe: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,7 @@ def test_the_chance_is_that_of_the_best_predictor_and_what_came_of_such_predicti
         for one in found:
             apart = [abs(group.predicted - one.probability) for group in row.calibration]
             assert one.alike == row.calibration[int(np.argmin(apart))]
-        bases = [BaseSeen(f"b{k}", "", "", 0.0, 0.0, {}, (), None, {}, {}, {}) for k in range(49)]
+        bases = [BaseSeen(f"b{k}", "", 0.0, 0.0, {}, (), None, {}, {}, {}) for k in range(49)]
         lines = chance_lines(
             replace(NOTHING, bases=bases, chances=found, outcomes=[Outcome(int(k), 4) for k in table.successes] + [Outcome(0, 0)])
         )
