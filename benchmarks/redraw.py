@@ -31,6 +31,7 @@ from crar_reports.figures.inputs import inputs_figure, transition_error_figure
 from crar_reports.figures.lines import lines_figure
 from crar_reports.figures.placement import placement_figure
 from crar_reports.figures.shifts import shifts_figure
+from crar_reports.measure.forecast import Scores
 from crar_reports.measure.shifts import SHARES
 from crar_reports.pages.escape.records import Escape
 from crar_reports.pages.landscape.sections import TITLES
@@ -50,7 +51,7 @@ def of_results(folder: Path) -> Iterator[tuple[str, Any]]:
     if (folder / "survival.png").is_file():
         yield "survival.png", escape_figure((found := typed(results, Escape, str(folder), "")).cells, found.grid.updates)
     if (folder / "calibration.png").is_file():
-        yield "calibration.png", calibration_figure(results["scores"]["rows"])
+        yield "calibration.png", calibration_figure(typed(results["scores"], Scores, str(folder), "").rows)
     if (folder / "shifts.png").is_file():
         yield "shifts.png", shifts_figure(typed(results, Theorem, str(folder), "").shifts, SHARES)
     if (folder / "placement.nc").is_file():

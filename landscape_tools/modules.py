@@ -27,11 +27,7 @@ from landscape_tools.walking import Walk
 
 Forward = Callable[[Any], Any]
 Buffers = Literal["interpolate", "estimate", "batch", "keep"]
-COPIES: dict[str, Callable[[nn.Module], nn.Module]] = {
-    "plain": differentiable,
-    "batch": by_batch,
-    "estimating": lambda model: by_batch(exact(model)),
-}
+COPIES: dict[str, Callable[..., nn.Module]] = {"plain": differentiable, "batch": by_batch, "estimating": lambda model: by_batch(exact(model))}  # fmt: skip
 """What a copy of the model is made into: by the point's statistics, by the batch's, or to estimate them."""
 
 
@@ -50,16 +46,9 @@ class ModuleLoss:
     thread_safe = True
 
     def __init__(
-        self,
-        model: nn.Module,
-        criterion: Callable[[Tensor, Tensor], Tensor],
-        inputs: Tensor,
-        targets: Tensor,
-        *,
-        buffers: Buffers = "interpolate",
-        frozen: Frozen = "hold",
-        data: Tensor | Sequence[Tensor] | None = None,
-    ) -> None:
+        self, model: nn.Module, criterion: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, targets: Tensor, buffers: Buffers, frozen: Frozen,
+        data: Tensor | Sequence[Tensor] | None,
+    ) -> None:  # fmt: skip
         if buffers not in ("interpolate", "estimate", "batch", "keep"):
             raise ValueError(f"buffers is {buffers!r}; choose interpolate, estimate, batch or keep")
         held = {id(value): name for name, value in model.named_parameters()}
@@ -75,11 +64,9 @@ class ModuleLoss:
         """Copy the model and learn its names."""
         self._model = copied(model).eval()
         self._buffers, self._writes, self._met = buffers, False, Met()
-        self._copies = threading.local()
-        self._copying = threading.Lock()
+        self._copies, self._copying = threading.local(), threading.Lock()
         self._state = marked(self._model, frozen)  # of a model that never runs: its copies do
-        self._names = Names(self._model, self._state)
-        self._layers = layers_of(self._model)
+        self._names, self._layers = Names(self._model, self._state), layers_of(self._model)
         if buffers == "estimate" and not self._layers:
             raise ValueError("buffers is 'estimate', and the model has no running statistics to estimate; choose interpolate")
         floating = [name for name, value in self._state.items() if isinstance(name, BufferName) and continuous(value)]
@@ -234,8 +221,7 @@ class ModuleLoss:
         return {name: value.clone() if self._writes or isinstance(name, BufferName) else value for name, value in whole.items()}
 
     def _estimated(self, whole: Point) -> dict[str, Tensor]:
-        whole = self._read(whole, "estimating")
-        return estimated(self._copy("estimating"), list(self._layers), whole, kept(self._data))
+        return estimated(self._copy("estimating"), list(self._layers), self._read(whole, "estimating"), kept(self._data))
 
     def _read(self, whole: Point, kind: str) -> dict[str, Tensor]:
         """What a copy of that kind reads of a whole point."""
@@ -243,11 +229,11 @@ class ModuleLoss:
 
     def _copy(self, kind: str) -> nn.Module:
         """This thread's copy of the model, of a kind of `COPIES`."""
-        if not hasattr(self._copies, kind):
+        own: dict[str, nn.Module] = vars(self._copies)
+        if kind not in own:
             with self._copying:
-                setattr(self._copies, kind, COPIES[kind](self._twin()))
-        found: nn.Module = getattr(self._copies, kind)
-        return found
+                own[kind] = COPIES[kind](self._twin())
+        return own[kind]
 
     def _looked(self) -> None:
         """Find out, after a call, whether it writes into its data uncounted."""
@@ -261,8 +247,7 @@ class ModuleLoss:
     def _own(self, named: Point) -> Tensor:
         """The loss of a copy that has the point's tensors for its own."""
         with self._copying:
-            model = self._twin()
-        model = by_batch(model) if self._buffers == "batch" else model
+            model = by_batch(self._twin()) if self._buffers == "batch" else self._twin()
         buffers = dict(model.named_buffers())
         for name, value in (*model.named_parameters(), *buffers.items()):
             new = named.get(name, value).detach()
@@ -295,8 +280,7 @@ def module_loss(
         buffers: where the buffers of a point come from. "interpolate": from the point (`state_of` brings them), and tools interpolate them
             between the points that they are given. "estimate": running statistics are estimated at every point from `data`, and
             what spectral norm keeps of a weight; points given to tools must have those of :meth:`ModuleLoss.estimated`. "batch":
-            normalisation goes by the statistics of `inputs`, as in
-            training. "keep": points may lack them; then they are those of `model`.
+            normalisation goes by the statistics of `inputs`, as in training. "keep": points may lack them; then they are those of `model`.
         frozen: "hold" keeps parameters with `requires_grad=False` out of directions, descents and certificates; "move" takes them in.
         data: inputs that statistics are estimated from, one batch or several; `inputs` by default.
 
@@ -304,7 +288,7 @@ def module_loss(
         ValueError: for words that are none of these, a loss that is random, or a module that cannot be copied or cannot take a point's parameters
             (lazy layers, scripted modules).
     """
-    return ModuleLoss(model, criterion, inputs, targets, buffers=buffers, frozen=frozen, data=data)
+    return ModuleLoss(model, criterion, inputs, targets, buffers, frozen, data)
 
 
 def _say_used(names: Sequence[str]) -> None:

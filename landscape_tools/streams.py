@@ -50,17 +50,9 @@ class DataLoss(ModuleLoss):
     thread_safe = False  # a loader may not be
 
     def __init__(
-        self,
-        model: nn.Module,
-        data: Batches,
-        criterion: Callable[[Any, Any], Tensor] | None = None,
-        *,
-        loss: OfBatch | None = None,
-        count: Count | None = None,
-        batch_size: int = 256,
-        buffers: Literal["interpolate", "keep"] = "interpolate",
-        frozen: Frozen = "hold",
-    ) -> None:
+        self, model: nn.Module, data: Batches, criterion: Callable[[Any, Any], Tensor] | None, loss: OfBatch | None, count: Count | None,
+        batch_size: int, buffers: Literal["interpolate", "keep"], frozen: Frozen,
+    ) -> None:  # fmt: skip
         if buffers not in ("interpolate", "keep"):
             raise ValueError(f"buffers is {buffers!r}; choose interpolate or keep, for a batch's statistics are not those of all data")
         if criterion is not None and loss is not None:
@@ -236,4 +228,4 @@ def data_loss(
         ValueError: for an iterator, data without a batch, a batch that is by no count the mean of its parts, or what :func:`landscape_tools.module_loss`
             refuses.
     """
-    return DataLoss(model, data, criterion, loss=loss, count=count, batch_size=batch_size, buffers=buffers, frozen=frozen)
+    return DataLoss(model, data, criterion, loss, count, batch_size, buffers, frozen)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -87,9 +88,16 @@ def nearest_permutation(overlap: Tensor) -> Tensor:
     return matrix
 
 
-MATCHED, SYMMETRIC, SWAPPED, NEITHER = "matched", "symmetric", "swapped", "neither"
-VERDICTS = (MATCHED, SYMMETRIC, SWAPPED, NEITHER)
-"""What an embedding may be against its base's."""
+class Likeness(StrEnum):
+    """What an embedding may be against its base's."""
+
+    MATCHED = "matched"
+    SYMMETRIC = "symmetric"
+    SWAPPED = "swapped"
+    NEITHER = "neither"
+
+
+VERDICTS = MATCHED, SYMMETRIC, SWAPPED, NEITHER = tuple(Likeness)
 RIGHT = (MATCHED, SYMMETRIC)
 """Those that the base's dynamics are right about."""
 MATCH_LIMIT = 1.0
@@ -114,7 +122,7 @@ class Match:
         renamed: p as images of the states, in the order of the batch's `states`; None for the identity.
     """
 
-    verdict: str
+    verdict: Likeness
     axes: list[list[int]]
     residual_edges: float
     identity_edges: float

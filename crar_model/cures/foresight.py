@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from crar_model.agent.symmetry import TRIED, signed_permutations
 from crar_model.core.errors import UserError
 from crar_model.core.params import select
 from crar_model.cures.copies import exchanges
-from crar_model.cures.placement import Landscape, flat, survey, why_not
+from crar_model.cures.placement import Landscape, Valley, flat, survey, why_not
 from crar_model.cures.problem import Problem, pose
 from crar_model.mazes.maps import ObservationMap
 from crar_model.models.checkpoints import Checkpoint
@@ -34,6 +33,20 @@ class Copy:
 
     axes: list[list[int]]
     transition: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A :class:`Foresight` without the grid of its landscape, of which the valleys are left; None where states cannot be placed."""
+
+    oddness: float
+    bias: float
+    start: dict[str, float]
+    copies: tuple[Copy, ...]
+    valleys: tuple[Valley, ...] | None
+    places: dict[str, tuple[float, float]]
+    valley_of: dict[str, int]
+    features: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -81,13 +94,11 @@ class Foresight:
             "starts in the base's valley": float(self.valley_of["start"] == self.valley_of["base"]),
         }
 
-    def plain(self) -> dict[str, Any]:
-        """As plain data, without the grid of the landscape."""
-        valleys = None if self.landscape is None else [asdict(valley) for valley in self.landscape.valleys]
-        return {
-            "oddness": self.oddness, "bias": self.bias, "start": self.start, "copies": [asdict(copy) for copy in self.copies], "valleys": valleys,
-            "places": self.places, "valley_of": self.valley_of, "features": self.features,
-        }  # fmt: skip
+    @property
+    def seen(self) -> Seen:
+        """What a page and a file hold of it."""
+        valleys = None if self.landscape is None else self.landscape.valleys
+        return Seen(self.oddness, self.bias, self.start, self.copies, valleys, self.places, self.valley_of, self.features)
 
 
 def _log(value: float) -> float:

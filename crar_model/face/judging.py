@@ -62,7 +62,7 @@ class Evaluated(Sequence["Judged"]):
         from crar_model.models.judged import about
 
         protocol = {"protocol": dataclasses.asdict(self.how)} if any(model.checkpoint.task.scored for model in self) else {}
-        return {**protocol, "models": [about(model) | model.plain() for model in self]}
+        return {**protocol, "models": [vars(about(model)) | model.plain() for model in self]}
 
     def _repr_html_(self) -> str:
         metrics, matched = self[0].evaluation.metrics, any(model.evaluation.match for model in self)

@@ -6,6 +6,7 @@ distance follows the released comparison of normal and transferred abstract stat
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from crar_model.agent.loss import Loss
 from crar_model.agent.symmetry import Match, match_embeddings
+from crar_model.core.files import typed
 from crar_model.core.params import Params
 from crar_model.core.settings import LossSettings, PlaySettings
 from crar_model.tasks.metrics import Metric, Score, outcome_metrics
@@ -52,11 +54,31 @@ class Evaluation:
 
     def plain(self) -> dict[str, Any]:
         """As plain data."""
+        return {"terms": self.terms, **self.merits()}
+
+    def merits(self) -> dict[str, Any]:
+        """As plain data, without the loss terms."""
         metrics = {name: value.plain() if isinstance(value, Score) else value for name, value in self.metrics.items()}
         match = self.match
         compared = {} if match is None else {"match": match.plain(), "embedding_distance": match.distance, "mean_move": match.mean_move}
         drawn = {"drawn": self.drawn} if self.drawn else {}
-        return {"terms": self.terms, **metrics, **compared, **drawn}
+        return {**metrics, **compared, **drawn}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any], where: str = "an evaluation") -> Evaluation:
+        """From what :meth:`plain` or :meth:`merits` gave, as it is read from a file.
+
+        Raises:
+            UserError: for other data; `where` they lie.
+        """
+        left, hint = dict(plain), "make it again"
+        terms, match, drawn = left.pop("terms", {}), left.pop("match", None), left.pop("drawn", "")
+        lengths = {"distance": left.pop("embedding_distance", None), "mean_move": left.pop("mean_move", None)}
+        metrics: dict[str, Metric] = {}
+        for name, value in left.items():
+            metrics[name] = typed(value, Score, where, hint) if isinstance(value, Mapping) else typed(value, float, where, hint)
+        found = None if match is None else typed(match | lengths, Match, where, hint)
+        return cls(typed(terms, dict[str, float], where, hint), metrics, found, drawn)
 
 
 def dtype_of(task: Task) -> torch.dtype:

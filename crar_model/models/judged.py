@@ -135,20 +135,28 @@ def judge(
     return found
 
 
-def about(model: Judged) -> Plain:
-    """What tells a model from others, as plain data; None where a checkpoint does not say."""
-    info = model.checkpoint.info
-    return {
-        "path": as_given(model.path),
-        "maze": model.checkpoint.maze,
-        "inverse": model.checkpoint.inverse,
-        "observation_map": model.checkpoint.task.observation_map.name,
-        "variant": info.get("variant"),
-        "base": model.checkpoint.base_name or None,
-        "seed": info.get("seed"),
-        "learning_rate": info.get("learning_rate"),
-        "updates": model.checkpoint.updates,
-    }
+@dataclass(frozen=True)
+class About:
+    """What tells a model from others; None where a checkpoint does not say."""
+
+    path: str
+    maze: str
+    inverse: bool
+    observation_map: str
+    variant: str | None
+    base: str | None
+    seed: int | None
+    learning_rate: float | None
+    updates: int
+
+
+def about(model: Judged) -> About:
+    """What tells a model from others."""
+    one, info = model.checkpoint, model.checkpoint.info
+    return About(
+        as_given(model.path), one.maze, one.inverse, one.task.observation_map.name, info.get("variant"), one.base_name or None, info.get("seed"),
+        info.get("learning_rate"), one.updates,
+    )  # fmt: skip
 
 
 def write_csv(judged: Sequence[Judged], path: StrPath) -> None:
@@ -157,7 +165,7 @@ def write_csv(judged: Sequence[Judged], path: StrPath) -> None:
     Raises:
         UserError: when the file cannot be written.
     """
-    rows = [flat(about(model) | model.plain()) for model in judged]
+    rows = [flat(vars(about(model)) | model.plain()) for model in judged]
     text = io.StringIO()
     table = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n", restval="")
     table.writeheader()

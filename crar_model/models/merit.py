@@ -10,6 +10,7 @@ The original judged the one by eye, and counted final scores above 0 in the othe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 import torch
 
@@ -22,10 +23,20 @@ WITHIN = 0.02
 """A share counts as the base's when it is at most this much below it."""
 SUCCESS = 0.0
 """A score above this counts as a successful model (section 8 of docs/original.md)."""
-SUCCESSFUL, FAILED, OPEN = "successful", "failed", "open"
 SCORE = "score"
 EARLIER = "it is as good as its base: its score reaches the interval of its base's"
 """How random mazes were judged by cures and maps of older versions."""
+
+
+class Outcome(StrEnum):
+    """What a model comes to; open where nothing is missing but the score, and its interval holds 0."""
+
+    SUCCESSFUL = "successful"
+    FAILED = "failed"
+    OPEN = "open"
+
+
+SUCCESSFUL, FAILED, OPEN = Outcome
 
 
 def definition(*, scored: bool) -> str:
@@ -52,8 +63,8 @@ def short_of(shares: Mapping[str, tuple[float, float]], *, score: tuple[float, f
     return short + [SCORE] * (score is not None and not score[0] > SUCCESS)
 
 
-def outcome(shares: Mapping[str, tuple[float, float]], *, score: tuple[float, float] | None = None) -> str:
-    """`SUCCESSFUL`, `FAILED` or, where nothing is missing but the score and its interval holds 0, `OPEN`; arguments as of :func:`short_of`."""
+def outcome(shares: Mapping[str, tuple[float, float]], *, score: tuple[float, float] | None = None) -> Outcome:
+    """Whether a model succeeded; arguments as of :func:`short_of`."""
     short = short_of(shares, score=score)
     return SUCCESSFUL if not short else OPEN if short == [SCORE] and score is not None and score[1] >= SUCCESS else FAILED
 

@@ -14,7 +14,7 @@ from crar_model.core.settings import CureSettings
 from crar_model.cures.methods import AUTO, METHODS
 from crar_reports.commands.app import app, command_line
 from crar_reports.commands.command import Command
-from crar_reports.commands.flags import RUN, Choices, FormatOption, OutOption, ResumeOption, with_flags
+from crar_reports.commands.flags import RUN, Choices, FormatOption, OutOption, ResumeOption, named, with_flags
 
 MODELS = "Models"
 WORDS = (AUTO, *METHODS)
@@ -36,9 +36,13 @@ def cure(
     out: OutOption,
     failed: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--from", metavar="MODEL", exists=True, help="The failed transfer; several, or run folders, make a table.",
-            show_default="the shipped sample", rich_help_panel=MODELS,
+        named(
+            "--from",
+            metavar="MODEL",
+            help="The failed transfer; several, or run folders, make a table.",
+            shown="the shipped sample",
+            panel=MODELS,
+            exists=True,
         ),
     ] = None,
     methods: Annotated[
@@ -48,23 +52,31 @@ def cure(
     ] = None,
     base: Annotated[
         Path | None,
-        typer.Option(
-            "--base", metavar="FILE", exists=True, help="Base whose weights first-layer starts from; it is observed nowhere.",
-            show_default="the base that --from names", rich_help_panel=MODELS,
+        named(
+            "--base",
+            metavar="FILE",
+            help="Base whose weights first-layer starts from; it is observed nowhere.",
+            shown="the base that --from names",
+            panel=MODELS,
+            exists=True,
         ),
     ] = None,
     to: Annotated[
         Path | None,
-        typer.Option(
-            "--to", metavar="FILE", exists=True, help="Base that judges the outcome, after the choice.",
-            show_default="none; in a table the base that each names", rich_help_panel=MODELS,
+        named(
+            "--to",
+            metavar="FILE",
+            help="Base that judges the outcome, after the choice.",
+            shown="none; in a table the base that each names",
+            panel=MODELS,
+            exists=True,
         ),
     ] = None,
     episodes: Annotated[int, typer.Option(metavar="N", min=1, help="Random mazes: episodes of a score.", rich_help_panel=RUN)] = 100,
     image: FormatOption = "png",
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of a summary.", rich_help_panel=RUN)] = False,
     resume: ResumeOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Look for a way out of a failed transfer.
 
     Knows the checkpoint, data of its own maze and, where a method says so, the base's weights: never an observation of the base's maze,

@@ -12,7 +12,7 @@ from crar_model.core.files import json_text
 from crar_model.core.settings import UPDATE_RULES
 from crar_reports.commands.app import app, command_line
 from crar_reports.commands.command import Command
-from crar_reports.commands.flags import RUN, Choices, FormatOption, OutOption, ResumeOption, with_flags
+from crar_reports.commands.flags import RUN, Choices, FormatOption, OutOption, ResumeOption, named, with_flags
 
 
 @app.command(
@@ -25,23 +25,19 @@ def escape(
     out: OutOption,
     failed: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--from", metavar="FILE", exists=True, help="The failed transfer; several, or run folders, make a table.",
-            show_default="the shipped sample", rich_help_panel=RUN,
+        named(
+            "--from",
+            metavar="FILE",
+            help="The failed transfer; several, or run folders, make a table.",
+            shown="the shipped sample",
+            exists=True,
         ),
     ] = None,
-    base: Annotated[
-        Path | None,
-        typer.Option("--to", metavar="FILE", exists=True, help="Its base.", show_default="the base that --from names", rich_help_panel=RUN),
-    ] = None,
+    base: Annotated[Path | None, named("--to", metavar="FILE", help="Its base.", shown="the base that --from names", exists=True)] = None,
     rates: Annotated[
-        list[float] | None,
-        typer.Option("--rate", metavar="RATE", help="Rate of RMSprop; several make a grid.", show_default="8e-5, 1e-3", rich_help_panel=RUN),
+        list[float] | None, named("--rate", metavar="RATE", help="Rate of RMSprop; several make a grid.", shown="8e-5, 1e-3")
     ] = None,
-    sgd_rates: Annotated[
-        list[float] | None,
-        typer.Option("--sgd-rate", metavar="RATE", help="Rate of plain SGD.", show_default="1e-4, 1e-3", rich_help_panel=RUN),
-    ] = None,
+    sgd_rates: Annotated[list[float] | None, named("--sgd-rate", metavar="RATE", help="Rate of plain SGD.", shown="1e-4, 1e-3")] = None,
     rules: Annotated[
         list[str] | None,
         Choices(UPDATE_RULES),
@@ -57,7 +53,7 @@ def escape(
     image: FormatOption = "png",
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of a summary.", rich_help_panel=RUN)] = False,
     resume: ResumeOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Ask whether noise carries a failed transfer out of a minimum.
 
     From its certified minimum, frozen dynamics, plain SGD and RMSprop: who leaves, when, and where to.

@@ -10,7 +10,7 @@ import typer
 import crar_reports
 from crar_reports.commands.app import app
 from crar_reports.commands.command import Command
-from crar_reports.commands.flags import RUN, with_flags
+from crar_reports.commands.flags import RUN, named, with_flags
 
 MODELS = "Models"
 
@@ -24,19 +24,10 @@ MODELS = "Models"
 def explain(
     first: Annotated[Path, typer.Argument(metavar="FIRST", exists=True, help="State of the first model, *.pt.", show_default=False)],
     second: Annotated[Path, typer.Argument(metavar="SECOND", exists=True, help="State of the second model.", show_default=False)],
-    model: Annotated[
-        str, typer.Option(metavar="MODULE:NAME", help="Function that makes the module.", show_default=False, rich_help_panel=MODELS)
-    ],
-    data: Annotated[
-        str, typer.Option(metavar="MODULE:NAME", help="Data, or a function that gives them.", show_default=False, rich_help_panel=MODELS)
-    ],
+    model: Annotated[str, named(metavar="MODULE:NAME", help="Function that makes the module.", shown=False, panel=MODELS)],
+    data: Annotated[str, named(metavar="MODULE:NAME", help="Data, or a function that gives them.", shown=False, panel=MODELS)],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page, *.html.", show_default=False, rich_help_panel=RUN)],
-    criterion: Annotated[
-        str,
-        typer.Option(
-            metavar="MODULE:NAME", help="Function of outputs and targets.", show_default="by the targets", rich_help_panel=MODELS
-        ),
-    ] = "",
+    criterion: Annotated[str, named(metavar="MODULE:NAME", help="Function of outputs and targets.", shown="by the targets", panel=MODELS)] = "",
     evaluations: Annotated[int, typer.Option(metavar="N", min=1, help="Most evaluations of the plane.", rich_help_panel=RUN)] = 250,
     force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.", rich_help_panel=RUN)] = False,
 ) -> None:  # fmt: skip

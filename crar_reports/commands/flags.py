@@ -38,18 +38,20 @@ class Choices:
         return StrEnum("Choice", {word: word for word in self.words})
 
 
-OutOption = Annotated[
-    Path, typer.Option("--out", metavar="FOLDER", help="Folder to write to; made if missing.", show_default=False, rich_help_panel=RUN)
-]
+def named(*flags: str, metavar: str, help: str, shown: str | bool = True, panel: str | None = RUN, exists: bool = False) -> Any:
+    """A flag with a value, as `typer.Option` has it: `shown` in place of its default; `exists` where it names something that has to be there."""
+    return typer.Option(*flags, metavar=metavar, help=help, show_default=shown, rich_help_panel=panel, exists=exists)
+
+
+OutOption = Annotated[Path, named("--out", metavar="FOLDER", help="Folder to write to; made if missing.", shown=False)]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue the run in --out, exactly where it stopped.", rich_help_panel=RUN)]
 ForceOption = Annotated[bool, typer.Option("--force", help="Write into --out although something lies there.", rich_help_panel=RUN)]
 ConfigOption = Annotated[
     Path | None,
-    typer.Option(
-        "--config", metavar="FILE", rich_help_panel=RUN,
-        help="TOML file of flags, named as here with _ for -; flags typed as well win. Examples: docs/examples.",
+    named(
+        "--config", metavar="FILE", help="TOML file of flags, named as here with _ for -; flags typed as well win. Examples: docs/examples."
     ),
-]  # fmt: skip
+]
 FormatOption = Annotated[str, Choices(("png", "svg")), typer.Option("--format", help="Format of the figures.", rich_help_panel=RUN)]
 QuickOption = Annotated[bool, typer.Option("--quick", help="Cut paths and descents short: a first look in a quarter of the time.")]
 

@@ -15,7 +15,7 @@ from crar_model.face.worlds import STEPS
 from crar_model.tasks import sides
 from crar_reports.commands.app import app
 from crar_reports.commands.command import Command
-from crar_reports.commands.flags import Choices, with_flags
+from crar_reports.commands.flags import Choices, named, with_flags
 from crar_reports.commands.worlds import ArgumentOption, EnvOption, FixedOption, PolicyOption, StepsOption, WrapperOption
 
 
@@ -27,7 +27,7 @@ from crar_reports.commands.worlds import ArgumentOption, EnvOption, FixedOption,
 def gather(
     out: Annotated[
         Path,
-        typer.Option("--out", metavar="FILE", help="With --env the folder of a Minari dataset; else the file, *.npz.", show_default=False),
+        named("--out", metavar="FILE", help="With --env the folder of a Minari dataset; else the file, *.npz.", shown=False, panel=None),
     ],
     env: EnvOption = "",
     wrapper: WrapperOption = None,

@@ -17,7 +17,7 @@ from crar_model.core.settings import PlaySettings
 from crar_model.core.words import plural
 from crar_reports.commands.app import app
 from crar_reports.commands.command import Command
-from crar_reports.commands.flags import with_flags
+from crar_reports.commands.flags import named, with_flags
 
 
 @app.command(cls=Command, epilog="Examples:\n  crar evaluate runs/freeze\n  crar evaluate runs/freeze runs/unfreeze --csv models.csv")
@@ -30,8 +30,12 @@ def evaluate(
     ],
     base: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", exists=True, help="Compare every embedding with this model's.", show_default="the base that a transfer names"
+        named(
+            metavar="FILE",
+            help="Compare every embedding with this model's.",
+            shown="the base that a transfer names",
+            panel=None,
+            exists=True,
         ),
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Print every loss term too, in a second table.")] = False,
@@ -63,14 +67,13 @@ def play(
         Path | None, typer.Argument(metavar="MODEL", exists=True, help="A model of a maze or of a world.", show_default="the shipped base")
     ] = None,
     models: Annotated[
-        list[Path] | None,
-        typer.Option("--from", metavar="FILE", exists=True, help="Models of one maze, side by side.", show_default="none"),
+        list[Path] | None, named("--from", metavar="FILE", help="Models of one maze, side by side.", shown="none", panel=None, exists=True)
     ] = None,
     goal: Annotated[
-        str | None, typer.Option(metavar="ROW,COLUMN", help="Simple maze: the cell to go to.", show_default="one far away")
+        str | None, named(metavar="ROW,COLUMN", help="Simple maze: the cell to go to.", shown="one far away", panel=None)
     ] = None,
     start: Annotated[
-        str | None, typer.Option(metavar="ROW,COLUMN", help="Simple maze: the cell to go from.", show_default="where episodes begin")
+        str | None, named(metavar="ROW,COLUMN", help="Simple maze: the cell to go from.", shown="where episodes begin", panel=None)
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.")] = False,
 ) -> None:

@@ -13,23 +13,24 @@ from crar_model.core.settings import PlaySettings
 from crar_model.tasks import sides
 from crar_reports.commands.app import app, command_line
 from crar_reports.commands.command import Command
-from crar_reports.commands.flags import RUN, Choices, ForceOption, FormatOption, OutOption, QuickOption, ResumeOption, with_flags
+from crar_reports.commands.flags import RUN, Choices, ForceOption, FormatOption, OutOption, QuickOption, ResumeOption, named, with_flags
 
 MODELS = "Models"
 SPACES = ("auto", "embedding", "weight")
 FromOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--from", metavar="FILE", exists=True, help="The failed transfer.", show_default="the shipped sample", rich_help_panel=MODELS
-    ),
+    Path | None, named("--from", metavar="FILE", help="The failed transfer.", shown="the shipped sample", panel=MODELS, exists=True)
 ]
 ToOption = Annotated[
     Path | None,
-    typer.Option(
-        "--to", metavar="FILE", exists=True, show_default="the base that --from names", rich_help_panel=MODELS,
+    named(
+        "--to",
+        metavar="FILE",
         help="The base it should have matched; one of the other maze stands for its closed-form copy.",
+        shown="the base that --from names",
+        panel=MODELS,
+        exists=True,
     ),
-]  # fmt: skip
+]
 
 
 @app.command(
@@ -52,13 +53,13 @@ def landscape(
     ] = None,
     cured: Annotated[
         Path | None,
-        typer.Option(
+        named(
             "--cured",
             metavar="FILE",
-            exists=True,
             help="What crar cure made of --from, to play in explorer.html.",
-            show_default="found anew where that takes seconds",
-            rich_help_panel=MODELS,
+            shown="found anew where that takes seconds",
+            panel=MODELS,
+            exists=True,
         ),
     ] = None,
     points: Annotated[int, typer.Option(metavar="N", min=2, help="Points per line, ends included.")] = 101,
@@ -86,12 +87,11 @@ def landscape(
     ] = False,
     again: Annotated[
         Path | None,
-        typer.Option(
+        named(
             metavar="DIR",
-            exists=True,
-            show_default="none",
-            rich_help_panel=RUN,
             help="Draw explorer.html of an older folder of this command, from its data; nothing is measured.",
+            shown="none",
+            exists=True,
         ),
     ] = None,
 ) -> None:
@@ -114,36 +114,20 @@ def landscape(
 def claims(
     out: OutOption,
     transfers: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--transfer",
-            metavar="RUN",
-            exists=True,
-            show_default="none",
-            help="Run folder of transfers, or one of them.",
-            rich_help_panel=RUN,
-        ),
+        list[Path] | None, named("--transfer", metavar="RUN", help="Run folder of transfers, or one of them.", shown="none", exists=True)
     ] = None,
     again: Annotated[
         Path | None,
-        typer.Option(
+        named(
             metavar="DIR",
-            exists=True,
-            show_default="none",
             help="In place of --transfer: a folder of crar claims, decided again by the rules of now. Nothing is measured.",
-            rich_help_panel=RUN,
+            shown="none",
+            exists=True,
         ),
     ] = None,
     bases: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--base",
-            metavar="RUN",
-            exists=True,
-            show_default="where the transfers say",
-            help="Run folder of their bases, or one of them.",
-            rich_help_panel=RUN,
-        ),
+        named("--base", metavar="RUN", help="Run folder of their bases, or one of them.", shown="where the transfers say", exists=True),
     ] = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Most transfers per base.", rich_help_panel=RUN)] = 1,
     quick: QuickOption = False,
@@ -197,14 +181,8 @@ def trajectory(
 @with_flags(PlaySettings, only=("episodes", "depth"))
 def report(
     given: dict[str, Any],
-    bases: Annotated[
-        list[Path],
-        typer.Option("--base", metavar="RUN", exists=True, help="Run folder of bases.", show_default=False, rich_help_panel=RUN),
-    ],
-    transfers: Annotated[
-        list[Path],
-        typer.Option("--transfer", metavar="RUN", exists=True, help="Run folder of transfers.", show_default=False, rich_help_panel=RUN),
-    ],
+    bases: Annotated[list[Path], named("--base", metavar="RUN", help="Run folder of bases.", shown=False, exists=True)],
+    transfers: Annotated[list[Path], named("--transfer", metavar="RUN", help="Run folder of transfers.", shown=False, exists=True)],
     out: OutOption,
     force: ForceOption = False,
 ) -> None:

@@ -14,7 +14,7 @@ from crar_model.core.settings import CureSettings, TrainSettings
 from crar_model.mazes.maps import FIELDS
 from crar_reports.commands.app import app, command_line
 from crar_reports.commands.command import Command
-from crar_reports.commands.flags import RUN, ForceOption, FormatOption, OutOption, ResumeOption, with_flags
+from crar_reports.commands.flags import RUN, ForceOption, FormatOption, OutOption, ResumeOption, named, with_flags
 
 
 @app.command(
@@ -30,20 +30,17 @@ def predict(
     ] = None,
     transfers: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--transfer", metavar="RUN", exists=True, help="Transfers of these bases, whose outcomes score the prediction.",
-            show_default="none", rich_help_panel=RUN,
+        named(
+            "--transfer", metavar="RUN", help="Transfers of these bases, whose outcomes score the prediction.", shown="none", exists=True
         ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write report and figures there.", show_default="none", rich_help_panel=RUN)
-    ] = None,
+    out: Annotated[Path | None, named("--out", metavar="DIR", help="Write report and figures there.", shown="none")] = None,
     episodes: Annotated[int, typer.Option(metavar="N", min=1, help="Random mazes: episodes of a score.", rich_help_panel=RUN)] = 100,
     image: FormatOption = "png",
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of a summary.", rich_help_panel=RUN)] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over an --out that is there.", rich_help_panel=RUN)] = False,
     resume: ResumeOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Look at a base before any transfer.
 
     Oddness, signed copies under its own dynamics, valleys of the placement landscape. With transfers: does any of it predict them?
@@ -67,22 +64,16 @@ def predict(
 def maps(
     out: OutOption,
     transfers: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--transfer", metavar="RUN", exists=True, help="Transfers, of any maps and variants.", show_default="none", rich_help_panel=RUN
-        ),
+        list[Path] | None, named("--transfer", metavar="RUN", help="Transfers, of any maps and variants.", shown="none", exists=True)
     ] = None,
     cures: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--cures", metavar="DIR", exists=True, help="Tables that crar cure wrote.", show_default="none", rich_help_panel=RUN
-        ),
+        list[Path] | None, named("--cures", metavar="DIR", help="Tables that crar cure wrote.", shown="none", exists=True)
     ] = None,
     episodes: Annotated[int, typer.Option(metavar="N", min=1, help="Random mazes: episodes of a score.", rich_help_panel=RUN)] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json instead of a line.", rich_help_panel=RUN)] = False,
     force: ForceOption = False,
     resume: ResumeOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Count what succeeds through which observation map."""
     page = crar_reports.maps(
         transfers or (), out=out, cures=cures or (), episodes=episodes, force=force, resume=resume, command=command_line()

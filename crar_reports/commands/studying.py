@@ -12,7 +12,7 @@ import crar_reports
 from crar_model.core.words import plural
 from crar_reports.commands.app import app, command_line
 from crar_reports.commands.command import Command
-from crar_reports.commands.flags import RUN, ForceOption, OutOption, with_flags
+from crar_reports.commands.flags import RUN, ForceOption, OutOption, named, with_flags
 
 CLUSTER = "Cluster"
 
@@ -31,11 +31,10 @@ def study(
     ] = False,
     archive: Annotated[
         Path | None,
-        typer.Option(
+        named(
             metavar="FILE",
             help="Bring in what is finished in FILE, *.tar.xz, and keep there what is finished, every ten minutes and in the end.",
-            show_default="none",
-            rich_help_panel=RUN,
+            shown="none",
         ),
     ] = None,
     pack: Annotated[
@@ -51,14 +50,10 @@ def study(
         typer.Option(metavar="N", min=1, help="Processes of a local cluster.", show_default="one a core", rich_help_panel=CLUSTER),
     ] = None,
     scheduler: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Use the Dask cluster at tcp://host:port.", show_default=False, rich_help_panel=CLUSTER),
+        str | None, named(metavar="ADDRESS", help="Use the Dask cluster at tcp://host:port.", shown=False, panel=CLUSTER)
     ] = None,
     scheduler_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Use the Dask cluster of this file of dask scheduler.", show_default=False, rich_help_panel=CLUSTER
-        ),
+        Path | None, named(metavar="FILE", help="Use the Dask cluster of this file of dask scheduler.", shown=False, panel=CLUSTER)
     ] = None,
 ) -> None:
     """Run a whole study: bases, transfers, one table, one page.
@@ -91,24 +86,11 @@ def study(
 @with_flags()
 def verdicts(
     out: OutOption,
-    claims: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="DIR", exists=True, help="What crar claims wrote.", show_default="none", rich_help_panel=RUN),
-    ] = None,
-    studies: Annotated[
-        list[Path] | None,
-        typer.Option("--study", metavar="DIR", exists=True, help="What crar study wrote.", show_default="none", rich_help_panel=RUN),
-    ] = None,
+    claims: Annotated[list[Path] | None, named(metavar="DIR", help="What crar claims wrote.", shown="none", exists=True)] = None,
+    studies: Annotated[list[Path] | None, named("--study", metavar="DIR", help="What crar study wrote.", shown="none", exists=True)] = None,
     predictions: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--predict",
-            metavar="DIR",
-            exists=True,
-            help="What crar predict wrote, with transfers: S14.",
-            show_default="none",
-            rich_help_panel=RUN,
-        ),
+        named("--predict", metavar="DIR", help="What crar predict wrote, with transfers: S14.", shown="none", exists=True),
     ] = None,
     force: ForceOption = False,
 ) -> None:

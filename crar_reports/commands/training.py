@@ -18,7 +18,7 @@ from crar_model.face.training import RESETS, base_start, transfer_start
 from crar_model.training.variants import VARIANTS
 from crar_reports.commands.app import app
 from crar_reports.commands.command import Command
-from crar_reports.commands.flags import RUN, Choices, OutOption, ResumeOption, with_flags
+from crar_reports.commands.flags import RUN, Choices, OutOption, ResumeOption, named, with_flags
 from crar_reports.commands.worlds import WORLD, ArgumentOption, EnvOption, FixedOption, PolicyOption, StepsOption, WrapperOption
 
 
@@ -63,10 +63,7 @@ def train(
 @with_flags(TrainSettings, LossSettings, skip=("inverse",), start=transfer_start, maze="the bases'")
 def transfer(
     given: dict[str, Any],
-    bases: Annotated[
-        list[Path],
-        typer.Option("--from", metavar="FILE", exists=True, help="Base checkpoint.", show_default=False, rich_help_panel=RUN),
-    ],
+    bases: Annotated[list[Path], named("--from", metavar="FILE", help="Base checkpoint.", shown=False, exists=True)],
     out: OutOption,
     variants: Annotated[
         list[str] | None,
@@ -79,10 +76,7 @@ def transfer(
         ),
     ] = None,
     members: Annotated[int, typer.Option(metavar="N", min=1, help="Seeds per base, variant and learning rate.", rich_help_panel=RUN)] = 8,
-    rates: Annotated[
-        list[float] | None,
-        typer.Option("--rate", metavar="RATE", help="Learning rate.", show_default="--learning-rate", rich_help_panel=RUN),
-    ] = None,
+    rates: Annotated[list[float] | None, named("--rate", metavar="RATE", help="Learning rate.", shown="--learning-rate")] = None,
     reset: Annotated[
         str,
         Choices(RESETS),
@@ -102,28 +96,16 @@ def transfer(
         typer.Option("--back", help="Take a --from that is a transfer itself, and train back to its base's maze.", rich_help_panel=RUN),
     ] = False,
     map_: Annotated[
-        str,
-        typer.Option(
-            "--map",
-            metavar="MODULE:NAME",
-            help="Function of all observations that shows the other side.",
-            show_default=False,
-            rich_help_panel=WORLD,
-        ),
+        str, named("--map", metavar="MODULE:NAME", help="Function of all observations that shows the other side.", shown=False, panel=WORLD)
     ] = "",
     to_env: Annotated[
-        str,
-        typer.Option(
-            "--to-env", metavar="ID", help="Environment that shows the same states otherwise.", show_default=False, rich_help_panel=WORLD
-        ),
+        str, named("--to-env", metavar="ID", help="Environment that shows the same states otherwise.", shown=False, panel=WORLD)
     ] = "",
     to_wrapper: Annotated[
-        list[str] | None,
-        typer.Option("--to-wrapper", metavar="MODULE:NAME", help="Wrapper to put around that.", show_default=False, rich_help_panel=WORLD),
+        list[str] | None, named("--to-wrapper", metavar="MODULE:NAME", help="Wrapper to put around that.", shown=False, panel=WORLD)
     ] = None,
     to_env_arg: Annotated[
-        list[str] | None,
-        typer.Option("--to-env-arg", metavar="NAME=VALUE", help="Argument of that.", show_default=False, rich_help_panel=WORLD),
+        list[str] | None, named("--to-env-arg", metavar="NAME=VALUE", help="Argument of that.", shown=False, panel=WORLD)
     ] = None,
     resume: ResumeOption = False,
 ) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crar_model import samples
-from crar_model.core.files import Plain, StrPath
+from crar_model.core.files import StrPath
 from crar_model.core.keywords import keywords
 from crar_model.core.places import listed
 from crar_model.core.settings import CureSettings, PlaySettings
 from crar_model.cures.methods import AUTO
 from crar_reports.face.page import Page, as_command, place
+
+if TYPE_CHECKING:
+    from crar_reports.pages.cure.records import CureResult
 
 
 @as_command("cure", failed="--from")
@@ -67,19 +70,19 @@ def cure(
         return Page(folder, "", write_cures(paths, folder, methods=names, **ways), temporary)
 
 
-def cure_summary(found: Plain, out: StrPath) -> str:
+def cure_summary(r: CureResult, out: StrPath) -> str:
     """What came of one cure, in a few lines."""
-    chosen, before, budget = found["chosen"], found["failed_candidate"], found["budget"]
-    losses = f"total {chosen['terms']['total']:.3g} against {before['terms']['total']:.3g} before"
-    level = "" if found["level"] is None else f"; the dynamics allow {found['level']['total']:.3g}"
-    verdict = f"cured by {found['by']}" if found["cured"] else f"not cured; the best candidate is one of {found['by']}"
-    if found["already"]:
-        verdict, losses = "nothing to cure: its losses are what its dynamics allow", f"total {before['terms']['total']:.3g}"
-    lines = [f"{verdict}: {losses}{level}", f"{budget['updates']} updates of candidates, {budget['seconds']:.0f} s"]
-    if found["restored"] is not None:
-        words = ("as good", "not as good") if found["already"] else ("restored", "not restored")
-        lines.append(f"judged by {found['to']['path']}: {words[not found['restored']]}")
-    if found["cured"]:
+    total, before, spent = r.chosen.terms["total"], r.found.before.terms["total"], r.budget
+    level = "" if r.level is None else f"; the dynamics allow {float(r.level.totals[0]):.3g}"
+    verdict = f"cured by {r.by}" if r.cured else f"not cured; the best candidate is one of {r.by}"
+    losses = f"total {total:.3g} against {before:.3g} before"
+    if r.already:
+        verdict, losses = "nothing to cure: its losses are what its dynamics allow", f"total {before:.3g}"
+    lines = [f"{verdict}: {losses}{level}", f"{spent.updates} updates of candidates, {spent.seconds:.0f} s"]
+    if r.to is not None:
+        words = ("as good", "not as good") if r.already else ("restored", "not restored")
+        lines.append(f"judged by {r.to.path}: {words[not r.restored]}")
+    if r.cured:
         lines.append(f"model: {Path(out, 'cured.pt')}")
     return "\n".join(lines)
 

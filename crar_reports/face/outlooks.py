@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crar_model import samples
-from crar_model.core.files import Plain, StrPath
+from crar_model.core.files import StrPath
 from crar_model.core.keywords import keywords
 from crar_model.core.places import listed
 from crar_model.core.settings import CureSettings, PlaySettings, TrainSettings
 from crar_model.mazes.maps import FIELDS, ObservationMap
 from crar_model.tasks.checks import check_settings
 from crar_reports.face.page import Page, as_command, going_on, place
+
+if TYPE_CHECKING:
+    from crar_reports.pages.predict_view import Prediction
 
 
 @as_command("predict", bases="")
@@ -60,21 +63,21 @@ def predict(
         return Page(folder, _in_words(found, (verdict(found), *chance_lines(found))), found, temporary)
 
 
-def _in_words(found: Plain, ends: Sequence[str]) -> str:
+def _in_words(found: Prediction, ends: Sequence[str]) -> str:
     """What was seen of each base, then what it is worth as a prediction, in a few lines."""
     lines = []
-    for base in found["bases"]:
-        lowest = min(copy["transition"] for copy in base["copies"][1:])
+    for base in found.bases:
+        lowest = min(copy.transition for copy in base.copies[1:])
         lines.append(
-            f"{base['path']}: oddness {base['oddness']:.3g}; transition {base['copies'][0]['transition']:.3g} of its own, "
-            f"{lowest:.3g} of the best other signed copy, {base['start']['transition']:.3g} where a transfer starts"
+            f"{base.path}: oddness {base.oddness:.3g}; transition {base.copies[0].transition:.3g} of its own, "
+            f"{lowest:.3g} of the best other signed copy, {base.start['transition']:.3g} where a transfer starts"
         )
-        if base["valleys"] is not None:
-            start = base["valley_of"]["start"]
+        if base.valleys is not None:
+            start, own = (base.valley_of[name] for name in ("start", "base"))
             lines.append(
-                f"  {len(base['valleys'])} valley{'s' * (len(base['valleys']) > 1)}; a transfer starts in number {start + 1}, "
-                f"total {base['valleys'][start]['total']:.3g}, {100 * base['valleys'][start]['share']:.0f} % of the places; "
-                f"the base lies in number {base['valley_of']['base'] + 1}"
+                f"  {len(base.valleys)} valley{'s' * (len(base.valleys) > 1)}; a transfer starts in number {start + 1}, "
+                f"total {base.valleys[start].total:.3g}, {100 * base.valleys[start].share:.0f} % of the places; "
+                f"the base lies in number {own + 1}"
             )
     return "\n".join((*lines, *ends))
 

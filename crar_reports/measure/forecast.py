@@ -11,7 +11,6 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import Plain
 from crar_reports.statistics import CONFIDENCE, share_by_base
 
 RIDGE = 1.0
@@ -53,6 +52,78 @@ class Table:
         if self.successes.sum() == 0 or (self.successes == self.trials).all():
             return f"all {self.trials.sum()} transfers {'failed' if self.successes.sum() == 0 else 'succeeded'}, so there is nothing to tell apart"
         return None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its interval by resampling bases."""
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """Bases of like predictions: the mean prediction, and the outcomes as a share by base (:func:`crar_reports.statistics.share_by_base`)."""
+
+    predicted: float
+    count: int
+    of: int
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A predictor and what its leave-one-base-out predictions are worth.
+
+    Attributes:
+        name: a key of `PREDICTORS`.
+        brier: Brier score. bias: mean of predicted minus succeeded.
+        area: of the ROC curve. gain: the Brier score minus the constant predictor's. None of the constant one itself.
+        better: whether the interval of the gain lies below 0.
+        predicted: probability of every base. calibration: its groups.
+    """
+
+    name: str
+    brier: Estimate
+    bias: Estimate
+    area: Estimate | None
+    gain: Estimate | None
+    better: bool
+    predicted: tuple[float, ...]
+    calibration: tuple[Group, ...]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All predictors, the constant one first: on how many bases, transfers and successes, which are better than it, and by which features."""
+
+    bases: int
+    transfers: int
+    successes: int
+    rows: tuple[Scored, ...]
+    predicts: tuple[str, ...]
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Chance:
+    """The probability that a transfer of a base succeeds.
+
+    Attributes:
+        probability: in [0, 1]. by: the predictor.
+        without: whether the base was left out of what it was fitted to.
+        alike: what came of the nearest predictions.
+    """
+
+    probability: float
+    by: str
+    without: bool
+    alike: Group
 
 
 Fit = Callable[[Array], float]
@@ -106,7 +177,7 @@ def held_out(table: Table, predictor: Callable[[Table], Fit]) -> Array:
     return np.array([predictor(table.without(base))(table.features[base]) for base in range(len(table.trials))])
 
 
-def score_predictors(table: Table) -> Plain:
+def score_predictors(table: Table) -> Scores:
     """Brier score, ROC area and calibration of every predictor, and whether any is better than the constant one.
 
     Predictions are leave-one-base-out. Intervals resample bases, with the predictions as they are. That anything predicts is said where the
@@ -124,15 +195,16 @@ def score_predictors(table: Table) -> Plain:
     tried = len(PREDICTORS) - 1
     rows = []
     for name, p in predictions.items():
-        brier = _brier(table, p, weights)
+        brier, area, gain = _brier(table, p, weights), None, None
         bias = (weights @ (table.trials * p - table.successes)) / (weights @ table.trials)
-        row: Plain = {"name": name, "brier": _interval(brier), "bias": _interval(bias), "area": None, "gain": None, "better": False}
         if name != "constant":
-            gain = _interval(brier - usual, 1 - (1 - CONFIDENCE) / tried)
-            row |= {"area": _interval(_area(table, p, weights)), "gain": gain, "better": gain["high"] < 0}
-        rows.append(row | {"predicted": p.tolist()})
-    return {"bases": len(table.trials), "transfers": int(table.trials.sum()), "successes": int(table.successes.sum()), "rows": rows,
-            "predicts": [row["name"] for row in rows if row["better"]]}  # fmt: skip
+            area, gain = _interval(_area(table, p, weights)), _interval(brier - usual, 1 - (1 - CONFIDENCE) / tried)
+        # The constant predictor differs from base to base only by that base's own outcomes, the other way round: a single group.
+        groups = calibration(p, table, 1 if name == "constant" else BINS)
+        better = gain is not None and gain.high < 0
+        rows.append(Scored(name, _interval(brier), _interval(bias), area, gain, better, tuple(p.tolist()), tuple(groups)))
+    predicts = tuple(row.name for row in rows if row.better)
+    return Scores(len(table.trials), int(table.trials.sum()), int(table.successes.sum()), tuple(rows), predicts, table.names)
 
 
 def _resampled(bases: int) -> Array:
@@ -157,36 +229,23 @@ def _area(table: Table, p: Array, weights: Array) -> Array:
         return np.asarray(((won @ order) * lost).sum(1) / (won.sum(1) * lost.sum(1)))
 
 
-def _interval(values: Array, confidence: float = CONFIDENCE) -> Plain:
+def _interval(values: Array, confidence: float = CONFIDENCE) -> Estimate:
     """The first value with percentiles of the others."""
     low, high = np.nanquantile(values[1:], [(1 - confidence) / 2, (1 + confidence) / 2])
-    return {"value": float(values[0]), "low": float(low), "high": float(high), "confidence": confidence}
+    return Estimate(float(values[0]), float(low), float(high), confidence)
 
 
-def calibration(predicted: Sequence[float], table: Table, bins: int = BINS) -> list[Plain]:
-    """Bases in groups of equal size by their prediction: of each group the mean prediction and, by base, the outcomes (`tries`)."""
-    p = np.asarray(predicted)
-    groups = np.array_split(np.argsort(p, kind="stable"), min(bins, len(p)))
-    return [
-        {
-            "predicted": float((p[g] * table.trials[g]).sum() / table.trials[g].sum()),
-            "tries": [[True] * int(k) + [False] * int(n - k) for k, n in zip(table.successes[g], table.trials[g], strict=True)],
-        }
-        for g in groups
-    ]  # fmt: skip
+def calibration(predicted: Sequence[float] | Array, table: Table, bins: int = BINS) -> list[Group]:
+    """Bases in groups of equal size by their prediction."""
+    p, groups = np.asarray(predicted), []
+    for g in np.array_split(np.argsort(p, kind="stable"), min(bins, len(p))):
+        tries = [[True] * int(k) + [False] * int(n - k) for k, n in zip(table.successes[g], table.trials[g], strict=True)]
+        mean = float((p[g] * table.trials[g]).sum() / table.trials[g].sum())
+        groups.append(Group(mean, **vars(share_by_base(tries))))
+    return groups
 
 
-def calibrate(scores: Plain, table: Table) -> None:
-    """Give every predictor of :func:`score_predictors` its `calibration`: of each group `predicted` and the outcomes as a share by base.
-
-    The constant one has a single group: what it says without a base differs from base to base only by that base's own outcomes, the other way round.
-    """
-    for row in scores["rows"]:
-        groups = calibration(row["predicted"], table, 1 if row["name"] == "constant" else BINS)
-        row["calibration"] = [{"predicted": group["predicted"], **vars(share_by_base(group["tries"]))} for group in groups]
-
-
-def chances(table: Table, features: Array, known: Sequence[bool], scores: Plain) -> list[Plain]:
+def chances(table: Table, features: Array, known: Sequence[bool], scores: Scores) -> list[Chance]:
     """The probability that a transfer of each base succeeds, and what came of predictions like it.
 
     It is that of the predictor that the scores call better than the constant one, of several the best; where none is, that of the constant one.
@@ -195,34 +254,32 @@ def chances(table: Table, features: Array, known: Sequence[bool], scores: Plain)
         table: of the bases whose transfers are known.
         features: (bases, features) of all that are asked about.
         known: which of these are in the table, in its order; they are predicted by what was fitted without them.
-        scores: of :func:`score_predictors`, after :func:`calibrate`.
-
-    Returns:
-        for every base `probability`, `by` (the predictor), `without` (whether it was left out) and `alike`, the group of the nearest predictions.
+        scores: of :func:`score_predictors`.
     """
-    best = min((row for row in scores["rows"] if row["better"]), key=lambda row: row["brier"]["value"], default=scores["rows"][0])
-    fitted, left_out = PREDICTORS[best["name"]](table), iter(best["predicted"])
+    best = min((row for row in scores.rows if row.better), key=lambda row: row.brier.value, default=scores.rows[0])
+    fitted, left_out = PREDICTORS[best.name](table), iter(best.predicted)
     found = []
     for own, without in zip(features, known, strict=True):
         p = next(left_out) if without else fitted(own)
-        alike = min(best["calibration"], key=lambda group: abs(group["predicted"] - p))
-        found.append({"probability": p, "by": best["name"], "without": bool(without), "alike": alike})
+        alike = min(best.calibration, key=lambda group: abs(group.predicted - p))
+        found.append(Chance(p, best.name, bool(without), alike))
     return found
 
 
-def verdict(scores: Plain) -> str:
+def verdict(scores: Scores) -> str:
     """What :func:`score_predictors` found, in a sentence."""
-    constant = scores["rows"][0]["brier"]["value"]
-    over = f"of {scores['transfers']} transfers from {scores['bases']} bases"
-    if not scores["predicts"]:
-        best = min(scores["rows"][1:], key=lambda row: row["brier"]["value"])
+    constant = scores.rows[0].brier.value
+    over = f"of {scores.transfers} transfers from {scores.bases} bases"
+    if not scores.predicts:
+        best = min(scores.rows[1:], key=lambda row: row.brier.value)
+        assert best.gain is not None  # the constant one alone has none
         return (
-            f"Nothing predicts: {over}, the best predictor, {best['name']}, has a Brier score of {best['brier']['value']:.3f} against "
-            f"{constant:.3f} of the constant one, and the interval of the difference, {best['gain']['low']:.3f} to {best['gain']['high']:.3f}, does not lie below 0."
+            f"Nothing predicts: {over}, the best predictor, {best.name}, has a Brier score of {best.brier.value:.3f} against "
+            f"{constant:.3f} of the constant one, and the interval of the difference, {best.gain.low:.3f} to {best.gain.high:.3f}, does not lie below 0."
         )
-    better = [row for row in scores["rows"] if row["better"]]
     words = "; ".join(
-        f"{row['name']}, Brier score {row['brier']['value']:.3f}, ROC area {row['area']['value']:.2f} ({row['area']['low']:.2f} to {row['area']['high']:.2f})"
-        for row in better
+        f"{row.name}, Brier score {row.brier.value:.3f}, ROC area {row.area.value:.2f} ({row.area.low:.2f} to {row.area.high:.2f})"
+        for row in scores.rows
+        if row.better and row.area is not None
     )
     return f"Predicts: {over}: {words}; the constant predictor's Brier score is {constant:.3f}."

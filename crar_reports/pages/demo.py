@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from crar_model.agent.symmetry import RIGHT
 from crar_model.core.errors import UserError
@@ -19,6 +18,7 @@ from crar_reports.measure.options import LandscapeOptions
 from crar_reports.models.judged import judge
 from crar_reports.models.runs import Run
 from crar_reports.pages.cure.one import CureOptions, write_cure
+from crar_reports.pages.cure.records import CureResult
 from crar_reports.pages.evaluate import print_evaluation
 from crar_reports.pages.landscape.page import write_landscape
 from crar_reports.pages.report import pick_failed, write_study
@@ -63,7 +63,7 @@ def run_demo(folder: StrPath, *, seed: int = 0, resume: bool = False, command: s
     landscape, cured = None, None
     if verdict not in RIGHT:
         cured = _cure(failed.path, base.path, folder / "cure")
-        model = str(folder / "cure" / "cured.pt") if cured["cured"] else ""
+        model = str(folder / "cure" / "cured.pt") if cured.cured else ""
         line_command = (
             f"crar landscape --quick --from {failed.path} --to {base.path}{model and f' --cured {model}'} --out {folder / 'landscape'}"
         )
@@ -94,7 +94,7 @@ def _settings(schedule: dict[str, float | int | str], seed: int) -> TrainSetting
     return from_plain(to_plain(TrainSettings()) | schedule | {"seed": seed}, where="demo")
 
 
-def _cure(failed: Path, base: Path, folder: Path) -> dict[str, Any]:
+def _cure(failed: Path, base: Path, folder: Path) -> CureResult:
     """A cure of the failed transfer, chosen without the base and then judged by it; see `write_cure`."""
     command = f"crar cure --from {failed} --to {base} --out {folder}"
     with progress_bar("cure: auto") as tick:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from crar_model.core.words import plural
-from crar_model.models.judged import Judged, about
+from crar_model.models.judged import About, Judged, about
 
 WIDTH, WORD = 80, 8
 """Letters of a line, and of a heading that takes two."""
@@ -16,15 +15,13 @@ SYLLABLES = {"transition": ("transi-", "tion"), "consecutive": ("consecu-", "tiv
 """Long headings in two lines."""
 LEFT = ("model", "maze", "variant", "verdict")
 """Columns of words."""
-APART: dict[str, Callable[[Mapping[str, Any], Mapping[str, int]], str]] = {
-    "maze": lambda row, bases: (
-        ("inverse" if row["observation_map"] == "negative" else row["observation_map"]) if row["inverse"] else "normal"
-    ),
-    "variant": lambda row, bases: row["variant"] or "-",
-    "base": lambda row, bases: str(bases[row["base"]]) if row["base"] else "-",
-    "seed": lambda row, bases: "-" if row["seed"] is None else str(row["seed"]),
-    "rate": lambda row, bases: "-" if row["learning_rate"] is None else f"{row['learning_rate']:g}",
-    "updates": lambda row, bases: str(row["updates"]),
+APART: dict[str, Callable[[About, Mapping[str, int]], str]] = {
+    "maze": lambda row, bases: ("inverse" if row.observation_map == "negative" else row.observation_map) if row.inverse else "normal",
+    "variant": lambda row, bases: row.variant or "-",
+    "base": lambda row, bases: str(bases[row.base]) if row.base else "-",
+    "seed": lambda row, bases: "-" if row.seed is None else str(row.seed),
+    "rate": lambda row, bases: "-" if row.learning_rate is None else f"{row.learning_rate:g}",
+    "updates": lambda row, bases: str(row.updates),
 }
 """What tells models apart: name -> text of a model, from its :func:`about` and the numbers of the bases."""
 Columns = Mapping[str, Sequence[str]]
@@ -126,7 +123,7 @@ def show_table(judged: Sequence[Judged], measured: Columns, apart: Sequence[str]
         print(head)
         for folder, those in folders.items():
             same = {name: column[those[0]] for name, column in texts.items() if name not in differing and not number}
-            notes = ", ".join(f"{name} {rows[those[0]]['base'] if name == 'base' else text}" for name, text in same.items() if text != "-")
+            notes = ", ".join(f"{name} {rows[those[0]].base if name == 'base' else text}" for name, text in same.items() if text != "-")
             print(textwrap.fill(f"{folder}/  {notes}".rstrip(), WIDTH - 1, subsequent_indent="  "))
             print("\n".join(body[k] for k in those))
 

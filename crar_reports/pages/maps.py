@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, read_json
 from crar_model.core.places import places
-from crar_model.core.settings import CureSettings, PlaySettings
+from crar_model.core.settings import PlaySettings
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.merit import EARLIER, definition
 from crar_model.samples import as_given
@@ -21,6 +21,7 @@ from crar_model.training.search import searched
 from crar_model.training.variants import VARIANTS
 from crar_reports import progress as console
 from crar_reports.models.judged import expand, succeeds
+from crar_reports.pages.cure.records import Failed, Table
 from crar_reports.pages.maps_view import USUAL, Cell, Maps, Row, Tally, maps_view, needs_the_negative, survivals
 from crar_reports.press.publish import RESULTS, publish
 from crar_reports.sections import place_of
@@ -147,47 +148,8 @@ def _transfers(paths: Sequence[Path], how: PlaySettings, state: Path) -> list[Ro
     return rows
 
 
-@dataclass(frozen=True)
-class Failed:
-    """A failed transfer of a table of cures; older tables name its file alone."""
-
-    path: str
-    digest: str
-    maze: str = ""
-    place: tuple[str, ...] = ()
-    map: str = ""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Updates of a cure, and of the level that it looked for."""
-
-    updates: int
-    level_updates: int
-
-
-@dataclass(frozen=True)
-class Cure:
-    """A row of a table of cures."""
-
-    failed: Failed
-    base: str
-    base_digest: str
-    method: str
-    restored: bool | None
-    budget: Budget
-
-
-@dataclass(frozen=True)
-class Cures:
-    """What a table of cures holds."""
-
-    settings: CureSettings
-    rows: list[Cure]
-
-
 def _cures(folder: Path) -> list[Row]:
-    table = read_json(folder / RESULTS, Cures, "give the --out of `crar cure` with several transfers")
+    table = read_json(folder / RESULTS, Table, "give the --out of `crar cure` with several transfers")
     rows = []
     for row in table.rows:
         failed = row.failed if row.failed.place else _seen(row.failed, folder)

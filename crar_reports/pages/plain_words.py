@@ -9,9 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 from crar_model.models.merit import FAILED, OPEN, SUCCESSFUL
-from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
+from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, MIXED, UNDECIDED
 
-MIXED, MINIMUM = "mixed", "minimum"
+MINIMUM = "minimum"
 YES, NO = "yes", "no"
 FEW = 6
 """Names that a sentence lists."""
@@ -160,13 +160,10 @@ def maps(answers: Sequence[str], everywhere: Sequence[str]) -> str:
         everywhere: variants and cures that work through every map they were tried with.
     """
     words = {YES: "of the maps tried, failure needs the negative", NO: "failure does not need the negative"}
-    kinds = set(answers)
-    if not kinds:
-        first = "whether failure needs the negative was not asked"
-    elif len(kinds) > 1:
-        first = "whether failure needs the negative differs between kinds of transfers"
-    else:
-        first = words.get(kinds.pop(), "whether failure needs the negative is undecided")
+    undecided, kinds = "whether failure needs the negative", set(answers)
+    first = f"{undecided} differs between kinds of transfers" if kinds else f"{undecided} was not asked"
+    if len(kinds) == 1:
+        first = words.get(kinds.pop(), f"{undecided} is undecided")
     works = ", ".join([f"`{name}`" for name in everywhere[:FEW]] + ["and others"] * (len(everywhere) > FEW))
     return _text(
         first, f"these work through every map that they were tried with: {works}" if works else "nothing works through every map tried"

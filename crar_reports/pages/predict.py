@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import Plain, StrPath
+from crar_model.core.files import StrPath
 from crar_model.core.kept import kept
 from crar_model.core.settings import PlaySettings
-from crar_model.cures.foresight import foresee, seen_through
+from crar_model.cures.foresight import Seen, foresee, seen_through
 from crar_model.mazes.maps import ObservationMap
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.keys import result_key
@@ -21,9 +22,9 @@ from crar_model.samples import as_given
 from crar_reports import progress as console
 from crar_reports.figures.calibration import calibration_figure
 from crar_reports.figures.placement import placement_figure
-from crar_reports.measure.forecast import Table, calibrate, chances, score_predictors
+from crar_reports.measure.forecast import Table, chances, score_predictors
 from crar_reports.models.judged import distinct, expand, succeeds
-from crar_reports.pages.predict_view import predict_view
+from crar_reports.pages.predict_view import BaseSeen, Outcome, Prediction, predict_view
 from crar_reports.press.publish import Content, publish
 
 STATE = "predict-state"
@@ -42,7 +43,7 @@ def predict(
     observation_map: ObservationMap | None = None,
     image: str = "png",
     command: str = "",
-) -> Plain:
+) -> Prediction:
     """Look at bases; with transfers, score what was seen as a predictor of their outcomes.
 
     Args:
@@ -54,9 +55,6 @@ def predict(
         observation_map: of the maze that a transfer would go to; each base's own setting, the study's negative, where it is None.
         image: format of the figures.
         command: shown in the report.
-
-    Returns:
-        what `results.json` holds.
 
     Raises:
         UserError: for unusable models, bases of two mazes, or transfers of other bases.
@@ -80,38 +78,55 @@ def predict(
             seen.append(_seen(model, resolution, path, state))
         tick(len(paths), len(paths))
     rows = [
-        {"path": as_given(path), "digest": model.digest, "recipe": model.recipe, **found["seen"]}
+        BaseSeen(as_given(path), model.digest, recipe=model.recipe, **vars(found.seen))
         for path, model, found in zip(paths, models, seen, strict=True)
     ]
-    results: Plain = {
-        "command": command, "maze": models[0].task.name, "observation_map": models[0].task.observation_map.title, "bases": rows,
-        "scores": None, "unscored": None, "outcomes": None, "chances": None,
-    }  # fmt: skip
+    found = Prediction(command, models[0].task.name, models[0].task.observation_map.title, rows)
     if transfers:
-        results |= scored(paths, models, [row["features"] for row in rows], transfers, how or PlaySettings(episodes=100), state)
+        found = scored(found, paths, models, transfers, how or PlaySettings(episodes=100), state)
     if state is not None:
-        _write(state.parent, results, models[0], seen[0]["grid"], image)
+        _write(state.parent, found, models[0], seen[0].grid, image)
         shutil.rmtree(state, ignore_errors=True)
-    return results
+    return found
 
 
-def _seen(model: Checkpoint, resolution: int, path: Path, state: Path | None) -> Plain:
-    """What is seen of a base, and the grid of its placement landscape, None where it has none; kept in a folder, where there is one."""
+@dataclass(frozen=True)
+class Grid:
+    """Total losses by the place of the start state: coordinates, the same for both axes, and the losses."""
 
-    def look() -> Plain:
+    axis: list[float]
+    total: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What is seen of a base, and the grid of its placement landscape; None where it has none."""
+
+    seen: Seen
+    grid: Grid | None
+
+
+def _seen(model: Checkpoint, resolution: int, path: Path, state: Path | None) -> Looked:
+    """What is seen of a base; kept in a folder, where there is one."""
+
+    def look() -> Looked:
         found = foresee(model, resolution=resolution, where=str(path))
-        grid = None if found.landscape is None else {"axis": found.landscape.axis.tolist(), "total": found.landscape.total.tolist()}
-        return {"seen": found.plain(), "grid": grid}
+        seen = found.landscape
+        return Looked(found.seen, None if seen is None else Grid(seen.axis.tolist(), seen.total.tolist()))
 
     key = result_key("foresight", EDITION, model=model, seen=model.task.observation_map.title, resolution=resolution)
-    return kept(state and state / f"{key}.json", {"key": key}, look, dict)
+    return kept(state and state / f"{key}.json", {"key": key}, look, Looked)
 
 
 def scored(
-    paths: Sequence[StrPath], models: Sequence[Checkpoint], seen: Sequence[dict[str, float]], transfers: Sequence[StrPath], how: PlaySettings,
+    found: Prediction,
+    paths: Sequence[StrPath],
+    models: Sequence[Checkpoint],
+    transfers: Sequence[StrPath],
+    how: PlaySettings,
     state: StrPath | None = None,
-) -> Plain:  # fmt: skip
-    """Outcomes of transfers by base, kept in the folder `state`, and predictors of them, from what is seen: figure -> value of a base.
+) -> Prediction:
+    """With the outcomes of transfers by base, kept in the folder `state`, and predictors of them from what is seen.
 
     Raises:
         UserError: for a transfer of a base that is not among these.
@@ -131,30 +146,24 @@ def scored(
         counts[:, number] += (succeeds(path, paths[number], how, state), 1)
         recipes[number].add(transfer.recipe)
     with_transfers = counts[1] > 0
-    names = tuple(seen[0])
-    features = np.array([[one[name] for name in names] for one in seen], dtype=np.float64)
+    names = tuple(found.bases[0].features)
+    features = np.array([[one.features[name] for name in names] for one in found.bases], dtype=np.float64)
     table = Table(names, features[with_transfers], counts[0][with_transfers], counts[1][with_transfers])
-    found: Plain = {
-        "outcomes": [
-            {"successes": int(k), "transfers": int(n), "recipe": " and ".join(sorted(own))}
-            for (k, n), own in zip(counts.T, recipes, strict=True)
-        ]
-    }
+    ends = [Outcome(int(k), int(n), " and ".join(sorted(own))) for (k, n), own in zip(counts.T, recipes, strict=True)]
     why = table.why_not()
     if why is not None:
-        return found | {"unscored": why}
+        return replace(found, outcomes=ends, unscored=why)
     scores = score_predictors(table)
-    calibrate(scores, table)
-    return found | {"scores": scores | {"features": list(names)}, "chances": chances(table, features, with_transfers.tolist(), scores)}
+    return replace(found, outcomes=ends, scores=scores, chances=chances(table, features, with_transfers.tolist(), scores))
 
 
-def _write(folder: StrPath, results: Plain, model: Checkpoint, grid: Plain | None, image: str) -> None:
-    files, first = dict[str, Content](), results["bases"][0]
-    figure, chart = f"placement.{image}", f"calibration.{image}"
+def _write(folder: StrPath, found: Prediction, model: Checkpoint, grid: Grid | None, image: str) -> None:
+    files, figure, chart = dict[str, Content](), f"placement.{image}", f"calibration.{image}"
     if grid is not None:
-        axis, total = (np.array(grid[name], dtype=np.float32) for name in ("axis", "total"))
-        files[figure] = placement_figure(xr.Dataset({"total": (("x", "y"), total)}, coords={"x": axis, "y": axis}), first["places"])
-    if results["scores"] is not None:
-        files[chart] = calibration_figure(results["scores"]["rows"])
+        axis, total = (np.array(values, dtype=np.float32) for values in (grid.axis, grid.total))
+        data = xr.Dataset({"total": (("x", "y"), total)}, coords={"x": axis, "y": axis})
+        files[figure] = placement_figure(data, found.bases[0].places)
+    if found.scores is not None:
+        files[chart] = calibration_figure(found.scores.rows)
     drawn = {"figure": figure if figure in files else None, "chart": chart if chart in files else None}
-    publish(folder, "predict.md", {"r": results, **predict_view(results, model.task, **drawn)}, results, files)
+    publish(folder, "predict.md", {"r": found, **predict_view(found, model.task, **drawn)}, found, files)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from crar_model.agent.loss import SHOWN
 from crar_model.agent.symmetry import MATCHED, NEITHER, RIGHT, SWAPPED, SYMMETRIC, VERDICTS
 from crar_model.core.errors import UserError
-from crar_model.core.files import Plain, StrPath
+from crar_model.core.files import StrPath
 from crar_model.core.settings import PlaySettings
 from crar_model.core.words import plural
 from crar_model.mazes.table import StateTable
 from crar_model.models.checkpoints import load_checkpoint
+from crar_model.models.evaluation import Evaluation
+from crar_model.tasks.metrics import Score
 from crar_reports import progress as console
 from crar_reports.claims.losses import NEAR
 from crar_reports.claims.study_facts import facts_of
@@ -30,6 +34,7 @@ from crar_reports.models.runs import Run, refuse_unusable, short_name
 from crar_reports.pages import plain_words
 from crar_reports.pages import report_view as view
 from crar_reports.pages.cure.one import cure_line
+from crar_reports.pages.cure.records import CureResult
 from crar_reports.pages.report_tables import kept_words, model_row, outcomes_table, start_words, words
 from crar_reports.press.markdown import Lines, about_world, number, table
 from crar_reports.press.publish import Content, publish
@@ -43,7 +48,7 @@ def write_study(
     how: PlaySettings | None = None,
     command: str = "",
     landscape: StrPath | None = None,
-    cured: Plain | None = None,
+    cured: CureResult | None = None,
     note: str = "",
 ) -> Path:
     """Write `report.md`, figures, `results.json` and, where there are scores, `scores.csv` to `folder`; returns the report's path.
@@ -107,8 +112,10 @@ def write_study(
     ]
     models = [(run, kind, one) for run in everything for kind, group in (("last", run.judged), ("best", run.best)) for one in group]
     plain = [{"run": run.folder.name, "variant": run.plan.variant.name, "kind": kind, **one.plain()} for run, kind, one in models]
-    ends = [(run in runs, one) for (run, kind, _), one in zip(models, plain, strict=True) if kind == "last"]
-    results: Plain = {"command": command, "how": vars(how), "models": plain, "negations": negations}
+    ends = [
+        (run in runs, End(run.plan.variant.name, one.checkpoint.updates, one.evaluation)) for run, kind, one in models if kind == "last"
+    ]
+    results: dict[str, Any] = {"command": command, "how": vars(how), "models": plain, "negations": negations}
     names = list(model.evaluation.metrics)
     old, new = ([one for moved, one in ends if moved is wanted] for wanted in (False, True))
     notes = [f"scores are means over {how.episodes} episodes, their 95 % intervals below"] if task.scored else []
@@ -168,16 +175,25 @@ def pick_failed(runs: Sequence[Run]) -> tuple[Run, Judged, Judged] | None:
     return run, model, judge([base], how=run.how)[0]
 
 
-def study_summary(bases: Sequence[Plain], transfers: Sequence[Plain], *, where: str, metrics: Sequence[str], note: str = "") -> Lines:
+@dataclass(frozen=True)
+class End:
+    """The last network of a run's member: of which variant, after how many updates, and its figures."""
+
+    variant: str
+    updates: int
+    figures: Evaluation
+
+
+def study_summary(bases: Sequence[End], transfers: Sequence[End], *, where: str, metrics: Sequence[str], note: str = "") -> Lines:
     """Of `crar report`.
 
     Args:
-        bases, transfers: last models as `results.json` has them, with "variant", "updates", "terms", "match" and figures of merit.
+        bases, transfers: last models.
         where: the maze in words.
         metrics: names of the figures of merit.
         note: what else limits the page, such as shortened schedules.
     """
-    variants = list(dict.fromkeys(one["variant"] for one in transfers))
+    variants = list(dict.fromkeys(one.variant for one in transfers))
     lines = [
         (
             "Asked",
@@ -187,39 +203,40 @@ def study_summary(bases: Sequence[Plain], transfers: Sequence[Plain], *, where: 
     ]
     outcomes = []
     for name in variants:
-        own = [one for one in transfers if one["variant"] == name]
-        counts = Counter(one["match"]["verdict"] if "match" in one else "not compared" for one in own)
+        own = [one.figures for one in transfers if one.variant == name]
+        counts = Counter(one.match.verdict if one.match else "not compared" for one in own)
         words = ", ".join(f"{counts[w]} {w}" for w in (*VERDICTS, "not compared") if counts[w])
         outcomes.append(f"`{name}` {words} of {len(own)}")
     lines.append(("Outcomes", f"{'; '.join(outcomes)}."))
     middles = []
     for metric in metrics:
-        at = {kind: _middle(models, metric) for kind, models in (("bases", bases), ("transfers", transfers))}
-        middles.append(f"{metric.replace('_', ' ')} {at['transfers']} (bases {at['bases']})")
+        middles.append(f"{metric.replace('_', ' ')} {_middle(transfers, metric)} (bases {_middle(bases, metric)})")
     lines.append(("What they can do", f"{'; '.join(middles)}: medians."))
-    term = {kind: median(one["terms"]["transition"] for one in models) for kind, models in (("b", bases), ("t", transfers))}
-    lines.append(("Loss", f"median transition term {number(term['t'])}, of the bases {number(term['b'])}."))
-    lowest, highest = (f(one["updates"] for one in transfers) for f in (min, max))
+    lines.append(("Loss", f"median transition term {number(_transition(transfers))}, of the bases {number(_transition(bases))}."))
+    lowest, highest = (f(one.updates for one in transfers) for f in (min, max))
     span = f"{lowest:,}" if lowest == highest else f"{lowest:,} to {highest:,}"
     sure = f"transfers of {span} updates from {plural(len(bases), 'base')}; other bases and longer runs may end otherwise"
     return [*lines, ("How sure", f"{sure}{'; ' + note if note else ''}.")]
 
 
-def plainly(bases: Sequence[Plain], transfers: Sequence[Plain], cured: Plain | None) -> str:
+def plainly(bases: Sequence[End], transfers: Sequence[End], cured: CureResult | None) -> str:
     """The page's first words; arguments as of :func:`study_summary`, and what `write_cure` returned."""
     matched = {
-        name: [one.get("match", {}).get("verdict") in RIGHT for one in transfers if one["variant"] == name]
-        for name in dict.fromkeys(one["variant"] for one in transfers)
+        name: [one.figures.match is not None and one.figures.match.verdict in RIGHT for one in transfers if one.variant == name]
+        for name in dict.fromkeys(one.variant for one in transfers)
     }
-    old, new = (median(one["terms"]["transition"] for one in models) for models in (bases, transfers))
-    out = None if cured is None or cured["already"] else bool(cured["cured"])
+    old, new = map(_transition, (bases, transfers))
+    out = None if cured is None or cured.already else cured.cured
     return plain_words.report({name: (sum(each), len(each)) for name, each in matched.items()}, near=new <= NEAR * old, cured=out)
 
 
-def _middle(models: Sequence[Plain], metric: str) -> str:
-    values = [one[metric] for one in models if metric in one]
+def _transition(models: Sequence[End]) -> float:
+    return median(one.figures.terms["transition"] for one in models)
+
+
+def _middle(models: Sequence[End], metric: str) -> str:
+    values = [one.figures for one in models if metric in one.figures.metrics]
     if not values:
         return "-"
-    if isinstance(values[0], dict):
-        return f"{median(value['mean'] for value in values):.2f}"
-    return f"{100 * median(values):.0f} %"
+    middle = median(each.share(metric) for each in values)
+    return f"{middle:.2f}" if isinstance(values[0].metrics[metric], Score) else f"{100 * middle:.0f} %"

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from crar_model.core.settings import PlaySettings
 from crar_model.samples import as_given
 from crar_model.tasks import Task
+from crar_model.tasks.metrics import Metric, Score
 from crar_reports.claims.released_scores import released_rows
 from crar_reports.claims.study_facts import facts_of
 from crar_reports.measure.scores import COLUMNS, Negation, score_rows
 from crar_reports.models.judged import Judged
 from crar_reports.models.runs import Run
+from crar_reports.pages.cure.records import CureResult
 from crar_reports.press.markdown import table
 
-Plain = Mapping[str, Any]
-ABOUT = ("path", "digest", "same_dynamics", "terms")
-"""What an evaluation of a base holds beside figures of merit."""
 BASES = ("base 41", "base 42", "base 43", "base 44", "base 45")
 
 
@@ -97,31 +95,31 @@ STATES = """## The same state in both mazes (Figure 12)
 """Figures 12 and 14, where all states can be listed."""
 
 
-def cure_section(cured: Plain) -> str:
+def cure_section(cured: CureResult) -> str:
     """What `write_cure` made of the transfer that is shown."""
-    base, restored, budget = cured["to"], cured["restored"], cured["budget"]
-    weights = ", and the weights of its base" if cured["base_used"] else ""
-    confirmed = {None: "", True: ", and the base confirms it", False: ", but the base does not confirm it"}[restored]
+    base, budget = cured.to and cured.to.evaluation, cured.budget
+    weights = ", and the weights of its base" if cured.base_used else ""
+    confirmed = {None: "", True: ", and the base confirms it", False: ", but the base does not confirm it"}[cured.restored]
     said = (
-        f"**{cured['by']}** is as good as the dynamics allow{confirmed}:"
-        if cured["cured"]
-        else f"Nothing was as good as the dynamics allow; the best candidate, of {cured['by']}:"
+        f"**{cured.by}** is as good as the dynamics allow{confirmed}:"
+        if cured.cured
+        else f"Nothing was as good as the dynamics allow; the best candidate, of {cured.by}:"
     )
-    merits = [name for name in base if name not in ABOUT] if base else []
+    merits = list(base.metrics) if base else []
     rows = []
-    for title, e in (("failed transfer", cured["before"]), ("best candidate", cured["after"]), *((("its base", base),) if base else ())):
-        match = (e["match"]["verdict"], e["match"]["residual_edges"]) if "match" in e else ("-", "-")
-        rows.append((title, e["terms"]["total"], e["terms"]["transition"], *(_merit(e[name]) for name in merits), *match))
+    for title, e in (("failed transfer", cured.before), ("best candidate", cured.after), *((("its base", base),) if base else ())):
+        match = (e.match.verdict, e.match.residual_edges) if e.match else ("-", "-")
+        rows.append((title, e.terms["total"], e.terms["transition"], *(_merit(e.metrics[name]) for name in merits), *match))
     header = ["", "total loss", "transition", *(name.replace("_", " ") for name in merits), "embedding", "residual"]
     return (
-        f"## What gets it out\n\n`crar cure` tried {', then '.join(each['method'] for each in cured['tried'])} on `{cured['failed']['path']}`. It knew the frozen dynamics and data of "
+        f"## What gets it out\n\n`crar cure` tried {', then '.join(each.method for each in cured.found.tried)} on `{cured.failed.path}`. It knew the frozen dynamics and data of "
         f"the transfer's own maze{weights}, not how the observations changed, and chose by losses alone. {said}\n\n{table(header, rows)}\n\n"
-        f"{budget['updates']:,} updates of candidates, {budget['seconds']:.0f} s. See [the report of the cure](cure/report.md).\n\n"
+        f"{budget.updates:,} updates of candidates, {budget.seconds:.0f} s. See [the report of the cure](cure/report.md).\n\n"
     )
 
 
-def _merit(value: Any) -> str:
-    return f"{value['mean']:.2f}" if isinstance(value, Mapping) else f"{100 * value:.1f} %"
+def _merit(value: Metric) -> str:
+    return f"{value.mean:.2f}" if isinstance(value, Score) else f"{100 * value:.1f} %"
 
 
 def released() -> str:

@@ -15,40 +15,13 @@ from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, read_json
 from crar_model.training.variants import BASE
 from crar_reports.figures.shares import shares_figure
+from crar_reports.pages.cure.records import Made, Table
 from crar_reports.pages.study.rows import DONE, USUAL, Row, by, number, success, told
 from crar_reports.pages.study.table import FILE, read_table
 from crar_reports.pages.worlds_view import Mended, OneWorld, Through, Worlds, worlds_view
 from crar_reports.press.publish import RESULTS, publish
 from crar_reports.sections import map_of
 from crar_reports.statistics import share_by_base
-
-
-@dataclass(frozen=True)
-class _Failed:
-    path: str
-    map: str
-
-
-@dataclass(frozen=True)
-class _Budget:
-    updates: int
-    level_updates: int
-
-
-@dataclass(frozen=True)
-class _Cure:
-    failed: _Failed
-    base_digest: str
-    method: str
-    cured: bool
-    restored: bool | None
-    budget: _Budget
-
-
-@dataclass(frozen=True)
-class _Cures:
-    command: str
-    rows: list[_Cure]
 
 
 @dataclass(frozen=True)
@@ -90,7 +63,7 @@ def one_world(study: StrPath, cures: StrPath | None) -> OneWorld:
     if not bases or not told(transfers):
         raise UserError(f"{study}: no `{USUAL}` transfer is done; go on with the study")
     able = sorted(number(row, "last_nearest_state_accuracy") for row in bases)
-    table = None if cures is None else read_json(cures / RESULTS, _Cures, "give the --out of `crar cure` with several transfers")
+    table = None if cures is None else read_json(cures / RESULTS, Table, "give the --out of `crar cure` with several transfers")
     made = [read_json(study / RESULTS, _Study, "make the page with `crar study`").command, *([table.command] if table else [])]
     return OneWorld(
         names.pop().rpartition(", ")[0], rows[0]["judged_on"], len(bases), int(bases[0]["updates"]),
@@ -117,14 +90,14 @@ def _through(name: str, rows: Sequence[Row]) -> Through:
     return Through(name, int(rows[0]["updates"]), len(rows) - len(done), share_by_base(good), share_by_base(right), verdicts, good)
 
 
-def _mended(table: _Cures, bases: set[str], failed: int, cures: Path | None) -> list[Mended]:
+def _mended(table: Table, bases: set[str], failed: int, cures: Path | None) -> list[Mended]:
     found = []
     if foreign := [row.failed.path for row in table.rows if row.base_digest not in bases]:
         raise UserError(f"{cures}: {foreign[0]} is of a base that the study does not have; give the cures of its own transfers")
     for method in dict.fromkeys(row.method for row in table.rows):
         rows = [row for row in table.rows if row.method == method]
 
-        def groups(of: Sequence[_Cure]) -> list[list[bool]]:
+        def groups(of: Sequence[Made]) -> list[list[bool]]:
             each: dict[str, list[bool]] = {}
             for row in of:
                 each.setdefault(row.base_digest, []).append(bool(row.restored))

@@ -19,7 +19,7 @@ from crar_reports.pages import plain_words
 from crar_reports.pages.compare import table
 from crar_reports.pages.compare.page import summary, write_compare
 from crar_reports.pages.compare.rows import rows_of
-from crar_reports.pages.compare.table import compared, compared_csv, compared_figures, compared_view
+from crar_reports.pages.compare.table import Line, compared, compared_csv, compared_figures, compared_view
 from crar_reports.pages.study.rows import DONE, Row
 from crar_reports.pages.study.table import read_table
 from crar_reports.statistics import share, share_by_base
@@ -43,19 +43,19 @@ def test_the_published_studies_are_counted_as_their_tables_say() -> None:
     rows, left = rows_of([PUBLISHED / "recipe", PUBLISHED / "random_study"], HOW)
     assert not left
     lines = compared(rows)
-    assert {line["maze"] for line in lines} == {"simple maze", "random mazes"}
-    assert sum(line["of"] for line in lines) == sum(bool(row["success"]) for row in rows)
+    assert {line.maze for line in lines} == {"simple maze", "random mazes"}
+    assert sum(line.of for line in lines) == sum(bool(row["success"]) for row in rows)
     for line in lines:
-        if not line["rule"] or line["quirk"] or not line["of_bases"]:
+        if not line.rule or line.quirk or not line.of_bases:
             continue
-        group = {"variant": line["variant"], "update_rule": line["rule"], "base_recipe": line["bases"], "updates": str(line["updates"])}
-        own = [row for row in rows if float(row["learning_rate"]) == line["rate"] and row.get("terminal_last") != "1"]
+        group = {"variant": line.variant, "update_rule": line.rule, "base_recipe": line.bases, "updates": str(line.updates)}
+        own = [row for row in rows if float(row["learning_rate"]) == line.rate and row.get("terminal_last") != "1"]
         outcomes = counted(own, **group)
         expected = vars(share_by_base(outcomes))
-        assert {name: line[name] for name in expected} == expected
-        assert line["units"] == len(outcomes)
+        assert {name: getattr(line, name) for name in expected} == expected
+        assert line.units == len(outcomes)
         most = share([2 * sum(each) > len(each) for each in outcomes])
-        assert (line["count_mostly"], line["low_mostly"], line["high_mostly"]) == (most.count, most.low, most.high)
+        assert (line.count_mostly, line.low_mostly, line.high_mostly) == (most.count, most.low, most.high)
 
 
 def test_every_panel_of_two_mazes_says_whose_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def test_what_is_alike_is_left_out_and_the_csv_has_all() -> None:
     assert "| 3/8 |" in text
     (read,) = csv.DictReader(compared_csv([line]).splitlines())
     assert (read["count"], read["of"], read["map"]) == ("3", "8", "negative")
-    assert float(read["low"]) == line["low"]
+    assert float(read["low"]) == line.low
 
 
 def test_runs_and_studies_stand_on_one_page(freeze_run: Path, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_runs_and_studies_stand_on_one_page(freeze_run: Path, tmp_path: Path) ->
     done_rows = [row for row in table if row["status"] == DONE and row["variant"] != "base" and row["success"]]
     digests = {(row["last_digest"] or row["cell"], row["base"]) for row in done_rows}
     assert sum(group["of"] for group in found["groups"]) == 2 + len(digests)
-    assert compared_csv(found["groups"]) == (tmp_path / "page" / "compare.csv").read_text()
+    assert compared_csv([Line(**group) for group in found["groups"]]) == (tmp_path / "page" / "compare.csv").read_text()
     assert next(csv.DictReader((tmp_path / "page" / "compare.csv").read_text().splitlines()))["variant"] == found["groups"][0]["variant"]
 
 

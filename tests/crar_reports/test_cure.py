@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 
 from cli import app
 from crar_model import samples
-from crar_model.agent.symmetry import Match
+from crar_model.agent.symmetry import MATCHED, SWAPPED, Match
 from crar_model.core.errors import UserError
+from crar_model.core.files import typed
 from crar_model.core.params import DYNAMICS, select
 from crar_model.core.settings import CureSettings, TrainSettings
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
@@ -30,6 +31,7 @@ from crar_model.training.runner import run_plan
 from crar_reports.pages.cure import one as page
 from crar_reports.pages.cure.many import spending
 from crar_reports.pages.cure.one import cure_line
+from crar_reports.pages.cure.records import Budget, CureResult, Failed, Row
 from crar_reports.pages.report import write_study
 from crar_reports.statistics import clustered, share
 from tests.crar_model.test_cures import forbid, own_side_only
@@ -42,6 +44,16 @@ def with_dynamics(model: Checkpoint, factor: float) -> Checkpoint:
     """The model with its dynamics scaled."""
     changed = {name: factor * value for name, value in select(model.parameters, DYNAMICS).items()}
     return dataclasses.replace(model, parameters=model.parameters | changed)
+
+
+def row_of(plain: dict[str, Any]) -> Row:
+    """A row of a table of cures, as its file has it."""
+    sides = {name: Evaluation.of(plain[name]) for name in ("before", "after")}
+    return Row(**plain | sides | {"failed": typed(plain["failed"], Failed, "", ""), "budget": typed(plain["budget"], Budget, "", "")})
+
+
+def spent(row: Row, **updates: int) -> Row:
+    return dataclasses.replace(row, budget=dataclasses.replace(row.budget, **updates))
 
 
 def crar(*words: object) -> str:
@@ -107,12 +119,13 @@ def test_a_stopped_cure_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert (tmp_path / page.STATE / "level.pt").exists()
     again: list[int] = []
     found = page.write_cure(samples.FAILED, tmp_path, method="placement", options=options, progress=lambda done, _: again.append(done))
-    level = found["level"]["updates"]
+    assert found.level is not None
+    level = found.level.updates
     parts = len([done for done in again if done <= level])
     assert parts < len([done for done in told if done <= level])  # the level is not done again: each of its parts is told in one
     assert again[parts - 1] == level
     whole = page.write_cure(samples.FAILED, tmp_path / "other", method="placement", options=options)
-    assert whole["chosen"] == found["chosen"]
+    assert whole.chosen.plain() == found.chosen.plain()
 
 
 def test_many_transfers_make_a_table(tmp_path: Path) -> None:
@@ -173,12 +186,13 @@ def test_methods_of_a_table_have_as_much_to_spend_and_seeds_of_their_own(tmp_pat
     assert table["table"][0]["bases_restored"]["of"] == 1
     assert "none had less to spend" in table["spending"]
     assert table["spending"] in (tmp_path / "cures" / "report.md").read_text()
-    less = [row | {"budget": row["budget"] | {"updates": 1}} if row["method"] == "restart" else row for row in table["rows"]]
+    made = [row_of(each) for each in table["rows"]]
+    less = [spent(row, updates=1) if row.method == "restart" else row for row in made]
     assert "budgets are **not equal**" in spending(less)
-    assert spending([row for row in table["rows"] if row["method"] == "restart"]) == ""
-    alone = [row | {"budget": row["budget"] | {"level_updates": 0, "updates": 7}} for row in table["rows"]]  # as in the random mazes
+    assert spending([row for row in made if row.method == "restart"]) == ""
+    alone = [spent(row, level_updates=0, updates=7) for row in made]  # as in the random mazes
     assert spending(alone) == "Updates of all candidates of a transfer: restart 7, placement 7."
-    alone[0]["budget"]["updates"] = 9_000
+    alone[0] = spent(alone[0], updates=9_000)
     assert spending(alone) == "Updates of all candidates of a transfer: restart 7 to 9,000, placement 7; budgets are **not equal**."
 
 
@@ -227,7 +241,13 @@ def test_a_transfer_that_did_not_fail_has_nothing_to_cure(tmp_path: Path) -> Non
     assert "## Candidates" not in text
     assert "as good as its base (shares" in text
     whole_page(tmp_path / "cure" / "report.md")
-    assert cure_line(found).startswith("nothing was tried")
+    again = page.write_cure(
+        tmp_path / "run" / "member-0.pt",
+        tmp_path / "again",
+        method="auto",
+        options=page.CureOptions(CureSettings(resolution=21, effort=0.1)),
+    )
+    assert cure_line(again).startswith("nothing was tried")
 
 
 def test_dynamics_that_trained_are_named(tmp_path: Path) -> None:
@@ -239,15 +259,17 @@ def test_dynamics_that_trained_are_named(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "trained.pt", trained)
     options = page.CureOptions(CureSettings(resolution=9, effort=0.002))
 
-    def cured(path: Path, folder: str) -> dict[str, Any]:
+    def cured(path: Path, folder: str) -> CureResult:
         return page.write_cure(path, tmp_path / folder, method="noise", base_path=samples.BASE, to_path=samples.BASE, options=options)
 
     found = cured(tmp_path / "trained.pt", "cure")
-    assert not found["base"]["same_dynamics"]
+    assert found.base is not None
+    assert not found.base.same_dynamics
     assert "has other dynamics than this model" in (tmp_path / "cure" / "report.md").read_text()
-    assert "embedding" not in found["lacks"]
+    assert "embedding" not in found.plain()["lacks"]
     frozen = cured(samples.FAILED, "frozen")
-    assert frozen["base"]["same_dynamics"]
+    assert frozen.base is not None
+    assert frozen.base.same_dynamics
     assert "has other dynamics" not in (tmp_path / "frozen" / "report.md").read_text()
 
 
@@ -258,8 +280,8 @@ def test_the_command_sees_nothing_of_the_bases_maze(method: str, tmp_path: Path,
     forbid(monkeypatch)
     options = page.CureOptions(CureSettings(resolution=9, effort=0.002))
     found = page.write_cure(samples.FAILED, tmp_path / "cure", method=method, base_path=samples.BASE, options=options)
-    assert [each["method"] for each in found["tried"]] == [method]
-    assert found["restored"] is None
+    assert [each.method for each in found.found.tried] == [method]
+    assert found.restored is None
     with pytest.raises(AssertionError, match="an observation of the base's maze"):
         page.write_cure(samples.FAILED, tmp_path / "other", method=method, base_path=samples.BASE, to_path=samples.BASE, options=options)
 
@@ -270,11 +292,11 @@ def test_a_study_ends_with_what_gets_its_transfer_out(method: str, base_run: Pat
     settings = CureSettings(resolution=21, effort=0.1 if method == "placement" else 0.01)
     found = page.write_cure(samples.FAILED, tmp_path / "cure", method=method, to_path=samples.BASE, options=page.CureOptions(settings))
     text = write_study([base_run], [freeze_run], tmp_path, cured=found).read_text()
-    assert found["cured"] is (method == "placement")
-    assert ("**What gets it out**: placement, chosen by losses alone" in text) is found["cured"]
-    assert ("**What gets it out**: nothing that was tried" in text) is not found["cured"]
-    assert ("is as good as the dynamics allow, and the base confirms it" in text) is found["restored"]
-    assert f"{100 * found['after']['nearest_state_accuracy']:.1f} %" in text.partition("## What gets it out")[2]
+    assert found.cured is (method == "placement")
+    assert ("**What gets it out**: placement, chosen by losses alone" in text) is found.cured
+    assert ("**What gets it out**: nothing that was tried" in text) is not found.cured
+    assert ("is as good as the dynamics allow, and the base confirms it" in text) is found.restored
+    assert f"{100 * found.after.share('nearest_state_accuracy'):.1f} %" in text.partition("## What gets it out")[2]
     assert "(cure/report.md)" in text
     assert "What gets it out" not in write_study([base_run], [freeze_run], tmp_path / "other").read_text()
 
@@ -290,7 +312,7 @@ def test_transfers_of_one_base_share_what_the_dynamics_allow(tmp_path: Path, mon
     found = page.write_cure(tmp_path / "other.pt", tmp_path / "two", method="noise", options=options)
     assert list(options.grounds.values()) == [ground]
     assert ground.level is not None
-    assert found["level"]["updates"] == ground.level.updates
+    assert found.level is ground.level
     more = dataclasses.replace(options, settings=dataclasses.replace(options.settings, resolution=11))
     page.write_cure(samples.FAILED, tmp_path / "three", method="noise", options=more)
     assert len(more.grounds) == 2
@@ -336,8 +358,8 @@ def test_bad_input_names_the_remedy(tmp_path: Path) -> None:
 
 
 def test_success_is_within_two_points_or_an_interval_above_zero() -> None:
-    same = Match("matched", [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0)
-    swapped = Match("swapped", [[-1, 0], [0, -1]], 0.1, 2.0, 0.0, 1.0)
+    same = Match(MATCHED, [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0)
+    swapped = Match(SWAPPED, [[-1, 0], [0, -1]], 0.1, 2.0, 0.0, 1.0)
     base = Evaluation({}, {"share": 0.9})
     for value, match, good in ((0.89, same, True), (0.95, same, True), (0.87, same, False), (0.9, swapped, True)):
         assert as_good(Evaluation({}, {"share": value}, match), base) is good

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from crar_model import samples
+from crar_model.agent.symmetry import Likeness, Match
 from crar_model.core.errors import UserError
 from crar_model.core.kept import Pieces
 from crar_model.core.settings import CureSettings
@@ -18,10 +20,12 @@ from crar_model.cures.level import DISTINCT, Ground, away_from, distinct, ground
 from crar_model.cures.methods import METHODS
 from crar_model.cures.problem import Problem, pose
 from crar_model.models.checkpoints import load_checkpoint
+from crar_model.models.evaluation import Evaluation
 from crar_model.tasks import TASKS
 from crar_model.training.trainer import Trainer
 from crar_reports.pages.cure import one as page
 from crar_reports.pages.cure.many import spending, write_page
+from crar_reports.pages.cure.records import Budget, Cures, Failed, Row
 
 SETTINGS = CureSettings(resolution=9, effort=0.005)
 
@@ -79,9 +83,9 @@ def test_annealed_is_freeze_by_the_trainer_down_to_a_small_rate(monkeypatch: pyt
         stored["batch_size"],
     )
     assert (plan.members[0].learning_rate, plan.settings.learning_rate_decay, plan.settings.decay_interval) == (5e-3, 0.6, 2)
-    assert updates == found["budget"]["updates"] == 24  # as much as it may spend, in one candidate
-    assert found["tried"][0]["candidates"][0]["label"] == "freeze"
-    assert found["restored"] is False
+    assert updates == found.budget.updates == 24  # as much as it may spend, in one candidate
+    assert found.found.tried[0].candidates[0].label == "freeze"
+    assert found.restored is False
 
 
 def test_annealed_needs_the_file_of_a_base_and_listed_transitions(problem: Problem) -> None:
@@ -93,20 +97,16 @@ def test_annealed_needs_the_file_of_a_base_and_listed_transitions(problem: Probl
     assert TASKS["random"].maze is None
 
 
-def row(method: str, base: str, verdict: str, *, restored: bool) -> dict[str, Any]:
-    budget = {"updates": 10, "level_updates": 5, "seconds": 1.0}
-    after = {"nearest_state_accuracy": 1.0, "match": {"verdict": verdict}}
-    return {
-        "method": method, "failed": {"path": f"{base}.pt", "digest": base}, "cured": restored, "by": method, "restored": restored,
-        "lacks": [] if restored else ["navigation_success"], "budget": budget, "before": after, "after": after, "seed": 0, "base": base,
-        "base_digest": base, "level": 0.1, "total": 0.2,
-    }  # fmt: skip
+def row(method: str, base: str, verdict: str, *, restored: bool, updates: int = 10) -> Row:
+    after = Evaluation({}, {"nearest_state_accuracy": 1.0}, Match(Likeness(verdict), [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0))
+    lacks, budget = [] if restored else ["navigation_success"], Budget(updates, 5, 1.0)
+    return Row(method, Failed(f"{base}.pt", base), restored, method, restored, lacks, budget, after, after, 0, base, base, 0.1, 0.2)
 
 
 def test_the_table_tells_the_right_valley_from_a_restored_model(tmp_path: Path) -> None:
     rows = [row("misplaced", base, verdict, restored=False) for base, verdict in (("a", "matched"), ("b", "matched"), ("c", "swapped"))]
     rows += [row("placement", base, "matched", restored=base != "c") for base in "abc"]
-    results = {"command": "crar cure", "transfers": 3, "failed": 3, "as_good": 0, "rows": rows}
+    results = Cures("crar cure", CureSettings(), 3, 3, 0, rows)
     write_page(results, tmp_path)
     table = {one["method"]: one for one in json.loads((tmp_path / "results.json").read_text())["table"]}
     assert [(name, one["valley"]["count"], one["restored"]["count"]) for name, one in table.items()] == [
@@ -118,15 +118,13 @@ def test_the_table_tells_the_right_valley_from_a_restored_model(tmp_path: Path) 
     assert "| misplaced | 2 of 3 | 9 % to 99 % | 0 of 3 | 0 % to 71 % |" in text
     assert "`misplaced` is placement without its choice" in text
     assert "along the table of moves of the new maze" in text
-    without = [one | {"level": None} for one in rows if one["method"] == "misplaced"]
-    write_page(results | {"rows": [one | {"method": "symmetry"} for one in without]}, tmp_path)
+    without = [replace(one, level=None, method="symmetry") for one in rows if one.method == "misplaced"]
+    write_page(replace(results, rows=without), tmp_path)
     assert "table of moves" not in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_control_with_the_same_fit_is_not_said_to_have_had_less() -> None:
-    rows = [row("placement", "a", "matched", restored=True), row("misplaced", "a", "neither", restored=False)]
-    rows[1]["budget"]["updates"] = 3
+    rows = [row("placement", "a", "matched", restored=True), row("misplaced", "a", "neither", restored=False, updates=3)]
     assert "not equal" not in spending(rows) or "Updates of all candidates" in spending(rows)
-    rows.append(row("annealed", "a", "neither", restored=False))
-    rows[-1]["budget"]["updates"] = 15
+    rows.append(row("annealed", "a", "neither", restored=False, updates=15))
     assert spending(rows).endswith("none had less to spend.")

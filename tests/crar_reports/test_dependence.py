@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from crar_model import samples
 from crar_reports.claims.record import HOLDS
+from crar_reports.measure.forecast import Estimate, Scored, Scores
 from crar_reports.pages.study import dependence
 from crar_reports.pages.study.rows import groups_of
 from crar_reports.press.publish import Content
@@ -33,9 +33,9 @@ def test_what_a_base_says_is_asked_once(tmp_path: Path, monkeypatch: pytest.Monk
     rows = four_bases(tmp_path, [4, 0])
     bases, groups = rows[:2], groups_of(rows[2:])
     found, decided = dependence.dependence_part(groups, bases, tmp_path, "c.png", {})
-    assert found["predicted"] == "Predictors are not scored: 2 bases with transfers, fewer than 4."
-    assert "log oddness" in found["features"]
-    assert len(found["predictors"]) == 2
+    assert found.predicted == "Predictors are not scored: 2 bases with transfers, fewer than 4."
+    assert "log oddness" in found.features
+    assert len(found.predictors) == 2
     assert decided is not None
     assert "fewer than 4" in decided.figure
 
@@ -49,31 +49,31 @@ def test_what_a_base_says_is_asked_once(tmp_path: Path, monkeypatch: pytest.Monk
         dependence.dependence_part(groups, bases, tmp_path, "c.png", {})
     for one in rows[2:]:
         one["observation_map"] = "mirror"
-    assert "through the map mirror" in dependence.dependence_part(groups_of(rows[2:]), bases, tmp_path, "c.png", {})[0]["predicted"]
+    assert "through the map mirror" in dependence.dependence_part(groups_of(rows[2:]), bases, tmp_path, "c.png", {})[0].predicted
 
 
 def test_predictors_are_scored_from_four_bases_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = iter(range(100))
-    monkeypatch.setattr(dependence, "foresee", lambda *_, **__: SimpleNamespace(plain=lambda: {"features": {"number": float(next(calls))}}))
+    monkeypatch.setattr(dependence, "foresee", lambda *_, **__: SimpleNamespace(seen={"features": {"number": float(next(calls))}}))
     rows = four_bases(tmp_path, [0, 0, 4, 4])
     found, decided = dependence.dependence_part(groups_of(rows[4:]), rows[:4], tmp_path, "calibration.png", {})
-    assert [line[:3] for line in found["predictors"]] == [
+    assert [line[:3] for line in found.predictors] == [
         ("g/0", "0/4", 0.0),
         ("g/1", "0/4", 1.0),
         ("g/2", "4/4", 2.0),
         ("g/3", "4/4", 3.0),
     ]
-    assert found["calibration"] == ""  # a base a group
-    assert "on 16 transfers from 4 bases; of fewer than 8 nothing is called a predictor" in found["predicted"]
+    assert found.calibration == ""  # a base a group
+    assert "on 16 transfers from 4 bases; of fewer than 8 nothing is called a predictor" in found.predicted
     monkeypatch.setattr(dependence, "FEWEST", 4)
     files: dict[str, Content] = {}
     enough = dependence.dependence_part(groups_of(rows[4:]), rows[:4], tmp_path, "c.png", files)[0]
-    assert found["predicted"] != enough["predicted"]
-    assert [enough["calibration"]] == list(files) == ["c.png"]
+    assert found.predicted != enough.predicted
+    assert [enough.calibration] == list(files) == ["c.png"]
     assert decided is not None
     assert decided.verdict == HOLDS
     all_alike = groups_of(text_rows(a_study([4, 4, 4, 4]))[4:])
-    assert "all 16 transfers succeeded" in dependence.dependence_part(all_alike, rows[:4], tmp_path, "c.png", {})[0]["predicted"]
+    assert "all 16 transfers succeeded" in dependence.dependence_part(all_alike, rows[:4], tmp_path, "c.png", {})[0].predicted
 
 
 def test_groups_without_a_difference_share_a_line() -> None:
@@ -109,12 +109,13 @@ def test_many_tests_are_corrected_for_their_number() -> None:
 
 
 def test_a_predictor_below_the_constant_is_called_none() -> None:
-    def scores(brier: float) -> dict[str, Any]:
-        return {
-            "transfers": 8,
-            "bases": 4,
-            "rows": [{"name": name, "brier": {"value": value}} for name, value in (("constant", 0.2), ("logistic", brier))],
-        }
+    def scores(brier: float) -> Scores:
+        some = Estimate(0.0, 0.0, 0.0, 0.95)
+        rows = (
+            Scored(name, Estimate(value, 0.0, 1.0, 0.95), some, None, None, better=False, predicted=(), calibration=())
+            for name, value in (("constant", 0.2), ("logistic", brier))
+        )
+        return Scores(4, 8, 2, tuple(rows), (), ())
 
     assert "The lowest Brier score is that of logistic, 0.100 against 0.200" in dependence._few(scores(0.1))
     assert "None has a lower Brier score than the constant predictor, 0.200; the next is that of logistic, 0.300" in dependence._few(

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from cli import app
 from crar_model import samples
-from crar_model.agent.symmetry import Match
+from crar_model.agent.symmetry import MATCHED, NEITHER, Match
 from crar_model.core.errors import UserError
 from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
@@ -182,7 +182,7 @@ def test_what_a_transfer_can_do_is_asked_and_not_its_embedding(
     def judge(paths: Sequence[Path], *words: Any, **more: Any) -> list[judged.Judged]:
         own = 1.0 if paths == [base] else share
         found = whole(paths, *words, **more)
-        match = Match("neither" if share == 1.0 else "matched", [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0)
+        match = Match(NEITHER if share == 1.0 else MATCHED, [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0)
         return [
             replace(one, evaluation=replace(one.evaluation, metrics=dict.fromkeys(one.evaluation.metrics, own), match=match))
             for one in found

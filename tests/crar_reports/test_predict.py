@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from crar_model.mazes.maps import ObservationMap
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.models.evaluation import evaluate
 from crar_reports.measure import forecast
-from crar_reports.measure.forecast import PREDICTORS, Table, calibrate, calibration, chances, held_out, score_predictors
+from crar_reports.measure.forecast import PREDICTORS, Table, calibration, chances, held_out, score_predictors
 from crar_reports.pages import predict as page
-from crar_reports.pages.predict_view import chance_lines, per_cent, verdict
+from crar_reports.pages.predict_view import BaseSeen, Outcome, Prediction, chance_lines, per_cent, verdict
+
+NOTHING = Prediction("crar predict", "simple", "negative", [])
 
 
 def made(bases: int, effect: float, seed: int, trials: int = 4) -> Table:
@@ -35,17 +38,20 @@ def made(bases: int, effect: float, seed: int, trials: int = 4) -> Table:
 
 def test_a_predictor_is_found_where_there_is_one() -> None:
     found = score_predictors(made(48, 3.0, 0))
-    rows = {row["name"]: row for row in found["rows"]}
-    assert "logistic" in found["predicts"]
-    assert rows["logistic"]["brier"]["value"] < 0.8 * rows["constant"]["brier"]["value"]
-    assert rows["logistic"]["area"]["low"] > 0.75
-    assert abs(rows["logistic"]["bias"]["value"]) < 0.1
-    assert rows["logistic"]["gain"]["confidence"] == pytest.approx(0.975)
+    rows = {row.name: row for row in found.rows}
+    logistic = rows["logistic"]
+    assert "logistic" in found.predicts
+    assert logistic.brier.value < 0.8 * rows["constant"].brier.value
+    assert logistic.area is not None
+    assert logistic.area.low > 0.75
+    assert abs(logistic.bias.value) < 0.1
+    assert logistic.gain is not None
+    assert logistic.gain.confidence == pytest.approx(0.975)
 
 
 def test_nothing_predicts_where_nothing_does() -> None:
     """Of 20 tables of noise hardly one may be said to predict; every one of them has a best feature in hindsight."""
-    assert sum(bool(score_predictors(made(48, 0.0, seed))["predicts"]) for seed in range(20)) <= 1
+    assert sum(bool(score_predictors(made(48, 0.0, seed)).predicts) for seed in range(20)) <= 1
 
 
 def test_a_base_is_predicted_without_its_own_transfers() -> None:
@@ -72,9 +78,9 @@ def test_a_cut_and_groups() -> None:
     assert fit(np.array([6.4])) < 0.05
     assert fit(np.array([6.6])) > 0.9
     groups = calibration(x[:, 0] / 10, table, 5)
-    assert [sum(map(sum, group["tries"])) for group in groups] == [0, 0, 0, 4, 8]
-    assert groups[0]["predicted"] == pytest.approx(0.05)
-    assert sum(len(tries) for group in groups for tries in group["tries"]) == 40
+    assert [group.count for group in groups] == [0, 0, 0, 4, 8]
+    assert groups[0].predicted == pytest.approx(0.05)
+    assert sum(group.of for group in groups) == 40
 
 
 def test_too_little_is_not_scored() -> None:
@@ -149,7 +155,7 @@ def test_the_page_and_what_it_refuses(base_run: Path, freeze_run: Path, tmp_path
 
 def test_the_sentence_follows_the_scores(tmp_path: Path) -> None:
     for effect, begins in ((3.0, "Predicts: of 192 transfers from 48 bases: logistic"), (0.0, "Nothing predicts: of 192 transfers")):
-        assert verdict({"scores": score_predictors(made(48, effect, 0)), "unscored": None}).startswith(begins)
+        assert verdict(replace(NOTHING, scores=score_predictors(made(48, effect, 0)))).startswith(begins)
 
 
 def test_the_chance_is_that_of_the_best_predictor_and_what_came_of_such_predictions() -> None:
@@ -157,30 +163,28 @@ def test_the_chance_is_that_of_the_best_predictor_and_what_came_of_such_predicti
     for effect, by in ((3.0, "logistic"), (0.0, "constant")):
         table = made(48, effect, 0)
         scores = score_predictors(table)
-        calibrate(scores, table)
-        assert [len(row["calibration"]) for row in scores["rows"]] == [1, 5, 5]
+        assert [len(row.calibration) for row in scores.rows] == [1, 5, 5]
         more = np.vstack((table.features, table.features[:1] + 0.5))
         found = chances(table, more, [True] * 48 + [False], scores)
-        (row,) = [row for row in scores["rows"] if row["name"] == by]
-        assert {one["by"] for one in found} == {by}
-        assert [one["probability"] for one in found[:48]] == row["predicted"]
-        assert found[48]["probability"] == pytest.approx(PREDICTORS[by](table)(more[48]))
+        (row,) = [row for row in scores.rows if row.name == by]
+        assert {one.by for one in found} == {by}
+        assert tuple(one.probability for one in found[:48]) == row.predicted
+        assert found[48].probability == pytest.approx(PREDICTORS[by](table)(more[48]))
         for one in found:
-            apart = [abs(group["predicted"] - one["probability"]) for group in row["calibration"]]
-            assert one["alike"] == row["calibration"][int(np.argmin(apart))]
-        results = {
-            "bases": [{"path": f"b{k}"} for k in range(49)], "chances": found, "unscored": None,
-            "outcomes": [{"successes": int(k), "transfers": 4} for k in table.successes] + [{"successes": 0, "transfers": 0}],
-        }  # fmt: skip
-        lines = chance_lines(results)
+            apart = [abs(group.predicted - one.probability) for group in row.calibration]
+            assert one.alike == row.calibration[int(np.argmin(apart))]
+        bases = [BaseSeen(f"b{k}", "", 0.0, 0.0, {}, (), None, {}, {}, {}) for k in range(49)]
+        lines = chance_lines(
+            replace(NOTHING, bases=bases, chances=found, outcomes=[Outcome(int(k), 4) for k in table.successes] + [Outcome(0, 0)])
+        )
         first, last = found[0], found[48]
-        assert lines[0].startswith(f"A transfer of `b0` succeeds with a probability of {per_cent(first['probability'])}, by ")
+        assert lines[0].startswith(f"A transfer of `b0` succeeds with a probability of {per_cent(first.probability)}, by ")
         assert f"its own: {table.successes[0]} of 4" in lines[0]
         assert "its own" not in lines[48]
-        alike = last["alike"]
-        assert f"{alike['count']} of {alike['of']} transfers succeeded: {per_cent(alike['share'])}, 95 % interval by base" in lines[48]
-    assert chance_lines({"chances": None, "unscored": "all 8 transfers failed"}) == ["No probability is given: all 8 transfers failed."]
-    assert "--transfer" in chance_lines({"chances": None, "unscored": None})[0]
+        alike = last.alike
+        assert f"{alike.count} of {alike.of} transfers succeeded: {per_cent(alike.share)}, 95 % interval by base" in lines[48]
+    assert chance_lines(replace(NOTHING, unscored="all 8 transfers failed")) == ["No probability is given: all 8 transfers failed."]
+    assert "--transfer" in chance_lines(NOTHING)[0]
     assert [per_cent(p) for p in (0.0, 1e-6, 0.046, 0.5, 0.9999, 1.0)] == ["0 %", "0.1 %", "4.6 %", "50 %", "99.9 %", "100 %"]
 
 

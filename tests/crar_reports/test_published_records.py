@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import as_read, parse_json, read_json
+from crar_model.core.files import as_read, parse_json, read_json, typed
+from crar_model.models.evaluation import Evaluation
+from crar_reports.measure.forecast import Scores
 from crar_reports.pages.claims import Judged
+from crar_reports.pages.cure.records import Table
 from crar_reports.pages.escape.records import Escape, Escapes
 from crar_reports.pages.maps_view import Maps
 from crar_reports.pages.theorem_view import Theorem
@@ -28,6 +31,8 @@ PART = [
     ("simple_study", Studied),
     ("random_study", Studied),
     ("predict", Predicted),
+    ("cures", Table),
+    ("recipe_cures", Table),
 ]
 
 
@@ -54,6 +59,22 @@ def test_nothing_is_lost(name: str, kind: type) -> None:
 @pytest.mark.parametrize(("name", "kind"), PART, ids=[name for name, _ in PART])
 def test_what_other_pages_take_is_read(name: str, kind: type) -> None:
     assert isinstance(read_json(PUBLISHED / name / "results.json", kind, ""), kind)
+
+
+def test_scores_of_predictors_are_read_again() -> None:
+    """As `benchmarks.redraw` does; what is said of the bases has grown since."""
+    plain = parse_json((PUBLISHED / "predict" / "results.json").read_text())["scores"]
+    assert lost(plain, as_read(typed(plain, Scores, "", ""))) == []
+
+
+@pytest.mark.parametrize("name", ["cures", "fresh_cures", "recipe_cures"])
+def test_evaluations_are_read_again(name: str) -> None:
+    """Figures of merit by whatever name, the match with its lengths beside it: what an evaluation wrote it reads, and writes the same."""
+    rows = parse_json((PUBLISHED / name / "results.json").read_text())["rows"]
+    for side in (row[side] for row in rows for side in ("before", "after")):
+        assert as_read(Evaluation.of(side).merits()) == side
+    with pytest.raises(UserError, match=r"a\.json: Object missing required field `verdict`; make it again"):
+        Evaluation.of({"match": {"axes": []}}, "a.json")
 
 
 @pytest.mark.parametrize(("name", "kind"), WHOLE[:5], ids=[name for name, _ in WHOLE[:5]])

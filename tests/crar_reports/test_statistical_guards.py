@@ -40,11 +40,12 @@ def test_the_gain_of_a_predictor_is_held_against_as_many_as_were_tried(monkeypat
     some: dict[str, Any] = {"constant": lambda _: lambda _: -1.0, "one": lambda _: lambda _: 0.5, "other": lambda _: lambda _: 0.5}
     monkeypatch.setattr(forecast, "PREDICTORS", some)
     found = score_predictors(made(12, 1.0, 0))
-    assert [row["gain"]["confidence"] for row in found["rows"][1:]] == pytest.approx([0.975, 0.975])
-    assert found["predicts"] == []
+    assert [row.gain.confidence for row in found.rows if row.gain] == pytest.approx([0.975, 0.975])
+    assert found.predicts == ()
     del some["other"]
     alone = score_predictors(made(12, 1.0, 0))
-    assert (alone["rows"][1]["gain"]["confidence"], alone["predicts"]) == (pytest.approx(0.95), ["one"])
+    assert alone.rows[1].gain is not None
+    assert (alone.rows[1].gain.confidence, alone.predicts) == (pytest.approx(0.95), ("one",))
 
 
 def test_fewer_bases_than_said_are_not_scored() -> None:

@@ -38,17 +38,21 @@ def test_figure_16_shows_the_best_the_worst_and_its_base(tmp_path: Path, monkeyp
     write(tmp_path / "terms.png", files["terms.png"])
     assert 1_000 < (tmp_path / "terms.png").stat().st_size < 200_000
     assert drawn == ["base g/1", "best, succeeded: g/1, seed 0", "worst, failed: g/1, seed 3"]
-    assert found["terms_columns"] == drawn
+    assert found is not None
+    assert found.columns == drawn
     assert decided is not None
     assert (decided.verdict, decided.models) == (UNDECIDED, 0)  # no score's interval lies below 0
     for one in rows[2:]:
         one["success"] = "0"
-    said = terms_part(groups, bases, tmp_path, "terms.png", {}, TASKS["random"])[0]["terms_words"]
+    again = terms_part(groups, bases, tmp_path, "terms.png", {}, TASKS["random"])[0]
+    assert again is not None
+    said = again.words
     assert said.startswith("All of 8 `freeze` transfers failed")
     (tmp_path / "cells" / rows[1]["cell"] / "losses.csv").unlink()
-    said = terms_part(groups, bases, tmp_path, "terms.png", {}, TASKS["random"])[0]
-    assert "logs are not in the study's folder" in said["terms_words"]
-    assert said["terms_figure"] == ""
+    without = terms_part(groups, bases, tmp_path, "terms.png", {}, TASKS["random"])[0]
+    assert without is not None
+    assert "logs are not in the study's folder" in without.words
+    assert without.figure == ""
 
 
 def test_s11_is_of_failed_transfers_on_the_set_of_verdicts(

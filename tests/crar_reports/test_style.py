@@ -20,6 +20,7 @@ from crar_reports.figures.escape import escape_figure
 from crar_reports.figures.placement import placement_figure
 from crar_reports.figures.shares import shares_figure
 from crar_reports.measure.exits import Watched
+from crar_reports.measure.forecast import Estimate, Group, Scored
 
 REPORTS = Path(style.__file__).parents[1]
 SIGHT = {  # Machado, Oliveira and Fernandes 2009, severity 1: linear RGB to linear RGB
@@ -82,15 +83,17 @@ def drawn(figure: Figure) -> None:
 
 
 def test_calibration_fills_its_axes() -> None:
-    def group(predicted: float, high: float) -> dict[str, float]:
-        return {"predicted": predicted, "share": 0.5 * high, "low": 0.0, "high": high}
+    def row(name: str, predicted: float, high: float) -> Scored:
+        some = Estimate(0.0, 0.0, 0.0, 0.95)
+        return Scored(
+            name, some, some, None, None, better=False, predicted=(), calibration=(Group(predicted, 1, 2, 0.5 * high, 0.0, high),)
+        )
 
-    rows = [{"name": "constant", "calibration": [group(0.0, 0.09)]}, {"name": "logistic", "calibration": [group(0.16, 0.33)]}]
-    figure = calibration_figure(rows)
+    figure = calibration_figure([row("constant", 0.0, 0.09), row("logistic", 0.16, 0.33)])
     drawn(figure)
     axes = figure.axes[0]
     assert (axes.get_xlim(), axes.get_ylim()) == ((0.0, pytest.approx(0.2)), (0.0, pytest.approx(0.4)))
-    full = calibration_figure([{"name": "constant", "calibration": [group(0.97, 1.0)]}]).axes[0]
+    full = calibration_figure([row("constant", 0.97, 1.0)]).axes[0]
     assert (full.get_xlim()[1], full.get_ylim()[1]) == (1.0, 1.0)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from crar_model.agent.symmetry import Match
+from crar_model.agent.symmetry import MATCHED, Likeness, Match
 from crar_model.core.files import typed
 from crar_model.models.evaluation import Evaluation
 from crar_model.models.merit import EARLIER, FAILED, OPEN, SUCCESSFUL, as_good, definition, outcome
@@ -24,7 +24,7 @@ from crar_reports.pages.maps import write_page
 from crar_reports.pages.maps_view import Maps
 from crar_reports.pages.study.table import success
 
-MATCH = Match("matched", [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0)
+MATCH = Match(MATCHED, [[1, 0], [0, 1]], 0.1, 0.1, 0.0, 1.0)
 
 
 def in_all(shares: dict[str, tuple[float, float]], verdict: str, *, frozen: bool = True) -> list[bool]:
@@ -35,7 +35,7 @@ def in_all(shares: dict[str, tuple[float, float]], verdict: str, *, frozen: bool
         "same_dynamics": frozen,
     }
     own, base = (Evaluation({}, {name: pair[side] for name, pair in shares.items()}) for side in (0, 1))
-    judged = as_good(dataclasses.replace(own, match=dataclasses.replace(MATCH, verdict=verdict)), base)
+    judged = as_good(dataclasses.replace(own, match=dataclasses.replace(MATCH, verdict=Likeness(verdict))), base)
     cell: Any = SimpleNamespace(task=TASKS["simple"], recipe=VARIANTS["freeze" if frozen else "unfreeze"])
     row = {"diverged_at": -1, "outcome": verdict} | {f"last_{name}": pair[0] for name, pair in shares.items()}
     known = success(cell, row, {name: pair[1] for name, pair in shares.items()} | {"metrics": list(shares)})

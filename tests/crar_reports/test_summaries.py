@@ -13,11 +13,12 @@ import xarray as xr
 
 from crar_model.core.files import Plain, typed
 from crar_model.core.settings import PlaySettings
+from crar_model.models.evaluation import Evaluation
 from crar_reports.claims.evidence import Listed, Samples, pair_of
 from crar_reports.claims.table import decide
 from crar_reports.pages.claims import claims_summary, grouped, verdicts
 from crar_reports.pages.landscape.page import landscape_summary
-from crar_reports.pages.report import study_summary, write_study
+from crar_reports.pages.report import End, study_summary, write_study
 from crar_reports.pages.theorem_view import Theorem, theorem_summary
 from crar_reports.pages.trajectory import trajectory_summary
 from crar_reports.press.glossary import TERMS, glossary
@@ -138,6 +139,12 @@ def test_trajectory() -> None:
     assert "its foot's 9.5" in changed_lines(before, summary(total_projected=[9.5, 2.5, 3.0]))["What it misses"]
 
 
+def end(plain: Plain) -> End:
+    """A model as `results.json` has it."""
+    about = ("run", "variant", "kind", "path", "maze", "inverse", "updates")
+    return End(plain["variant"], plain["updates"], Evaluation.of({name: value for name, value in plain.items() if name not in about}))
+
+
 def test_study(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
     text = write_study([base_run], [freeze_run], tmp_path, note="cut short for a test").read_text()
     models = [one for one in json.loads((tmp_path / "results.json").read_text())["models"] if one["kind"] == "last"]
@@ -145,7 +152,9 @@ def test_study(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
 
     def summary(transfers: list[Plain]) -> Lines:
         metrics = ("nearest_state_accuracy", "navigation_success")
-        return study_summary(old, transfers, where="two-room maze (31 cells)", metrics=metrics, note="cut short for a test")
+        return study_summary(
+            list(map(end, old)), list(map(end, transfers)), where="two-room maze (31 cells)", metrics=metrics, note="cut short for a test"
+        )
 
     before = summary(new)
     page = summary_of(text)

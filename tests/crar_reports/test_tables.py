@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crar_model.agent.symmetry import Match
+from crar_model.agent.symmetry import NEITHER, Match
 from crar_model.core.settings import LossSettings
 from crar_model.models.checkpoints import Checkpoint
 from crar_model.models.evaluation import Evaluation
@@ -25,7 +25,7 @@ def judged(
     info = {"variant": variant, "seed": seed, "learning_rate": rate, "base": base}
     terms = dict.fromkeys(LossSettings().weights(), 1.234e-05) | {"total": 0.00012}
     metrics = {"score": SCORE} if maze == "random" else {"nearest_state_accuracy": 0.5, "navigation_success": 1.0}
-    match = Match("neither", [[1, 0], [0, 1]], 12.34, 12.34, 1.5, 0.3) if base else None
+    match = Match(NEITHER, [[1, 0], [0, 1]], 12.34, 12.34, 1.5, 0.3) if base else None
     return Judged(Path(path), Checkpoint(maze, inverse, {}, updates, info), Evaluation(terms, dict(metrics), match))
 
 

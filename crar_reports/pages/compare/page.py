@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import Plain, StrPath
+from crar_model.core.files import StrPath
 from crar_model.core.settings import PlaySettings
 from crar_model.core.words import plural
 from crar_model.models.merit import definition
 from crar_model.tasks import task_named
 from crar_reports.pages import plain_words
 from crar_reports.pages.compare.rows import rows_of
-from crar_reports.pages.compare.table import FILE, compared, compared_csv, compared_figures, compared_view
+from crar_reports.pages.compare.table import FILE, Line, compared, compared_csv, compared_figures, compared_view
 from crar_reports.pages.study.rows import Row, told
 from crar_reports.press.markdown import Lines
 from crar_reports.press.publish import Content, publish
@@ -26,7 +27,7 @@ TIMES = (
 """The curves, where there are any."""
 
 
-def write_compare(paths: Sequence[StrPath], folder: StrPath, *, how: PlaySettings | None = None, command: str = "") -> Plain:
+def write_compare(paths: Sequence[StrPath], folder: StrPath, *, how: PlaySettings | None = None, command: str = "") -> dict[str, Any]:
     """Write `report.md`, its HTML with columns to sort by, `compare.csv`, figures and `results.json`; returns what that holds.
 
     Args:
@@ -45,9 +46,9 @@ def write_compare(paths: Sequence[StrPath], folder: StrPath, *, how: PlaySetting
             "nothing to compare: of none of the transfers can be said whether it succeeded; give runs of transfers with a base or a score"
         )
     files: dict[str, Content] = {FILE: compared_csv(lines), **compared_figures(rows)}
-    results: Plain = {"command": command, "groups": lines}
+    results: dict[str, Any] = {"command": command, "groups": lines}
     values = {
-        "plainly": plain_words.compare([(line["count"], line["of"], line["low"], line["high"]) for line in lines]),
+        "plainly": plain_words.compare([(line.count, line.of, line.low, line.high) for line in lines]),
         "command": command, "summary": summary(rows, lines, left), "lines": compared_view(lines), "times": TIMES if "times.png" in files else "", "means": means(rows),
     }  # fmt: skip
     publish(folder, "compare.md", values, results, files)
@@ -58,19 +59,19 @@ APART = {"maze": "{}", "map": "map {}", "quirk": "{}", "updates": "{:,} updates"
 """What tells two groups apart beside variant, rule and rate, in words."""
 
 
-def summary(rows: Sequence[Row], lines: Sequence[Plain], left: int = 0) -> Lines:
+def summary(rows: Sequence[Row], lines: Sequence[Line], left: int = 0) -> Lines:
     """What was asked, found and how sure it is; `left` transfers of studies are not done and left out."""
-    best, worst = (choose(lines, key=lambda line: line["share"]) for choose in (max, min))
+    best, worst = (choose(lines, key=lambda line: line.share) for choose in (max, min))
     bases = len({row["base"] for row in rows if row["base"]})
 
-    def said(line: Plain) -> str:
-        trained = f", {line['rule']} {line['rate']:g}" if line["rule"] else ""
+    def said(line: Line) -> str:
+        trained = f", {line.rule} {line.rate:g}" if line.rule else ""
         among = "".join(
-            f", {words.format(line[name])}" for name, words in APART.items() if line[name] and len({o[name] for o in lines}) > 1
+            f", {words.format(getattr(line, name))}"
+            for name, words in APART.items()
+            if getattr(line, name) and len({getattr(o, name) for o in lines}) > 1
         )
-        return (
-            f"`{line['variant']}`{trained}{among}: {line['count']} of {line['of']} ({100 * line['low']:.0f} to {100 * line['high']:.0f} %)"
-        )
+        return f"`{line.variant}`{trained}{among}: {line.count} of {line.of} ({100 * line.low:.0f} to {100 * line.high:.0f} %)"
 
     return [
         (

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from crar_model.training.variants import BASE, VARIANTS
@@ -19,20 +20,47 @@ from crar_reports.press.publish import Content
 from crar_reports.sections import sections_of
 from crar_reports.statistics import Times, middle, share, share_by_base
 
-Plain = dict[str, Any]
 CURVES = 4
 """Curves of a panel; groups beyond it go into a further one of the same name."""
 FILE = "compare.csv"
 
 
-def compared(rows: Sequence[Row]) -> list[Plain]:
-    """A line for every group of transfers that tell whether they succeeded, those of a maze together, by variant, map, rule and rate.
+@dataclass(frozen=True)
+class Line:
+    """A group of transfers that were made alike.
 
-    Returns:
-        plain data: what the group is, `count`, `of`, `share`, `low`, `high` (:func:`crar_reports.statistics.share_by_base`), `units` (bases, or
-        models of no base), `mostly` (bases of which more than half succeeded), `low_mostly`, `high_mostly`, and `half`, the updates by
-        which half have come near (Kaplan-Meier), None where fewer ever do or nothing was `timed`.
+    Attributes:
+        maze, variant, map, rule, rate, updates, quirk, bases: what it is; without updates there is no rule and no rate.
+        count, of, share, low, high: successes (:func:`crar_reports.statistics.share_by_base`).
+        units: bases, or models of no base. of_bases: whether they start from bases.
+        count_mostly, low_mostly, high_mostly: bases of which more than half succeeded, and the interval of their share.
+        timed: whether the log says when a transfer came near. half: updates by which half have (Kaplan-Meier), None where fewer ever do.
     """
+
+    maze: str
+    variant: str
+    map: str
+    rule: str
+    rate: float | None
+    updates: int
+    quirk: str
+    bases: str
+    count: int
+    of: int
+    share: float
+    low: float
+    high: float
+    units: int
+    of_bases: bool
+    count_mostly: int | None
+    low_mostly: float | None
+    high_mostly: float | None
+    timed: bool
+    half: float | None
+
+
+def compared(rows: Sequence[Row]) -> list[Line]:
+    """A line for every group of transfers that tell whether they succeeded, those of a maze together, by variant, map, rule and rate."""
     found = []
     for section in sections_of(rows):
         groups = groups_of(row for row in section.rows if row["variant"] != BASE.name)
@@ -40,16 +68,17 @@ def compared(rows: Sequence[Row]) -> list[Plain]:
             own = told(group)
             if not own:
                 continue
-            related, times = VARIANTS[key.variant].from_base, times_of(own)
+            related, times, trains = VARIANTS[key.variant].from_base, times_of(own), int(key.updates) > 0
+            good = share_by_base(successes(own))
             most = share(mostly(own)) if related else None
+            three = (None, None, None) if most is None else (most.count, most.low, most.high)
+            half = middle(times) if len(times) else math.inf
             found.append(
-                {
-                    "maze": section.title, "variant": key.variant, "map": key.seen, "rule": key.rule if int(key.updates) else "",
-                    "rate": float(key.rate) if int(key.updates) else None, "updates": int(key.updates), "quirk": key.quirk, "bases": key.base,
-                    **vars(share_by_base(successes(own))), "units": len(units_of(own)), "of_bases": related,
-                    **{f"{name}_mostly": getattr(most, name) if most else None for name in ("count", "low", "high")},
-                    "timed": len(times) > 0, "half": half if len(times) and math.isfinite(half := middle(times)) else None,
-                }
+                Line(
+                    section.title, key.variant, key.seen, key.rule if trains else "", float(key.rate) if trains else None, int(key.updates), key.quirk, key.base,
+                    good.count, good.of, good.share, good.low, good.high, len(units_of(own)), related, *three,
+                    len(times) > 0, half if math.isfinite(half) else None,
+                )
             )  # fmt: skip
     return found
 
@@ -59,40 +88,40 @@ def _order(item: tuple[Key, Sequence[Row]]) -> tuple[Any, ...]:
     return list(VARIANTS).index(key.variant), key.seen, key.rule, float(key.rate), int(key.updates), key.base, key.quirk
 
 
-def compared_view(lines: Sequence[Plain]) -> str:
+def compared_view(lines: Sequence[Line]) -> str:
     """The table in Markdown: what came out right after the variant, so that a narrow window shows it.
 
     Columns in which all lines are alike are left out, but variant, rule, rate and updates.
     """
-    mazes, maps, recipes = ({line[name] for line in lines} for name in ("maze", "map", "bases"))
-    columns: list[tuple[str, bool, Callable[[Plain], str]]] = [
-        ("maze", len(mazes) > 1, lambda line: line["maze"]),
-        ("variant", True, lambda line: line["variant"] + (f", {line['quirk']}" if line["quirk"] else "")),
-        ("map", len(maps) > 1, lambda line: line["map"]),
-        ("succeeded", True, lambda line: f"{line['count']}/{line['of']}"),
-        ("share", True, lambda line: f"{100 * line['share']:.0f} %"),
-        ("95 % interval by base", True, lambda line: f"{100 * line['low']:.0f} to {100 * line['high']:.0f} %"),
-        ("rule", True, lambda line: line["rule"] or "-"),
-        ("rate", True, lambda line: "-" if line["rate"] is None else f"{line['rate']:g}"),
-        ("updates", True, lambda line: f"{line['updates']:,}"),
-        ("bases that mostly succeed", True, lambda line: f"{line['count_mostly']}/{line['units']}" if line["of_bases"] else "-"),
-        ("half by", any(line["timed"] for line in lines), _half),
-        ("bases trained by", len(recipes) > 1, lambda line: line["bases"] or "-"),
+    mazes, maps, recipes = ({getattr(line, name) for line in lines} for name in ("maze", "map", "bases"))
+    columns: list[tuple[str, bool, Callable[[Line], str]]] = [
+        ("maze", len(mazes) > 1, lambda line: line.maze),
+        ("variant", True, lambda line: line.variant + (f", {line.quirk}" if line.quirk else "")),
+        ("map", len(maps) > 1, lambda line: line.map),
+        ("succeeded", True, lambda line: f"{line.count}/{line.of}"),
+        ("share", True, lambda line: f"{100 * line.share:.0f} %"),
+        ("95 % interval by base", True, lambda line: f"{100 * line.low:.0f} to {100 * line.high:.0f} %"),
+        ("rule", True, lambda line: line.rule or "-"),
+        ("rate", True, lambda line: "-" if line.rate is None else f"{line.rate:g}"),
+        ("updates", True, lambda line: f"{line.updates:,}"),
+        ("bases that mostly succeed", True, lambda line: f"{line.count_mostly}/{line.units}" if line.of_bases else "-"),
+        ("half by", any(line.timed for line in lines), _half),
+        ("bases trained by", len(recipes) > 1, lambda line: line.bases or "-"),
     ]  # fmt: skip
     shown = [(name, cell) for name, has, cell in columns if has]
     return table([name for name, _ in shown], [[cell(line) for _, cell in shown] for line in lines])
 
 
-def _half(line: Plain) -> str:
-    return f"{line['half']:,.0f}" if line["half"] is not None else "never" if line["timed"] else "-"
+def _half(line: Line) -> str:
+    return f"{line.half:,.0f}" if line.half is not None else "never" if line.timed else "-"
 
 
-def compared_csv(lines: Sequence[Plain]) -> str:
+def compared_csv(lines: Sequence[Line]) -> str:
     """The same in full, a line a group; what there is not is empty."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, list(vars(lines[0])), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: "" if value is None else value for name, value in line.items()} for line in lines)
+    writer.writerows({name: "" if value is None else value for name, value in vars(line).items()} for line in lines)
     return text.getvalue()
 
 

@@ -11,7 +11,6 @@ import xarray as xr
 from crar_model.agent.loss import SHOWN
 from crar_model.core.files import Plain
 from crar_model.core.params import DYNAMICS, select
-from crar_model.cures.cure import Cure
 from crar_model.cures.problem import Problem
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.models.checkpoints import Checkpoint
@@ -25,22 +24,22 @@ from crar_reports.measure.shown_states import encoder_along
 from crar_reports.measure.subject import Subject
 from crar_reports.measure.surface import encoder_dynamics
 from crar_reports.measure.ways import cure_way, straight_way
+from crar_reports.pages.cure.records import CureResult
 
 ADAPTING = 60
 """Iterations of the dynamics that the second axis leads to: a picture's, not those of a verdict."""
 RESOLUTION = 25
 
 
-def cure_explorer(found: Cure, problem: Problem, failed: Checkpoint, judged: Plain, data: xr.Dataset | None, command: str) -> str | None:
+def cure_explorer(result: CureResult, problem: Problem, failed: Checkpoint, data: xr.Dataset | None) -> str | None:
     """The page; None where nothing was tried, and of a world without a board.
 
     Args:
-        found: what came of the cure.
+        result: what came of the cure.
         problem, failed: that it was of.
-        judged: `results.json` of the cure.
         data: losses by the place of the start state; None where states cannot be placed.
-        command: that made it.
     """
+    found, command = result.found, result.command
     listed = isinstance(failed.task.maze, SimpleMaze) and failed.agent.abstract_size == 2
     if found.already or failed.task.known_by_data or (failed.task.maze is not None and not listed):
         return None
@@ -48,22 +47,22 @@ def cure_explorer(found: Cure, problem: Problem, failed: Checkpoint, judged: Pla
     file = Path(failed.file or found.best.label)
     pair = Subject.of(failed, cured_checkpoint(failed, found), (file, file))
     ends = [
-        end_data("failed model", MARKS[0][4], judged["before"]["terms"]), end_data(name, MARKS[1][4], judged["after"]["terms"]),
+        end_data("failed model", MARKS[0][4], result.before.terms), end_data(name, MARKS[1][4], result.after.terms),
     ]  # fmt: skip
     title = f"Explore a cure: {found.best.method}" if found.cured else "Explore a cure that failed"
     straight = f"The embedding moves straight from the failed one to that of the {name} model; the dynamics stay as they are."
-    if data is None or found.landscape is None:
+    if data is None or result.placement is None:
         lede = f"Abstract states between the failed encoder and the {name} one: play the line and watch them change."
         return explorer_page(title=title, lede=lede, command=command, ends=ends, surfaces=[], **_line(pair, Mended.of(found)))
     lede = (
         f"The dynamics stay frozen; the cure looks for places of the states that these can use. Drag the start state, or play the way from the failed "
         f"encoder to the {name} one, and watch the agent find its way again."
     )
-    return explorer_page(title=title, lede=lede, command=command, ends=ends, **_parts(found, problem, pair, judged, data, (name, straight)))
+    return explorer_page(title=title, lede=lede, command=command, ends=ends, **_parts(result, problem, pair, data, (name, straight)))
 
 
-def _parts(found: Cure, problem: Problem, pair: Subject, judged: Plain, data: xr.Dataset, words: tuple[str, str]) -> Plain:
-    name, straight = words
+def _parts(result: CureResult, problem: Problem, pair: Subject, data: xr.Dataset, words: tuple[str, str]) -> Plain:
+    (name, straight), found = words, result.found
     widths, maze, own = pair.agent.dynamics_widths, problem.task.maze, select(pair.failed, DYNAMICS)
     assert widths is not None
     assert isinstance(maze, SimpleMaze)
@@ -73,8 +72,9 @@ def _parts(found: Cure, problem: Problem, pair: Subject, judged: Plain, data: xr
     axes = Words(marks, f"encoder: 0 failed, 1 {name}", slice=MARKS[0][0])
     about = f"The encoder moves from the failed one to the {name} one, the dynamics to those that fit the failed embedding after {ADAPTING} iterations."
     stops = torch.stack([pair.embedding(params) for params in (pair.failed, pair.optimum)])
-    places = judged["placement"]["places"]
-    base = {"base": (judged["base_place"], "s", MARKS[2][4])} if judged.get("base_place") else {}
+    assert result.placement is not None
+    places = result.placement.places
+    base = {"base": (result.to.place, "s", MARKS[2][4])} if result.to and result.to.place else {}
     shown = {"failed": (places["failed"], "o", MARKS[0][4]), **base, name: (places["chosen"], "*", MARKS[1][4])}
     placed = placement_data(
         data, shown, about="Every point puts the start state there; the frozen dynamics place the others from it, move by move."

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 import xarray as xr
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import Plain, StrPath
+from crar_model.core.files import StrPath
 from crar_model.core.guards import only_one
 from crar_model.core.kept import Pieces
 from crar_model.core.params import DYNAMICS, Params, select
@@ -19,19 +19,19 @@ from crar_model.core.settings import CureSettings, PlaySettings
 from crar_model.core.threads import torch_threads
 from crar_model.cures.candidates import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, STRAYS, UNFIT
 from crar_model.cures.cure import Cure, cure
-from crar_model.cures.level import Ground, Level
-from crar_model.cures.methods import METHODS
+from crar_model.cures.level import Ground
 from crar_model.cures.placement import Landscape
 from crar_model.cures.problem import Problem
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.models.evaluation import Evaluation, embed, evaluate
 from crar_model.models.keys import result_key
-from crar_model.models.merit import as_good, lacks, same_dynamics
+from crar_model.models.merit import same_dynamics
 from crar_model.samples import as_given
 from crar_model.training.mending import cured_checkpoint, cured_parameters, posed
 from crar_reports.figures.explorer import NAME as EXPLORER
 from crar_reports.figures.placement import placement_figure
 from crar_reports.pages.cure.explorer import cure_explorer
+from crar_reports.pages.cure.records import CureResult, Failed, Judge, Place, Placed, Side
 from crar_reports.pages.cure.view import cure_view
 from crar_reports.press.markdown import number
 from crar_reports.press.publish import Content, publish
@@ -84,7 +84,7 @@ def write_cure(
     options: CureOptions | None = None,
     progress: Progress | None = None,
     command: str = "",
-) -> Plain:
+) -> CureResult:
     """Cure one model and write `report.md`, `results.json`, where it is cured `cured.pt`, where states can be placed the figure
     `placement.png` with its data, and where something was tried `explorer.html`.
 
@@ -97,9 +97,6 @@ def write_cure(
         options: what else.
         progress: called with (updates taken, updates at most).
         command: shown in the report.
-
-    Returns:
-        what `results.json` holds.
 
     Raises:
         UserError: for unusable models, or a method that is not allowed here.
@@ -125,45 +122,32 @@ def write_cure(
         (folder / "cured.pt").unlink(missing_ok=True)  # of an earlier call, which may have been another method's
         if found.cured and not found.already:
             save_checkpoint(folder / "cured.pt", cured_checkpoint(failed, found))
-        own = (
-            None
-            if base is None
-            else {"path": as_given(base.file or ""), "digest": base.digest, "same_dynamics": same_dynamics(failed, base)}
-        )
-        about = {"path": as_given(failed_path), "digest": failed.digest, "maze": failed.maze, "place": place_of(failed)}
-        updates, seconds = (
-            0 if found.level is None else found.level.updates,
-            found.level_seconds + sum(each.seconds for each in found.tried),
-        )
-        results: Plain = {
-            "command": command, "key": cure_key(failed, base, judge, method, options), "method": method, "settings": asdict(options.settings),
-            "how": asdict(options.how), "failed": about | {"map": failed.task.observation_map.title}, "base": own,
-            "base_used": any(METHODS[each.method].needs_base for each in found.tried), "cured": found.cured and not found.already,
-            "already": found.already, "by": None if found.already else found.best.method, "rule": _rule(problem, found),
-            "failed_candidate": found.before.plain(), "chosen": found.best.plain(), "tried": [each.plain() for each in found.tried],
-            "level": None if found.level is None else _level(found.level),
-            "placement": None if found.landscape is None else _landscape(problem, found, found.landscape),
-            "budget": {"updates": found.updates, "level_updates": updates, "seconds": seconds},
-        }  # fmt: skip  # from here on the base's maze is looked at, if --to is given
-        results |= judged(failed, found, judge, options.how, to_path, None if found.landscape is None else problem.forest.roots[0])
+        about = Failed(as_given(failed_path), failed.digest, failed.maze, tuple(place_of(failed)), failed.task.observation_map.title)
+        own = None if base is None else Side(as_given(base.file or ""), base.digest, same_dynamics(failed, base))
+        placed = None if found.landscape is None else _placed(problem, found, found.landscape)
+        key, root = cure_key(failed, base, judge, method, options), None if placed is None else problem.forest.roots[0]
+        result = CureResult(
+            command, key, method, options.settings, options.how, about, own, found, _rule(problem, found), placed,
+            *judged(failed, found, judge, options.how, to_path, root),
+        )  # fmt: skip  # the base's maze is looked at only if --to is given
         figure, data, files = None, None, dict[str, Content]()
-        if found.landscape is not None:
+        if found.landscape is not None and placed is not None:
             data, figure = _data(found.landscape), f"placement.{options.image}"
-            marks = results["placement"]["places"] | ({"base": results["base_place"]} if judge is not None else {})
+            marks: dict[str, Place | None] = {**placed.places, **({} if result.to is None else {"base": result.to.place})}
             files = {"placement.nc": data.assign_attrs(failed=failed.digest, command=command), figure: placement_figure(data, marks)}
         with torch_threads(1):
-            page = cure_explorer(found, problem, failed, results, data, command) if options.explorer else None
+            page = cure_explorer(result, problem, failed, data) if options.explorer else None
         files |= {} if page is None else {EXPLORER: page}
-        view = cure_view(results, failed.task, figure=figure, placed=TABLE_OF_MOVES, explorer="" if page is None else EXPLORER)
-        publish(folder, "cure.md", {"r": results, "command": command, **view}, results, files)
+        view = cure_view(result, failed.task, figure=figure, placed=TABLE_OF_MOVES, explorer="" if page is None else EXPLORER)
+        publish(folder, "cure.md", {"r": result, **view}, result, files)
         shutil.rmtree(folder / STATE, ignore_errors=True)
-    return results
+    return result
 
 
 def judged(
     failed: Checkpoint, found: Cure, judge: Checkpoint | None, how: PlaySettings, to_path: StrPath | None, root: int | None = None
-) -> Plain:
-    """What became of the model: figures of merit before and after in its own maze, and with a base beside them whether they are its."""
+) -> tuple[Evaluation, Evaluation, Judge | None]:
+    """What became of the model: evaluations before and after in its own maze, and the base that judges; `root`: the start state, where states can be placed."""
     task, inverse, loss = failed.task, failed.inverse, failed.settings.loss
     reference = None if judge is None else (judge.parameters, judge.inverse)
 
@@ -171,21 +155,14 @@ def judged(
         return evaluate(task, params, inverse=inverse, settings=loss, how=how, base=reference)
 
     before, after = evaluated(failed.parameters), evaluated(cured_parameters(failed, found))
-    plain: Plain = {"before": before.plain(), "after": after.plain()}
     if judge is None:
-        return plain | {"to": None, "base_place": None, "restored": None, "lacks": None}
+        return before, after, None
     base = evaluate(task, judge.parameters, inverse=judge.inverse, settings=loss, how=how)
     place = None
     if root is not None:
         x, y = embed(task, judge.parameters, inverse=judge.inverse)[root].tolist()
         place = (x, y)
-    return plain | {
-        "to": {"path": as_given(to_path or ""), "digest": judge.digest, "same_dynamics": same_dynamics(failed, judge), **base.plain()},
-        "base_place": place,
-        "failed_before": not as_good(before, base),
-        "restored": as_good(after, base),
-        "lacks": lacks(after, base),
-    }
+    return before, after, Judge(as_given(to_path or ""), judge.digest, same_dynamics(failed, judge), base, place)
 
 
 def _rule(problem: Problem, found: Cure) -> str:
@@ -203,18 +180,13 @@ def _rule(problem: Problem, found: Cure) -> str:
     )
 
 
-def _level(level: Level) -> Plain:
-    return {"total": float(level.totals[0]), "totals": level.totals.tolist(), "tail": asdict(level.tail), "updates": level.updates}
-
-
-def _landscape(problem: Problem, found: Cure, landscape: Landscape) -> Plain:
-    def place(encoder: Params) -> tuple[float, float]:
+def _placed(problem: Problem, found: Cure, landscape: Landscape) -> Placed:
+    def place(encoder: Params) -> Place:
         x, y = problem.agent.encode(encoder, problem.data.judged.observations)[problem.forest.roots[0]].tolist()
         return x, y
 
     places = {"failed": place(problem.failed), "chosen": place(found.best.encoder)}
-    valleys = [asdict(valley) for valley in landscape.valleys]
-    return {"places": places, "valleys": valleys, "valley_of": {k: landscape.valley_of(torch.tensor(v)) for k, v in places.items()}}
+    return Placed(places, landscape.valleys, {name: landscape.valley_of(torch.tensor(at)) for name, at in places.items()})
 
 
 def _data(landscape: Landscape) -> xr.Dataset:
@@ -244,15 +216,13 @@ def cure_key(failed: Checkpoint, base: Checkpoint | None, judge: Checkpoint | No
     return result_key("cure", EDITION, **models, method=method, settings=options.settings, how=options.how, anyway=options.anyway)
 
 
-def cure_line(found: Plain) -> str:
-    """What a cure that was judged by a base came to, in a sentence; `found` from `write_cure`."""
-    before, after = number(found["before"]["terms"]["total"]), number(found["after"]["terms"]["total"])
-    spent = f"{found['budget']['updates']:,} updates of candidates"
-    if found["already"]:
+def cure_line(r: CureResult) -> str:
+    """What a cure that was judged by a base came to, in a sentence."""
+    before, after = (number(one.terms["total"]) for one in (r.before, r.after))
+    spent = f"{r.budget.updates:,} updates of candidates"
+    if r.already:
         return f"nothing was tried: the model's total loss, {before}, is what its dynamics allow."
-    if not found["cured"]:
-        return f"nothing that was tried: the best candidate, of {found['by']}, has total loss {after} against {before}, after {spent}."
-    verdict = (
-        "its base agrees" if found["restored"] else "its base does not agree" if found["restored"] is not None else "no base was asked"
-    )
-    return f"{found['by']}, chosen by losses alone: total loss {before} before, {after} after {spent}; {verdict}."
+    if not r.cured:
+        return f"nothing that was tried: the best candidate, of {r.by}, has total loss {after} against {before}, after {spent}."
+    verdict = {True: "its base agrees", False: "its base does not agree", None: "no base was asked"}[r.restored]
+    return f"{r.by}, chosen by losses alone: total loss {before} before, {after} after {spent}; {verdict}."

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from crar_model.tasks import Task
 from crar_model.training.variants import BASE
@@ -12,19 +12,20 @@ from crar_reports.claims.study_facts import facts_of
 from crar_reports.pages.study.rows import DONE, USUAL, Row
 
 
-def cost_part(rows: Sequence[Row], task: Task) -> dict[str, Any]:
-    """Rows of the table of costs and of that beside appendix E, and what was trained more than once, in words.
+@dataclass(frozen=True)
+class CostPart:
+    """What the page shows of the cost: rows of its table and of that beside appendix E; what was trained more than once, in words; whether the second
+    has bases, too."""
 
-    Args:
-        rows: of the maze.
-        task: the maze.
-    """
-    return {
-        "cost": _cost(rows),
-        "published": _appendix_e(rows, task),
-        "repeated": _again(rows),
-        "with_bases": any(kind == "all" for *_, kind in facts_of(task).published_cost),
-    }
+    rows: list[tuple[object, ...]]
+    published: list[tuple[object, ...]]
+    repeated: str
+    with_bases: bool
+
+
+def cost_part(rows: Sequence[Row], task: Task) -> CostPart:
+    """The part, of the rows of a maze."""
+    return CostPart(_cost(rows), _appendix_e(rows, task), _again(rows), any(kind == "all" for *_, kind in facts_of(task).published_cost))
 
 
 def _cost(rows: Sequence[Row]) -> list[tuple[object, ...]]:

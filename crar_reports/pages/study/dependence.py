@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from crar_model.core.errors import UserError
-from crar_model.core.files import Plain, StrPath
+from crar_model.core.files import StrPath
 from crar_model.core.kept import kept
-from crar_model.cures.foresight import foresee
+from crar_model.cures.foresight import Seen, foresee
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.models.merit import SUCCESS
 from crar_model.studies.cells import BEST
@@ -21,7 +20,7 @@ from crar_reports import progress as console
 from crar_reports.claims.record import Decided
 from crar_reports.claims.study import depends
 from crar_reports.figures.calibration import calibration_figure
-from crar_reports.measure.forecast import FEWEST, Table, calibrate, score_predictors, verdict
+from crar_reports.measure.forecast import FEWEST, Scores, Table, score_predictors, verdict
 from crar_reports.pages.study.rows import USUAL, Groups, Key, Row, base_name, by, label, main_group, number, outcomes, success, told
 from crar_reports.press.publish import Content
 from crar_reports.statistics import CHANCE, differ, holm, most_apart
@@ -34,9 +33,26 @@ EDITION = 2
 """Of what is seen of a base; what was kept of another is made again."""
 
 
+@dataclass(frozen=True)
+class DependencePart:
+    """What the page shows of the base's part in success.
+
+    Attributes:
+        depends: a sentence a group. predicted: whether anything predicts it, in words; "" where nothing is asked.
+        features: of a base. predictors: rows of their table. scores: None where nothing is scored. calibration: name of the figure, "" for none.
+    """
+
+    depends: list[str]
+    predicted: str = ""
+    features: list[str] = field(default_factory=list)
+    predictors: list[tuple[object, ...]] = field(default_factory=list)
+    scores: Scores | None = None
+    calibration: str = ""
+
+
 def dependence_part(
     groups: Groups, bases: Sequence[Row], root: StrPath, figure: str, files: dict[str, Content]
-) -> tuple[dict[str, Any], Decided | None]:
+) -> tuple[DependencePart, Decided | None]:
     """What the page shows, and claim S14 by the `freeze` group of most models; None where there is none.
 
     Args:
@@ -47,10 +63,7 @@ def dependence_part(
     """
     root = Path(root)
     main = main_group(groups, USUAL)
-    found: dict[str, Any] = {
-        "depends": [*depends_words(groups, main), *failing_words(groups, main)], "predictors": [], "predicted": "", "scores": None,
-        "calibration": "", "features": [],
-    }  # fmt: skip
+    found = DependencePart([*depends_words(groups, main), *failing_words(groups, main)])
     if main is None:
         return found, None
     ends = outcomes(groups[main])
@@ -58,45 +71,44 @@ def dependence_part(
     updates = {USUAL: int(main.updates)}
     seen, why = see(told_of, groups[main], root, main)
     if why:
-        return found | {"predicted": f"Nothing is said of predictors: {why}."}, replace(depends(ends), updates=updates)
+        return replace(found, predicted=f"Nothing is said of predictors: {why}."), replace(depends(ends), updates=updates)
     names = list(next(iter(seen.values())))
     rows = [row for row in told_of if row["cell"] in seen]
     table = Table(
         tuple(names), np.array([[seen[row["cell"]][name] for name in names] for row in rows]),
         np.array([sum(ends[row["cell"]]) for row in rows]), np.array([len(ends[row["cell"]]) for row in rows]), ENOUGH,
     )  # fmt: skip
-    found |= {
-        "features": names,
-        "predictors": [
-            (base_name(row), f"{k}/{n}", *(seen[row["cell"]][name] for name in names))
-            for row, k, n in zip(rows, table.successes, table.trials, strict=True)
-        ],
-    }
+    predictors: list[tuple[object, ...]] = [
+        (base_name(row), f"{k}/{n}", *(seen[row["cell"]][name] for name in names))
+        for row, k, n in zip(rows, table.successes, table.trials, strict=True)
+    ]
+    found = replace(found, features=names, predictors=predictors)
     missing = table.why_not()
     if missing is not None:
         line = f"Predictors are not scored: {missing}."
     else:
         scores = score_predictors(table)
-        calibrate(scores, table)
         line = verdict(scores) if len(rows) >= FEWEST else _few(scores)
         drawn = len(rows) >= FEWEST  # of fewer the groups are single bases, whose bars say nothing
         if drawn:
-            files[figure] = calibration_figure(scores["rows"])
-        found |= {"scores": scores, "calibration": figure if drawn else ""}
-    return found | {"predicted": line}, replace(depends(ends, line[0].lower() + line[1:].rstrip(".")), updates=updates)
+            files[figure] = calibration_figure(scores.rows)
+        found = replace(found, scores=scores, calibration=figure if drawn else "")
+    return replace(found, predicted=line), replace(depends(ends, line[0].lower() + line[1:].rstrip(".")), updates=updates)
 
 
-def _few(scores: Plain) -> str:
+def _few(scores: Scores) -> str:
     """Of few bases the scores are shown, and nothing is called a predictor: resampling so few says too little of how sure they are."""
-    constant, *others = scores["rows"]
-    best = min(others, key=lambda row: row["brier"]["value"])
-    lowest, plain = best["brier"]["value"], constant["brier"]["value"]
+    constant, *others = scores.rows
+    best = min(others, key=lambda row: row.brier.value)
+    lowest, plain = best.brier.value, constant.brier.value
     found = (
-        f"The lowest Brier score is that of {best['name']}, {lowest:.3f} against {plain:.3f} of the constant predictor"
+        f"The lowest Brier score is that of {best.name}, {lowest:.3f} against {plain:.3f} of the constant predictor"
         if lowest < plain
-        else f"None has a lower Brier score than the constant predictor, {plain:.3f}; the next is that of {best['name']}, {lowest:.3f}"
+        else f"None has a lower Brier score than the constant predictor, {plain:.3f}; the next is that of {best.name}, {lowest:.3f}"
     )
-    return f"Scored on {scores['transfers']} transfers from {scores['bases']} bases; of fewer than {FEWEST} nothing is called a predictor. {found}."
+    return (
+        f"Scored on {scores.transfers} transfers from {scores.bases} bases; of fewer than {FEWEST} nothing is called a predictor. {found}."
+    )
 
 
 def see(bases: Sequence[Row], transfers: Sequence[Row], root: StrPath, key: Key) -> tuple[dict[str, dict[str, float]], str]:
@@ -129,15 +141,21 @@ def see(bases: Sequence[Row], transfers: Sequence[Row], root: StrPath, key: Key)
     return found, ""
 
 
+@dataclass(frozen=True)
+class _Features:
+    """Of what is seen of a base, what a predictor may use."""
+
+    features: dict[str, float]
+
+
 def _features(path: Path, start: str) -> dict[str, float]:
     model = load_checkpoint(path)
 
-    def look() -> Plain:
-        return foresee(model, resolution=RESOLUTION, where=str(path)).plain()
+    def look() -> Seen:
+        return foresee(model, resolution=RESOLUTION, where=str(path)).seen
 
     key = {"model": model.digest, "resolution": RESOLUTION, "edition": EDITION}
-    found = kept(path.with_name(f"foresight-{start}.json"), key, look, dict)
-    return {name: float(value) for name, value in found["features"].items()}
+    return kept(path.with_name(f"foresight-{start}.json"), key, look, _Features).features
 
 
 def depends_words(groups: Groups, main: Key | None = None) -> list[str]:

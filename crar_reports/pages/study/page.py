@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from crar_model.core.files import StrPath
 from crar_model.core.words import plural
@@ -51,7 +50,7 @@ from crar_reports.pages.study.table import read_table
 from crar_reports.pages.study.terms import terms_part
 from crar_reports.pages.study.times import times_part
 from crar_reports.pages.study.variants import decide_relearned, variants_part
-from crar_reports.pages.study.view import claims_view, maze_view, unfinished_view
+from crar_reports.pages.study.view import Claimed, Maze, claims_view, maze_view, unfinished_view
 from crar_reports.press.publish import Content, publish
 from crar_reports.sections import Section, sections_of
 from crar_reports.statistics import share_words_by_base
@@ -68,21 +67,20 @@ def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Seque
         command: shown as what made it.
     """
     table, files = Path(table), dict[str, Content]()
-    rows, mazes, claims = read_table(table), [], []
+    rows, mazes, claims = read_table(table), list[Maze](), list[Claimed]()
     for section in sections_of(rows):
         part, decided = _maze(section, table.parent, files, pages)
         mazes.append(part)
-        for one in decided:
-            scope = ", ".join(filter(None, (section.scope, one.scope)))
-            claims.append({"maze": section.task.name, **one.plain(), "scope": scope})
+        scoped = (replace(one, scope=", ".join(filter(None, (section.scope, one.scope)))) for one in decided)
+        claims += [(section.task.name, one) for one in scoped]
     recipes = [
         {
-            "maze": maze["title"],
-            "rows": [dict(zip(COLUMNS, row, strict=True)) for row in maze["recipes"]],
-            "answers": [dict(zip(("question", "verdict", "figure"), answer, strict=True)) for answer in maze["recipe_answers"]],
+            "maze": maze.title,
+            "rows": [dict(zip(COLUMNS, row, strict=True)) for row in maze.recipes.rows],
+            "answers": [answer._asdict() for answer in maze.recipes.answers],
         }
         for maze in mazes
-        if maze["recipes"]
+        if maze.recipes
     ]
     left = _left(rows)
     counts = Counter(row["status"] for row in rows)
@@ -91,7 +89,9 @@ def write_study_page(table: StrPath, name: str, folder: StrPath, *, pages: Seque
         "compared": _compared(rows), "mazes": "\n\n".join(map(maze_view, mazes)), "unfinished": unfinished_view(left),
         "counts": ", ".join(f"{count} {word}" for word, count in counts.items()), "claims": claims_view(claims), "measures": _measures(mazes),
     }  # fmt: skip
-    results = {"command": command, "study": name, "claims": claims} | ({"recipes": recipes} if recipes else {})
+    results = {"command": command, "study": name, "claims": [{"maze": maze, **one.plain()} for maze, one in claims]} | (
+        {"recipes": recipes} if recipes else {}
+    )
     return publish(folder, "study_page.md", values, results, files)
 
 
@@ -101,18 +101,18 @@ def _compared(rows: Sequence[Row]) -> str:
     return f"## All transfers, by how they were made\n\n{compared_view(lines)}\n\n" if lines else ""
 
 
-def _measures(mazes: Sequence[Mapping[str, Any]]) -> list[str]:
+def _measures(mazes: Sequence[Maze]) -> list[str]:
     """Words of the glossary for what the mazes' models are measured by."""
-    scored = {maze["scored"] for maze in mazes}
+    scored = {maze.scored for maze in mazes}
     return ["nearest state accuracy", "navigation success"] * (False in scored) + ["score"] * (True in scored)
 
 
-def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def summary(rows: Sequence[Row], claims: Sequence[Claimed]) -> list[tuple[str, str]]:
     """What was asked, found and how sure it is.
 
     Args:
         rows: of the table.
-        claims: `Decided.plain()` of every claim, with its maze.
+        claims: that are decided.
     """
     transfers = [row for row in rows if row["variant"] != BASE.name]
     lines = [
@@ -127,12 +127,12 @@ def summary(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> list[tu
         words = [f"{section.title.removeprefix(title).strip(' ,')}: " * (len(own) > 1) + _successes(section.rows) for section in own]
         lines.append((f"Success in the {title}", f"{'; '.join(words)}."))
         found = [
-            f"{one['id']} {one['verdict']}{' ' + one['scope'] if one['scope'] else ''}"
-            for one in claims
-            if one["maze"] == maze and (maze != WORLD or title in one["scope"])
+            f"{one.id} {one.verdict}{one.scope and ' ' + one.scope}"
+            for own_maze, one in claims
+            if own_maze == maze and (maze != WORLD or title in one.scope)
         ]
         lines.append((f"Claims in the {title}", f"{', '.join(found) or 'none is decided'}."))
-    bases = sorted({one["bases"] for one in claims})
+    bases = sorted({one.bases for _, one in claims})
     few = f"; the claims' verdicts are of {' to '.join(map(str, dict.fromkeys((bases[0], bases[-1]))))} bases" if bases else ""
     left = sum(row["status"] != DONE for row in rows)
     open_ = f"; {plural(left, 'model')} {'is' if left == 1 else 'are'} not done" if left else ""
@@ -148,12 +148,12 @@ def _home(section: Section) -> tuple[str, str]:
     return task.name, task.title if task.name == WORLD else task_named(task.name).title
 
 
-def plainly(rows: Sequence[Row], claims: Sequence[Mapping[str, Any]]) -> str:
+def plainly(rows: Sequence[Row], claims: Sequence[Claimed]) -> str:
     """The page's first words; arguments as of :func:`summary`."""
     done = told(row for row in rows if row["variant"] != BASE.name)
     verdicts: dict[str, list[str]] = {}
-    for one in claims:
-        verdicts.setdefault(one["id"], []).append(one["verdict"])
+    for _, one in claims:
+        verdicts.setdefault(one.id, []).append(one.verdict)
     return plain_words.study(sum(map(success, done)), len(done), verdicts, unfinished=any(row["status"] != DONE for row in rows))
 
 
@@ -195,40 +195,40 @@ def _left(rows: Sequence[Row]) -> list[tuple[int, tuple[object, ...]]]:
     return lines
 
 
-def _maze(section: Section, root: Path, files: dict[str, Content], pages: Sequence[str]) -> tuple[dict[str, Any], list[Decided]]:
+def _maze(section: Section, root: Path, files: dict[str, Content], pages: Sequence[str]) -> tuple[Maze, list[Decided]]:
     task, rows, name = section.task, section.rows, section.file
     bases, transfers = ([row for row in rows if (row["variant"] == BASE.name) is wanted] for wanted in (True, False))
     able = sound(bases, transfers)
     of_able = [row for row in transfers if row["base"] in able]
     groups, asked = groups_of(transfers), groups_of(of_able)
-    decided: list[Decided | None] = []
+    facts, decided = facts_of(task), list[Decided | None]()
     drawn = list(dict.fromkeys(words for row in rows if (words := row.get("last_drawn"))))
-    found: dict[str, Any] = {
-        "title": section.title, "scored": task.scored, "what": "drawn transitions" if drawn else task.sampling.what, "drawn": drawn, "bases": [_base_row(row, transfers) for row in bases],
-        "unable": [base_name(row) for row in bases if row["status"] == DONE and row["cell"] not in able],
-        "variants": [], "networks": [], "copies": [], "figure": "", "terms_rows": [], "rates": [], "dependence": [], "times": [], "cost": [],
-        "recipes": [], "recipe_answers": [], "recipe_figure": "",
-    }  # fmt: skip
+    found = Maze(
+        section.title, task.scored, "drawn transitions" if drawn else task.sampling.what, drawn, [_base_row(row, transfers) for row in bases],
+        [base_name(row) for row in bases if row["status"] == DONE and row["cell"] not in able],
+    )  # fmt: skip
     if "terms" in pages:
-        part, claim = terms_part(asked or groups, bases, root, f"{name}-terms.png", files, task)
-        found |= part
+        terms, claim = terms_part(asked or groups, bases, root, f"{name}-terms.png", files, task)
+        found = replace(found, terms=terms)
         decided.append(claim)
     if "variants" in pages and groups:
-        found |= variants_part(groups, bases, f"{name}-variants.png", files, task)
-        found |= recipes_part(groups, f"{name}-recipes.png", files)
+        variants = variants_part(groups, bases, f"{name}-variants.png", files, task)
+        found = replace(found, variants=variants, recipes=recipes_part(groups, f"{name}-recipes.png", files))
         decided += [_of_recipe(decide_relearned(own), own) for own in recipes_of(asked).values()]
     if "rates" in pages:
-        found["rates"] = rates_part(rows, name, files, released=facts_of(task).released_scores)
+        found = replace(found, rates=rates_part(rows, name, files, released=facts.released_scores))
         decided += [_of_recipe(decide_rates(own), groups_of(own)) for own in by_recipe(of_able).values()]
     if "dependence" in pages:
+        parts = []
         for number_of, (recipe, own) in enumerate(recipes_of(asked).items()):
             part, claim = dependence_part(own, bases, root, f"{name}-calibration{f'-{number_of}' * (number_of > 0)}.png", files)
-            found["dependence"].append({"recipe": recipe, **part})
+            parts.append((recipe, part))
             decided.append(_of_recipe(claim, own))
+        found = replace(found, dependence=parts)
     if "times" in pages and task.scored:
-        found |= times_part(groups, f"{name}-times.png", files, released=facts_of(task).released_scores)
+        found = replace(found, times=times_part(groups, f"{name}-times.png", files, released=facts.released_scores))
     if "cost" in pages:
-        found |= cost_part(rows, task)
+        found = replace(found, cost=cost_part(rows, task))
     return found, [if_long_enough(one, task) for one in decided if one is not None]
 
 

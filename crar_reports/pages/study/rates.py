@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from crar_model.agent.symmetry import RIGHT
 from crar_model.models.merit import SUCCESS
@@ -46,8 +45,28 @@ class RateStudy:
     matched: Mapping[float, int] = field(default_factory=dict)
 
 
-def rates_part(rows: Sequence[Row], maze: str, files: dict[str, Content], *, released: bool) -> list[dict[str, Any]]:
-    """A dict a study of rates, ours first; the released one is shown cut off where ours ends, too.
+@dataclass(frozen=True)
+class RatesPart:
+    """What the page shows of one study of rates.
+
+    Attributes:
+        variant, source, bases, updates: what it is, and of how many bases. released: whether these are the released runs.
+        figure: its name, "" for none. odd: a sentence on the odd rate. by_rate, by_seed: rows of the tables.
+    """
+
+    variant: str
+    source: str
+    bases: int
+    figure: str
+    odd: str
+    updates: int
+    released: bool
+    by_rate: list[tuple[object, ...]]
+    by_seed: list[tuple[str, str]]
+
+
+def rates_part(rows: Sequence[Row], maze: str, files: dict[str, Content], *, released: bool) -> list[RatesPart]:
+    """A part a study of rates, ours first; the released one is shown cut off where ours ends, too.
     Figures, whose names begin with `maze`, are put among the page's files."""
     studies = rate_studies(rows)
     shown, name = list(studies), f"the released scores, base {RELEASED_BASE}"
@@ -98,7 +117,7 @@ def rate_studies(rows: Sequence[Row]) -> list[RateStudy]:
     return studies
 
 
-def _part(study: RateStudy, figure: str, files: dict[str, Content]) -> dict[str, Any]:
+def _part(study: RateStudy, figure: str, files: dict[str, Content]) -> RatesPart:
     """One grouping by rate, one by seed, and the odd one against its neighbours."""
     runs = study.runs
     seeds = sorted({seed for _, seed, _, _ in runs}, key=int)
@@ -106,15 +125,19 @@ def _part(study: RateStudy, figure: str, files: dict[str, Content]) -> dict[str,
     by_seed = [(f"seed {seed}", _by_base([run for run in runs if run[1] == seed])) for seed in seeds]
     if runs:
         files[figure] = shares_figure([("by learning rate", by_rate), ("by seed", by_seed)], "share that succeeded")
-    return {
-        "variant": ", ".join(word for word in (study.variant, study.rule) if word), "source": study.source, "bases": len({base for base, *_ in runs}), "figure": figure if runs else "",
-        "odd": odd_words(runs), "updates": study.updates, "released": study.source != OURS,
-        "by_rate": [
-            (name, f"{sum(map(len, values))} of {count}", share_words_by_base(values), study.matched.get(rate, 0) if study.source == OURS else "-")
-            for (name, values), (rate, count) in zip(by_rate, sorted(study.planned.items()), strict=True)
-        ],
-        "by_seed": [(name, share_words_by_base(values)) for name, values in by_seed],
-    }  # fmt: skip
+    rows = [
+        (
+            name,
+            f"{sum(map(len, values))} of {count}",
+            share_words_by_base(values),
+            study.matched.get(rate, 0) if study.source == OURS else "-",
+        )
+        for (name, values), (rate, count) in zip(by_rate, sorted(study.planned.items()), strict=True)
+    ]
+    return RatesPart(
+        ", ".join(filter(None, (study.variant, study.rule))), study.source, len({base for base, *_ in runs}), figure if runs else "", odd_words(runs),
+        study.updates, study.source != OURS, rows, [(name, share_words_by_base(values)) for name, values in by_seed],
+    )  # fmt: skip
 
 
 def _by_base(runs: Runs) -> list[list[bool]]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from crar_model.agent.symmetry import RIGHT
-from crar_reports.claims.record import FAILS, HOLDS, UNDECIDED
+from crar_reports.claims.record import FAILS, HOLDS, UNDECIDED, Verdict
 from crar_reports.claims.study import depends
 from crar_reports.figures.survival import survival_figure
 from crar_reports.pages.study.rows import USUAL, Groups, Key, Row, label, mostly, outcomes, rule_of, told
@@ -30,8 +31,25 @@ Shares = dict[tuple[str, str], dict[str, float]]
 """(recipe of the bases, transfers in words) -> base -> its share of successes."""
 
 
-def recipes_part(groups: Groups, figure: str, files: dict[str, Content]) -> dict[str, Any]:
-    """Rows of the table, the answers and the figure; nothing where all bases are of one recipe.
+class Answer(NamedTuple):
+    """What a question that was asked before the runs came to, with the figures in words."""
+
+    question: str
+    verdict: Verdict
+    figure: str
+
+
+@dataclass(frozen=True)
+class RecipesPart:
+    """Rows of the table, with `COLUMNS`; the answers; the name of the figure, "" for none."""
+
+    rows: list[tuple[object, ...]]
+    answers: list[Answer]
+    figure: str
+
+
+def recipes_part(groups: Groups, figure: str, files: dict[str, Content]) -> RecipesPart | None:
+    """What the page shows; None where all bases are of one recipe.
 
     Args:
         groups: transfers of the table.
@@ -39,7 +57,7 @@ def recipes_part(groups: Groups, figure: str, files: dict[str, Content]) -> dict
     """
     arms = {key: own for key, rows in groups.items() if key.variant == USUAL and key.base and (own := told(rows))}
     if len({key.base for key in arms}) < 2:
-        return {"recipes": [], "recipe_answers": [], "recipe_figure": ""}
+        return None
     panels = []
     for base in dict.fromkeys(key.base for key in arms):
         curves = [(transfer_words(key), times_of(rows)) for key, rows in arms.items() if key.base == base]
@@ -48,11 +66,8 @@ def recipes_part(groups: Groups, figure: str, files: dict[str, Content]) -> dict
             panels.append((f"bases: {base}", max(max((*times.reached, *times.censored)) for _, times in curves), curves))
     if panels:
         files[figure] = survival_figure(panels)
-    return {
-        "recipes": [_row(key, rows, len(groups[key])) for key, rows in arms.items()],
-        "recipe_answers": [decides_more(arms), never_from_joint(arms), *base_decides(arms)],
-        "recipe_figure": figure if panels else "",
-    }
+    rows = [_row(key, own, len(groups[key])) for key, own in arms.items()]
+    return RecipesPart(rows, [decides_more(arms), never_from_joint(arms), *base_decides(arms)], figure if panels else "")
 
 
 def transfer_words(key: Key) -> str:
@@ -106,16 +121,16 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else math.nan
 
 
-def decides_more(arms: Groups) -> tuple[str, str, str]:
-    """(question, verdict, figures): whether the base's rule decides more than the transfer's, by resampling bases within their recipe."""
+def decides_more(arms: Groups) -> Answer:
+    """whether the base's rule decides more than the transfer's, by resampling bases within their recipe."""
     question, shares = "The base's rule decides more than the transfer's", shares_of(arms)
     base, transfer = effects(shares)
     if math.isnan(base) or math.isnan(transfer):
-        return question, UNDECIDED, "a side of the comparison was not run"
+        return Answer(question, UNDECIDED, "a side of the comparison was not run")
     kinds = {recipe: sorted({name for (other, _), own in shares.items() if other == recipe for name in own}) for recipe, _ in shares}
     words = f"sequential minus joint, of the base {100 * base:.0f} points of success, of the transfer {100 * transfer:.0f}"
     if min(map(len, kinds.values())) < FEWEST_GROUPS:
-        return question, UNDECIDED, f"{words}; fewer than {FEWEST_GROUPS} bases of a recipe"
+        return Answer(question, UNDECIDED, f"{words}; fewer than {FEWEST_GROUPS} bases of a recipe")
     rng, differences = np.random.default_rng(0), []
     for _ in range(RESAMPLES):
         drawn = {recipe: [names[place] for place in rng.integers(len(names), size=len(names))] for recipe, names in kinds.items()}
@@ -124,8 +139,8 @@ def decides_more(arms: Groups) -> tuple[str, str, str]:
     low, high = np.nanquantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     verdict = HOLDS if low > 0 else FAILS if high < 0 else UNDECIDED
     p = _p_of_base_rule(shares)
-    return question, verdict, (
-        f"{words}; the first is larger by {100 * (abs(base) - abs(transfer)):.0f} points (95 % interval {100 * low:.0f} to {100 * high:.0f}, bases resampled "
+    return Answer(
+        question, verdict, f"{words}; the first is larger by {100 * (abs(base) - abs(transfer)):.0f} points (95 % interval {100 * low:.0f} to {100 * high:.0f}, bases resampled "
         f"within their recipe); shares of bases of the two rules {'differ' if p < CHANCE else 'do not differ'} beyond chance (permutation of bases, p = {p:.2g})"
     )  # fmt: skip
 
@@ -153,26 +168,26 @@ def _p_of_base_rule(shares: Shares) -> float:
     return float(stats.permutation_test(sides, apart, vectorized=True, n_resamples=DEALT, rng=np.random.default_rng(0)).pvalue)
 
 
-def never_from_joint(arms: Groups) -> tuple[str, str, str]:
-    """(question, verdict, figures): whether no transfer of a joint base succeeds at the study's rate."""
+def never_from_joint(arms: Groups) -> Answer:
+    """whether no transfer of a joint base succeeds at the study's rate."""
     question = f"No transfer from a joint base succeeds at {RATE:g}"
     rows = [row for key, own in arms.items() if rule_of(key.base) == JOINT and math.isclose(float(key.rate), RATE) for row in own]
     if not rows:
-        return question, UNDECIDED, "none was run"
+        return Answer(question, UNDECIDED, "none was run")
     ends = outcomes(rows)
     hits, of = sum(map(sum, ends.values())), len(rows)
     high = share([any(values) for values in ends.values()]).high
     words = f"{hits} of {of} transfers of {len(ends)} bases succeed"
-    return (
+    return Answer(
         question,
         FAILS if hits else HOLDS,
         words + ("" if hits else f"; at most {100 * high:.0f} % of such bases have one (exact, 95 %)"),
     )
 
 
-def base_decides(arms: Groups) -> list[tuple[str, str, str]]:
-    """(question, verdict, figures) of S14 for every sequential recipe, by the original's own transfers."""
-    found: list[tuple[str, str, str]] = []
+def base_decides(arms: Groups) -> list[Answer]:
+    """S14 for every sequential recipe, by the original's own transfers."""
+    found: list[Answer] = []
     for key, rows in arms.items():
         if (
             rule_of(key.base) == SEQUENTIAL == key.rule
@@ -180,5 +195,5 @@ def base_decides(arms: Groups) -> list[tuple[str, str, str]]:
             and (not key.quirk or "terminal" in key.base)
         ):
             decided = depends(outcomes(rows))
-            found.append((f"Among bases of {key.base}, the base decides `{label(key)}`", decided.verdict, decided.figure))
+            found.append(Answer(f"Among bases of {key.base}, the base decides `{label(key)}`", decided.verdict, decided.figure))
     return found

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -44,14 +44,34 @@ from crar_reports.pages.study.rows import (
 )
 from crar_reports.press.publish import Content
 
+
+@dataclass(frozen=True)
+class TermsPart:
+    """What the page shows of terms over updates.
+
+    Attributes:
+        words: how the models were chosen. columns: what they are called.
+        rows: of the table. set: what its terms are on. figure: its name, "" where nothing is drawn.
+        label, updates: of the group.
+    """
+
+    words: str
+    columns: list[str]
+    rows: list[tuple[object, ...]]
+    set: str
+    figure: str
+    label: str
+    updates: int
+
+
 EDITION = 1
 """Of the figures that are kept of a failed transfer."""
 
 
 def terms_part(
     groups: Groups, bases: Sequence[Row], root: StrPath, figure: str, files: dict[str, Content], task: Task
-) -> tuple[dict[str, Any], Decided | None]:
-    """What the page shows, and claim S11 where the maze has scores; None where it has none, or no `freeze` transfer tells.
+) -> tuple[TermsPart | None, Decided | None]:
+    """What the page shows, None where no `freeze` transfer tells; and claim S11 where the maze has scores, else None.
 
     Args:
         groups: transfers of the table.
@@ -61,26 +81,31 @@ def terms_part(
         task: the maze.
     """
     root = Path(root)
-    found: dict[str, Any] = {"terms_figure": "", "terms_rows": [], "terms_columns": [], "terms_words": "", "failed_pairs": 0}
     main = main_group(groups, USUAL)
     if main is None:
-        return found, None
-    shown, found["terms_words"] = _chosen(told(groups[main]), bases, scored=task.scored)
+        return None, None
+    shown, words = _chosen(told(groups[main]), bases, scored=task.scored)
     logs = [(title, log) for title, row in shown if (log := _log(root / "cells" / row["cell"])) is not None]
-    if len(logs) == len(shown):
+    drawn = len(logs) == len(shown)
+    if drawn:
         files[figure] = outcomes_figure(logs, task.sampling.what)
-        found["terms_figure"] = figure
     else:
-        found["terms_words"] += " Their logs are not in the study's folder, so nothing is drawn."
-    found["terms_set"] = task.sampling.table or task.sampling.what
-    found["terms_label"], found["terms_updates"] = label(main), int(main.updates)
-    found["terms_columns"] = [title for title, _ in shown]
+        words += " Their logs are not in the study's folder, so nothing is drawn."
     start = shown[-1][1]["base_start"]  # which network of a base the transfers begin with
     networks = [(row, LAST if row["base"] else start) for _, row in shown]
-    found["terms_rows"] = [_terms_row(name, networks) for name in SHOWN]
+    rows = [_terms_row(name, networks) for name in SHOWN]
     if task.scored:
-        found["terms_rows"].append(("score", *(score_words(*network) for network in networks), ""))
-    return found, _decided(groups, main, bases, root) if task.scored else None
+        rows.append(("score", *(score_words(*network) for network in networks), ""))
+    part = TermsPart(
+        words,
+        [title for title, _ in shown],
+        rows,
+        task.sampling.table or task.sampling.what,
+        figure * drawn,
+        label(main),
+        int(main.updates),
+    )
+    return part, _decided(groups, main, bases, root) if task.scored else None
 
 
 def _chosen(rows: Sequence[Row], bases: Sequence[Row], *, scored: bool) -> tuple[list[tuple[str, Row]], str]:

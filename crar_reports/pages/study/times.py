@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from crar_model.training.variants import VARIANTS
 from crar_reports.claims.released_scores import DELAYED, EPOCH, RELEASED_DELAY, ReleasedRun, released_runs
@@ -32,22 +32,35 @@ def released_times(runs: Sequence[ReleasedRun]) -> Times:
     )
 
 
-def times_part(groups: Groups, figure: str, files: dict[str, Content], *, released: bool) -> dict[str, Any]:
-    """Rows of the table, sentences and the figure.
+@dataclass(frozen=True)
+class TimesPart:
+    """What the page shows of the updates until a score came up.
+
+    Attributes:
+        rows: of the table, the released runs of a group cut off where it ends. has_released: whether there are such.
+        equal: updates that all of our rows were trained for. words: sentences. figure: its name.
+        validated: updates between validations, in words.
+    """
+
+    rows: list[tuple[object, ...]]
+    has_released: bool
+    equal: int
+    words: list[str]
+    figure: str
+    validated: str
+
+
+def times_part(groups: Groups, figure: str, files: dict[str, Content], *, released: bool) -> TimesPart | None:
+    """Rows of the table, sentences and the figure; None where no model that tells has trained.
 
     Args:
         groups: of the table.
         figure: its name. files: of the page; it is put among them.
         released: whether scores of runs in this maze were released.
-
-    Returns:
-        times: rows of the table, the released runs of a group cut off where it ends. has_released: whether there are such. equal: updates that all of our rows were trained for.
-        time_words: sentences.
-        time_figure: name of the figure, "" for none. validated, epoch: updates between validations, ours and of the released runs.
     """
     ours = {key: times for key, rows in groups.items() if len(times := times_of(rows))}
     if not ours:
-        return {"times": [], "has_released": False, "equal": 0, "time_words": [], "time_figure": ""}
+        return None
     trained = {key: _length(groups[key]) for key in ours}
     equal = min(trained.values())
     main = main_group(groups, USUAL)
@@ -68,12 +81,9 @@ def times_part(groups: Groups, figure: str, files: dict[str, Content], *, releas
         rows.append(_row(name, end, f"{len(times)} of {len(groups[key])}", times, equal, _shared(groups, key, main)))
         if key in theirs:
             rows.append(_row(f"{name}, released", end, str(len(theirs[key])), up_to(theirs[key], end), equal))
-    return {
-        "times": rows, "has_released": bool(theirs),
-        "equal": equal, "time_figure": figure, "epoch": EPOCH,
-        "validated": " or ".join(f"{every:,}" for every in sorted({int(row["log_interval"]) for key in ours for row in told(groups[key])})),
-        "time_words": [line for key in shown for line in _sentences(key, groups, ours, theirs.get(key), main, trained[key])],
-    }  # fmt: skip
+    every = sorted({int(row["log_interval"]) for key in ours for row in told(groups[key])})
+    words = [line for key in shown for line in _sentences(key, groups, ours, theirs.get(key), main, trained[key])]
+    return TimesPart(rows, bool(theirs), equal, words, figure, " or ".join(f"{each:,}" for each in every))
 
 
 def _released(key: Key, rows: Sequence[Row]) -> list[ReleasedRun]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from crar_model.agent.symmetry import NEITHER, RIGHT, SWAPPED
 from crar_model.models.merit import SUCCESS
@@ -42,7 +41,32 @@ from crar_reports.press.publish import Content
 from crar_reports.statistics import CHANCE, interquartile, share_words, share_words_by_base, trimmed, unlike
 
 
-def variants_part(groups: Groups, bases: Sequence[Row], figure: str, files: dict[str, Content], task: Task) -> dict[str, Any]:
+@dataclass(frozen=True)
+class VariantsPart:
+    """What the page shows of success by variant.
+
+    Attributes:
+        rows: of the table by variant. abouts: (variant, what it does). figure: its name, "" for none. copies: sentences on groups of few networks.
+        by_base: (group of bases, their seeds, rows) of each table by base. networks: rows of the table of last networks.
+        searching: variants whose search kept another network. episodes, score_copies, score_steps: how scores were taken, in words.
+        released, by_eye: rows of what was released.
+    """
+
+    rows: list[tuple[object, ...]]
+    abouts: list[tuple[str, str]]
+    figure: str
+    copies: list[str]
+    by_base: list[tuple[str, list[str], list[list[str]]]]
+    networks: list[list[str]]
+    searching: str
+    episodes: str
+    score_copies: str
+    score_steps: str
+    released: list[tuple[object, ...]]
+    by_eye: list[tuple[str, str]]
+
+
+def variants_part(groups: Groups, bases: Sequence[Row], figure: str, files: dict[str, Content], task: Task) -> VariantsPart:
     """Success by variant and base (Figure 17), and what was released of it.
 
     Args:
@@ -61,17 +85,22 @@ def variants_part(groups: Groups, bases: Sequence[Row], figure: str, files: dict
     shown = [(name, values) for name, values in shown if values]
     if shown:
         files[figure] = shares_figure([("", shown)], "share that succeeded")
-    return {
-        "abouts": [(name, _about(name, rows)) for name, rows in by((row for group in groups.values() for row in group), "variant").items()],
-        "variants": [_variant_row(key, group, groups) for key, group in groups.items()], "figure": figure if shown else "",
-        "copies": _copies(groups),
-        "released": released_rows() if facts_of(task).released_scores else [],
-        "by_eye": [(name, f"{good}/{good + bad}") for name, good, bad in facts_of(task).judged_by_eye],
-        "networks": [_networks(label(key, groups), key, group, scored=task.scored) for key, group in groups.items() if told(group)],
-        "searching": [
-            f"`{name}`" for name in dict.fromkeys(key[0] for key, group in groups.items() if any(row.get("kept_update") for row in group))
-        ], **_played(groups), "by_base": [_by_base(groups, own) for own in by(bases, "group").values()],
-    }  # fmt: skip
+    facts, rows = facts_of(task), [row for group in groups.values() for row in told(group)]
+    searched_ones = dict.fromkeys(key.variant for key, group in groups.items() if any(row.get("kept_update") for row in group))
+    return VariantsPart(
+        rows=[_variant_row(key, group, groups) for key, group in groups.items()],
+        abouts=[(name, _about(name, own)) for name, own in by((row for group in groups.values() for row in group), "variant").items()],
+        figure=figure if shown else "",
+        copies=_copies(groups),
+        by_base=[_by_base(groups, own) for own in by(bases, "group").values()],
+        networks=[_networks(label(key, groups), key, group, scored=task.scored) for key, group in groups.items() if told(group)],
+        searching=", ".join(f"`{name}`" for name in searched_ones),
+        episodes=_values(rows, "last_score_samples"),
+        score_copies=_values(rows, "score_copies"),
+        score_steps=_values(rows, "score_steps"),
+        released=list(released_rows()) if facts.released_scores else [],
+        by_eye=[(name, f"{good}/{good + bad}") for name, good, bad in facts.judged_by_eye],
+    )
 
 
 def _about(variant: str, group: Sequence[Row]) -> str:
@@ -195,14 +224,9 @@ def _networks(name: str, key: Key, group: Sequence[Row], *, scored: bool) -> lis
     return cells
 
 
-def _played(groups: Groups) -> dict[str, Any]:
-    """How scores of the models were taken, in the words of the page; "" where there are none."""
-    rows = [row for group in groups.values() for row in told(group)]
-
-    def values(name: str) -> str:
-        return " or ".join(f"{int(value):,}" for value in sorted({float(row[name]) for row in rows if row.get(name)}))
-
-    return {"episodes": values("last_score_samples"), "copies_of_score": values("score_copies"), "steps": values("score_steps")}
+def _values(rows: Sequence[Row], name: str) -> str:
+    """The values of a column of whole numbers, in words; "" where there are none."""
+    return " or ".join(f"{int(value):,}" for value in sorted({float(row[name]) for row in rows if row.get(name)}))
 
 
 def _trained(key: Key, rows: Sequence[Row]) -> str:
