@@ -8,6 +8,7 @@ transition errors of that. These need no observation of the base's world.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -27,12 +28,15 @@ from crar_model.cures.placement import REACH, why_not
 from crar_model.cures.places import ALIKE, best_of
 from crar_model.cures.problem import OwnData, Problem
 from crar_model.cures.starts import Starts
+from crar_model.mazes.automorphisms import Ints
 from crar_model.tasks import Task, WorldTask
 from crar_model.tasks.world_batches import split
 from crar_model.worlds.tables import WorldTable
 
 WINDOWS, STEPS = 64, 12
 """Windows, one an episode, and the steps of each at most."""
+IMAGES = 16
+"""Windows where observations are images, for convolutions."""
 LEAST = 8
 """Windows of two steps and more, at least."""
 LOOKED, NEIGHBOURS = 2_048, 32
@@ -41,6 +45,8 @@ SMOOTH = 64
 """Directions of an embedding that are smooth in the observations: eigenvectors of a Gaussian kernel as wide as the median distance."""
 LEAST_SHARE = 1e-8
 """An eigenvalue counts from this share of the largest."""
+FLAT = 1e-6
+"""Spread of a number that does not differ but by rounding."""
 DRAWN = 12
 """2 to this power places of the beginning are drawn, from a scrambled Sobol sequence."""
 CHUNK = 64
@@ -116,19 +122,19 @@ def windows_of(table: WorldTable, inverse: bool) -> Windows:
         inverse: the side to see it on.
     """
     world, trains = table.world, split(table)[0]
-    seen, rng = _measured(table), np.random.default_rng([0, Stream.HELD_OUT])
+    seen, rng = _measured(table, inverse), np.random.default_rng([0, Stream.HELD_OUT])
     state = world.state[trains].astype(np.int64)
     episode = np.cumsum(world.first)[trains]
     goes_on = np.concatenate((episode[1:] == episode[:-1], [False]))  # two steps and more
-    looked = seen(rng.permutation(state[goes_on])[:LOOKED], inverse)
+    looked = seen(rng.permutation(state[goes_on])[:LOOKED])
     near = torch.cdist(looked, looked).kthvalue(min(NEIGHBOURS + 1, len(looked)), dim=1).values
     middle = looked[int(near.argmin())]
     pieces = np.array_split(state, max(1, len(state) // LOOKED))
-    away = np.concatenate([torch.linalg.vector_norm(seen(piece, inverse) - middle, dim=1).numpy() for piece in pieces])
+    away = np.concatenate([torch.linalg.vector_norm(seen(piece) - middle, dim=1).numpy() for piece in pieces])
     away[~goes_on] = np.inf
     order = np.lexsort((away, episode))
     one = order[np.concatenate(([True], episode[order][1:] != episode[order][:-1]))]
-    chosen = [int(k) for k in one[np.argsort(away[one], kind="stable")][:WINDOWS] if np.isfinite(away[k])]
+    chosen = [int(k) for k in one[np.argsort(away[one], kind="stable")][: IMAGES if table.images else WINDOWS] if np.isfinite(away[k])]
     picks, rows, roots, before, after, depth = [], list[int](), list[int](), list[int](), list[int](), list[int]()
     for k in chosen:
         roots.append(len(rows))
@@ -153,25 +159,17 @@ def windows_of(table: WorldTable, inverse: bool) -> Windows:
     mixed = torch.from_numpy(rng.permutation(len(picks)))
     reward, ended = (torch.from_numpy(np.asarray(values[picks], dtype=np.float32)) for values in (world.reward, world.terminated))
     batch = Batch(shown, state_of[mixed], next_of[mixed], action[mixed], reward[mixed], ended[mixed])
-    return Windows(batch, torch.tensor(roots), tuple(rings), smooth_basis(seen(np.array(rows), inverse)))
+    return Windows(batch, torch.tensor(roots), tuple(rings), smooth_basis(seen(np.array(rows))))
 
 
-def _measured(table: WorldTable) -> Any:
+def _measured(table: WorldTable, inverse: bool) -> Callable[[Ints], Tensor]:
     """A function that gives rows of observations (n, numbers) to measure distances of: the numbers of a vector each in its own spread."""
-    vector = table.shape[:2] == (1, 1)
-
-    def flat(rows: np.ndarray[Any, Any] | slice, inverse: bool) -> Tensor:
-        return table.rows(rows, inverse=inverse).flatten(1)
-
-    if not vector:
-        return flat
-
-    def spread(rows: np.ndarray[Any, Any], inverse: bool) -> Tensor:
-        every = flat(slice(None), inverse)
-        wide = every.std(0)
-        return (every[rows] - every.mean(0)) / torch.where(wide > 0, wide, 1.0)
-
-    return spread
+    if table.shape[:2] != (1, 1):
+        return lambda rows: table.rows(rows, inverse=inverse).flatten(1)
+    every = table.rows(slice(None), inverse=inverse).flatten(1)
+    wide = every.std(0)
+    spread = (every - every.mean(0)) / torch.where(wide > FLAT, wide, 1.0)
+    return lambda rows: spread[torch.from_numpy(rows)]
 
 
 def smooth_basis(points: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ PAYS = 15.0
 """Seconds of stepping from which further processes pay; each takes a second or two to start."""
 TRIED = 32
 """Steps that say how long one takes."""
+DIED = "--env: a process that steps copies of the environment died; gather again"
 Stepped = tuple[Array, Array, Array, Array]
 """Observations, rewards, and whether episodes were terminated and truncated, of every copy."""
 
@@ -88,7 +89,7 @@ class Apart:
         asked = [where is None or bool(where[part].any()) for part in self.parts]
         for pipe, part, this in zip(self.pipes, self.parts, asked, strict=True):
             if this:
-                pipe.send(("reset", (seeds[part], None if where is None else where[part])))
+                _ask(pipe, "reset", seeds[part], None if where is None else where[part])
         for number, this in enumerate(asked):
             if this:
                 found = _taken(self.pipes[number])
@@ -101,7 +102,7 @@ class Apart:
     def step(self, actions: Array) -> Stepped:
         """As of :class:`Copies`."""
         for pipe, part in zip(self.pipes, self.parts, strict=True):
-            pipe.send(("step", (actions[part],)))
+            _ask(pipe, "step", actions[part])
         each = [_taken(pipe) for pipe in self.pipes]
         self.seen, rewards, terminated, truncated = (np.concatenate(values) for values in zip(*each, strict=True))
         return self.seen.copy(), rewards, terminated, truncated
@@ -117,6 +118,14 @@ class Apart:
                 process.join(5.0)
 
 
+def _ask(pipe: Any, name: str, *arguments: Any) -> None:
+    """Ask a process for something; errors as of :func:`_taken`."""
+    try:
+        pipe.send((name, arguments))
+    except ConnectionError as error:
+        raise UserError(DIED) from error
+
+
 def _taken(pipe: Any) -> Any:
     """The answer of a process.
 
@@ -127,7 +136,7 @@ def _taken(pipe: Any) -> Any:
     try:
         kind, content = pipe.recv()
     except (EOFError, ConnectionError) as error:
-        raise UserError("--env: a process that steps copies of the environment died; gather again") from error
+        raise UserError(DIED) from error
     if kind == "refused":
         raise UserError(content)
     if kind == "failed":
