@@ -67,6 +67,7 @@ class Apart:
         parts = np.array_split(np.arange(count), processes)
         self.parts = [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
         self.pipes: list[Any] = []
+        self.seen: Array = np.zeros(0)
         self.processes: list[Any] = []
         context = multiprocessing.get_context("spawn")
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
 import pytest
 
@@ -34,7 +36,8 @@ def test_the_number_of_processes_changes_no_number(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_only_this_process_has_registered_is_stepped_here() -> None:
-    gymnasium.register("tests/OnlyHere-v0", entry_point=Line)
+    own: Any = Line
+    gymnasium.register("tests/OnlyHere-v0", entry_point=own)
     envs = copies_of(Recipe("tests/OnlyHere-v0"), 2, 0.0, processes=2)
     assert isinstance(envs, Here)
     envs.close()
