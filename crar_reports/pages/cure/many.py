@@ -92,7 +92,7 @@ def write_page(results: Cures, folder: StrPath) -> Cures:
     placed = ""
     if leveled and any(name == AUTO or METHODS[name].placed for name in methods):
         placed = TABLE_OF_MOVES
-    elif not leveled and any(row.by in METHODS and METHODS[row.by].placed for row in rows):
+    elif not leveled and any(row.by is not None and METHODS[row.by].placed for row in rows):
         placed = ALONG_EPISODES
     publish(folder, "cures.md", {"r": results, **cures_view(results, placed)}, results, short=True)
     return results
