@@ -21,6 +21,7 @@ from crar_model.core.settings import CureSettings
 from crar_model.cures import episodes
 from crar_model.cures.cure import applying
 from crar_model.cures.episodes import placed_along, smooth_basis, why_no_places, windows_of
+from crar_model.cures.methods import FITTED
 from crar_model.cures.problem import JUDGED_SIZE, OwnData, Problem, pose
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks import WorldTask, task_named
@@ -104,7 +105,7 @@ def test_windows_find_the_planted_places_from_the_negative(tmp_path: Path, monke
     off = torch.linalg.vector_norm(targets[0] - right, dim=1)
     assert float(off.mean()) < 0.1 * float(torch.linalg.vector_norm(right - right.mean(0), dim=1).mean())
     assert starts.labels[0].startswith("beginning at (")
-    assert len(targets) == len(starts.labels) == 2 * episodes.FITTED
+    assert len(targets) == len(starts.labels) == 2 * FITTED
     assert updates == 32 * 15 + 8 * 30
 
 

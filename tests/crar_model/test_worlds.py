@@ -268,9 +268,9 @@ def test_the_simple_maze_by_this_way_has_the_figures_of_its_own_task(tmp_path: P
         assert found.match.residual_edges == pytest.approx(own.match.residual_edges, rel=1e-9)
     paths = (samples.FAILED, samples.BASE)
     pairs = [Subject.of(*pair, paths) for pair in ((failed, base), (as_world(failed), as_world(base)))]
-    own, found = (examine(pair, "embedding") for pair in pairs)
-    assert found.certificate.verdict == own.certificate.verdict
-    assert found.converged.loss == pytest.approx(own.converged.loss, rel=1e-6)
+    sure, again = (examine(pair, "embedding") for pair in pairs)
+    assert again.certificate.verdict == sure.certificate.verdict
+    assert again.converged.loss == pytest.approx(sure.converged.loss, rel=1e-6)
     options = LandscapeOptions(quick=True, resolution=5)
     end_early(monkeypatch)  # verdicts of descents that end after a few steps say nothing, but they are the same
     mine, its = ({one.id: one.verdict for one in decide(dissect(pair, options).plain(), complete=True)} for pair in pairs)
