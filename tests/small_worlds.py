@@ -115,3 +115,8 @@ def small_view(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
 def limited(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     """A time limit around what is there."""
     return gymnasium.wrappers.TimeLimit(env, 9)
+
+
+def never_sticky(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """Actions that are never repeated, after a look at a random number."""
+    return gymnasium.wrappers.StickyAction(env, 0.0)

@@ -551,3 +551,12 @@ def test_a_page_of_figures_is_made_anew_from_the_files() -> None:
     assert f"{gflop['distinct pieces']:.2f} GFLOP" in filled(results, page)
     assert "old 1.5" not in filled(results, page)
     assert filled(results, page).endswith("<!-- end -->\nand prose\n")
+
+
+def test_symmetric_worlds_names_the_published_study() -> None:
+    (empty,) = [world for world in published("worlds")["worlds"] if world["title"].startswith("MiniGrid-Empty")]
+    (auto,) = [each["restored"] for each in empty["mended"] if each["method"] == "auto"]
+    text = (ROOT / "docs" / "symmetric_worlds.md").read_text(encoding="utf-8")
+    assert (
+        f"through {['no', 'one', 'two', 'three'][len(empty['through'])]} maps: it restored {auto['count']} of {auto['of']}, blindly" in text
+    )

@@ -16,8 +16,24 @@ from crar_model.core.params import select
 from crar_model.core.settings import CureSettings
 from crar_model.cures.candidates import Candidate, candidates_of, chosen
 from crar_model.cures.descent import Descent, agent_updates, denormals_as_zero, descend
+from crar_model.cures.episodes import placed_along, why_no_places
 from crar_model.cures.level import Ground, Level, away_from, distinct, ground_of, targets_of
-from crar_model.cures.methods import AUTO, FIT, GROWN, METHODS, MISPLACED, ORDER, REFINE, REPLACE, Method, Rounds, method_named, scaled
+from crar_model.cures.methods import (
+    ALONG,
+    AUTO,
+    FIT,
+    FITTED,
+    GROWN,
+    METHODS,
+    MISPLACED,
+    ORDER,
+    REFINE,
+    REPLACE,
+    Method,
+    Rounds,
+    method_named,
+    scaled,
+)  # fmt: skip
 from crar_model.cures.placement import Landscape, flat, why_not
 from crar_model.cures.problem import Problem
 from crar_model.cures.starts import Starts, starts_of
@@ -110,8 +126,8 @@ def applying(task: Task) -> list[str]:
 
 def refusal(task: Task, method: Method) -> str | None:
     """Why a method is not for a maze, or None where it is."""
-    if method.placed:
-        return why_not(task)
+    if method.placed and (task.sampling.complete or method.sampled):
+        return why_no_places(task)
     if not (method.rounds if task.sampling.complete else method.sampled):
         return f"not for the {task.name} maze, whose transitions are {'listed' if task.sampling.complete else 'sampled'}"
     return None
@@ -177,9 +193,11 @@ def cure(
 
 
 def _budget(problem: Problem, method: Method, settings: CureSettings) -> int:
-    starts = 4 if method.placed else 1 if method.start == "anew" else settings.starts
+    placed = 4 if problem.data.complete else 2 * FITTED
+    starts = placed if method.placed else 1 if method.start == "anew" else settings.starts
     rounds = _rounds(problem, method, settings, starts)
-    fit = agent_updates(scaled(FIT, settings.effort, 4), 4) if method.placed else 0
+    fit = agent_updates(scaled(FIT, settings.effort, starts), starts) if method.placed else 0
+    fit += agent_updates(scaled(ALONG, settings.effort, ALONG[0].kept), ALONG[0].kept) if method.placed and not problem.data.complete else 0
     fit += agent_updates(scaled(MISPLACED, settings.effort, 2), 2) if method.start == "elsewhere" else 0
     return fit + agent_updates(rounds, rounds[0].kept)
 
@@ -200,18 +218,13 @@ def _try(
     if method.start == "anew":
         return _anew(problem, method, settings, level, tick)
     if method.placed:
-        assert level is not None
-        if method.start == "elsewhere":
-            elsewhere, fitted = away_from(problem, level, settings, store, tick)
-            starts, targets = targets_of(problem, elsewhere, range(len(elsewhere)), settings.seed)
-        else:
-            starts, targets = targets_of(problem, level.embeddings, distinct(problem, level.embeddings), settings.seed)
+        placing, starts, targets, fitted = _placed(problem, method, settings, level, store, tick)
 
         def distance(embedding: Tensor, index: Tensor) -> Tensor:
             return (embedding - targets[index]).square().mean((-1, -2))
 
         fit = scaled(FIT, settings.effort, len(starts.labels))
-        first = descend(problem, f"{method.name}-fit", starts.free, fit, store=store, tick=tick, objective=distance)
+        first = descend(placing, f"{method.name}-fit", starts.free, fit, store=store, tick=tick, objective=distance)
         fitted += first.updates
         starts = Starts(tuple(starts.labels[int(k)] for k in first.index), first.free, {})
     else:
@@ -223,6 +236,20 @@ def _try(
     candidates = candidates_of(problem, level, method.name, starts.labels, whole, found.index, found.each)
     dropped = tuple((starts.labels[who], rank, count) for who, rank, count in found.dropped)
     return Tried(method.name, tuple(candidates), dropped, found.updates + fitted, time.monotonic() - began)
+
+
+def _placed(
+    problem: Problem, method: Method, settings: CureSettings, level: Level | None, store: Pieces, tick: Callable[[int], None]
+) -> tuple[Problem, Starts, Tensor, int]:
+    """Where encoders are fitted: a problem with the states that were placed, encoders, what each is fitted to, and the updates that the search took."""
+    if level is None:
+        return placed_along(problem, settings, store, tick)
+    root = problem.forest.roots[0], "start" if flat(problem) else "root"
+    embeddings, chosen, taken = level.embeddings, distinct(problem, level.embeddings), 0
+    if method.start == "elsewhere":
+        embeddings, taken = away_from(problem, level, settings, store, tick)
+        chosen = list(range(len(embeddings)))
+    return problem, *targets_of(problem, embeddings, chosen, settings.seed, root), taken
 
 
 def _anew(problem: Problem, method: Method, settings: CureSettings, level: Level | None, tick: Callable[[int], None]) -> Tried:

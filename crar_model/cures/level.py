@@ -204,7 +204,7 @@ def away_from(problem: Problem, level: Level, settings: CureSettings, store: Pie
     return done.free["embedding"], done.updates
 
 
-def targets_of(problem: Problem, embeddings: Tensor, chosen: Sequence[int], seed: int) -> tuple[Starts, Tensor]:
+def targets_of(problem: Problem, embeddings: Tensor, chosen: Sequence[int], seed: int, root: tuple[int, str]) -> tuple[Starts, Tensor]:
     """Encoders to fit to embeddings: the failed one and a new one, to each of those chosen.
 
     Args:
@@ -212,17 +212,17 @@ def targets_of(problem: Problem, embeddings: Tensor, chosen: Sequence[int], seed
         embeddings: (n, rows, d).
         chosen: numbers of those to fit to.
         seed: of the new encoder.
+        root: the row whose place names an embedding, and what it is called.
 
     Returns:
         the encoders (m, ...), and the embedding that each is fitted to, (m, rows, d).
     """
-    at = embeddings[:, problem.forest.roots[0]]
     fresh = select(problem.agent.init(np.random.default_rng([seed, Stream.WEIGHTS])), ("encoder",))
     labels, encoders, targets = [], [], []
     for which in chosen:
         for name, encoder in (("failed", select(problem.failed, ("encoder",))), ("new", fresh)):
-            place = ", ".join(f"{x:.2f}" for x in at[which].tolist())
-            labels.append(f"{'start' if flat(problem) else 'root'} at ({place}), {name} encoder")
+            place = ", ".join(f"{x:.2f}" for x in embeddings[which, root[0]].tolist())
+            labels.append(f"{root[1]} at ({place}), {name} encoder")
             encoders.append(encoder)
             targets.append(embeddings[which])
     free = {name: torch.stack([encoder[name] for encoder in encoders]) for name in encoders[0]}

@@ -53,7 +53,7 @@ class Method:
 
     @property
     def placed(self) -> bool:
-        """Whether the dynamics are rolled along the maze's table of moves."""
+        """Whether the dynamics are rolled along the maze's table of moves, or along episodes."""
         return self.start in ("places", "elsewhere")
 
 
@@ -65,6 +65,10 @@ REFINE: Rounds = (Round(32, 200, 1e-2), Round(8, 400, 5e-3))
 """The lowest places of the roots, as free embeddings; they also give the level that the dynamics allow."""
 REPLACE: Rounds = (Round(180, 100, 1e-2), Round(8, 300, 5e-3))
 """The lowest of those with one state put where the dynamics have it from a neighbour: a state on the wrong side of others stays there."""
+ALONG: Rounds = (Round(32, 60, 2e-2, 4.0), Round(8, 120, 1e-2, 4.0))
+"""Places of the beginnings of windows of episodes, where states cannot be listed."""
+FITTED = 4
+"""Embeddings of these that encoders are fitted to, the failed one and a new one to each."""
 MISPLACED: Rounds = (Round(2, 200, 1e-2), Round(2, 400, 5e-3))
 """Places drawn at random, refined as those of `REFINE` are."""
 STRICT = 4.0
@@ -79,7 +83,8 @@ METHODS = {
     method.name: method
     for method in (
         Method("placement", "choose where one state lies; the dynamics place the rest", "places",
-               (Round(4, 1_000, 5e-4), Round(2, 1_000, 5e-4, STRICT))),
+               (Round(4, 1_000, 5e-4), Round(2, 1_000, 5e-4, STRICT)),
+               (Round(8, 500, 5e-4), Round(2, 2_000, 5e-4), Round(1, 4_000, 5e-4, STRICT))),
         Method("symmetry", "the failed encoder behind signed permutations of the abstract axes, trained on", "copies", WHOLE, SAMPLED),
         Method(
             "first-layer", "the base's encoder with its first layer drawn anew, that layer trained alone", "first-layer",

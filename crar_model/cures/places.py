@@ -150,9 +150,18 @@ def _best(problem: Problem, embeddings: Tensor, count: int, alike: float) -> Ten
     batch = problem.data.judged
     with torch.no_grad():
         totals = torch.cat([problem.rank(problem.terms(piece, batch)) for piece in torch.split(embeddings, CHUNK)])
+    return best_of(totals, embeddings, count, alike)
+
+
+def best_of(totals: Tensor, points: Tensor, count: int, alike: float) -> Tensor:
+    """Numbers of the points (m, ...) with the lowest totals (m,), at most `count`; of those that differ by at most `alike` in every number one.
+
+    Raises:
+        UserError: where no total is finite.
+    """
     if not bool(torch.isfinite(totals).any()):
         raise UserError("the dynamics give no finite loss wherever the states are placed; use another checkpoint")
-    flat = embeddings.flatten(1).numpy()
+    flat = points.flatten(1).numpy()
     kept: list[int] = []
     for number in totals.argsort(stable=True).tolist():
         if not kept or (np.abs(flat[kept] - flat[number]).max(1) > alike).all():

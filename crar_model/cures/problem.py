@@ -67,8 +67,9 @@ class OwnData:
         settings = gathering_anew(replace(model.settings, inverse=model.inverse, device="cpu"), DATA_SIZE)
         device = torch.device("cpu")
         self._data = task.data(settings, [seed], device)
+        held_out = task.compared(inverse=model.inverse, size=JUDGED_SIZE)
         held_back = replace(settings, batch_size=JUDGED_SIZE)
-        self.judged = _shared(task.data(held_back, [seed + JUDGED_SEED], device).batch(0))
+        self.judged = _shared(task.data(held_back, [seed + JUDGED_SEED], device).batch(0)) if held_out is None else held_out
 
     @classmethod
     def listed(cls, batch: Batch) -> OwnData:
@@ -103,6 +104,7 @@ class Problem:
         loss: of the failed model.
         data: of its own maze.
         anew: trains `freeze` from the base for so many updates, (1, ...) encoders; of who can (`crar_reports.pages.cure.one`), for the method "annealed".
+        inverse: the side of the maze that the data are of.
     """
 
     task: Task
@@ -111,6 +113,7 @@ class Problem:
     loss: Loss
     data: OwnData
     anew: Callable[[int], Params] | None = None
+    inverse: bool = False
 
     @property
     def agent(self) -> Agent:
@@ -209,7 +212,7 @@ def pose(failed: Checkpoint, base: Checkpoint | None, seed: int, *, where: str =
         )
     failed.task.need_listing(where)
     own = OwnData(failed, seed)
-    problem = Problem(failed.task, failed.parameters, None if base is None else base.parameters, failed.loss, own)
+    problem = Problem(failed.task, failed.parameters, None if base is None else base.parameters, failed.loss, own, inverse=failed.inverse)
     with torch.no_grad():
         encoder = {name: value[None] for name, value in select(failed.parameters, ("encoder",)).items()}
         if not bool(torch.isfinite(problem.terms(problem.encode(encoder, own.judged), own.judged)["total"]).all()):

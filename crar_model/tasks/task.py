@@ -264,6 +264,15 @@ class Task(ABC):
         """
         raise NotImplementedError(f"the {self.name} maze has no transitions but those of its evaluation set")
 
+    def compared(self, *, inverse: bool, size: int) -> Batch | None:
+        """Recorded transitions that no training sees, to compare candidates of a cure on, in float32; None where they are gathered anew.
+
+        Args:
+            inverse: the side to see them on.
+            size: how many at most.
+        """
+        return None
+
     @abstractmethod
     def metrics(self, agent: Agent, params: Params, *, inverse: bool, how: PlaySettings) -> dict[str, Metric]:
         """Figures of merit of one model beside its losses, by name: plain numbers and scores."""

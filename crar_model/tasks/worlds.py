@@ -217,6 +217,18 @@ class WorldTask(Task):
             return super().sample(inverse=inverse, dtype=dtype, size=size, number=number)
         return further(self.table_here, inverse=inverse, dtype=dtype, size=size, number=number)
 
+    def compared(self, *, inverse: bool, size: int) -> Batch | None:
+        """Held-out transitions: beside those that figures of merit are of, as far as there are as many."""
+        import torch
+
+        from crar_model.tasks.world_batches import SIZE, picked, split
+
+        if self.sampling.complete:
+            return None
+        held = split(self.table_here)[1]
+        rest = held[SIZE:] if len(held) >= SIZE + size else held
+        return picked(self.table_here, rest[:size], inverse=inverse, dtype=torch.float32)
+
     def metrics(self, agent: Agent, params: Params, *, inverse: bool, how: PlaySettings) -> dict[str, Metric]:
         """Share of moves predicted to the right nearest state, and where states are listed of (start, goal) pairs that planning solves."""
         from crar_model.mazes.large import drawn_pairs

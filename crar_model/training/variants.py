@@ -83,7 +83,7 @@ VARIANTS = {
         ),
         Variant("negate-input", "closed form: negate the first layer's weights; no updates", start="negated", changes={"updates": 0}),
         Variant("paired", "AAAI-19: fit the encoder, supervised, to the base's abstract states of N paired observations", supervised=True),
-        Variant("placement", "freeze from an encoder whose start state lies where the frozen dynamics want it, no worse at the end; simple maze", search="placement"),
+        Variant("placement", "freeze from an encoder that has states where the frozen dynamics want them, no worse at the end; not the random mazes", search="placement"),
         Variant("symmetry", "freeze from the best of the base encoder's signed copies, trained on and halved by loss, no worse at the end", search="symmetry"),
         Variant("first-layer", "freeze from the best of many new first layers, trained alone and halved by loss, no worse at the end", search="first-layer"),
     )

@@ -8,12 +8,12 @@ from typing import Any, cast
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from crar_model.core.errors import UserError
 from crar_model.core.streams import Stream
 from crar_model.core.version import __version__
-from crar_model.worlds.environments import Recipe, action_names, make, makers, named
+from crar_model.worlds.copies import copies_of, seconds_of
+from crar_model.worlds.environments import Recipe, action_names, make, named
 from crar_model.worlds.episodes import Array, Episode, Episodes
 from crar_model.worlds.plain import habits
 
@@ -21,14 +21,16 @@ COPIES = 16
 """Environments side by side."""
 Policy = Callable[[Array, np.random.Generator], Any]
 """(observations of some copies, a generator) -> an action each."""
+WORTH = 20_000
+"""Steps from which it is looked at whether several processes pay."""
 LEAST = 2
 """Steps that the episodes of an environment have in the mean, at least: with fewer nothing can be learned of its moves."""
 
 
 def gather_episodes(
-    recipe: Recipe, steps: int, seed: int, policy: str = "", progress: Callable[[int, int], None] | None = None
+    recipe: Recipe, steps: int, seed: int, policy: str = "", progress: Callable[[int, int], None] | None = None, processes: int = 0
 ) -> Episodes:
-    """Gather transitions; the same arguments give the same episodes.
+    """Gather transitions; the same arguments give the same episodes, in however many processes.
 
     No transition leads from one episode to the next: a copy whose episode has ended is reset by itself. Episodes that are still running at the
     end are cut, which is no end in the world itself.
@@ -39,6 +41,7 @@ def gather_episodes(
         seed: of the environments and the policy.
         policy: package.module:function of (observations of several copies, a generator) -> an action each; "" is uniformly random.
         progress: called with (transitions so far, wanted).
+        processes: that step copies; 0 for as many as pay.
 
     Raises:
         UserError: as :func:`make`, for a policy without usable actions, observations that are not numbers, and episodes that end at once.
@@ -48,9 +51,10 @@ def gather_episodes(
     names, n_actions = action_names(first), int(cast(spaces.Discrete, first.action_space).n)
     offset, declared = int(cast(spaces.Discrete, first.action_space).start), getattr(first, "declared", None)
     limit, notes = getattr(first.spec, "max_episode_steps", None), habits(first)
-    first.close()
     copies = max(1, min(COPIES, steps // 64))
-    envs = SyncVectorEnv(makers(recipe, copies), autoreset_mode=AutoresetMode.DISABLED)
+    seconds = seconds_of(first, steps) if steps >= WORTH else 0.0
+    first.close()
+    envs = copies_of(recipe, copies, seconds, processes)
     rng = np.random.default_rng([seed, Stream.POLICY])
     done: list[Episode] = []
     running: list[dict[str, list[Any]]] = [{"frames": [], "actions": [], "rewards": []} for _ in range(copies)]
@@ -60,7 +64,7 @@ def gather_episodes(
         return seed if recipe.fixed else int(luck.integers(2**31))
 
     seeds = [next_seed() for _ in range(copies)]
-    seen, _ = envs.reset(seed=[*seeds])
+    seen = envs.reset(seeds)
     _begin(running, seen, np.ones(copies, dtype=np.bool_))
     taken = 0
 
@@ -75,7 +79,7 @@ def gather_episodes(
     try:
         while taken < steps:
             actions = rng.integers(0, n_actions, copies) if act is None else _chosen(act, seen, rng, copies, n_actions, policy)
-            seen, rewards, terminated, truncated, _ = envs.step(actions + offset)
+            seen, rewards, terminated, truncated = envs.step(actions + offset)
             _finite(recipe.env, seen, rewards)
             for copy in range(copies):
                 own = running[copy]
@@ -91,8 +95,7 @@ def gather_episodes(
                     raise UserError(
                         f"--env {recipe.env}: its episodes end at once, after {taken / len(done):.1f} steps in the mean; give another"
                     )
-                again = {"reset_mask": ended}
-                seen, _ = envs.reset(seed=[*seeds], options=again)
+                seen = envs.reset(seeds, ended)
                 _begin(running, seen, ended)
             if progress is not None:
                 progress(min(taken, steps), steps)

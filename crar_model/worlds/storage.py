@@ -158,14 +158,17 @@ def _cut(episodes: Iterable[Episode]) -> Iterable[Episode]:
 
 
 def _notes(dataset: Any, space: Any) -> list[str]:
-    """What one should know of a dataset's observations."""
+    """What one should know of a dataset."""
+    notes = []
     jpeg = bool(dataset.storage.metadata.get("jpeg_encoding", True))
     bytes_of = isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3
     if jpeg and bytes_of and min(space.shape[:2]) >= AS_JPEG:
-        return [
+        notes.append(
             "observations were stored as JPEG, which changes their values: states that are one may differ, and codes of objects are not what they were"
-        ]
-    return []
+        )
+    if parts := list(dataset.combined_datasets):
+        notes.append(f"combined by Minari of {' and '.join(parts)}: what a filter or a split had left out of them is in it again")
+    return notes
 
 
 def _without_false_starts(found: tuple[Episode, ...]) -> tuple[tuple[Episode, ...], int]:

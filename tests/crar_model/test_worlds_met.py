@@ -15,8 +15,11 @@ from crar_model.core.errors import UserError
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.worlds.environments import Recipe
 from crar_model.worlds.gathering import gather_episodes
-from crar_model.worlds.world import load_world
+from crar_model.worlds.other import seen_in
+from crar_model.worlds.storage import load_minari
+from crar_model.worlds.world import World, load_world
 from crar_reports.measure.options import LandscapeOptions
+from tests.crar_model.test_worlds import buffer, foreign
 from tests.test_bad_values import refused
 
 LINE = "tests.small_worlds:tests/Line-v0"
@@ -81,3 +84,37 @@ def test_wrappers_that_change_what_is_seen_are_said(name: str) -> None:
 def test_an_autoreset_below_a_time_limit_is_refused() -> None:
     with pytest.raises(UserError, match="resets itself by Autoreset"):
         gather_episodes(Recipe(LINE, wrappers=("gymnasium.wrappers:Autoreset", "tests.small_worlds:limited")), 64, 0)
+
+
+def test_what_a_combination_brings_back_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Minari 0.5.4 combines the storages behind datasets, whatever a filter had left out of them."""
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "all"))
+    short, whole = buffer([0, 1], [1], ended=False), buffer([0, 1, 2, 3, 4], [1] * 4, ended=True)
+    kept = [
+        minari.MinariDataset(foreign(tmp_path / name, [short, whole]) / "data").filter_episodes(lambda one: len(one.rewards) > 1)
+        for name in "ab"
+    ]
+    (tmp_path / "all").mkdir()
+    minari.combine_datasets(kept, "both-v0")
+    found = load_minari(tmp_path / "all" / "both-v0")
+    assert [len(one.actions) for one in found.each] == [1, 4, 1, 4]
+    assert (
+        "combined by Minari of others/line-v0 and others/line-v0: what a filter or a split had left out of them is in it again"
+        in found.about["notes"]
+    )
+    assert "notes" not in load_minari(tmp_path / "a").about
+
+
+def test_data_whose_episodes_lost_their_seeds_cannot_be_paired(tmp_path: Path) -> None:
+    """Minari 0.5.4 loses the seeds of episodes that are added or combined."""
+    world = World.of(load_minari(foreign(tmp_path / "data", [buffer([0, 1, 2, 3, 4], [1] * 4, ended=True)])))
+    with pytest.raises(UserError, match="have no seeds, so they cannot be played again"):
+        seen_in(world, Recipe(LINE))
+
+
+def test_another_environment_whose_random_numbers_are_shifted_is_refused() -> None:
+    """Gymnasium's StickyAction draws from the environment's own random numbers, also where no action is ever repeated."""
+    world = World.of(gather_episodes(Recipe(LINE, arguments=("slip=0.3",)), 400, 0))
+    assert len(seen_in(world, Recipe(LINE, arguments=("slip=0.3",))).other) == len(world.frames)
+    with pytest.raises(UserError, match="takes another course"):
+        seen_in(world, Recipe(LINE, ("tests.small_worlds:never_sticky",), ("slip=0.3",)))

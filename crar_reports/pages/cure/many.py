@@ -19,7 +19,7 @@ from crar_model.models.merit import EARLIER, definition
 from crar_model.training.mending import own_base
 from crar_reports import progress as console
 from crar_reports.models.judged import base_of, distinct, label_of, one_folder_each, succeeds
-from crar_reports.pages.cure.one import TABLE_OF_MOVES, CureOptions, cure_key, write_cure
+from crar_reports.pages.cure.one import ALONG_EPISODES, TABLE_OF_MOVES, CureOptions, cure_key, write_cure
 from crar_reports.pages.cure.records import Cures, OfMethod, Row
 from crar_reports.pages.cure.view import cures_view
 from crar_reports.press.publish import RESULTS, publish
@@ -89,7 +89,11 @@ def write_page(results: Cures, folder: StrPath) -> Cures:
     said = results.definition or (definition(scored=False) if leveled else EARLIER)
     table = [_counts(method, [row for row in rows if row.method == method]) for method in methods]
     results = replace(results, definition=said, table=table, spending=spending(rows))
-    placed = TABLE_OF_MOVES if leveled and any(name == AUTO or METHODS[name].placed for name in methods) else ""
+    placed = ""
+    if leveled and any(name == AUTO or METHODS[name].placed for name in methods):
+        placed = TABLE_OF_MOVES
+    elif not leveled and any(row.by is not None and METHODS[row.by].placed for row in rows):
+        placed = ALONG_EPISODES
     publish(folder, "cures.md", {"r": results, **cures_view(results, placed)}, results, short=True)
     return results
 

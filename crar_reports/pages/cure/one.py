@@ -45,6 +45,11 @@ TABLE_OF_MOVES = (
     "the other methods learn from its transitions alone. No method sees an observation of the base's maze."
 )
 """Said where states are placed."""
+ALONG_EPISODES = (
+    "States cannot be listed here, so `placement` rolled the dynamics along observed episodes, from one place of what they begin with, and smoothed the result over "
+    "the observations. No method sees an observation of the base's maze."
+)
+"""Said where episodes are placed."""
 STATE = "cure-state"
 """Folder of unfinished work inside that of a cure; of this name, so that no other command's is taken for it."""
 
@@ -138,7 +143,8 @@ def write_cure(
         with torch_threads(1):
             page = cure_explorer(result, problem, failed, data) if options.explorer else None
         files |= {} if page is None else {EXPLORER: page}
-        view = cure_view(result, failed.task, figure=figure, placed=TABLE_OF_MOVES, explorer="" if page is None else EXPLORER)
+        said = ALONG_EPISODES if found.level is None else TABLE_OF_MOVES
+        view = cure_view(result, failed.task, figure=figure, placed=said, explorer="" if page is None else EXPLORER)
         publish(folder, "cure.md", {"r": result, **view}, result, files)
         shutil.rmtree(folder / STATE, ignore_errors=True)
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from crar_model.core.words import plural
+from crar_model.cures.methods import METHODS
 from crar_model.cures.problem import Tail
 from crar_model.tasks import Task
 from crar_model.tasks.metrics import Metric, Score
@@ -40,7 +41,7 @@ def cure_view(r: CureResult, task: Task, *, figure: str | None, placed: str, exp
         "came_to": f"{_came_to(r)}{' The world: ' + '; '.join(task.facts) + '.' if task.facts else ''}",
         "errors": _errors(r, who),
         "where": "all transitions" if task.sampling.complete else "transitions that nothing was trained on",
-        "notes": _notes(r),
+        "notes": _notes(r, placed),
         "budget": f"{spent.updates} updates of candidates{level_updates}, {spent.seconds:.0f} s in all",
         "placement": "" if figure is None or r.placement is None else _placement(r.placement, figure, placed),
         "outcome": _outcome(r, who),
@@ -85,11 +86,13 @@ def percent(value: float | None, digits: int = 1) -> str:
     return "-" if value is None else f"{100 * value:.{digits}f} %"
 
 
-def _notes(r: CureResult) -> str:
+def _notes(r: CureResult, placed: str) -> str:
     """Of a base with other dynamics, and the candidates of every method that was tried."""
     parts = []
     if r.base and not r.base.same_dynamics:
         parts.append(f"The base whose weights may be used, `{r.base.path}`, has other dynamics than this model, which trained its own.")
+    if r.level is None and any(METHODS[tried.method].placed for tried in r.found.tried):
+        parts.append(placed)
     if r.found.tried:
         parts.append("## Candidates")
     for tried in r.found.tried:
