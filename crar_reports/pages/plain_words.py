@@ -87,27 +87,26 @@ def claims(failed: int, transfers: int, verdicts: Mapping[str, str]) -> str:
     return _text(first, f"of those: {trap}", free)
 
 
-def cure(*, already: bool, by: str | None, restored: bool | None) -> str:
+def cure(*, already: bool, by: str | None, restored: bool | None, loose: bool) -> str:
     """Of `crar cure`.
 
     Args:
         already: whether nothing had to be tried.
         by: the method that cured it; None for none.
         restored: whether its base calls the model that is left as good as itself; None where no base was asked.
+        loose: whether losses were held against fixed limits, for want of the level that the dynamics allow.
     """
+    limits = "within the limits, which are loose where states cannot be listed"
     if already:
-        first = "nothing was cured: the losses of this model are as low as its frozen dynamics allow"
+        first = f"nothing was cured: the losses of this model are {limits if loose else 'as low as its frozen dynamics allow'}"
     elif by is not None:
-        first = f"this transfer is cured: `{by}` gave it an encoder that its frozen dynamics can use"
+        own = f"this transfer got an encoder by `{by}` that is {limits}"
+        first = own if loose else f"this transfer is cured: `{by}` gave it an encoder that its frozen dynamics can use"
     else:
         first = "this transfer is not cured: no candidate is an encoder that its frozen dynamics can use"
     whom = "the model" if already else "the chosen encoder" if by is not None else "the best candidate"
-    asked = {
-        None: "no base was asked",
-        True: f"compared with its base, {whom} is as good",
-        False: f"compared with its base, {whom} is not as good",
-    }
-    return _text(first, asked[restored])
+    asked = "no base was asked" if restored is None else f"compared with its base, {whom} is {'' if restored else 'not '}as good"
+    return _text(first, asked)
 
 
 def cures(restored: Counts, wrong: int) -> str:

@@ -36,8 +36,8 @@ def cure_view(r: CureResult, task: Task, *, figure: str | None, placed: str, exp
     spent, who = r.budget, "the model" if r.already else "failed"
     level_updates = f", {spent.level_updates} of free embeddings" if spent.level_updates else ""
     return {
-        "plainly": plain_words.cure(already=r.already, by=r.by if r.cured else None, restored=r.restored),
-        "title": "Nothing to cure" if r.already else f"Cured by {r.by}" if r.cured else "Not cured",
+        "plainly": plain_words.cure(already=r.already, by=r.by if r.cured else None, restored=r.restored, loose=r.level is None),
+        "title": _title(r),
         "came_to": f"{_came_to(r)}{' The world: ' + '; '.join(task.facts) + '.' if task.facts else ''}",
         "errors": _errors(r, who),
         "where": "all transitions" if task.sampling.complete else "transitions that nothing was trained on",
@@ -53,9 +53,16 @@ def cure_view(r: CureResult, task: Task, *, figure: str | None, placed: str, exp
     }
 
 
+def _title(r: CureResult) -> str:
+    if r.already or not r.cured:
+        return "Nothing to cure" if r.already else "Not cured"
+    return f"Within the limits by {r.by}" if r.level is None else f"Cured by {r.by}"
+
+
 def _came_to(r: CureResult) -> str:
     if r.already:
-        return "Its losses are as low as its frozen dynamics allow, in the mean and in the tail. So nothing was tried, and no model is written."
+        low = "within the limits below" if r.level is None else "as low as its frozen dynamics allow, in the mean and in the tail"
+        return f"Its losses are {low}. So nothing was tried, and no model is written."
     if r.cured:
         weights = ", the weights of its base" if r.base_used else ""
         before, after = (number(one.terms["total"]) for one in (r.before, r.after))
