@@ -54,7 +54,7 @@ STATE = "cure-state"
 """Folder of unfinished work inside that of a cure; of this name, so that no other command's is taken for it."""
 
 
-EDITION = 3
+EDITION = 4
 """Of what a cure finds; finished and unfinished work of another is made again."""
 
 
