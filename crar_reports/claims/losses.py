@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from crar_model.agent.loss import FOLLOWED
 from crar_model.agent.symmetry import RIGHT
 from crar_model.core.ratio import LEAST
-from crar_model.models.merit import FAILED, SUCCESSFUL, outcome
+from crar_model.models.merit import FAILED, SUCCESSFUL, Outcome, outcome
 from crar_reports.claims.evidence import Alone, Listed, Pair, Released, Samples, Terms
 from crar_reports.claims.reading import need
 from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Claim, Found, Measure, Rule, percent
@@ -80,8 +80,8 @@ def to_reference(terms: Terms, e: Pair) -> Ratios:
     return ratios(terms, e.optimum_terms, e.floor)
 
 
-def does(e: Listed | Samples) -> str:
-    """What a transfer is by the one definition of success (`crar_model.models.merit`): "failed", "successful" or, where an interval decides nothing, "open"."""
+def does(e: Listed | Samples) -> Outcome:
+    """What a transfer is by the one definition of success (`crar_model.models.merit`); open where an interval decides nothing."""
     if isinstance(e, Samples) and e.scored:
         return outcome({}, score=(_known(e.failed_score.low), _known(e.failed_score.high)))
     shares = {

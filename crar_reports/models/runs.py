@@ -169,7 +169,7 @@ def _flags(values: dict[str, Any], defaults: dict[str, Any], skip: set[str]) -> 
 
 def outcomes(models: Sequence[Judged]) -> dict[str, int]:
     """How many models have each verdict on their embedding, in the order of `VERDICTS`."""
-    counts = dict.fromkeys(VERDICTS, 0)
+    counts: dict[str, int] = dict.fromkeys(VERDICTS, 0)
     for model in models:
         if model.evaluation.match is not None:
             counts[model.evaluation.match.verdict] += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from crar_model.models.merit import FAILED, OPEN, SUCCESSFUL
+from crar_model.models.merit import FAILED, OPEN, SUCCESSFUL, Outcome
 from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, MIXED, UNDECIDED
 
 MINIMUM = "minimum"
@@ -18,7 +18,7 @@ FEW = 6
 Counts = Mapping[str, tuple[int, int]]
 """Name -> (how many, of how many)."""
 OUTCOMES = {SUCCESSFUL: "This transfer succeeded", FAILED: "This transfer failed", OPEN: "Whether this transfer failed is open"}
-EMBEDDINGS = {
+EMBEDDINGS: dict[str, str] = {
     "matched": "its embedding is that of its base",
     "symmetric": "its embedding is that of its base up to a symmetry of the world",
     "swapped": "its embedding is a mirror image of its base's, or has axes exchanged",
@@ -62,11 +62,11 @@ LOWER: dict[str, str] = {
 """S8 of a model without a base."""
 
 
-def landscape(outcome: str, embedding: str, verdicts: Mapping[str, str]) -> str:
+def landscape(outcome: Outcome, embedding: str, verdicts: Mapping[str, str]) -> str:
     """Of `crar landscape`.
 
     Args:
-        outcome: `SUCCESSFUL`, `FAILED` or `OPEN`.
+        outcome: of the transfer.
         embedding: its verdict, of `crar_model.agent.symmetry`.
         verdicts: of claims S6 to S8; one that is missing is undecided.
     """

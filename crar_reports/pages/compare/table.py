@@ -71,12 +71,12 @@ def compared(rows: Sequence[Row]) -> list[Line]:
             related, times, trains = VARIANTS[key.variant].from_base, times_of(own), int(key.updates) > 0
             good = share_by_base(successes(own))
             most = share(mostly(own)) if related else None
-            three = (None, None, None) if most is None else (most.count, most.low, most.high)
+            count, low, high = (most.count, most.low, most.high) if most else (None, None, None)
             half = middle(times) if len(times) else math.inf
             found.append(
                 Line(
                     section.title, key.variant, key.seen, key.rule if trains else "", float(key.rate) if trains else None, int(key.updates), key.quirk, key.base,
-                    good.count, good.of, good.share, good.low, good.high, len(units_of(own)), related, *three,
+                    good.count, good.of, good.share, good.low, good.high, len(units_of(own)), related, count, low, high,
                     len(times) > 0, half if math.isfinite(half) else None,
                 )
             )  # fmt: skip

@@ -125,7 +125,7 @@ def _part(study: RateStudy, figure: str, files: dict[str, Content]) -> RatesPart
     by_seed = [(f"seed {seed}", _by_base([run for run in runs if run[1] == seed])) for seed in seeds]
     if runs:
         files[figure] = shares_figure([("by learning rate", by_rate), ("by seed", by_seed)], "share that succeeded")
-    rows = [
+    shown: list[tuple[object, ...]] = [
         (
             name,
             f"{sum(map(len, values))} of {count}",
@@ -136,7 +136,7 @@ def _part(study: RateStudy, figure: str, files: dict[str, Content]) -> RatesPart
     ]
     return RatesPart(
         ", ".join(filter(None, (study.variant, study.rule))), study.source, len({base for base, *_ in runs}), figure if runs else "", odd_words(runs),
-        study.updates, study.source != OURS, rows, [(name, share_words_by_base(values)) for name, values in by_seed],
+        study.updates, study.source != OURS, shown, [(name, share_words_by_base(values)) for name, values in by_seed],
     )  # fmt: skip
 
 
