@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 POLL = 0.1
+ALONE = 180.0
+"""Seconds after which a local cluster has lost its workers for good: its nanny brings a killed one back in a few."""
 ATTEMPTS = 3
 Progress = Callable[[int, int], None]
 
@@ -151,6 +153,7 @@ def _round(
     everything = sum(cell.settings.updates for cell in study.cells.values())
     told, done = False, {name for name in study.cells if order.store.record(name) is not None}
     taken, at_work = sum(study.cells[name].settings.updates for name in done), set(packs)
+    seen = time.monotonic()
     while True:
         pending = [future for future in futures if future.status == "pending"]
         if stop.is_set() and not told:
@@ -169,6 +172,10 @@ def _round(
             break
         if client.status not in ("running", "connecting"):
             raise UserError("the scheduler is gone; what its tasks have saved is kept, the same command goes on")
+        if client.cluster is None or client.nthreads():
+            seen = time.monotonic()
+        elif time.monotonic() - seen > ALONE:
+            raise UserError("no worker is left; what the tasks have saved is kept, the same command goes on")
         for _ in range(10):
             if all(future.status != "pending" for future in pending):
                 break

@@ -417,7 +417,7 @@ def test_progress_does_not_fall_back_while_a_task_judges(tmp_path: Path, monkeyp
     bases = [cell.name for cell in study.cells.values() if cell.is_base]
     (pack,) = packs_of(store, [study.cells[name] for name in bases], 2, 1)
     task = Mock(status="pending", result=lambda: worker.Report("done", ""))
-    client = SimpleNamespace(submit=lambda *_, **__: task, status="running")
+    client = SimpleNamespace(submit=lambda *_, **__: task, status="running", cluster=None)
     seen: list[int] = []
 
     def told(taken: int, _: int) -> None:
@@ -431,6 +431,22 @@ def test_progress_does_not_fall_back_while_a_task_judges(tmp_path: Path, monkeyp
 
     run._round(cast(Client, client), order(study, store), {pack: bases}, [], study, "r", threading.Event(), told)
     assert seen == [0, 60, 80, 80]
+
+
+def test_a_local_cluster_without_a_worker_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "POLL", 0.0)
+    monkeypatch.setattr(run, "ALONE", 0.0)
+    study, store = ready(FEW, tmp_path)
+    asked: list[int] = []
+
+    def threads() -> dict[str, int]:
+        asked.append(1)
+        return {"a worker": 1} if len(asked) < 3 else {}
+
+    client = SimpleNamespace(submit=lambda *_, **__: Mock(status="pending"), status="running", cluster=object(), nthreads=threads)
+    with pytest.raises(UserError, match="no worker is left; what the tasks have saved is kept"):
+        run._round(cast(Client, client), order(study, store), {"p": list(study.cells)[:1]}, [], study, "r", threading.Event(), None)
+    assert len(asked) > 2
 
 
 def test_a_full_disk_is_no_failure_of_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
