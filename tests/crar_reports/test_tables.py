@@ -86,7 +86,7 @@ def test_small_terms_are_behind_full(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_a_model_that_names_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     nameless = Judged(Path("old.pt"), Checkpoint("simple", False, {}), judged("x", base="").evaluation)
-    assert about(nameless)["variant"] is None
+    assert about(nameless).variant is None
     assert "None" not in "\n".join(shown([nameless], capsys))
 
 
