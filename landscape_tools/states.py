@@ -66,7 +66,7 @@ def marked(model: nn.Module, frozen: Frozen = "hold") -> dict[str, Tensor]:
         raise ValueError(f"frozen is {frozen!r}; choose hold or move")
     check_shaped(model)
     parameters = dict(model.named_parameters())
-    if hidden := list(unregistered(model)):
+    if hidden := list(_unregistered(model)):
         warnings.warn(
             f"{some(hidden)}: weights that the module does not register, so they are in no point and stay those of one model; "
             "keep modules in nn.ModuleList or nn.ModuleDict, tensors in nn.ParameterList",
@@ -84,7 +84,7 @@ def marked(model: nn.Module, frozen: Frozen = "hold") -> dict[str, Tensor]:
         return tensors | {BufferName(name): value.detach() for name, value in model.named_buffers()}
 
 
-def unregistered(model: nn.Module) -> Iterator[str]:
+def _unregistered(model: nn.Module) -> Iterator[str]:
     """Attributes that hold trained weights which are none of the module's parameters, such as a plain list of layers."""
     known = {id(value) for value in model.parameters()}
     for prefix, part in model.named_modules():

@@ -15,6 +15,8 @@ HALF = 0.5
 AIM = 0.9
 """Share of the failed transfers that cures are to restore."""
 TRAP, NONE, OPEN = "trap", "none", "open"
+ABLE = 0.9
+"""Median share of transitions predicted right from which bases are called able."""
 AUTO = "auto"
 GRID = "MiniGrid"
 
@@ -88,8 +90,10 @@ class Worlds:
 
 
 def standing(through: Through) -> str:
-    """`TRAP` where fewer than half of such transfers end in a right embedding, by the whole interval; `NONE` where more than half do; else `OPEN`."""
-    return TRAP if through.right.high < HALF else NONE if through.right.low > HALF else OPEN
+    """`TRAP` where fewer than half of such transfers end in a right embedding, by the whole interval, and fewer than half succeed, as they can in another
+    embedding where a world leaves several; `NONE` where more than half end in a right one, by the whole interval; else `OPEN`."""
+    trap = through.right.high < HALF and through.good.share < HALF
+    return TRAP if trap else NONE if through.right.low > HALF else OPEN
 
 
 def traps(world: OneWorld) -> str:
@@ -117,6 +121,7 @@ def worlds_view(worlds: Sequence[OneWorld]) -> dict[str, object]:
         "plainly": plain_words.worlds({world.title: traps(world) for world in worlds}, {world.title: aimed(pooled([world], AUTO)) for world in worlds}),
         "lines": [line for world in worlds for line in _lines(world)],
         "aim": _aim(pooled(grids, AUTO), grids),
+        "weak": _weak(worlds),
         "bases": table(
             ["world", "judged on", "bases", "updates", "transitions right: median", "lowest", "highest"],
             [(w.title, w.judged_on, w.bases, f"{w.updates:,}", *(percent(x) for x in w.able)) for w in worlds],
@@ -152,6 +157,13 @@ def _lines(world: OneWorld) -> list[tuple[str, str]]:
         tried = f"; it was tried on {cure.restored.of} of {cure.failed}" if cure.failed > cure.restored.of else ""
         said.append(f"`{cure.method}` restored {cure.restored} failed transfers ({interval(cure.restored)}){tried}.")
     return [(world.title, each) for each in (said if world.mended else [*said, "no cure was tried."])]
+
+
+def _weak(worlds: Sequence[OneWorld]) -> str:
+    """Which worlds have bases that are no masters of them; "" for none."""
+    names = [f"{world.title} ({percent(world.able[0], 0)})" for world in worlds if world.able[0] < ABLE]
+    said = f"the median base predicts less than {percent(ABLE, 0)} of the transitions right, so all here is said of such bases"
+    return f" In {', '.join(names)} {said}." if names else ""
 
 
 def _aim(found: Share, grids: Sequence[OneWorld]) -> str:

@@ -50,6 +50,12 @@ def test_a_trap_is_one_by_the_whole_interval(right: list[list[bool]], found: str
     assert traps(world(through(NONE), through(right))) == "trap"
 
 
+def test_what_does_as_well_in_another_embedding_is_not_trapped() -> None:
+    assert standing(through(NONE, HALF)) == standing(through(NONE, ALL)) == "open"
+    assert standing(through(NONE, [*NONE[:5], [True, True]])) == "trap"
+    assert standing(through(ALL, NONE)) == "none"  # right, and not yet trained to the end
+
+
 @pytest.mark.parametrize(
     ("groups", "found"),
     [
@@ -82,12 +88,21 @@ def test_the_page_says_what_the_records_say(tmp_path: Path) -> None:
     assert "- **CartPole-v1**: no cure was tried." in text
     assert "0 of 12 `freeze` transfers end in a right embedding (0 % to 46 %)" in text
     text = page(world(through(HALF, open=3), cures=(mended(NONE),), title="CartPole-v1"))
+    assert "In CartPole-v1 (90 %)" not in text
     assert "It is undecided in CartPole-v1. Cures fall short in CartPole-v1." in text
     assert "blind: not asked." in text  # that is of MiniGrid worlds
     assert "3 transfers not done" in text
     assert "tried on" not in text
     text = page(world(through(NONE), cures=(replace(mended(ALL), failed=20),)))
     assert "restored 12 of 12 failed transfers (54 % to 100 %); it was tried on 12 of 20." in text
+
+
+def test_bases_that_are_no_masters_of_their_world_are_named(tmp_path: Path) -> None:
+    able, weak = world(through(NONE)), replace(world(through(NONE), title="Lander"), able=(0.4, 0.3, 0.95))
+    write_page(Worlds("x", [able, weak]), tmp_path)
+    assert "In Lander (40 %) the median base predicts less than 90 % of the transitions right" in (tmp_path / "report.md").read_text()
+    write_page(Worlds("x", [able]), tmp_path)
+    assert "the median base" not in (tmp_path / "report.md").read_text()
 
 
 def a_study(folder: Path, **about: Any) -> Path:
