@@ -218,7 +218,7 @@ class WorldTask(Task):
         return further(self.table_here, inverse=inverse, dtype=dtype, size=size, number=number)
 
     def compared(self, *, inverse: bool, size: int) -> Batch | None:
-        """Held-out transitions: beside those that figures of merit are of, as far as there are as many."""
+        """Held-out transitions, none of which figures of merit are of, where so many are held out that as many again are left."""
         import torch
 
         from crar_model.tasks.world_batches import SIZE, picked, split
@@ -226,7 +226,7 @@ class WorldTask(Task):
         if self.sampling.complete:
             return None
         held = split(self.table_here)[1]
-        rest = held[SIZE:] if len(held) >= SIZE + size else held
+        rest = held[SIZE:] if len(held) >= 2 * SIZE else held
         return picked(self.table_here, rest[:size], inverse=inverse, dtype=torch.float32)
 
     def metrics(self, agent: Agent, params: Params, *, inverse: bool, how: PlaySettings) -> dict[str, Metric]:

@@ -108,7 +108,7 @@ def _mended(table: Table, bases: set[str], failed: int, cures: Path | None) -> l
             method, share_by_base(groups(rows)), groups(rows),
             {name: share_by_base(groups([row for row in rows if row.failed.map.partition(",")[0] == name])) for name in maps},
             sum(row.cured and not row.restored for row in rows), round(median(row.budget.updates + row.budget.level_updates for row in rows)),
-            failed,
+            failed, next((one.valley for one in table.table if one.method == method), None),
         ))  # fmt: skip
     return found
 

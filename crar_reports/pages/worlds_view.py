@@ -49,6 +49,7 @@ class Mended:
         restored: by base. by_base: the same in full.
         wrong: cures that it says and the base does not confirm. updates: median, of candidates and free embeddings.
         failed: transfers of the study that failed; 0 says that all of them were tried.
+        right: encoders whose embedding is the base's up to a symmetry of the world, by base; None where it was not kept.
     """
 
     method: str
@@ -58,6 +59,7 @@ class Mended:
     wrong: int
     updates: int
     failed: int = 0
+    right: Share | None = None
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ def _lines(world: OneWorld) -> list[tuple[str, str]]:
         )
     for cure in world.mended:
         tried = f"; it was tried on {cure.restored.of} of {cure.failed}" if cure.failed > cure.restored.of else ""
-        said.append(f"`{cure.method}` restored {cure.restored} failed transfers ({interval(cure.restored)}){tried}.")
+        right = f" Its encoders have a right embedding in {cure.right} ({interval(cure.right)})." if cure.right else ""
+        said.append(f"`{cure.method}` restored {cure.restored} failed transfers ({interval(cure.restored)}){tried}.{right}")
     return [(world.title, each) for each in (said if world.mended else [*said, "no cure was tried."])]
 
 

@@ -12,7 +12,7 @@ import pytest
 from crar_model.core.errors import UserError
 from crar_reports.pages.worlds import one_world, write_page
 from crar_reports.pages.worlds_view import Mended, OneWorld, Through, Worlds, aimed, pooled, standing, traps
-from crar_reports.statistics import share_by_base
+from crar_reports.statistics import Share, share_by_base
 from tests.crar_reports.study_rows import Row, row, transfer, write_rows
 
 ALL, NONE, HALF = [[True, True]] * 6, [[False, False]] * 6, [[True, False]] * 6
@@ -95,6 +95,9 @@ def test_the_page_says_what_the_records_say(tmp_path: Path) -> None:
     assert "tried on" not in text
     text = page(world(through(NONE), cures=(replace(mended(ALL), failed=20),)))
     assert "restored 12 of 12 failed transfers (54 % to 100 %); it was tried on 12 of 20." in text
+    assert "have a right embedding" not in text
+    text = page(world(through(NONE), cures=(replace(mended(ALL), right=share_by_base(HALF)),)))
+    assert "(54 % to 100 %). Its encoders have a right embedding in 6 of 12 (0 % to 100 %)." in text
 
 
 def test_bases_that_are_no_masters_of_their_world_are_named(tmp_path: Path) -> None:
@@ -123,6 +126,7 @@ def cured(folder: Path, *, base: str = "d0", restored: bool = True) -> Path:
     one: dict[str, Any] = table["rows"][0]
     one |= {"base_digest": base, "method": "auto", "cured": True, "restored": restored}
     one |= {"failed": one["failed"] | {"map": "negative"}, "budget": one["budget"] | {"updates": 5, "level_updates": 2}}
+    table["table"] = [table["table"][0] | {"method": "auto", "valley": {"count": 1, "of": 2, "share": 0.5, "low": 0.0, "high": 1.0}}]
     table |= {"command": "crar cure --from a --from b --from c --out x", "rows": [one, one | {"restored": False}]}
     (folder / "results.json").write_text(json.dumps(table))
     return folder
@@ -137,6 +141,7 @@ def test_counts_are_those_of_the_tables(tmp_path: Path) -> None:
     assert (mirror.right.count, mirror.right.of) == (2, 2)
     (auto,) = found.mended
     assert (auto.restored.count, auto.restored.of, auto.wrong, auto.updates, auto.failed) == (1, 2, 1, 7, 2)
+    assert auto.right == Share(1, 2, 0.5, 0.0, 1.0)
     assert found.made == ["crar study s.toml", "crar cure --from a ... --from c --out x"]
     write_page(Worlds("", [one_world(tmp_path / "study", None)]), tmp_path / "page")
     assert "Empty-v0" in (tmp_path / "page" / "report.md").read_text()

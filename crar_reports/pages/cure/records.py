@@ -277,9 +277,18 @@ class Made:
 
 
 @dataclass(frozen=True)
+class Embedded:
+    """How many of a method's encoders have an embedding that is the base's, or is so up to a symmetry of the world."""
+
+    method: str
+    valley: Share
+
+
+@dataclass(frozen=True)
 class Table:
     """What other pages take from the `results.json` of a table of cures."""
 
     command: str
     settings: CureSettings
     rows: list[Made]
+    table: list[Embedded] = field(default_factory=list)
