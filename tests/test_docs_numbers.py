@@ -16,8 +16,8 @@ import re
 from collections import Counter
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 from statistics import median
+from typing import Any
 
 import numpy as np
 import pytest
