@@ -22,6 +22,8 @@ from crar_model.core.ranges import Spelling, as_flag, check_ranges, option
 
 UPDATE_RULES = ("joint", "sequential")
 ARITHMETICS = ("float32", "tiles")
+NO_MATTER = {"abstract_dim": (0, 3), "reward_scale": (0.0, 1.0), "arithmetic": ("float32",)}
+"""Settings that came later, with their values of before: these stand in no name and no key, so that what was made before is found. A run of before has 0."""
 OBSERVATION_MAPS = ("negative", "affine", "mirror", "permute", "mix", "texture")
 """How the inverse maze can show what the normal one shows (`mazes.maps`); the study's first."""
 
@@ -94,7 +96,12 @@ class TrainSettings:
         group="Data and quirks",
     )
     data_digest: str = ""  # of that, so that a resumed run reads what it began with
-    abstract_dim: int = option(0, "world: numbers of an abstract state; 0 takes 3", low=0, high=64, group="World")
+    abstract_dim: int = option(
+        0, "world: numbers of an abstract state; 0 takes two more than a vector has, at most 8, and 5 of a grid or an image", low=0, high=64, group="World",
+    )  # fmt: skip
+    reward_scale: float = option(
+        0.0, "world: rewards are divided by this; 0 takes the largest there is, where that is above 1", low=0, group="World"
+    )
     walls: str = option("", "simple maze: file with another layout, # a wall, . a free cell, S the start", group="Data and quirks")
     observation: str = option(
         "grid", "simple maze: grid (a number a cell, dense encoder) or image (48x48 pixels, convolutional encoder)", choices=("grid", "image"),

@@ -157,7 +157,9 @@ def windows_of(table: WorldTable, inverse: bool) -> Windows:
         at = ((each == step) & (state_of != next_of)).nonzero().flatten()
         rings.append((state_of[at], action[at], next_of[at]))
     mixed = torch.from_numpy(rng.permutation(len(picks)))
-    reward, ended = (torch.from_numpy(np.asarray(values[picks], dtype=np.float32)) for values in (world.reward, world.terminated))
+    reward, ended = (
+        torch.from_numpy(np.asarray(values, dtype=np.float32)) for values in (table.paid(np.array(picks)), world.terminated[picks])
+    )
     batch = Batch(shown, state_of[mixed], next_of[mixed], action[mixed], reward[mixed], ended[mixed])
     return Windows(batch, torch.tensor(roots), tuple(rings), smooth_basis(seen(np.array(rows))))
 

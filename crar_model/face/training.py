@@ -150,7 +150,11 @@ def transfer(
         raise UserError("--from names no checkpoint; give at least one base")
     base = load_checkpoint(paths[0])
     seen = base.task.observation_map.settings() if base.inverse else {}
-    world = {name: getattr(base.settings, name) for name in ("data", "data_digest", "abstract_dim")} if base.task.known_by_data else {}
+    world = (
+        {name: getattr(base.settings, name) for name in ("data", "data_digest", "abstract_dim", "reward_scale")}
+        if base.task.known_by_data
+        else {}
+    )
     if map or to_env or to_wrapper or to_env_arg:
         if "observation_map" in given:
             raise UserError("--observation-map, --map and --to-env each say what the other side shows; give one of them")

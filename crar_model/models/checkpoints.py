@@ -232,7 +232,7 @@ def load_checkpoint(path: StrPath, *, maze: str | None = None, flag: str = "") -
     try:
         plain = task_named(model.maze).with_walls(settings.walls).with_observation(settings.observation)
         what = "world"
-        plain.with_data(settings.data, settings.data_digest, settings.abstract_dim, path.parent)
+        plain.with_data(settings.data, settings.data_digest, settings.abstract_dim, settings.reward_scale, path.parent)
         what = "observation map"
         shapes = model.agent.shapes()
     except (UserError, ValueError, TypeError) as error:

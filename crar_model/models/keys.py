@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from crar_model.core.settings import TrainSettings
+from crar_model.core.settings import NO_MATTER, TrainSettings
 from crar_model.core.tensor_files import content_digest
 from crar_model.models.checkpoints import Checkpoint
 
@@ -16,8 +16,6 @@ FORMAT = 1
 """Goes up when the same inputs give other results, so that nothing kept before is taken for a result of now."""
 WITHOUT_EFFECT = ("updates", "workers", "checkpoint_interval", "snapshots", "device", "arithmetic", "data")
 """Settings of a training that change nothing of what is made from its network (`data` has its digest beside it)."""
-NEWER = {"abstract_dim": 0}
-"""Settings that came later, and what they are where they change nothing: then they are no part of a key."""
 LENGTH = 32
 
 
@@ -47,7 +45,7 @@ def _plain(part: Any) -> Any:
     if is_dataclass(part) and not isinstance(part, type):
         left_out = WITHOUT_EFFECT if isinstance(part, TrainSettings) else ()
         values = {item.name: getattr(part, item.name) for item in fields(part) if item.name not in left_out}
-        return {name: _plain(value) for name, value in values.items() if name not in NEWER or value != NEWER[name]}
+        return {name: _plain(value) for name, value in values.items() if name not in NO_MATTER or value not in NO_MATTER[name]}
     if isinstance(part, dict):
         return {str(name): _plain(value) for name, value in part.items()}
     if isinstance(part, (list, tuple)):

@@ -11,7 +11,7 @@ from typing import Any
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import typed
-from crar_model.core.settings import TrainSettings, from_plain, to_plain
+from crar_model.core.settings import NO_MATTER, TrainSettings, from_plain, to_plain
 from crar_model.tasks import Task, task_of
 from crar_model.training.variants import BASE, Variant, variant_named
 
@@ -19,8 +19,6 @@ FORMAT = 1
 """Goes up when the same settings give other numbers, so that no cell made before is taken for one of now."""
 WITHOUT_EFFECT = ("workers", "checkpoint_interval", "snapshots", "data", "seed", "learning_rate")
 """Settings that are not part of a cell's name: they change no number of it, or stand in it elsewhere (`data` by its digest)."""
-YOUNGER = ("abstract_dim", "arithmetic")
-"""Settings younger than the names of cells: at their defaults they stand in none, so that what was made before is found."""
 NAME_LENGTH = 16
 LAST, BEST = "last", "best"
 """Which network of a base a transfer starts from: the last one, or that of the best validation."""
@@ -55,11 +53,10 @@ class Cell:
     def name(self) -> str:
         """The name of its folder: a hash of everything that determines its numbers."""
         content = self.plain()
-        usual = {item.name: item.default for item in dataclasses.fields(TrainSettings) if item.name in YOUNGER}
         content["settings"] = {
             name: value
             for name, value in content["settings"].items()
-            if name not in WITHOUT_EFFECT and (name not in usual or value != usual[name])
+            if name not in WITHOUT_EFFECT and value not in NO_MATTER.get(name, ())
         }
         if self.settings.terminal_last:
             content["drawn"] = "all but the newest"  # the newest was drawn once

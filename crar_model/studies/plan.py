@@ -102,8 +102,7 @@ def _bases(path: Path, where: str, label: str, table: Mapping[str, Any]) -> list
     settings = from_plain(merged(to_plain(usual), given), where=where)
     with _at(where):
         check_settings(settings)
-        task_of(settings)
-        settings = with_file(settings)
+        settings = with_file(task_of(settings).begun(settings))
     rate = settings.learning_rate
     return [Cell(BASE.name, _own(settings), seed, rate, group=label) for seed in _seeds(where, table)]
 
@@ -159,7 +158,7 @@ def _transfers(path: Path, where: str, table: Mapping[str, Any], groups: Mapping
 
 def _transfer_settings(where: str, base: Cell, variant: str, given: Mapping[str, Any], paired: int) -> TrainSettings:
     task, recipe = task_named(base.settings.maze), VARIANTS[variant]
-    own = (*OF_THE_BASE, "data", "data_digest", "abstract_dim") if task.known_by_data else OF_THE_BASE
+    own = (*OF_THE_BASE, "data", "data_digest", "abstract_dim", "reward_scale") if task.known_by_data else OF_THE_BASE
     have = {name: getattr(base.settings, name) for name in own}
     seen = ObservationMap.of(to_plain(base.settings)).settings() if base.settings.inverse else {}
     usual = to_plain(default_settings(task.name))

@@ -85,7 +85,7 @@ def task_of(settings: TrainSettings, maze: str = "", near: StrPath | None = None
         near: the folder of the run or model that they are of, where its data may lie.
     """
     task = task_named(maze or settings.maze).with_walls(settings.walls).with_observation(settings.observation)
-    task = task.with_data(settings.data, settings.data_digest, settings.abstract_dim, near)
+    task = task.with_data(settings.data, settings.data_digest, settings.abstract_dim, settings.reward_scale, near)
     return task.with_map(as_map(ObservationMap.of(settings)))
 
 

@@ -116,12 +116,13 @@ class Task(ABC):
             raise UserError(f"--observation: the {self.name} maze is seen in one way only; leave it out")
         return self
 
-    def with_data(self, data: str, digest: str, abstract_dim: int = 0, near: StrPath | None = None) -> Task:
+    def with_data(self, data: str, digest: str, abstract_dim: int = 0, reward_scale: float = 0.0, near: StrPath | None = None) -> Task:
         """The same task in the world that data show; only a world is known by its data.
 
         Args:
             data, digest: where the data were, and what they are.
             abstract_dim: numbers of an abstract state; 0 is the task's own.
+            reward_scale: what rewards are divided by; 0 is nothing.
             near: the folder of the run or model that names the data.
 
         Raises:
@@ -129,7 +130,13 @@ class Task(ABC):
         """
         if abstract_dim:
             raise UserError(f"--abstract-dim: the {self.name} maze has an agent of its own; leave it out")
+        if reward_scale:
+            raise UserError(f"--reward-scale: the {self.name} maze has rewards of its own; leave it out")
         return self
+
+    def begun(self, settings: TrainSettings) -> TrainSettings:
+        """The settings of a training that begins now: what follows from its data stands in them as a number."""
+        return settings
 
     def rows_of(self, observation: Observation, *, inverse: bool) -> Rows:
         """Observations as an environment of one side gives them, as the agent's rows.

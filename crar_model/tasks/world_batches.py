@@ -58,7 +58,7 @@ def walks_of(table: WorldTable, settings: TrainSettings, seeds: Sequence[int], *
     walk: dict[str, Array] = {
         "state": world.state[own].astype(np.int64), "next_state": world.next_state[own].astype(np.int64),
         "action": world.action[own].astype(np.int64), "terminated": world.terminated[own].astype(np.float32),
-        "reward": world.reward[own].astype(np.float32),
+        "reward": table.paid(own).astype(np.float32),
     }  # fmt: skip
     return [walk]
 
@@ -82,7 +82,7 @@ def picked(table: WorldTable, picks: Array, *, inverse: bool, dtype: torch.dtype
     episodes = np.cumsum(world.first)[picks]
     return Batch(
         table.rows(rows, inverse=inverse, dtype=dtype), state, next_state, torch.from_numpy(world.action[picks].astype(np.int64)),
-        torch.from_numpy(world.reward[picks]).to(dtype), ended.to(dtype), states=state, moves=torch.stack((state, next_state))[:, moving],
+        torch.from_numpy(table.paid(picks)).to(dtype), ended.to(dtype), states=state, moves=torch.stack((state, next_state))[:, moving],
         maps=len(np.unique(episodes)),
     )  # fmt: skip
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from crar_model.worlds.world import World
 
 ABSTRACT = 3
-"""Numbers of an abstract state where nothing is said."""
+"""Numbers of an abstract state in runs that do not say it: those of before :meth:`WorldTask.begun`."""
 NAME = "world"
 
 
@@ -53,15 +53,24 @@ class WorldTask(Task):
     abstract_dim = 0
     """Numbers of an abstract state; 0 takes `ABSTRACT`."""
 
-    def with_data(self, data: str, digest: str, abstract_dim: int = 0, near: StrPath | None = None) -> Task:
+    def with_data(self, data: str, digest: str, abstract_dim: int = 0, reward_scale: float = 0.0, near: StrPath | None = None) -> Task:
         """The task in the world that data show; the same digest gives the same task."""
         if not data:
             raise UserError(f"--maze {self.name}: it is learned from data; give --env ID, or --data with a Minari dataset")
         from crar_model.worlds.world import find_world
 
-        found = _seen(self, find_world(data, digest, near).digest, abstract_dim)
+        found = _seen(self, find_world(data, digest, near).digest, abstract_dim, reward_scale or 1.0)
         found.place = found.place or data
         return found
+
+    def begun(self, settings: TrainSettings) -> TrainSettings:
+        """With the numbers of an abstract state, and what rewards are divided by, where nothing is said of them."""
+        table = self.table_here
+        return replace(
+            settings,
+            abstract_dim=settings.abstract_dim or table.usual_size,
+            reward_scale=settings.reward_scale or max(1.0, table.largest_reward),
+        )
 
     def told(self, title: str, what: str) -> WorldTask:
         """The task of a world of which only this is known: its title, and what its models are judged on."""
@@ -139,14 +148,24 @@ class WorldTask(Task):
         if self.table_of is None:
             return ()
         other = self.world.about.get("other") if self.observation_map.name == OWN_MAP else None
-        return (*in_words(self.world, self.listing), *([f"its other side is what {other} shows of the same states"] if other else []))
+        scale = self.table_here.reward_scale
+        return (
+            *in_words(self.world, self.listing),
+            *([f"rewards are divided by {scale:g}"] if scale != 1 else []),
+            *([f"its other side is what {other} shows of the same states"] if other else []),
+        )
 
     @property
     def origin(self) -> dict[str, Any]:
         """Where the data were, what they are, and the numbers of an abstract state."""
         if self.table_of is None:
             return {}
-        return {"data": self.place, "digest": self.world.digest, "abstract_dim": self.abstract_dim}
+        return {
+            "data": self.place,
+            "digest": self.world.digest,
+            "abstract_dim": self.abstract_dim,
+            "reward_scale": self.table_here.reward_scale,
+        }
 
     def why_no_map(self, observation_map: ObservationMap) -> str | None:
         """Every map is possible, and what the data hold of the other side."""
@@ -158,7 +177,8 @@ class WorldTask(Task):
         """Whether two tasks are one world, whatever its other side."""
         if not isinstance(other, WorldTask) or self.table_of is None or other.table_of is None:
             return super().same_maze(other)
-        return self.world.core == other.world.core and self.agent() == other.agent()
+        same = self.world.core == other.world.core and self.agent() == other.agent()
+        return same and self.table_here.reward_scale == other.table_here.reward_scale
 
     def carried(self, params: Params, *, inverse: bool) -> Params:
         """Every map that can be undone is undone by the first dense layer: W A^-1 in the place of W, and its bias."""
@@ -247,9 +267,9 @@ class WorldTask(Task):
 
 
 @lru_cache(maxsize=64)
-def _seen(task: WorldTask, digest: str, abstract_dim: int) -> WorldTask:
+def _seen(task: WorldTask, digest: str, abstract_dim: int, reward_scale: float) -> WorldTask:
     own = copy.copy(task)
-    table = _table(digest)
+    table = _scaled(_table(digest), reward_scale)
     own.table_of, own.abstract_dim, own.title = table, abstract_dim, table.world.title
     if table.listing.listed:
         own.sampling = replace(task.sampling, what=f"all {int(table.listing.known.sum()):,} moves that were tried")
@@ -268,6 +288,11 @@ def _table(digest: str) -> WorldTable:
 
     world = find_world("", digest)
     return WorldTable.of(world, list_states(world))
+
+
+@lru_cache(maxsize=64)
+def _scaled(table: WorldTable, reward_scale: float) -> WorldTable:
+    return table if table.reward_scale == reward_scale else replace(table, reward_scale=reward_scale)
 
 
 @lru_cache(maxsize=64)

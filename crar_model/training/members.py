@@ -71,8 +71,7 @@ def base_plan(settings: TrainSettings, members: int) -> Plan:
         UserError: for settings out of range or fewer than one member.
     """
     check_settings(settings, members=members)
-    task_of(settings)
-    settings = with_file(settings)
+    settings = with_file(task_of(settings).begun(settings))
     _at_least_one(members)
     return Plan(settings, tuple(Member(settings.seed + k, settings.learning_rate) for k in range(members)))
 

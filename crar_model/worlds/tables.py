@@ -19,6 +19,8 @@ from crar_model.worlds.world import World
 
 IMAGE_SIDE = 24
 """Rows and columns from which an observation is an image, for convolutions; smaller ones are grids of numbers."""
+MOST_NUMBERS, GRID_NUMBERS = 8, 5
+"""Numbers of an abstract state: at most of a vector, and of a grid or an image."""
 BANDS = 4
 """Parts of a world in figures: by the number of moves from the start."""
 
@@ -70,6 +72,7 @@ class WorldTable(StateTable):
         scale: what they are divided by.
         others, other_scale: the same of the other side, where that is no map's; none else.
         map: what the other side makes of an observation.
+        reward_scale: what rewards are divided by.
     """
 
     world: World
@@ -81,6 +84,7 @@ class WorldTable(StateTable):
     successor: Tensor
     start: int
     map: ObservationMap = NEGATIVE_MAP
+    reward_scale: float = 1.0
 
     @classmethod
     def of(cls, world: World, listing: Listing) -> WorldTable:
@@ -117,8 +121,23 @@ class WorldTable(StateTable):
 
     @property
     def rewards(self) -> Tensor:
-        """The mean of what was given."""
-        return torch.from_numpy(self.listing.reward)
+        """The mean of what was given, scaled."""
+        return torch.from_numpy(self.listing.reward) / self.reward_scale
+
+    def paid(self, picks: Array) -> Array:
+        """(n,) float64 rewards of transitions by their numbers, scaled."""
+        return self.world.reward[picks] / self.reward_scale
+
+    @property
+    def largest_reward(self) -> float:
+        """The largest absolute reward."""
+        return float(np.abs(self.world.reward).max(initial=0.0))
+
+    @property
+    def usual_size(self) -> int:
+        """Numbers of an abstract state where nothing is said (`docs/your_own_task.md` has what fewer cost)."""
+        numbers = int(np.prod(self.shape))
+        return min(MOST_NUMBERS, numbers + 2) if self.shape[:2] == (1, 1) else GRID_NUMBERS
 
     @property
     def pairs(self) -> Tensor:

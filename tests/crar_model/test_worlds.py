@@ -290,7 +290,7 @@ def test_a_run_in_a_world_carries_its_world(tmp_path: Path) -> None:
     (tmp_path / "freeze").rename(tmp_path / "moved")
     model = load_checkpoint(tmp_path / "moved" / there.models[0].name)
     assert model.task.title == LINE
-    assert model.encode(np.eye(5, dtype=np.float32)[0]).shape == (3,)
+    assert model.encode(np.eye(5, dtype=np.float32)[0]).shape == (7,)  # two more than the vector has
     longer = crar_model.train(tmp_path / "base", env=LINE, steps=600, members=2, resume=True, **short | {"updates": 60})
     straight = crar_model.train(tmp_path / "straight", data=str(tmp_path / "gone"), members=2, **short | {"updates": 60})
     for one, other in zip(longer.models, straight.models, strict=True):
@@ -338,8 +338,8 @@ def test_images_are_learned_from(slip: float, tmp_path: Path, monkeypatch: pytes
     run = crar_model.train(tmp_path / "base", data=str(tmp_path / "world.npz"), maze="world", **short)
     there = crar_model.transfer(run.models[0], tmp_path / "there", variant="negate-input", **short | {"members": 1})
     model, base = load_checkpoint(there.models[0]), load_checkpoint(run.models[0])
-    judged = evaluate(task, model.parameters, inverse=True, settings=model.settings.loss, base=(base.parameters, False))
-    own = evaluate(task, base.parameters, inverse=False, settings=base.settings.loss)
+    judged = evaluate(model.task, model.parameters, inverse=True, settings=model.settings.loss, base=(base.parameters, False))
+    own = evaluate(base.task, base.parameters, inverse=False, settings=base.settings.loss)
     assert judged.terms == pytest.approx(own.terms, rel=1e-4, abs=1e-6)
 
 
