@@ -11,6 +11,7 @@ from torch import Tensor
 from crar_model.core.params import Params
 from crar_model.cures.level import Level
 from crar_model.cures.problem import Problem, Tail
+from crar_model.models.merit import WITHIN
 
 ABOVE = 1.1
 """A candidate is at the level when its total is at most this many times the level's ..."""
@@ -71,14 +72,21 @@ def candidates_of(
         own = {name: float(value[k]) for name, value in terms.items()}
         tail = problem.tail(embedding[k])
         encoder = {name: encoders[name][k].detach().clone() for name in names}
-        found.append(Candidate(method, labels[who], encoder, own, tail, reaches(own, tail, level), updates))
+        found.append(Candidate(method, labels[who], encoder, own, tail, reaches(own, tail, level, problem.base_astray), updates))
     return found
 
 
-def reaches(terms: dict[str, float], tail: Tail, level: Level | None) -> bool:
-    """Whether losses are those that the dynamics allow, in the mean and in the tail: a failure can err on 4 of 124 transitions only."""
+def reaches(terms: dict[str, float], tail: Tail, level: Level | None, base_astray: float | None = None) -> bool:
+    """Whether losses are those that the dynamics allow, in the mean and in the tail: a failure can err on 4 of 124 transitions only.
+
+    Args:
+        terms, tail: of a candidate.
+        level: None where it cannot be known.
+        base_astray: then the share of transitions that the base mispredicts on its own side, where that is known.
+    """
     if level is None:
-        return tail.mean <= SAMPLED_MEAN and tail.off <= SAMPLED_OFF
+        near = base_astray is None or (tail.astray is not None and tail.astray <= base_astray + WITHIN)
+        return near and tail.mean <= SAMPLED_MEAN and tail.off <= SAMPLED_OFF
     return (  # every one of these is False of what is not a number
         level.tail.off <= UNFIT
         and tail.worst <= level.tail.worst + FURTHER

@@ -77,6 +77,7 @@ class Cure:
         cured: whether it reaches the level.
         landscape: of the start state's place in a plane. level: of the placements; None where the world has none.
         level_seconds: that these took.
+        base_astray: see `Problem`; what takes the level's place where there is none.
     """
 
     method: str
@@ -87,6 +88,12 @@ class Cure:
     landscape: Landscape | None
     level: Level | None
     level_seconds: float
+    base_astray: float | None = None
+
+    @property
+    def loose(self) -> bool:
+        """Whether candidates are held against fixed limits alone, which say little."""
+        return self.level is None and self.base_astray is None
 
     @property
     def already(self) -> bool:
@@ -189,7 +196,7 @@ def cure(
     best = chosen(problem, [candidate for each in tried for candidate in each.candidates] or [before])
     if progress is not None:
         progress(max(done, everything), max(done, everything))
-    return Cure(method, tuple(tried), before, best, best.at_level, ground.landscape, level, ground.seconds)
+    return Cure(method, tuple(tried), before, best, best.at_level, ground.landscape, level, ground.seconds, problem.base_astray)
 
 
 def _budget(problem: Problem, method: Method, settings: CureSettings) -> int:

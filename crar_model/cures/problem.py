@@ -20,7 +20,9 @@ from crar_model.cures.rolling import Forest, forest_of
 from crar_model.mazes.automorphisms import Moves
 from crar_model.models.checkpoints import Checkpoint
 from crar_model.tasks import Task, gathering_anew
+from crar_model.tasks.metrics import mispredicted
 from crar_model.tasks.symmetries import table_of
+from crar_model.tasks.task import COMPARED
 
 DATA_SIZE = 20_000
 """Transitions gathered to train on where they cannot be listed."""
@@ -40,7 +42,8 @@ class Tail:
     Attributes:
         mean, high, worst: over the transitions: the mean, the 95th percentile, the largest.
         off: share of transitions that are off by more than half a move.
-        astray: share whose prediction lies nearer another state than the one reached; None where the states cannot be listed.
+        astray: share whose prediction lies nearer another state than the one reached; in a world that cannot be listed, another state of the transitions
+            that are compared. None in the random mazes.
     """
 
     mean: float
@@ -67,7 +70,7 @@ class OwnData:
         settings = gathering_anew(replace(model.settings, inverse=model.inverse, device="cpu"), DATA_SIZE)
         device = torch.device("cpu")
         self._data = task.data(settings, [seed], device)
-        held_out = task.compared(inverse=model.inverse, size=JUDGED_SIZE)
+        held_out = task.compared(inverse=model.inverse, size=COMPARED)
         held_back = replace(settings, batch_size=JUDGED_SIZE)
         self.judged = _shared(task.data(held_back, [seed + JUDGED_SEED], device).batch(0)) if held_out is None else held_out
 
@@ -105,6 +108,7 @@ class Problem:
         data: of its own maze.
         anew: trains `freeze` from the base for so many updates, (1, ...) encoders; of who can (`crar_reports.pages.cure.one`), for the method "annealed".
         inverse: the side of the maze that the data are of.
+        base_astray: `Tail.astray` of the base on its own side, which the transfer was told when it began; None where it was not.
     """
 
     task: Task
@@ -114,6 +118,7 @@ class Problem:
     data: OwnData
     anew: Callable[[int], Params] | None = None
     inverse: bool = False
+    base_astray: float | None = None
 
     @property
     def agent(self) -> Agent:
@@ -179,7 +184,11 @@ class Problem:
             action = batch.action if batch.onehot is None else batch.onehot
             predicted = self.agent.transition(select(self.failed, DYNAMICS), x, action)
             errors = (torch.linalg.vector_norm(predicted - reached, dim=-1) / unit)[batch.terminated == 0].double()
-            astray = None
+            astray = (
+                mispredicted(self.agent, self.failed, embedding, batch)
+                if self.task.known_by_data and not self.task.sampling.complete
+                else None
+            )
             if batch.states is not None and self.data.complete:
                 nearest = torch.cdist(predicted.double(), embedding[batch.states].double()).argmin(-1)
                 astray = float((batch.states[nearest] != batch.next_state).double().mean())
@@ -212,7 +221,11 @@ def pose(failed: Checkpoint, base: Checkpoint | None, seed: int, *, where: str =
         )
     failed.task.need_listing(where)
     own = OwnData(failed, seed)
-    problem = Problem(failed.task, failed.parameters, None if base is None else base.parameters, failed.loss, own, inverse=failed.inverse)
+    known = failed.info.get("base_astray")
+    problem = Problem(
+        failed.task, failed.parameters, None if base is None else base.parameters, failed.loss, own, inverse=failed.inverse,
+        base_astray=known if isinstance(known, float) else None,
+    )  # fmt: skip
     with torch.no_grad():
         encoder = {name: value[None] for name, value in select(failed.parameters, ("encoder",)).items()}
         if not bool(torch.isfinite(problem.terms(problem.encode(encoder, own.judged), own.judged)["total"]).all()):

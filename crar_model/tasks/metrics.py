@@ -79,6 +79,19 @@ def predicted_successor(maze: StateTable, agent: Agent, params: Params, *, inver
     return torch.where(maze.asked, nearest, maze.successor)
 
 
+def mispredicted(agent: Agent, params: Params, x: Tensor, batch: Batch) -> float:
+    """Share of the transitions of a batch that end no episode whose predicted abstract state is nearer to another one of the batch than to the one reached.
+
+    Args:
+        agent, params: whose transition network predicts.
+        x: (rows, d) abstract states of the batch's observations.
+        batch: transitions with an index of their action.
+    """
+    with torch.no_grad():
+        nearest = torch.cdist(agent.transition(params, x[batch.state], batch.action), x).argmin(-1)
+    return float((nearest != batch.next_state)[batch.terminated == 0].double().mean())
+
+
 def moved_states(agent: Agent, params: Params, x: Tensor) -> Tensor:
     """T(x, a) of every state (N, d) and action, (N A, d), the actions of a state in turn."""
     action = torch.arange(agent.n_actions).repeat(len(x))

@@ -15,6 +15,9 @@ from crar_model.core.params import Params
 from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.mazes.maps import NEGATIVE_MAP, ObservationMap
 
+COMPARED = 512
+"""Recorded transitions, which no training sees, that candidates of a cure are compared on."""
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -270,6 +273,14 @@ class Task(ABC):
             UserError: for a sample without a terminal transition, on which `discount` would say nothing.
         """
         raise NotImplementedError(f"the {self.name} maze has no transitions but those of its evaluation set")
+
+    def astray(self, params: Params, *, inverse: bool) -> float | None:
+        """Share of the transitions of :meth:`compared` that a model mispredicts on a side; None where there are none."""
+        from crar_model.tasks.metrics import mispredicted
+
+        held = self.compared(inverse=inverse, size=COMPARED)
+        agent = self.agent()
+        return None if held is None else mispredicted(agent, params, agent.encode(params, held.observations), held)
 
     def compared(self, *, inverse: bool, size: int) -> Batch | None:
         """Recorded transitions that no training sees, to compare candidates of a cure on, in float32; None where they are gathered anew.

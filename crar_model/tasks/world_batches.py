@@ -15,7 +15,7 @@ from crar_model.core.errors import UserError
 from crar_model.core.params import Params
 from crar_model.core.settings import TrainSettings
 from crar_model.core.streams import Stream
-from crar_model.tasks.metrics import Metric
+from crar_model.tasks.metrics import Metric, mispredicted
 from crar_model.tasks.task import Sampling
 from crar_model.worlds.tables import WorldTable
 
@@ -116,6 +116,4 @@ def held_out_metrics(table: WorldTable, agent: Agent, params: Params, *, inverse
     batch = held_out(table, inverse=inverse, dtype=dtype, size=SIZE)
     with torch.no_grad():
         x = agent.encode(params, batch.observations)
-        predicted = agent.transition(params, x[batch.state], batch.action)
-        right = torch.cdist(predicted, x).argmin(-1) == batch.next_state
-    return {"nearest_state_accuracy": float(right[batch.terminated == 0].double().mean())}
+    return {"nearest_state_accuracy": 1 - mispredicted(agent, params, x, batch)}

@@ -89,7 +89,7 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
         set_arithmetic(job.plan.settings.arithmetic)
         torch.set_flush_denormal(True)  # running averages decay through the denormals, which are slow
     trainer = Trainer(job.shard_plan)
-    digests, key = job.bases, job.key
+    digests, key, astray = job.bases, job.key, base_astray(job)
     if job.state_path.exists():
         state = load_state(job)
         try:
@@ -113,7 +113,7 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
             if at >= 0 and k not in told_diverged:
                 told_diverged.add(k)
                 emit("diverged", {"member": job.first + k, "update": at})
-        _save(job, trainer, digests, key)
+        _save(job, trainer, digests, key, astray)
         if not halted:
             _keep_snapshots(job, trainer)
         emit("saved", {"update": trainer.update})
@@ -121,7 +121,15 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
             return trainer.finished
 
 
-def _save(job: ShardJob, trainer: Trainer, digests: Mapping[str, str], key: str) -> None:
+def base_astray(job: ShardJob) -> dict[str, float]:
+    """Share of held-out transitions that each base mispredicts on its own side, by its path: what a cure that sees the other side alone is held against. Of
+    worlds that cannot be listed."""
+    bases = {path: load_checkpoint(path) for path in job.bases}
+    shares = {path: base.task.astray(base.parameters, inverse=base.inverse) for path, base in bases.items()}
+    return {path: share for path, share in shares.items() if share is not None}
+
+
+def _save(job: ShardJob, trainer: Trainer, digests: Mapping[str, str], key: str, astray: Mapping[str, float]) -> None:
     state, settings = trainer.state(), job.plan.settings
     for k, member in enumerate(trainer.plan.members):
         info: dict[str, Any] = {
@@ -134,6 +142,8 @@ def _save(job: ShardJob, trainer: Trainer, digests: Mapping[str, str], key: str)
             "settings": to_plain(settings),
             "crar": __version__,
         }
+        if member.base in astray:
+            info["base_astray"] = astray[member.base]
         if trainer.plan.starts:
             info["search"] = load_checkpoint(trainer.plan.starts[k]).info["search"]
 

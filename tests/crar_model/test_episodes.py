@@ -22,9 +22,10 @@ from crar_model.cures import episodes
 from crar_model.cures.cure import applying
 from crar_model.cures.episodes import placed_along, smooth_basis, why_no_places, windows_of
 from crar_model.cures.methods import FITTED
-from crar_model.cures.problem import JUDGED_SIZE, OwnData, Problem, pose
+from crar_model.cures.problem import OwnData, Problem, pose
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks import WorldTask, task_named
+from crar_model.tasks.task import COMPARED
 from crar_model.tasks.world_batches import SIZE, split
 from crar_model.worlds.world import World, save_world
 from tests.planted import PLAIN
@@ -152,7 +153,7 @@ def test_a_cure_places_along_episodes_and_judges_on_held_out_ones(tmp_path: Path
     assert isinstance(failed.task, WorldTask)
     assert applying(failed.task) == ["placement", "first-layer", "symmetry", "restart"]
     table, judged = failed.task.table_here, pose(failed, None, 0).data.judged
-    held = split(table)[1][SIZE : SIZE + JUDGED_SIZE]
+    held = split(table)[1][SIZE : SIZE + COMPARED]
     assert torch.equal(judged.observations[judged.state], table.rows(table.world.state[held], inverse=True))
     page = crar_model.cure(there.models[0], method="placement", effort=0.002, anyway=True)
     assert page.found.best.label.startswith("beginning at (")

@@ -25,7 +25,7 @@ from crar_model.cures.problem import Problem
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.models.evaluation import Evaluation, embed, evaluate
 from crar_model.models.keys import result_key
-from crar_model.models.merit import same_dynamics
+from crar_model.models.merit import WITHIN, same_dynamics
 from crar_model.samples import as_given
 from crar_model.training.mending import cured_checkpoint, cured_parameters, posed
 from crar_reports.figures.explorer import NAME as EXPLORER
@@ -54,7 +54,7 @@ STATE = "cure-state"
 """Folder of unfinished work inside that of a cure; of this name, so that no other command's is taken for it."""
 
 
-EDITION = 4
+EDITION = 5
 """Of what a cure finds; finished and unfinished work of another is made again."""
 
 
@@ -174,9 +174,13 @@ def judged(
 def _rule(problem: Problem, found: Cure) -> str:
     """By what the chosen candidate was chosen, in words."""
     if found.level is None:
+        share = "" if found.base_astray is None else (
+            f", and at most {WITHIN:.0%} more of them predicted nearer another state than by its base on its own side, {found.base_astray:.1%}, which the transfer "
+            "was told when it began"
+        )  # fmt: skip
         return (
             f"the lowest transition + reward term on transitions that nothing was trained on; cured where transition errors are at most "
-            f"{SAMPLED_MEAN} moves in the mean and at most {SAMPLED_OFF:.0%} of them above half a move"
+            f"{SAMPLED_MEAN} moves in the mean and at most {SAMPLED_OFF:.0%} of them above half a move{share}"
         )
     fit = f"; the dynamics fit no embedding where more than {UNFIT:.0%} of the best free embedding's errors are above half a move"
     return (

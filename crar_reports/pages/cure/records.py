@@ -144,7 +144,7 @@ class CureResult:
         to, level = self.to, self.level
         return {name: getattr(self, name) for name in ("command", "key", "method", "settings", "how", "failed", "base")} | {
             "base_used": self.base_used, "cured": self.cured, "already": self.already, "by": self.by, "rule": self.rule,
-            "failed_candidate": self.found.before.plain(), "chosen": self.chosen.plain(), "tried": [each.plain() for each in self.found.tried],
+            "failed_candidate": self.found.before.plain(), "chosen": self.chosen.plain(), "tried": [each.plain() for each in self.found.tried], "base_astray": self.found.base_astray,
             "level": level and {"total": float(level.totals[0]), "totals": level.totals.tolist(), "tail": asdict(level.tail), "updates": level.updates},
             "placement": self.placement, "budget": self.budget, "before": self.before.plain(), "after": self.after.plain(),
             "to": to and to.plain(), "base_place": to and to.place, **({"failed_before": not as_good(self.before, to.evaluation)} if to else {}),

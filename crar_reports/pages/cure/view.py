@@ -36,7 +36,7 @@ def cure_view(r: CureResult, task: Task, *, figure: str | None, placed: str, exp
     spent, who = r.budget, "the model" if r.already else "failed"
     level_updates = f", {spent.level_updates} of free embeddings" if spent.level_updates else ""
     return {
-        "plainly": plain_words.cure(already=r.already, by=r.by if r.cured else None, restored=r.restored, loose=r.level is None),
+        "plainly": plain_words.cure(already=r.already, by=r.by if r.cured else None, restored=r.restored, loose=r.found.loose),
         "title": _title(r),
         "came_to": f"{_came_to(r)}{' The world: ' + '; '.join(task.facts) + '.' if task.facts else ''}",
         "errors": _errors(r, who),
@@ -56,7 +56,7 @@ def cure_view(r: CureResult, task: Task, *, figure: str | None, placed: str, exp
 def _title(r: CureResult) -> str:
     if r.already or not r.cured:
         return "Nothing to cure" if r.already else "Not cured"
-    return f"Within the limits by {r.by}" if r.level is None else f"Cured by {r.by}"
+    return f"Within the limits by {r.by}" if r.found.loose else f"Cured by {r.by}"
 
 
 def _came_to(r: CureResult) -> str:
