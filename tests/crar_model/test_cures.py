@@ -386,6 +386,15 @@ def test_where_no_level_is_known_errors_in_moves_decide(problem: Problem, base: 
     assert not reaches({"total": 0.0}, dataclasses.replace(fine, mean=float("inf")), None)
 
 
+@pytest.mark.parametrize(
+    ("astray", "base", "sure"), [(0.5, None, True), (0.07, 0.05, True), (0.0, 0.05, True), (0.071, 0.05, False), (None, 0.05, False)]
+)
+def test_a_base_that_told_its_share_is_what_a_candidate_is_held_against(astray: float | None, base: float | None, sure: bool) -> None:
+    fine = Tail(SAMPLED_MEAN, 1.0, 9.0, SAMPLED_OFF, astray)
+    assert reaches({"total": 1.0}, fine, None, base) == sure
+    assert not reaches({"total": 1.0}, dataclasses.replace(fine, mean=SAMPLED_MEAN + 0.01), None, base)
+
+
 def test_a_model_at_the_level_is_left_alone_unless_it_is_known_to_have_failed(failed: Checkpoint, base: Checkpoint) -> None:
     """The closed form of the base, in the inverse maze: nothing is tried, the level apart; `anyway` tries all the same."""
     there = dataclasses.replace(failed, parameters=symmetry.negate_first_layer(base.parameters))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -28,6 +29,7 @@ from crar_model.tasks import WorldTask, task_named
 from crar_model.tasks.task import COMPARED
 from crar_model.tasks.world_batches import SIZE, split
 from crar_model.worlds.world import World, save_world
+from crar_reports.pages.cure.one import CureOptions, write_cure
 from tests.planted import PLAIN
 from tests.test_bad_values import refused
 
@@ -153,10 +155,24 @@ def test_a_cure_places_along_episodes_and_judges_on_held_out_ones(tmp_path: Path
     assert isinstance(failed.task, WorldTask)
     assert applying(failed.task) == ["placement", "first-layer", "symmetry", "restart"]
     table, judged = failed.task.table_here, pose(failed, None, 0).data.judged
+    own = load_checkpoint(base.models[0])
+    seen = own.task.compared(inverse=False, size=COMPARED)
+    assert seen is not None
+    x = own.agent.encode(own.parameters, seen.observations)
+    nearest = torch.cdist(own.agent.transition(own.parameters, x[seen.state], seen.action), x).argmin(-1)
+    share = float((nearest != seen.next_state)[seen.terminated == 0].double().mean())
+    assert 0 < share < 1
+    assert failed.info["base_astray"] == pose(failed, None, 0).base_astray == pytest.approx(share)
+    assert "base_astray" not in own.info
     held = split(table)[1][SIZE : SIZE + COMPARED]
     assert torch.equal(judged.observations[judged.state], table.rows(table.world.state[held], inverse=True))
-    page = crar_model.cure(there.models[0], method="placement", effort=0.002, anyway=True)
+    options = CureOptions(settings=CureSettings(effort=0.002), anyway=True, explorer=False)
+    page = write_cure(there.models[0], tmp_path / "page", method="placement", options=options)
     assert page.found.best.label.startswith("beginning at (")
+    assert page.found.base_astray == failed.info["base_astray"]
+    assert f"than by its base on its own side, {share:.1%}" in page.rule
+    assert not page.found.loose
+    assert dataclasses.replace(page.found, base_astray=None).loose
     assert "placement" in refused("cure", "--from", str(there.models[0]), "--method", "misplaced", "--out", str(tmp_path / "cure"))
 
 
