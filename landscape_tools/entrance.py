@@ -136,10 +136,16 @@ def _some(moving: Point) -> None:
 def _with(loss: Any, point: Point, moving: Point) -> Any:
     """The loss of the moving part, the rest of the point being fixed."""
     if not isinstance(loss, Composite):
-        return lambda part: loss({**point, **part})
+        return _declared(loss, lambda part: loss({**point, **part}))
     outputs = loss.outputs or flatten
     slope = None if loss.slope is None else _narrow(loss.slope, point, moving)
     return replace(loss, outputs=lambda part: outputs({**point, **part}), slope=slope, knows=None)
+
+
+def _declared(loss: Any, part: Callable[[Point], Any]) -> Callable[[Point], Any]:
+    """A loss of a part of a point, with what the whole loss declares of how it may be called."""
+    vars(part).update({name: value for name in ("unmapped", "thread_safe") if (value := getattr(loss, name, None)) is not None})
+    return part
 
 
 def _narrow(slope: Callable[[dict[str, Tensor]], Tensor], point: Point, moving: Point) -> Callable[[Point], Tensor]:
@@ -210,7 +216,7 @@ def between_two(tool: Tool) -> Tool:
 
 
 def _after(carried: Callable[[Point], dict[str, Tensor]], loss: Callable[[dict[str, Tensor]], Tensor]) -> Callable[[Point], Tensor]:
-    return lambda part: loss(carried(part))
+    return _declared(loss, lambda part: loss(carried(part)))
 
 
 def _carried(start: Point, end: Point, moving: Point) -> Callable[[Point], dict[str, Tensor]]:

@@ -105,10 +105,18 @@ class Explanation(Result):
             elif certificate is not None and certificate.escape is not None:
                 found.append(f"Next: follow the escape of the {name} model's certificate; the loss falls to {certificate.escape.loss:.4g}.")
         if not self.plane.met:
-            found.append(
-                f"The plane is off by up to {self.plane.error:.0%} of the loss: give more evaluations before you read details of it."
-            )
+            found.append(self._of_plane())
         return found
+
+    def _of_plane(self) -> str:
+        """Why the plane is not to be read in detail."""
+        if np.isfinite(self.plane.error):
+            return f"The plane is off by up to {self.plane.error:.0%} of the loss: give more evaluations before you read details of it."
+        met = np.concatenate((self.plane.values, self.plane.checks[:, 2]))
+        return (
+            f"The loss is no finite number at {np.count_nonzero(~np.isfinite(met))} of {len(met)} places of the plane, so its error is not known. Running variances that fall "
+            "below 0 away from the models do that: module_loss and data_loss take buffers='keep'."
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Both lines and the path."""

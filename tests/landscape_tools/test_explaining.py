@@ -117,3 +117,27 @@ def test_models_that_differ_in_more_than_tensors_are_refused(kind: str) -> None:
     pair = (Shifted(0.0), Shifted(1.0)) if kind == "attribute" else (normed(1e-5), normed(1.0))
     with pytest.raises(ValueError, match="differ in more than parameters and buffers"):
         lt.explain(*pair, (X, Y), iterations=5, evaluations=30, points=3)
+
+
+def normed(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Linear(3, 6), nn.Tanh(), nn.BatchNorm1d(6), nn.Linear(6, 2)).double()
+    optimiser = torch.optim.Adam(net.parameters(), lr=0.1)
+    for _ in range(20):
+        optimiser.zero_grad()
+        F.cross_entropy(net(X), Y).backward()
+        optimiser.step()
+    return net.eval()
+
+
+def test_running_statistics_from_a_loader_are_explained_without_noise() -> None:
+    """A loader draws at every pass, which nothing maps; away from the models a running variance can fall below 0, and its error is then none in per cent."""
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(X, Y), batch_size=20)
+    result = lt.explain(normed(1), normed(2), loader, iterations=10, evaluations=60, points=5)  # a warning is an error here
+    bad = replace(result.plane, error=np.inf, met=False, values=np.array([1.0, np.nan]), checks=np.array([[0.0, 0.0, np.inf]]))
+    assert any(
+        line.startswith("The loss is no finite number at 2 of 3 places of the plane") for line in replace(result, plane=bad).next_steps()
+    )
+    off = replace(result, plane=replace(result.plane, error=0.25, met=False))
+    assert any("off by up to 25% of the loss" in line for line in off.next_steps())
+    assert not any("of the plane" in line for line in replace(result, plane=replace(result.plane, met=True)).next_steps())
