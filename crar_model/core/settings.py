@@ -97,7 +97,7 @@ class TrainSettings:
     )
     data_digest: str = ""  # of that, so that a resumed run reads what it began with
     abstract_dim: int = option(
-        0, "world: numbers of an abstract state; 0 takes two more than a vector has, at most 8, and 5 of a grid or an image", low=0, high=64, group="World",
+        0, "world: numbers of an abstract state; 0 takes two more than an observation has, at most 8", low=0, high=64, group="World",
     )  # fmt: skip
     reward_scale: float = option(
         0.0, "world: rewards are divided by this; 0 takes the largest there is, where that is above 1", low=0, group="World"

@@ -19,8 +19,8 @@ from crar_model.worlds.world import World
 
 IMAGE_SIDE = 24
 """Rows and columns from which an observation is an image, for convolutions; smaller ones are grids of numbers."""
-MOST_NUMBERS, GRID_NUMBERS = 8, 5
-"""Numbers of an abstract state: at most of a vector, and of a grid or an image."""
+MOST_NUMBERS = 8
+"""Numbers of an abstract state where nothing is said: two more than an observation has, at most these."""
 BANDS = 4
 """Parts of a world in figures: by the number of moves from the start."""
 
@@ -136,8 +136,7 @@ class WorldTable(StateTable):
     @property
     def usual_size(self) -> int:
         """Numbers of an abstract state where nothing is said (`docs/your_own_task.md` has what fewer cost)."""
-        numbers = int(np.prod(self.shape))
-        return min(MOST_NUMBERS, numbers + 2) if self.shape[:2] == (1, 1) else GRID_NUMBERS
+        return min(MOST_NUMBERS, int(np.prod(self.shape)) + 2)
 
     @property
     def pairs(self) -> Tensor:
