@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -49,6 +51,8 @@ def frames_of(model: Checkpoint, *, seed: int, depth: int, epsilon: float) -> It
         UserError: for an environment that cannot be made, or that has no picture.
     """
     recipe = recipe_of(model)
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # without a screen pygame looks for one, and complains
     env = make(recipe, render_mode="rgb_array")
     first = int(getattr(env.action_space, "start", 0))
     rng, total = np.random.default_rng([seed, Stream.LUCK]), 0.0
