@@ -74,6 +74,10 @@ def check_cure(starts: int, resolution: int, spell: Spelling = as_flag) -> None:
     afford(estimate, {"starts": starts, "resolution": resolution}, {"starts": 8, "resolution": 61}, spell)
 
 
+SAMPLE = 2_048
+"""Transitions of a sample where nothing is said; a world of one's own that holds out fewer gives what it has."""
+
+
 def check_picture(*, points: int = 2, resolution: int = 2, sample: int = 1) -> None:
     """Refuse lines, surfaces and samples of a landscape that do not fit into the memory; errors as of :func:`afford`."""
 
@@ -81,7 +85,7 @@ def check_picture(*, points: int = 2, resolution: int = 2, sample: int = 1) -> N
         return POINT * points + PLACE * resolution**2 + TRANSITION * sample
 
     given = {"points": points, "resolution": resolution, "sample": sample}
-    afford(estimate, given, {"points": 101, "resolution": 51, "sample": 2_048})
+    afford(estimate, given, {"points": 101, "resolution": 51, "sample": SAMPLE})
 
 
 def check_escape(cells: int, seeds: int, batch_size: int) -> None:

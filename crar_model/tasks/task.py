@@ -260,6 +260,14 @@ class Task(ABC):
         """The set that tables and verdicts are made on: the evaluation set, or a larger one where that is a sample."""
         return self.batch(inverse=inverse, dtype=dtype)
 
+    def sample_size(self, asked: int) -> int:
+        """Transitions of a sample, of so many that were asked for; of the usual number as many as there are.
+
+        Raises:
+            UserError: for more than there are.
+        """
+        return asked
+
     def sample(self, *, inverse: bool, dtype: torch.dtype, size: int, number: int) -> Batch:
         """Further transitions, where the evaluation set is not all there is.
 

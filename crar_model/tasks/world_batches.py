@@ -14,6 +14,7 @@ from crar_model.agent.networks import Agent
 from crar_model.core.errors import UserError
 from crar_model.core.params import Params
 from crar_model.core.settings import TrainSettings
+from crar_model.core.sizes import SAMPLE
 from crar_model.core.streams import Stream
 from crar_model.tasks.metrics import Metric, mispredicted
 from crar_model.tasks.task import Sampling
@@ -22,6 +23,8 @@ from crar_model.worlds.tables import WorldTable
 Array = np.ndarray[Any, Any]
 SIZE, LARGE = 512, 8_192
 """Held-out transitions that losses are compared on, and that tables and verdicts are made on."""
+LEAST = 64
+"""Fewer transitions are no sample that is taken unasked."""
 HELD_OUT = 0.2
 """Share of the episodes that no training sees, where states are not listed."""
 SEED = 1_000_003
@@ -92,19 +95,41 @@ def held_out(table: WorldTable, *, inverse: bool, dtype: torch.dtype, size: int)
     return picked(table, split(table)[1][:size], inverse=inverse, dtype=dtype)
 
 
+def most_further(table: WorldTable, size: int) -> int:
+    """`size`, if each of two samples can have it; of the usual size what there is.
+
+    Raises:
+        UserError: where it cannot.
+    """
+    most = min(len(_beside(table, number)) for number in (0, 1))
+    if size <= most or (size == SAMPLE and most >= LEAST):
+        return min(size, most)
+    raise _too_few(size, most)
+
+
+def _beside(table: WorldTable, number: int) -> Array:
+    """Held-out transitions of every other episode, without the evaluation set."""
+    rest = split(table)[1][SIZE:]
+    own: Array = rest[np.cumsum(table.world.first)[rest] % 2 == number % 2]
+    return own
+
+
+def _too_few(size: int, most: int) -> UserError:
+    hint = "give at most that, or gather more" if most >= LEAST else "gather more"
+    return UserError(
+        f"--sample is {size:,}, and for each of two samples {most:,} transitions are held out beside the evaluation set; {hint}"
+    )
+
+
 def further(table: WorldTable, *, inverse: bool, dtype: torch.dtype, size: int, number: int) -> Batch:
     """`size` held-out transitions in a random order of their own, without the evaluation set; even numbers and odd ones share no episode.
 
     Raises:
         UserError: where there are not as many.
     """
-    rest = split(table)[1][SIZE:]
-    rest = rest[np.cumsum(table.world.first)[rest] % 2 == number % 2]
+    rest = _beside(table, number)
     if size > len(rest):
-        raise UserError(
-            f"--sample is {size:,}, and for each of two samples {len(rest):,} transitions are held out beside the evaluation set; give at most that, or gather "
-            "more"
-        )
+        raise _too_few(size, len(rest))
     picks = np.random.default_rng([SEED + number, Stream.HELD_OUT]).permutation(rest)[:size]
     return picked(table, picks, inverse=inverse, dtype=dtype)
 

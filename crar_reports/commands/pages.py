@@ -10,6 +10,7 @@ import typer
 import crar_reports
 from crar_model.core.params import DYNAMICS
 from crar_model.core.settings import PlaySettings
+from crar_model.core.sizes import SAMPLE
 from crar_model.tasks import sides
 from crar_reports.commands.app import app, command_line
 from crar_reports.commands.command import Command
@@ -73,8 +74,13 @@ def landscape(
     align: Annotated[bool, typer.Option(help="Match hidden units first, so that ways in weight space go to the nearest copy.")] = True,
     certificate: Annotated[bool, typer.Option(help="Certify whether the failed encoder is a local minimum.")] = True,
     sample: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Transitions of the certificate and the paths, where a maze's are sampled.")
-    ] = 2_048,
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Transitions of the certificate and the paths, where a maze's are sampled; of a small world all that are held out.",
+        ),
+    ] = SAMPLE,
     quick: QuickOption = False,
     full: Annotated[
         bool, typer.Option("--full", help="Where a maze's transitions are sampled, descend twice as long, and measure S9 too.")
@@ -151,7 +157,7 @@ def theorem(
     base: ToOption = None,
     sample: Annotated[
         int, typer.Option(metavar="N", min=1, help="Transitions that the descents run on, where a maze's are sampled.")
-    ] = 2_048,
+    ] = SAMPLE,
     full: Annotated[bool, typer.Option("--full", help="Where they are sampled, descend twice as long.")] = False,
     image: FormatOption = "png",
     force: ForceOption = False,

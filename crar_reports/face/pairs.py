@@ -10,6 +10,7 @@ from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
 from crar_model.core.params import DYNAMICS
 from crar_model.core.settings import LossSettings
+from crar_model.core.sizes import SAMPLE
 from crar_reports.face.page import Page, as_command, going_on, place
 
 TERMS = (*(name for name, weight in LossSettings().weights().items() if weight), "total")
@@ -83,7 +84,7 @@ def landscape(
     space: str = "auto",
     align: bool = True,
     certificate: bool = True,
-    sample: int = 2_048,
+    sample: int = SAMPLE,
     quick: bool = False,
     full: bool = False,
     profile: bool = False,
@@ -155,7 +156,7 @@ def theorem(
     base: StrPath | None = None,
     *,
     out: StrPath | None = None,
-    sample: int = 2_048,
+    sample: int = SAMPLE,
     full: bool = False,
     format: str = "png",
     force: bool = False,

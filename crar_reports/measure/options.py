@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
-
 from crar_model.agent.loss import SHOWN
 from crar_model.core.errors import UserError
 from crar_model.core.params import DYNAMICS
-from crar_model.core.sizes import check_picture
+from crar_model.core.sizes import SAMPLE, check_picture
 from crar_model.tasks import Task
 
 
@@ -40,7 +38,7 @@ class LandscapeOptions:
     quick: bool = False
     full: bool = False
     certificate: bool = True
-    sample: int = 2_048
+    sample: int = SAMPLE
     image: str = "png"
     cured: str = ""
 
@@ -71,7 +69,4 @@ class LandscapeOptions:
         Raises:
             UserError: for a larger `sample` than a world of one's own holds out.
         """
-        if task.known_by_data and not task.sampling.complete:
-            for number in (0, 1):  # before anything is measured
-                task.sample(inverse=False, dtype=torch.float32, size=self.sample, number=number)
-        return replace(self, space=task.sampling.space) if self.space == "auto" else self
+        return replace(self, space=task.sampling.space if self.space == "auto" else self.space, sample=task.sample_size(self.sample))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.core.ratio import LEAST, ratio
+from crar_model.core.sizes import SAMPLE
 from crar_reports.measure.sample_minimum import Budget, Curvature, OnSample, converge_encoder, copy_total, sizes_of, two_samples
 from crar_reports.measure.sample_paths import Sampled
 from crar_reports.measure.shifts import random_walk
@@ -72,7 +73,7 @@ def moved_dynamics(subject: Subject, adapted: Params, seed: int = 0) -> dict[str
 
 
 def descents(
-    subject: Subject, adapted: Params, *, size: int = 2_048, budget: Budget | None = None, known: Sampled | None = None, seed: int = 0
+    subject: Subject, adapted: Params, *, size: int = SAMPLE, budget: Budget | None = None, known: Sampled | None = None, seed: int = 0
 ) -> Finds:
     """Descents of the failed encoder under the model's own dynamics, under the adapted ones, and under random ones: of its embedding where the
     states can be listed, else of its weights on a sample, certified on that and on an independent one.

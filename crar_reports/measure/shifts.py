@@ -10,6 +10,7 @@ from torch import Tensor
 
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.core.ratio import ratio
+from crar_model.core.sizes import SAMPLE
 from crar_reports.measure.paths import mixed
 from crar_reports.measure.sample_minimum import SampleTotal, size_of
 from crar_reports.measure.subject import Subject, hidden_layers
@@ -67,7 +68,8 @@ def shifted_subject(subject: Subject) -> Subject:
     """What shifts are measured on, in float64: the subject itself where its transitions are all there are, else a small sample of its own."""
     if subject.task.sampling.complete:
         return subject
-    batch = subject.task.sample(inverse=subject.inverse, dtype=torch.float64, size=FEW, number=NUMBER)
+    size = min(FEW, subject.task.sample_size(SAMPLE))
+    batch = subject.task.sample(inverse=subject.inverse, dtype=torch.float64, size=size, number=NUMBER)
     return subject.in_type(torch.float64).on(batch)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
 from crar_model.core.params import DYNAMICS
-from crar_model.core.sizes import check_picture
+from crar_model.core.sizes import SAMPLE, check_picture
 from crar_model.core.threads import torch_threads
 from crar_model.samples import as_given
 from crar_reports import progress as console
@@ -25,7 +25,7 @@ from crar_reports.press.publish import Files, publish
 
 
 def write_theorem(
-    failed: StrPath, base: StrPath, folder: StrPath, *, image: str = "png", sample: int = 2_048, full: bool = False, command: str = ""
+    failed: StrPath, base: StrPath, folder: StrPath, *, image: str = "png", sample: int = SAMPLE, full: bool = False, command: str = ""
 ) -> Path:
     """Write `report.md`, `results.json` and a figure; returns the report's path.
 
@@ -45,6 +45,7 @@ def write_theorem(
         raise UserError(f"--sample is {sample}; give at least 1")
     check_picture(sample=sample)
     subject = load_subject(Path(failed), Path(base))
+    sample = subject.task.sample_size(sample)
     complete = subject.task.sampling.complete
     names = ("dynamics adapted", "descents", "shifts")
     with torch_threads(1), console.stages("theorem") as tick:

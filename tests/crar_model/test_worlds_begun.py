@@ -13,13 +13,17 @@ import torch
 import crar_model
 from crar_model.core.errors import UserError
 from crar_model.core.settings import TrainSettings
+from crar_model.core.sizes import SAMPLE
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crar_model.models.keys import result_key
 from crar_model.studies.cells import Cell
 from crar_model.tasks import WorldTask, task_of
 from crar_model.tasks.world_batches import walks_of
+from crar_model.worlds.environments import Recipe
 from crar_model.worlds.episodes import Episode, Episodes
+from crar_model.worlds.gathering import gather_episodes
 from crar_model.worlds.world import World, save_world
+from crar_reports.measure.options import LandscapeOptions
 
 SHORT: dict[str, Any] = {"updates": 20, "log_interval": 10, "checkpoint_interval": 20, "workers": 1}
 
@@ -92,3 +96,22 @@ def _without(model: Checkpoint) -> dict[str, object]:
 def test_a_maze_with_rewards_of_its_own_has_no_scale(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--reward-scale: the simple maze"):
         crar_model.train(tmp_path / "run", reward_scale=2.0)
+
+
+def test_a_small_world_gives_the_sample_that_it_has(tmp_path: Path) -> None:
+    """The usual size is cut to what is held out, another one is refused where there is less; the landscape's options take the number."""
+    world = World.of(gather_episodes(Recipe("tests.small_worlds:tests/Line-v0", arguments=("slip=0.2",)), 8_000, 3))
+    save_world(tmp_path / "world.npz", world)
+    task = task_of(TrainSettings(maze="world", data=str(tmp_path / "world.npz"), data_digest=world.digest))
+    size = LandscapeOptions().settled(task).sample
+    assert 64 <= size < SAMPLE
+    for number in (0, 1):
+        assert len(task.sample(inverse=True, dtype=torch.float32, size=size, number=number).action) == size
+    assert LandscapeOptions(sample=size - 1).settled(task).sample == size - 1
+    with pytest.raises(UserError, match=f"--sample is {size + 1}, and for each of two samples {size} transitions .* give at most that"):
+        LandscapeOptions(sample=size + 1).settled(task)
+    tiny = World.of(gather_episodes(Recipe("tests.small_worlds:tests/Line-v0", arguments=("slip=0.2",)), 400, 3))
+    save_world(tmp_path / "tiny.npz", tiny)
+    few = task_of(TrainSettings(maze="world", data=str(tmp_path / "tiny.npz"), data_digest=tiny.digest))
+    with pytest.raises(UserError, match="held out beside the evaluation set; gather more"):
+        LandscapeOptions().settled(few)
