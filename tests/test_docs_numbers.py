@@ -13,6 +13,7 @@ import itertools
 import json
 import math
 import re
+import shlex
 from collections import Counter
 from dataclasses import fields
 from pathlib import Path
@@ -444,13 +445,23 @@ def test_the_facts_name_real_flags() -> None:
 
 def test_the_page_of_verdicts_is_what_its_results_say(tmp_path: Path) -> None:
     root = ROOT / "reports" / "published"
-    command = published("verdicts")["command"].split()
+    command = shlex.split(published("verdicts")["command"])
+    recipes = [words[1] for words in itertools.pairwise(command) if words[0] == "--recipe"]
     given = {
         flag: [root / words[1] for words in itertools.pairwise(command) if words[0] == flag]
         for flag in ("--claims", "--study", "--predict")
     }
-    again = write_verdicts(given["--claims"], given["--study"], tmp_path, predictions=given["--predict"], command=" ".join(command))
+    again = write_verdicts(
+        given["--claims"],
+        given["--study"],
+        tmp_path,
+        predictions=given["--predict"],
+        recipes=recipes,
+        command=published("verdicts")["command"],
+    )
     assert again.read_text() == (root / "verdicts" / "report.md").read_text()
+    measured = [one for one in published("verdicts")["claims"] if one["source"]]
+    assert [one["id"] for one in measured if not one["recipe"]] == []  # a rate without the recipe says nothing
 
 
 def test_the_random_study_is_what_its_archive_says(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from crar_reports.claims.evidence import pair_of
 from crar_reports.claims.losses import does, looks, to_reference
 from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
 from crar_reports.claims.table import claims_of, decide
-from crar_reports.pages.claims import grouped, verdicts
+from crar_reports.pages.claims_groups import grouped, verdicts
 
 NEAR = {
     "transition": 1e-3,
