@@ -29,12 +29,14 @@ from crar_model.core.files import Plain
 from crar_model.core.params import BLOCKS, block_of
 from crar_model.core.settings import LossSettings, TrainSettings
 from crar_model.core.tiles import AGENT, FREE, KEY, draw_pixels
+from crar_model.models.merit import SUCCESS
 from crar_model.studies.archive import bring_in
 from crar_model.studies.plan import read_study
 from crar_model.studies.store import open_store
 from crar_model.tasks import TASKS
 from crar_reports.claims.evidence import pair_of
 from crar_reports.claims.losses import does
+from crar_reports.claims.released_scores import RATE, released_runs
 from crar_reports.claims.study_facts import facts_of
 from crar_reports.pages.study.page import write_study_page
 from crar_reports.pages.study.table import write_table
@@ -286,7 +288,14 @@ def findings() -> list[str]:
         f"`omit-ball` in {few_bases['omit-ball']}, `delay-structure` in {few_bases['delay-structure']} and `scratch` in {few_bases['scratch']}, of {lengths['freeze']:,} updates, "
         f"`unfreeze` in {few_bases['unfreeze']} and `first-layer` in {few_bases['first-layer']}, of {lengths['unfreeze']:,}",
         f"score below zero with their whole interval in {failing[1]}, by base {failing[2]}",
+        f"{cut_off('freeze', lengths['freeze'])} `freeze` and {cut_off('scratch', lengths['freeze'])} `scratch` have a final score above zero after {lengths['freeze']:,}",
     ]
+
+
+def cut_off(variant: str, updates: int) -> str:
+    """Successes of the released runs at the study's rate, by the original's word, had they ended after so many updates."""
+    finals = [run.until(updates).final for run in released_runs(variant, None, RATE)]
+    return f"{sum(final > SUCCESS for final in finals)} of {len(finals)}"
 
 
 def speed() -> list[str]:
