@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
+from crar_model.core.files import Plain
 from crar_reports.claims.dynamics import LOWER_WAY, VALLEY
 from crar_reports.claims.evidence import Listed, pair_of
 from crar_reports.claims.losses import to_reference
 from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
+from crar_reports.claims.table import NAMED
+from crar_reports.press.markdown import table
 from tests.test_docs_numbers import hold, published
 
 README = Path(__file__).parents[1] / "reports" / "published" / "README.md"
@@ -48,6 +52,32 @@ def words_of_claims() -> list[str]:
         f"holds with exceptions for {by['S9'][EXCEPTIONS]} of {n}",
         f"For {by['S9'][UNDECIDED]} a descent did not converge",
     ]
+
+
+def table_by_recipe() -> str:
+    """Claims on pairs of the simple maze by recipe: verdict, how many failures have which, and the successes beside them."""
+    entries = [one for one in published("verdicts")["claims"] if one["maze"] == "simple" and one["source"] in ("claims", "recipe_claims")]
+    recipes = list(dict.fromkeys(one["recipe"] for one in entries))
+    first = [next(one for one in entries if one["recipe"] == recipe) for recipe in recipes]
+    header = ["", "claim", *(f"{one['recipe']}: {one['models']} failures of {one['bases']} bases" for one in first)]
+    rows = [
+        [name, NAMED[name].text, *(_cell(one) for recipe in recipes for one in entries if (one["id"], one["recipe"]) == (name, recipe))]
+        for name in dict.fromkeys(one["id"] for one in entries)
+    ]
+    return table(header, rows)
+
+
+def _cell(entry: Plain) -> str:
+    counts, *rest = entry["figure"].split("; ")
+    good = [each for each in rest if "that succeeded" in each]
+    return "; ".join([f"**{entry['verdict']}**: {counts}", *good])
+
+
+def test_the_findings_have_the_claims_by_recipe() -> None:
+    text = (README.parents[2] / "docs" / "findings.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"<!-- claims by recipe -->\n(.*?)\n<!-- end of claims by recipe -->", text, re.DOTALL)
+    assert block == table_by_recipe()
+    assert len(block.splitlines()) == 2 + 10
 
 
 def test_what_the_page_of_results_says_of_claims() -> None:
