@@ -186,8 +186,8 @@ def _write(found: Sequence[Plain], task: Task, folder: Path, command: str) -> Pa
     what = task.sampling.what if complete else f"{len(task.table(inverse=True, dtype=torch.float32).state):,} held-out transitions"
     values = {
         "command": command, "plainly": plain_words.claims(len(failed_of(groups)), len(found), failed),
-        "found": [(Path(e.transfer), Path(e.base), d, does(e)) for e, d in zip(pairs, found, strict=True)], "groups": groups,
-        "quick": any(pair.quick for pair in pairs), "what": what, "summary": [*about_world(task.facts), ("Recipe", f"{'; and '.join(recipe or UNSAID for recipe in recipes)}."), *claims_summary(groups, decided, bases=len({e.origin or e.base for e in pairs}))],
+        "found": [(Path(e.transfer), Path(e.base), d, does(e)) for e, d in zip(pairs, found, strict=True)], "groups": groups, "recipe": "; and ".join(recipe or UNSAID for recipe in recipes),
+        "quick": any(pair.quick for pair in pairs), "what": what, "summary": [*about_world(task.facts), *claims_summary(groups, decided, bases=len({e.origin or e.base for e in pairs}))],
         "verdicts": decided, "spreads": {name: spreads(group, complete=complete) for name, group in groups.items()}, "rules": claims_of(complete=complete),
         "complete": complete, "poor": sorted(poor), "least": percent(GOOD_BASE), "success": SUCCESS, "weak": sorted(weak),
         "samples": samples_in_words(pairs), "agree": percent(AGREE),

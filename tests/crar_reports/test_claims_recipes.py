@@ -33,7 +33,7 @@ def test_a_verdict_over_two_recipes_is_two(tmp_path: Path) -> None:
     for pair in pairs[1::2]:
         pair["oddness"] = [1.0, 1.0]  # as of bases of the other rule
     text = decided(tmp_path / "two", pairs)
-    assert f"- **Recipe**: {WORDS[0]}; and {WORDS[1]}." in text
+    assert f"\n**Recipe**: {WORDS[0]}; and {WORDS[1]}." in text
     parts = [text.split(f"## {FAILED.capitalize()}, {words} (2)")[1].split("## ")[0] for words in WORDS]
     assert [f"| **{verdict}** | {verdict} 2 |" in part for verdict, part in zip((HOLDS, FAILS), parts, strict=True)] == [True, True]
     assert f"- **Found of the 2 {FAILED}, {WORDS[1]}**: does not hold: S1" in text
@@ -43,9 +43,9 @@ def test_a_verdict_over_two_recipes_is_two(tmp_path: Path) -> None:
 
 def test_one_recipe_stands_on_top_and_an_unknown_one_is_said(tmp_path: Path) -> None:
     text = decided(tmp_path / "one", [pair | {"recipe": RECIPES[0]} for pair in failures(2)])
-    assert f"- **Recipe**: {WORDS[0]}." in text
+    assert f"\n**Recipe**: {WORDS[0]}." in text
     assert f"## {FAILED.capitalize()} (2)" in text
-    assert f"- **Recipe**: {UNSAID}." in decided(tmp_path / "none", failures(2))
+    assert f"\n**Recipe**: {UNSAID}." in decided(tmp_path / "none", failures(2))
 
 
 def test_what_recipes_do_not_agree_on_is_mixed() -> None:
