@@ -9,7 +9,7 @@ from pathlib import Path
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
-from crar_model.core.settings import UPDATE_RULES
+from crar_model.core.settings import BEST_OF, UPDATE_RULES
 from crar_model.core.words import plural
 from crar_model.tasks import TASKS, Task, task_named
 from crar_reports.claims.evidence import Listed, Samples, pair_of
@@ -21,7 +21,7 @@ from crar_reports.pages.claims_groups import FAILED, SUCCEEDED, by_recipe, group
 from crar_reports.press.publish import RESULTS
 
 NOT_MEASURED = "not measured here"
-TRAINED = rf"(?:{'|'.join(UPDATE_RULES)}) \d[\d.e+-]*, \d[\d,]* updates(?:, terminal last)?"
+TRAINED = rf"(?:{'|'.join(UPDATE_RULES)}) \d[\d.e+-]*, (?:{BEST_OF})?\d[\d,]* updates(?:, terminal last)?"
 RECIPE = re.compile(f"bases {TRAINED}; transfers {TRAINED}")
 """How models were trained, as verdicts name it."""
 
