@@ -317,9 +317,10 @@ def test_a_recipe_is_given_where_results_do_not_say_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="none of the folders given has that name"):
         write_verdicts([folder], [], tmp_path / "out", recipes=[f"d={words}"])
     own = {"base": "sequential 0.0005, 75,000 updates", "transfer": "sequential 8e-05, 60,000 updates"}
-    results(folder, {"maze": "simple", "pairs": [one | {"recipe": own} for one in _complete(2)]})
-    with pytest.raises(UserError, match="or its results say how their models were trained"):
-        write_verdicts([folder], [], tmp_path / "out", recipes=[f"c={words}"])
+    for said in (1, 2):  # of two transfers
+        results(folder, {"maze": "simple", "pairs": [one | ({"recipe": own} if k < said else {}) for k, one in enumerate(_complete(2))]})
+        with pytest.raises(UserError, match="or its results say how their models were trained"):
+            write_verdicts([folder], [], tmp_path / "out", recipes=[f"c={words}"])
     random = words.replace("75,000", "best of up to 75,000")  # the network of the best validation, as of the random mazes
     write_verdicts([results(tmp_path / "r", {"maze": "simple", "pairs": _complete(2)})], [], tmp_path / "out", recipes=[f"r={random}"])
     for wrong in ("c", f"={words}", "c=joint", f"c={words.replace('joint', 'both')}", f"c={words.replace(' updates;', ';')}"):
