@@ -13,6 +13,7 @@ import itertools
 import json
 import math
 import re
+import shlex
 from collections import Counter
 from dataclasses import fields
 from pathlib import Path
@@ -28,12 +29,14 @@ from crar_model.core.files import Plain
 from crar_model.core.params import BLOCKS, block_of
 from crar_model.core.settings import LossSettings, TrainSettings
 from crar_model.core.tiles import AGENT, FREE, KEY, draw_pixels
+from crar_model.models.merit import SUCCESS
 from crar_model.studies.archive import bring_in
 from crar_model.studies.plan import read_study
 from crar_model.studies.store import open_store
 from crar_model.tasks import TASKS
 from crar_reports.claims.evidence import pair_of
 from crar_reports.claims.losses import does
+from crar_reports.claims.released_scores import RATE, released_runs
 from crar_reports.claims.study_facts import facts_of
 from crar_reports.pages.study.page import write_study_page
 from crar_reports.pages.study.table import write_table
@@ -285,7 +288,14 @@ def findings() -> list[str]:
         f"`omit-ball` in {few_bases['omit-ball']}, `delay-structure` in {few_bases['delay-structure']} and `scratch` in {few_bases['scratch']}, of {lengths['freeze']:,} updates, "
         f"`unfreeze` in {few_bases['unfreeze']} and `first-layer` in {few_bases['first-layer']}, of {lengths['unfreeze']:,}",
         f"score below zero with their whole interval in {failing[1]}, by base {failing[2]}",
+        f"{cut_off('freeze', lengths['freeze'])} `freeze` and {cut_off('scratch', lengths['freeze'])} `scratch` have a final score above zero after {lengths['freeze']:,}",
     ]
+
+
+def cut_off(variant: str, updates: int) -> str:
+    """Successes of the released runs at the study's rate, by the original's word, had they ended after so many updates."""
+    finals = [run.until(updates).final for run in released_runs(variant, None, RATE)]
+    return f"{sum(final > SUCCESS for final in finals)} of {len(finals)}"
 
 
 def speed() -> list[str]:
@@ -310,12 +320,14 @@ def hold(text: str, pieces: list[str], where: str) -> None:
 
 @pytest.mark.parametrize("page", ["findings", "speed"])
 def test_every_figure_of_a_page_is_a_file_s(page: str) -> None:
-    text = RECIPE.sub("", (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
+    text = BY_RECIPE.sub("", RECIPE.sub("", (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")))
     pieces = {"findings": lambda: [*recipe_words(), *findings()], "speed": speed}[page]()
     hold(text, pieces, f"docs/{page}.md")
 
 
 RECIPE = re.compile(r"<!-- recipe: .*? -->\n(.*?)\n<!-- end of recipe -->", re.DOTALL)
+BY_RECIPE = re.compile(r"<!-- claims by recipe -->.*?<!-- end of claims by recipe -->", re.DOTALL)
+"""Generated tables, which tests of their own hold."""
 
 
 def recipe_words() -> list[str]:
@@ -395,7 +407,7 @@ def original_words() -> list[str]:
     rows = [row for row in csv.DictReader(io.StringIO(content)) if row["terminal_last"] == "1" and row["variant"] == "freeze"]
     came = [int(row["success_update"]) for row in rows if row["success"] == "1" and row["success_update"]]
     assert {row["outcome"] for row in rows} == {"matched", "neither"}
-    successes, of = own["by base: any"].split("/")
+    successes, of = own["by base: any"].split(" ")[0].split("/")
     assert {row["updates"] for row in rows} == {f"{max(came)}"}
     return [
         f"{150_000:,} `sequential` updates", f"{own['succeeded']} of {len(rows)} transfers succeed and {own['matched']} match",
@@ -444,13 +456,23 @@ def test_the_facts_name_real_flags() -> None:
 
 def test_the_page_of_verdicts_is_what_its_results_say(tmp_path: Path) -> None:
     root = ROOT / "reports" / "published"
-    command = published("verdicts")["command"].split()
+    command = shlex.split(published("verdicts")["command"])
+    recipes = [words[1] for words in itertools.pairwise(command) if words[0] == "--recipe"]
     given = {
         flag: [root / words[1] for words in itertools.pairwise(command) if words[0] == flag]
         for flag in ("--claims", "--study", "--predict")
     }
-    again = write_verdicts(given["--claims"], given["--study"], tmp_path, predictions=given["--predict"], command=" ".join(command))
+    again = write_verdicts(
+        given["--claims"],
+        given["--study"],
+        tmp_path,
+        predictions=given["--predict"],
+        recipes=recipes,
+        command=published("verdicts")["command"],
+    )
     assert again.read_text() == (root / "verdicts" / "report.md").read_text()
+    measured = [one for one in published("verdicts")["claims"] if one["source"]]
+    assert [one["id"] for one in measured if not one["recipe"]] == []  # a rate without the recipe says nothing
 
 
 def test_the_random_study_is_what_its_archive_says(tmp_path: Path) -> None:

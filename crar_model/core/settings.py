@@ -21,6 +21,8 @@ from crar_model.core.files import read_text
 from crar_model.core.ranges import Spelling, as_flag, check_ranges, option
 
 UPDATE_RULES = ("joint", "sequential")
+BEST_OF = "best of up to "
+"""Said of the length of a training whose best network by validation is meant."""
 ARITHMETICS = ("float32", "tiles")
 NO_MATTER = {"abstract_dim": (0, 3), "reward_scale": (0.0, 1.0), "arithmetic": ("float32",)}
 """Settings that came later, with their values of before: these stand in no name and no key, so that what was made before is found. A run of before has 0."""
@@ -176,14 +178,15 @@ class TrainSettings:
         `terminal_last` the last flagged one is left out (deer 0.4, `DataSet._randomValidStateIndex`)."""
         return self.data_size - self.terminal_last
 
-    def recipe(self, *, rate: float | None = None, updates: int | None = None) -> str:
+    def recipe(self, *, rate: float | None = None, updates: int | None = None, best: bool = False) -> str:
         """Rule, learning rate, length and the terminal quirk of a training in words, such as "sequential 8e-05, 60,000 updates, terminal last".
 
         Args:
             rate, updates: a member's own, where they are not these settings'.
+            best: of the network of the best validation, which members of a run have from unlike updates: the length is the run's.
         """
-        rate, updates = self.learning_rate if rate is None else rate, self.updates if updates is None else updates
-        return f"{self.update_rule} {rate:g}, {updates:,} updates" + ", terminal last" * self.terminal_last
+        rate, updates = self.learning_rate if rate is None else rate, self.updates if updates is None or best else updates
+        return f"{self.update_rule} {rate:g}, {BEST_OF * best}{updates:,} updates" + ", terminal last" * self.terminal_last
 
 
 @dataclass(frozen=True)

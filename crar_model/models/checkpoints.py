@@ -116,7 +116,7 @@ class Checkpoint:
     def recipe(self) -> str:
         """How it was trained, in words (`TrainSettings.recipe`); "" for a checkpoint that does not say."""
         said = self.info.get("settings")
-        return self.settings.recipe(rate=self.info.get("learning_rate"), updates=self.updates) if said else ""
+        return self.settings.recipe(rate=self.info.get("learning_rate"), updates=self.updates, best="score" in self.info) if said else ""
 
     def encode(self, observation: Observation) -> Tensor:
         """Abstract states (..., d) of observations (..., 1, height, width) as the maze's environments give them, arrays or tensors; of a

@@ -139,6 +139,9 @@ def s9_alone(e: Alone) -> Found:
     return text, EXCEPTIONS if same and min(per) > 0 else FAILS
 
 
+NOTHING_TO_OPEN = "; the frozen slice has the valley already, so there is nothing to open"
+
+
 def s10(e: Listed) -> Found:
     """A valley beside the frozen slice, and a way to it that the slice lacks."""
     base, adapted, released = (above(terms, e) for terms in (e.optimum_terms, e.adapted.terms, e.released.terms))
@@ -148,18 +151,13 @@ def s10(e: Listed) -> Found:
     text += f"; highest point of the best path {on:.2g} above its start on the slice, {off:.2g} off it"
     if valleys is not None:
         text += f", {valleys.barrier:.2g} from valley to valley"
-    if adapted > VALLEY * base:
-        if released <= VALLEY * base:
-            return text, EXCEPTIONS
-        return text, FAILS if e.adapted.converged and e.released.converged else UNDECIDED
-    return _valley(text, on_slice <= VALLEY * base, off < LOWER_WAY * on)
-
-
-def _valley(text: str, on_slice: bool, lower_way: bool) -> Found:
-    """What a valley off the slice says, where the slice has it too, or there is a lower way to it."""
-    if on_slice:
-        return f"{text}; the frozen slice has the valley already, so there is nothing to open", UNDECIDED
-    return text, HOLDS if lower_way else EXCEPTIONS
+    if on_slice <= VALLEY * base:
+        return f"{text}{NOTHING_TO_OPEN}", UNDECIDED
+    if adapted <= VALLEY * base:
+        return text, HOLDS if off < LOWER_WAY * on else EXCEPTIONS
+    if released <= VALLEY * base:
+        return text, EXCEPTIONS
+    return text, FAILS if e.adapted.converged and e.released.converged else UNDECIDED
 
 
 def s10_sample(e: Samples) -> Found:
@@ -171,9 +169,11 @@ def s10_sample(e: Samples) -> Found:
         on, off = e.sampled.paths.frozen.barrier, e.sampled.paths.free.barrier
         lower_way = off < LOWER_WAY * on
         text += f", {released:.3g} (released); highest point of the best path {on:.2g} on the slice, {off:.2g} off it"
+    if failed <= VALLEY * base:
+        return f"{text}{NOTHING_TO_OPEN}", UNDECIDED
     if adapted > VALLEY * base:
         return text, FAILS if e.adapted.converged else UNDECIDED  # a short training decides nothing
-    return _valley(text, failed <= VALLEY * base, lower_way)
+    return text, HOLDS if lower_way else EXCEPTIONS
 
 
 def s10_alone(e: Alone) -> Found:

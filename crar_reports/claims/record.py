@@ -46,6 +46,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
+def recipe_words(bases: str, transfers: str) -> str:
+    """How bases and their transfers were trained, as verdicts name it; "" where either is not known."""
+    return f"bases {bases}; transfers {transfers}" if bases and transfers else ""
+
+
 def attempt(read: Callable[[E], T], evidence: E) -> T | None:
     """What is read from evidence; None where that takes a figure that could not be measured."""
     try:

@@ -92,6 +92,10 @@ def verdicts(
         list[Path] | None,
         named("--predict", metavar="DIR", help="What crar predict wrote, with transfers: S14.", shown="none", exists=True),
     ] = None,
+    recipes: Annotated[
+        list[str] | None,
+        named("--recipe", metavar="DIR=WORDS", help="How models of a DIR that does not say were trained.", shown="none"),
+    ] = None,
     force: ForceOption = False,
 ) -> None:
     """Put the verdicts on all claims, S1 to S14, on one page.
@@ -101,6 +105,12 @@ def verdicts(
     """
     print(
         crar_reports.verdicts(
-            claims=claims or (), study=studies or (), predict=predictions or (), out=out, force=force, command=command_line()
+            claims=claims or (),
+            study=studies or (),
+            predict=predictions or (),
+            recipe=recipes or (),
+            out=out,
+            force=force,
+            command=command_line(),
         )
     )

@@ -199,6 +199,7 @@ def verdicts(
     claims: StrPath | Sequence[StrPath] = (),
     study: StrPath | Sequence[StrPath] = (),
     predict: StrPath | Sequence[StrPath] = (),
+    recipe: Sequence[str] = (),
     out: StrPath | None = None,
     force: bool = False,
     command: str = "",
@@ -207,12 +208,13 @@ def verdicts(
 
     Args:
         claims: folders of `decide_claims`. study: of `study`. predict: of `predict` with transfers: S14.
+        recipe: of folders whose results do not say how their models were trained: "claims=bases joint 0.0005, 75,000 updates; transfers ...".
         out: folder of the page; a temporary one where it is None.
         force: write into a folder that holds something.
         command: shown on the page as what made it.
 
     Raises:
-        UserError: for no folder, one without results, or an `out` that holds something.
+        UserError: for no folder, one without results, a recipe that is none or not needed, or an `out` that holds something.
     """
     given = [listed(paths) for paths in (claims, study, predict)]
     if not any(given):
@@ -220,5 +222,5 @@ def verdicts(
     with place(out, force=force) as (folder, temporary):
         from crar_reports.pages.verdicts import write_verdicts
 
-        write_verdicts(given[0], given[1], folder, predictions=given[2], command=command)
+        write_verdicts(given[0], given[1], folder, predictions=given[2], recipes=recipe, command=command)
         return Page(folder, temporary=temporary)

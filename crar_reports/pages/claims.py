@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import OTHER, Plain, StrPath, read_json, typed
 from crar_model.core.kept import kept
-from crar_model.core.words import plural
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.models.keys import result_key
 from crar_model.models.merit import SUCCESS
@@ -24,8 +20,8 @@ from crar_model.samples import as_given
 from crar_model.tasks import TASKS, Task, task_named
 from crar_reports import progress as console
 from crar_reports.claims.evidence import Listed, Pair, Samples, pair_of
-from crar_reports.claims.losses import GOOD_BASE, does, looks
-from crar_reports.claims.record import AGREE, Verdict, attempt, by_verdict, majority, percent
+from crar_reports.claims.losses import GOOD_BASE, does
+from crar_reports.claims.record import AGREE, percent
 from crar_reports.claims.table import claims_of, decide
 from crar_reports.measure.dissection import Stage, dissect
 from crar_reports.measure.options import LandscapeOptions
@@ -33,11 +29,12 @@ from crar_reports.measure.subject import Subject, load_subject
 from crar_reports.models.judged import bases_in, expand
 from crar_reports.models.runs import short_name
 from crar_reports.pages import plain_words
+from crar_reports.pages.claims_groups import FAILED, UNSAID, agreed, by_recipe, claims_summary, failed_of, grouped, spreads, verdicts
 from crar_reports.pages.landscape.page import size_words
-from crar_reports.press.markdown import QUICK, Lines, _counted, about_world, number
+from crar_reports.press.markdown import about_world
 from crar_reports.press.publish import RESULTS, publish
 
-FAILED = "failed by what they do"
+AGAIN = "; decided again by "
 FIGURES = 4
 """Of what is measured on a pair; kept figures of another edition are measured again."""
 
@@ -153,8 +150,8 @@ def decide_again(before: StrPath, folder: StrPath, *, command: str = "") -> Path
     pairs = [{name: value for name, value in pair.items() if name != "claims"} for pair in content.pairs]
     if not pairs:
         raise UserError(f"{path}: holds no transfer, so there is nothing to decide again")
-    said = content.command
-    return _write(pairs, maze_of(content, Path(before)), Path(folder), f"{said}; decided again by {command}" if command else said)
+    said = content.command.partition(AGAIN)[0]
+    return _write(pairs, maze_of(content, Path(before)), Path(folder), f"{said}{AGAIN}{command}" if command else said)
 
 
 def maze_of(content: Judged, folder: StrPath) -> Task:
@@ -176,15 +173,20 @@ def _write(found: Sequence[Plain], task: Task, folder: Path, command: str) -> Pa
         d | {"claims": [{"id": c.id, "figure": c.figure, "verdict": c.verdict} for c in decide(d, complete=complete)]} for d in found
     ]
     pairs = [pair_of(d, complete=complete) for d in found]
-    groups = grouped(pairs)
+    recipes = by_recipe(pairs)
+    groups = {
+        f"{name}{f', {recipe or UNSAID}' * (len(recipes) > 1)}": group
+        for recipe, own in recipes.items()
+        for name, group in grouped(own).items()
+    }
     decided = {name: verdicts(group, complete=complete) for name, group in groups.items()}
-    failed = {name: verdict for name, (verdict, _) in decided.get(FAILED, {}).items()}
+    failed = agreed([found for name, found in decided.items() if name.startswith(FAILED)])
     poor = {pair.base for pair in pairs if isinstance(pair, Listed) and pair.accuracy[-1] < GOOD_BASE}
     weak = {pair.base for pair in pairs if isinstance(pair, Samples) and pair.scored and pair.copy_score.low <= SUCCESS}
     what = task.sampling.what if complete else f"{len(task.table(inverse=True, dtype=torch.float32).state):,} held-out transitions"
     values = {
-        "command": command, "plainly": plain_words.claims(len(groups.get(FAILED, ())), len(found), failed),
-        "found": [(Path(e.transfer), Path(e.base), d, does(e)) for e, d in zip(pairs, found, strict=True)], "groups": groups,
+        "command": command, "plainly": plain_words.claims(len(failed_of(groups)), len(found), failed),
+        "found": [(Path(e.transfer), Path(e.base), d, does(e)) for e, d in zip(pairs, found, strict=True)], "groups": groups, "recipe": "; and ".join(recipe or UNSAID for recipe in recipes),
         "quick": any(pair.quick for pair in pairs), "what": what, "summary": [*about_world(task.facts), *claims_summary(groups, decided, bases=len({e.origin or e.base for e in pairs}))],
         "verdicts": decided, "spreads": {name: spreads(group, complete=complete) for name, group in groups.items()}, "rules": claims_of(complete=complete),
         "complete": complete, "poor": sorted(poor), "least": percent(GOOD_BASE), "success": SUCCESS, "weak": sorted(weak),
@@ -211,70 +213,3 @@ def samples_in_words(pairs: Sequence[Pair]) -> str:
     words = f"Certificates, paths and descents (S6, S7, S9) are of {size_words(sizes['sample'])}, and an independent sample of {size_words(sizes['independent'])}"
     few = next((e.shifts_on for e in pairs if e.shifts_on), None)
     return f"{words}; shifts of the landscape (S9) {f'of {size_words(few)}' if few else 'were not measured'}."
-
-
-def grouped(pairs: Sequence[Listed | Samples]) -> dict[str, list[Listed | Samples]]:
-    """Transfers that failed and that succeeded, by what they do and by what they look like; groups that have none are left out."""
-    groups = {}
-    for judge, by in ((does, "by what they do"), (looks, "by what they look like")):
-        for outcome in ("failed", "open", "successful"):
-            groups[f"{outcome} {by}"] = [pair for pair in pairs if judge(pair) == outcome]
-    return {name: group for name, group in groups.items() if group}
-
-
-def verdicts(group: Sequence[Pair], *, complete: bool = True) -> dict[str, tuple[Verdict, str]]:
-    """claim -> (the verdict of most transfers, or "mixed"; how many have which)."""
-    return {claim.id: majority(rule.decide(pair)[1] for pair in group) for claim, rule in claims_of(complete=complete)}
-
-
-def spreads(group: Sequence[Pair], *, complete: bool = True) -> list[tuple[str, str, str, str, str, int]]:
-    """(claim, measure, median, lowest, highest, models) over a group; what a model lacks is left out, what is infinite counts as that."""
-    rows = []
-    for claim, measure in ((claim, measure) for claim, rule in claims_of(complete=complete) for measure in rule.measures):
-        values = np.array([v for pair in group if (v := attempt(measure.read, pair)) is not None and not np.isnan(v)], dtype=float)
-        if len(values):
-            middle, low, high = (number(float(value)) for value in (np.median(values), values.min(), values.max()))
-            rows.append((claim.id, measure.what, middle, low, high, len(values)))
-    return rows
-
-
-def claims_summary(
-    groups: Mapping[str, Sequence[Listed | Samples]], verdicts: Mapping[str, Mapping[str, tuple[str, str]]], *, bases: int
-) -> Lines:
-    """Of `crar claims`.
-
-    Args:
-        groups: "failed by what they do", "successful by what they look like" ... -> their dissections; every transfer is in one group of each kind.
-        verdicts: group -> claim -> (verdict, how many transfers have which).
-        bases: how many bases the transfers are of.
-    """
-    everything = [pair for name, group in groups.items() if name.endswith("do") for pair in group]
-    lines = [("Asked", f"which of the appendix's claims hold of {plural(len(everything), 'transfer')} from {plural(bases, 'base')}.")]
-    for name, group in groups.items():
-        found = by_verdict((claim, verdict) for claim, (verdict, _) in verdicts[name].items())
-        lines.append((f"Found of the {len(group)} {name}", f"{found}."))
-    if failed := groups.get(FAILED, ()):
-        straight, frozen, certified = zip(*map(_place, failed), strict=True)
-        words = f"certificates: {_counted(certified)}; median climb {number(_median_known(straight))} on the straight line"
-        lines.append(
-            ("Where the failed ones sit", f"{words}, {number(_median_known(frozen))} on the best path found with frozen dynamics.")
-        )
-    sure = f"a verdict stands for a group when {percent(AGREE)} of it share it, else it is mixed; barriers are upper bounds"
-    few = f"; the smallest group has {plural(min(map(len, groups.values())), 'transfer')}"
-    quick = f"; {QUICK}" if any(pair.quick for pair in everything) else ""
-    return [*lines, ("How sure", f"{sure}{few}{quick}.")]
-
-
-def _median_known(values: Iterable[float | None]) -> float:
-    """The median of what could be measured; NaN of nothing."""
-    known = [value for value in values if value is not None and not math.isnan(value)]
-    return median(known) if known else math.nan
-
-
-def _place(e: Listed | Samples) -> tuple[float | None, float | None, str]:
-    """Where a model sits: its climb on a straight line to the reference, on the best path with frozen dynamics, and what the certificate calls it; on samples
-    with the independent one."""
-    if isinstance(e, Samples) and e.sampled is not None:
-        return e.sampled.paths.straight, e.sampled.paths.frozen.barrier, e.sampled.failed.both
-    certificate, barrier = (e.certificate, e.paths.frozen.barrier) if isinstance(e, Listed) else (None, None)
-    return e.barriers["embedding"]["total"].climb, barrier, certificate.verdict if certificate else "not certified"

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
+from crar_model.core.settings import BEST_OF, UPDATE_RULES
 from crar_model.core.words import plural
 from crar_model.tasks import TASKS, Task, task_named
 from crar_reports.claims.evidence import Listed, Samples, pair_of
-from crar_reports.claims.record import UNDECIDED
+from crar_reports.claims.record import UNDECIDED, recipe_words
 from crar_reports.claims.study import depends, scope_of
 from crar_reports.claims.table import claims_of
-from crar_reports.pages.claims import FAILED, Judged, grouped, maze_of, spreads, verdicts
+from crar_reports.pages.claims import Judged, maze_of
+from crar_reports.pages.claims_groups import FAILED, SUCCEEDED, by_recipe, grouped, spreads, verdicts
 from crar_reports.press.publish import RESULTS
 
 NOT_MEASURED = "not measured here"
+TRAINED = rf"(?:{'|'.join(UPDATE_RULES)}) \d[\d.e+-]*, (?:{BEST_OF})?\d[\d,]* updates(?:, terminal last)?"
+RECIPE = re.compile(f"bases {TRAINED}; transfers {TRAINED}")
+"""How models were trained, as verdicts name it."""
 
 
 @dataclass(frozen=True)
@@ -84,28 +91,27 @@ class Predicted:
 
 
 def claims_entries(content: Judged, path: StrPath) -> list[Entry]:
-    """What the results of `crar claims` decide: the verdicts over the transfers that failed by what they do.
+    """What the results of `crar claims` decide: the verdicts over the transfers that failed by what they do, beside them how many of those that succeeded have which.
 
     Raises:
         UserError: for results of no known maze.
     """
     path, task = Path(path), maze_of(content, path)
-    by_recipe: dict[str, list[Listed | Samples]] = {}
-    for pair in (pair_of(plain, complete=task.sampling.complete) for plain in content.pairs):
-        recipe = f"bases {pair.recipe['base']}; transfers {pair.recipe['transfer']}" if pair.recipe else ""
-        by_recipe.setdefault(recipe, []).append(pair)
-    return [entry for recipe, pairs in by_recipe.items() for entry in _claims_of(pairs, task, path.name, recipe)]
+    pairs = [pair_of(plain, complete=task.sampling.complete) for plain in content.pairs]
+    return [entry for recipe, own in by_recipe(pairs).items() for entry in _claims_of(own, task, path.name, recipe)]
 
 
 def _claims_of(pairs: Sequence[Listed | Samples], task: Task, source: str, recipe: str) -> list[Entry]:
     """The verdicts of one recipe."""
-    complete, group = task.sampling.complete, grouped(pairs).get(FAILED, [])
+    complete, groups = task.sampling.complete, grouped(pairs)
+    group, good = (groups.get(name, []) for name in (FAILED, SUCCEEDED))
     rules = claims_of(complete=complete)
     if not group:
         none = f"none of {plural(len(pairs), 'transfer')} failed"
         return [Entry(claim.id, task.name, UNDECIDED, none, 0, 0, source, recipe=recipe) for claim, _ in rules]
     bases = len({pair.origin or pair.base for pair in group})
     decided, measured = verdicts(group, complete=complete), spreads(group, complete=complete)
+    beside = verdicts(good, complete=complete) if good else {}
     entries = []
     for claim, rule in rules:
         verdict, counts = decided[claim.id]
@@ -113,12 +119,35 @@ def _claims_of(pairs: Sequence[Listed | Samples], task: Task, source: str, recip
         order = sorted(rule.measures, key=lambda measure: not measure.main)
         shown = next((own[measure.what] for measure in order if measure.what in own), None)
         spread = "" if shown is None else f"; {shown[1]}: median {shown[2]} ({shown[3]} to {shown[4]})"
+        if good:
+            spread += f"; of {len(good)} that succeeded: {beside[claim.id][1]}"
         rows = tuple(f"{what}: {row[2]} ({row[3]} to {row[4]})" for what, row in own.items())
         scope = scope_of(bases, verdict)
         entries.append(
             Entry(claim.id, task.name, verdict, f"{counts}{spread}", len(group), bases, source, rows, scope=scope, recipe=recipe)
         )
     return entries
+
+
+def recipe_given(words: str) -> tuple[str, str]:
+    """(name of a folder, how its models were trained) of "FOLDER=bases ...; transfers ...", both in the words of `TrainSettings.recipe`.
+
+    Raises:
+        UserError: for anything else.
+    """
+    name, _, recipe = words.partition("=")
+    if not name or RECIPE.fullmatch(recipe) is None:
+        example = recipe_words("joint 0.0005, 75,000 updates", "sequential 8e-05, 40,000 updates, terminal last")
+        raise UserError(f"--recipe {words!r}: no recipe of a folder; give it such as {f'claims={example}'!r}")
+    return name, recipe
+
+
+def with_recipe(entries: list[Entry], name: str, given: dict[str, str]) -> list[Entry]:
+    """Entries of a folder with the recipe that was given for it, where all of them lack one; it is taken out of what was given."""
+    if name not in given or any(entry.recipe for entry in entries):
+        return entries
+    recipe = given.pop(name)
+    return [replace(entry, recipe=recipe) for entry in entries]
 
 
 def study_entries(content: Studied, path: StrPath) -> list[Entry]:
@@ -139,15 +168,16 @@ def predict_entries(content: Predicted, path: StrPath) -> list[Entry]:
         UserError: for results of an unknown maze.
     """
     path = Path(path)
-    by_recipe: dict[str, dict[str, list[bool]]] = {}
+    outcomes_of: dict[str, dict[str, list[bool]]] = {}
     for number, (base, ends) in enumerate(zip(content.bases, content.outcomes, strict=True)):
-        recipe = f"bases {base.recipe}; transfers {ends.recipe}" if base.recipe and ends.recipe else ""
         if ends.transfers:
-            by_recipe.setdefault(recipe, {})[str(number)] = [True] * ends.successes + [False] * (ends.transfers - ends.successes)
+            outcomes_of.setdefault(recipe_words(base.recipe, ends.recipe), {})[str(number)] = [True] * ends.successes + [False] * (
+                ends.transfers - ends.successes
+            )
     # Older results do not name the maze: valleys of a placement landscape are of the one whose states can be listed.
     maze = content.maze or next(task.name for task in TASKS.values() if task.sampling.complete == ("valleys" in content.bases[0].features))
     task = task_named(maze, what=f"{path / RESULTS}: its maze is")
-    found = {recipe: depends(outcomes) for recipe, outcomes in by_recipe.items()}
+    found = {recipe: depends(outcomes) for recipe, outcomes in outcomes_of.items()}
     return [
         Entry("S14", task.name, one.verdict, one.figure, one.models, one.bases, path.name, recipe=recipe) for recipe, one in found.items()
     ]

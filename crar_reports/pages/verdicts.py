@@ -15,25 +15,43 @@ from crar_reports.claims.study_facts import facts_of
 from crar_reports.claims.table import NAMED
 from crar_reports.pages.claims import Judged
 from crar_reports.pages.study.released import released_answer
-from crar_reports.pages.verdict_entries import NOT_MEASURED, Entry, Predicted, Studied, claims_entries, predict_entries, study_entries
+from crar_reports.pages.verdict_entries import (
+    NOT_MEASURED,
+    Entry,
+    Predicted,
+    Studied,
+    claims_entries,
+    predict_entries,
+    recipe_given,
+    study_entries,
+    with_recipe,
+)
 from crar_reports.pages.verdicts_view import checks, part, plainly, released_rows, row_of, summary
 from crar_reports.press.markdown import table
 from crar_reports.press.publish import RESULTS, publish
 
 
 def write_verdicts(
-    claims: Sequence[StrPath], studies: Sequence[StrPath], folder: StrPath, *, predictions: Sequence[StrPath] = (), command: str = ""
+    claims: Sequence[StrPath],
+    studies: Sequence[StrPath],
+    folder: StrPath,
+    *,
+    predictions: Sequence[StrPath] = (),
+    recipes: Sequence[str] = (),
+    command: str = "",
 ) -> Path:
     """Write `report.md`, `report.html` and `results.json` to a folder; returns the report's path.
 
     Args:
         claims: folders of `crar claims`. studies: of `crar study`. predictions: of `crar predict` with transfers, whose outcomes by base decide S14.
         folder: made if missing.
+        recipes: of folders whose results do not say how their models were trained, each "FOLDER=bases ...; transfers ..."; the page says that they were given.
         command: shown on the page.
 
     Raises:
-        UserError: for a folder without such results, or results of an unknown maze.
+        UserError: for a folder without such results, results of an unknown maze, or a recipe that is none or of a folder that says its own.
     """
+    given = dict(map(recipe_given, recipes))
     sources, found = list[tuple[str, str]](), list[Entry]()
     kinds: tuple[tuple[Sequence[StrPath], Any, Any, str], ...] = (
         (claims, Judged, claims_entries, "claims"), (studies, Studied, study_entries, "study"), (predictions, Predicted, predict_entries, "predict"),
@@ -48,10 +66,14 @@ def write_verdicts(
                 continue
             known.add(text)
             try:
-                found += read(content, path)
+                found += with_recipe(read(content, path), path.name, given)
             except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
                 raise UserError(f"{path / RESULTS}: {OTHER} ({error}); run `crar {what}` again") from error
             sources.append((path.name, f"`{content.command}`"))
+    if given:
+        raise UserError(
+            f"--recipe {next(iter(given))}: none of the folders given has that name, or its results say how their models were trained"
+        )
     rows = [
         (entry, answer := released_answer(name, task), _cut(entry, answer))
         for name in NAMED
@@ -73,7 +95,7 @@ def write_verdicts(
     }
     measured = [(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured]
     values = {
-        "made_by": f"`{command}`\n\n" if command else "", "summary": summary(rows), "plainly": plainly(rows), "rows": [row_of(*row) for row in rows],
+        "made_by": f"`{command}`\n\n" if command else "", "summary": summary(rows, [recipe_given(one)[0] for one in recipes]), "plainly": plainly(rows), "rows": [row_of(*row) for row in rows],
         "sources": table(["", "command"], sources) if sources else "No results were given.", "checks": list(checks()),
         "released": part("The released data's own answers", "", ["", "maze", "runs cut off", "verdict", "figure"], released_rows(rows)),
         "measured": part(

@@ -36,17 +36,28 @@ def plainly(rows: Iterable[Claimed]) -> str:
     return plain_words.verdicts(hold, (sum(alike), len(alike)), missing=len(measured) < len(rows))
 
 
-def summary(rows: Iterable[Claimed]) -> list[tuple[str, str]]:
-    """What was asked, found and how sure it is."""
+def summary(rows: Iterable[Claimed], given: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """What was asked, found and how sure it is.
+
+    Args:
+        rows: of the table.
+        given: folders whose recipe the command says, since their results do not.
+    """
     rows = list(rows)
     lines = [("Asked", f"which of the {len(CLAIMS)} claims of the appendix hold, in each maze where they make sense.")]
     mazes = {entry.maze for entry, *_ in rows}
     for task in (one for one in TASKS.values() if one.name in mazes):
-        words = by_verdict((f"{entry.id}{_few(entry)}", entry.verdict) for entry, *_ in rows if entry.maze == task.name)
-        lines.append((f"Found in the {task.title}", f"{words}."))
+        own = [entry for entry, *_ in rows if entry.maze == task.name]
+        for recipe in dict.fromkeys(entry.recipe for entry in own):
+            words = by_verdict((f"{entry.id}{_few(entry)}", entry.verdict) for entry in own if entry.recipe == recipe)
+            lines.append((f"Found in the {task.title}{f', {recipe}' * bool(recipe)}", f"{words}."))
     lines.append(("The released data, by the same rules", f"{_where((entry.maze, answer) for entry, answer, _ in rows)}."))
     if cut := _where((entry.maze, found) for entry, _, found in rows):
         lines.append(("The released data cut off where our transfers end", f"{cut}."))
+    if given:
+        lines.append(
+            ("Recipes", f"of {', '.join(given)} as the command gives them: these results do not say how their models were trained.")
+        )
     counts = sorted(entry.models for entry, *_ in rows if entry.models)
     span = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))) if counts else ""
     models = f"{span} models a verdict" if counts else "nothing was measured"

@@ -13,6 +13,7 @@ from crar_model.core.errors import UserError
 from crar_model.core.files import write_atomically
 from crar_model.core.tensor_files import save_plain
 from crar_model.models.checkpoints import FORMAT, load_checkpoint, save_checkpoint
+from crar_model.samples import BASE, FAILED, RANDOM_BASE
 from crar_reports.face.pairs import pair
 from crar_reports.models.judged import base_of, expand, judge
 from crar_reports.pages.claims import write_claims
@@ -24,6 +25,18 @@ def test_round_trip(base_run: Path, tmp_path: Path) -> None:
     copy = load_checkpoint(tmp_path / "copy.pt")
     assert copy.digest == model.digest
     assert (copy.maze, copy.inverse, copy.updates, copy.info) == (model.maze, model.inverse, model.updates, model.info)
+
+
+def test_a_recipe_says_how_a_network_was_trained() -> None:
+    """Members of a run are of one recipe, too, where each starts from the best of its own validations."""
+    base, failed, best = map(load_checkpoint, (BASE, FAILED, RANDOM_BASE))
+    assert base.recipe == f"joint 0.0005, {base.updates:,} updates"
+    assert failed.recipe == f"sequential 8e-05, {failed.updates:,} updates"
+    assert best.updates < best.settings.updates
+    assert best.recipe == f"joint 0.0005, best of up to {best.settings.updates:,} updates"
+    flagged = dataclasses.replace(base, info=base.info | {"settings": base.info["settings"] | {"terminal_last": True}})
+    assert flagged.recipe == f"{base.recipe}, terminal last"
+    assert dataclasses.replace(base, info={"variant": "imported"}).recipe == ""
 
 
 class Bomb:

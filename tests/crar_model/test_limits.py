@@ -10,6 +10,7 @@ import torch
 
 from crar_model.mazes.simple import SimpleMaze
 from crar_model.tasks import default_settings
+from crar_model.tasks.going import walk_to
 from crar_model.tasks.metrics import navigation_success
 from crar_model.training.members import base_plan
 from crar_model.training.search import searched
@@ -34,6 +35,17 @@ def test_navigation_may_take_twice_the_shortest_route_and_two_more(states: int, 
     counted = sum(k <= 2 * min(k, states - k) + 2 for k in range(1, states))
     assert counted == solved
     assert navigation_success(known, maze) == pytest.approx(solved / (states - 1))
+
+
+@pytest.mark.parametrize("states", [8, 9, 12, 41])
+def test_a_walk_may_take_as_many(states: int) -> None:
+    """The walk that is drawn ends where navigation gives up."""
+    maze = ring(states)
+    known = maze.successor.clone()
+    known[:, 1] = torch.arange(states)
+    for goal in range(1, states):
+        allowed, found = 2 * min(goal, states - goal) + 2, walk_to(maze, known, (1, 1 + goal), (1, 1))
+        assert (found.reached, found.moves) == (goal <= allowed, min(goal, allowed))
 
 
 def moves(interval: int, updates: int, **changes: Any) -> list[bool]:

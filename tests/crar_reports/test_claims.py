@@ -19,7 +19,7 @@ from crar_reports.measure.move_errors import transition_errors
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.paths import Effort, find_passage
 from crar_reports.measure.subject import load_subject
-from crar_reports.pages.claims import spreads, verdicts
+from crar_reports.pages.claims_groups import spreads, verdicts
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from crar_model import samples
+from crar_model.models.checkpoints import load_checkpoint
 from crar_reports.claims.record import HOLDS
 from crar_reports.measure.forecast import Estimate, Scored, Scores
 from crar_reports.pages.study import dependence
@@ -50,6 +51,21 @@ def test_what_a_base_says_is_asked_once(tmp_path: Path, monkeypatch: pytest.Monk
     for one in rows[2:]:
         one["observation_map"] = "mirror"
     assert "through the map mirror" in dependence.dependence_part(groups_of(rows[2:]), bases, tmp_path, "c.png", {})[0].predicted
+
+
+def test_what_was_seen_of_networks_that_are_gone_still_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive without networks has it; of another network it says nothing."""
+    monkeypatch.setattr(dependence, "RESOLUTION", 9)
+    rows = four_bases(tmp_path, [4, 0])
+    digest = load_checkpoint(samples.BASE).digest
+    bases, groups = [one | {"best_digest": digest} for one in rows[:2]], groups_of(rows[2:])
+    found, _ = dependence.dependence_part(groups, bases, tmp_path, "c.png", {})
+    for network in tmp_path.glob("cells/*/best.pt"):
+        network.unlink()
+    assert dependence.dependence_part(groups, bases, tmp_path, "c.png", {})[0] == found
+    bases[1]["best_digest"] = "another"
+    lost, _ = dependence.dependence_part(groups, bases, tmp_path, "c.png", {})
+    assert lost.predicted == "Nothing is said of predictors: the networks of 1 of the 2 bases are not here, nor what was seen of them."
 
 
 def test_predictors_are_scored_from_four_bases_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

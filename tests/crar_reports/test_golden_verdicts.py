@@ -7,6 +7,7 @@ import gzip
 import io
 import itertools
 import json
+import shlex
 import tarfile
 from collections import Counter
 from dataclasses import replace
@@ -111,7 +112,10 @@ def test_claims_on_a_study(name: str, tmp_path: Path) -> None:
 
 def test_the_page_of_all_claims(tmp_path: Path) -> None:
     before = published("verdicts")
-    words = before["command"].split()
+    words = shlex.split(before["command"])
+    recipes = [b for a, b in itertools.pairwise(words) if a == "--recipe"]
     given = {flag: [PUBLISHED / b for a, b in itertools.pairwise(words) if a == flag] for flag in ("--claims", "--study", "--predict")}
-    write_verdicts(given["--claims"], given["--study"], tmp_path, predictions=given["--predict"], command=before["command"])
+    write_verdicts(
+        given["--claims"], given["--study"], tmp_path, predictions=given["--predict"], recipes=recipes, command=before["command"]
+    )
     assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8")) == before

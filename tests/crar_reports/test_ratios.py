@@ -22,7 +22,7 @@ from crar_reports.claims.table import CLAIMS, claims_of
 from crar_reports.measure.move_errors import transition_errors
 from crar_reports.measure.release import adapt
 from crar_reports.measure.subject import load_subject, refuse_senseless
-from crar_reports.pages.claims import spreads
+from crar_reports.pages.claims_groups import spreads
 from crar_reports.pages.escape.one import log_ratio
 from crar_reports.press.markdown import number, share
 

@@ -96,6 +96,7 @@ def test_landscape_in_weight_space_of_chosen_terms_and_blocks(tmp_path: Path, mo
     )  # fmt: skip
     text = write_landscape(FAILED, BASE, tmp_path, options=options).read_text()
     assert "surface.svg" in text
+    assert f"| trained by | {load_checkpoint(FAILED).recipe} | {load_checkpoint(BASE).recipe} |" in text
     assert (tmp_path / "surface.svg").exists()
     assert not list(tmp_path.glob("*.png"))
     with xr.open_dataset(tmp_path / "surface.nc", engine="h5netcdf") as surface:

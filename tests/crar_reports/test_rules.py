@@ -12,7 +12,7 @@ from crar_reports.claims.evidence import pair_of
 from crar_reports.claims.losses import does, looks, to_reference
 from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED
 from crar_reports.claims.table import claims_of, decide
-from crar_reports.pages.claims import grouped, verdicts
+from crar_reports.pages.claims_groups import grouped, verdicts
 
 NEAR = {
     "transition": 1e-3,
@@ -143,6 +143,7 @@ COMPLETE: list[tuple[str, Plain, str]] = [
     ("S10", {"adapted.terms": NEAR, "paths.frozen": path(0.1)}, HOLDS),
     ("S10", {"adapted.terms": NEAR}, EXCEPTIONS),  # no lower path off the slice than on it
     ("S10", {"adapted.terms": NEAR, "paths.frozen": path(0.1), "certificate.terms": NEAR}, UNDECIDED),  # the slice has the valley already
+    ("S10", {"paths.frozen": path(0.1), "certificate.terms": NEAR}, UNDECIDED),  # whatever the dynamics reach alone
     ("S10", {"paths.frozen": path(0.1)}, EXCEPTIONS),  # a valley, but the encoder has to move as well
     ("S10", {"released.terms": BAD}, FAILS),
     ("S10", {"released.terms": BAD, "adapted.converged": False}, UNDECIDED),
@@ -242,6 +243,7 @@ SAMPLE: list[tuple[str, Plain, str]] = [
     ("S9", OTHERS | {"shifts.1.values": 1e-16}, FAILS),
     ("S10", {"adapted.terms": NEAR}, HOLDS),
     ("S10", {"adapted.terms": NEAR, "failed_terms": NEAR, "certificate": None}, UNDECIDED),  # the slice has it already
+    ("S10", {"failed_terms": NEAR, "certificate": None}, UNDECIDED),
     ("S10", {"adapted.terms": NEAR, "sampled.paths.free.barrier": 0.09}, EXCEPTIONS),  # a valley without a lower way
     ("S10", {}, FAILS),
     ("S10", {"adapted.converged": False}, UNDECIDED),

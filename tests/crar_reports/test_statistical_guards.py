@@ -71,6 +71,23 @@ def test_a_relation_counts_by_its_corrected_p() -> None:
     assert "What goes together" in said(0.005, 0.04)
 
 
+def test_relations_are_corrected_for_as_many_as_could_be_told() -> None:
+    """By Holm's method over looks, outcomes and recipes together."""
+    rows = [
+        Row(
+            name="", path="", base="", base_digest=f"{recipe} {k}", verdict="minimum", loss=1.0, barrier=0.1 * k, log_ratio=float((k * 5) % 7),
+            lowest=float((k * 3) % 7), highest=float((k * 2) % 7), cells=[], left=10 * k + k % 3, seeds=100, matched=(k * 4) % 7, diverged=0, recipe=recipe,
+        )
+        for recipe in ("one", "other")
+        for k in range(7)
+    ]  # fmt: skip
+    told = [one for one in escapes.relations(rows) if one.p is not None and one.corrected is not None]
+    assert len(told) == 16
+    plain = [one.p for one in told if one.p is not None]
+    assert [one.corrected for one in told] == holm(plain)
+    assert min(holm(plain)) == pytest.approx(16 * min(plain))
+
+
 def test_a_group_depends_on_its_base_by_its_corrected_p(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four groups of a p of 0.03 each are none beyond chance; one alone is."""
     rows = [transfer(k, base, good=base == "a" and k < 3, learning_rate=rate, cell=f"{rate} {base} {k}")

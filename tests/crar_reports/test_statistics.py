@@ -20,6 +20,7 @@ from crar_reports.statistics import (
     share_words,
     success_curve,
     survival_share,
+    trimmed,
     unlike,
     unlike_times,
     up_to,
@@ -80,6 +81,14 @@ def test_the_interquartile_mean_resamples_bases() -> None:
     assert math.isnan(interquartile([[0.0] * 4, [1.0] * 4, [0.0] * 4])[1])  # an interval of three would be of ten values
     assert interquartile([[0.0, 1.0, 2.0, 100.0]])[0] == 1.5
     assert math.isnan(interquartile([[1.0]])[1])
+
+
+def test_the_interquartile_mean_leaves_out_a_quarter_at_each_end() -> None:
+    """Whole values only, the fewer of the two: of ten two, of three none."""
+    squares = [float(k * k) for k in range(10)]
+    assert interquartile([squares])[0] == pytest.approx(sum(squares[2:8]) / 6)
+    assert [trimmed(count) for count in (1, 3, 4, 7, 8, 10, 11, 12)] == [0, 0, 1, 1, 2, 2, 2, 3]
+    assert interquartile([[0.0, 1.0, 5.0]])[0] == 2.0
 
 
 def test_a_curve_is_the_product_of_what_stayed() -> None:

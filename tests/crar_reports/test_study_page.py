@@ -204,6 +204,24 @@ def test_what_is_not_done_has_a_line_a_group(tmp_path: Path) -> None:
     assert "**5 models are not done**" in report
 
 
+def test_a_table_without_the_recipe_of_bases_has_it_in_their_rows(tmp_path: Path) -> None:
+    """Every claim names it: S13 without a rate, since it is of many."""
+    rates = (1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3)
+    rows = [row("b", seed=0, update_rule="sequential", updates=75_000, terminal_last=1)]
+    rows += [transfer(k, "b", good=False, learning_rate=rate, terminal_last=0, updates=40_000) for k, rate in enumerate(rates)]
+    rows += [transfer(9, "b", good=True, terminal_last=0)] + [transfer(k, "b", good=False, terminal_last=0) for k in (7, 8)]
+    page = write_study_page(write_rows(tmp_path / "table.csv", rows), "s", tmp_path / "page")
+    base, claims = (
+        "bases sequential 0.0005, 75,000 updates, terminal last",
+        json.loads((page.parent / "results.json").read_text())["claims"],
+    )
+    main = f"{base}; transfers joint 0.0005, 60,000 updates"
+    assert {one["id"]: one["recipe"] for one in claims} == {
+        "S11": main, "S13": f"{base}; transfers joint at each rate, 40,000 updates", "S14": main,
+    }  # fmt: skip
+    assert all(one["recipe"] in page.read_text() for one in claims)
+
+
 def test_networks_that_an_archive_left_out_are_said_to_be_gone(tmp_path: Path) -> None:
     rows, transfers = text_rows([row("b"), row("c")]), text_rows([transfer(0, "b", good=True), transfer(0, "c", good=False)])
     key = key_of(transfers[0])._replace(seen="negative")

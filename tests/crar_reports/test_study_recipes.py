@@ -117,7 +117,7 @@ def test_the_page_has_a_verdict_a_recipe(tmp_path: Path) -> None:
         tmp_path / "table.csv", [one | {"base_recipe": "", "terminal_last": 0} | one for one in [*bases, *transfers(BASES_DECIDE)]]
     )
     text = write_study_page(table, "recipe", tmp_path / "page", pages=("variants", "dependence")).read_text()
-    assert f"| {SEQUENTIAL} | sequential 8e-05 | 60,000 | 32 of 32 | 24 | 24 | 8/8 | 6/8 (35 to 97 %) |" in text
+    assert f"| {SEQUENTIAL} | sequential 8e-05 | 60,000 | 32 of 32 | 24 | 24 | 8/8 (63 to 100 %) | 6/8 (35 to 97 %) |" in text
     assert f"(simple; bases {SEQUENTIAL}; transfers joint 8e-05, 60,000 updates)" in text
     assert f"(simple; bases {JOINT}; transfers" in text
     assert "The base's rule decides more than the transfer's: **holds**" in text

@@ -144,3 +144,22 @@ def test_a_study_of_freeze_alone_says_nothing_of_new_encoders() -> None:
     assert variants.decide_relearned(groups_of(text_rows(rows))) is None
     more = [*rows, transfer(0, "a", good=True, variant="reset-encoder", cell="new")]
     assert variants.decide_relearned(groups_of(text_rows(more))) is not None
+
+
+def test_no_two_groups_are_drawn_under_one_name() -> None:
+    """By rule, rate, length, terminal flag and the recipe of the bases."""
+    recipes = ["joint 0.0005, 75,000 updates", "sequential 0.0005, 75,000 updates"]
+    rows = [
+        transfer(0, "b0", good=True, base_recipe=recipe, update_rule=rule, learning_rate=rate, updates=updates, terminal_last=quirk)
+        for recipe in recipes
+        for rule in ("joint", "sequential")
+        for rate in (8e-5, 4e-4)
+        for updates in (20_000, 60_000)
+        for quirk in (0, 1)
+    ]
+    groups = groups_of(text_rows(rows))
+    names = [variants.drawn_as(key, groups) for key in groups]
+    assert len(set(names)) == len(names) == len(rows)
+    assert all(name.count(" updates") == 2 for name in names)
+    (own,) = groups_of(text_rows(rows[:1]))
+    assert variants.drawn_as(own, {own: groups[own]}) == "freeze, 8e-05; 20,000 updates, 1 base"

@@ -16,7 +16,7 @@ from crar_model.core.settings import PlaySettings
 from crar_model.models.evaluation import Evaluation
 from crar_reports.claims.evidence import Listed, Samples, pair_of
 from crar_reports.claims.table import decide
-from crar_reports.pages.claims import claims_summary, grouped, verdicts
+from crar_reports.pages.claims_groups import claims_summary, grouped, verdicts
 from crar_reports.pages.landscape.page import landscape_summary
 from crar_reports.pages.report import End, study_summary, write_study
 from crar_reports.pages.theorem_view import Theorem, theorem_summary

@@ -21,7 +21,7 @@ from crar_reports.claims.record import FAILS, HOLDS, UNDECIDED, Decided
 from crar_reports.claims.released_scores import ReleasedRun
 from crar_reports.claims.study_facts import FACTS
 from crar_reports.claims.table import CLAIMS, NAMED
-from crar_reports.pages import verdicts as page
+from crar_reports.pages import verdict_entries as page
 from crar_reports.pages.claims import Judged
 from crar_reports.pages.study.released import released_answer
 from crar_reports.pages.verdict_entries import NOT_MEASURED
@@ -301,6 +301,42 @@ def test_every_recipe_has_a_line_of_its_own(tmp_path: Path) -> None:
     assert report.read_text().count("| bases sequential 0.0005, 75,000 updates; transfers sequential 8e-05, 60,000 updates |") == 10
     old = write_verdicts([results(tmp_path / "c", {"maze": "simple", "pairs": _complete(6)})], [], tmp_path / "old")
     assert "| not said |" in old.read_text()
+
+
+def test_a_recipe_is_given_where_results_do_not_say_it(tmp_path: Path) -> None:
+    """It stands in the table and the page says that it was given; never over one that results have."""
+    folder, words = (
+        results(tmp_path / "c", {"maze": "simple", "pairs": _complete(2)}),
+        "bases joint 0.0005, 75,000 updates; transfers sequential 8e-05, 40,000 updates",
+    )
+    text = write_verdicts([folder], [], tmp_path / "out", recipes=[f"c={words}"]).read_text()
+    assert text.count(f"| {words} |") == 10
+    assert f"- **Found in the simple maze, {words}**" in text
+    assert "- **Recipes**: of c as the command gives them: these results do not say how their models were trained." in text
+    assert "| not said |" not in text
+    with pytest.raises(UserError, match="none of the folders given has that name"):
+        write_verdicts([folder], [], tmp_path / "out", recipes=[f"d={words}"])
+    own = {"base": "sequential 0.0005, 75,000 updates", "transfer": "sequential 8e-05, 60,000 updates"}
+    for said in (1, 2):  # of two transfers
+        results(folder, {"maze": "simple", "pairs": [one | ({"recipe": own} if k < said else {}) for k, one in enumerate(_complete(2))]})
+        with pytest.raises(UserError, match="or its results say how their models were trained"):
+            write_verdicts([folder], [], tmp_path / "out", recipes=[f"c={words}"])
+    random = words.replace("75,000", "best of up to 75,000")  # the network of the best validation, as of the random mazes
+    write_verdicts([results(tmp_path / "r", {"maze": "simple", "pairs": _complete(2)})], [], tmp_path / "out", recipes=[f"r={random}"])
+    for wrong in ("c", f"={words}", "c=joint", f"c={words.replace('joint', 'both')}", f"c={words.replace(' updates;', ';')}"):
+        with pytest.raises(UserError, match="no recipe of a folder"):
+            write_verdicts([folder], [], tmp_path / "out", recipes=[wrong])
+    done = CliRunner().invoke(app, ["verdicts", "--claims", str(folder), "--recipe", "c=joint", "--out", str(tmp_path / "cli")])
+    assert "no recipe of a folder" in str(done.exception)
+
+
+def test_successes_stand_beside_the_failures(tmp_path: Path) -> None:
+    pairs = _complete(3)
+    pairs[0] |= {"accuracy": [1.0, 1.0, 1.0], "navigation": [1.0, 1.0, 1.0], "match": MATCHED}
+    found = {one.id: one for one in page.claims_entries(Judged(pairs, "simple"), "claims")}
+    assert found["S2"].models == 2
+    assert found["S2"].figure.startswith("holds 2;")
+    assert found["S2"].figure.endswith("; of 1 that succeeded: does not hold 1")
 
 
 def test_outcomes_of_predict_decide_s14(tmp_path: Path) -> None:

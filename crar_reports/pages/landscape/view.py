@@ -78,6 +78,8 @@ def _models(found: Dissection, plain: Plain, shown: Sequence[str]) -> str:
         ("converged as the failed encoder is, dynamics frozen", certificate["loss"] if certificate else "-", below),
         ("variant, updates", *(f"{model.info.get('variant', '?')}, {model.updates}" for model in (one, other))),
     ]
+    if one.recipe or other.recipe:  # an imported network does not say
+        rows.append(("trained by", one.recipe or "-", other.recipe or "-"))
     for name, value in found.failed.metrics.items():
         both = (value, found.optimum.metrics[name])
         if isinstance(value, Score):

@@ -10,7 +10,7 @@ import numpy as np
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
-from crar_model.core.kept import kept
+from crar_model.core.kept import kept, look
 from crar_model.cures.foresight import Seen, foresee
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.models.merit import SUCCESS
@@ -124,20 +124,24 @@ def see(bases: Sequence[Row], transfers: Sequence[Row], root: StrPath, key: Key)
     if key.seen != "negative":
         return {}, f"the transfers are through the map {key.seen}, and what is seen of a base is of the negated maze"
     networks: dict[str, tuple[Path, str]] = {}
+    found: dict[str, dict[str, float]] = {}
     for row in bases:
         start = next(other["base_start"] for other in transfers if other["base"] == row["cell"])
-        networks[row["cell"]] = root / "cells" / row["cell"] / ("best.pt" if start == BEST else "model.pt"), start
-    if gone := sum(not path.exists() for path, _ in networks.values()):
-        return {}, f"the networks of {gone} of the {len(bases)} bases are not here; an archive with `archive_networks = false` keeps none"
-    found: dict[str, dict[str, float]] = {}
+        path = root / "cells" / row["cell"] / ("best.pt" if start == BEST else "model.pt")
+        if path.exists():
+            networks[row["cell"]] = path, start
+        elif before := _seen_before(path, start, row.get(f"{start}_digest", "")):
+            found[row["cell"]] = before.features
+    if gone := len(bases) - len(networks) - len(found):
+        return {}, f"the networks of {gone} of the {len(bases)} bases are not here, nor what was seen of them"
     with console.progress_bar("study: what the bases say", "bases") as tick:
         for done, (cell, (path, start)) in enumerate(networks.items()):
-            tick(done, len(bases))
+            tick(done, len(networks))
             try:
                 found[cell] = _features(path, start)
             except UserError as error:
                 return {}, str(error)
-        tick(len(bases), len(bases))
+        tick(len(networks), len(networks))
     return found, ""
 
 
@@ -151,11 +155,23 @@ class _Features:
 def _features(path: Path, start: str) -> dict[str, float]:
     model = load_checkpoint(path)
 
-    def look() -> Seen:
+    def see_now() -> Seen:
         return foresee(model, resolution=RESOLUTION, where=str(path)).seen
 
-    key = {"model": model.digest, "resolution": RESOLUTION, "edition": EDITION}
-    return kept(path.with_name(f"foresight-{start}.json"), key, look, _Features).features
+    return kept(_file(path, start), _key(model.digest), see_now, _Features).features
+
+
+def _seen_before(path: Path, start: str, digest: str) -> _Features | None:
+    """What was kept of a network that is gone, by the digest that the table has of it; an archive without networks has it still."""
+    return look(_file(path, start), _key(digest), _Features) if digest else None
+
+
+def _file(path: Path, start: str) -> Path:
+    return path.with_name(f"foresight-{start}.json")
+
+
+def _key(digest: str) -> dict[str, object]:
+    return {"model": digest, "resolution": RESOLUTION, "edition": EDITION}
 
 
 def depends_words(groups: Groups, main: Key | None = None) -> list[str]:

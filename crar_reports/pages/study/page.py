@@ -210,14 +210,14 @@ def _maze(section: Section, root: Path, files: dict[str, Content], pages: Sequen
     if "terms" in pages:
         terms, claim = terms_part(asked or groups, bases, root, f"{name}-terms.png", files, task)
         found = replace(found, terms=terms)
-        decided.append(claim)
+        decided.append(_of_recipe(claim, asked or groups))
     if "variants" in pages and groups:
         variants = variants_part(groups, bases, f"{name}-variants.png", files, task)
         found = replace(found, variants=variants, recipes=recipes_part(groups, f"{name}-recipes.png", files))
         decided += [_of_recipe(decide_relearned(own), own) for own in recipes_of(asked).values()]
     if "rates" in pages:
         found = replace(found, rates=rates_part(rows, name, files, released=facts.released_scores))
-        decided += [_of_recipe(decide_rates(own), groups_of(own)) for own in by_recipe(of_able).values()]
+        decided += [decide_rates(own) for own in by_recipe(of_able).values()]
     if "dependence" in pages:
         parts = []
         for number_of, (recipe, own) in enumerate(recipes_of(asked).items()):
@@ -235,9 +235,7 @@ def _maze(section: Section, root: Path, files: dict[str, Content], pages: Sequen
 def _of_recipe(decided: Decided | None, groups: Groups) -> Decided | None:
     """A verdict with the recipe that it is of: how bases were trained, and the `freeze` transfers that the others are held against."""
     main = main_group(groups, USUAL)
-    if decided is None or main is None or not main.base:
-        return decided
-    return replace(decided, recipe=f"bases {main.base}; transfers {main.recipe}")
+    return decided if decided is None or main is None else replace(decided, recipe=main.recipe)
 
 
 def _base_row(row: Row, transfers: Sequence[Row]) -> tuple[object, ...]:

@@ -15,7 +15,7 @@ from crar_reports.claims.record import Decided
 from crar_reports.claims.released_scores import released_runs
 from crar_reports.claims.study import LEAST_BASES
 from crar_reports.figures.shares import shares_figure
-from crar_reports.pages.study.rows import USUAL, Row, by, origin, success, told
+from crar_reports.pages.study.rows import USUAL, Row, by, key_of, origin, success, told
 from crar_reports.press.publish import Content
 from crar_reports.statistics import CHANCE, share_words_by_base
 
@@ -34,6 +34,7 @@ class RateStudy:
         variant, rule: what it is; "" for the released ones' rule. source: whose runs these are.
         runs: (base, seed, rate, success) of those that tell. planned: rate -> models asked for. updates: of each.
         matched: rate -> embeddings that match the base's; empty where that is not known.
+        recipe: how bases and transfers were trained, but for the rate; "" where that is not known.
     """
 
     variant: str
@@ -43,6 +44,7 @@ class RateStudy:
     planned: Mapping[float, int]
     updates: int
     matched: Mapping[float, int] = field(default_factory=dict)
+    recipe: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def decide_rates(rows: Sequence[Row]) -> Decided | None:
         rows: transfers from the bases that are asked of.
     """
     chosen = max((study for study in rate_studies(rows) if study.variant == USUAL), key=lambda study: len(study.runs), default=None)
-    return replace(learning_rates(chosen.runs), updates={USUAL: chosen.updates}) if chosen is not None else None
+    return None if chosen is None else replace(learning_rates(chosen.runs), updates={USUAL: chosen.updates}, recipe=chosen.recipe)
 
 
 def released_rates(updates: int | None = None) -> Runs:
@@ -113,7 +115,18 @@ def rate_studies(rows: Sequence[Row]) -> list[RateStudy]:
             runs = [(row["base"], row["seed"], float(row["learning_rate"]), success(row)) for row in told(group)]
             planned, first = Counter(float(row["learning_rate"]) for row in group), group[0]
             matched = Counter(float(row["learning_rate"]) for row in told(group) if row["outcome"] in RIGHT)
-            studies.append(RateStudy(first["variant"], first["update_rule"], OURS, runs, planned, int(first["updates"]), matched))
+            studies.append(
+                RateStudy(
+                    first["variant"],
+                    first["update_rule"],
+                    OURS,
+                    runs,
+                    planned,
+                    int(first["updates"]),
+                    matched,
+                    key_of(first).recipe_of_rates,
+                )
+            )
     return studies
 
 

@@ -80,7 +80,7 @@ def _row(key: Key, rows: Sequence[Row], asked: int) -> tuple[object, ...]:
     matched = sum(row["outcome"] in RIGHT for row in rows)
     return (
         key.base, transfer_words(key), f"{int(key.updates):,}", f"{len(rows)} of {asked}", sum(map(sum, ends.values())), matched,
-        f"{sum(map(any, ends.values()))}/{len(ends)}", share_words(mostly(rows)), differ(list(ends.values())),
+        share_words(list(map(any, ends.values()))), share_words(mostly(rows)), differ(list(ends.values())),
     )  # fmt: skip
 
 

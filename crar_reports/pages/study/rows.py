@@ -10,6 +10,7 @@ from typing import NamedTuple
 from crar_model.models.merit import SUCCESS
 from crar_model.studies.cells import BEST, LAST, WITHOUT_EFFECT
 from crar_model.training.variants import BASE, VARIANTS
+from crar_reports.claims.record import recipe_words
 from crar_reports.claims.study import most
 from crar_reports.pages.study.table import LOSS, SETTINGS
 from crar_reports.sections import map_of
@@ -41,8 +42,17 @@ class Key(NamedTuple):
 
     @property
     def recipe(self) -> str:
-        """How the transfers were trained, in the words of `TrainSettings.recipe`."""
-        return ", ".join(filter(None, (f"{self.rule} {float(self.rate):g}", f"{int(self.updates):,} updates", self.quirk)))
+        """How the transfers were trained, in the words of `TrainSettings.recipe`, and how their bases were; "" where the latter is not known."""
+        return self._said(f"{float(self.rate):g}")
+
+    @property
+    def recipe_of_rates(self) -> str:
+        """The same of transfers at several rates."""
+        return self._said("at each rate")
+
+    def _said(self, rate: str) -> str:
+        trained = ", ".join(filter(None, (f"{self.rule} {rate}", f"{int(self.updates):,} updates", self.quirk)))
+        return recipe_words(self.base, trained)
 
 
 ORIGIN = ("variant", "maze", "base", "base_start", "seed", "learning_rate", "reset", "paired")

@@ -7,6 +7,7 @@ import dataclasses
 import gzip
 import io
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from crar_model.studies.packing import status
 from crar_model.studies.plan import Study
 from crar_model.studies.store import Store
 from crar_model.training.log import read_losses
+from crar_model.training.variants import BASE
 from crar_reports.claims.losses import NEAR
 from crar_reports.measure import scores as measure
 from crar_reports.sections import columns_of, layout_of
@@ -196,4 +198,14 @@ def read_table(path: StrPath) -> list[dict[str, str]]:
         raise UserError(f"{path}: no table ({type(error).__name__}); run crar study again") from error
     if not all(set(row) >= NEEDED and None not in row and None not in row.values() for row in rows):
         raise UserError(f"{path}: not a table of crar study, or one with a broken line; run crar study again")
-    return rows
+    return list(map(partial(_with_recipe, bases={row["cell"]: row for row in rows if row["variant"] == BASE.name}), rows))
+
+
+def _with_recipe(row: dict[str, str], bases: Mapping[str, dict[str, str]]) -> dict[str, str]:
+    """A row with the recipe of its base; tables of before it stood there have it in the base's own row."""
+    base = bases.get(row["base"])
+    if base is None or row.get("base_recipe"):
+        return row
+    quirk = base.get("terminal_last") == "1"
+    settings = TrainSettings(maze=base["maze"], update_rule=base["update_rule"], terminal_last=quirk)
+    return row | {"base_recipe": settings.recipe(rate=float(base["learning_rate"]), updates=int(base["updates"]))}

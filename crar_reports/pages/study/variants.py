@@ -75,14 +75,7 @@ def variants_part(groups: Groups, bases: Sequence[Row], figure: str, files: dict
         figure: its name. files: of the page; it is put among them.
         task: the maze.
     """
-    shown = [
-        (
-            f"{label(key, short=True)}; {int(key.updates):,} updates, {_bases(group) if VARIANTS[key.variant].from_base else 'of no base'}",
-            successes(told(group)),
-        )
-        for key, group in groups.items()
-    ]
-    shown = [(name, values) for name, values in shown if values]
+    shown = [(drawn_as(key, groups), values) for key, group in groups.items() if (values := successes(told(group)))]
     if shown:
         files[figure] = shares_figure([("", shown)], "share that succeeded")
     facts, rows = facts_of(task), [row for group in groups.values() for row in told(group)]
@@ -101,6 +94,14 @@ def variants_part(groups: Groups, bases: Sequence[Row], figure: str, files: dict
         released=list(released_rows()) if facts.released_scores else [],
         by_eye=[(name, f"{good}/{good + bad}") for name, good, bad in facts.judged_by_eye],
     )
+
+
+def drawn_as(key: Key, groups: Groups) -> str:
+    """What a group is called in the figure: groups that differ by anything have unlike names."""
+    words, _, recipe = label(key, groups, short=True).partition(", from bases of ")
+    trained = f"{int(key.updates):,} updates"
+    own = f"{_bases(groups[key])}{' of ' * bool(recipe)}{recipe}" if VARIANTS[key.variant].from_base else "of no base"
+    return f"{words.removesuffix(f', {trained}')}; {trained}, {own}"
 
 
 def _about(variant: str, group: Sequence[Row]) -> str:

@@ -158,8 +158,8 @@ def _recipes(part: RecipesPart) -> list[str]:
     answers = [f"- {question}: **{verdict}**. {said[0].upper()}{said[1:]}." for question, verdict, said in part.answers]
     return [
         "### Success by recipe",
-        "How the bases were trained, and how they were transferred. *By base* counts bases: with a success at all, and with more than half of their transfers, its 95 % "
-        f"interval exact (Clopper-Pearson); *p* is the permutation test that shares of success are one over the bases of a row. {BY_EMBEDDING}",
+        "How the bases were trained, and how they were transferred. *By base* counts bases: with a success at all, and with more than half of their transfers, each with "
+        f"its exact 95 % interval (Clopper-Pearson); *p* is the permutation test that shares of success are one over the bases of a row. {BY_EMBEDDING}",
         table(COLUMNS, part.rows),
         "Asked before the runs:",
         "\n".join(answers),

@@ -1,0 +1,58 @@
+"""The page of `crar claims` names how models were trained, and decides every recipe for itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from crar_model.core.files import Plain
+from crar_reports.claims.record import FAILS, HOLDS, MIXED
+from crar_reports.pages.claims import decide_again
+from crar_reports.pages.claims_groups import FAILED, UNSAID, agreed
+
+PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
+RECIPES = [{"base": f"{rule} 0.0005, 75,000 updates", "transfer": "sequential 8e-05, 60,000 updates"} for rule in ("joint", "sequential")]
+WORDS = [f"bases {one['base']}; transfers {one['transfer']}" for one in RECIPES]
+
+
+def decided(folder: Path, pairs: list[Plain], command: str = "crar claims") -> str:
+    """The page of pairs of the published failures, decided again."""
+    folder.mkdir()
+    (folder / "results.json").write_text(json.dumps({"command": command, "maze": "simple", "pairs": pairs}))
+    return decide_again(folder, folder, command="crar claims --again x").read_text()
+
+
+def failures(count: int) -> list[dict[str, Any]]:
+    content = json.loads((PUBLISHED / "claims" / "results.json").read_text())
+    return [dict(pair) for pair in content["pairs"][:count]]
+
+
+def test_a_verdict_over_two_recipes_is_two(tmp_path: Path) -> None:
+    pairs = [pair | {"recipe": RECIPES[number % 2]} for number, pair in enumerate(failures(4))]
+    for pair in pairs[1::2]:
+        pair["oddness"] = [1.0, 1.0]  # as of bases of the other rule
+    text = decided(tmp_path / "two", pairs)
+    assert f"\n**Recipe**: {WORDS[0]}; and {WORDS[1]}." in text
+    parts = [text.split(f"## {FAILED.capitalize()}, {words} (2)")[1].split("## ")[0] for words in WORDS]
+    assert [f"| **{verdict}** | {verdict} 2 |" in part for verdict, part in zip((HOLDS, FAILS), parts, strict=True)] == [True, True]
+    assert f"- **Found of the 2 {FAILED}, {WORDS[1]}**: does not hold: S1" in text
+    assert "which of the appendix's claims hold of 4 transfers" in text
+    assert "- **Where the failed ones sit**: certificates: minimum 4;" in text
+
+
+def test_one_recipe_stands_on_top_and_an_unknown_one_is_said(tmp_path: Path) -> None:
+    text = decided(tmp_path / "one", [pair | {"recipe": RECIPES[0]} for pair in failures(2)])
+    assert f"\n**Recipe**: {WORDS[0]}." in text
+    assert f"## {FAILED.capitalize()} (2)" in text
+    assert f"\n**Recipe**: {UNSAID}." in decided(tmp_path / "none", failures(2))
+
+
+def test_what_recipes_do_not_agree_on_is_mixed() -> None:
+    assert agreed([]) == {}
+    assert agreed([{"S1": (HOLDS, ""), "S2": (HOLDS, "")}, {"S1": (FAILS, ""), "S2": (HOLDS, "")}]) == {"S1": MIXED, "S2": HOLDS}
+
+
+def test_the_last_decision_stands_beside_the_command_that_measured(tmp_path: Path) -> None:
+    text = decided(tmp_path / "again", failures(1), "crar claims --out x; decided again by crar claims --again y")
+    assert "`crar claims --out x; decided again by crar claims --again x`" in text
