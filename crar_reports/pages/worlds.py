@@ -13,6 +13,7 @@ from statistics import median
 from crar_model.agent.symmetry import RIGHT, VERDICTS
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, read_json
+from crar_model.tasks.worlds import ABSTRACT
 from crar_model.training.variants import BASE
 from crar_reports.figures.shares import shares_figure
 from crar_reports.pages.cure.records import Made, Table
@@ -22,6 +23,8 @@ from crar_reports.pages.worlds_view import Mended, OneWorld, Through, Worlds, wo
 from crar_reports.press.publish import RESULTS, publish
 from crar_reports.sections import map_of
 from crar_reports.statistics import share_by_base
+
+REACHED = "last_navigation_success"
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,14 @@ def one_world(study: StrPath, cures: StrPath | None) -> OneWorld:
     if not bases or not told(transfers):
         raise UserError(f"{study}: no `{USUAL}` transfer is done; go on with the study")
     able = sorted(number(row, "last_nearest_state_accuracy") for row in bases)
+    reached = [number(row, REACHED) for row in bases if row.get(REACHED)]
     table = None if cures is None else read_json(cures / RESULTS, Table, "give the --out of `crar cure` with several transfers")
     made = [read_json(study / RESULTS, _Study, "make the page with `crar study`").command, *([table.command] if table else [])]
     return OneWorld(
-        names.pop().rpartition(", ")[0], rows[0]["judged_on"], len(bases), int(bases[0]["updates"]),
+        names.pop().partition(", ")[0], rows[0]["judged_on"], len(bases), int(bases[0]["updates"]),
         (median(able), able[0], able[-1]), [_through(name, own) for name, own in by_map(transfers).items()],
         _mended(table, {row["last_digest"] for row in bases}, sum(not success(row) for row in told(transfers)), cures) if table else [],
-        list(map(_short, made)),
+        list(map(_short, made)), numbers=int(bases[0].get("abstract_dim") or 0) or ABSTRACT, reached=median(reached) if len(reached) == len(bases) else None,
     )  # fmt: skip
 
 

@@ -71,6 +71,7 @@ class OneWorld:
         bases, updates: how many, and of how many updates. able: median, lowest and highest share of transitions that a base predicts right.
         through: a map each. mended: a method each; none where no cures were given.
         made: commands behind it.
+        numbers: of an abstract state. reached: median share of goals that a base reaches by planning; None where states cannot be listed.
     """
 
     title: str
@@ -81,6 +82,8 @@ class OneWorld:
     through: list[Through]
     mended: list[Mended]
     made: list[str]
+    numbers: int
+    reached: float | None
 
 
 @dataclass(frozen=True)
@@ -125,8 +128,8 @@ def worlds_view(worlds: Sequence[OneWorld]) -> dict[str, object]:
         "aim": _aim(pooled(grids, AUTO), grids),
         "weak": _weak(worlds),
         "bases": table(
-            ["world", "judged on", "bases", "updates", "transitions right: median", "lowest", "highest"],
-            [(w.title, w.judged_on, w.bases, f"{w.updates:,}", *(percent(x) for x in w.able)) for w in worlds],
+            ["world", "judged on", "abstract numbers", "bases", "updates", "transitions right: median", "lowest", "highest", "goals reached: median"],
+            [(w.title, w.judged_on, w.numbers, w.bases, f"{w.updates:,}", *(percent(x) for x in w.able), percent(w.reached)) for w in worlds],
         ),
         "transfers": table(
             ["world", "map", "updates", "succeeded", "95 % exact, by base", "right embedding", "95 % exact, by base", "embeddings", "not done"],

@@ -39,7 +39,7 @@ def mended(groups: list[list[bool]], method: str = "auto") -> Mended:
 
 
 def world(*maps: Through, cures: tuple[Mended, ...] = (), title: str = "MiniGrid-A") -> OneWorld:
-    return OneWorld(title, "all 8 moves", 6, 10, (0.9, 0.8, 1.0), list(maps), list(cures), ["crar study x"])
+    return OneWorld(title, "all 8 moves", 6, 10, (0.9, 0.8, 1.0), list(maps), list(cures), ["crar study x"], 3, None)
 
 
 @pytest.mark.parametrize(("right", "found"), [(NONE, "trap"), (ALL, "none"), (HALF, "open"), (NONE[:5], "open"), (ALL[:5], "open")])
@@ -108,9 +108,10 @@ def test_bases_that_are_no_masters_of_their_world_are_named(tmp_path: Path) -> N
     assert "the median base" not in (tmp_path / "report.md").read_text()
 
 
-def a_study(folder: Path, **about: Any) -> Path:
-    own = {"maze": "world", "world": "Empty-v0, 0123abcd", "judged_on": "all 8 moves", "scored": 0, **about}
-    rows: list[Row] = [row(f"b{b}", last_digest=f"d{b}", **own) for b in range(2)]
+def a_study(folder: Path, *, reached: tuple[float | str, ...] = (0.5, 0.75), **about: Any) -> Path:
+    own = {"maze": "world", "world": "Empty-v0, 5 abstract numbers, 0123abcd", "judged_on": "all 8 moves", "scored": 0, **about}
+    own |= {"abstract_dim": 5, "last_navigation_success": ""}
+    rows: list[Row] = [row(f"b{b}", last_digest=f"d{b}", **own | {"last_navigation_success": reached[b]}) for b in range(2)]
     for b in range(2):
         for k, (seen, outcome) in enumerate((("negative", "swapped"), ("negative", "symmetric"), ("mirror", "matched"))):
             rows.append(transfer(k, f"b{b}", good=outcome != "swapped", observation_map=seen, outcome=outcome, cell=f"t{b}{k}", **own))
@@ -136,6 +137,8 @@ def cured(folder: Path, *, base: str = "d0", restored: bool = True) -> Path:
 def test_counts_are_those_of_the_tables(tmp_path: Path) -> None:
     found = one_world(a_study(tmp_path / "study"), cured(tmp_path / "cures"))
     negative, mirror = found.through
+    assert (found.title, found.numbers, found.reached) == ("Empty-v0", 5, 0.625)
+    assert one_world(a_study(tmp_path / "sampled", reached=("", "")), None).reached is None
     assert (negative.good.count, negative.right.count, negative.right.of, negative.open) == (2, 2, 4, 1)
     assert negative.verdicts == {"symmetric": 2, "swapped": 2}
     assert (mirror.right.count, mirror.right.of) == (2, 2)
