@@ -22,11 +22,11 @@ def main() -> None:
     asked = parser.parse_args()
     found = {}
     if asked.add:
-        found = {world.title: world for world in read_json(asked.out / RESULTS, Worlds, "leave --add for a first page").worlds}
+        found = {world.name: world for world in read_json(asked.out / RESULTS, Worlds, "leave --add for a first page").worlds}
     for name in asked.names:
         cures = asked.runs / f"{name}-cures"
         world = one_world(asked.runs / f"{name}-study", cures if (cures / RESULTS).exists() else None)
-        found[world.title] = world
+        found[world.name] = world
     words = ["python", "-m", "benchmarks.worlds", *asked.names, *(["--add"] if asked.add else []), "--out", str(asked.out)]
     write_page(Worlds(shlex.join(words), list(found.values())), asked.out)
 

@@ -36,7 +36,7 @@ def write_page(results: Worlds, folder: StrPath) -> Worlds:
     """Write `report.md`, `results.json` and the figure of records into a folder, made if missing; what is said of them is said anew."""
     panels = [
         (
-            each.title,
+            each.name,
             [(f"freeze, {one.map}", one.by_base) for one in each.through] + [(f"cure: {one.method}", one.by_base) for one in each.mended],
         )
         for each in results.worlds

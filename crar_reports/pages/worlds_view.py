@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crar_model.core.words import plural
+from crar_model.tasks.worlds import ABSTRACT
 from crar_reports.pages import plain_words
 from crar_reports.pages.cure.view import interval, percent
 from crar_reports.press.markdown import table
@@ -82,8 +83,13 @@ class OneWorld:
     through: list[Through]
     mended: list[Mended]
     made: list[str]
-    numbers: int
-    reached: float | None
+    numbers: int = ABSTRACT
+    reached: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What tells it on the page: bases of other numbers are other worlds of abstract states."""
+        return f"{self.title} ({self.numbers} numbers)"
 
 
 @dataclass(frozen=True)
@@ -123,29 +129,29 @@ def worlds_view(worlds: Sequence[OneWorld]) -> dict[str, object]:
     """What the template places."""
     grids = [world for world in worlds if world.title.startswith(GRID)]
     return {
-        "plainly": plain_words.worlds({world.title: traps(world) for world in worlds}, {world.title: aimed(pooled([world], AUTO)) for world in worlds}),
+        "plainly": plain_words.worlds({world.name: traps(world) for world in worlds}, {world.name: aimed(pooled([world], AUTO)) for world in worlds}),
         "lines": [line for world in worlds for line in _lines(world)],
         "aim": _aim(pooled(grids, AUTO), grids),
         "weak": _weak(worlds),
         "bases": table(
-            ["world", "judged on", "abstract numbers", "bases", "updates", "transitions right: median", "lowest", "highest", "goals reached: median"],
-            [(w.title, w.judged_on, w.numbers, w.bases, f"{w.updates:,}", *(percent(x) for x in w.able), percent(w.reached)) for w in worlds],
+            ["world", "judged on", "bases", "updates", "transitions right: median", "lowest", "highest", "goals reached: median"],
+            [(w.name, w.judged_on, w.bases, f"{w.updates:,}", *(percent(x) for x in w.able), percent(w.reached)) for w in worlds],
         ),
         "transfers": table(
             ["world", "map", "updates", "succeeded", "95 % exact, by base", "right embedding", "95 % exact, by base", "embeddings", "not done"],
             [
-                (w.title, one.map, f"{one.updates:,}", one.good, interval(one.good), one.right, interval(one.right), _verdicts(one), one.open)
+                (w.name, one.map, f"{one.updates:,}", one.good, interval(one.good), one.right, interval(one.right), _verdicts(one), one.open)
                 for w in worlds for one in w.through
             ],
         ),
         "cures": table(
             ["world", "method", "restored", "95 % exact, by base", "by map", "says cured, is not", "updates, median"],
             [
-                (w.title, one.method, one.restored, interval(one.restored), _maps(one), one.wrong, f"{one.updates:,}")
+                (w.name, one.method, one.restored, interval(one.restored), _maps(one), one.wrong, f"{one.updates:,}")
                 for w in worlds for one in w.mended
             ],
         ),
-        "made": [(world.title, "; ".join(f"`{each}`" for each in world.made)) for world in worlds],
+        "made": [(world.name, "; ".join(f"`{each}`" for each in world.made)) for world in worlds],
     }  # fmt: skip
 
 
@@ -162,21 +168,21 @@ def _lines(world: OneWorld) -> list[tuple[str, str]]:
         tried = f"; it was tried on {cure.restored.of} of {cure.failed}" if cure.failed > cure.restored.of else ""
         right = f" Its encoders have a right embedding in {cure.right} ({interval(cure.right)})." if cure.right else ""
         said.append(f"`{cure.method}` restored {cure.restored} failed transfers ({interval(cure.restored)}){tried}.{right}")
-    return [(world.title, each) for each in (said if world.mended else [*said, "no cure was tried."])]
+    return [(world.name, each) for each in (said if world.mended else [*said, "no cure was tried."])]
 
 
 def _weak(worlds: Sequence[OneWorld]) -> str:
     """Which worlds have bases that are no masters of them; "" for none."""
-    names = [f"{world.title} ({percent(world.able[0], 0)})" for world in worlds if world.able[0] < ABLE]
+    names = [f"{world.name}: {percent(world.able[0], 0)}" for world in worlds if world.able[0] < ABLE]
     said = f"the median base predicts less than {percent(ABLE, 0)} of the transitions right, so all here is said of such bases"
-    return f" In {', '.join(names)} {said}." if names else ""
+    return f" In some of these worlds {said} ({'; '.join(names)})." if names else ""
 
 
 def _aim(found: Share, grids: Sequence[OneWorld]) -> str:
     asked = f"At least {percent(AIM, 0)} of the failed transfers in MiniGrid worlds restored blind"
     if not found.of:
         return f"{asked}: not asked."
-    tried = ", ".join(world.title for world in grids if world.mended)
+    tried = ", ".join(world.name for world in grids if world.mended)
     answers = {
         "shown": "yes, by the whole interval",
         "reached": "reached by the share, but not by the whole interval",

@@ -83,13 +83,16 @@ def test_the_page_says_what_the_records_say(tmp_path: Path) -> None:
         return (tmp_path / "report.md").read_text()
 
     text = page(world(through(NONE), cures=(mended(ALL),)), world(through(ALL), title="CartPole-v1"))
-    assert "The trap exists in MiniGrid-A; there is none in CartPole-v1." in text
-    assert "reached by the share, but not by the whole interval. `auto` restored 12 of 12 (54 % to 100 %, by base) in MiniGrid-A.**" in text
-    assert "- **CartPole-v1**: no cure was tried." in text
+    assert "The trap exists in MiniGrid-A (3 numbers); there is none in CartPole-v1 (3 numbers)." in text
+    assert (
+        "reached by the share, but not by the whole interval. `auto` restored 12 of 12 (54 % to 100 %, by base) in MiniGrid-A (3 numbers).**"
+        in text
+    )
+    assert "- **CartPole-v1 (3 numbers)**: no cure was tried." in text
     assert "0 of 12 `freeze` transfers end in a right embedding (0 % to 46 %)" in text
     text = page(world(through(HALF, open=3), cures=(mended(NONE),), title="CartPole-v1"))
-    assert "In CartPole-v1 (90 %)" not in text
-    assert "It is undecided in CartPole-v1. Cures fall short in CartPole-v1." in text
+    assert "the median base predicts" not in text
+    assert "It is undecided in CartPole-v1 (3 numbers). Cures fall short in CartPole-v1 (3 numbers)." in text
     assert "blind: not asked." in text  # that is of MiniGrid worlds
     assert "3 transfers not done" in text
     assert "tried on" not in text
@@ -103,7 +106,7 @@ def test_the_page_says_what_the_records_say(tmp_path: Path) -> None:
 def test_bases_that_are_no_masters_of_their_world_are_named(tmp_path: Path) -> None:
     able, weak = world(through(NONE)), replace(world(through(NONE), title="Lander"), able=(0.4, 0.3, 0.95))
     write_page(Worlds("x", [able, weak]), tmp_path)
-    assert "In Lander (40 %) the median base predicts less than 90 % of the transitions right" in (tmp_path / "report.md").read_text()
+    assert "said of such bases (Lander (3 numbers): 40 %)." in (tmp_path / "report.md").read_text()
     write_page(Worlds("x", [able]), tmp_path)
     assert "the median base" not in (tmp_path / "report.md").read_text()
 
