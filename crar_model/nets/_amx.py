@@ -16,6 +16,7 @@ import numpy as np
 from crar_model.core.compiled import numba
 from crar_model.nets._amx_block import DEPTH, block, configure
 from crar_model.nets._amx_halves import fold, pair, transposed
+from crar_model.nets._blas import kernel, place_of
 
 SIDE = 16
 """Rows of a tile, and its columns of C."""
@@ -29,13 +30,13 @@ FOLDED = 8
 """How far apart the numbers of a pair are in the order of `fold`."""
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _whole(count: int, unit: int) -> int:  # pragma: no cover - compiled
+@kernel
+def _whole(count: int, unit: int) -> int:
     return (count + unit - 1) // unit * unit
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def ordinary(worst: Any) -> int:  # pragma: no cover - compiled
+@kernel
+def ordinary(worst: Any) -> int:
     """1 where all magnitudes are such that the tiles may take them."""
     largest = np.uint32(0)
     for k in range(worst.shape[0]):
@@ -43,18 +44,16 @@ def ordinary(worst: Any) -> int:  # pragma: no cover - compiled
     return 1 if largest < HUGE else 0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _along(source: int, rows: int, n: int, into: Any, worst: Any) -> None:  # pragma: no cover - compiled
+@kernel
+def _along(source: int, rows: int, n: int, into: Any, worst: Any) -> None:
     """Numbers (rows, n) as bfloat16 in `into` (2, rows, n up to whole steps), high and low parts, in the order of `fold`."""
     row, low, at = 2 * into.shape[2], 2 * into.shape[1] * into.shape[2], into.ctypes.data
     for i in range(rows):
         fold(source + 4 * i * n, n, at + i * row, low, worst.ctypes.data)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _pairs(
-    source: int, k: int, n: int, row: int, into: Any, line: int, apart: int, worst: Any
-) -> None:  # fmt: skip # pragma: no cover - compiled
+@kernel
+def _pairs(source: int, k: int, n: int, row: int, into: Any, line: int, apart: int, worst: Any) -> None:
     """Rows (k, n), `row` bytes apart, as pairs of bfloat16 in `into` (2, lines, >= n) from `line` on, zeros up to whole steps: each with the next one for apart 1, or
     in the order of `fold` for 8."""
     goal, low, at = 4 * into.shape[2], 4 * into.shape[1] * into.shape[2], into.ctypes.data
@@ -68,8 +67,8 @@ def _pairs(
     nothing[:0] = 0  # it must live until here
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _turn(source: Any, into: Any) -> None:  # pragma: no cover - compiled
+@kernel
+def _turn(source: Any, into: Any) -> None:
     """into (columns, lines) = the transposed source (lines, columns) of 32-bit numbers, both in whole tiles."""
     row, goal = source.strides[0], into.strides[0]
     for i in range(0, source.shape[0], SIDE):
@@ -77,8 +76,8 @@ def _turn(source: Any, into: Any) -> None:  # pragma: no cover - compiled
             transposed(source[i:, j:].ctypes.data, row, into[j:, i:].ctypes.data, goal)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _shape(shapes: Any, rows: int, columns: int) -> None:  # pragma: no cover - compiled
+@kernel
+def _shape(shapes: Any, rows: int, columns: int) -> None:
     """Tiles for two times so many rows, and for 1 to 32 columns."""
     shapes[:] = 0
     shapes[0] = 1
@@ -89,9 +88,7 @@ def _shape(shapes: Any, rows: int, columns: int) -> None:  # pragma: no cover - 
     configure(shapes.ctypes.data)
 
 
-def convolved(
-    x: int, weight: int, y: int, count: int, channels: int, width: int, size: int, grid: int, wide: int
-) -> int:  # fmt: skip # pragma: no cover - compiled
+def convolved(x: int, weight: int, y: int, count: int, channels: int, width: int, size: int, grid: int, wide: int) -> int:
     """`_conv_forward.convolved`. Rows of A are neighbouring pixels, or images where a line has few pixels; two lines or pixels go together."""
     inner, line, area = size * channels, width * channels, grid * grid
     if channels % SIDE or size == 1 or grid == 1:
@@ -105,7 +102,7 @@ def convolved(
     across, lines = (grid, count * grid) if pixels else (count, area)
     a_i, c_i = (2 * channels, 4 * wide) if pixels else (2 * image, 4 * area * wide)
     a_low, b_low, b_row = 2 * a.shape[2], 4 * b.shape[1] * two, 4 * two
-    here, there = np.int64(a.ctypes.data), np.int64(b.ctypes.data)
+    here, there, down = place_of(a), place_of(b), 4 * wide * (grid if pixels else 1)
     shapes = np.empty(64, dtype=np.uint8)
     for column in range(0, wide, two):
         columns = min(two, wide - column)
@@ -117,17 +114,16 @@ def convolved(
             for k in range(0, lines, 2):
                 i, j = k // grid, k % grid
                 own = here + first * a_i + 2 * (i * image + j * line if pixels else i * line + j * channels)
-                target = y + first * c_i + 4 * column + 4 * k * wide * (grid if pixels else 1)
-                step, over = (
-                    (line, image) if pixels else (channels, line)
-                )  # to the next line or pixel, and to the first one behind the last
-                half, down = 2 * (step if j < grid - 1 else over - (grid - 1) * step), 4 * wide * (grid if pixels else 1)
-                if k + 1 == lines:
-                    half = down = 0
+                target = y + first * c_i + 4 * column + k * down
+                # to the next line or pixel, and to the first one behind the last
+                step, over = (line, image) if pixels else (channels, line)
+                half = 2 * (step if j < grid - 1 else over - (grid - 1) * step)
+                last = k + 1 == lines
+                rows_a, below = (own, a_i, 0 if last else half, 2 * line, a_low), 0 if last else down
                 if columns > SIDE:
-                    block(2, own, a_i, half, 2 * line, a_low, there, b_row, 4 * SIDE, b_low, target, c_i, down, 4 * SIDE, steps, size, 0)
+                    block(2, rows_a, (there, b_row, 4 * SIDE, b_low), (target, c_i, below, 4 * SIDE), steps, size, 0)
                 else:
-                    block(1, own, a_i, half, 2 * line, a_low, there, b_row, 0, b_low, target, c_i, down, 0, steps, size, 0)
+                    block(1, rows_a, (there, b_row, 0, b_low), (target, c_i, below, 0), steps, size, 0)
     configure(0)
     done: int = ordinary(worst) * min(1, len(a) + len(b) + len(shapes))  # what only addresses point at must live until here
     return done
@@ -135,7 +131,7 @@ def convolved(
 
 def window_gradient(
     x: int, grad: int, target: int, count: int, channels: int, width: int, size: int, low: int, m: int, wide: int, add: int
-) -> int:  # fmt: skip # pragma: no cover - compiled
+) -> int:  # fmt: skip
     """`_conv_backward._weight_gradient`. Maps and gradient have zeros around them in frames of one width, so a window's place is a shift of all
     positions, those of the frame too: they are the summed index. grad: of the gradient's frame, m numbers a position."""
     if channels % SIDE or size < LEAST:
@@ -155,9 +151,9 @@ def window_gradient(
     for part in range(2):
         _turn(turned[part], a[part, :, before : before + k // 2])
     a_i, a_low, b_row, b_low, c_i = 4 * a.shape[2], 4 * a.shape[1] * a.shape[2], 4 * two, 2 * k * two, 4 * wide
-    steps, here, line = k // DEPTH, np.int64(a.ctypes.data) + 4 * before, 2 * DEPTH * two
+    steps, here, line = k // DEPTH, place_of(a) + 4 * before, 2 * DEPTH * two
     for strip in range(strips):
-        w, there = min(two, m - strip * two), np.int64(b[strip].ctypes.data)
+        w, there = min(two, m - strip * two), place_of(b[strip])
         for first in range(0, channels, two):
             rows = min(SIDE, (channels - first) // 2)
             _shape(shapes, rows, w)
@@ -167,28 +163,11 @@ def window_gradient(
                     for u in range(size):
                         own = here + first * a_i + 2 * ((t - shift) * width + u - shift + step * DEPTH)
                         other, into = there + step * line, target + c_i * ((t * size + u) * channels + first) + 4 * strip * two
+                        rows_a, own_c = (own, a_i, rows * a_i, 0, a_low), rows * c_i
                         if w > SIDE:
-                            block(
-                                2,
-                                own,
-                                a_i,
-                                rows * a_i,
-                                0,
-                                a_low,
-                                other,
-                                b_row,
-                                4 * SIDE,
-                                b_low,
-                                into,
-                                c_i,
-                                rows * c_i,
-                                4 * SIDE,
-                                some,
-                                1,
-                                more,
-                            )
+                            block(2, rows_a, (other, b_row, 4 * SIDE, b_low), (into, c_i, own_c, 4 * SIDE), some, 1, more)
                         else:
-                            block(1, own, a_i, rows * a_i, 0, a_low, other, b_row, 0, b_low, into, c_i, rows * c_i, 0, some, 1, more)
+                            block(1, rows_a, (other, b_row, 0, b_low), (into, c_i, own_c, 0), some, 1, more)
     configure(0)
     return min(1, len(a) + len(b))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
+from numba.core import cgutils
 
 from crar_model.core.compiled import numba
 from crar_model.nets._blas import intrinsic
@@ -62,75 +63,56 @@ def configure(typing_context: Any, address: Any) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def block(
-    typing_context: Any, columns: Any, a: Any, a_i: Any, a_half: Any, a_s: Any, a_low: Any, b: Any, b_row: Any, b_half: Any, b_low: Any,
-    c: Any, c_i: Any, c_down: Any, c_right: Any, steps: Any, outer: Any, add: Any,
-) -> Any:  # fmt: skip
+def block(typing_context: Any, columns: Any, a: Any, b: Any, c: Any, steps: Any, outer: Any, add: Any) -> Any:
     """Two tiles of rows times one or two of columns (literal): their sums, added to what C holds where `add`.
 
-    a: rows of bfloat16 numbers `a_i` apart, the second tile `a_half` behind the first; along a row DEPTH numbers a step, `steps` of them for each
-    of `outer` runs `a_s` apart. b: lines of pairs `b_row` apart, DEPTH / 2 of them a step, run behind run; the second tile `b_half` behind.
-    a_low, b_low: from a number's high part to its low part. c: float32 lines `c_i` apart, tiles `c_down` and `c_right` apart. All int64,
-    in bytes.
+    a (address, row, half, run, low): rows of bfloat16 numbers, the second tile `half` behind the first; along a row DEPTH numbers a step, `steps`
+    of them for each of `outer` runs. b (address, row, half, low): lines of pairs, DEPTH / 2 of them a step, run behind run; the second tile
+    `half` behind. low: from a number's high part to its low part. c (address, row, down, right): float32 lines, tiles `down` and `right`
+    apart. All int64, in bytes.
     """
     if not hasattr(columns, "literal_value"):
         return None  # Numba asks without literals first
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _write_block(builder, columns.literal_value, *arguments[1:])
+        given = [cgutils.unpack_tuple(builder, tuple_) for tuple_ in arguments[1:4]]
+        _write_block(builder, columns.literal_value, *given, *arguments[4:])
         return context.get_dummy_value()
 
-    return numba.types.void(columns, *([_INT] * 16)), build
+    return numba.types.void(columns, *(numba.types.UniTuple(_INT, size) for size in (5, 4, 4)), _INT, _INT, _INT), build
 
 
-def _write_block(
-    builder: Any, columns: int, a: Any, a_i: Any, a_half: Any, a_s: Any, a_low: Any, b: Any, b_row: Any, b_half: Any, b_low: Any,
-    c: Any, c_i: Any, c_down: Any, c_right: Any, steps: Any, outer: Any, add: Any,
-) -> None:  # fmt: skip
-    tiles, zero, one = _Tiles(builder), ir.Constant(_I64, 0), ir.Constant(_I64, 1)
+def _write_block(builder: Any, columns: int, a: Any, b: Any, c: Any, steps: Any, outer: Any, add: Any) -> None:
+    tiles, (a, a_row, a_half, a_run, a_low) = _Tiles(builder), a
+    (b, b_row, b_half, b_low), (c, c_row, c_down, c_right) = b, c
     rows = [c, builder.add(c, c_down)]
     targets = [builder.add(row, c_right) if j else row for row in rows for j in range(columns)]
     sums = [2 * i + j for i in range(2) for j in range(columns)]
     b_step = builder.mul(b_row, ir.Constant(_I64, DEPTH // 2))
-    with builder.if_else(builder.icmp_signed("!=", add, zero)) as (held, fresh):
+    with builder.if_else(builder.icmp_signed("!=", add, ir.Constant(_I64, 0))) as (held, fresh):
         with held:
             for tile, target in zip(sums, targets, strict=True):
-                tiles.moved("tileloadd64", tile, target, c_i)
+                tiles.moved("tileloadd64", tile, target, c_row)
         with fresh:
             for tile in sums:
                 tiles.call("llvm.x86.tilezero", ir.Constant(_I8, tile))
-    entry = builder.block
-    over, within, latch, done = (builder.append_basic_block(name) for name in ("over", "within", "latch", "done"))
-    builder.branch(over)
-    builder.position_at_end(over)
-    s, a_line, b_line = (builder.phi(_I64) for _ in range(3))
-    builder.branch(within)
-    builder.position_at_end(within)
-    k, a_now, b_now = (builder.phi(_I64) for _ in range(3))
-    a_two, b_two = builder.add(a_now, a_half), builder.add(b_now, b_half)
-    for tile, at in zip(_A, (a_now, a_two), strict=True):
-        tiles.moved("tileloadd64", tile, builder.add(at, a_low), a_i)
-    b_tiles = list(zip(_B, (b_now, b_two), strict=True))[:columns]
-    for tile, at in b_tiles:
-        tiles.moved("tileloadd64", tile, at, b_row)
-    tiles.multiply(columns)
-    for tile, at in zip(_A, (a_now, a_two), strict=True):
-        tiles.moved("tileloadd64", tile, at, a_i)
-    tiles.multiply(columns)
-    for tile, at in b_tiles:
-        tiles.moved("tileloadd64", tile, builder.add(at, b_low), b_row)
-    tiles.multiply(columns)
-    k_next, a_next, b_next = builder.add(k, one), builder.add(a_now, ir.Constant(_I64, 2 * DEPTH)), builder.add(b_now, b_step)
-    builder.cbranch(builder.icmp_signed("<", k_next, steps), within, latch)
-    for phi, start, step in ((k, zero, k_next), (a_now, a_line, a_next), (b_now, b_line, b_next)):
-        phi.add_incoming(start, over)
-        phi.add_incoming(step, within)
-    builder.position_at_end(latch)
-    s_next, a_line_next = builder.add(s, one), builder.add(a_line, a_s)
-    builder.cbranch(builder.icmp_signed("<", s_next, outer), over, done)
-    for phi, start, step in ((s, zero, s_next), (a_line, a, a_line_next), (b_line, b, b_next)):
-        phi.add_incoming(start, entry)
-        phi.add_incoming(step, latch)
-    builder.position_at_end(done)
+    with cgutils.for_range(builder, outer) as run:
+        a_line, b_line = builder.add(a, builder.mul(run.index, a_run)), builder.mul(run.index, steps)
+        with cgutils.for_range(builder, steps) as step:
+            a_now = builder.add(a_line, builder.mul(step.index, ir.Constant(_I64, 2 * DEPTH)))
+            b_now = builder.add(b, builder.mul(builder.add(b_line, step.index), b_step))
+            a_tiles = list(zip(_A, (a_now, builder.add(a_now, a_half)), strict=True))
+            b_tiles = list(zip(_B, (b_now, builder.add(b_now, b_half)), strict=True))[:columns]
+            for tile, at in a_tiles:
+                tiles.moved("tileloadd64", tile, builder.add(at, a_low), a_row)
+            for tile, at in b_tiles:
+                tiles.moved("tileloadd64", tile, at, b_row)
+            tiles.multiply(columns)
+            for tile, at in a_tiles:
+                tiles.moved("tileloadd64", tile, at, a_row)
+            tiles.multiply(columns)
+            for tile, at in b_tiles:
+                tiles.moved("tileloadd64", tile, builder.add(at, b_low), b_row)
+            tiles.multiply(columns)
     for tile, target in zip(sums, targets, strict=True):
-        tiles.moved("tilestored64", tile, target, c_i)
+        tiles.moved("tilestored64", tile, target, c_row)

@@ -81,28 +81,14 @@ def _written(builder: Any, address: Any, line: Any, left: Any) -> None:
 def _swept(builder: Any, count: Any, stride: int, worst: Any, body: Any) -> None:
     """body(done, left, largest) for `count` numbers, `stride` a turn, left being None but for what fills no turn; the largest magnitudes of 16
     lanes are kept at `worst`."""
-    held, nothing, step = builder.inttoptr(worst, _LINE.as_pointer()), ir.Constant(_I64, 0), ir.Constant(_I64, stride)
-    whole = builder.sub(count, builder.srem(count, step))
-    before, start = builder.load(held, align=4), builder.block
-    loop, done, rest, end = (builder.append_basic_block(name) for name in ("loop", "done", "rest", "end"))
-    builder.cbranch(builder.icmp_signed(">", whole, nothing), loop, done)
-    builder.position_at_end(loop)
-    at, largest = builder.phi(_I64), builder.phi(_LINE)
-    found, following = body(at, None, largest), builder.add(at, step)
-    for phi, begin, later in ((at, nothing, following), (largest, before, found)):
-        phi.add_incoming(begin, start)
-        phi.add_incoming(later, loop)
-    builder.cbranch(builder.icmp_signed("<", following, whole), loop, done)
-    builder.position_at_end(done)
-    so_far = builder.phi(_LINE)
-    so_far.add_incoming(before, start)
-    so_far.add_incoming(found, loop)
-    builder.store(so_far, held, align=4)
-    builder.cbranch(builder.icmp_signed("<", whole, count), rest, end)
-    builder.position_at_end(rest)
-    builder.store(body(whole, builder.sub(count, whole), so_far), held, align=4)
-    builder.branch(end)
-    builder.position_at_end(end)
+    held, step = builder.inttoptr(worst, _LINE.as_pointer()), ir.Constant(_I64, stride)
+    largest = cgutils.alloca_once_value(builder, builder.load(held, align=4))
+    turns, left = builder.sdiv(count, step), builder.srem(count, step)
+    with cgutils.for_range(builder, turns) as turn:
+        builder.store(body(builder.mul(turn.index, step), None, builder.load(largest)), largest)
+    with builder.if_then(builder.icmp_signed(">", left, ir.Constant(_I64, 0))):
+        builder.store(body(builder.sub(count, left), left, builder.load(largest)), largest)
+    builder.store(builder.load(largest), held, align=4)
 
 
 @intrinsic

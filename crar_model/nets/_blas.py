@@ -13,6 +13,13 @@ from torch import Tensor
 from crar_model.core.compiled import numba
 
 intrinsic: Any = _intrinsic
+_COMPILED: Any = {"cache": True, "nogil": True, "error_model": "numpy"}
+kernel = numba.njit(**_COMPILED)
+"""Compiles a function of this package; what is not said otherwise is computed as it is written."""
+fusing = numba.njit(fastmath={"contract"}, **_COMPILED)
+"""The same where a product and a sum may be one instruction."""
+summing = numba.njit(fastmath={"reassoc", "contract"}, **_COMPILED)
+"""The same where sums may be taken in any order, too."""
 _INT = numba.types.int64
 # Rational approximation of tanh on [-c, c], odd numerator over even denominator; the coefficients are those that
 # Eigen's vectorised float tanh uses (within 3 units in the last place). Odd symmetry holds to the last bit.
@@ -32,8 +39,14 @@ def pointer(typing_context: Any, address: Any) -> Any:
     return numba.types.CPointer(numba.types.float32)(_INT), build
 
 
+@numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def place_of(array: Any) -> Any:
+    """Address of an array; signed, for one type of integer spares second compilations."""
+    return np.int64(array.ctypes.data)
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"}, inline="always")
-def tanh_of(x: Any) -> Any:  # pragma: no cover - compiled
+def tanh_of(x: Any) -> Any:
     """tanh of one float32, within 3 units in the last place."""
     x = min(max(x, -_LIMIT), _LIMIT)
     s = x * x
@@ -42,8 +55,8 @@ def tanh_of(x: Any) -> Any:  # pragma: no cover - compiled
     return x * p / q
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def through_tanh(grad: Any, y: Any) -> None:  # pragma: no cover - compiled
+@fusing
+def through_tanh(grad: Any, y: Any) -> None:
     """Turn the gradient of y = tanh(x) into that of x, in place; both flat."""
     one = np.float32(1)
     for k in range(grad.shape[0]):

@@ -15,7 +15,7 @@ from torch import Tensor
 from crar_model.nets import _conv_pack as packing
 from crar_model.nets._blas import address, of_members
 from crar_model.nets._conv_backward import backward
-from crar_model.nets._conv_forward import BLOCK, forward
+from crar_model.nets._conv_forward import BLOCK, ConvNet, forward
 from crar_model.nets._micro import LANES, SLACK
 from crar_model.nets._threads import get_threads, share
 
@@ -99,6 +99,10 @@ class Packed:
     numbers: Tensor
     maps: Tensor
 
+    def net(self, plan: Plan) -> ConvNet:
+        """The first member's network."""
+        return ConvNet(plan.table, plan.planes, plan.record, self.numbers.data_ptr(), self.maps.data_ptr(), self.numbers.shape[1])
+
 
 def pack(weights: Sequence[Tensor], plan: Plan, *, back: bool) -> Packed:
     """Arrange parameters.
@@ -110,9 +114,7 @@ def pack(weights: Sequence[Tensor], plan: Plan, *, back: bool) -> Packed:
     """
     members = weights[0].shape[0]
     packed = Packed(_empty(members, plan.packed_back if back else plan.packed), _empty(members, plan.maps))
-    packing.pack(
-        0, members, of_members(weights), plan.table, plan.planes, packed.numbers.data_ptr(), packed.numbers.shape[1], packed.maps.data_ptr(), back
-    )  # fmt: skip
+    packing.pack(of_members(weights), plan.table, plan.planes, packed.numbers.numpy(), packed.maps.numpy(), back)
     return packed
 
 
@@ -143,15 +145,12 @@ def conv_forward(x: Tensor, packed: Packed, plan: Plan, each: int, *, keep: bool
     out = _empty(members, rows, plan.given)
     acts = _empty(BLOCK * plan.record * blocks + SLACK) if keep else None
     best = np.empty((blocks if keep else 1, BLOCK * plan.pooled), dtype=np.int8)
-    source, numbers, maps, size = address(x), packed.numbers.data_ptr(), packed.maps.data_ptr(), packed.numbers.shape[1]
+    net, source, target = packed.net(plan), address(x), out.data_ptr()
 
     def work(first: int, last: int) -> None:
         at = _room("acts", BLOCK * plan.record + SLACK) if acts is None else acts.data_ptr()
-        chosen = best if keep else np.empty_like(best)
-        forward(
-            first, last, block, rows, each, plan.planes, plan.table, source, numbers, size, maps, at, plan.record, keep, chosen,
-            _room("h", BLOCK * plan.wide), _room("apart", BLOCK * plan.wide), out.data_ptr(),
-        )  # fmt: skip
+        chosen, h, apart = best if keep else np.empty_like(best), _room("h", BLOCK * plan.wide), _room("apart", BLOCK * plan.wide)
+        forward(first, last, block, rows, each, net, source, at, chosen, keep, h, apart, target)
 
     share(blocks, work)
     return out, (x if acts is None else acts, best)
@@ -179,13 +178,13 @@ def conv_backward(
     grad_x = torch.empty_like(x) if for_input else None
     grads = None if weights is None else _like(weights, zeros=rows == 0)
     targets = None if grads is None else of_members(grads)
-    source, given, numbers, size = address(x), address(grad), packed.numbers.data_ptr(), packed.numbers.shape[1]
+    net, source, given, into = packed.net(plan), address(x), address(grad), 0 if grad_x is None else grad_x.data_ptr()
 
     def descend(first: int, last: int, sums: int = 0, plane_sums: int = 0, begin: int = 0) -> None:
         one, two = (_room(name, BLOCK * plan.frame + SLACK) for name in ("one", "two"))
         backward(
-            begin + first, begin + last, parts, part, rows, plan.planes, plan.table, source, numbers, size, acts.data_ptr(), plan.record, best, one, two,
-            _room("h", BLOCK * plan.wide), given, sums, plan.packed, plane_sums, 0 if grad_x is None else grad_x.data_ptr(),
+            begin + first, begin + last, parts, part, rows, net, source, acts.data_ptr(), best, one, two, _room("h", BLOCK * plan.wide), given,
+            sums, plan.packed, plane_sums, into,
         )  # fmt: skip
 
     def sum_up(member: int, sums: int, plane_sums: int) -> None:

@@ -11,11 +11,11 @@ call nor on the number of threads.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from crar_model.core.compiled import numba
 from crar_model.nets._arithmetic import CONVOLVED, taken
-from crar_model.nets._blas import pointer, tanh_of
+from crar_model.nets._blas import fusing, kernel, pointer, tanh_of
 from crar_model.nets._conv_pack import ACT, BIAS, FRONT, GRID, IN, LOW, OUT, POOL, SIDE, SIZE, WIDE_OUT, WIDTH
 from crar_model.nets._micro import panel
 
@@ -23,10 +23,8 @@ BLOCK = 8
 """Images that go through all layers together: their maps stay in a core's cache."""
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def convolved(
-    x: int, weight: int, y: int, count: int, channels: int, width: int, size: int, grid: int, wide: int
-) -> None:  # fmt: skip # pragma: no cover
+@kernel
+def convolved(x: int, weight: int, y: int, count: int, channels: int, width: int, size: int, grid: int, wide: int) -> None:
     """y (count, grid, grid, wide) of x (count, width, width, channels) and weight (size, size, channels, wide)."""
     if taken(CONVOLVED, (x, weight, y, count, channels, width, size, grid, wide)):
         return
@@ -48,8 +46,8 @@ def convolved(
             )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def padded(source: Any, target: Any, low: int) -> None:  # pragma: no cover - compiled
+@kernel
+def padded(source: Any, target: Any, low: int) -> None:
     """Maps (channels, side, side) as channels last with zeros around them: (width, width, channels)."""
     target[:] = 0
     for k in range(source.shape[0]):
@@ -58,8 +56,8 @@ def padded(source: Any, target: Any, low: int) -> None:  # pragma: no cover - co
                 target[low + i, low + j, k] = source[k, i, j]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _activate(h: Any, bias: Any, y: Any, low: int) -> None:  # pragma: no cover - compiled
+@fusing
+def _activate(h: Any, bias: Any, y: Any, low: int) -> None:
     """tanh of h (grid, grid, >= channels) and a bias, in the middle of y (width, width, channels)."""
     grid, width, channels = h.shape[0], y.shape[0], y.shape[2]
     for i in range(width):
@@ -72,8 +70,8 @@ def _activate(h: Any, bias: Any, y: Any, low: int) -> None:  # pragma: no cover 
                     y[i, j, k] = 0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _pool_activate(h: Any, bias: Any, y: Any, low: int, best: Any) -> None:  # pragma: no cover - compiled
+@fusing
+def _pool_activate(h: Any, bias: Any, y: Any, low: int, best: Any) -> None:
     """The same of the largest in each 2x2 of h, whose position 0..3 goes to `best` (grid / 2, grid / 2, channels)."""
     half, channels = h.shape[0] // 2, y.shape[2]
     y[:] = 0
@@ -89,8 +87,8 @@ def _pool_activate(h: Any, bias: Any, y: Any, low: int, best: Any) -> None:  # p
                 best[i, j, k] = where
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_planes(h: Any, values: Any, maps: Any, y: Any) -> None:  # pragma: no cover - compiled
+@kernel
+def _add_planes(h: Any, values: Any, maps: Any, y: Any) -> None:
     """y = h + the planes' maps times their values, all flat but for maps (planes, numbers)."""
     for k in range(y.shape[0]):
         y[k] = h[k]
@@ -101,66 +99,90 @@ def _add_planes(h: Any, values: Any, maps: Any, y: Any) -> None:  # pragma: no c
                 y[k] += value * maps[a, k]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+class ConvNet(NamedTuple):
+    """A network as the kernels read it."""
+
+    table: Any  # (layers, 15) of `_conv_pack`
+    planes: int  # constant maps in front of its input
+    record: int  # numbers that an image's inputs of all layers take
+    packed: int  # address of a member's numbers
+    maps: int  # address of its planes' maps
+    size: int  # numbers from one member's to the next one's
+
+
+@kernel
+def shape_of(net: ConvNet) -> Any:
+    """Channels and side of what a network reads, numbers of the first layer's output and of the last one's."""
+    top, end = net.table[0], net.table[net.table.shape[0] - 1]
+    return top[IN], top[SIDE], top[GRID] * top[GRID] * top[WIDE_OUT], end[OUT] * end[GRID] * end[GRID]
+
+
+@kernel
+def of_member(net: ConvNet, member: int) -> ConvNet:
+    """The network of another member than the first."""
+    _, _, map_size, _ = shape_of(net)
+    packed, maps = net.packed + 4 * member * net.size, net.maps + 4 * member * net.planes * map_size
+    return ConvNet(net.table, net.planes, net.record, packed, maps, net.size)
+
+
+@kernel
+def forward_block(net: ConvNet, row: int, count: int, each: int, x: int, acts: int, best: Any, h: int, apart: int, out: int) -> None:
+    """All layers of a network on `count` rows, at most BLOCK, from `row` on of x (rows / each, each planes + numbers) into those of out
+    (rows, given). acts: room for the rows' records; best: for the places of what is pooled; h, apart: for a layer's output."""
+    layers, top, (channels, side, map_size, given) = net.table.shape[0], net.table[0], shape_of(net)
+    length = each * net.planes + channels * side * side
+    begin, width = row // each, top[WIDTH]
+    seen = (row + count - 1) // each + 1 - begin
+    for n in range(seen):
+        padded(
+            numba.carray(pointer(x + 4 * ((begin + n) * length + each * net.planes)), (channels, side, side)),
+            numba.carray(pointer(acts + 4 * n * width * width * channels), (width, width, channels)), top[LOW],
+        )  # fmt: skip
+    for layer in range(layers):
+        own = net.table[layer]
+        m, grid, wide, of_planes = own[OUT], own[GRID], own[WIDE_OUT], net.planes if layer == 0 else 0
+        convolved(
+            acts + 4 * BLOCK * own[ACT], net.packed + 4 * own[FRONT], apart if of_planes else h, seen if layer == 0 else count, own[IN],
+            own[WIDTH], own[SIZE], grid, wide,
+        )  # fmt: skip
+        for n in range(count if of_planes else 0):
+            place, values = (row + n) // each, x + 4 * ((row + n) // each * length + (row + n) % each * of_planes)
+            _add_planes(
+                numba.carray(pointer(apart + 4 * (place - begin) * map_size), (map_size,)), numba.carray(pointer(values), (of_planes,)),
+                numba.carray(pointer(net.maps), (of_planes, map_size)), numba.carray(pointer(h + 4 * n * map_size), (map_size,)),
+            )  # fmt: skip
+        bias = numba.carray(pointer(net.packed + 4 * own[BIAS]), (wide,))
+        for n in range(count):
+            made = numba.carray(pointer(h + 4 * n * grid * grid * wide), (grid, grid, wide))
+            if layer == layers - 1:
+                result = numba.carray(pointer(out + 4 * (row + n) * given), (m, grid, grid))
+                for k in range(m):
+                    for i in range(grid):
+                        for j in range(grid):
+                            result[k, i, j] = made[i, j, k] + bias[k]
+                continue
+            after = net.table[layer + 1]
+            width = after[WIDTH]
+            y = numba.carray(pointer(acts + 4 * (BLOCK * after[ACT] + n * width * width * m)), (width, width, m))
+            if own[POOL] == 2:
+                half = grid // 2
+                size = half * half * m
+                _pool_activate(made, bias, y, after[LOW], best[n * size : (n + 1) * size].reshape((half, half, m)))
+            else:
+                _activate(made, bias, y, after[LOW])
+
+
+@kernel
 def forward(
-    first: int, last: int, block: int, rows: int, each: int, planes: int, table: Any, x: int, packed: int, packed_size: int, plane_maps: int,
-    acts: int, record: int, keep: bool, best: Any, h: int, apart: int, out: int,
-) -> None:  # fmt: skip # pragma: no cover
-    """Some blocks of `block` rows, at most BLOCK. x (members, rows / each, each planes + numbers); packed and plane_maps of each member; acts: the blocks' records of
-    `record` numbers an image, or one of them to be used again and again where not `keep`; h, apart: room for a layer's output."""
-    layers = table.shape[0]
-    blocks = (rows + block - 1) // block
-    top, end = table[0], table[layers - 1]
-    channels, side = top[IN], top[SIDE]
-    length, map_size = each * planes + channels * side * side, top[GRID] * top[GRID] * top[WIDE_OUT]
-    given = end[OUT] * end[GRID] * end[GRID]
+    first: int, last: int, block: int, rows: int, each: int, net: ConvNet, x: int, acts: int, best: Any, keep: bool, h: int, apart: int, out: int
+) -> None:  # fmt: skip
+    """:func:`forward_block` of some blocks of `block` rows of all members, x and out with a member axis in front. acts, best (blocks, numbers):
+    of every block, or of one to be used again and again where not `keep`."""
+    channels, side, _, given = shape_of(net)
+    blocks, length = (rows + block - 1) // block, each * net.planes + channels * side * side
     for item in range(first, last):
         member, row = item // blocks, item % blocks * block
-        count = min(block, rows - row)
-        at = acts + 4 * BLOCK * record * item if keep else acts
-        chosen = best[item if keep else 0]
-        parameters, maps = packed + 4 * member * packed_size, plane_maps + 4 * member * planes * map_size
-        begin = row // each
-        seen = (row + count - 1) // each + 1 - begin
-        for n in range(seen):
-            source = x + 4 * ((member * (rows // each) + begin + n) * length + each * planes)
-            width = top[WIDTH]
-            padded(
-                numba.carray(pointer(source), (channels, side, side)),
-                numba.carray(pointer(at + 4 * n * width * width * channels), (width, width, channels)), top[LOW],
-            )  # fmt: skip
-        for layer in range(layers):
-            own = table[layer]
-            n_in, m, grid, wide = own[IN], own[OUT], own[GRID], own[WIDE_OUT]
-            target = apart if layer == 0 and planes else h
-            convolved(
-                at + 4 * BLOCK * own[ACT], parameters + 4 * own[FRONT], target, seen if layer == 0 else count, n_in, own[WIDTH], own[SIZE],
-                grid, wide,
-            )  # fmt: skip
-            if layer == 0 and planes:
-                for n in range(count):
-                    place = (row + n) // each
-                    values = x + 4 * ((member * (rows // each) + place) * length + (row + n) % each * planes)
-                    _add_planes(
-                        numba.carray(pointer(apart + 4 * (place - begin) * map_size), (map_size,)), numba.carray(pointer(values), (planes,)),
-                        numba.carray(pointer(maps), (planes, map_size)), numba.carray(pointer(h + 4 * n * map_size), (map_size,)),
-                    )  # fmt: skip
-            bias = numba.carray(pointer(parameters + 4 * own[BIAS]), (wide,))
-            for n in range(count):
-                made = numba.carray(pointer(h + 4 * n * grid * grid * wide), (grid, grid, wide))
-                if layer == layers - 1:
-                    result = numba.carray(pointer(out + 4 * (member * rows + row + n) * given), (m, grid, grid))
-                    for k in range(m):
-                        for i in range(grid):
-                            for j in range(grid):
-                                result[k, i, j] = made[i, j, k] + bias[k]
-                    continue
-                after = table[layer + 1]
-                width = after[WIDTH]
-                y = numba.carray(pointer(at + 4 * (BLOCK * after[ACT] + n * width * width * m)), (width, width, m))
-                if own[POOL] == 2:
-                    half = grid // 2
-                    size = half * half * m
-                    _pool_activate(made, bias, y, after[LOW], chosen[n * size : (n + 1) * size].reshape((half, half, m)))
-                else:
-                    _activate(made, bias, y, after[LOW])
+        forward_block(
+            of_member(net, member), row, min(block, rows - row), each, x + 4 * member * (rows // each) * length,
+            acts + (4 * BLOCK * net.record * item if keep else 0), best[item if keep else 0], h, apart, out + 4 * member * rows * given,
+        )  # fmt: skip

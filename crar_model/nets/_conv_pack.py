@@ -1,4 +1,9 @@
-"""How the compiled convolutions keep a network: the table of its layers, and its parameters in the order that they are read in."""
+"""How the compiled convolutions keep a network: the table of its layers, and its parameters in the order that they are read in.
+
+A network's numbers are the weights of its layers, (k, k, in, whole vectors of out), their biases, and the turned weights that the gradient of
+the input reads. The weights of the planes in front of its input lie apart, (planes, k, k, whole vectors of out), and so do the maps that the
+first layer makes of planes of ones. Gradients and running averages lie as the numbers without the turned weights.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from crar_model.core.compiled import numba
-from crar_model.nets._blas import pointer
+from crar_model.nets._blas import kernel, pointer
 from crar_model.nets._micro import LANES
 
 IN, OUT, SIZE, SIDE, GRID, WIDTH, LOW, POOL, WIDE_OUT, WIDE_IN, ACT, FRONT, BIAS, BACK, DENSE = range(15)
@@ -17,144 +22,112 @@ numbers read); numbers before this layer's input in an image's record; where its
 parameters; 1 for a dense layer."""
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def pack(
-    first: int, last: int, weights: Any, table: Any, planes: int, packed: int, packed_size: int, plane_maps: int, back: bool
-) -> None:  # fmt: skip # pragma: no cover
-    """Arrange the weights of some members for `panel`.
-
-    weights (members, 2 layers): addresses of weight (out, planes and channels, k, k) and bias of each layer. Each member has `packed_size`
-    numbers from `packed` on, and maps (planes, grid, grid, out) from `plane_maps` on: what the first layer makes of a plane of ones.
-    """
-    grid = table[0, GRID]
-    for member in range(first, last):
-        own, maps = packed + 4 * member * packed_size, plane_maps + 4 * member * planes * grid * grid * table[0, WIDE_OUT]
-        _pack(weights[member], table, planes, own, maps, back)
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _pack(weights: Any, table: Any, planes: int, packed: int, plane_maps: int, back: bool) -> None:  # pragma: no cover - compiled
+@kernel
+def move_weights(at: Any, table: Any, planes: int, packed: int, of_planes: int, out: bool) -> None:
+    """Between tensors (out, planes and in, k, k) and (out,) of each layer, at the addresses `at`, and numbers in the kernels' order: `out` to
+    the tensors, else from them, where what fills whole vectors is 0. A vector at a time, so that its lines stay in the first cache."""
     for layer in range(table.shape[0]):
-        n, m, size, wide = table[layer, IN], table[layer, OUT], table[layer, SIZE], table[layer, WIDE_OUT]
+        n, m, area, wide = table[layer, IN], table[layer, OUT], table[layer, SIZE] * table[layer, SIZE], table[layer, WIDE_OUT]
         before = planes if layer == 0 else 0
-        weight = numba.carray(pointer(weights[2 * layer]), (m, before + n, size, size))
-        bias, own = numba.carray(pointer(weights[2 * layer + 1]), (m,)), numba.carray(pointer(packed + 4 * table[layer, BIAS]), (wide,))
-        for o in range(wide):
-            own[o] = bias[o] if o < m else np.float32(0)
-        front = numba.carray(pointer(packed + 4 * table[layer, FRONT]), (size, size, n, wide))
-        _to_front(weight, before, front)
-        if before:
-            _map_planes(weight, table[layer], numba.carray(pointer(plane_maps), (planes, table[layer, GRID], table[layer, GRID], wide)))
-        if back:
-            _to_back(weight, before, numba.carray(pointer(packed + 4 * table[layer, BACK]), (_back_size(table[layer]),)), table[layer])
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _back_size(layer: Any) -> Any:  # pragma: no cover - compiled
-    return layer[OUT] * layer[WIDE_IN] * (1 if layer[DENSE] else layer[SIZE] * layer[SIZE])
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _to_front(weight: Any, before: int, front: Any) -> None:  # pragma: no cover - compiled
-    """(out, before + in, k, k) -> (k, k, in, whole vectors of out), a vector at a time so that its lines stay in the first cache."""
-    m, size = weight.shape[0], weight.shape[2]
-    for start in range(0, front.shape[3], LANES):
-        stop = min(start + LANES, m)
-        for c in range(front.shape[2]):
-            for t in range(size):
-                for u in range(size):
-                    for o in range(start, stop):
-                        front[t, u, c, o] = weight[o, before + c, t, u]
-                    for o in range(stop, start + LANES):
-                        front[t, u, c, o] = 0
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _to_back(weight: Any, before: int, back: Any, layer: Any) -> None:  # pragma: no cover - compiled
-    """Weights as the gradient of the input reads them: windows turned around, channels read and given exchanged."""
-    size, n, m, wide = layer[SIZE], layer[IN], layer[OUT], layer[WIDE_IN]
-    if layer[DENSE]:
+        tensor, bias = numba.carray(pointer(at[2 * layer]), (m, before + n, area)), numba.carray(pointer(at[2 * layer + 1]), (m,))
+        front = numba.carray(pointer(packed + 4 * table[layer, FRONT]), (area, n, wide))
+        own, plane = numba.carray(pointer(packed + 4 * table[layer, BIAS]), (wide,)), numba.carray(pointer(of_planes), (before, area, wide))
+        if not out:
+            front[:], own[:], plane[:] = 0, 0, 0
         for o in range(m):
+            if out:
+                bias[o] = own[o]
+            else:
+                own[o] = bias[o]
+        for start in range(0, m, LANES):
+            stop = min(start + LANES, m)
+            for c in range(before + n):
+                for t in range(area):
+                    row = plane[c, t] if c < before else front[t, c - before]
+                    if out:
+                        for o in range(start, stop):
+                            tensor[o, c, t] = row[o]
+                    else:
+                        for o in range(start, stop):
+                            row[o] = tensor[o, c, t]
+
+
+@kernel
+def turn_weights(layer: Any, packed: int, fresh: bool) -> None:
+    """Weights as the gradient of the input reads them: windows turned around, channels read and given exchanged. `fresh`: what fills whole
+    vectors is not 0 yet."""
+    n, m, wide, wide_in = layer[IN], layer[OUT], layer[WIDE_OUT], layer[WIDE_IN]
+    area = layer[SIZE] * layer[SIZE]
+    windows, rows = (1, area * n) if layer[DENSE] else (area, n)  # a dense layer reads all of its input as channels
+    given = numba.carray(pointer(packed + 4 * layer[FRONT]), (windows, rows, wide))
+    made = numba.carray(pointer(packed + 4 * layer[BACK]), (windows, m, wide_in))
+    if fresh:
+        made[:] = 0
+    for t in range(windows):
+        source, target = given[t], made[windows - 1 - t]
+        for first in range(0, rows, LANES):
+            for begin in range(0, m, LANES):
+                for column in range(begin, min(begin + LANES, m)):
+                    for row in range(first, min(first + LANES, rows)):
+                        target[column, row] = source[row, column]
+
+
+@kernel
+def planes_and_maps(layer: Any, planes: int, parts: int, of_planes: int, maps: int, back: bool) -> None:
+    """What the first layer makes of each plane of ones, (parts, planes, grid, grid, wide), from its weights, or `back`: their gradient from
+    that of the maps of some parts."""
+    grid, side, low, size, wide = layer[GRID], layer[SIDE], layer[LOW], layer[SIZE], layer[WIDE_OUT]
+    weight = numba.carray(pointer(of_planes), (planes, size, size, wide))
+    made = numba.carray(pointer(maps), (parts, planes, grid, grid, wide))
+    if back:
+        weight[:] = 0
+    else:
+        made[:] = 0
+    for part in range(parts):
+        for a in range(planes):
             for t in range(size):
                 for u in range(size):
-                    for c in range(n):
-                        back[o * wide + (t * size + u) * n + c] = weight[o, before + c, t, u]
-            for k in range(size * size * n, wide):
-                back[o * wide + k] = 0
-        return
-    for o in range(m):
-        for start in range(0, wide, LANES):
-            stop = min(start + LANES, n)
-            for t in range(size):
-                for u in range(size):
-                    at = (((size - 1 - t) * size + size - 1 - u) * m + o) * wide
-                    for c in range(start, stop):
-                        back[at + c] = weight[o, before + c, t, u]
-                    for c in range(stop, start + LANES):
-                        back[at + c] = 0
+                    for i in range(max(0, low - t), min(grid, side + low - t)):
+                        for j in range(max(0, low - u), min(grid, side + low - u)):
+                            source, target = (made[part, a, i, j], weight[a, t, u]) if back else (weight[a, t, u], made[part, a, i, j])
+                            for o in range(wide):
+                                target[o] += source[o]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _map_planes(weight: Any, layer: Any, maps: Any) -> None:  # pragma: no cover - compiled
-    """What the first layer makes of each plane of ones: (planes, grid, grid, out)."""
-    grid, side, low, size = layer[GRID], layer[SIDE], layer[LOW], layer[SIZE]
-    maps[:] = 0
-    for a in range(maps.shape[0]):
-        for i in range(grid):
-            for j in range(grid):
-                for t in range(size):
-                    for u in range(size):
-                        if 0 <= i + t - low < side and 0 <= j + u - low < side:
-                            for o in range(weight.shape[0]):
-                                maps[a, i, j, o] += weight[o, a, t, u]
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def unpack(
-    parts: int, table: Any, planes: int, sums: int, sums_size: int, plane_sums: int, grads: Any
-) -> None:  # fmt: skip # pragma: no cover
-    """Add the gradients of a member's parts, each laid out as the packed parameters and the maps, and write them as the parameters lie:
-    grads are addresses as the weights of :func:`pack`."""
+@kernel
+def pack(weights: Any, table: Any, planes: int, packed: Any, plane_maps: Any, back: bool) -> None:
+    """Arrange the weights of members, (members, 2 layers) addresses of weight and bias of each layer, as `packed` (members, numbers) and maps
+    (members, numbers)."""
     top = table[0]
-    map_size = planes * top[GRID] * top[GRID] * top[WIDE_OUT]
+    room = np.empty(planes * top[SIZE] * top[SIZE] * top[WIDE_OUT], dtype=np.float32)
+    of_planes = np.int64(room.ctypes.data)
+    for member in range(weights.shape[0]):
+        at = np.int64(packed[member].ctypes.data)
+        move_weights(weights[member], table, planes, at, of_planes, member < 0)
+        if planes:
+            planes_and_maps(top, planes, planes // planes, of_planes, np.int64(plane_maps[member].ctypes.data), member < 0)
+        for layer in range(table.shape[0] if back else 0):
+            turn_weights(table[layer], at, member >= 0)
+    room[:0] = 0  # it must live until here
+
+
+@kernel
+def unpack(parts: int, table: Any, planes: int, sums: int, sums_size: int, plane_sums: int, grads: Any) -> None:
+    """Add the gradients of a member's parts, each laid out as the packed parameters and the maps, and write them as the parameters lie:
+    grads are addresses as a member's weights of :func:`pack`."""
+    top = table[0]
+    room = np.empty(planes * top[SIZE] * top[SIZE] * top[WIDE_OUT], dtype=np.float32)
+    of_planes = np.int64(room.ctypes.data)
     _add_parts(numba.carray(pointer(sums), (parts, sums_size)))
-    for layer in range(table.shape[0]):
-        n, m, size, wide = table[layer, IN], table[layer, OUT], table[layer, SIZE], table[layer, WIDE_OUT]
-        before = planes if layer == 0 else 0
-        grad = numba.carray(pointer(grads[2 * layer]), (m, before + n, size, size))
-        bias, own = numba.carray(pointer(grads[2 * layer + 1]), (m,)), numba.carray(pointer(sums + 4 * table[layer, BIAS]), (m,))
-        for o in range(m):
-            bias[o] = own[o]
-        front = numba.carray(pointer(sums + 4 * table[layer, FRONT]), (size, size, n, wide))
-        for start in range(0, wide, LANES):
-            for c in range(n):
-                for t in range(size):
-                    for u in range(size):
-                        for o in range(start, min(start + LANES, m)):
-                            grad[o, before + c, t, u] = front[t, u, c, o]
-        if before:
-            _add_parts(numba.carray(pointer(plane_sums), (parts, map_size)))
-            _from_maps(numba.carray(pointer(plane_sums), (planes, top[GRID], top[GRID], wide)), top, grad)
+    if planes:
+        _add_parts(numba.carray(pointer(plane_sums), (parts, planes * top[GRID] * top[GRID] * top[WIDE_OUT])))
+        planes_and_maps(top, planes, parts // parts, of_planes, plane_sums, planes > 0)
+    move_weights(grads, table, planes, sums, of_planes, parts > 0)
+    room[:0] = 0  # it must live until here
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_parts(sums: Any) -> None:  # pragma: no cover - compiled
+@kernel
+def _add_parts(sums: Any) -> None:
     for part in range(1, sums.shape[0]):
         for k in range(sums.shape[1]):
             sums[0, k] += sums[part, k]
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _from_maps(maps: Any, layer: Any, grad: Any) -> None:  # pragma: no cover - compiled
-    """The transpose of :func:`_map_planes`."""
-    grid, side, low, size = layer[GRID], layer[SIDE], layer[LOW], layer[SIZE]
-    for o in range(grad.shape[0]):
-        for a in range(maps.shape[0]):
-            for t in range(size):
-                for u in range(size):
-                    total = np.float32(0)
-                    for i in range(grid):
-                        for j in range(grid):
-                            if 0 <= i + t - low < side and 0 <= j + u - low < side:
-                                total += maps[a, i, j, o]
-                    grad[o, a, t, u] = total

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from crar_model.core.compiled import numba
-from crar_model.nets._blas import address, addresses, pointer
+from crar_model.nets._blas import address, addresses, kernel, place_of, pointer
 from crar_model.nets._first import Observed, first_backward, first_forward, observed
-from crar_model.nets._panel import PANEL, ROWS, network_backward, network_forward
+from crar_model.nets._panel import PANEL, ROWS, Net, network_backward, network_forward, room_for
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def rows_to_panels(rows: int, panels: int, count: int, width: int) -> None:  # pragma: no cover - compiled
+@kernel
+def rows_to_panels(rows: int, panels: int, count: int, width: int) -> None:
     """(count, width) -> (tiles, width, 32), zeros behind the last row."""
     tiles = (count + ROWS - 1) // ROWS
     source, target = numba.carray(pointer(rows), (count, width)), numba.carray(pointer(panels), (tiles, width, ROWS))
@@ -36,8 +36,8 @@ def rows_to_panels(rows: int, panels: int, count: int, width: int) -> None:  # p
                 target[tile, k, r] = 0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def panels_to_rows(panels: int, rows: int, count: int, width: int) -> None:  # pragma: no cover - compiled
+@kernel
+def panels_to_rows(panels: int, rows: int, count: int, width: int) -> None:
     """The inverse of :func:`rows_to_panels`."""
     tiles = (count + ROWS - 1) // ROWS
     source, target = numba.carray(pointer(panels), (tiles, width, ROWS)), numba.carray(pointer(rows), (count, width))
@@ -47,75 +47,77 @@ def panels_to_rows(panels: int, rows: int, count: int, width: int) -> None:  # p
                 target[tile * ROWS + r, k] = source[tile, k, r]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _forward(
-    members: int, rows: int, widths: Any, sizes: Any, weights: Any, x: int, shared: bool, seen: int, structured: bool,
-    pattern: Any, scale: Any, row: Any, column: Any, value: Any, offsets: Any, stack: int, step: int, out: int,
-) -> None:  # fmt: skip # pragma: no cover - compiled
-    """seen: the panels of a shared input; stack: room for every layer's panels, `offsets` bytes in, of each member where `step` is not 0,
-    of one tile at a time otherwise."""
-    layers = widths.shape[0] - 1
-    tiles = (rows + ROWS - 1) // ROWS
-    own, acts = np.empty(sizes.shape[0], dtype=np.int64), np.empty(layers + 1, dtype=np.int64)
-    n, m = widths[0], widths[layers]
+class Panels(NamedTuple):
+    """A network's layers, and where the panels of its input and of every layer lie."""
+
+    rows: int  # of the input
+    widths: Any  # of the layers, input first
+    sizes: Any  # numbers of each weight and bias of a member
+    shared: bool  # whether the members share the input
+    seen: int  # address of its panels then, 0 where it is taken apart
+    structured: bool  # whether it is
+    observed: Observed  # what it comes apart into
+    offsets: Any  # bytes before each layer's panels in the stack, of one tile where a layer is not kept
+    stack: int  # its address
+    step: int  # bytes from one member's to the next one's, 0 where members use the same one by one
+
+
+@kernel
+def _net(call: Panels, tiles: int) -> Net:
+    """Room for a member's addresses."""
+    t, layers = call.sizes.shape[0], call.widths.shape[0]
+    i = np.int64
+    return Net(call.widths, tiles, np.empty(t, i), np.empty(t, i), np.empty(layers, i), np.empty(0, np.float32))
+
+
+@kernel
+def _forward(members: int, call: Panels, weights: Any, x: int, out: int) -> None:
+    """x (members, rows, in) where it is not shared, out (members, rows, out)."""
+    rows, widths = call.rows, call.widths
+    layers, tiles = widths.shape[0] - 1, (rows + ROWS - 1) // ROWS
+    net, n, m = _net(call, members // members), widths[0], widths[layers]
     for member in range(members):
-        for t in range(sizes.shape[0]):
-            own[t] = weights[t] + 4 * member * sizes[t]
-        base = stack + member * step
-        if structured:
-            first_forward(own[0], own[1], base + offsets[1], widths[1], pattern, scale, row, column, value)
+        for t in range(call.sizes.shape[0]):
+            net.at[t] = weights[t] + 4 * member * call.sizes[t]
+        base = call.stack + member * call.step
+        if call.structured:
+            first_forward(net.at[0], net.at[1], base + call.offsets[1], widths[1], call.observed)
         for tile in range(tiles):
             for layer in range(layers + 1):
-                kept = step != 0 or (structured and layer == 1)
-                acts[layer] = base + offsets[layer] + (tile * widths[layer] * PANEL if kept else 0)
+                kept = call.step != 0 or (call.structured and layer == 1)
+                net.acts[layer] = base + call.offsets[layer] + (tile * widths[layer] * PANEL if kept else 0)
             here = min(ROWS, rows - tile * ROWS)
-            if shared:
-                acts[0] = seen + tile * n * PANEL
+            if call.shared:
+                net.acts[0] = call.seen + tile * n * PANEL
             else:
-                rows_to_panels(x + 4 * (member * rows + tile * ROWS) * n, acts[0], here, n)
-            network_forward(own, 0, widths, 1 if structured else 0, 1, acts)
-            panels_to_rows(acts[layers], out + 4 * (member * rows + tile * ROWS) * m, here, m)
+                rows_to_panels(x + 4 * (member * rows + tile * ROWS) * n, net.acts[0], here, n)
+            network_forward(net, 1 if call.structured else 0)
+            panels_to_rows(net.acts[layers], out + 4 * (member * rows + tile * ROWS) * m, here, m)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _backward(
-    members: int, rows: int, widths: Any, sizes: Any, weights: Any, shared: bool, seen: int, structured: bool,
-    pattern: Any, scale: Any, row: Any, column: Any, value: Any, offsets: Any, stack: int, step: int, grad_out: int,
-    grads: Any, grad_in: int,
-) -> int:  # fmt: skip # pragma: no cover - compiled
-    layers = widths.shape[0] - 1
-    tiles = (rows + ROWS - 1) // ROWS
-    own, acts = np.empty(sizes.shape[0], dtype=np.int64), np.empty(layers + 1, dtype=np.int64)
-    into = np.empty(sizes.shape[0], dtype=np.int64)
-    widest, for_weights = widths.max(), grads[0] != 0
-    n, m = widths[0], widths[layers]
-    work = np.empty((2, tiles * widest * ROWS), dtype=np.float32)
-    turned, more = np.empty(widest * ROWS, dtype=np.float32), np.empty(sizes.max() if tiles > 1 else 1, dtype=np.float32)
-    given, back = np.empty(tiles * m * ROWS, dtype=np.float32), np.empty(tiles * n * ROWS, dtype=np.float32)
-    room = np.empty(4, dtype=np.int64)
-    room[0], room[1] = work.ctypes.data, work.ctypes.data + 4 * tiles * widest * ROWS
-    room[2], room[3] = turned.ctypes.data, more.ctypes.data
+@kernel
+def _backward(members: int, call: Panels, weights: Any, grad_out: int, grads: Any, grad_in: int) -> None:
+    """grads: addresses, 0 for none; grad_in (members, rows, in): 0 for none."""
+    rows, widths, f = call.rows, call.widths, np.float32
+    layers, tiles = widths.shape[0] - 1, (rows + ROWS - 1) // ROWS
+    net, room = _net(call, tiles), room_for(tiles, widths.max(), call.sizes.max())
+    n, m, for_weights = widths[0], widths[layers], grads[0] != 0
+    given, back = np.empty(tiles * m * ROWS, f), np.empty(tiles * n * ROWS, f)
     for member in range(members):
-        for t in range(sizes.shape[0]):
-            own[t] = weights[t] + 4 * member * sizes[t]
-            into[t] = grads[t] + 4 * member * sizes[t]
+        for t in range(call.sizes.shape[0]):
+            net.at[t] = weights[t] + 4 * member * call.sizes[t]
+            net.grads[t] = grads[t] + 4 * member * call.sizes[t]
         for layer in range(layers + 1):
-            acts[layer] = stack + member * step + offsets[layer]
-        if shared:
-            acts[0] = seen
-        rows_to_panels(grad_out + 4 * member * rows * m, np.int64(given.ctypes.data), rows, m)
-        if structured:
-            grad = np.int64(given.ctypes.data)
-            hidden = network_backward(own, into, 0, widths, 1, tiles, acts, grad, room, room[1], for_weights)
-            if for_weights:
-                first_backward(hidden, into[0], into[1], widths[1], pattern, scale, row, column, value)
-        else:
-            goal = np.int64(back.ctypes.data) if grad_in != 0 else np.int64(0)
-            network_backward(own, into, 0, widths, 0, tiles, acts, np.int64(given.ctypes.data), room, goal, for_weights)
-            if grad_in != 0:
-                panels_to_rows(goal, grad_in + 4 * member * rows * n, rows, n)
-    # What only addresses point at must live until here: Numba gives arrays up after their last use.
-    return len(work) + len(turned) + len(more) + len(given) + len(back)
+            net.acts[layer] = call.stack + member * call.step + call.offsets[layer]
+        if call.shared:
+            net.acts[0] = call.seen
+        rows_to_panels(grad_out + 4 * member * rows * m, place_of(given), rows, m)
+        begin, goal = (1, place_of(room.odd)) if call.structured else (0, place_of(back) if grad_in != 0 else 0)
+        hidden = network_backward(net, begin, place_of(given), room, goal, for_weights)
+        if call.structured and for_weights:
+            first_backward(hidden, net.grads[0], net.grads[1], widths[1], call.observed)
+        if not call.structured and grad_in != 0:
+            panels_to_rows(goal, grad_in + 4 * member * rows * n, rows, n)
 
 
 @lru_cache(maxsize=256)
@@ -123,42 +125,34 @@ def _widths(*widths: int) -> np.ndarray[Any, Any]:
     return np.array(widths, dtype=np.int64)
 
 
-class Kept:
-    """What a backward pass needs of a forward pass.
+_NOTHING = Observed.sparse(*np.zeros((5, 0)))
 
-    Attributes:
-        widths, rows: of the network and the input.
-        seen: (tiles, in, 32) panels of an input that the members share, else None.
-        pattern: the same input taken apart, where that is less work.
-        stack: (members, numbers) panels of every layer, one after the other.
-    """
+
+class Kept:
+    """What a backward pass needs of a forward pass: the panels of the input, of one that the members share taken apart where that is less
+    work, and those of every layer."""
 
     def __init__(self, x: Tensor, weights: Sequence[Tensor], *, keep: bool) -> None:
-        self.rows, members = x.shape[-2], weights[0].shape[0]
-        self.widths = _widths(x.shape[-1], *[bias.shape[1] for bias in weights[1::2]])
-        self.sizes = np.array([weight[0].numel() for weight in weights], dtype=np.int64)
-        tiles = max(1, -(-self.rows // ROWS))
-        self.pattern: Observed | None = observed(x) if x.dim() == 2 and len(weights) > 2 else None
-        self.seen: Tensor | None = None
-        if x.dim() == 2 and self.pattern is None:
-            self.seen = torch.zeros(tiles, x.shape[1], ROWS, dtype=torch.float32, device="cpu")
-            rows_to_panels(address(x), address(self.seen), self.rows, x.shape[1])
-        lengths = self.widths * PANEL * tiles
-        if x.dim() == 2:
+        rows, members = x.shape[-2], weights[0].shape[0]
+        widths = _widths(x.shape[-1], *[bias.shape[1] for bias in weights[1::2]])
+        sizes = np.array([weight[0].numel() for weight in weights], dtype=np.int64)
+        tiles, shared = max(1, -(-rows // ROWS)), x.dim() == 2
+        pattern = observed(x) if shared and len(weights) > 2 else None
+        self._seen: Tensor | None = None
+        if shared and pattern is None:
+            self._seen = torch.zeros(tiles, x.shape[1], ROWS, dtype=torch.float32, device="cpu")
+            rows_to_panels(address(x), address(self._seen), rows, x.shape[1])
+        lengths = widths * PANEL * tiles
+        if shared:
             lengths[0] = 0
         if not keep:
-            lengths = np.where(np.arange(len(lengths)) == (1 if self.pattern else -1), lengths, lengths // tiles)
-        self.offsets = np.concatenate(([0], np.cumsum(lengths)[:-1]))
-        self.step = int(lengths.sum()) if keep else 0
-        self.stack = torch.empty(members if keep else 1, int(lengths.sum()) // 4, dtype=torch.float32, device="cpu")
-
-    def arguments(self) -> tuple[Any, ...]:
-        """Of both kernels: whether the input is shared, its panels, and what it comes apart into."""
-        empty, none = np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int64)
-        seen = 0 if self.seen is None else self.seen.data_ptr()
-        p = self.pattern
-        parts = (empty, empty, none, none, empty) if p is None else (p.shared, p.scale, p.row, p.column, p.value)
-        return (self.seen is not None or p is not None, seen, p is not None, *parts, self.offsets, self.stack.data_ptr(), self.step)
+            lengths = np.where(np.arange(len(lengths)) == (1 if pattern else -1), lengths, lengths // tiles)
+        numbers, offsets = int(lengths.sum()), np.concatenate(([0], np.cumsum(lengths)[:-1]))
+        self._stack = torch.empty(members if keep else 1, numbers // 4, dtype=torch.float32, device="cpu")
+        seen = 0 if self._seen is None else self._seen.data_ptr()
+        self.panels = Panels(
+            rows, widths, sizes, shared, seen, pattern is not None, pattern or _NOTHING, offsets, self._stack.data_ptr(), numbers if keep else 0
+        )  # fmt: skip
 
 
 def dense_forward(x: Tensor, weights: Sequence[Tensor], *, keep: bool = True) -> tuple[Tensor, Kept]:
@@ -175,8 +169,8 @@ def dense_forward(x: Tensor, weights: Sequence[Tensor], *, keep: bool = True) ->
     """
     given, x = addresses(weights), x.contiguous()
     kept = Kept(x, weights, keep=keep)
-    out = torch.empty(weights[0].shape[0], kept.rows, int(kept.widths[-1]), dtype=torch.float32, device="cpu")
-    _forward(len(out), kept.rows, kept.widths, kept.sizes, given, address(x), *kept.arguments(), out.data_ptr())
+    out = torch.empty(weights[0].shape[0], kept.panels.rows, int(kept.panels.widths[-1]), dtype=torch.float32, device="cpu")
+    _forward(len(out), kept.panels, given, address(x), out.data_ptr())
     return out, kept
 
 
@@ -196,10 +190,7 @@ def dense_backward(
     """
     grad, given = grad.contiguous(), addresses(weights)
     grads = [torch.empty_like(w) for w in weights] if for_weights else None
-    grad_in = torch.empty(*grad.shape[:2], int(kept.widths[0]), dtype=torch.float32, device="cpu") if for_input else None
-    _backward(
-        len(grad), kept.rows, kept.widths, kept.sizes, given, *kept.arguments(), address(grad),
-        np.zeros(len(weights), dtype=np.int64) if grads is None else np.array([g.data_ptr() for g in grads], dtype=np.int64),
-        0 if grad_in is None else grad_in.data_ptr(),
-    )  # fmt: skip
+    grad_in = torch.empty(*grad.shape[:2], int(kept.panels.widths[0]), dtype=torch.float32, device="cpu") if for_input else None
+    grad_at = np.zeros(len(weights), dtype=np.int64) if grads is None else addresses(grads)
+    _backward(len(grad), kept.panels, given, address(grad), grad_at, 0 if grad_in is None else grad_in.data_ptr())
     return grads, grad_in

@@ -7,13 +7,14 @@ number of pieces alone: a state depends on its own board, whatever else is compu
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from crar_model.core.compiled import numba
-from crar_model.nets._blas import pointer, tanh_of
+from crar_model.nets._blas import fusing, kernel, place_of, pointer, tanh_of
 from crar_model.nets._micro import LANES, panel
+from crar_model.nets._pieces import CELLS, Drawn, Pieces
 from crar_model.nets._team import bounds, meet
 
 SOME = 64
@@ -28,14 +29,8 @@ W1, W2, W2_BACK, W3, W3_BACK, W4, B1, B2, B3, B4, PACKED = (0, 64, 576, 1088, 56
 those of the second and third layer also turned for the gradient of the input."""
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def place_of(array: Any) -> Any:  # pragma: no cover - compiled
-    """Address of an array; signed, for one type of integer spares second compilations."""
-    return np.int64(array.ctypes.data)
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def pack_encoder(w: Any, packed: Any) -> None:  # pragma: no cover - compiled
+@kernel
+def pack_encoder(w: Any, packed: Any) -> None:
     """w: addresses of (8, 1, 2, 2), (8,), (16, 8, 2, 2), (16,), (32, 16, 3, 3), (32,), (3, 32, 1, 1), (3,)."""
     packed[:W2], packed[W4:] = 0, 0
     one, two = numba.carray(pointer(w[0]), (8, 4)), numba.carray(pointer(w[2]), (16, 8, 4))
@@ -65,26 +60,43 @@ def pack_encoder(w: Any, packed: Any) -> None:  # pragma: no cover - compiled
             packed[at + o] = bias[o]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def room_for_encoder(patches: int, values: int, windows: int) -> Any:  # pragma: no cover - compiled
-    """h1, h2, table (rows from 1 on: patch 0 is padding), best2, h3, best3, pooled, position; then for the gradient g3, parts' weights and
-    patches."""
+class Encoding(NamedTuple):
+    """A packed encoder and the index that it reads, and what it makes of pieces."""
+
+    packed: Any  # the weights
+    patches: Any  # of the index
+    inside: Any  # of the index
+    h1: Any  # of patches, from 1 on: patch 0 is padding
+    h2: Any  # the same
+    table: Any  # pooled
+    best2: Any  # which of four that was
+    h3: Any  # of values
+    best3: Any  # of windows: the value that was pooled
+    pooled: Any  # of windows
+    position: Any  # of windows: the fourth layer
+    g3: Any  # gradient of h3
+    by_weight: Any  # of each share, that of the third layer's weights
+    by_patch: Any  # of each share, that of the table
+
+
+@kernel
+def room_for_encoder(index: Drawn, patches: int, values: int, windows: int) -> Encoding:
+    """Room for as many pieces."""
     f = np.float32
-    return (
-        np.empty((patches + 1, 9, 8), f), np.empty((4, patches + 1, 16), f), np.zeros((patches + 1, 16), f), np.empty((patches + 1, 16), np.int8),
-        np.empty((values, 32), f), np.empty((windows, 32), np.int32), np.empty((windows, 32), f), np.empty((windows, LANES), f),
-        np.empty((values, 32), f), np.empty((SHARES, 144, 32), f), np.empty((SHARES, patches + 1, 16), f),
+    return Encoding(
+        np.empty(PACKED, f), index.patches, index.inside, np.empty((patches + 1, 9, 8), f), np.empty((4, patches + 1, 16), f),
+        np.zeros((patches + 1, 16), f), np.empty((patches + 1, 16), np.int8), np.empty((values, 32), f), np.empty((windows, 32), np.int32),
+        np.empty((windows, 32), f), np.empty((windows, LANES), f), np.empty((values, 32), f), np.empty((SHARES, 144, 32), f),
+        np.empty((SHARES, patches + 1, 16), f),
     )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _stem(packed: Any, patches: Any, inside: Any, patch: Any, first: int, last: int, h1: Any, h2: Any, table: Any, best2: Any) -> None:  # fmt: skip # pragma: no cover
+@fusing
+def _stem(encoding: Encoding, patch: Any, first: int, last: int) -> None:
     """The first two layers of patches `first` to `last`, of 1 and more."""
-    at, total, zero = (
-        place_of(packed),
-        np.empty(8, dtype=np.float32),
-        0 * first,
-    )  # a variable: Numba compiles a function anew for every literal
+    packed, patches, inside, h1, h2, table, best2 = encoding[:7]
+    at, total = place_of(packed), np.empty(8, dtype=np.float32)
+    zero = 0 * first  # a variable: Numba compiles a function anew for every literal
     for m in range(first, last):
         index = patch[m - 1]
         for i in range(9):
@@ -114,8 +126,8 @@ def _stem(packed: Any, patches: Any, inside: Any, patch: Any, first: int, last: 
             best2[m, k] = where
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def gather(table: Any, value: Any, start: int, count: int, out: Any) -> None:  # pragma: no cover - compiled
+@kernel
+def gather(table: Any, value: Any, start: int, count: int, out: Any) -> None:
     """What some third-layer values see: (count, 9 taps of 16 channels)."""
     for v in range(count):
         for t in range(9):
@@ -124,9 +136,10 @@ def gather(table: Any, value: Any, start: int, count: int, out: Any) -> None:  #
                 out[v, t * 16 + k] = table[row, k]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _pool(packed: Any, window: Any, first: int, last: int, h3: Any, best3: Any, pooled: Any, position: Any) -> None:  # fmt: skip # pragma: no cover
+@fusing
+def _pool(encoding: Encoding, window: Any, first: int, last: int) -> None:
     """The third layer's pooling and the fourth layer, of some windows."""
+    packed, (h3, best3, pooled, position) = encoding.packed, encoding[7:11]
     for v in range(first, last):
         row = window[v, 0]
         for k in range(32):
@@ -148,15 +161,12 @@ def _pool(packed: Any, window: Any, first: int, last: int, h3: Any, best3: Any, 
     )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def encode_pieces(
-    team: Any, packed: Any, patches: Any, inside: Any, pieces: Any, counts: Any, boards: int, room: Any, out: Any
-) -> None:  # fmt: skip # pragma: no cover
-    """Abstract states out (boards, 192) of the first boards of `pieces` (`_pieces`), whose counts are (3,)."""
-    patch, value, window, place = pieces[3], pieces[4], pieces[5], pieces[6]
-    h1, h2, table, best2, h3, best3, pooled, position = room[0], room[1], room[2], room[3], room[4], room[5], room[6], room[7]
+@kernel
+def encode_pieces(team: Any, encoding: Encoding, pieces: Pieces, counts: Any, boards: int, out: Any) -> None:
+    """Abstract states out (boards, 192) of the first boards of `pieces`, whose counts are (3,)."""
+    packed, table, h3, position, place = encoding.packed, encoding.table, encoding.h3, encoding.position, pieces.place
     first, last = bounds(team, counts[0])
-    _stem(packed, patches, inside, patch, first + 1, last + 1, h1, h2, table, best2)
+    _stem(encoding, pieces.patch, first + 1, last + 1)
     meet(team)
     seen = np.empty((SOME, 144), dtype=np.float32)
     first, last = bounds(team, counts[1])
@@ -164,17 +174,17 @@ def encode_pieces(
     one, wide, inner = zero + 1, zero + 32, zero + 144
     for start in range(first, last, SOME):
         own = min(SOME, last - start)
-        gather(table, value, start, own, seen)
+        gather(table, pieces.value, start, own, seen)
         panel(
             place_of(seen), inner, one, zero, place_of(packed) + 4 * W3, wide, zero, place_of(h3) + 128 * start, wide, inner, one, zero, own, wide,
         )  # fmt: skip
     meet(team)
     first, last = bounds(team, counts[2])
-    _pool(packed, window, first, last, h3, best3, pooled, position)
+    _pool(encoding, pieces.window, first, last)
     meet(team)
     first, last = bounds(team, boards)
     for n in range(first, last):
         for k in range(3):
             bias = packed[B4 + k]
-            for p in range(64):
-                out[n, k * 64 + p] = position[place[n * 64 + p], k] + bias
+            for p in range(CELLS):
+                out[n, k * CELLS + p] = position[place[n * CELLS + p], k] + bias

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 from crar_model.core.compiled import numba
-from crar_model.nets._blas import pointer
-from crar_model.nets._encoder import SHARES, SOME, W2_BACK, W3_BACK, W4, gather, place_of
+from crar_model.nets._blas import fusing, kernel, place_of, pointer
+from crar_model.nets._encoder import SHARES, SOME, W2_BACK, W3_BACK, W4, Encoding, gather
 from crar_model.nets._micro import LANES, panel
+from crar_model.nets._pieces import Pieces
 from crar_model.nets._team import meet
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _through_windows(
-    half: int, packed: Any, g4: Any, windows: int, best3: Any, pooled: Any, g3: Any, by_weight: Any, by_bias: Any
-) -> None:  # fmt: skip # pragma: no cover
+@fusing
+def _through_windows(half: int, encoding: Encoding, g4: Any, windows: int, by_weight: Any, by_bias: Any) -> None:
     """Sixteen channels of the third layer's gradient g3, all zero before, and of those of the fourth layer's weights and the third's biases."""
+    packed, best3, pooled, g3 = encoding.packed, encoding.best3, encoding.pooled, encoding.g3
     one, begin, own = np.float32(1), 16 * half, np.empty(16, dtype=np.float32)
     for v in range(windows):
         a, b, c = g4[v, 0], g4[v, 1], g4[v, 2]
@@ -33,11 +33,10 @@ def _through_windows(
             g3[best3[v, begin + k], begin + k] += own[k]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _through_values(
-    packed: Any, table: Any, value: Any, first: int, last: int, g3: Any, by_weight: Any, gt: Any
-) -> None:  # fmt: skip # pragma: no cover
+@kernel
+def _through_values(encoding: Encoding, value: Any, first: int, last: int, by_weight: Any, gt: Any) -> None:
     """One part's gradients of the third layer's weights (144, 32) and of what it reads, gt (patches, 16)."""
+    packed, table, g3 = encoding.packed, encoding.table, encoding.g3
     seen, into = np.empty((SOME, 144), dtype=np.float32), np.empty((SOME, 144), dtype=np.float32)
     gt[:] = 0
     zero = 0 * first  # a variable: Numba compiles a function anew for every literal
@@ -57,11 +56,11 @@ def _through_values(
                     gt[row, k] += into[v, t * 16 + k]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _through_stem(
-    packed: Any, patches: Any, inside: Any, patch: Any, count: int, h1: Any, table: Any, best2: Any, gts: Any, g: Any
-) -> None:  # fmt: skip # pragma: no cover
+@fusing
+def _through_stem(encoding: Encoding, patch: Any, count: int, g: Any) -> None:
     """Gradients of the first two layers, written to the addresses g."""
+    packed, patches, inside, h1, _, table, best2 = encoding[:7]
+    gts = encoding.by_patch
     one, zero = np.float32(1), 0 * count
     m16 = zero + 16
     g2, dcol = np.zeros((4, count + 1, 16), dtype=np.float32), np.empty((count + 1, 32), dtype=np.float32)
@@ -116,14 +115,11 @@ def _through_stem(
             weight1[k, t] = sums[t, k]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def encoder_gradient(
-    team: Any, packed: Any, patches: Any, inside: Any, pieces: Any, counts: Any, boards: int, room: Any, grad: Any, g: Any
-) -> None:  # fmt: skip # pragma: no cover
+@kernel
+def encoder_gradient(team: Any, encoding: Encoding, pieces: Pieces, counts: Any, boards: int, grad: Any, g: Any) -> None:
     """Gradients of the weights at the addresses g, laid out as they are, from grad (boards, 192), after :func:`encode_pieces` of these boards.
     The first thread's last share is done when the team meets again."""
-    patch, value, place = pieces[3], pieces[4], pieces[6]
-    table, best3, pooled, g3, weights, gts = room[2], room[5], room[6], room[8], room[9], room[10]
+    place, g3, weights, gts = pieces.place, encoding.g3, encoding.by_weight, encoding.by_patch
     g4 = np.zeros((counts[2], 3), dtype=np.float32)  # every thread its own: adding up is faster than waiting
     for n in range(boards):
         for k in range(3):
@@ -135,13 +131,13 @@ def encoder_gradient(
             g3[: counts[1], 16 * half : 16 * half + 16] = 0
             weight4[:, 16 * half : 16 * half + 16] = 0
             bias3[16 * half : 16 * half + 16] = 0
-            _through_windows(half, packed, g4, counts[2], best3, pooled, g3, weight4, bias3)
+            _through_windows(half, encoding, g4, counts[2], weight4, bias3)
     meet(team)
     share = (counts[1] + SHARES - 1) // SHARES
     for part in range(SHARES):
         if part % team[1] == team[0]:
             first, last = min(part * share, counts[1]), min((part + 1) * share, counts[1])
-            _through_values(packed, table, value, first, last, g3, weights[part], gts[part, : counts[0] + 1])
+            _through_values(encoding, pieces.value, first, last, weights[part], gts[part, : counts[0] + 1])
     meet(team)
     if team[0] == 0:
         bias4[:] = 0
@@ -156,4 +152,4 @@ def encoder_gradient(
                     for part in range(1, SHARES):
                         own += weights[part, t * 16 + c, o]
                     weight3[o, c, t] = own
-        _through_stem(packed, patches, inside, patch, counts[0], room[0], table, room[3], gts, g)
+        _through_stem(encoding, pieces.patch, counts[0], g)

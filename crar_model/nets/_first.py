@@ -5,15 +5,14 @@ In a maze the pattern is the walls and the entry the agent's cell: a constant ve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from crar_model.core.compiled import numba
-from crar_model.nets._blas import pointer
+from crar_model.nets._blas import fusing, pointer, summing
 from crar_model.nets._panel import ROWS, tanh_flat
 
 WORTH = 4
@@ -22,8 +21,7 @@ LARGEST = 1 << 16
 """Numbers of an input that is looked at."""
 
 
-@dataclass(frozen=True)
-class Observed:
+class Observed(NamedTuple):
     """Observations of all states as a shared one and what each has of its own: obs[s] = scale[s] shared + a few entries. In a maze that is
     the wall pattern and the agent's cell, so the first layer takes one column a state instead of a product.
 
@@ -81,30 +79,28 @@ class Observed:
         return numbers
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def _dot(a: Any, b: Any) -> Any:  # pragma: no cover - compiled
+@summing
+def _dot(a: Any, b: Any) -> Any:
     result = np.float32(0)
     for k in range(a.shape[0]):
         result += a[k] * b[k]
     return result
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def _sum(a: Any) -> Any:  # pragma: no cover - compiled
+@summing
+def _sum(a: Any) -> Any:
     result = np.float32(0)
     for k in range(a.shape[0]):
         result += a[k]
     return result
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def first_forward(
-    weight: int, bias: int, h: int, units: int, shared: Any, scale: Any, entries: Any, columns: Any, values: Any
-) -> None:  # fmt: skip # pragma: no cover - compiled
-    """First hidden layer on all observations, each scale * shared + a few entries (row, column, value): (tiles, units, 32)."""
-    w = numba.carray(pointer(weight), (units, shared.shape[0]))
-    b = numba.carray(pointer(bias), (units,))
+@fusing
+def first_forward(weight: int, bias: int, h: int, units: int, seen: Observed) -> None:
+    """First hidden layer on all observations: (tiles, units, 32)."""
+    shared, scale, entries, columns, values = seen.shared, seen.scale, seen.row, seen.column, seen.value
     tiles = scale.shape[0] // ROWS
+    w, b = numba.carray(pointer(weight), (units, shared.shape[0])), numba.carray(pointer(bias), (units,))
     out = numba.carray(pointer(h), (tiles, units, ROWS))
     for j in range(units):
         common = _dot(w[j], shared)
@@ -117,11 +113,10 @@ def first_forward(
     tanh_flat(out.reshape(-1))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def first_backward(
-    grad: int, weight: int, bias: int, units: int, shared: Any, scale: Any, entries: Any, columns: Any, values: Any
-) -> None:  # fmt: skip # pragma: no cover - compiled
+@summing
+def first_backward(grad: int, weight: int, bias: int, units: int, seen: Observed) -> None:
     """Gradients of the first layer's weight and bias from that of its sums (tiles, units, 32)."""
+    shared, scale, entries, columns, values = seen.shared, seen.scale, seen.row, seen.column, seen.value
     tiles = scale.shape[0] // ROWS
     g = numba.carray(pointer(grad), (tiles, units, ROWS))
     gw, gb = numba.carray(pointer(weight), (units, shared.shape[0])), numba.carray(pointer(bias), (units,))

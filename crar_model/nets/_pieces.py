@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from crar_model.core.compiled import numba
 from crar_model.core.tiles import SIZE
+from crar_model.nets._blas import kernel
 
 CELLS = SIZE * SIZE
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def room_for_pieces(patches: int, values: int, windows: int, boards: int) -> Any:  # pragma: no cover - compiled
-    """Room for :func:`find_pieces`: own numbers of the index's patches, values and windows, -1 for none; then what it finds."""
-    return (
+class Drawn(NamedTuple):
+    """An index of tile maps, `_tile_index.TileIndex`, as the kernels read it."""
+
+    patches: Any  # (M, 16) pixels, float32
+    inside: Any  # (M, 9) which of a patch's first-layer values lie inside the image, float32
+    values: Any  # (C, 9)
+    windows: Any  # (W, 9)
+    places: Any  # (boards 64,)
+
+
+class Pieces(NamedTuple):
+    """What :func:`find_pieces` works on and finds."""
+
+    own_patch: Any  # numbers of the index's patches here, -1 for none
+    own_value: Any  # of its values
+    own_window: Any  # of its windows
+    patch: Any  # patches of the index, number 1 first, for 0 stands for padding
+    value: Any  # (n, 9) numbers of patches
+    window: Any  # (n, 9) numbers of values
+    place: Any  # numbers of windows
+    value_list: Any  # values of the index
+    window_list: Any  # windows of the index
+
+
+@kernel
+def room_for_pieces(index: Drawn, boards: int) -> Pieces:
+    """Room for the pieces of as many boards of an index."""
+    patches, values, windows = index.patches.shape[0], index.values.shape[0], index.windows.shape[0]
+    return Pieces(
         np.full(patches, -1, dtype=np.int32), np.full(values, -1, dtype=np.int32), np.full(windows, -1, dtype=np.int32),
         np.empty(patches, dtype=np.int32), np.empty((values, 9), dtype=np.int32), np.empty((windows, 9), dtype=np.int32),
         np.empty(boards * CELLS, dtype=np.int32), np.empty(values, dtype=np.int32), np.empty(windows, dtype=np.int32),
     )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def find_pieces(values: Any, windows: Any, places: Any, first: int, room: Any, counts: Any) -> None:  # pragma: no cover - compiled
-    """The pieces of boards, those of the `first` boards before the others' so that these can be computed alone.
-
-    Writes into `room`, from its fourth array on: patches of the index, number 1 first, for 0 stands for padding; values (n, 9) as numbers of
-    patches; windows (n, 9) as numbers of values; places as numbers of windows. counts (2, 3): patches, values and windows of the first boards
-    and of all.
-    """
+@kernel
+def find_pieces(values: Any, windows: Any, places: Any, first: int, room: Pieces, counts: Any) -> None:
+    """The pieces of the boards at `places`, those of the `first` boards before the others' so that these can be computed alone. counts (2, 3):
+    patches, values and windows of the first boards and of all."""
     own_patch, own_value, own_window, patch, value, window, place, value_list, window_list = room
     padding = own_patch.shape[0]
     m = c = w = 0

@@ -14,6 +14,7 @@ from llvmlite import ir
 from numba.extending import intrinsic as _intrinsic
 
 from crar_model.core.compiled import numba
+from crar_model.nets._blas import kernel
 from crar_model.nets._threads import get_threads, share
 
 intrinsic: Any = _intrinsic
@@ -58,8 +59,8 @@ def _offer(typing_context: Any, function: Any) -> Any:
     return numba.types.void(_INT), build
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def meet(team: Any) -> None:  # pragma: no cover - compiled
+@kernel
+def meet(team: Any) -> None:
     """Wait for the others. team: number of this thread, threads, address of the count of arrivals, that of a function that gives way."""
     if team[1] < 2:
         return
@@ -71,8 +72,8 @@ def meet(team: Any) -> None:  # pragma: no cover - compiled
             _offer(team[3])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def bounds(team: Any, items: int) -> Any:  # pragma: no cover - compiled
+@kernel
+def bounds(team: Any, items: int) -> Any:
     """This thread's share of items whose results do not depend on who computes them."""
     return items * team[0] // team[1], items * (team[0] + 1) // team[1]
 

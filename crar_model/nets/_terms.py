@@ -6,13 +6,15 @@ Networks run on panels (`_panel`): 32 rows, feature by feature. `_update` trains
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from crar_model.core.compiled import numba
-from crar_model.nets._blas import pointer
-from crar_model.nets._panel import ROWS, network_backward, network_forward
+from crar_model.nets._blas import kernel, place_of, pointer
+from crar_model.nets._first import Observed, first_backward, first_forward
+from crar_model.nets._panel import ROWS, Net, Room, network_backward, network_forward, room_for
+from crar_model.nets._rmsprop import Optimiser
 
 ENCODER, TRANSITION, REWARD, DISCOUNT, VALUE = range(5)
 T_TRANSITION, T_REWARD, T_DISCOUNT, T_BALL, T_RANDOM_PAIRS, T_CONSECUTIVE, T_VALUE, T_PAIRING = range(8)
@@ -21,25 +23,121 @@ C_DISCOUNT, C_RADIUS2, C_BALL_MAX, C_PAIR_MIN, C_PAIR_MAX, C_PAIR_SCALE, C_VALUE
 """Coefficients: discount factor, ball radius squared ... share of the value term, and 1 for double Q."""
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def panels(tiles: int, width: int) -> Any:  # pragma: no cover - compiled
+class Steps(NamedTuple):
+    """What an update consists of."""
+
+    weights: Any  # (steps, 8) of the terms
+    rates: Any  # (steps,) share of the rate
+    takes: Any  # (steps, tensors), of boards (steps, blocks): whether a step changes it
+    trained: Any  # (blocks,) whether it trains
+    scalars: Any  # coefficients
+    optimiser: Optimiser
+
+
+class Blocks(NamedTuple):
+    """Layers of all blocks."""
+
+    widths: Any  # block by block, input first
+    starts: Any  # where a block begins among them
+
+
+class Batch(NamedTuple):
+    """What a batch says."""
+
+    state: Any  # (batch,) rows of s
+    next_state: Any  # (batch,) rows of s'
+    action: Any  # (batch,)
+    reward: Any  # (batch,)
+    terminated: Any  # (batch,) ends
+    target: Any  # (rows, A) values of every state by the target copy
+
+
+class States(NamedTuple):
+    """Abstract states of a batch, all (batch, d)."""
+
+    x: Any  # of s
+    x_next: Any  # of s'
+    anchor: Any  # what `pairing` wants of s
+    gx: Any  # gradient of x
+    gx_next: Any  # gradient of x_next
+
+
+@kernel
+def states_for(count: int, d: int) -> States:
+    """Room for those of a batch."""
+    f = np.float32
+    return States(
+        np.zeros((count, d), f), np.zeros((count, d), f), np.zeros((count, d), f), np.zeros((count, d), f), np.zeros((count, d), f)
+    )
+
+
+class Work(NamedTuple):
+    """What all terms work on."""
+
+    nets: Any  # of the blocks
+    room: Room  # for their backward passes
+    back: Any  # panels: gradient of what a network reads
+    errors: Any  # (tiles, A, 32): that of the values
+    embedding: Any  # (tiles, d, 32): that of the abstract states of all rows
+
+
+@kernel
+def panels(tiles: int, width: int) -> Any:
+    """Room for panels."""
     return np.zeros((tiles, width, ROWS), dtype=np.float32)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def stack(widths: Any, tiles: int) -> Any:  # pragma: no cover - compiled
-    """Room for every layer's panels and the address of each."""
-    room = np.zeros(widths.sum() * tiles * ROWS, dtype=np.float32)
-    at = np.empty(widths.shape[0], dtype=np.int64)
-    start = 0
+@kernel
+def _net(block: int, blocks: Blocks, at: Any, grads: Any, tiles: int) -> Net:
+    """A block's network, with room for every layer's panels."""
+    first, last = blocks.starts[block], blocks.starts[block + 1]
+    widths, acts = blocks.widths[first:last], np.empty(last - first, dtype=np.int64)
+    memory, start = np.zeros(widths.sum() * tiles * ROWS, dtype=np.float32), 0
     for layer in range(widths.shape[0]):
-        at[layer] = room.ctypes.data + 4 * start
+        acts[layer] = place_of(memory) + 4 * start
         start += widths[layer] * tiles * ROWS
-    return room, at
+    own = slice(2 * (first - block), 2 * (last - block - 1))  # every layer has a weight and a bias
+    return Net(widths, tiles, at[own], grads[own], acts, memory)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def pair_slope(squared: Any, scalars: Any) -> Any:  # pragma: no cover - compiled
+@kernel
+def work_for(blocks: Blocks, at: Any, grads: Any, state_tiles: int, batch_tiles: int, largest: int) -> Work:
+    """Networks of a member whose addresses `at` and `grads` hold; encoder and value see all states, and what the one gives the other reads."""
+    encoder, value = _net(ENCODER, blocks, at, grads, state_tiles), _net(VALUE, blocks, at, grads, state_tiles)
+    value.acts[0] = encoder.acts[encoder.acts.shape[0] - 1]
+    nets = (
+        encoder, _net(TRANSITION, blocks, at, grads, batch_tiles), _net(REWARD, blocks, at, grads, batch_tiles),
+        _net(DISCOUNT, blocks, at, grads, batch_tiles), value,
+    )  # fmt: skip
+    most, widest = max(state_tiles, batch_tiles), blocks.widths.max()
+    errors, embedding = panels(state_tiles, value.widths[-1]), panels(state_tiles, encoder.widths[-1])
+    return Work(nets, room_for(most, widest, largest), panels(most, widest), errors, embedding)
+
+
+@kernel
+def read(net: Net) -> Any:
+    """What a network gives: (tiles, width, 32)."""
+    last = net.acts.shape[0] - 1
+    return numba.carray(pointer(net.acts[last]), (net.tiles, net.widths[last], ROWS))
+
+
+@kernel
+def encode(net: Net, observed: Observed) -> None:
+    """Abstract states of all observations."""
+    first_forward(net.at[0], net.at[1], net.acts[1], net.widths[1], observed)
+    network_forward(net, 1)
+
+
+@kernel
+def encoder_backward(work: Work, observed: Observed) -> None:
+    """Gradients of the encoder's parameters from that of the embedding."""
+    net, into = work.nets[0], place_of(work.room.odd)
+    hidden = network_backward(net, 1, place_of(work.embedding), work.room, into, True)
+    first_backward(hidden, net.grads[0], net.grads[1], net.widths[1], observed)
+
+
+@kernel
+def pair_slope(squared: Any, scalars: Any) -> Any:
     """Derivative of exp(-C sqrt(clip(s))) by s, 0 where the clip holds it."""
     if squared < scalars[C_PAIR_MIN] or squared > scalars[C_PAIR_MAX]:
         return np.float32(0)
@@ -47,11 +145,10 @@ def pair_slope(squared: Any, scalars: Any) -> Any:  # pragma: no cover - compile
     return np.float32(-scalars[C_PAIR_SCALE] * np.exp(-scalars[C_PAIR_SCALE] * root) / (np.float32(2) * root))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def structure_gradients(
-    x: Any, x_next: Any, anchor: Any, weights: Any, scalars: Any, positions: int, gx: Any, gx_next: Any
-) -> None:  # fmt: skip # pragma: no cover - compiled
-    """Add the gradients of the terms that look at abstract states alone; all (batch, d), with the `positions` of a channel side by side."""
+@kernel
+def structure_gradients(states: States, weights: Any, scalars: Any, positions: int) -> None:
+    """Add the gradients of the terms that look at abstract states alone, with the `positions` of a channel side by side."""
+    x, x_next, anchor, gx, gx_next = states
     count, d = x.shape
     share = np.float32(1) / np.float32(count)
     if weights[T_BALL] != 0:
@@ -102,24 +199,21 @@ def structure_gradients(
                 gx[b, c] += weights[T_PAIRING] * share * np.float32(2) / np.float32(d) * (x[b, c] - anchor[b, c])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def dynamics_gradients(
-    block: int, at: Any, grads: Any, first: Any, widths: Any, acts: Any, room: Any, back: Any, trained: bool, weight: Any, scalars: Any,
-    x: Any, x_next: Any, action: Any, reward: Any, terminated: Any, gx: Any, gx_next: Any,
-) -> float:  # fmt: skip # pragma: no cover - compiled
-    """Add the gradient of `transition`, `reward` or `discount`; x and its kin are (batch, d). Returns what the term adds to the loss."""
-    count, d = x.shape
-    inputs, outputs = widths[0], widths[-1]
-    tiles = (count + ROWS - 1) // ROWS
-    given = numba.carray(pointer(acts[0]), (tiles, inputs, ROWS))
+@kernel
+def dynamics_gradients(block: int, work: Work, trained: bool, weight: Any, scalars: Any, states: States, batch: Batch) -> float:
+    """Add the gradient of `transition`, `reward` or `discount`. Returns what the term adds to the loss."""
+    net, (x, x_next, _, gx, gx_next), terminated = work.nets[block], states, batch.terminated
+    action, reward, (count, d) = batch.action, batch.reward, x.shape
+    inputs, outputs, tiles = net.widths[0], net.widths[-1], net.tiles
+    given = numba.carray(pointer(net.acts[0]), (tiles, inputs, ROWS))
     for b in range(count):
         tile, r = b // ROWS, b % ROWS
         for c in range(d):
             given[tile, c, r] = x[b, c]
         for c in range(d, inputs):
             given[tile, c, r] = action[b] == c - d
-    network_forward(at, first, widths, 0, tiles, acts)
-    found = numba.carray(pointer(acts[widths.shape[0] - 1]), (tiles, outputs, ROWS))
+    network_forward(net, 0)
+    found = read(net)
     scale, twice = weight * np.float32(2) / np.float32(count), np.float64(0)
     for b in range(tiles * ROWS):
         tile, r = b // ROWS, b % ROWS
@@ -139,33 +233,26 @@ def dynamics_gradients(
                 error = scale * missed
             found[tile, c, r] = error
             twice += error * missed
-    network_backward(at, grads, first, widths, 0, tiles, acts, acts[widths.shape[0] - 1], room, back, trained)
-    read = numba.carray(pointer(back), (tiles, inputs, ROWS))
+    network_backward(net, 0, net.acts[net.acts.shape[0] - 1], work.room, place_of(work.back), trained)
+    into = numba.carray(pointer(place_of(work.back)), (tiles, inputs, ROWS))
     for b in range(count):
         for c in range(d):
-            gx[b, c] += read[b // ROWS, c, b % ROWS]
+            gx[b, c] += into[b // ROWS, c, b % ROWS]
     return 0.5 * twice
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def value_gradients(
-    at: Any, grads: Any, first: Any, widths: Any, acts: Any, room: Any, back: Any, trained: bool, weight: Any, scalars: Any,
-    rows: int, picked: Any, following: Any, action: Any, reward: Any, terminated: Any, target: Any, errors: Any, ge: Any,
-) -> float:  # fmt: skip # pragma: no cover - compiled
-    """Add the gradient of `value`, each state's values computed once; acts[0] holds the abstract states of all rows, target (rows, A)
-    their values by the target copy, errors is the address of (tiles, A, 32). Returns what the term adds to the loss."""
-    count, outputs = picked.shape[0], widths[-1]
-    tiles = (rows + ROWS - 1) // ROWS
-    network_forward(at, first, widths, 0, tiles, acts)
-    found = numba.carray(pointer(acts[widths.shape[0] - 1]), (tiles, outputs, ROWS))
-    wrong = numba.carray(pointer(errors), (tiles, outputs, ROWS))
-    for tile in range(tiles):
-        for a in range(outputs):
-            for r in range(ROWS):
-                wrong[tile, a, r] = 0
+@kernel
+def value_gradients(work: Work, trained: bool, weight: Any, scalars: Any, batch: Batch) -> float:
+    """Add the gradient of `value` to that of the embedding, each state's values computed once. Returns what the term adds to the loss."""
+    net, wrong, ge, target = work.nets[VALUE], work.errors, work.embedding, batch.target
+    state, following, action, reward, terminated = batch.state, batch.next_state, batch.action, batch.reward, batch.terminated
+    count, outputs = state.shape[0], net.widths[-1]
+    network_forward(net, 0)
+    found = read(net)
+    wrong[:] = 0
     scale, twice = weight * scalars[C_VALUE] * np.float32(2) / np.float32(count), np.float64(0)
     for b in range(count):
-        s, n = picked[b], following[b]
+        s, n = state[b], following[b]
         best = 0
         for a in range(1, outputs):
             if scalars[C_DOUBLE] != 0:
@@ -178,15 +265,10 @@ def value_gradients(
         missed = found[s // ROWS, taken, s % ROWS] - wanted
         wrong[s // ROWS, taken, s % ROWS] += scale * missed
         twice += scale * missed * missed
-    network_backward(at, grads, first, widths, 0, tiles, acts, errors, room, back, trained)
-    read = numba.carray(pointer(back), ge.shape)
-    for tile in range(tiles):
+    network_backward(net, 0, place_of(wrong), work.room, place_of(work.back), trained)
+    into = numba.carray(pointer(place_of(work.back)), ge.shape)
+    for tile in range(ge.shape[0]):
         for c in range(ge.shape[1]):
             for r in range(ROWS):
-                ge[tile, c, r] += read[tile, c, r]
+                ge[tile, c, r] += into[tile, c, r]
     return 0.5 * twice
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def widths_of(widths: Any, starts: Any, block: int) -> Any:  # pragma: no cover - compiled
-    return widths[starts[block] : starts[block + 1]]

@@ -41,18 +41,18 @@ class TileIndex:
 
 
 @numba.njit(cache=True, inline="always")
-def _slot(key: Any, mask: Any) -> Any:  # pragma: no cover - compiled
+def _slot(key: Any, mask: Any) -> Any:
     mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
     return np.int64((mixed >> np.uint64(32)) & np.uint64(mask))
 
 
 @numba.njit(cache=True, nogil=True)
-def _grow(table: Any) -> Any:  # pragma: no cover - compiled
+def _grow(table: Any) -> Any:
     return np.concatenate((table, np.empty_like(table)))
 
 
 @numba.njit(cache=True, nogil=True)
-def _find_windows(tiles: Any, places: Any, mask: int) -> Any:  # pragma: no cover - compiled
+def _find_windows(tiles: Any, places: Any, mask: int) -> Any:
     """Distinct 3x3 neighbourhoods as keys of 4 bits a tile, reading order from the lowest bits."""
     slots = np.full(mask + 1, -1, dtype=np.int32)
     keys = np.empty(places.shape[0], dtype=np.int64)
@@ -81,7 +81,7 @@ def _find_windows(tiles: Any, places: Any, mask: int) -> Any:  # pragma: no cove
 
 
 @numba.njit(cache=True, nogil=True)
-def _find_values(keys: Any, mask: int, pixel_mask: int) -> Any:  # pragma: no cover - compiled
+def _find_values(keys: Any, mask: int, pixel_mask: int) -> Any:
     """Pooled pixels and third-layer values that the neighbourhoods need.
 
     Returns the pooled pixels' keys, the values' rows of pooled pixels, and the neighbourhoods' rows of values.
@@ -152,7 +152,7 @@ def _find_values(keys: Any, mask: int, pixel_mask: int) -> Any:  # pragma: no co
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw(keys: Any, table: Any, patches: Any, inside: Any) -> None:  # pragma: no cover - compiled
+def _draw(keys: Any, table: Any, patches: Any, inside: Any) -> None:
     for m in range(keys.shape[0]):
         a, b = (keys[m] & 15) // 3, (keys[m] & 15) % 3
         for i in range(4):

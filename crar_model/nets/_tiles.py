@@ -12,36 +12,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.core.compiled import numba
-from crar_model.nets._blas import address, of_members
-from crar_model.nets._encoder import PACKED, encode_pieces, pack_encoder, room_for_encoder
+from crar_model.nets._blas import address, kernel, of_members
+from crar_model.nets._encoder import Encoding, encode_pieces, pack_encoder, room_for_encoder
 from crar_model.nets._encoder_backward import encoder_gradient
-from crar_model.nets._pieces import find_pieces, room_for_pieces
+from crar_model.nets._pieces import Drawn, Pieces, find_pieces, room_for_pieces
 from crar_model.nets._threads import share
 from crar_model.nets._tile_index import TileIndex
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _forward(
-    w: Any, patches: Any, inside: Any, values: Any, windows: Any, places: Any, out: Any
-) -> Any:  # fmt: skip # pragma: no cover - compiled
+@kernel
+def _forward(w: Any, index: Drawn, out: Any) -> Any:
     """Abstract states out (boards, 192), and what :func:`_backward` needs."""
     boards = out.shape[0]
-    pieces = room_for_pieces(patches.shape[0], values.shape[0], windows.shape[0], boards)
-    counts, team, packed = np.empty((2, 3), dtype=np.int64), np.zeros(4, dtype=np.int64), np.empty(PACKED, dtype=np.float32)
+    pieces, counts, team = room_for_pieces(index, boards), np.empty((2, 3), dtype=np.int64), np.zeros(4, dtype=np.int64)
     team[1] = 1
-    find_pieces(values, windows, places, boards, pieces, counts)
-    room = room_for_encoder(counts[1, 0], counts[1, 1], counts[1, 2])
-    pack_encoder(w, packed)
-    encode_pieces(team, packed, patches, inside, pieces, counts[1], boards, room, out)
-    return pieces, counts, packed, room
+    find_pieces(index.values, index.windows, index.places, boards, pieces, counts)
+    encoding = room_for_encoder(index, counts[1, 0], counts[1, 1], counts[1, 2])
+    pack_encoder(w, encoding.packed)
+    encode_pieces(team, encoding, pieces, counts[1], boards, out)
+    return encoding, pieces, counts
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _backward(g: Any, patches: Any, inside: Any, pieces: Any, counts: Any, packed: Any, room: Any, grad: Any) -> None:  # fmt: skip # pragma: no cover
+@kernel
+def _backward(g: Any, encoding: Encoding, pieces: Pieces, counts: Any, grad: Any) -> None:
     team = np.zeros(4, dtype=np.int64)
     team[1] = 1
-    encoder_gradient(team, packed, patches, inside, pieces, counts[1], grad.shape[0], room, grad, g)
+    encoder_gradient(team, encoding, pieces, counts[1], grad.shape[0], grad, g)
 
 
 def tiles_forward(weights: Sequence[Tensor], indices: Sequence[TileIndex], out: Tensor) -> list[tuple[Any, ...]]:
@@ -58,20 +54,16 @@ def tiles_forward(weights: Sequence[Tensor], indices: Sequence[TileIndex], out: 
 
     def work(first: int, last: int) -> None:
         for member in range(first, last):
-            index = indices[member]
-            patches, inside = drawn(index)
-            found = _forward(
-                weight_at[member], patches, inside, index.values.numpy(), index.windows.numpy(), index.places.numpy(), made[member]
-            )
-            kept[member] = (patches, inside, *found)
+            kept[member] = _forward(weight_at[member], drawn(indices[member]), made[member])
 
     share(len(indices), work)
     return kept
 
 
-def drawn(index: TileIndex) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Pixels (M, 16) of an index's patches, and which of a patch's first-layer values (M, 9) lie inside the image, float32."""
-    return index.patches.view(-1, 16).float().numpy(), index.inside.view(-1, 9).numpy()
+def drawn(index: TileIndex) -> Drawn:
+    """An index as the kernels read it."""
+    patches, inside = index.patches.view(-1, 16).float().numpy(), index.inside.view(-1, 9).numpy()
+    return Drawn(patches, inside, index.values.numpy(), index.windows.numpy(), index.places.numpy())
 
 
 def tiles_backward(weights: Sequence[Tensor], kept: Sequence[tuple[Any, ...]], grad: Tensor) -> list[Tensor]:

@@ -5,38 +5,48 @@ Points are taken one after the other, so that what a point has stays in a core's
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from crar_model.core.compiled import numba
-from crar_model.nets._blas import pointer
-from crar_model.nets._first import first_backward, first_forward
-from crar_model.nets._panel import ROWS, network_backward, network_forward
-from crar_model.nets._terms import (
-    C_PAIR_MAX,
-    C_PAIR_MIN,
-    C_PAIR_SCALE,
-    C_RADIUS2,
-    DISCOUNT,
-    ENCODER,
-    REWARD,
-    T_CONSECUTIVE,
-    T_RANDOM_PAIRS,
-    T_VALUE,
-    TRANSITION,
-    VALUE,
-    dynamics_gradients,
-    pair_slope,
-    panels,
-    stack,
-    value_gradients,
-    widths_of,
-)
+from crar_model.nets import _terms as terms
+from crar_model.nets._blas import kernel
+from crar_model.nets._first import Observed
+from crar_model.nets._panel import ROWS, network_forward
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _pairs(x: Any, grad: Any, one: Any, other: Any, weight: Any, scalars: Any) -> float:  # pragma: no cover - compiled
+class Points(NamedTuple):
+    """Points and what comes out."""
+
+    numbers: Any  # (points, n)
+    gradients: Any  # (points, n)
+    totals: Any  # (points,)
+    embedded: int  # column where a point's abstract states (rows, d) begin, -1 where its encoder makes them
+    params: Any  # (tensors,) addresses of the first point's parameters, 0 for an encoder that nobody asks
+    grads: Any  # (tensors,) and of their gradients
+    steps: Any  # (tensors,) bytes from one point to the next
+    largest: int  # most numbers of a parameter
+
+
+class Loss(NamedTuple):
+    """A total loss."""
+
+    weights: Any  # of the terms
+    scalars: Any
+    trained: Any  # (blocks,) whether a block moves
+    smoothing: Any  # of the maxima in `ball`
+    ball_states: Any  # (N,)
+    ball_weights: Any  # (N P,)
+    pair_one: Any  # (K,) rows
+    pair_other: Any  # (K,) rows
+    observed: Observed  # with embedded points only its rows count
+    batch: terms.Batch  # its target is not read
+    wanted: Any  # (batch,) what `value` regresses to
+    live: bool  # instead to a point's own values of s', as numbers without a gradient
+
+
+@kernel
+def _pairs(x: Any, grad: Any, one: Any, other: Any, weight: Any, scalars: Any) -> float:
     """Add the gradient of a pairwise term over explicit pairs of rows of x (rows, d); returns what it adds to the loss."""
     count, d = one.shape[0], x.shape[1]
     share, found = weight / np.float32(count), 0.0
@@ -45,18 +55,18 @@ def _pairs(x: Any, grad: Any, one: Any, other: Any, weight: Any, scalars: Any) -
         squared = np.float32(0)
         for c in range(d):
             squared += (x[i, c] - x[j, c]) * (x[i, c] - x[j, c])
-        slope = share * np.float32(2) * pair_slope(squared, scalars)
+        slope = share * np.float32(2) * terms.pair_slope(squared, scalars)
         for c in range(d):
             part = slope * (x[i, c] - x[j, c])
             grad[i, c] += part
             grad[j, c] -= part
-        root = np.sqrt(min(max(squared, scalars[C_PAIR_MIN]), scalars[C_PAIR_MAX]))
-        found += share * np.exp(-scalars[C_PAIR_SCALE] * root)
+        root = np.sqrt(min(max(squared, scalars[terms.C_PAIR_MIN]), scalars[terms.C_PAIR_MAX]))
+        found += share * np.exp(-scalars[terms.C_PAIR_SCALE] * root)
     return found
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _smooth_ball(x: Any, grad: Any, states: Any, weights: Any, smoothing: Any, scalars: Any) -> float:  # pragma: no cover - compiled
+@kernel
+def _smooth_ball(x: Any, grad: Any, states: Any, weights: Any, smoothing: Any, scalars: Any) -> float:
     """Add the gradient of sum_i w_i smoothing logsumexp(pieces_i / smoothing); weights (states P,) hold the term's own. Returns the sum."""
     positions = weights.shape[0] // states.shape[0]
     found = 0.0
@@ -64,71 +74,43 @@ def _smooth_ball(x: Any, grad: Any, states: Any, weights: Any, smoothing: Any, s
         row, position = states[i // positions], i % positions
         top = np.float32(0)
         for c in range(position, x.shape[1], positions):
-            top = max(top, x[row, c] * x[row, c] - scalars[C_RADIUS2])
+            top = max(top, x[row, c] * x[row, c] - scalars[terms.C_RADIUS2])
         parts = np.exp(-top / smoothing)
         for c in range(position, x.shape[1], positions):
-            parts += np.exp((x[row, c] * x[row, c] - scalars[C_RADIUS2] - top) / smoothing)
+            parts += np.exp((x[row, c] * x[row, c] - scalars[terms.C_RADIUS2] - top) / smoothing)
         for c in range(position, x.shape[1], positions):
-            share = np.exp((x[row, c] * x[row, c] - scalars[C_RADIUS2] - top) / smoothing) / parts
+            share = np.exp((x[row, c] * x[row, c] - scalars[terms.C_RADIUS2] - top) / smoothing) / parts
             grad[row, c] += weights[i] * share * np.float32(2) * x[row, c]
         found += weights[i] * (top + smoothing * np.log(parts))
     return found
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def totals_kernel(
-    points: Any, gradients: Any, totals: Any, embedded: int, params: Any, param_steps: Any, grads: Any, grad_steps: Any, most_numbers: int,
-    first: Any, widths: Any, starts: Any, trained: Any, weights: Any, scalars: Any, smoothing: Any, ball_states: Any, ball_weights: Any,
-    pair_one: Any, pair_other: Any, rows: int, shared: Any, scale: Any, entries: Any, columns: Any, values: Any,
-    state: Any, next_state: Any, action: Any, reward: Any, terminated: Any, wanted: Any, live: bool,
-) -> int:  # fmt: skip # pragma: no cover - compiled
-    """Totals (points,) and their gradients (points, n) at points (points, n).
-
-    embedded: column where a point's abstract states (rows, d) begin, -1 where its encoder makes them. params, grads (tensors,): addresses of
-    the first point's parameters and their gradients, and the bytes from one point to the next; an encoder that nobody asks has 0. first, starts: first
-    tensor and first width of each block. weights: of the terms. ball_states (N,), ball_weights (N P,); pairs of rows; the batch: rows of s
-    and s', actions, rewards, ends, and wanted values (batch,); where `live` is set these are not read, and a point's own values of s' take their
-    place, as numbers without a gradient. The observations are scale (rows up to whole panels) times shared
-    (pixels,), plus entries (row, column, value); with embedded points only the panels count.
-    """
-    tensors, count = params.shape[0], state.shape[0]
-    encoder = widths_of(widths, starts, ENCODER)
-    layers, d, units = encoder.shape[0] - 1, encoder[-1], encoder[1]
-    state_tiles, batch_tiles = (rows + ROWS - 1) // ROWS, (count + ROWS - 1) // ROWS
-    most = max(state_tiles, batch_tiles)
-    room_e, acts_e = stack(encoder, state_tiles)
-    room_t, acts_t = stack(widths_of(widths, starts, TRANSITION), batch_tiles)
-    room_r, acts_r = stack(widths_of(widths, starts, REWARD), batch_tiles)
-    room_g, acts_g = stack(widths_of(widths, starts, DISCOUNT), batch_tiles)
-    room_q, acts_q = stack(widths_of(widths, starts, VALUE), state_tiles)
-    acts_q[0] = acts_e[layers]
-    widest = widths.max()
-    one, two, turned = panels(most, widest), panels(most, widest), panels(1, widest)
-    more = np.empty(most_numbers, dtype=np.float32)
-    room = np.empty(4, dtype=np.int64)  # addresses are unsigned; one type of integer spares second compilations
-    room[0], room[1], room[2], room[3] = one.ctypes.data, two.ctypes.data, turned.ctypes.data, more.ctypes.data
-    returned, wrong = panels(most, widest), panels(state_tiles, widths_of(widths, starts, VALUE)[-1])
-    back, errors = np.int64(returned.ctypes.data), np.int64(wrong.ctypes.data)
-    embedding = numba.carray(pointer(acts_e[layers]), (state_tiles, d, ROWS))
-    ge = panels(state_tiles, d)
-    every, g_every = np.zeros((rows, d), dtype=np.float32), np.zeros((rows, d), dtype=np.float32)
-    x, x_next = np.zeros((count, d), dtype=np.float32), np.zeros((count, d), dtype=np.float32)
-    gx, gx_next = np.zeros((count, d), dtype=np.float32), np.zeros((count, d), dtype=np.float32)
-    # A fixed wanted value is the reward of a move that ends all: no kernel of its own.
-    over, unseen = terminated if live else np.ones(count, dtype=np.float32), np.zeros((rows, widths[-1]), dtype=np.float32)
-    if live:
-        wanted = reward
+@kernel
+def totals_kernel(points: Points, blocks: terms.Blocks, loss: Loss) -> None:
+    """Totals and gradients at points."""
+    tensors, rows, batch, observed = points.params.shape[0], loss.observed.rows, loss.batch, loss.observed
+    state, next_state, weights, scalars, trained = batch.state, batch.next_state, loss.weights, loss.scalars, loss.trained
+    count, embedded = state.shape[0], points.embedded
     own, into = np.empty(tensors, dtype=np.int64), np.empty(tensors, dtype=np.int64)
-    for k in range(points.shape[0]):
+    work = terms.work_for(blocks, own, into, (rows + ROWS - 1) // ROWS, (count + ROWS - 1) // ROWS, points.largest)
+    embedding, ge, value = terms.read(work.nets[terms.ENCODER]), work.embedding, work.nets[terms.VALUE]
+    d = ge.shape[1]
+    every, g_every = np.zeros((rows, d), dtype=np.float32), np.zeros((rows, d), dtype=np.float32)
+    states = terms.states_for(count, d)
+    x, x_next, _, gx, gx_next = states
+    target = np.zeros((rows, value.widths[-1]), dtype=np.float32)
+    # A fixed wanted value is the reward of a move that ends all: no kernel of its own.
+    over, wanted = (batch.terminated, batch.reward) if loss.live else (np.ones(count, dtype=np.float32), loss.wanted)
+    of_value = terms.Batch(state, next_state, batch.action, wanted, over, target)
+    for k in range(points.totals.shape[0]):
         for t in range(tensors):
-            own[t], into[t] = params[t] + k * param_steps[t], grads[t] + k * grad_steps[t]
+            own[t], into[t] = points.params[t] + k * points.steps[t], points.grads[t] + k * points.steps[t]
         if embedded < 0:
-            first_forward(own[0], own[1], acts_e[1], units, shared, scale, entries, columns, values)
-            network_forward(own, first[ENCODER], encoder, 1, state_tiles, acts_e)
+            terms.encode(work.nets[terms.ENCODER], observed)
         else:
             for i in range(rows):
                 for c in range(d):
-                    embedding[i // ROWS, c, i % ROWS] = points[k, embedded + i * d + c]
+                    embedding[i // ROWS, c, i % ROWS] = points.numbers[k, embedded + i * d + c]
         for i in range(rows):
             for c in range(d):
                 every[i, c] = embedding[i // ROWS, c, i % ROWS]
@@ -136,31 +118,23 @@ def totals_kernel(
             for c in range(d):
                 x[b, c], x_next[b, c] = every[state[b], c], every[next_state[b], c]
         g_every[:], gx[:], gx_next[:], ge[:] = 0, 0, 0, 0
-        total = _smooth_ball(every, g_every, ball_states, ball_weights, smoothing, scalars)
-        if weights[T_RANDOM_PAIRS] != 0:
-            total += _pairs(every, g_every, pair_one, pair_other, weights[T_RANDOM_PAIRS], scalars)
-        if weights[T_CONSECUTIVE] != 0:
-            total += _pairs(every, g_every, state, next_state, weights[T_CONSECUTIVE], scalars)
-        for block in (TRANSITION, REWARD, DISCOUNT):
+        total = _smooth_ball(every, g_every, loss.ball_states, loss.ball_weights, loss.smoothing, scalars)
+        if weights[terms.T_RANDOM_PAIRS] != 0:
+            total += _pairs(every, g_every, loss.pair_one, loss.pair_other, weights[terms.T_RANDOM_PAIRS], scalars)
+        if weights[terms.T_CONSECUTIVE] != 0:
+            total += _pairs(every, g_every, state, next_state, weights[terms.T_CONSECUTIVE], scalars)
+        for block in (terms.TRANSITION, terms.REWARD, terms.DISCOUNT):
             if weights[block - 1] != 0:
-                acts = acts_t if block == TRANSITION else acts_r if block == REWARD else acts_g
-                total += dynamics_gradients(
-                    block, own, into, first[block], widths_of(widths, starts, block), acts, room, back, trained[block],
-                    weights[block - 1], scalars, x, x_next, action, reward, terminated, gx, gx_next,
-                )  # fmt: skip
-        if weights[T_VALUE] != 0:
-            if live:
-                values_of = widths_of(widths, starts, VALUE)
-                network_forward(own, first[VALUE], values_of, 0, state_tiles, acts_q)
-                following = numba.carray(pointer(acts_q[values_of.shape[0] - 1]), (state_tiles, values_of[-1], ROWS))
+                total += terms.dynamics_gradients(block, work, trained[block], weights[block - 1], scalars, states, batch)
+        if weights[terms.T_VALUE] != 0:
+            if loss.live:
+                network_forward(value, 0)
+                following = terms.read(value)
                 for i in range(rows):
-                    for a in range(values_of[-1]):
-                        unseen[i, a] = following[i // ROWS, a, i % ROWS]
-            total += value_gradients(
-                own, into, first[VALUE], widths_of(widths, starts, VALUE), acts_q, room, back, trained[VALUE], weights[T_VALUE],
-                scalars, rows, state, next_state, action, wanted, over, unseen, errors, ge,
-            )  # fmt: skip
-        totals[k] = total
+                    for a in range(target.shape[1]):
+                        target[i, a] = following[i // ROWS, a, i % ROWS]
+            total += terms.value_gradients(work, trained[terms.VALUE], weights[terms.T_VALUE], scalars, of_value)
+        points.totals[k] = total
         for b in range(count):
             for c in range(d):
                 g_every[state[b], c] += gx[b, c]
@@ -171,23 +145,6 @@ def totals_kernel(
         if embedded >= 0:
             for i in range(rows):
                 for c in range(d):
-                    gradients[k, embedded + i * d + c] = ge[i // ROWS, c, i % ROWS]
-        elif trained[ENCODER]:
-            hidden = network_backward(
-                own, into, first[ENCODER], encoder, 1, state_tiles, acts_e, np.int64(ge.ctypes.data), room, room[1], True
-            )  # fmt: skip
-            first_backward(hidden, into[0], into[1], units, shared, scale, entries, columns, values)
-    # What only addresses point at must live until here: Numba gives arrays up after their last use.
-    return (
-        len(room_e)
-        + len(room_t)
-        + len(room_r)
-        + len(room_g)
-        + len(room_q)
-        + len(one)
-        + len(two)
-        + len(turned)
-        + len(more)
-        + len(returned)
-        + len(wrong)
-    )
+                    points.gradients[k, embedded + i * d + c] = ge[i // ROWS, c, i % ROWS]
+        elif trained[terms.ENCODER]:
+            terms.encoder_backward(work, observed)

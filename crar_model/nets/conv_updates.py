@@ -13,22 +13,22 @@ from torch import Tensor
 
 from crar_model.core.params import BLOCKS, Params, block_of
 from crar_model.core.tiles import CELL_PIXELS, NEGATED, SIZE, Other
-from crar_model.nets import _conv_update as kernel
 from crar_model.nets._blas import addresses, of_members
 from crar_model.nets._conv import Plan, conv_forward, pack
 from crar_model.nets._conv_layout import Layout, layout_of, memory
-from crar_model.nets._encoder import PACKED, room_for_encoder
+from crar_model.nets._conv_step import Home
+from crar_model.nets._conv_update import Run, conv_updates
+from crar_model.nets._encoder import room_for_encoder
 from crar_model.nets._pieces import CELLS, room_for_pieces
 from crar_model.nets._team import alone, together
-from crar_model.nets._terms import T_VALUE
+from crar_model.nets._terms import T_VALUE, Steps
 from crar_model.nets._threads import get_threads, share
 from crar_model.nets._tile_index import TileIndex, index_tiles
 from crar_model.nets._tiles import drawn, tiles_forward
 from crar_model.nets.conv import _plan
 from crar_model.nets.layers import Layers, parameter_shapes
-from crar_model.nets.rmsprop import safe_rate
 from crar_model.nets.tiles import PIECES
-from crar_model.nets.updates import MemberState, UpdateTables, floats, integers, note_changes, slots
+from crar_model.nets.updates import MemberState, UpdateTables, floats, integers, note_changes, slots, steps_of
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,16 @@ def update_boards(
         raise ValueError("a step changes a part of a network; give all parameters of a block or none")
     note_changes(tables, state)
     addresses(given)
-    steps_of = np.array([4 * tensor[0].numel() for tensor in given], dtype=np.int64)
+    steps = np.array([4 * tensor[0].numel() for tensor in given], dtype=np.int64)
     run = _Run(
-        tables, layout_of(tuple(plans), batch, len(square_at)), of_members(given), square_at, steps_of, of_blocks, batches, rates, alive
+        steps_of(tables, of_blocks),
+        layout_of(tuple(plans), batch, len(square_at)),
+        of_members(given),
+        square_at,
+        steps,
+        batches,
+        rates,
+        alive,
     )
     indices = [index_tiles(batches.tiles[:, member], other) for member in range(members)]
     targets = np.zeros((updates, members, batch, actions), dtype=np.float32)
@@ -166,12 +173,11 @@ def _target_values(target: Params, indices: Sequence[TileIndex], layers: Layers,
 class _Run:
     """What all members of a call have in common."""
 
-    tables: UpdateTables
+    steps: Steps
     layout: Layout
     at: np.ndarray[Any, Any]
     square_at: np.ndarray[Any, Any]
-    steps: np.ndarray[Any, Any]
-    takes: np.ndarray[Any, Any]
+    sizes: np.ndarray[Any, Any]
     batches: BoardTransitions
     rates: Tensor
     alive: Tensor
@@ -180,30 +186,28 @@ class _Run:
         self, member: int, index: TileIndex, targets: np.ndarray[Any, Any], room: Tensor | None
     ) -> Callable[[np.ndarray[Any, Any]], None]:
         """A member's updates, for each thread of a team to call; with a `room`, its gradient alone."""
-        tables, layout, batches = self.tables, self.layout, self.batches
-        optimiser, f = tables.optimiser, np.float32
+        layout, batches, f = self.layout, self.batches, np.float32
         updates, _, batch = batches.action.shape
-        d = len(index.places) // (updates * 2 * batch) * PIECES[-1].out
-        patches, inside = drawn(index)
-        sizes = len(patches), len(index.values), len(index.windows)
-        grads = np.empty(int(self.steps.sum()) // 4, dtype=f) if room is None else room.numpy()
-        arrays = (
-            layout.tables, layout.nets, layout.sizes, memory(layout.memory), self.at[member],
-            np.where(self.square_at, self.square_at + member * self.steps, 0), grads.ctypes.data + np.cumsum([0, *self.steps[:-1]]),
-            np.array(tables.trained), tables.step_weights, tables.step_rates, self.takes, tables.scalars,
-            np.array([optimiser.decay, optimiser.epsilon, optimiser.clip_norm], dtype=f), optimiser.per_tensor, safe_rate(optimiser),
-            patches, inside, index.values.numpy(), index.windows.numpy(), index.places.numpy().reshape(updates, -1),
-            room_for_pieces(*sizes, 2 * batch), room_for_encoder(*sizes), np.empty(PACKED, dtype=f), np.empty((2 * batch, d), dtype=f),
-            np.empty((batch, layout.given), dtype=f), np.empty((batch, d), dtype=f), np.empty((batch, d), dtype=f),
-            np.empty((2 * batch, d), dtype=f), integers(batches.action[:, member]), floats(batches.reward[:, member]),
-            floats(batches.terminated[:, member]), np.ascontiguousarray(targets),
+        seen = drawn(index)
+        d = len(seen.places) // (updates * 2 * batch) * PIECES[-1].out
+        numbers = int(self.sizes.sum()) // 4
+        grads = np.empty(numbers, dtype=f) if room is None else room.numpy()
+        own, squares = memory(layout.memory), np.where(self.square_at, self.square_at + member * self.sizes, 0)
+        grad_at = grads.ctypes.data + np.cumsum([0, *self.sizes[:-1]])
+        home = Home(layout.tables, layout.nets_in(own), layout.sizes, self.at[member], squares, grad_at)
+        run = Run(
+            integers(batches.action[:, member]), floats(batches.reward[:, member]), floats(batches.terminated[:, member]),
+            np.ascontiguousarray(targets),
             np.zeros((1, batch, d), dtype=f) if batches.anchors is None else floats(batches.anchors[:, member]),
-            floats(self.rates[:, member]), self.alive.numpy()[member : member + 1], np.zeros(len(self.steps), dtype=f),
-            np.zeros(7, dtype=np.int64), room is not None,
+            floats(self.rates[:, member]), self.alive.numpy()[member : member + 1], room_for_pieces(seen, 2 * batch),
+            room_for_encoder(seen, len(seen.patches), len(seen.values), len(seen.windows)), np.empty((2 * batch, d), dtype=f),
+            np.empty((2 * batch, d), dtype=f), np.empty((batch, layout.given), dtype=f), np.empty((batch, d), dtype=f),
+            np.empty((batch, d), dtype=f), np.zeros(len(self.sizes), dtype=f), np.zeros(7, dtype=np.int64),
         )  # fmt: skip
+        boards = seen._replace(places=seen.places.reshape(updates, -1))
 
         def work(team: np.ndarray[Any, Any]) -> None:
-            kernel.conv_updates(team, *arrays)
+            conv_updates(team, home, own, self.steps, boards, run, room is not None)
             assert len(grads), "what only addresses point at lives until here"
 
         return work

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.nets._rmsprop import rmsprop_kernel
+from crar_model.nets._rmsprop import Optimiser, rmsprop_kernel
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,16 @@ def _step_cpu(
     addresses = np.array([[t.data_ptr() for t in group] for group in (params, dense, squares)], dtype=np.int64)
     sizes = np.array([grad.numel() // members for grad in dense], dtype=np.int64)
     torch.autograd.graph.increment_version((*params, *squares))  # what the kernel writes, PyTorch would not know of
-    rmsprop_kernel(
-        addresses, sizes, learning_rate.detach().contiguous().numpy(), alive.numpy(), np.float32(settings.decay),
-        np.float32(settings.epsilon), np.float32(settings.clip_norm), settings.per_tensor, safe_rate(settings),
-    )  # fmt: skip
+    rmsprop_kernel(addresses, sizes, learning_rate.detach().contiguous().numpy(), alive.numpy(), optimiser_of(settings))
 
 
 @lru_cache(maxsize=64)
+def optimiser_of(settings: RMSpropSettings) -> Optimiser:
+    """As compiled code takes them."""
+    decay, epsilon, clip = (np.float32(number) for number in (settings.decay, settings.epsilon, settings.clip_norm))
+    return Optimiser(decay, epsilon, clip, settings.per_tensor, safe_rate(settings))
+
+
 def safe_rate(settings: RMSpropSettings) -> float:
     """Learning rate below which no step of finite numbers gives others, unless the squared gradient is beyond 2^126.
 

@@ -13,9 +13,11 @@ from torch import Tensor
 from crar_model.core.params import BLOCKS, Params
 from crar_model.nets._blas import address
 from crar_model.nets._first import Observed
-from crar_model.nets._totals import totals_kernel
+from crar_model.nets._terms import Batch
+from crar_model.nets._totals import Loss, Points, totals_kernel
 from crar_model.nets.check import layer_names
 from crar_model.nets.layers import Linear, parameter_shapes
+from crar_model.nets.updates import blocks_of, floats, integers
 
 EMBEDDING = "embedding"
 """Name of abstract states (rows, d) that take the encoder's place."""
@@ -104,16 +106,16 @@ class Totals:
             addresses.append(address(value))
         self._columns, self._addresses = np.array(columns, dtype=np.int64), np.array(addresses, dtype=np.int64)
         self._moves = self._columns >= 0
-        self._trained = np.array([any(name.startswith(f"{block}.") for name in self.moving) for block in BLOCKS])
-        start = np.cumsum([0, *(2 * (len(block) - 1) for block in widths)])[:-1]
-        self._networks = start, np.concatenate(widths), np.cumsum([0, *map(len, widths)])
-        observed = tables.observed
-        self._loss = (
-            tables.weights.astype(np.float32), tables.scalars.astype(np.float32), np.float32(tables.smoothing),
-            _integers(tables.ball_states), _floats(tables.ball_weights), _integers(tables.pairs[0]), _integers(tables.pairs[1]),
-            observed.rows, observed.shared, observed.scale, observed.row, observed.column, observed.value,
-            _integers(tables.state), _integers(tables.next_state), _integers(tables.action), _floats(tables.reward),
-            _floats(tables.terminated), _floats(tables.reward if tables.wanted is None else tables.wanted), tables.wanted is None,
+        trained = np.array([any(name.startswith(f"{block}.") for name in self.moving) for block in BLOCKS])
+        self._blocks = blocks_of(widths)
+        batch = Batch(
+            integers(tables.state), integers(tables.next_state), integers(tables.action), floats(tables.reward), floats(tables.terminated),
+            np.zeros((0, 0), dtype=np.float32),
+        )  # fmt: skip
+        self._loss = Loss(
+            tables.weights.astype(np.float32), tables.scalars.astype(np.float32), trained, np.float32(tables.smoothing),
+            integers(tables.ball_states), floats(tables.ball_weights), integers(tables.pairs[0]), integers(tables.pairs[1]), tables.observed,
+            batch, batch.reward if tables.wanted is None else floats(tables.wanted), tables.wanted is None,
         )  # fmt: skip
 
     def __call__(self, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,10 +131,9 @@ class Totals:
         step = 4 * self.size * self._moves
         params = np.where(self._moves, at + 4 * self._columns, self._addresses)
         grads = np.where(self._moves, address(gradients) + 4 * self._columns, address(self._spare))
-        totals_kernel(
-            points.detach().numpy(), gradients.numpy(), totals.numpy(), self._embedded, params, step, grads, step, self._most,
-            *self._networks, self._trained, *self._loss,
-        )  # fmt: skip
+        numbers = points.detach().numpy()
+        given = Points(numbers, gradients.numpy(), totals.numpy(), self._embedded, params, grads, step, self._most)
+        totals_kernel(given, self._blocks, self._loss)
         return totals, gradients
 
     def _check(self) -> None:
@@ -158,11 +159,3 @@ class Totals:
 
     def _positions(self) -> int:
         return max(1, len(self.tables.ball_weights) // len(self.tables.ball_states))
-
-
-def _floats(tensor: Tensor) -> np.ndarray[Any, Any]:
-    return tensor.detach().to("cpu", torch.float32).contiguous().numpy()
-
-
-def _integers(tensor: Tensor) -> np.ndarray[Any, Any]:
-    return tensor.to("cpu", torch.int64).contiguous().numpy()

@@ -13,9 +13,10 @@ from torch import Tensor
 from crar_model.core.params import BLOCKS, Params
 from crar_model.nets._blas import address, addresses
 from crar_model.nets._first import Observed
-from crar_model.nets._update import update_kernel
+from crar_model.nets._terms import Batch, Blocks, Steps
+from crar_model.nets._update import Members, update_kernel
 from crar_model.nets.layers import Linear, parameter_shapes
-from crar_model.nets.rmsprop import RMSpropSettings, safe_rate
+from crar_model.nets.rmsprop import RMSpropSettings, optimiser_of
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def update_members(
     alive, room, ready = state.alive, state.room, ready or ready_for(tables, state)
     values, anchors = batches.values, batches.anchors
     members = len(alive)
-    widths, sizes, takes = [tables.blocks[block] for block in BLOCKS], ready.sizes, ready.takes
+    widths, sizes = [tables.blocks[block] for block in BLOCKS], ready.sizes
     updates, _, batch = shape = batches.state.shape
     d, actions = widths[0][-1], widths[4][-1]
     for name, tensor, size in (
@@ -166,17 +167,24 @@ def update_members(
         raise ValueError(f"the batch has actions beyond the {actions} known")
     if alive.dtype is not torch.bool or not alive.is_contiguous():
         raise TypeError("alive is no contiguous tensor of torch.bool")
-    start = np.cumsum([0, *(2 * (len(block) - 1) for block in widths)])[:-1]
     grad_at = address(room) + 4 * np.concatenate(([0], np.cumsum(sizes)[:-1]))
-    optimiser = tables.optimiser
-    update_kernel(
-        ready.given, grad_at, ready.square_at, sizes, start, np.concatenate(widths), np.cumsum([0, *map(len, widths)]),
-        np.array(tables.trained), tables.step_weights, np.arange(len(takes)), tables.step_rates, takes, floats(rates), alive.numpy(),
-        np.array([optimiser.decay, optimiser.epsilon, optimiser.clip_norm], dtype=np.float32), optimiser.per_tensor, safe_rate(optimiser),
-        tables.scalars, observed.rows, observed.shared, observed.scale, observed.row, observed.column, observed.value,
-        integers(batches.state), integers(batches.next_state), integers(batches.action), floats(batches.reward),
-        floats(batches.terminated), floats(values), floats(anchors), gradient_only,
+    whole = Batch(
+        integers(batches.state), integers(batches.next_state), integers(batches.action), floats(batches.reward), floats(batches.terminated),
+        floats(values),
     )  # fmt: skip
+    changed = Members(ready.given, ready.square_at, grad_at, sizes, alive.numpy())
+    update_kernel(changed, blocks_of(widths), steps_of(tables, ready.takes), observed, whole, floats(rates), floats(anchors), gradient_only)
+
+
+def blocks_of(widths: Sequence[Sequence[int]]) -> Blocks:
+    """Layers of all blocks as the kernels read them, from the widths of each."""
+    return Blocks(np.concatenate(widths), np.cumsum([0, *map(len, widths)]))
+
+
+def steps_of(tables: UpdateTables, takes: np.ndarray[Any, Any]) -> Steps:
+    """What an update consists of as the kernels read it."""
+    trained = np.array(tables.trained)
+    return Steps(tables.step_weights, tables.step_rates, takes, trained, tables.scalars, optimiser_of(tables.optimiser))
 
 
 def slots(
