@@ -98,11 +98,11 @@ def _forward(members: int, call: Panels, weights: Any, x: int, out: int) -> None
 @kernel
 def _backward(members: int, call: Panels, weights: Any, grad_out: int, grads: Any, grad_in: int) -> None:
     """grads: addresses, 0 for none; grad_in (members, rows, in): 0 for none."""
-    rows, widths, f = call.rows, call.widths, np.float32
+    rows, widths = call.rows, call.widths
     layers, tiles = widths.shape[0] - 1, (rows + ROWS - 1) // ROWS
     net, room = _net(call, tiles), room_for(tiles, widths.max(), call.sizes.max())
     n, m, for_weights = widths[0], widths[layers], grads[0] != 0
-    given, back = np.empty(tiles * m * ROWS, f), np.empty(tiles * n * ROWS, f)
+    given = place_of(room.given)
     for member in range(members):
         for t in range(call.sizes.shape[0]):
             net.at[t] = weights[t] + 4 * member * call.sizes[t]
@@ -111,9 +111,9 @@ def _backward(members: int, call: Panels, weights: Any, grad_out: int, grads: An
             net.acts[layer] = call.stack + member * call.step + call.offsets[layer]
         if call.shared:
             net.acts[0] = call.seen
-        rows_to_panels(grad_out + 4 * member * rows * m, place_of(given), rows, m)
-        begin, goal = (1, place_of(room.odd)) if call.structured else (0, place_of(back) if grad_in != 0 else 0)
-        hidden = network_backward(net, begin, place_of(given), room, goal, for_weights)
+        rows_to_panels(grad_out + 4 * member * rows * m, given, rows, m)
+        begin, goal = (1, place_of(room.odd)) if call.structured else (0, place_of(room.back) if grad_in != 0 else 0)
+        hidden = network_backward(net, begin, given, room, goal, for_weights)
         if call.structured and for_weights:
             first_backward(hidden, net.grads[0], net.grads[1], widths[1], call.observed)
         if not call.structured and grad_in != 0:

@@ -126,24 +126,36 @@ class Room(NamedTuple):
     odd: Any  # panels of the others'
     turned: Any  # (32, widest) rows
     more: Any  # numbers of the largest weight, where there are several panels
+    given: Any  # panels of the output's gradient
+    back: Any  # panels of the input's
+
+
+@kernel
+def aligned(numbers: int) -> Any:
+    """Room for panels, from the beginning of a line of the cache on: a vector that lies in two lines takes twice as long."""
+    room = np.empty(numbers + 16, dtype=np.float32)
+    first = (-place_of(room) % 64) // 4
+    return room[first : first + numbers]
 
 
 @kernel
 def room_for(tiles: int, widest: int, largest: int) -> Room:
     """Room for networks with as many panels, with layers as wide and weights as large."""
-    f, size = np.float32, tiles * widest * ROWS
-    return Room(np.zeros(size, f), np.zeros(size, f), np.zeros(widest * ROWS, f), np.empty(largest if tiles > 1 else 1, f))
+    size = tiles * widest * ROWS
+    more = np.empty(largest if tiles > 1 else 1, dtype=np.float32)
+    return Room(aligned(size), aligned(size), aligned(widest * ROWS), more, aligned(size), aligned(size))
 
 
 @kernel
 def network_forward(net: Net, begin: int) -> None:
     """Layers `begin` and on; the panels of the layer `begin` are filled."""
-    layers = net.widths.shape[0] - 1
-    for tile in range(net.tiles):
+    widths, tiles, at, _, acts, _ = net
+    layers = widths.shape[0] - 1
+    for tile in range(tiles):
         for layer in range(begin, layers):
-            n, m = net.widths[layer], net.widths[layer + 1]
-            y = net.acts[layer + 1] + tile * m * PANEL
-            layer_forward(net.at[2 * layer], net.at[2 * layer + 1], net.acts[layer] + tile * n * PANEL, y, n, m)
+            n, m = widths[layer], widths[layer + 1]
+            y = acts[layer + 1] + tile * m * PANEL
+            layer_forward(at[2 * layer], at[2 * layer + 1], acts[layer] + tile * n * PANEL, y, n, m)
             if layer < layers - 1:
                 tanh_flat(numba.carray(pointer(y), (m * ROWS,)))
 
@@ -152,22 +164,22 @@ def network_forward(net: Net, begin: int) -> None:
 def network_backward(net: Net, begin: int, grad: int, room: Room, grad_in: int, for_weights: bool) -> int:
     """Gradients of :func:`network_forward` from panels of the output's gradient, those of weights where `for_weights`. grad_in: where the
     gradient of what layer `begin` reads goes, 0 for nowhere. Returns where it went, before the tanh behind it for `begin` > 0."""
-    turned = place_of(room.turned)
-    for layer in range(net.widths.shape[0] - 2, begin - 1, -1):
-        n, m = net.widths[layer], net.widths[layer + 1]
+    widths, tiles, at, grads, acts, _ = net
+    even, odd, turned, more = place_of(room.even), place_of(room.odd), place_of(room.turned), place_of(room.more)
+    for layer in range(widths.shape[0] - 2, begin - 1, -1):
+        n, m = widths[layer], widths[layer + 1]
         if for_weights:
-            for tile in range(net.tiles):
-                panel_to_rows(net.acts[layer] + tile * n * PANEL, turned, n)
-                more = place_of(room.more) if tile else 0
-                weight_gradient(grad + tile * m * PANEL, turned, net.grads[2 * layer], n, m, more)
-                bias_gradient(grad + tile * m * PANEL, net.grads[2 * layer + 1], m, tile > 0)
+            for tile in range(tiles):
+                panel_to_rows(acts[layer] + tile * n * PANEL, turned, n)
+                weight_gradient(grad + tile * m * PANEL, turned, grads[2 * layer], n, m, more if tile else 0)
+                bias_gradient(grad + tile * m * PANEL, grads[2 * layer + 1], m, tile > 0)
         if layer == begin and grad_in == 0:
             return 0
-        into = grad_in if layer == begin else place_of(room.odd) if layer % 2 else place_of(room.even)
-        for tile in range(net.tiles):
-            layer_backward(net.at[2 * layer], grad + tile * m * PANEL, into + tile * n * PANEL, n, m)
+        into = grad_in if layer == begin else odd if layer % 2 else even
+        for tile in range(tiles):
+            layer_backward(at[2 * layer], grad + tile * m * PANEL, into + tile * n * PANEL, n, m)
         if layer > 0:
-            size = net.tiles * n * ROWS
-            through_tanh(numba.carray(pointer(into), (size,)), numba.carray(pointer(net.acts[layer]), (size,)))
+            size = tiles * n * ROWS
+            through_tanh(numba.carray(pointer(into), (size,)), numba.carray(pointer(acts[layer]), (size,)))
         grad = into
     return grad

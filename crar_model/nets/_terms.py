@@ -13,7 +13,7 @@ import numpy as np
 from crar_model.core.compiled import numba
 from crar_model.nets._blas import kernel, place_of, pointer
 from crar_model.nets._first import Observed, first_backward, first_forward
-from crar_model.nets._panel import ROWS, Net, Room, network_backward, network_forward, room_for
+from crar_model.nets._panel import ROWS, Net, Room, aligned, network_backward, network_forward
 from crar_model.nets._rmsprop import Optimiser
 
 ENCODER, TRANSITION, REWARD, DISCOUNT, VALUE = range(5)
@@ -71,28 +71,13 @@ def states_for(count: int, d: int) -> States:
     )
 
 
-class Work(NamedTuple):
-    """What all terms work on."""
-
-    nets: Any  # of the blocks
-    room: Room  # for their backward passes
-    back: Any  # panels: gradient of what a network reads
-    errors: Any  # (tiles, A, 32): that of the values
-    embedding: Any  # (tiles, d, 32): that of the abstract states of all rows
-
-
-@kernel
-def panels(tiles: int, width: int) -> Any:
-    """Room for panels."""
-    return np.zeros((tiles, width, ROWS), dtype=np.float32)
-
-
 @kernel
 def _net(block: int, blocks: Blocks, at: Any, grads: Any, tiles: int) -> Net:
     """A block's network, with room for every layer's panels."""
     first, last = blocks.starts[block], blocks.starts[block + 1]
     widths, acts = blocks.widths[first:last], np.empty(last - first, dtype=np.int64)
-    memory, start = np.zeros(widths.sum() * tiles * ROWS, dtype=np.float32), 0
+    memory, start = aligned(widths.sum() * tiles * ROWS), 0
+    memory[:] = 0
     for layer in range(widths.shape[0]):
         acts[layer] = place_of(memory) + 4 * start
         start += widths[layer] * tiles * ROWS
@@ -101,17 +86,14 @@ def _net(block: int, blocks: Blocks, at: Any, grads: Any, tiles: int) -> Net:
 
 
 @kernel
-def work_for(blocks: Blocks, at: Any, grads: Any, state_tiles: int, batch_tiles: int, largest: int) -> Work:
+def nets_for(blocks: Blocks, at: Any, grads: Any, state_tiles: int, batch_tiles: int) -> Any:
     """Networks of a member whose addresses `at` and `grads` hold; encoder and value see all states, and what the one gives the other reads."""
     encoder, value = _net(ENCODER, blocks, at, grads, state_tiles), _net(VALUE, blocks, at, grads, state_tiles)
     value.acts[0] = encoder.acts[encoder.acts.shape[0] - 1]
-    nets = (
+    return (
         encoder, _net(TRANSITION, blocks, at, grads, batch_tiles), _net(REWARD, blocks, at, grads, batch_tiles),
         _net(DISCOUNT, blocks, at, grads, batch_tiles), value,
     )  # fmt: skip
-    most, widest = max(state_tiles, batch_tiles), blocks.widths.max()
-    errors, embedding = panels(state_tiles, value.widths[-1]), panels(state_tiles, encoder.widths[-1])
-    return Work(nets, room_for(most, widest, largest), panels(most, widest), errors, embedding)
 
 
 @kernel
@@ -129,10 +111,9 @@ def encode(net: Net, observed: Observed) -> None:
 
 
 @kernel
-def encoder_backward(work: Work, observed: Observed) -> None:
-    """Gradients of the encoder's parameters from that of the embedding."""
-    net, into = work.nets[0], place_of(work.room.odd)
-    hidden = network_backward(net, 1, place_of(work.embedding), work.room, into, True)
+def encoder_backward(net: Net, room: Room, grad: Any, observed: Observed) -> None:
+    """Gradients of the encoder's parameters from that of all abstract states (tiles, d, 32)."""
+    hidden = network_backward(net, 1, place_of(grad), room, place_of(room.odd), True)
     first_backward(hidden, net.grads[0], net.grads[1], net.widths[1], observed)
 
 
@@ -200,9 +181,11 @@ def structure_gradients(states: States, weights: Any, scalars: Any, positions: i
 
 
 @kernel
-def dynamics_gradients(block: int, work: Work, trained: bool, weight: Any, scalars: Any, states: States, batch: Batch) -> float:
+def dynamics_gradients(
+    block: int, net: Net, room: Room, trained: bool, weight: Any, scalars: Any, states: States, batch: Batch
+) -> float:  # fmt: skip
     """Add the gradient of `transition`, `reward` or `discount`. Returns what the term adds to the loss."""
-    net, (x, x_next, _, gx, gx_next), terminated = work.nets[block], states, batch.terminated
+    (x, x_next, _, gx, gx_next), terminated = states, batch.terminated
     action, reward, (count, d) = batch.action, batch.reward, x.shape
     inputs, outputs, tiles = net.widths[0], net.widths[-1], net.tiles
     given = numba.carray(pointer(net.acts[0]), (tiles, inputs, ROWS))
@@ -233,8 +216,9 @@ def dynamics_gradients(block: int, work: Work, trained: bool, weight: Any, scala
                 error = scale * missed
             found[tile, c, r] = error
             twice += error * missed
-    network_backward(net, 0, net.acts[net.acts.shape[0] - 1], work.room, place_of(work.back), trained)
-    into = numba.carray(pointer(place_of(work.back)), (tiles, inputs, ROWS))
+    back = place_of(room.back)
+    network_backward(net, 0, net.acts[net.acts.shape[0] - 1], room, back, trained)
+    into = numba.carray(pointer(back), (tiles, inputs, ROWS))
     for b in range(count):
         for c in range(d):
             gx[b, c] += into[b // ROWS, c, b % ROWS]
@@ -242,11 +226,12 @@ def dynamics_gradients(block: int, work: Work, trained: bool, weight: Any, scala
 
 
 @kernel
-def value_gradients(work: Work, trained: bool, weight: Any, scalars: Any, batch: Batch) -> float:
-    """Add the gradient of `value` to that of the embedding, each state's values computed once. Returns what the term adds to the loss."""
-    net, wrong, ge, target = work.nets[VALUE], work.errors, work.embedding, batch.target
-    state, following, action, reward, terminated = batch.state, batch.next_state, batch.action, batch.reward, batch.terminated
-    count, outputs = state.shape[0], net.widths[-1]
+def value_gradients(net: Net, room: Room, trained: bool, weight: Any, scalars: Any, batch: Batch, grad: Any) -> float:
+    """Add the gradient of `value` to that of all abstract states, (tiles, d, 32), each state's values computed once. Returns what the term
+    adds to the loss."""
+    state, following, action, reward, terminated, target = batch
+    count, outputs, given, back = state.shape[0], net.widths[-1], place_of(room.given), place_of(room.back)
+    wrong = numba.carray(pointer(given), (net.tiles, outputs, ROWS))
     network_forward(net, 0)
     found = read(net)
     wrong[:] = 0
@@ -265,10 +250,10 @@ def value_gradients(work: Work, trained: bool, weight: Any, scalars: Any, batch:
         missed = found[s // ROWS, taken, s % ROWS] - wanted
         wrong[s // ROWS, taken, s % ROWS] += scale * missed
         twice += scale * missed * missed
-    network_backward(net, 0, place_of(wrong), work.room, place_of(work.back), trained)
-    into = numba.carray(pointer(place_of(work.back)), ge.shape)
-    for tile in range(ge.shape[0]):
-        for c in range(ge.shape[1]):
+    network_backward(net, 0, given, room, back, trained)
+    into = numba.carray(pointer(back), grad.shape)
+    for tile in range(grad.shape[0]):
+        for c in range(grad.shape[1]):
             for r in range(ROWS):
-                ge[tile, c, r] += into[tile, c, r]
+                grad[tile, c, r] += into[tile, c, r]
     return 0.5 * twice

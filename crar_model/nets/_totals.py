@@ -12,7 +12,7 @@ import numpy as np
 from crar_model.nets import _terms as terms
 from crar_model.nets._blas import kernel
 from crar_model.nets._first import Observed
-from crar_model.nets._panel import ROWS, network_forward
+from crar_model.nets._panel import ROWS, network_forward, room_for
 
 
 class Points(NamedTuple):
@@ -92,8 +92,12 @@ def totals_kernel(points: Points, blocks: terms.Blocks, loss: Loss) -> None:
     state, next_state, weights, scalars, trained = batch.state, batch.next_state, loss.weights, loss.scalars, loss.trained
     count, embedded = state.shape[0], points.embedded
     own, into = np.empty(tensors, dtype=np.int64), np.empty(tensors, dtype=np.int64)
-    work = terms.work_for(blocks, own, into, (rows + ROWS - 1) // ROWS, (count + ROWS - 1) // ROWS, points.largest)
-    embedding, ge, value = terms.read(work.nets[terms.ENCODER]), work.embedding, work.nets[terms.VALUE]
+    state_tiles, batch_tiles = (rows + ROWS - 1) // ROWS, (count + ROWS - 1) // ROWS
+    nets = terms.nets_for(blocks, own, into, state_tiles, batch_tiles)
+    encoder, value = nets[terms.ENCODER], nets[terms.VALUE]
+    room = room_for(max(state_tiles, batch_tiles), blocks.widths.max(), points.largest)
+    embedding = terms.read(encoder)
+    ge = np.zeros(embedding.shape, dtype=np.float32)
     d = ge.shape[1]
     every, g_every = np.zeros((rows, d), dtype=np.float32), np.zeros((rows, d), dtype=np.float32)
     states = terms.states_for(count, d)
@@ -106,7 +110,7 @@ def totals_kernel(points: Points, blocks: terms.Blocks, loss: Loss) -> None:
         for t in range(tensors):
             own[t], into[t] = points.params[t] + k * points.steps[t], points.grads[t] + k * points.steps[t]
         if embedded < 0:
-            terms.encode(work.nets[terms.ENCODER], observed)
+            terms.encode(encoder, observed)
         else:
             for i in range(rows):
                 for c in range(d):
@@ -125,7 +129,7 @@ def totals_kernel(points: Points, blocks: terms.Blocks, loss: Loss) -> None:
             total += _pairs(every, g_every, state, next_state, weights[terms.T_CONSECUTIVE], scalars)
         for block in (terms.TRANSITION, terms.REWARD, terms.DISCOUNT):
             if weights[block - 1] != 0:
-                total += terms.dynamics_gradients(block, work, trained[block], weights[block - 1], scalars, states, batch)
+                total += terms.dynamics_gradients(block, nets[block], room, trained[block], weights[block - 1], scalars, states, batch)
         if weights[terms.T_VALUE] != 0:
             if loss.live:
                 network_forward(value, 0)
@@ -133,7 +137,7 @@ def totals_kernel(points: Points, blocks: terms.Blocks, loss: Loss) -> None:
                 for i in range(rows):
                     for a in range(target.shape[1]):
                         target[i, a] = following[i // ROWS, a, i % ROWS]
-            total += terms.value_gradients(work, trained[terms.VALUE], weights[terms.T_VALUE], scalars, of_value)
+            total += terms.value_gradients(value, room, trained[terms.VALUE], weights[terms.T_VALUE], scalars, of_value, ge)
         points.totals[k] = total
         for b in range(count):
             for c in range(d):
@@ -147,4 +151,4 @@ def totals_kernel(points: Points, blocks: terms.Blocks, loss: Loss) -> None:
                 for c in range(d):
                     points.gradients[k, embedded + i * d + c] = ge[i // ROWS, c, i % ROWS]
         elif trained[terms.ENCODER]:
-            terms.encoder_backward(work, observed)
+            terms.encoder_backward(encoder, room, ge, observed)

@@ -13,7 +13,7 @@ import numpy as np
 from crar_model.nets import _terms as terms
 from crar_model.nets._blas import kernel
 from crar_model.nets._first import Observed
-from crar_model.nets._panel import ROWS
+from crar_model.nets._panel import ROWS, room_for
 from crar_model.nets._rmsprop import step_member
 
 
@@ -40,8 +40,12 @@ def update_kernel(
     params, grads, sizes, alive = members.params, members.grads, members.sizes, members.alive
     tensors, (trained, scalars) = sizes.shape[0], (steps.trained, steps.scalars)
     own, shift = np.empty(tensors, dtype=np.int64), np.empty(tensors, dtype=np.int64)
-    work = terms.work_for(blocks, own, grads, observed.scale.shape[0] // ROWS, (count + ROWS - 1) // ROWS, sizes.max())
-    embedding, ge = terms.read(work.nets[terms.ENCODER]), work.embedding
+    state_tiles, batch_tiles = observed.scale.shape[0] // ROWS, (count + ROWS - 1) // ROWS
+    nets = terms.nets_for(blocks, own, grads, state_tiles, batch_tiles)
+    encoder, value = nets[terms.ENCODER], nets[terms.VALUE]
+    room = room_for(max(state_tiles, batch_tiles), blocks.widths.max(), sizes.max())
+    embedding = terms.read(encoder)
+    ge = np.zeros(embedding.shape, dtype=np.float32)
     d = ge.shape[1]
     states = terms.states_for(count, d)
     x, x_next, anchor, gx, gx_next = states
@@ -59,7 +63,7 @@ def update_kernel(
             )  # fmt: skip
             for step in range(steps.weights.shape[0]):
                 weights = steps.weights[step]
-                terms.encode(work.nets[terms.ENCODER], observed)
+                terms.encode(encoder, observed)
                 for b in range(count):
                     for c in range(d):
                         x[b, c] = embedding[s[b] // ROWS, c, s[b] % ROWS]
@@ -71,15 +75,15 @@ def update_kernel(
                 terms.structure_gradients(states, weights, scalars, 1)
                 for block in (terms.TRANSITION, terms.REWARD, terms.DISCOUNT):
                     if weights[block - 1] != 0:
-                        terms.dynamics_gradients(block, work, trained[block], weights[block - 1], scalars, states, batch)
+                        terms.dynamics_gradients(block, nets[block], room, trained[block], weights[block - 1], scalars, states, batch)
                 if weights[terms.T_VALUE] != 0:
-                    terms.value_gradients(work, trained[terms.VALUE], weights[terms.T_VALUE], scalars, batch)
+                    terms.value_gradients(value, room, trained[terms.VALUE], weights[terms.T_VALUE], scalars, batch, ge)
                 if trained[terms.ENCODER]:
                     for b in range(count):
                         for c in range(d):
                             ge[s[b] // ROWS, c, s[b] % ROWS] += gx[b, c]
                             ge[n[b] // ROWS, c, n[b] % ROWS] += gx_next[b, c]
-                    terms.encoder_backward(work, observed)
+                    terms.encoder_backward(encoder, room, ge, observed)
                 if gradient_only:
                     continue
                 used = 0
