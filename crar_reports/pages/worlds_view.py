@@ -16,6 +16,7 @@ HALF = 0.5
 AIM = 0.9
 """Share of the failed transfers that cures are to restore."""
 TRAP, NONE, OPEN = "trap", "none", "open"
+WORDS = {TRAP: "yes", NONE: "none", OPEN: "undecided"}
 ABLE = 0.9
 """Median share of transitions predicted right from which bases are called able."""
 AUTO = "auto"
@@ -130,7 +131,6 @@ def worlds_view(worlds: Sequence[OneWorld]) -> dict[str, object]:
     grids = [world for world in worlds if world.title.startswith(GRID)]
     return {
         "plainly": plain_words.worlds({world.name: traps(world) for world in worlds}, {world.name: aimed(pooled([world], AUTO)) for world in worlds}),
-        "lines": [line for world in worlds for line in _lines(world)],
         "aim": _aim(pooled(grids, AUTO), grids),
         "weak": _weak(worlds),
         "bases": table(
@@ -138,16 +138,21 @@ def worlds_view(worlds: Sequence[OneWorld]) -> dict[str, object]:
             [(w.name, w.judged_on, w.bases, f"{w.updates:,}", *(percent(x) for x in w.able), percent(w.reached)) for w in worlds],
         ),
         "transfers": table(
-            ["world", "map", "updates", "succeeded", "95 % exact, by base", "right embedding", "95 % exact, by base", "embeddings", "not done"],
+            ["world", "map", "updates", "trap", "succeeded", "95 % exact, by base", "right embedding", "95 % exact, by base", "embeddings", "not done"],
             [
-                (w.name, one.map, f"{one.updates:,}", one.good, interval(one.good), one.right, interval(one.right), _verdicts(one), one.open)
+                (w.name, one.map, f"{one.updates:,}", WORDS[standing(one)], one.good, interval(one.good), one.right, interval(one.right), _verdicts(one), one.open)
                 for w in worlds for one in w.through
             ],
         ),
         "cures": table(
-            ["world", "method", "restored", "95 % exact, by base", "by map", "says cured, is not", "updates, median"],
             [
-                (w.name, one.method, one.restored, interval(one.restored), _maps(one), one.wrong, f"{one.updates:,}")
+                "world", "method", "failed", "tried", "restored", "95 % exact, by base", "by map", "right embedding", "says cured, is not", "updates, median"
+            ],
+            [
+                (
+                    w.name, one.method, one.failed or one.restored.of, one.restored.of, one.restored, interval(one.restored), _maps(one),
+                    one.right or "-", one.wrong, f"{one.updates:,}",
+                )
                 for w in worlds for one in w.mended
             ],
         ),
@@ -155,27 +160,14 @@ def worlds_view(worlds: Sequence[OneWorld]) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _lines(world: OneWorld) -> list[tuple[str, str]]:
-    words = {TRAP: "the trap exists", NONE: "there is no trap", OPEN: "whether there is a trap is undecided"}
-    said = []
-    for one in world.through:
-        left = f", {plural(one.open, 'transfer')} not done" if one.open else ""
-        said.append(
-            f"through {one.map} {words[standing(one)]}. {one.right} `freeze` transfers end in a right embedding "
-            f"({interval(one.right)}), {one.good} succeed ({interval(one.good)}){left}."
-        )
-    for cure in world.mended:
-        tried = f"; it was tried on {cure.restored.of} of {cure.failed}" if cure.failed > cure.restored.of else ""
-        right = f" Its encoders have a right embedding in {cure.right} ({interval(cure.right)})." if cure.right else ""
-        said.append(f"`{cure.method}` restored {cure.restored} failed transfers ({interval(cure.restored)}){tried}.{right}")
-    return [(world.name, each) for each in (said if world.mended else [*said, "no cure was tried."])]
-
-
 def _weak(worlds: Sequence[OneWorld]) -> str:
-    """Which worlds have bases that are no masters of them; "" for none."""
-    names = [f"{world.name}: {percent(world.able[0], 0)}" for world in worlds if world.able[0] < ABLE]
-    said = f"the median base predicts less than {percent(ABLE, 0)} of the transitions right, so all here is said of such bases"
-    return f" In some of these worlds {said} ({'; '.join(names)})." if names else ""
+    """How many worlds have bases that are no masters of them; "" for none."""
+    weak = sum(world.able[0] < ABLE for world in worlds)
+    return (
+        f" In {plural(weak, 'world')} of {len(worlds)} the median base predicts less than {percent(ABLE, 0)} of the transitions right: all that is said of it is said of such bases."
+        if weak
+        else ""
+    )
 
 
 def _aim(found: Share, grids: Sequence[OneWorld]) -> str:
