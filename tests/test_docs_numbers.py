@@ -578,17 +578,44 @@ def test_a_page_of_figures_is_made_anew_from_the_files() -> None:
 
 def test_symmetric_worlds_names_the_published_study() -> None:
     worlds = published("worlds")["worlds"]
-    autos = {world["title"].partition("-v")[0]: each for world in worlds for each in world["mended"] if each["method"] == "auto"}
-    empty, acrobot, pole = autos["MiniGrid-Empty-5x5"], autos["Acrobot"], autos["CartPole"]
+    autos = {
+        (world["title"].partition("-v")[0], world.get("numbers", 3)): each
+        for world in worlds
+        for each in world["mended"]
+        if each["method"] == "auto"
+    }
+    (empty, empty_8), (door, door_8), acrobot, (pole, pole_6) = (
+        [autos["MiniGrid-Empty-5x5", k] for k in (3, 8)], [autos["MiniGrid-DoorKey-5x5", k] for k in (3, 8)], autos["Acrobot", 8],
+        [autos["CartPole", k] for k in (3, 6)],
+    )  # fmt: skip
+    negative = {
+        (world["title"].partition("-v")[0], world.get("numbers", 3)): one
+        for world in worlds
+        for one in world["through"]
+        if one["map"] == "negative"
+    }
     text = " ".join((ROOT / "docs" / "symmetric_worlds.md").read_text(encoding="utf-8").split())
 
     def of(each: dict[str, Any], what: str = "restored") -> str:
         return f"{each[what]['count']} of {each[what]['of']}"
 
     assert len(empty["maps"]) == 3
-    assert f"through three maps: it restored {of(empty)}, blindly" in text
-    assert {acrobot["updates"], pole["updates"]} == {21_280}
-    assert f"In Acrobot it restored {of(acrobot)}. In CartPole it restored {of(pole)}: all {pole['right']['count']} encoders" in text
-    assert of(pole, "right") == "6 of 6"
-    assert pole["wrong"] == 4
-    assert acrobot["wrong"] == 0
+    assert (
+        f"In MiniGrid-Empty it restored {of(empty)} with three abstract numbers, and {of(empty_8)} with eight; in DoorKey {of(door)} and {of(door_8)} of"
+        in text
+    )
+    few, many = (negative["MiniGrid-Empty-5x5", k] for k in (3, 8))
+    assert (
+        f"Through the negative {of(few, 'good')} `freeze` transfers succeed in MiniGrid-Empty with three numbers, and {of(many, 'good')} with eight"
+        in text
+    )
+    assert many["verdicts"] == {"swapped": 12}
+    door_few, door_many = (negative["MiniGrid-DoorKey-5x5", k] for k in (3, 8))
+    assert f"In DoorKey it is {door_few['good']['count']} and {of(door_many, 'good')}, with bases and transfers of more updates" in text
+    assert door_many["updates"] > door_few["updates"]
+    assert (
+        f"`auto` restored {of(acrobot)} failures in Acrobot with eight abstract numbers, and {of(pole_6)} in CartPole with six; all {pole_6['right']['count']}"
+        in text
+    )
+    assert (acrobot["wrong"], pole_6["wrong"], pole["wrong"]) == (0, 0, 4)
+    assert f"it was {of(pole)} in CartPole with three numbers, and four said cured wrongly" in text
