@@ -287,8 +287,10 @@ class Task(ABC):
         from crar_model.tasks.metrics import mispredicted
 
         held = self.compared(inverse=inverse, size=COMPARED)
+        if held is None or bool((held.terminated != 0).all()):
+            return None
         agent = self.agent()
-        return None if held is None else mispredicted(agent, params, agent.encode(params, held.observations), held)
+        return mispredicted(agent, params, agent.encode(params, held.observations), held)
 
     def compared(self, *, inverse: bool, size: int) -> Batch | None:
         """Recorded transitions that no training sees, to compare candidates of a cure on, in float32; None where they are gathered anew.
