@@ -238,6 +238,11 @@ def refuse_senseless(subject: Subject) -> None:
         )
     with torch.no_grad():
         here, there = (float(subject.terms(params)["total"]) for params in (subject.failed, subject.optimum))
+    if not there < here and file.info.get("base_digest") == subject.optimum_file.digest:
+        raise UserError(
+            f"{failed}: as good as its base in its maze, total loss {here:.3g} against {there:.3g}, so nothing failed here; give one that `crar evaluate` shows "
+            "to predict less than its base"
+        )
     if not there < here:
         raise UserError(
             f"{base}: no better than the transfer in its maze, total loss {there:.3g} against {here:.3g}, so it is not what {failed} missed; "

@@ -120,10 +120,12 @@ def test_pairs_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     failed, base = load_checkpoint(FAILED), load_checkpoint(BASE)
     # A transfer that matched: the base's closed-form copy, its weights a little off.
     copy = {name: value + 1e-4 * torch.ones_like(value) for name, value in in_maze(base, inverse=True).items()}
+    weak = replace(base, parameters={name: 3 * value for name, value in base.parameters.items()})
     cases = {
         "not a failed transfer": (replace(failed, parameters=copy), base),
         "a base model": (base, failed),
-        "no better than the transfer": (failed, replace(base, parameters={name: 3 * value for name, value in base.parameters.items()})),
+        "no better than the transfer": (failed, weak),
+        "as good as its base in its maze.* nothing failed here": (replace(failed, info={**failed.info, "base_digest": weak.digest}), weak),
     }
     for message, (one, other) in cases.items():
         save_checkpoint(tmp_path / "from.pt", one)
