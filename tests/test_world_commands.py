@@ -23,7 +23,7 @@ SHORT: dict[str, Any] = {"updates": 60, "log_interval": 30, "checkpoint_interval
 def test_every_command_takes_a_world(slip: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     listed = slip == "0"
     end_early(monkeypatch)
-    base = crar_model.train(tmp_path / "base", env=LINE, env_arg=f"slip={slip}", steps=2_000 if listed else 30_000, members=2, **SHORT)
+    base = crar_model.train(tmp_path / "base", env=LINE, env_arg=f"slip={slip}", steps=2_000 if listed else 8_000, members=2, **SHORT)
     barely = SHORT | {"updates": 2, "log_interval": 2, "checkpoint_interval": 2}  # for with as many updates as its base it succeeds
     there = crar_model.transfer(base.models[0], tmp_path / "freeze", members=1, **barely)
     said = " ".join(json.loads((tmp_path / "freeze" / "run.json").read_text())["world"])
@@ -31,7 +31,7 @@ def test_every_command_takes_a_world(slip: str, monkeypatch: pytest.MonkeyPatch,
     found = crar_model.evaluate(tmp_path / "freeze")
     (one,) = json.loads(json.dumps(found.plain()))["models"]
     assert 0 <= one["nearest_state_accuracy"] <= 1
-    crar_reports.landscape(there.models[0], base.models[0], out=tmp_path / "landscape", quick=True, resolution=5, points=5, sample=512)
+    crar_reports.landscape(there.models[0], base.models[0], out=tmp_path / "landscape", quick=True, resolution=5, points=5)
     page = (tmp_path / "landscape" / "report.md").read_text()
     assert "**The world**" in page
     assert ("all 8 moves that were tried" in page) == listed
