@@ -82,11 +82,13 @@ def reaches(terms: dict[str, float], tail: Tail, level: Level | None, base_astra
     Args:
         terms, tail: of a candidate.
         level: None where it cannot be known.
-        base_astray: then the share of transitions that the base mispredicts on its own side, where that is known.
+        base_astray: then the share of transitions that the base mispredicts on its own side, which alone decides where it is known: a base of a hard world is
+            itself beyond the fixed limits.
     """
     if level is None:
-        near = base_astray is None or (tail.astray is not None and tail.astray <= base_astray + WITHIN)
-        return near and tail.mean <= SAMPLED_MEAN and tail.off <= SAMPLED_OFF
+        if base_astray is not None:
+            return tail.astray is not None and tail.astray <= base_astray + WITHIN and tail.mean < float("inf")
+        return tail.mean <= SAMPLED_MEAN and tail.off <= SAMPLED_OFF
     return (  # every one of these is False of what is not a number
         level.tail.off <= UNFIT
         and tail.worst <= level.tail.worst + FURTHER

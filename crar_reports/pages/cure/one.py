@@ -174,14 +174,13 @@ def judged(
 def _rule(problem: Problem, found: Cure) -> str:
     """By what the chosen candidate was chosen, in words."""
     if found.level is None:
-        share = "" if found.base_astray is None else (
-            f", and at most {WITHIN:.0%} more of them predicted nearer another state than by its base on its own side, {found.base_astray:.1%}, which the transfer "
+        limit = (
+            f"transition errors are at most {SAMPLED_MEAN} moves in the mean and at most {SAMPLED_OFF:.0%} of them above half a move"
+            if found.base_astray is None
+            else f"at most {WITHIN:.0%} more of them are predicted nearer another state than by its base on its own side, {found.base_astray:.1%}, which the transfer "
             "was told when it began"
-        )  # fmt: skip
-        return (
-            f"the lowest transition + reward term on transitions that nothing was trained on; cured where transition errors are at most "
-            f"{SAMPLED_MEAN} moves in the mean and at most {SAMPLED_OFF:.0%} of them above half a move{share}"
         )
+        return f"the lowest transition + reward term on transitions that nothing was trained on; cured where {limit}"
     fit = f"; the dynamics fit no embedding where more than {UNFIT:.0%} of the best free embedding's errors are above half a move"
     return (
         "of the candidates that are good enough, the one with the fewest mispredictions (transitions predicted nearer another state than the one reached) of "
