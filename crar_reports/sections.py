@@ -53,7 +53,8 @@ def world_of(task: Task) -> str:
     """What tells a world of one's own from others: its title, the numbers of an abstract state where they were asked for, and a digest; "" for a maze."""
     if not isinstance(task, WorldTask):
         return ""
-    dim = f", {task.abstract_dim} abstract numbers" if task.abstract_dim else ""
+    scale = task.table_here.reward_scale
+    dim = f", {task.agent().abstract_size} abstract numbers" + (f", rewards / {scale:g}" if scale != 1 else "")
     return f"{task.title}{dim}, {task.world.core[:8]}"
 
 

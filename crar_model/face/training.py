@@ -66,7 +66,7 @@ def train(
         UserError: for settings out of range, and a folder that holds something else.
     """
     how = {"env": env, "wrapper": wrapper, "env_arg": env_arg, "fixed": fixed, "steps": steps, "policy": policy}
-    given = _with_walls(settings)
+    given = _said(_with_walls(settings))
     settled(base_start(task_named(given.get("maze", NAME if env else TrainSettings().maze))), given)  # before anything is gathered
     given = settings_of_world(out, given, how, resume=resume, watch=watch, notice=notice)
     started = settled(base_start(task_named(given.get("maze", TrainSettings().maze))), given)
@@ -136,7 +136,7 @@ def transfer(
     rates = [rate] if isinstance(rate, int | float) else list(rate)
     start = settled(transfer_start(task_named(settings.get("maze", TrainSettings().maze))), settings)  # bad ones end before PyTorch
     _one_source(settings)
-    given = _with_walls(settings)
+    given = _said(_with_walls(settings))
     for one in rates:
         check_settings(dataclasses.replace(start, learning_rate=one), as_flags_but(learning_rate="--rate"))
     from crar_model.models.checkpoints import load_checkpoint
@@ -225,6 +225,11 @@ def settled(*layers: Nested) -> TrainSettings:
     settings = from_plain(merged(*layers), where="settings")
     check_settings(settings)
     return settings
+
+
+def _said(given: dict[str, Any]) -> dict[str, Any]:
+    """The settings without those whose 0 says nothing: a run has their number, or finds it when it begins."""
+    return {name: value for name, value in given.items() if name not in ("abstract_dim", "reward_scale") or value != 0}
 
 
 def _with_walls(given: Nested) -> dict[str, Any]:

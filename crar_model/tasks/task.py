@@ -260,6 +260,10 @@ class Task(ABC):
         """The set that tables and verdicts are made on: the evaluation set, or a larger one where that is a sample."""
         return self.batch(inverse=inverse, dtype=dtype)
 
+    def most_sample(self) -> int | None:
+        """Transitions that each of two samples can have at most; None where they are gathered anew."""
+        return None
+
     def sample_size(self, asked: int) -> int:
         """Transitions of a sample, of so many that were asked for; of the usual number as many as there are.
 

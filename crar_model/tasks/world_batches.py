@@ -95,13 +95,18 @@ def held_out(table: WorldTable, *, inverse: bool, dtype: torch.dtype, size: int)
     return picked(table, split(table)[1][:size], inverse=inverse, dtype=dtype)
 
 
-def most_further(table: WorldTable, size: int) -> int:
+def most_further(table: WorldTable) -> int:
+    """Transitions that each of two samples can have."""
+    return min(len(_beside(table, number)) for number in (0, 1))
+
+
+def sized(table: WorldTable, size: int) -> int:
     """`size`, if each of two samples can have it; of the usual size what there is.
 
     Raises:
         UserError: where it cannot.
     """
-    most = min(len(_beside(table, number)) for number in (0, 1))
+    most = most_further(table)
     if size <= most or (size == SAMPLE and most >= LEAST):
         return min(size, most)
     raise _too_few(size, most)

@@ -229,11 +229,17 @@ class WorldTask(Task):
             return self.batch(inverse=inverse, dtype=dtype)
         return held_out(self.table_here, inverse=inverse, dtype=dtype, size=LARGE)
 
-    def sample_size(self, asked: int) -> int:
-        """Held-out transitions of a sample."""
+    def most_sample(self) -> int | None:
+        """What is held out for each."""
         from crar_model.tasks.world_batches import most_further
 
-        return asked if self.sampling.complete else most_further(self.table_here, asked)
+        return None if self.sampling.complete else most_further(self.table_here)
+
+    def sample_size(self, asked: int) -> int:
+        """Held-out transitions of a sample."""
+        from crar_model.tasks.world_batches import sized
+
+        return asked if self.sampling.complete else sized(self.table_here, asked)
 
     def sample(self, *, inverse: bool, dtype: torch.dtype, size: int, number: int) -> Batch:
         """Held-out transitions in another random order."""

@@ -114,8 +114,13 @@ def transfer_plan(
     for path, base in loaded:
         if base.maze == settings.maze and not base.task.same_maze(task_of(settings)):
             raise UserError(
-                f"{path}: a base of another layout or observation; leave --walls and --observation out, a transfer keeps its base's, and give "
-                "bases that have both in common"
+                f"{path}: a base of another layout or observation"
+                + (
+                    ", abstract size or scale of rewards; leave --abstract-dim and --reward-scale out"
+                    if base.task.known_by_data
+                    else "; leave --walls and --observation out"
+                )
+                + ", a transfer keeps its base's, and give bases that have both in common"
             )
         if base.maze != settings.maze:
             raise UserError(f"{path}: a base of the {base.maze} maze, but --maze is {settings.maze}; give a base of that maze")

@@ -14,7 +14,7 @@ from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, file_digest, read_json
 from crar_model.core.machine import cores
 from crar_model.core.places import places
-from crar_model.core.settings import from_plain, to_plain
+from crar_model.core.settings import NO_MATTER, from_plain, to_plain
 from crar_model.core.version import __version__
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks import task_of
@@ -98,7 +98,9 @@ def differences(before: Record, now: Record, where: str) -> list[str]:
     changed += ["bases"] * (sorted(before.bases.values()) != sorted(now.bases.values()))
     old, new = to_plain(from_plain(before.settings, where=where)), now.settings  # a setting newer than the run has its default
     may = (*MAY_CHANGE, "data") if old["data_digest"] else MAY_CHANGE
-    return changed + [key for key in new if key not in may and old[key] != new[key]]
+    return changed + [
+        key for key in new if key not in may and old[key] != new[key] and not {old[key], new[key]} <= set(NO_MATTER.get(key, ()))
+    ]
 
 
 def read_run(folder: StrPath) -> Record:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.core.ratio import ratio
-from crar_model.core.sizes import SAMPLE
 from crar_reports.measure.paths import mixed
 from crar_reports.measure.sample_minimum import SampleTotal, size_of
 from crar_reports.measure.subject import Subject, hidden_layers
@@ -68,7 +67,8 @@ def shifted_subject(subject: Subject) -> Subject:
     """What shifts are measured on, in float64: the subject itself where its transitions are all there are, else a small sample of its own."""
     if subject.task.sampling.complete:
         return subject
-    size = min(FEW, subject.task.sample_size(SAMPLE))
+    most = subject.task.most_sample()
+    size = FEW if most is None else min(FEW, most)
     batch = subject.task.sample(inverse=subject.inverse, dtype=torch.float64, size=size, number=NUMBER)
     return subject.in_type(torch.float64).on(batch)
 

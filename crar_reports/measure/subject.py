@@ -23,6 +23,7 @@ from crar_model.core.errors import UserError
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.models.checkpoints import Checkpoint, in_maze, load_checkpoint
 from crar_model.models.evaluation import dtype_of
+from crar_model.models.merit import WITHIN
 from crar_model.tasks import Task
 from crar_model.tasks.symmetries import symmetries_of
 from crar_model.training.variants import BASE
@@ -238,6 +239,12 @@ def refuse_senseless(subject: Subject) -> None:
         )
     with torch.no_grad():
         here, there = (float(subject.terms(params)["total"]) for params in (subject.failed, subject.optimum))
+    own, usual = (subject.task.astray(one.parameters, inverse=one.inverse) for one in (file, subject.optimum_file))
+    if not there < here and own is not None and usual is not None and own > usual + WITHIN:
+        raise UserError(
+            f"{failed}: its total loss {here:.3g} is no higher than its base's, {there:.3g}, though it mispredicts {own:.0%} of held-out transitions, its base {usual:.0%}: "
+            "a landscape of totals says nothing of that failure; give it to crar cure"
+        )
     if not there < here and file.info.get("base_digest") == subject.optimum_file.digest:
         raise UserError(
             f"{failed}: as good as its base in its maze, total loss {here:.3g} against {there:.3g}, so nothing failed here; give one that `crar evaluate` shows "

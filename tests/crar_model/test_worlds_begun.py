@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -19,11 +20,14 @@ from crar_model.models.keys import result_key
 from crar_model.studies.cells import Cell
 from crar_model.tasks import WorldTask, task_of
 from crar_model.tasks.world_batches import walks_of
+from crar_model.training.record import differences, read_run
 from crar_model.worlds.environments import Recipe
 from crar_model.worlds.episodes import Episode, Episodes
 from crar_model.worlds.gathering import gather_episodes
 from crar_model.worlds.world import World, save_world
 from crar_reports.measure.options import LandscapeOptions
+from crar_reports.measure.subject import load_subject, refuse_senseless
+from crar_reports.sections import world_of
 
 SHORT: dict[str, Any] = {"updates": 20, "log_interval": 10, "checkpoint_interval": 20, "workers": 1}
 
@@ -115,3 +119,47 @@ def test_a_small_world_gives_the_sample_that_it_has(tmp_path: Path) -> None:
     few = task_of(TrainSettings(maze="world", data=str(tmp_path / "tiny.npz"), data_digest=tiny.digest))
     with pytest.raises(UserError, match="held out beside the evaluation set; gather more"):
         LandscapeOptions().settled(few)
+
+
+def test_a_setting_that_says_nothing_is_no_other_setting(tmp_path: Path) -> None:
+    """0 is found from the data, and 3 and 1 are what earlier runs had; a resume and a transfer take either."""
+    settings = settings_in(tmp_path / "data", (4,), 7.0)
+    crar_model.train(tmp_path / "base", maze="world", data=settings.data, members=1, **SHORT)
+    nothing: dict[str, Any] = {"abstract_dim": 0, "reward_scale": 0.0}
+    longer = crar_model.train(tmp_path / "base", maze="world", data=settings.data, resume=True, **nothing, **SHORT | {"updates": 30})
+    there = crar_model.transfer(longer.models[0], tmp_path / "freeze", members=1, **nothing, **SHORT)
+    assert load_checkpoint(there.models[0]).settings.abstract_dim == 6
+    with pytest.raises(UserError, match="leave --abstract-dim and --reward-scale out"):
+        crar_model.transfer(longer.models[0], tmp_path / "other", members=1, reward_scale=5.0, **SHORT)
+    before = read_run(longer.folder)
+    old = msgspec.structs.replace(before, settings=before.settings | {"abstract_dim": 0, "reward_scale": 0.0})
+    now = msgspec.structs.replace(before, settings=before.settings | {"abstract_dim": 3, "reward_scale": 1.0})
+    assert differences(old, now, "here") == []
+    assert differences(old, before, "here") == ["abstract_dim", "reward_scale"]
+
+
+def test_worlds_of_other_scales_have_other_names(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, (4,), 7.0)
+    names = {
+        world_of(task_of(dataclasses.replace(settings, reward_scale=scale, abstract_dim=dim)))
+        for scale in (0.0, 1.0, 7.0)
+        for dim in (0, 3, 6)
+    }
+    assert len(names) == 4
+    assert sum("rewards / 7" in name for name in names) == 2
+    assert sum("3 abstract numbers" in name for name in names) == 2
+
+
+def test_a_failure_with_a_low_total_is_sent_to_a_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where states cannot be listed, dynamics allow totals below the base's at the cost of its predictions: then a landscape of totals shows no failure."""
+    base = crar_model.train(tmp_path / "base", env="CartPole-v1", steps=6_000, members=1, **SHORT)
+    there = crar_model.transfer(base.models[0], tmp_path / "freeze", members=1, **SHORT | {"updates": 2, "log_interval": 2})
+    pair = load_subject(there.models[0], base.models[0])
+    low = dataclasses.replace(pair, optimum={name: 3 * value for name, value in pair.optimum.items()})
+    for share, words in (
+        (0.9, "no higher than its base's.* give it to crar cure"),
+        (0.1, "nothing failed here|no better than the transfer"),
+    ):
+        monkeypatch.setattr(WorldTask, "astray", lambda self, params, *, inverse, share=share: share if inverse else 0.1)
+        with pytest.raises(UserError, match=words):
+            refuse_senseless(low)

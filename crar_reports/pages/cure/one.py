@@ -117,7 +117,9 @@ def write_cure(
             f"{to_path}: a model of the {judge.task.title}, but {failed_path} is of the {failed.task.title}; give two of one maze"
         )
     with only_one(folder, "another crar cure works there"):
-        store = Pieces(folder / STATE, result_key("cure work", EDITION, failed=failed, base=base, settings=options.settings))
+        store = Pieces(
+            folder / STATE, result_key("cure work", EDITION, failed=failed, base=base, settings=options.settings)
+        )  # whatever decides in the end
         key = ground_key(problem, options.settings)
         with torch_threads(1):
             found = cure(
@@ -221,8 +223,9 @@ def ground_key(problem: Problem, settings: CureSettings) -> str:
 
 def cure_key(failed: Checkpoint, base: Checkpoint | None, judge: Checkpoint | None, method: str, options: CureOptions) -> str:
     """Of all that a cure and its judgement depend on."""
-    models = {"failed": failed, "base": base, "to": judge}
-    return result_key("cure", EDITION, **models, method=method, settings=options.settings, how=options.how, anyway=options.anyway)
+    known = failed.info.get("base_astray")  # a transfer of before is told it when it is resumed
+    parts = {"failed": failed, "base": base, "to": judge, **({} if known is None else {"base_astray": known})}
+    return result_key("cure", EDITION, **parts, method=method, settings=options.settings, how=options.how, anyway=options.anyway)
 
 
 def cure_line(r: CureResult) -> str:
