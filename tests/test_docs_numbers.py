@@ -617,5 +617,8 @@ def test_symmetric_worlds_names_the_published_study() -> None:
         f"`auto` restored {of(acrobot)} failures in Acrobot with eight abstract numbers, and {of(pole_6)} in CartPole with six; all {pole_6['right']['count']}"
         in text
     )
-    assert (acrobot["wrong"], pole_6["wrong"], pole["wrong"]) == (0, 0, 4)
+    lander = autos["LunarLander", 8]
+    assert f"In LunarLander with eight it restored {of(lander)}, though none of these embeddings is the base's" in text
+    assert lander["right"]["count"] == 0
+    assert (acrobot["wrong"], pole_6["wrong"], lander["wrong"], pole["wrong"]) == (0, 0, 0, 4)
     assert f"it was {of(pole)} in CartPole with three numbers, and four said cured wrongly" in text
