@@ -39,8 +39,8 @@ def test_where_moves_are_random_placement_says_in_a_line_what_applies(tmp_path: 
     line = "a table of moves that are always the same, and tests.small_worlds:tests/Line-v0 has none; choose from first-layer, symmetry"
     with pytest.raises(UserError, match=f"--method placement: .*{line}, restart$"):
         crar_model.cure(there.models[0], method="placement")
-    with pytest.raises(UserError, match="--sample is 2,048, and for each of two samples"):
-        LandscapeOptions().settled(load_checkpoint(there.models[0]).task)  # before anything is measured
+    with pytest.raises(UserError, match="--sample is 2,049, and for each of two samples"):
+        LandscapeOptions(sample=2_049).settled(load_checkpoint(there.models[0]).task)  # before anything is measured
     with pytest.raises(UserError, match=f"--variant placement: .*{line}$"):
         crar_model.transfer(base.models[0], tmp_path / "placed", variant="placement", **SHORT)
 
