@@ -21,8 +21,8 @@ from crar_model.mazes.automorphisms import Moves
 from crar_model.models.checkpoints import Checkpoint
 from crar_model.tasks import Task, gathering_anew
 from crar_model.tasks.metrics import mispredicted
+from crar_model.tasks.samples import COMPARED
 from crar_model.tasks.symmetries import table_of
-from crar_model.tasks.task import COMPARED
 
 DATA_SIZE = 20_000
 """Transitions gathered to train on where they cannot be listed."""

@@ -13,8 +13,9 @@ from crar_model.core.files import StrPath
 from crar_model.core.settings import TrainSettings, from_plain
 from crar_model.mazes.maps import NEGATIVE_MAP, ObservationMap, as_map
 from crar_model.tasks.random_mazes import RandomMazesTask
+from crar_model.tasks.samples import Sampling
 from crar_model.tasks.simple import SimpleMazeTask
-from crar_model.tasks.task import GRID, IMAGE, Sampling, Task
+from crar_model.tasks.task import GRID, IMAGE, Task
 from crar_model.tasks.worlds import WorldTask
 
 __all__ = [

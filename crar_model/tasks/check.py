@@ -10,7 +10,8 @@ from crar_model.core.params import BLOCKS, block_of
 from crar_model.core.settings import PlaySettings
 from crar_model.tasks import INVERSE
 from crar_model.tasks.check_sets import closed_form, inside, losses, need, params_of, same, sets, settings_of
-from crar_model.tasks.task import GRID, Sampling, Task
+from crar_model.tasks.samples import Sampling
+from crar_model.tasks.task import GRID, Task
 
 if TYPE_CHECKING:
     from torch import Tensor

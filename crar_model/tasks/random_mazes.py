@@ -10,7 +10,8 @@ from crar_model.core.params import Params
 from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.core.streams import Stream
 from crar_model.mazes.maps import ObservationMap
-from crar_model.tasks.task import Sampling, Task
+from crar_model.tasks.samples import Sampling
+from crar_model.tasks.task import Task
 
 if TYPE_CHECKING:
     import torch

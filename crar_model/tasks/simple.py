@@ -12,7 +12,8 @@ from crar_model.core.errors import UserError
 from crar_model.core.params import Params
 from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.mazes.maps import OWN_MAP, ObservationMap
-from crar_model.tasks.task import GRID, IMAGE, Sampling, Task
+from crar_model.tasks.samples import Sampling
+from crar_model.tasks.task import GRID, IMAGE, Task
 
 if TYPE_CHECKING:
     import torch

@@ -17,7 +17,7 @@ from crar_model.core.settings import TrainSettings
 from crar_model.core.sizes import SAMPLE
 from crar_model.core.streams import Stream
 from crar_model.tasks.metrics import Metric, mispredicted
-from crar_model.tasks.task import Sampling
+from crar_model.tasks.samples import Sampling
 from crar_model.worlds.tables import WorldTable
 
 Array = np.ndarray[Any, Any]

@@ -16,17 +16,18 @@ from crar_model.core.files import StrPath
 from crar_model.core.params import Params
 from crar_model.core.settings import PlaySettings, TrainSettings
 from crar_model.mazes.maps import OWN_MAP, ObservationMap
-from crar_model.tasks.task import Sampling, Task
+from crar_model.tasks.samples import Sampling
+from crar_model.tasks.world_samples import WorldSamples
 
 if TYPE_CHECKING:
     import torch
 
-    from crar_model.agent.batch import Batch
     from crar_model.agent.networks import Agent
     from crar_model.agent.planning import Observation, Rows
     from crar_model.mazes.table import StateTable
     from crar_model.tasks.data import Data
     from crar_model.tasks.metrics import Metric
+    from crar_model.tasks.task import Task
     from crar_model.worlds.listing import Listing
     from crar_model.worlds.tables import WorldTable
     from crar_model.worlds.world import World
@@ -36,7 +37,7 @@ ABSTRACT = 3
 NAME = "world"
 
 
-class WorldTask(Task):
+class WorldTask(WorldSamples):
     """An environment of one's own, by its id or by data of it."""
 
     name, title = NAME, "world of your own"
@@ -211,55 +212,6 @@ class WorldTask(Task):
         walks = walks_of(self.table_here, settings, seeds, paired=bool(bases))
         kind = ImageData if self.table_here.images else WorldData
         return kind(self.table_here, self.agent(), settings, seeds, device, bases, walks)
-
-    def batch(self, *, inverse: bool, dtype: torch.dtype) -> Batch:
-        """All moves that were tried, or held-out transitions."""
-        from crar_model.tasks.batches import complete_batch
-        from crar_model.tasks.world_batches import SIZE, held_out
-
-        if self.sampling.complete:
-            return complete_batch(inverse=inverse, dtype=dtype, maze=self.table_here)
-        return held_out(self.table_here, inverse=inverse, dtype=dtype, size=SIZE)
-
-    def table(self, *, inverse: bool, dtype: torch.dtype) -> Batch:
-        """All moves that were tried, or more of the held-out transitions."""
-        from crar_model.tasks.world_batches import LARGE, held_out
-
-        if self.sampling.complete:
-            return self.batch(inverse=inverse, dtype=dtype)
-        return held_out(self.table_here, inverse=inverse, dtype=dtype, size=LARGE)
-
-    def most_sample(self) -> int | None:
-        """What is held out for each."""
-        from crar_model.tasks.world_batches import most_further
-
-        return None if self.sampling.complete else most_further(self.table_here)
-
-    def sample_size(self, asked: int) -> int:
-        """Held-out transitions of a sample."""
-        from crar_model.tasks.world_batches import sized
-
-        return asked if self.sampling.complete else sized(self.table_here, asked)
-
-    def sample(self, *, inverse: bool, dtype: torch.dtype, size: int, number: int) -> Batch:
-        """Held-out transitions in another random order."""
-        from crar_model.tasks.world_batches import further
-
-        if self.sampling.complete:
-            return super().sample(inverse=inverse, dtype=dtype, size=size, number=number)
-        return further(self.table_here, inverse=inverse, dtype=dtype, size=size, number=number)
-
-    def compared(self, *, inverse: bool, size: int) -> Batch | None:
-        """Held-out transitions, none of which figures of merit are of, where so many are held out that as many again are left."""
-        import torch
-
-        from crar_model.tasks.world_batches import SIZE, picked, split
-
-        if self.sampling.complete:
-            return None
-        held = split(self.table_here)[1]
-        rest = held[SIZE:] if len(held) >= 2 * SIZE else held
-        return picked(self.table_here, rest[:size], inverse=inverse, dtype=torch.float32)
 
     def metrics(self, agent: Agent, params: Params, *, inverse: bool, how: PlaySettings) -> dict[str, Metric]:
         """Share of moves predicted to the right nearest state, and where states are listed of (start, goal) pairs that planning solves."""

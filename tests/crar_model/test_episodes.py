@@ -26,7 +26,7 @@ from crar_model.cures.methods import FITTED
 from crar_model.cures.problem import OwnData, Problem, pose
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.tasks import WorldTask, task_named
-from crar_model.tasks.task import COMPARED
+from crar_model.tasks.samples import COMPARED
 from crar_model.tasks.world_batches import SIZE, split
 from crar_model.worlds.world import World, save_world
 from crar_reports.pages.cure.one import CureOptions, write_cure
