@@ -17,18 +17,15 @@ from crar_model.core.settings import CureSettings
 from crar_model.cures.candidates import Candidate, candidates_of, chosen
 from crar_model.cures.descent import Descent, agent_updates, denormals_as_zero, descend
 from crar_model.cures.episodes import placed_along, why_no_places
-from crar_model.cures.level import Ground, Level, away_from, distinct, ground_of, targets_of
+from crar_model.cures.level import Ground, Level, away_from, distinct, ground_of, level_updates, targets_of
 from crar_model.cures.methods import (
     ALONG,
     AUTO,
     FIT,
     FITTED,
-    GROWN,
     METHODS,
     MISPLACED,
     ORDER,
-    REFINE,
-    REPLACE,
     Method,
     Rounds,
     method_named,
@@ -173,8 +170,7 @@ def cure(
         raise UserError("no method is left for this model; give its base with --base")
     everything = sum(_budget(problem, each, settings) for each in methods)
     placed = ground is None and why_not(problem.task) is None
-    everything += sum(agent_updates(scaled(r, settings.effort, r[0].kept), r[0].kept) for r in (REFINE, REPLACE)) if placed else 0
-    everything += agent_updates(scaled(GROWN, settings.effort, GROWN[0].kept), GROWN[0].kept) if placed and not flat(problem) else 0
+    everything += level_updates(problem, settings) if placed else 0
     done = 0
 
     def tick(updates: int) -> None:

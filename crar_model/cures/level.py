@@ -14,10 +14,10 @@ from crar_model.core.kept import Pieces
 from crar_model.core.params import DYNAMICS, select
 from crar_model.core.settings import CureSettings
 from crar_model.core.streams import Stream
-from crar_model.cures.descent import Descent, Tick, denormals_as_zero, descend
+from crar_model.cures.descent import Descent, Tick, agent_updates, denormals_as_zero, descend
 from crar_model.cures.methods import MISPLACED, REFINE, REPLACE, scaled
 from crar_model.cures.placement import REACH, Landscape, flat, survey, why_not
-from crar_model.cures.places import grown
+from crar_model.cures.places import grown, grown_updates
 from crar_model.cures.problem import Problem, Tail
 from crar_model.cures.rolling import forest_of, other_roots, unroll
 from crar_model.cures.starts import Starts
@@ -31,11 +31,15 @@ GAIN = 0.005
 """Share of the lowest total that an attempt has to gain for another."""
 KEPT = 8
 """Embeddings of a level."""
-ROOTS, SURE = 5, 0.01
-"""Embeddings grow from so many roots at most, until one leaves at most this share of the transitions astray."""
+ROOTS, SURE, AGREED = 5, 0.01, 0.02
+"""Embeddings grow from so many roots at most, until one leaves at most this share of the transitions astray, or two come to one total within this share of it:
+then it is the dynamics that are not better."""
 AGAIN = 0.05
 """Share of transitions predicted nearer another state than the one reached, above which a level is looked for once more: by rolling the
 dynamics from every state. Well-trained dynamics leave less than half of it; where several states lie wrong together, moving one does not help."""
+MOST = 256
+"""Moves of an embedding whose state is put elsewhere, and states that are rolled from, at most. A world of thousands of moves has as many of both, and the work
+would grow with their square."""
 
 
 @dataclass(frozen=True)
@@ -108,19 +112,33 @@ def level_of(problem: Problem, landscape: Landscape | None, settings: CureSettin
 
 def grown_level(problem: Problem, settings: CureSettings, store: Pieces, tick: Tick) -> tuple[Tensor, Tensor, int]:
     """Embeddings (m, rows, d) that grew and were refined, their totals (m,), lowest first, and the updates: from one root, and from others while the lowest
-    leaves more than `SURE` of the transitions astray."""
+    leaves more than `SURE` of the transitions astray and no two roots come to one total."""
     first = problem.forest.roots[0]
     embeddings, totals, taken = torch.empty(0), torch.empty(0), 0
+    ends: list[float] = []
     for root in (first, *other_roots(problem.moves, first, ROOTS - 1)):
         start, updates = grown(problem, forest_of(problem.moves, root), settings, REFINE[0].kept, store, tick)
         rounds = scaled(REFINE, settings.effort, len(start))
         done = descend(problem, f"level-from-{root}", {"embedding": start}, rounds, store=store, tick=tick)
+        ends.append(float(done.terms["total"][0]))
         totals = torch.cat((totals, done.terms["total"]))
         order = totals.argsort(stable=True)[:KEPT]
         embeddings, totals, taken = torch.cat((embeddings, done.free["embedding"]))[order], totals[order], taken + updates + done.updates
-        if (problem.tail(embeddings[0]).astray or 0.0) <= SURE:
+        if (problem.tail(embeddings[0]).astray or 0.0) <= SURE or agreed(ends):
             break
     return embeddings, totals, taken
+
+
+def agreed(ends: Sequence[float]) -> bool:
+    """Whether the two lowest totals, each of another root, are one within `AGREED`."""
+    low = sorted(ends)[:2]
+    return len(low) == 2 and low[1] <= (1 + AGREED) * low[0]
+
+
+def level_updates(problem: Problem, settings: CureSettings) -> int:
+    """Updates that a level takes where all goes well: one root, one attempt."""
+    own = sum(agent_updates(scaled(rounds, settings.effort, rounds[0].kept), rounds[0].kept) for rounds in (REFINE, REPLACE))
+    return own if flat(problem) else own + grown_updates(problem, problem.forest, settings, REFINE[0].kept)
 
 
 def lowest_of(problem: Problem, landscape: Landscape) -> Tensor:
@@ -141,7 +159,7 @@ def rolled(problem: Problem, places: Tensor) -> Tensor:
 def looked_again(
     problem: Problem, embeddings: Tensor, totals: Tensor, settings: CureSettings, store: Pieces, tick: Tick = lambda _: None
 ) -> tuple[Tensor, Tensor, int]:
-    """Where the lowest embedding leaves more than `AGAIN` of the transitions astray: refine what rolls from each of its states, along
+    """Where the lowest embedding leaves more than `AGAIN` of the transitions astray: refine what rolls from each of its states, or `MOST` drawn of them, along
     another tree from each.
 
     Args:
@@ -154,7 +172,8 @@ def looked_again(
     """
     if (problem.tail(embeddings[0]).astray or 0.0) <= AGAIN:
         return embeddings, totals, 0
-    dynamics, states = select(problem.failed, DYNAMICS), range(len(problem.moves.successor))
+    dynamics, count = select(problem.failed, DYNAMICS), len(problem.moves.successor)
+    states = range(count) if count <= MOST else np.random.default_rng(count).permutation(count)[:MOST].tolist()
     forests = [forest_of(problem.moves, root) for root in states]
     with torch.no_grad():
         start = torch.cat([unroll(problem.agent, dynamics, each, embeddings[:1, list(each.roots)]) for each in forests])
@@ -172,7 +191,8 @@ def distinct(problem: Problem, embeddings: Tensor) -> list[int]:
 
 
 def replaced(problem: Problem, embedding: Tensor) -> Tensor:
-    """(m, rows, d) copies of an embedding, one a move that leads to another state: that state put where T has it from the state before."""
+    """(m, rows, d) copies of an embedding, one a move that leads to another state: that state put where T has it from the state before. Of more than `MOST`
+    moves, those whose state lies farthest from there."""
     states, actions = problem.moves.successor.shape
     with torch.no_grad():
         every = torch.arange(actions).repeat(states)
@@ -180,6 +200,9 @@ def replaced(problem: Problem, embedding: Tensor) -> Tensor:
         predicted = problem.agent.transition(select(problem.failed, DYNAMICS), before, every)
     to = torch.from_numpy(problem.moves.successor).flatten()
     moves = ((to != torch.arange(states).repeat_interleave(actions)) & (to != NOWHERE)).nonzero().flatten()
+    if len(moves) > MOST:
+        off = torch.linalg.vector_norm(predicted[moves] - embedding[to[moves]], dim=-1)
+        moves = moves[off.argsort(descending=True, stable=True)[:MOST].sort().values]
     copies = embedding.expand(len(moves), *embedding.shape).clone()
     copies[torch.arange(len(moves)), to[moves]] = predicted[moves]
     return copies

@@ -7,6 +7,7 @@ next ring is put where T has it from all of its neighbours in the mean. No obser
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from crar_model.core.kept import Pieces
 from crar_model.core.params import DYNAMICS, select
 from crar_model.core.settings import CureSettings
 from crar_model.cures.descent import Tick, descend
-from crar_model.cures.methods import GROWN, scaled
+from crar_model.cures.methods import GROWN, Round, scaled
 from crar_model.cures.placement import CHUNK, REACH
 from crar_model.cures.problem import OwnData, Problem
 from crar_model.cures.rolling import Forest
@@ -30,6 +31,9 @@ DRAWN = 13
 """2 to this power places of a root are drawn, from one scrambled Sobol sequence: it fills a space of any dimension evenly."""
 NEXT = 2
 """Rings around the root that are rolled before the first choice."""
+FEW, WIDER = 256, 1.15
+"""Beyond so many states placed, all of them descend only once there are so many times as many as at the last descent: in a world of thousands of moves a ring
+adds few states, and every descent moves all."""
 ALIKE = 0.05
 """Embeddings that differ by less in every number are one; in radii of the ball that `ball` leaves free."""
 
@@ -72,6 +76,31 @@ def rings_of(problem: Problem, forest: Forest, number: int) -> tuple[Ring, ...]:
     return tuple(rings)
 
 
+def stops_of(rings: Sequence[Ring]) -> tuple[int, ...]:
+    """Numbers of the rings, from 1, after which all that is placed descends; the last is one of them."""
+    stops: list[int] = []
+    before = 0
+    for k, ring in enumerate(rings, start=1):
+        placed = len(ring.placed)
+        if k == len(rings) or (k >= NEXT and (placed <= FEW or placed >= WIDER * before)):
+            stops.append(k)
+            before = placed
+    return tuple(stops)
+
+
+def kept_at(k: int, rings: Sequence[Ring], this: Round, count: int) -> int:
+    """Candidates that descend after ring `k`: ever fewer, `count` after the last."""
+    share = max(0, k - NEXT) / max(1, len(rings) - NEXT)
+    return max(count, round(this.kept * (count / this.kept) ** share))
+
+
+def grown_updates(problem: Problem, forest: Forest, settings: CureSettings, count: int) -> int:
+    """Updates of all candidates that grow from the roots, at most."""
+    (this,) = scaled(GROWN, settings.effort, GROWN[0].kept)
+    trees = [rings_of(problem, forest, number) for number in range(len(forest.roots))]
+    return sum(this.updates * kept_at(k, rings, this, count) for rings in trees for k in stops_of(rings))
+
+
 def grown(
     problem: Problem, forest: Forest, settings: CureSettings, count: int, store: Pieces, tick: Tick = lambda _: None
 ) -> tuple[Tensor, int]:
@@ -110,18 +139,18 @@ def _grown(
     x = torch.zeros(len(drawn), len(forest.tree), size)
     x[:, root] = REACH * radius * (2 * drawn - 1)
     rings, taken, placed = rings_of(problem, forest, number), 0, np.array([root])
+    stops = stops_of(rings)
     (this,) = scaled(GROWN, settings.effort, GROWN[0].kept)
     for k, ring in enumerate(rings, start=1):
         _place(problem, x, ring)
         placed = ring.placed
-        if k < min(NEXT, len(rings)):
+        if k not in stops:
             continue
         inside = within(problem, placed)
         if len(inside.data.judged.state) == 0:
             continue
-        share = max(0, k - NEXT) / max(1, len(rings) - NEXT)
         here = x[:, placed]
-        kept = _best(inside, here, max(count, round(this.kept * (count / this.kept) ** share)), ALIKE * radius)
+        kept = _best(inside, here, kept_at(k, rings, this, count), ALIKE * radius)
         name = f"grown-{root}-{k}"
         done = descend(inside, name, {"embedding": here[kept]}, (replace(this, kept=len(kept)),), store=store, tick=tick)
         taken += done.updates

@@ -5,12 +5,14 @@ The constants of a rule stand above it, each once, and its check is formatted fr
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
+from crar_model.core.settings import BEST_OF, UPDATE_RULES
 from crar_reports.claims.evidence import Alone, Listed, Samples
 from crar_reports.claims.reading import NotMeasured
 
@@ -49,6 +51,13 @@ def percent(share: float) -> str:
 def recipe_words(bases: str, transfers: str) -> str:
     """How bases and their transfers were trained, as verdicts name it; "" where either is not known."""
     return f"bases {bases}; transfers {transfers}" if bases and transfers else ""
+
+
+TRAINED = rf"(?:{'|'.join(UPDATE_RULES)}) \d[\d.e+-]*, (?:{BEST_OF})?\d[\d,]* updates(?:, terminal last)?"
+RECIPE = re.compile(f"bases ({TRAINED}); transfers ({TRAINED})")
+"""How models were trained, as :func:`recipe_words` says it."""
+EXAMPLE = recipe_words("joint 0.0005, 75,000 updates", "sequential 8e-05, 40,000 updates, terminal last")
+UNSAID = "these results do not say how their models were trained"
 
 
 def attempt(read: Callable[[E], T], evidence: E) -> T | None:

@@ -131,6 +131,9 @@ def claims(
             exists=True,
         ),
     ] = None,
+    recipe: Annotated[
+        str, named(metavar="WORDS", help="With --again: how the models were trained, where those results do not say.", shown="as they say")
+    ] = "",
     bases: Annotated[
         list[Path] | None,
         named("--base", metavar="RUN", help="Run folder of their bases, or one of them.", shown="where the transfers say", exists=True),
@@ -144,7 +147,15 @@ def claims(
     """Decide the appendix's claims over many transfers."""
     print(
         crar_reports.decide_claims(
-            transfers or (), out=out, again=again, base=bases or (), limit=limit, quick=quick, resume=resume, command=command_line()
+            transfers or (),
+            out=out,
+            again=again,
+            recipe=recipe,
+            base=bases or (),
+            limit=limit,
+            quick=quick,
+            resume=resume,
+            command=command_line(),
         )
     )
 

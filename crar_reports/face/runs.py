@@ -25,6 +25,7 @@ def decide_claims(
     *,
     out: StrPath | None = None,
     again: StrPath | None = None,
+    recipe: str = "",
     base: StrPath | Sequence[StrPath] = (),
     limit: int = 1,
     quick: bool = False,
@@ -37,6 +38,7 @@ def decide_claims(
         transfer: run folders of transfers, or checkpoints.
         out: folder of the page; a temporary one where it is None.
         again: in their place: a folder of this page, decided again by the rules of now. Nothing is measured.
+        recipe: of `again`, how its models were trained where its results do not say: "bases ...; transfers ...", as verdicts name it.
         base: run folders or checkpoints of their bases; where the transfers say, else.
         limit: most transfers per base.
         quick: cut paths and descents short.
@@ -52,13 +54,15 @@ def decide_claims(
     measures = (("--base", origins), ("--limit", limit != 1), ("--quick", quick), ("--resume", resume))
     if again is not None and (idle := [flag for flag, value in measures if value]):
         raise UserError(f"--again measures nothing, so {', '.join(idle)} would do nothing; leave {'it' if len(idle) == 1 else 'them'} out")
+    if recipe and again is None:
+        raise UserError("--recipe is for results that do not say how their models were trained, with --again; leave it out")
     same = again is not None and out is not None and Path(out).resolve() == Path(again).resolve()
     rule: dict[str, Any] = {"force": same} if again is not None else {"force": resume, "other": "--resume", "own": "claims"}
     with place(out, **rule) as (folder, temporary):
         from crar_reports.pages.claims import decide_again, write_claims
 
         if again is not None:
-            decide_again(again, folder, command=command)
+            decide_again(again, folder, recipe=recipe, command=command)
         else:
             write_claims(given, folder, bases=origins, limit=limit, quick=quick, resume=resume, command=command)
         return Page(folder, temporary=temporary)

@@ -21,7 +21,7 @@ from crar_model.tasks import TASKS, Task, task_named
 from crar_reports import progress as console
 from crar_reports.claims.evidence import Listed, Pair, Samples, pair_of
 from crar_reports.claims.losses import GOOD_BASE, does
-from crar_reports.claims.record import AGREE, percent
+from crar_reports.claims.record import AGREE, EXAMPLE, RECIPE, UNSAID, percent
 from crar_reports.claims.table import claims_of, decide
 from crar_reports.measure.dissection import Stage, dissect
 from crar_reports.measure.options import LandscapeOptions
@@ -29,12 +29,13 @@ from crar_reports.measure.subject import Subject, load_subject
 from crar_reports.models.judged import bases_in, expand
 from crar_reports.models.runs import short_name
 from crar_reports.pages import plain_words
-from crar_reports.pages.claims_groups import FAILED, UNSAID, agreed, by_recipe, claims_summary, failed_of, grouped, spreads, verdicts
+from crar_reports.pages.claims_groups import FAILED, agreed, by_recipe, claims_summary, failed_of, grouped, spreads, verdicts
 from crar_reports.pages.landscape.page import size_words
 from crar_reports.press.markdown import about_world
 from crar_reports.press.publish import RESULTS, publish
 
 AGAIN = "; decided again by "
+GIVEN = " (as the command gives it: the results do not say)"
 FIGURES = 4
 """Of what is measured on a pair; kept figures of another edition are measured again."""
 
@@ -60,6 +61,7 @@ class Judged:
     maze: str = ""
     command: str = ""
     world: dict[str, Any] | None = None
+    recipe_given: str = ""
 
 
 def write_claims(
@@ -132,16 +134,17 @@ def write_claims(
     return _write(found, task, folder, command)
 
 
-def decide_again(before: StrPath, folder: StrPath, *, command: str = "") -> Path:
+def decide_again(before: StrPath, folder: StrPath, *, recipe: str = "", command: str = "") -> Path:
     """The page of `crar claims` once more, from the figures that its `results.json` holds, by the rules of now; nothing is measured.
 
     Args:
         before: a folder that `crar claims` wrote.
         folder: where to write; may be the same.
+        recipe: how the models were trained, "bases ...; transfers ...", where the results do not say; the page says that it was given.
         command: shown in the report; that of before stands beside it.
 
     Raises:
-        UserError: for a folder without such results.
+        UserError: for a folder without such results, or a recipe that is none or not needed.
     """
     path = Path(before) / RESULTS
     hint = "give a folder that `crar claims` wrote"
@@ -150,8 +153,23 @@ def decide_again(before: StrPath, folder: StrPath, *, command: str = "") -> Path
     pairs = [{name: value for name, value in pair.items() if name != "claims"} for pair in content.pairs]
     if not pairs:
         raise UserError(f"{path}: holds no transfer, so there is nothing to decide again")
+    if recipe:
+        _name_recipe(pairs, recipe)
     said = content.command.partition(AGAIN)[0]
-    return _write(pairs, maze_of(content, Path(before)), Path(folder), f"{said}{AGAIN}{command}" if command else said)
+    whole = f"{said}{AGAIN}{command}" if command else said
+    return _write(pairs, maze_of(content, Path(before)), Path(folder), whole, recipe or content.recipe_given)
+
+
+def _name_recipe(pairs: Sequence[Plain], words: str) -> None:
+    """Put a recipe into pairs that do not name theirs."""
+    said = RECIPE.fullmatch(words)
+    if said is None:
+        raise UserError(f"--recipe {words!r}: no recipe; give it such as {EXAMPLE!r}")
+    unsaid = [pair for pair in pairs if not pair.get("recipe")]
+    if not unsaid:
+        raise UserError(f"--recipe {words!r}: these results say how their models were trained; leave it out")
+    for pair in unsaid:
+        pair["recipe"] = dict(zip(("base", "transfer"), said.groups(), strict=True))
 
 
 def maze_of(content: Judged, folder: StrPath) -> Task:
@@ -166,7 +184,7 @@ def maze_of(content: Judged, folder: StrPath) -> Task:
     return alike[0]
 
 
-def _write(found: Sequence[Plain], task: Task, folder: Path, command: str) -> Path:
+def _write(found: Sequence[Plain], task: Task, folder: Path, command: str, given: str = "") -> Path:
     """The files of pairs that were measured, each with `transfer`, `base` and, where they are known, `recipe` and `origin`."""
     complete = task.sampling.complete
     content = [
@@ -186,7 +204,7 @@ def _write(found: Sequence[Plain], task: Task, folder: Path, command: str) -> Pa
     what = task.sampling.what if complete else f"{len(task.table(inverse=True, dtype=torch.float32).state):,} held-out transitions"
     values = {
         "command": command, "plainly": plain_words.claims(len(failed_of(groups)), len(found), failed),
-        "found": [(Path(e.transfer), Path(e.base), d, does(e)) for e, d in zip(pairs, found, strict=True)], "groups": groups, "recipe": "; and ".join(recipe or UNSAID for recipe in recipes),
+        "found": [(Path(e.transfer), Path(e.base), d, does(e)) for e, d in zip(pairs, found, strict=True)], "groups": groups, "recipe": "; and ".join(f"{recipe or UNSAID}{GIVEN * (recipe == given != '')}" for recipe in recipes),
         "quick": any(pair.quick for pair in pairs), "what": what, "summary": [*about_world(task.facts), *claims_summary(groups, decided, bases=len({e.origin or e.base for e in pairs}))],
         "verdicts": decided, "spreads": {name: spreads(group, complete=complete) for name, group in groups.items()}, "rules": claims_of(complete=complete),
         "complete": complete, "poor": sorted(poor), "least": percent(GOOD_BASE), "success": SUCCESS, "weak": sorted(weak),
@@ -196,7 +214,13 @@ def _write(found: Sequence[Plain], task: Task, folder: Path, command: str) -> Pa
         folder,
         "claims.md",
         values,
-        {"command": command, "maze": task.name, **({"world": task.origin} if task.origin else {}), "pairs": content},
+        {
+            "command": command,
+            "maze": task.name,
+            **({"world": task.origin} if task.origin else {}),
+            **({"recipe_given": given} if given else {}),
+            "pairs": content,
+        },
         short=True,
     )
 

@@ -17,7 +17,6 @@ from crar_reports.press.markdown import QUICK, Lines, _counted, number
 
 DOES = "by what they do"
 FAILED, SUCCEEDED = f"failed {DOES}", f"successful {DOES}"
-UNSAID = "these results do not say how their models were trained"
 
 
 def trained(pair: Pair) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
-from crar_model.core.settings import BEST_OF, UPDATE_RULES
 from crar_model.core.words import plural
 from crar_model.tasks import TASKS, Task, task_named
 from crar_reports.claims.evidence import Listed, Samples, pair_of
-from crar_reports.claims.record import UNDECIDED, recipe_words
+from crar_reports.claims.record import EXAMPLE, RECIPE, UNDECIDED, recipe_words
 from crar_reports.claims.study import depends, scope_of
 from crar_reports.claims.table import claims_of
 from crar_reports.pages.claims import Judged, maze_of
@@ -21,9 +19,6 @@ from crar_reports.pages.claims_groups import FAILED, SUCCEEDED, by_recipe, group
 from crar_reports.press.publish import RESULTS
 
 NOT_MEASURED = "not measured here"
-TRAINED = rf"(?:{'|'.join(UPDATE_RULES)}) \d[\d.e+-]*, (?:{BEST_OF})?\d[\d,]* updates(?:, terminal last)?"
-RECIPE = re.compile(f"bases {TRAINED}; transfers {TRAINED}")
-"""How models were trained, as verdicts name it."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +132,7 @@ def recipe_given(words: str) -> tuple[str, str]:
     """
     name, _, recipe = words.partition("=")
     if not name or RECIPE.fullmatch(recipe) is None:
-        example = recipe_words("joint 0.0005, 75,000 updates", "sequential 8e-05, 40,000 updates, terminal last")
-        raise UserError(f"--recipe {words!r}: no recipe of a folder; give it such as {f'claims={example}'!r}")
+        raise UserError(f"--recipe {words!r}: no recipe of a folder; give it such as {f'claims={EXAMPLE}'!r}")
     return name, recipe
 
 

@@ -6,10 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from crar_model.core.files import Plain
-from crar_reports.claims.record import FAILS, HOLDS, MIXED
-from crar_reports.pages.claims import decide_again
-from crar_reports.pages.claims_groups import FAILED, UNSAID, agreed
+import pytest
+
+from crar_model import samples
+from crar_model.core.errors import UserError
+from crar_model.core.files import Plain, typed
+from crar_reports.claims.record import FAILS, HOLDS, MIXED, UNSAID
+from crar_reports.face.runs import decide_claims
+from crar_reports.pages.claims import GIVEN, Judged, decide_again
+from crar_reports.pages.claims_groups import FAILED, agreed
+from crar_reports.pages.verdict_entries import claims_entries
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
 RECIPES = [{"base": f"{rule} 0.0005, 75,000 updates", "transfer": "sequential 8e-05, 60,000 updates"} for rule in ("joint", "sequential")]
@@ -56,3 +62,24 @@ def test_what_recipes_do_not_agree_on_is_mixed() -> None:
 def test_the_last_decision_stands_beside_the_command_that_measured(tmp_path: Path) -> None:
     text = decided(tmp_path / "again", failures(1), "crar claims --out x; decided again by crar claims --again y")
     assert "`crar claims --out x; decided again by crar claims --again x`" in text
+
+
+def test_a_recipe_that_results_do_not_say_can_be_given_and_stays(tmp_path: Path) -> None:
+    decided(tmp_path / "c", failures(2))
+    text = decide_again(tmp_path / "c", tmp_path / "d", recipe=WORDS[0]).read_text()
+    assert f"\n**Recipe**: {WORDS[0]}{GIVEN}." in text
+    assert f"\n**Recipe**: {WORDS[0]}{GIVEN}." in decide_again(tmp_path / "d", tmp_path / "e").read_text()  # by the rules of a later day
+    (entry,) = [
+        one
+        for one in claims_entries(typed(json.loads((tmp_path / "e" / "results.json").read_text()), Judged, "", ""), "e")
+        if one.id == "S1"
+    ]
+    assert entry.recipe == WORDS[0]
+    for folder, words, why in (
+        (tmp_path / "d", WORDS[0], "these results say how"),
+        (tmp_path / "c", "joint", "no recipe; give it such as"),
+    ):
+        with pytest.raises(UserError, match=f"--recipe .*{why}"):
+            decide_again(folder, tmp_path / "f", recipe=words)
+    with pytest.raises(UserError, match="with --again; leave it out"):
+        decide_claims(samples.FAILED, recipe=WORDS[0], out=tmp_path / "g")

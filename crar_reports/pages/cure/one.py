@@ -28,6 +28,7 @@ from crar_model.models.keys import result_key
 from crar_model.models.merit import WITHIN, same_dynamics
 from crar_model.samples import as_given
 from crar_model.training.mending import cured_checkpoint, cured_parameters, posed
+from crar_reports.claims.record import recipe_words
 from crar_reports.figures.explorer import NAME as EXPLORER
 from crar_reports.figures.placement import placement_figure
 from crar_reports.pages.cure.explorer import cure_explorer
@@ -54,7 +55,7 @@ STATE = "cure-state"
 """Folder of unfinished work inside that of a cure; of this name, so that no other command's is taken for it."""
 
 
-EDITION = 5
+EDITION = 6
 """Of what a cure finds; finished and unfinished work of another is made again."""
 
 
@@ -129,7 +130,14 @@ def write_cure(
         (folder / "cured.pt").unlink(missing_ok=True)  # of an earlier call, which may have been another method's
         if found.cured and not found.already:
             save_checkpoint(folder / "cured.pt", cured_checkpoint(failed, found))
-        about = Failed(as_given(failed_path), failed.digest, failed.maze, tuple(place_of(failed)), failed.task.observation_map.title)
+        about = Failed(
+            as_given(failed_path),
+            failed.digest,
+            failed.maze,
+            tuple(place_of(failed)),
+            failed.task.observation_map.title,
+            trained_words(failed, judge or base),
+        )
         own = None if base is None else Side(as_given(base.file or ""), base.digest, same_dynamics(failed, base))
         placed = None if found.landscape is None else _placed(problem, found, found.landscape)
         key, root = cure_key(failed, base, judge, method, options), None if placed is None else problem.forest.roots[0]
@@ -150,6 +158,11 @@ def write_cure(
         publish(folder, "cure.md", {"r": result, **view}, result, files)
         shutil.rmtree(folder / STATE, ignore_errors=True)
     return result
+
+
+def trained_words(failed: Checkpoint, base: Checkpoint | None) -> str:
+    """How a transfer and its base were trained, as verdicts name it; "" where that is not known."""
+    return recipe_words("" if base is None else base.recipe, failed.recipe)
 
 
 def judged(

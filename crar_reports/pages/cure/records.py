@@ -23,13 +23,14 @@ Place = tuple[float, float]
 
 @dataclass(frozen=True)
 class Failed:
-    """The model that was to be cured; older tables name its file alone."""
+    """The model that was to be cured, and how it and its base were trained; older tables name its file alone."""
 
     path: str
     digest: str
     maze: str = ""
     place: tuple[str, ...] = ()
     map: str = ""
+    recipe: str = ""
 
 
 @dataclass(frozen=True)
