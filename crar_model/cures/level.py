@@ -37,9 +37,9 @@ then it is the dynamics that are not better."""
 AGAIN = 0.05
 """Share of transitions predicted nearer another state than the one reached, above which a level is looked for once more: by rolling the
 dynamics from every state. Well-trained dynamics leave less than half of it; where several states lie wrong together, moving one does not help."""
-MOST = 256
-"""Moves of an embedding whose state is put elsewhere, and states that are rolled from, at most. A world of thousands of moves has as many of both, and the work
-would grow with their square."""
+MOST, WORK, LEAST = 256, 100_000, 8
+"""Moves of an embedding whose state is put elsewhere, and states that are rolled from, at most: a world of thousands of moves has as many of both, and the work
+would grow with their square. There, what descends at once times its transitions is at most `WORK`, of at least so many candidates."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def grown_level(problem: Problem, settings: CureSettings, store: Pieces, tick: T
     embeddings, totals, taken = torch.empty(0), torch.empty(0), 0
     ends: list[float] = []
     for root in (first, *other_roots(problem.moves, first, ROOTS - 1)):
-        start, updates = grown(problem, forest_of(problem.moves, root), settings, REFINE[0].kept, store, tick)
+        start, updates = grown(problem, forest_of(problem.moves, root), settings, at_once(problem, REFINE[0].kept), store, tick)
         rounds = scaled(REFINE, settings.effort, len(start))
         done = descend(problem, f"level-from-{root}", {"embedding": start}, rounds, store=store, tick=tick)
         ends.append(float(done.terms["total"][0]))
@@ -129,6 +129,11 @@ def grown_level(problem: Problem, settings: CureSettings, store: Pieces, tick: T
     return embeddings, totals, taken
 
 
+def at_once(problem: Problem, usual: int) -> int:
+    """Candidates that descend at once in a world of so many transitions, `usual` where these are few."""
+    return max(LEAST, min(usual, WORK // len(problem.data.judged.state)))
+
+
 def agreed(ends: Sequence[float]) -> bool:
     """Whether the two lowest totals, each of another root, are one within `AGREED`."""
     low = sorted(ends)[:2]
@@ -137,8 +142,9 @@ def agreed(ends: Sequence[float]) -> bool:
 
 def level_updates(problem: Problem, settings: CureSettings) -> int:
     """Updates that a level takes where all goes well: one root, one attempt."""
-    own = sum(agent_updates(scaled(rounds, settings.effort, rounds[0].kept), rounds[0].kept) for rounds in (REFINE, REPLACE))
-    return own if flat(problem) else own + grown_updates(problem, problem.forest, settings, REFINE[0].kept)
+    kept = [(rounds, at_once(problem, rounds[0].kept)) for rounds in (REFINE, REPLACE)]
+    own = sum(agent_updates(scaled(rounds, settings.effort, count), count) for rounds, count in kept)
+    return own if flat(problem) else own + grown_updates(problem, problem.forest, settings, at_once(problem, REFINE[0].kept))
 
 
 def lowest_of(problem: Problem, landscape: Landscape) -> Tensor:
@@ -159,7 +165,7 @@ def rolled(problem: Problem, places: Tensor) -> Tensor:
 def looked_again(
     problem: Problem, embeddings: Tensor, totals: Tensor, settings: CureSettings, store: Pieces, tick: Tick = lambda _: None
 ) -> tuple[Tensor, Tensor, int]:
-    """Where the lowest embedding leaves more than `AGAIN` of the transitions astray: refine what rolls from each of its states, or `MOST` drawn of them, along
+    """Where the lowest embedding leaves more than `AGAIN` of the transitions astray: refine what rolls from each of its states, or some drawn of them, along
     another tree from each.
 
     Args:
@@ -173,7 +179,8 @@ def looked_again(
     if (problem.tail(embeddings[0]).astray or 0.0) <= AGAIN:
         return embeddings, totals, 0
     dynamics, count = select(problem.failed, DYNAMICS), len(problem.moves.successor)
-    states = range(count) if count <= MOST else np.random.default_rng(count).permutation(count)[:MOST].tolist()
+    most = at_once(problem, MOST)
+    states = range(count) if count <= most else np.random.default_rng(count).permutation(count)[:most].tolist()
     forests = [forest_of(problem.moves, root) for root in states]
     with torch.no_grad():
         start = torch.cat([unroll(problem.agent, dynamics, each, embeddings[:1, list(each.roots)]) for each in forests])
@@ -191,8 +198,8 @@ def distinct(problem: Problem, embeddings: Tensor) -> list[int]:
 
 
 def replaced(problem: Problem, embedding: Tensor) -> Tensor:
-    """(m, rows, d) copies of an embedding, one a move that leads to another state: that state put where T has it from the state before. Of more than `MOST`
-    moves, those whose state lies farthest from there."""
+    """(m, rows, d) copies of an embedding, one a move that leads to another state: that state put where T has it from the state before. Of more moves than
+    can be tried, those whose state lies farthest from there."""
     states, actions = problem.moves.successor.shape
     with torch.no_grad():
         every = torch.arange(actions).repeat(states)
@@ -200,9 +207,9 @@ def replaced(problem: Problem, embedding: Tensor) -> Tensor:
         predicted = problem.agent.transition(select(problem.failed, DYNAMICS), before, every)
     to = torch.from_numpy(problem.moves.successor).flatten()
     moves = ((to != torch.arange(states).repeat_interleave(actions)) & (to != NOWHERE)).nonzero().flatten()
-    if len(moves) > MOST:
+    if len(moves) > (most := at_once(problem, MOST)):
         off = torch.linalg.vector_norm(predicted[moves] - embedding[to[moves]], dim=-1)
-        moves = moves[off.argsort(descending=True, stable=True)[:MOST].sort().values]
+        moves = moves[off.argsort(descending=True, stable=True)[:most].sort().values]
     copies = embedding.expand(len(moves), *embedding.shape).clone()
     copies[torch.arange(len(moves)), to[moves]] = predicted[moves]
     return copies

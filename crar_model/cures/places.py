@@ -7,6 +7,7 @@ next ring is put where T has it from all of its neighbours in the mean. No obser
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -91,7 +92,7 @@ def stops_of(rings: Sequence[Ring]) -> tuple[int, ...]:
 def kept_at(k: int, rings: Sequence[Ring], this: Round, count: int) -> int:
     """Candidates that descend after ring `k`: ever fewer, `count` after the last."""
     share = max(0, k - NEXT) / max(1, len(rings) - NEXT)
-    return max(count, round(this.kept * (count / this.kept) ** share))
+    return max(count, round(this.kept * math.pow(count / this.kept, share)))
 
 
 def grown_updates(problem: Problem, forest: Forest, settings: CureSettings, count: int) -> int:

@@ -14,6 +14,7 @@ from crar_model.core.kept import Pieces
 from crar_model.core.settings import CureSettings
 from crar_model.cures import level as levels
 from crar_model.cures import places
+from crar_model.cures.descent import descend
 from crar_model.cures.level import agreed, grown_level, level_of, level_updates, looked_again, replaced
 from crar_model.cures.places import FEW, WIDER, Ring, rings_of, stops_of
 from crar_model.cures.problem import Problem
@@ -31,7 +32,7 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The room counts as large."""
     monkeypatch.setattr(places, "FEW", 8)
     monkeypatch.setattr(places, "DRAWN", 9)
-    monkeypatch.setattr(levels, "MOST", MOST)
+    monkeypatch.setattr(levels, "WORK", MOST * ROWS * COLUMNS * 4)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,6 @@ def test_the_planted_embedding_of_many_moves_is_found_by_bounded_work(
         begun[name] = len(free["embedding"])
         return descend(problem, name, free, rounds, **how)
 
-    descend = places.descend
     monkeypatch.setattr(places, "descend", counted)
     monkeypatch.setattr(levels, "descend", counted)
     ticks: list[int] = []
@@ -110,7 +110,6 @@ def test_of_many_states_some_are_rolled_from(task: PlantedTask, room: Problem, m
         seen.append(len(free["embedding"]))
         return descend(problem, name, free, rounds, **how)
 
-    descend = levels.descend
     monkeypatch.setattr(levels, "descend", counted)
     wrong = task.own.points.flip(0)
     looked_again(room, wrong[None], torch.tensor([9.0]), SMALL, Pieces())
@@ -136,3 +135,10 @@ def test_roots_that_agree_end_the_search_though_the_dynamics_are_poor(room: Prob
     monkeypatch.setattr(levels, "grown", poor)
     grown_level(room, SMALL, Pieces(), lambda _: None)
     assert len(roots) == 2
+
+
+def test_what_descends_at_once_is_bounded_by_the_transitions(room: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = len(room.data.judged.state)
+    for work, usual, most in ((1_000 * count, 32, 32), (20 * count, 32, 20), (20 * count, 8, 8), (count, 32, levels.LEAST)):
+        monkeypatch.setattr(levels, "WORK", work)
+        assert levels.at_once(room, usual) == most
