@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from crar_model.core.kept import Pieces
 from crar_model.core.params import select
 from crar_model.core.settings import CureSettings
 from crar_model.cures.candidates import Candidate, candidates_of, chosen
-from crar_model.cures.descent import Descent, agent_updates, denormals_as_zero, descend
+from crar_model.cures.descent import Descent, Progress, Tick, Work, agent_updates, denormals_as_zero, descend
 from crar_model.cures.episodes import placed_along, why_no_places
 from crar_model.cures.level import Ground, Level, away_from, distinct, ground_of, level_updates, targets_of
 from crar_model.cures.methods import (
@@ -35,8 +34,6 @@ from crar_model.cures.placement import Landscape, flat, why_not
 from crar_model.cures.problem import Problem
 from crar_model.cures.starts import Starts, starts_of
 from crar_model.tasks import Task
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -168,17 +165,8 @@ def cure(
     methods = methods_for(problem, method)
     if not methods:
         raise UserError("no method is left for this model; give its base with --base")
-    everything = sum(_budget(problem, each, settings) for each in methods)
     placed = ground is None and why_not(problem.task) is None
-    everything += level_updates(problem, settings) if placed else 0
-    done = 0
-
-    def tick(updates: int) -> None:
-        nonlocal done
-        done += updates
-        if progress is not None:
-            progress(done, max(done, everything))
-
+    tick = Work(sum(_budget(problem, each, settings) for each in methods) + (level_updates(problem, settings) if placed else 0), progress)
     ground = ground or ground_of(problem, settings, store, tick)
     level = ground.level
     with denormals_as_zero():
@@ -190,8 +178,7 @@ def cure(
             if any(candidate.at_level for candidate in tried[-1].candidates):
                 break
     best = chosen(problem, [candidate for each in tried for candidate in each.candidates] or [before])
-    if progress is not None:
-        progress(max(done, everything), max(done, everything))
+    tick.end()
     return Cure(method, tuple(tried), before, best, best.at_level, ground.landscape, level, ground.seconds, problem.base_astray)
 
 
@@ -213,9 +200,7 @@ def _rounds(problem: Problem, method: Method, settings: CureSettings, starts: in
     return scaled(rounds, effort, starts)
 
 
-def _try(
-    problem: Problem, method: Method, settings: CureSettings, level: Level | None, store: Pieces, tick: Callable[[int], None]
-) -> Tried:
+def _try(problem: Problem, method: Method, settings: CureSettings, level: Level | None, store: Pieces, tick: Tick) -> Tried:
     began = time.monotonic()
     fitted = 0
     if method.start == "anew":
@@ -242,7 +227,7 @@ def _try(
 
 
 def _placed(
-    problem: Problem, method: Method, settings: CureSettings, level: Level | None, store: Pieces, tick: Callable[[int], None]
+    problem: Problem, method: Method, settings: CureSettings, level: Level | None, store: Pieces, tick: Tick
 ) -> tuple[Problem, Starts, Tensor, int]:
     """Where encoders are fitted: a problem with the states that were placed, encoders, what each is fitted to, and the updates that the search took."""
     if level is None:
@@ -255,7 +240,7 @@ def _placed(
     return problem, *targets_of(problem, embeddings, chosen, settings.seed, root), taken
 
 
-def _anew(problem: Problem, method: Method, settings: CureSettings, level: Level | None, tick: Callable[[int], None]) -> Tried:
+def _anew(problem: Problem, method: Method, settings: CureSettings, level: Level | None, tick: Tick) -> Tried:
     """What the trainer comes to, with the updates of one candidate."""
     began = time.monotonic()
     assert problem.anew is not None

@@ -20,9 +20,41 @@ from crar_model.cures.problem import Problem
 Tick = Callable[[int], None]
 SAVE_EVERY = 10.0
 """Seconds between two saves of unfinished work."""
+Progress = Callable[[int, int], None]
+"""Called with (updates taken, updates at most), of all candidates together."""
 CHUNK = 25
 """Updates between two ticks."""
 LAST_RATE = 0.1
+
+
+@dataclass
+class Work:
+    """A tick that shows progress: what is taken of what was planned, and of what is at hand where that is more.
+
+    Attributes:
+        planned: updates of all that is to be done, as far as it is known; a search that does not find at once takes more.
+        show: None shows nothing.
+        done: updates taken.
+    """
+
+    planned: int
+    show: Progress | None = None
+    done: int = 0
+
+    def expect(self, updates: int) -> None:
+        """So many are ahead at least."""
+        self.planned = max(self.planned, self.done + updates)
+
+    def __call__(self, updates: int) -> None:
+        """So many more are taken."""
+        self.done += updates
+        self.expect(0)
+        if self.show is not None:
+            self.show(self.done, self.planned)
+
+    def end(self) -> None:
+        """All is done."""
+        self(max(0, self.planned - self.done))
 
 
 @dataclass(frozen=True)
@@ -96,6 +128,8 @@ def descend(
     dropped: list[tuple[int, float, int]] = []
     optimizer_state = None
     kept = store.look(name)
+    if isinstance(tick, Work):
+        tick.expect(agent_updates(rounds, len(index)))
     if kept is not None:
         values, index, optimizer_state = kept["values"], kept["index"], kept["optimizer"]
         first, step, taken, each, shared = kept["at"]

@@ -14,8 +14,9 @@ from crar_model.core.kept import Pieces
 from crar_model.core.settings import CureSettings
 from crar_model.cures import level as levels
 from crar_model.cures import places
-from crar_model.cures.descent import descend
+from crar_model.cures.descent import Work, descend
 from crar_model.cures.level import agreed, grown_level, level_of, level_updates, looked_again, replaced
+from crar_model.cures.methods import Round
 from crar_model.cures.places import FEW, WIDER, Ring, rings_of, stops_of
 from crar_model.cures.problem import Problem
 from crar_model.tasks.symmetries import symmetries_of
@@ -142,3 +143,18 @@ def test_what_descends_at_once_is_bounded_by_the_transitions(room: Problem, monk
     for work, usual, most in ((1_000 * count, 32, 32), (20 * count, 32, 20), (20 * count, 8, 8), (count, 32, levels.LEAST)):
         monkeypatch.setattr(levels, "WORK", work)
         assert levels.at_once(room, usual) == most
+
+
+def test_progress_never_says_that_all_is_done_while_a_descent_is_ahead(room: Problem) -> None:
+    """A search that needs more than was planned: a line of progress is shown only while less is done than is planned."""
+    seen: list[tuple[int, int]] = []
+    work = Work(0, lambda done, planned: seen.append((done, planned)))
+    start = torch.zeros(4, len(room.agent.encode(room.failed, room.data.judged.observations)), 3)
+    rounds = (Round(4, 30, 1e-2), Round(2, 10, 1e-2))
+    for name in ("a", "b"):
+        descend(room, name, {"embedding": start}, rounds, store=Pieces(), tick=work)
+    assert [done for done, _ in seen] == [100, 120, 140, 240, 260, 280]
+    assert [planned for _, planned in seen] == [140] * 3 + [280] * 3
+    work.planned = 300
+    work.end()
+    assert seen[-1] == (300, 300)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from crar_model.core.settings import CureSettings, PlaySettings
 from crar_model.core.threads import torch_threads
 from crar_model.cures.candidates import ABOVE, FURTHER, SAMPLED_MEAN, SAMPLED_OFF, STRAYS, UNFIT
 from crar_model.cures.cure import Cure, cure
+from crar_model.cures.descent import Progress
 from crar_model.cures.level import Ground
 from crar_model.cures.placement import Landscape
 from crar_model.cures.problem import Problem
@@ -37,9 +37,6 @@ from crar_reports.pages.cure.view import cure_view
 from crar_reports.press.markdown import number
 from crar_reports.press.publish import Content, publish
 from crar_reports.sections import place_of
-
-Progress = Callable[[int, int], None]
-
 
 TABLE_OF_MOVES = (
     "Placement and its search of free embeddings roll the dynamics out along the table of moves of the new maze (which state each action leads to); "
