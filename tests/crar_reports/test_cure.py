@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from crar_model.models.original import exported
 from crar_model.tasks.metrics import Score
 from crar_model.training.members import transfer_plan
 from crar_model.training.runner import run_plan
+from crar_reports import progress as console
 from crar_reports.pages.cure import one as page
 from crar_reports.pages.cure.many import spending
 from crar_reports.pages.cure.one import cure_line
@@ -128,12 +130,14 @@ def test_a_stopped_cure_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert whole.chosen.plain() == found.chosen.plain()
 
 
-def test_many_transfers_make_a_table(tmp_path: Path) -> None:
+def test_many_transfers_make_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "LOG_EVERY", 0.0)
     out, freeze_run = tmp_path / "cures", tmp_path / "run"
     settings = TrainSettings(updates=40, log_interval=20, learning_rate=8e-5, update_rule="sequential", workers=1)
     run_plan(transfer_plan(settings, [samples.BASE], "freeze", 2), freeze_run, tensorboard=False)  # of a base that can do much: both failed
     words = ["cure", "--from", freeze_run, "--method", "symmetry", "--method", "restart", "--starts", 2, "--resolution", 9]
-    table = json.loads(crar(*words, "--effort", 0.002, "--json", "--out", out))
+    told = CliRunner().invoke(app, [str(word) for word in (*words, "--effort", 0.002, "--json", "--out", out)])
+    table = json.loads(told.stdout)
     assert table["transfers"] == table["failed"] == 2
     assert [row["method"] for row in table["table"]] == ["symmetry", "restart"]
     assert all(row["transfers"] == table["failed"] == len(table["rows"]) // 2 for row in table["table"])
@@ -143,6 +147,11 @@ def test_many_transfers_make_a_table(tmp_path: Path) -> None:
     assert next(out.glob("symmetry/*/results.json")).stat().st_mtime_ns == stamp  # a finished cure is kept
     text = (out / "report.md").read_text()
     assert "| symmetry |" in text
+    assert "\n**Recipe**: bases joint 0.0005, " in text
+    assert "; transfers sequential 8e-05, 40 updates.\n" in text
+    inside = [line for line in told.stderr.splitlines() if ", symmetry: " in line]
+    assert inside[0].startswith("cure: 2 failed transfers: 0 of 4 cures, ")  # one cure may take minutes
+    assert re.search(r", symmetry: [1-9]\d* of \d+ updates$", inside[0])
     for row in table["table"]:  # why a method failed, counted
         lacking = [found["lacks"] for found in table["rows"] if found["method"] == row["method"]]
         assert row["restored"]["count"] == sum(not each for each in lacking)

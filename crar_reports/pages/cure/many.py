@@ -13,6 +13,7 @@ import numpy as np
 from crar_model.agent.symmetry import RIGHT
 from crar_model.core.files import StrPath
 from crar_model.core.kept import kept
+from crar_model.core.words import of_all
 from crar_model.cures.methods import AUTO, METHODS
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
 from crar_model.models.merit import EARLIER, definition
@@ -74,7 +75,21 @@ def write_cures(
                 here = own if method in SEARCH_PLACES else _with_budget(own, max(spent, default=0))
                 at, model = folder / method / label_of(path), load_checkpoint(path)
                 key = cure_key(model, own_base(model, base_path), load_checkpoint(judge_path), method, here)
-                make = partial(write_cure, path, at, method=method, base_path=base_path, to_path=judge_path, options=here, command=command)
+
+                def inside(done: int, all_of_it: int, what: str = f"{label_of(path)}, {method}") -> None:
+                    tick.at(len(made), len(failed) * len(methods), f"{what}: {of_all(done, all_of_it, 'updates')}")
+
+                make = partial(
+                    write_cure,
+                    path,
+                    at,
+                    method=method,
+                    base_path=base_path,
+                    to_path=judge_path,
+                    options=here,
+                    progress=inside,
+                    command=command,
+                )
                 made[path, method] = Row.of(kept(at / RESULTS, key, make, dict, page=True), at / RESULTS)
         tick(len(made), len(failed) * len(methods))
     rows = [made[path, method] for path, _ in failed for method in methods]
