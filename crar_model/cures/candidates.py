@@ -82,17 +82,20 @@ def reaches(terms: dict[str, float], tail: Tail, level: Level | None, base_astra
     Args:
         terms, tail: of a candidate.
         level: None where it cannot be known.
-        base_astray: then the share of transitions that the base mispredicts on its own side, which alone decides where it is known: a base of a hard world is
-            itself beyond the fixed limits.
+        base_astray: the share of transitions that the base mispredicts on its own side. Without a level it alone decides where it is known: a base of a hard
+            world is itself beyond the fixed limits. With one, as few are enough where the base itself is not at what its dynamics allow.
     """
     if level is None:
         if base_astray is not None:
             return tail.astray is not None and tail.astray <= base_astray + WITHIN and tail.mean < float("inf")
         return tail.mean <= SAMPLED_MEAN and tail.off <= SAMPLED_OFF
+    few = level.tail.astray or 0.0
+    if base_astray is not None and tail.astray is not None and few + STRAYS < base_astray and tail.astray <= base_astray:
+        return tail.mean < float("inf")
     return (  # every one of these is False of what is not a number
         level.tail.off <= UNFIT
         and tail.worst <= level.tail.worst + FURTHER
-        and (tail.astray or 0.0) <= (level.tail.astray or 0.0) + STRAYS
+        and (tail.astray or 0.0) <= few + STRAYS
         and terms["total"] <= ABOVE * float(level.totals[0])
     )
 

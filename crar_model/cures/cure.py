@@ -71,7 +71,7 @@ class Cure:
         cured: whether it reaches the level.
         landscape: of the start state's place in a plane. level: of the placements; None where the world has none.
         level_seconds: that these took.
-        base_astray: see `Problem`; what takes the level's place where there is none.
+        base_astray: see `Problem`; what takes the level's place where there is none, or where the base itself is not at it.
     """
 
     method: str

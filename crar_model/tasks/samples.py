@@ -88,14 +88,18 @@ class Samples(ABC):
         raise NotImplementedError(f"the {self.name} maze has no transitions but those of its evaluation set")
 
     def astray(self, params: Params, *, inverse: bool) -> float | None:
-        """Share of the transitions of :meth:`compared` that a model mispredicts on a side; None where there are none."""
+        """Share of the transitions of :meth:`told_on` that a model mispredicts on a side; None where there are none."""
         from crar_model.tasks.metrics import mispredicted
 
-        held = self.compared(inverse=inverse, size=COMPARED)
+        held = self.told_on(inverse=inverse)
         if held is None or bool((held.terminated != 0).all()):
             return None
         agent = self.agent()
         return mispredicted(agent, params, agent.encode(params, held.observations), held)
+
+    def told_on(self, *, inverse: bool) -> Batch | None:
+        """Transitions on which a transfer is told its base's share of mispredictions, in float32; None where it is told nothing."""
+        return self.compared(inverse=inverse, size=COMPARED)
 
     def compared(self, *, inverse: bool, size: int) -> Batch | None:
         """Recorded transitions that no training sees, to compare candidates of a cure on, in float32; None where they are gathered anew.

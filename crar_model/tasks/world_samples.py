@@ -59,6 +59,12 @@ class WorldSamples(Task):
             return super().sample(inverse=inverse, dtype=dtype, size=size, number=number)
         return further(self.table_here, inverse=inverse, dtype=dtype, size=size, number=number)
 
+    def told_on(self, *, inverse: bool) -> Batch | None:
+        """All moves that were tried, or held-out transitions."""
+        import torch
+
+        return self.batch(inverse=inverse, dtype=torch.float32) if self.sampling.complete else super().told_on(inverse=inverse)
+
     def compared(self, *, inverse: bool, size: int) -> Batch | None:
         """Held-out transitions, none of which figures of merit are of, where so many are held out that as many again are left."""
         import torch

@@ -122,8 +122,7 @@ def train_shard(job: ShardJob, emit: Emit, stopped: Callable[[], bool]) -> bool:
 
 
 def base_astray(job: ShardJob) -> dict[str, float]:
-    """Share of held-out transitions that each base mispredicts on its own side, by its path: what a cure that sees the other side alone is held against. Of
-    worlds that cannot be listed."""
+    """Share of transitions that each base of a world mispredicts on its own side, by its path: what a cure that sees the other side alone is held against."""
     bases = {path: load_checkpoint(path) for path in job.bases}
     shares = {path: base.task.astray(base.parameters, inverse=base.inverse) for path, base in bases.items()}
     return {path: share for path, share in shares.items() if share is not None}

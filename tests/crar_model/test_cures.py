@@ -397,6 +397,18 @@ def test_a_base_that_told_its_share_is_what_a_candidate_is_held_against(astray: 
     assert not reaches({"total": 1.0}, dataclasses.replace(fine, mean=float("inf")), None, base)
 
 
+@pytest.mark.parametrize(
+    ("astray", "told", "sure"),
+    [(0.25, 0.28, True), (0.28, 0.28, True), (0.29, 0.28, False), (0.25, None, False), (None, 0.28, False), (0.065, 0.069, False), (0.06, 0.06, True)],
+)  # fmt: skip
+def test_a_base_that_is_not_at_its_level_is_what_a_candidate_is_held_against(astray: float | None, told: float | None, sure: bool) -> None:
+    """The level leaves 6 % astray. A base of 28 % can be done better than at the level's price; one of 6.9 % is at it, and its word changes nothing."""
+    level = Level(torch.zeros(1, 1, 2), torch.tensor([1.0]), Tail(0.1, 0.3, 0.8, 0.005, 0.06), 0)
+    dear = {"total": 1.2 if astray != 0.06 else 1.05}
+    assert reaches(dear, Tail(0.1, 0.4, 1.0, 0.02, astray), level, told) == sure
+    assert not reaches(dear, Tail(float("nan"), 0.4, 9.0, 0.02, astray), level, told)
+
+
 def test_a_model_at_the_level_is_left_alone_unless_it_is_known_to_have_failed(failed: Checkpoint, base: Checkpoint) -> None:
     """The closed form of the base, in the inverse maze: nothing is tried, the level apart; `anyway` tries all the same."""
     there = dataclasses.replace(failed, parameters=symmetry.negate_first_layer(base.parameters))

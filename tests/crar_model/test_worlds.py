@@ -286,6 +286,10 @@ def test_a_run_in_a_world_carries_its_world(tmp_path: Path) -> None:
     assert any("5 distinct observations can be listed" in each for each in said)
     assert (tmp_path / "base-data" / "data" / "metadata.json").exists()
     there = crar_model.transfer(run.models[0], tmp_path / "freeze", members=1, **short)
+    told = load_checkpoint(there.models[0]).info["base_astray"]
+    base = load_checkpoint(run.models[0])
+    judged = evaluate(base.task, base.parameters, inverse=False, settings=base.settings.loss)
+    assert told == pytest.approx(1 - judged.share("nearest_state_accuracy"))  # of all moves, where these are listed
     (tmp_path / "base-data").rename(tmp_path / "gone")
     (tmp_path / "freeze").rename(tmp_path / "moved")
     model = load_checkpoint(tmp_path / "moved" / there.models[0].name)

@@ -177,7 +177,7 @@ def cures_view(r: Cures, placed: str) -> dict[str, str]:
     kinds = sorted({kind for row in methods for kind in row.lacks})
     restored = {row.method: (row.restored.count, row.restored.of) for row in methods}
     return {
-        "recipe": "; and ".join(dict.fromkeys(row.failed.recipe or UNSAID for row in r.rows)),
+        "recipe": f"**Recipe**: {'; and '.join(dict.fromkeys(row.failed.recipe or UNSAID for row in r.rows))}.\n\n" if r.rows else "",
         "plainly": plain_words.cures(restored, sum(row.cured_not_restored for row in methods)),
         "counted": f"{plural(r.transfers, 'transfer')} {'was' if one else 'were'} compared with {'its base' if one else 'their bases'}; {r.as_good} of them "
         f"succeeded and {'was' if alone else 'were'} left alone, {r.failed} failed.",
