@@ -30,8 +30,8 @@ from crar_reports.models.judged import bases_in, expand
 from crar_reports.models.runs import short_name
 from crar_reports.pages import plain_words
 from crar_reports.pages.claims_groups import FAILED, agreed, by_recipe, claims_summary, failed_of, grouped, spreads, verdicts
-from crar_reports.pages.landscape.page import size_words
 from crar_reports.press.markdown import about_world
+from crar_reports.press.nouns import size_words
 from crar_reports.press.publish import RESULTS, publish
 
 AGAIN = "; decided again by "

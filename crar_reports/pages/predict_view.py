@@ -11,6 +11,7 @@ from crar_reports.measure import forecast
 from crar_reports.measure.forecast import Chance, Estimate, Scores
 from crar_reports.pages import plain_words
 from crar_reports.press.markdown import number, table
+from crar_reports.press.nouns import noun
 
 SHOWN = 8
 """Signed copies of a base that a page lists."""
@@ -81,7 +82,7 @@ def predict_view(r: Prediction, task: Task, *, figure: str | None, chart: str | 
     return {
         "plainly": plain_words.predict(given=r.outcomes is not None, predicts=predicts),
         "verdict": verdict(r),
-        "looked_at": f"Each base of the {task.title} was looked at without training and without a transfer: its embedding in both mazes (the other one's observations "
+        "looked_at": f"Each base of the {task.title} was looked at without training and without a transfer: its embedding in both {noun(task)}s (the other one's observations "
         f"seen through the map {task.observation_map.title}), the signed copies of its embedding under its own dynamics{landscape}.",
         "bases": table(["", "base", *r.bases[0].features], rows),
         "first": _first(r.bases[0], figure),

@@ -36,6 +36,7 @@ from crar_reports.pages import report_view as view
 from crar_reports.pages.cure.one import cure_line
 from crar_reports.pages.cure.records import CureResult
 from crar_reports.pages.report_tables import kept_words, model_row, outcomes_table, start_words, words
+from crar_reports.press.glossary import TERMS
 from crar_reports.press.markdown import Lines, about_world, number, table
 from crar_reports.press.publish import Content, publish
 
@@ -126,16 +127,17 @@ def write_study(
     listed, kept = maze is not None, kept_words(runs)
     values = {
         "plainly": plainly(old, new, cured), "made_by": f"`{command}`\n\n" if command else "", "summary": summary, "task": task,
+        "place": task.title if task.known_by_data else f"the {task.name} maze",
         "runs": view.runs_table(everything), "outcomes": outcomes_table(runs, names),
-        "starts": start_words(runs), "shares": view.share_words(task), "by_eye": view.by_eye(task),
+        "starts": start_words(runs, task), "shares": view.share_words(task), "by_eye": view.by_eye(task),
         "scores": view.scores(everything, bases[0], how, negations, kept=kept) if task.scored else "",
-        "pair": view.pair(origin, model) if listed else "", "states": view.STATES if listed else "",
+        "pair": view.pair(origin, model) if listed else "", "states": view.states(task) if listed else "",
         "landscape": f"## What lies between it and its base's copy\n\nSee [the landscape report]({landscape}).\n\n" if landscape else "",
         "cure": view.cure_section(cured) if cured else "", "beside": ": losses beside scores (claim S11)" if task.scored else "",
         "models": table(
             ["model", "variant", "verdict", "residual", *map(words, names), *SHOWN], [model_row(one) for _, kind, one in models if kind == "last"]
         ), "kept": kept, "released": view.released() if facts_of(task).released_scores else "",
-        "measures": ["score"] if task.scored else ["nearest state accuracy", "navigation success"],
+        "measures": ["score"] if task.scored else [name for name in map(words, names) if name in TERMS],
     }  # fmt: skip
     return publish(folder, "study.md", values, results, files)
 

@@ -22,6 +22,7 @@ from crar_reports import progress as console
 from crar_reports.figures.trajectory import trajectory_figure
 from crar_reports.pages import plain_words
 from crar_reports.press.markdown import Lines, number
+from crar_reports.press.nouns import noun
 from crar_reports.press.publish import publish
 from landscape_tools import sample_trajectory, thread_safe
 
@@ -84,7 +85,7 @@ def write_trajectory(
     others = "; other states" if drawn else "; no training has seen these transitions, and other samples"
     contours = f"{others} would give other contours" if drawn or sampled else ""
     held = f"Frozen, and no part of it: {', '.join(still)}. " if still else ""
-    where = "in the maze that it trained in, with the bootstrap values of the last model"
+    where = f"in the {noun(task)} that it trained in, with the bootstrap values of the last model"
     whose, figure = f"member {member} of {run.name}", f"trajectory.{image}"
     values = {
         "command": command, "summary": trajectory_summary(data, whose=whose), "run": run, "member": member, "data": data, "figure": figure, "updates": updates,

@@ -25,6 +25,7 @@ TERMS = {
     "aligned": "hidden units exchanged and negated, which changes no output, so that two encoders lie near each other",
     "bootstrap value": "the target of `value`, computed by a frozen copy of the networks",
     "nearest state accuracy": "share of transitions whose predicted next abstract state is nearest to the right one",
+    "outcome accuracy": "share of transitions whose reward and end are predicted right",
     "navigation success": "share of (start, goal) pairs that planning solves",
     "score": "total reward per episode started",
     "joint, sequential": "update rules: one step on the weighted sum of the loss terms, or one step for each term in turn",

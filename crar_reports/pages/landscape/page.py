@@ -11,9 +11,8 @@ import torch
 import xarray as xr
 from matplotlib.figure import Figure
 
-from crar_model.core.files import Plain, StrPath
+from crar_model.core.files import StrPath
 from crar_model.core.tiles import NEGATED
-from crar_model.core.words import plural
 from crar_model.samples import as_given
 from crar_reports import progress as console
 from crar_reports.claims.evidence import Listed, Samples, pair_of
@@ -37,6 +36,7 @@ from crar_reports.pages.landscape.explorer import landscape_explorer
 from crar_reports.pages.landscape.sections import TITLES
 from crar_reports.pages.landscape.view import landscape_view
 from crar_reports.press.markdown import QUICK, Lines, _counted, about_world, number
+from crar_reports.press.nouns import side_of
 from crar_reports.press.publish import Content, publish
 from crar_reports.progress import StageClock
 
@@ -104,7 +104,7 @@ def write_landscape(
     files |= {name: each.assign_attrs(origin_of(pair, command)) for name, each in kept.items() if each is not None}
     plain = found.plain()
     decisions = decide(plain, complete=complete)
-    where = f"{'inverse' if pair.inverse else 'normal'} maze{'' if complete else 's'}"
+    where = side_of(pair.task, inverse=pair.inverse)
     results = {
         "command": command, "options": asdict(options), "failed": {"path": as_given(failed_path), "digest": pair.failed_file.digest},
         "optimum": {"path": as_given(base_path), "digest": pair.optimum_file.digest}, **plain,
@@ -177,11 +177,6 @@ def _cured(pair: Subject) -> str:
     return str(how["method"]) if isinstance(how, dict) and how.get("failed") == pair.failed_file.digest else ""
 
 
-def size_words(size: Plain) -> str:
-    """ "256 transitions of 228 maps (2 terminal)"."""
-    return f"{plural(size['transitions'], 'transition')} of {plural(size['maps'], 'map')} ({size['terminal']:,} terminal)"
-
-
 def landscape_summary(e: Listed | Samples, decisions: Sequence[Decision], *, variant: str, where: str, cured: str = "") -> Lines:
     """Of `crar landscape`.
 
@@ -194,7 +189,7 @@ def landscape_summary(e: Listed | Samples, decisions: Sequence[Decision], *, var
     """
     certificate, paths = (e.certificate, e.paths) if isinstance(e, Listed) else (None, None)
     sampled = e.sampled if isinstance(e, Samples) else None
-    descended = sampled is not None or (isinstance(e, Listed) and e.reference is not None)
+    descended = isinstance(e, Listed) and e.reference is not None  # on samples the copy of the table is as it is
     lines = [
         ("Asked", f"why this `{variant}` transfer misses what its base can do in the {where}."),
         (
