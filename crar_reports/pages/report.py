@@ -16,7 +16,7 @@ from crar_model.agent.symmetry import MATCHED, NEITHER, RIGHT, SWAPPED, SYMMETRI
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
 from crar_model.core.settings import PlaySettings
-from crar_model.core.words import plural
+from crar_model.core.words import plural, the
 from crar_model.mazes.table import StateTable
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.models.evaluation import Evaluation
@@ -120,7 +120,9 @@ def write_study(
     names = list(model.evaluation.metrics)
     old, new = ([one for moved, one in ends if moved is wanted] for wanted in (False, True))
     notes = [f"scores are means over {how.episodes} episodes, their 95 % intervals below"] if task.scored else []
-    summary = study_summary(old, new, where=task.title, metrics=names, note="; ".join([*notes, *([note] if note else [])]))
+    summary = study_summary(
+        old, new, where=the(task.title, world=task.known_by_data), metrics=names, note="; ".join([*notes, *([note] if note else [])])
+    )
     summary = [*about_world(task.facts), *summary]
     if cured is not None:
         summary.insert(-1, ("What gets it out", cure_line(cured)))
@@ -199,7 +201,7 @@ def study_summary(bases: Sequence[End], transfers: Sequence[End], *, where: str,
     lines = [
         (
             "Asked",
-            f"what becomes of {plural(len(bases), 'base')} in the {where} under {', '.join(f'`{name}`' for name in variants)}: "
+            f"what becomes of {plural(len(bases), 'base')} in {where} under {', '.join(f'`{name}`' for name in variants)}: "
             f"{plural(len(transfers), 'transfer')}.",
         )
     ]

@@ -30,10 +30,10 @@ def share_words(task: Task) -> str:
     """What the figures of merit of a maze without a score are; "" of one with."""
     if task.scored:
         return ""
-    return (
-        " *Nearest state accuracy* is the share of the transitions whose predicted next abstract state is nearest to the right one, *navigation success* the share of "
-        f"{task.sampling.pairs or '(start, goal) pairs'} that planning solves."
-    )
+    said = " *Nearest state accuracy* is the share of the transitions whose predicted next abstract state is nearest to the right one"
+    if not task.sampling.complete:
+        return f"{said}."
+    return f"{said}, *navigation success* the share of {task.sampling.pairs or '(start, goal) pairs'} that planning solves."
 
 
 def by_eye(task: Task) -> str:

@@ -19,6 +19,14 @@ def side_of(task: Task, *, inverse: bool) -> str:
     return f"{'inverse' if inverse else 'normal'} {noun(task)}{'s' * several}"
 
 
+def pairs_words(task: Task) -> str:
+    """ " and all pairs of states", which `random_pairs` is of where states are listed, or how many drawn ones."""
+    if (maze := task.maze) is None:
+        return ""
+    drawn, live = maze.pairs.shape[1], len(maze.live)
+    return " and all pairs of states" if 2 * drawn >= live * (live - 1) else f" and {drawn:,} drawn pairs of states"
+
+
 def parts_words(size: Mapping[str, int], other: str = "") -> str:
     """ "228 maps" of a sample, or "61 episodes" of a world's; `other` stands before the noun."""
     word = "episode" if "episodes" in size else "map"

@@ -13,9 +13,11 @@ from matplotlib.figure import Figure
 
 from crar_model.core.files import StrPath
 from crar_model.core.tiles import NEGATED
+from crar_model.models.merit import SUCCESSFUL
 from crar_model.samples import as_given
 from crar_reports import progress as console
 from crar_reports.claims.evidence import Listed, Samples, pair_of
+from crar_reports.claims.losses import does
 from crar_reports.claims.record import Decision
 from crar_reports.claims.table import decide
 from crar_reports.figures.abstract import abstract_states_figure, scattered_states_figure
@@ -39,6 +41,7 @@ from crar_reports.press.markdown import QUICK, Lines, _counted, about_world, num
 from crar_reports.press.nouns import side_of
 from crar_reports.press.publish import Content, publish
 from crar_reports.progress import StageClock
+from landscape_tools.signatures import NOT_CONVERGED
 
 SHOWN_STATES = 4
 """Observations whose abstract states are drawn, where the states cannot be listed."""
@@ -189,12 +192,16 @@ def landscape_summary(e: Listed | Samples, decisions: Sequence[Decision], *, var
     """
     certificate, paths = (e.certificate, e.paths) if isinstance(e, Listed) else (None, None)
     sampled = e.sampled if isinstance(e, Samples) else None
-    descended = isinstance(e, Listed) and e.reference is not None  # on samples the copy of the table is as it is
+    end = sampled.reference if sampled else e.reference if isinstance(e, Listed) else None
+    how_far = "" if end is None else ", descended," if end.verdict == NOT_CONVERGED else ", converged,"
+    missed = f"why this `{variant}` transfer misses what its base can do"
+    if does(e) == SUCCESSFUL:
+        missed = f"what lies between this `{variant}` transfer, which can do what its base can, and its base"
     lines = [
-        ("Asked", f"why this `{variant}` transfer misses what its base can do in the {where}."),
+        ("Asked", f"{missed} in the {where}."),
         (
             "Where it is",
-            f"total loss {number(e.failed_terms.total)}, the base's copy{', converged,' if descended else ''} {number(e.optimum_terms.total)}; "
+            f"total loss {number(e.failed_terms.total)}, the base's copy{how_far} {number(e.optimum_terms.total)}; "
             f"its embedding is {e.match.verdict}.",
         ),
     ]

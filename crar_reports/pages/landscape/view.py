@@ -9,6 +9,7 @@ import torch
 
 from crar_model.core.params import DYNAMICS, select
 from crar_model.mazes.maps import NEGATIVE_MAP
+from crar_model.models.merit import SUCCESSFUL
 from crar_model.samples import as_given
 from crar_model.tasks.metrics import Score
 from crar_reports.claims.evidence import pair_of
@@ -20,7 +21,7 @@ from crar_reports.measure.second_opinion import SecondOpinion
 from crar_reports.pages import plain_words
 from crar_reports.pages.landscape.sections import TITLES, minimum, sample, way_out
 from crar_reports.press.markdown import measured, number, table
-from crar_reports.press.nouns import side_of, size_words
+from crar_reports.press.nouns import pairs_words, side_of, size_words
 from landscape_tools import barrier
 
 Plain = Mapping[str, Any]
@@ -43,8 +44,10 @@ def landscape_view(
     pair, sampling = found.subject, found.subject.task.sampling
     shown = tuple(str(name) for name in found.surface.data_vars)
     kept = all(torch.equal(pair.failed[name], value) for name, value in select(pair.optimum, DYNAMICS).items())
+    came_to = does(pair_of(dict(plain), complete=sampling.complete))
     return {
-        "plainly": plain_words.landscape(does(pair_of(dict(plain), complete=found.subject.task.sampling.complete)), found.match.verdict, {one.id: one.verdict for one in decisions}),
+        "title": "What lies between this transfer and its base?" if came_to == SUCCESSFUL else "Why did this transfer fail?",
+        "plainly": plain_words.landscape(came_to, found.match.verdict, {one.id: one.verdict for one in decisions}),
         "models": _models(found, plain, shown),
         "conditions": _conditions(found),
         "embedding": _embedding(found, embedding),
@@ -73,7 +76,7 @@ def _models(found: Dissection, plain: Plain, shown: Sequence[str]) -> str:
     seen = pair.task.observation_map.name
     undone = "negated" if seen == "negative" else f"undoing the map {seen}"
     closed = f", first layer {undone}" if other.inverse != pair.inverse else ""
-    below = f"the column below; as it is {number(found.copy.terms['total'])}" if found.reference else "no"
+    below = f"the column below; as it is {number(found.copy.terms['total'])}" if found.reference or found.sampled else "no"
     rows: list[tuple[object, ...]] = [
         ("checkpoint", f"`{as_given(pair.failed_path)}`", f"`{as_given(pair.base_path)}`{closed}"),
         ("SHA-256", one.digest, other.digest),
@@ -101,7 +104,7 @@ def _conditions(found: Dissection) -> str:
     """In which maze, on what, and against what."""
     pair = found.subject
     task, sampling, how = pair.task, pair.task.sampling, found.how
-    pairs = " and all pairs of states" if sampling.complete else ""
+    pairs = pairs_words(task) if sampling.complete else ""
     side, where = side_of(task, inverse=pair.inverse).split()
     said = [f"Both models are evaluated in the **{side}** {where} ({task.title}), on {found.table}{pairs}, in {sampling.dtype}."]
     if not sampling.complete:
