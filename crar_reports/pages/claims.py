@@ -118,9 +118,9 @@ def write_claims(
         for done, (key, (path, base)) in enumerate(pairs.items()):
             tick(done, len(pairs))
             subject = load_subject(path, base)
-            if task is not None and subject.task.sampling.complete != task.sampling.complete:
+            if task is not None and not subject.task.same_maze(task):
                 raise UserError(
-                    f"{path}: its transitions are {'sampled' if task.sampling.complete else 'listed'}, those of {found[0]['transfer']} are not; judge them apart"
+                    f"{path}: a model of {_seen(subject.task)}, but {found[0]['transfer']} is of {_seen(task)}; judge them apart"
                 )
             task = subject.task
             store = folder / "pairs" / f"{subject.failed_file.digest}-{key}.json"
@@ -225,6 +225,10 @@ def _write(found: Sequence[Plain], task: Task, folder: Path, command: str, given
         },
         short=True,
     )
+
+
+def _seen(task: Task) -> str:
+    return f"{task.title}, {task.agent().abstract_size} abstract numbers"
 
 
 def _dissected(subject: Subject, options: LandscapeOptions, stage: Stage) -> Plain:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import crar_model
+import crar_reports
 from crar_model.agent.symmetry import mean_move
 from crar_model.core.errors import UserError
 from crar_model.core.settings import TrainSettings
@@ -26,6 +27,7 @@ from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.sample_minimum import two_samples
 from crar_reports.measure.subject import load_subject
 from crar_reports.press.nouns import parts_words, side_of, size_words
+from tests.crar_reports.pages import end_early
 from tests.test_bad_values import refused
 
 SHORT: dict[str, Any] = {"updates": 8, "log_interval": 8, "checkpoint_interval": 8, "workers": 1, "members": 1}
@@ -122,3 +124,22 @@ def test_samples_of_a_world_are_of_episodes(tmp_path: Path) -> None:
     assert side_of(subject.task, inverse=True) == "inverse world"
     assert side_of(task_of(TrainSettings(maze="random")), inverse=False) == "normal mazes"
     assert not torch.equal(subject.failed["encoder.0.weight"], load_checkpoint(base.models[0]).parameters["encoder.0.weight"])
+
+
+def test_claims_of_two_worlds_are_decided_apart_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One page took the transfers of both, by the words of the last; `crar verdicts` called each a world of your own."""
+    end_early(monkeypatch)
+    made: dict[str, Path] = {}
+    for name, limit in (("one", "20"), ("two", "4")):
+        base = crar_model.train(
+            tmp_path / f"{name}-base", env="tests.small_worlds:tests/Line-v0", env_arg=f"limit={limit}", steps=400, **SHORT
+        )
+        made[name] = crar_model.transfer(base.models[0], tmp_path / name, **SHORT | {"updates": 2}).folder
+    with pytest.raises(UserError, match=r"is of tests\.small_worlds:tests/Line-v0, 7 abstract numbers; judge them apart"):
+        crar_reports.decide_claims([made["one"], made["two"]], out=tmp_path / "both", quick=True)
+    crar_reports.decide_claims(made["one"], out=tmp_path / "claims", quick=True)
+    crar_reports.verdicts(claims=tmp_path / "claims", out=tmp_path / "verdicts")
+    said = (tmp_path / "verdicts" / "report.md").read_text()
+    assert "**Found in tests.small_worlds:tests/Line-v0, bases" in said
+    assert "| tests.small_worlds:tests/Line-v0 |" in said
+    assert "world maze" not in said
