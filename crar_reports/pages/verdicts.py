@@ -84,7 +84,7 @@ def write_verdicts(
     results = {
         "command": command,
         "claims": [
-            asdict(entry)
+            {name: value for name, value in asdict(entry).items() if name != "world" or value}
             | {
                 "claim": NAMED[entry.id].text,
                 "released": answer and answer.plain(),
