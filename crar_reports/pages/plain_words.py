@@ -14,6 +14,7 @@ from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, MIXED, UNDECIDE
 
 MINIMUM = "minimum"
 YES, NO = "yes", "no"
+OWN = {WORLD: "worlds of one's own"}
 FEW = 6
 """Names that a sentence lists."""
 Counts = Mapping[str, tuple[int, int]]
@@ -270,15 +271,15 @@ def verdicts(hold: Counts, agree: tuple[int, int], *, missing: bool) -> str:
         agree: (verdicts that the released data share, verdicts that they have an answer to).
         missing: whether claims were not measured.
     """
-    mazes = [f"in {_place(name)} {amount(count, of)} of the measured claims hold" for name, (count, of) in hold.items() if of]
+    mazes = [
+        f"in {OWN.get(name, f'the {name} maze')} {amount(count, of)} of the measured claims hold"
+        for name, (count, of) in hold.items()
+        if of
+    ]
     said = ["; ".join(mazes) or "no claim was measured"]
     if agree[1]:
         said.append(f"the released data give {amount(*agree)} of the verdicts that they have an answer to")
     return _text(*said, *(["some claims were not measured here"] if missing and mazes else []))
-
-
-def _place(name: str) -> str:
-    return "worlds of one's own" if name == WORLD else f"the {name} maze"
 
 
 def amount(count: int, of: int) -> str:
