@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from crar_model.core.words import the
 from crar_model.mazes.maps import FIELDS, NEGATIVE_MAP, ObservationMap
 from crar_model.models.checkpoints import Checkpoint
 from crar_model.tasks import GRID, Task, WorldTask, task_as, task_named
@@ -95,7 +96,7 @@ def sections_of(rows: Sequence[Row]) -> list[Section]:
         title = task.title + (f", seen through {seen.title}" if several or seen != NEGATIVE_MAP else "")
         again = sum(other.title.startswith(title) for other in sections)
         title += f", {again + 1}" if again else ""
-        scope = "" if title == task_named(maze).title else f"in the {title}"
+        scope = "" if title == task_named(maze).title else f"in {the(title, world=task.known_by_data)}"
         sections.append(Section(task, title, own, scope))
     return sections
 

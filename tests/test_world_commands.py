@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,11 @@ def test_every_command_takes_a_world(slip: str, monkeypatch: pytest.MonkeyPatch,
     )
     crar_reports.report(tmp_path / "base", tmp_path / "freeze", out=tmp_path / "report")
     assert "**The world**" in (tmp_path / "report" / "report.md").read_text()
+    crar_reports.theorem(there.models[0], out=tmp_path / "theorem", sample=None)
+    crar_reports.predict(base.models[0], out=tmp_path / "predict")
+    for name in ("landscape", "claims", "report", "theorem", "predict"):
+        said = (tmp_path / name / "report.md").read_text().partition("## Terms")[0].replace("--maze world", "")
+        assert not re.findall(
+            r".*\bmazes?\b.*|.*\bnan\b.*|.*[^-]\binf\b.*|.*the tests.small.*|.* maps? \(.*|.*interval of its score lies.*", said
+        ), name
+        assert ("goals reached" in said or "navigation" in said) == listed or name in ("theorem", "predict", "claims"), name

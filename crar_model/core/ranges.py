@@ -28,6 +28,7 @@ def option(
     low: float | None = None,
     above: float | None = None,
     high: float | None = None,
+    least: float = 0.0,
     choices: Sequence[str] = (),
     group: str = "",
 ) -> Any:
@@ -37,10 +38,11 @@ def option(
         default: its value when nothing is said; its type is the field's.
         text: the line of help.
         low, above, high: smallest value, value that it must exceed, largest value.
+        least: smallest value but 0, which has a meaning of its own.
         choices: the words that it may be.
         group: the heading of the help that it stands under; empty takes the one of its dataclass.
     """
-    about = {"help": text, "low": low, "above": above, "high": high, "choices": tuple(choices), "group": group}
+    about = {"help": text, "low": low, "above": above, "high": high, "least": least, "choices": tuple(choices), "group": group}
     return field(default=default, metadata=about)
 
 
@@ -94,6 +96,8 @@ def check_ranges(settings: Any, spell: Spelling = as_flag) -> None:
             continue
         whole = isinstance(item.default, int)
         fits = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+        if fits and 0 < value < about["least"]:
+            raise UserError(f"{spell(item.name)} is {value!r}; give 0, or a number of at least {about['least']:g}")
         if not fits or not within(value, about["low"], about["above"], about["high"], MOST_WHOLE if whole else MOST):
             raise UserError(
                 f"{spell(item.name)} is {value!r}; give {wanted(about['low'], about['above'], about['high'], value, whole=whole)}"

@@ -102,8 +102,9 @@ class TrainSettings:
         0, "world: numbers of an abstract state; 0 takes two more than an observation has, at most 8", low=0, high=64, group="World",
     )  # fmt: skip
     reward_scale: float = option(
-        0.0, "world: rewards are divided by this; 0 takes the largest there is, where that is above 1", low=0, group="World"
-    )
+        0.0, "world: rewards are divided by this; 0 takes the largest there is, where that is above 1", low=0, least=1e-12,
+        group="World",
+    )  # fmt: skip
     walls: str = option("", "simple maze: file with another layout, # a wall, . a free cell, S the start", group="Data and quirks")
     observation: str = option(
         "grid", "simple maze: grid (a number a cell, dense encoder) or image (48x48 pixels, convolutional encoder)", choices=("grid", "image"),

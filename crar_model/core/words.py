@@ -11,6 +11,11 @@ def plural(count: int, word: str) -> str:
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
+def the(title: str, *, world: bool) -> str:
+    """The title of a task after "in": that of a world is a name, and has no article."""
+    return title if world else f"the {title}"
+
+
 def of_all(done: int, everything: int, words: str) -> str:
     """How many of how many, the word in the plural as it is given: "1 of 1 model", "3 of 8 models"."""
     return f"{done} of {everything} {words.removesuffix('s') if everything == 1 else words}"

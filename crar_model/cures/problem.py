@@ -31,6 +31,7 @@ JUDGED_SIZE = 512
 JUDGED_SEED = 500_009
 """Added to the seed of the data for these."""
 HALF_MOVE = 0.5
+ALL_END = "every transition that it is judged on ends its episode, so no move is predicted"
 SHARP = 1e-7
 """Smoothing of the maxima in `ball` where compiled code takes them: none that float32 can tell."""
 
@@ -211,7 +212,7 @@ def pose(failed: Checkpoint, base: Checkpoint | None, seed: int, *, where: str =
         where: named in errors.
 
     Raises:
-        UserError: for a base that was never transferred, a base of another maze, or dynamics that give no finite numbers.
+        UserError: for a base that was never transferred, a base of another maze, dynamics that give no finite numbers, or transitions that all end.
     """
     if failed.info.get("variant") == "base" and not failed.base_name:
         raise UserError(f"{where}: a base model that was never transferred, so there is nothing to cure; give a transfer with --from")
@@ -221,6 +222,8 @@ def pose(failed: Checkpoint, base: Checkpoint | None, seed: int, *, where: str =
         )
     failed.task.need_listing(where)
     own = OwnData(failed, seed)
+    if bool((own.judged.terminated != 0).all()):
+        raise UserError(f"{where}: {ALL_END}, so nothing tells a cure; gather longer episodes")
     known = failed.info.get("base_astray")
     problem = Problem(
         failed.task, failed.parameters, None if base is None else base.parameters, failed.loss, own, inverse=failed.inverse,

@@ -126,10 +126,10 @@ def evaluate(
     with torch.no_grad():
         terms = {name: float(value) for name, value in loss.terms(one).items()}
     metrics = task.metrics(agent, params, inverse=inverse, how=how or PlaySettings())
-    if task.sampling.complete:
+    if task.sampling.complete or not metrics:  # where every transition ends an episode no state is predicted: rewards and ends are
         metrics |= outcome_metrics(agent, params, batch, settings.discount)
     match = None
-    if base is not None:
+    if base is not None and batch.moves is not None and batch.moves.shape[1]:  # without a move embeddings have no unit of length
         both = embed(task, base[0], inverse=base[1]), embed(task, params, inverse=inverse)
         match = match_embeddings(agent, batch, *both, symmetries_of(task))
     return Evaluation(terms, metrics, match, task.sampling.drawn)

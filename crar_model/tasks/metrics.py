@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -49,9 +50,12 @@ def table_metrics(maze: StateTable, agent: Agent, params: Params, *, inverse: bo
 
 
 def navigation_metrics(maze: StateTable, predicted: Tensor, pairs: tuple[Tensor, Tensor] | None = None) -> dict[str, Metric]:
-    """The same of predictions (N, A), with the pairs of :func:`navigation_success`."""
-    accuracy = (predicted == maze.successor)[maze.asked].double().mean()
-    return {"nearest_state_accuracy": float(accuracy), "navigation_success": navigation_success(predicted, maze, pairs)}
+    """The same of predictions (N, A), with the pairs of :func:`navigation_success`; nothing where every move ends an episode."""
+    if not len(maze.live):
+        return {}
+    accuracy = float((predicted == maze.successor)[maze.asked].double().mean())
+    found = {"nearest_state_accuracy": accuracy, "navigation_success": navigation_success(predicted, maze, pairs)}
+    return {name: value for name, value in found.items() if not math.isnan(value)}  # the mean of none
 
 
 def outcome_metrics(agent: Agent, params: Params, batch: Batch, discount: float) -> dict[str, Metric]:
@@ -73,6 +77,8 @@ def outcome_metrics(agent: Agent, params: Params, batch: Batch, discount: float)
 def predicted_successor(maze: StateTable, agent: Agent, params: Params, *, inverse: bool) -> Tensor:
     """State whose abstract state is nearest to T(e(s), a), (N, A) int64, for one model; what nobody asks a model for is as it is."""
     dtype, live = next(iter(params.values())).dtype, maze.live
+    if not len(live):
+        return maze.successor
     with torch.no_grad():
         x = agent.encode(params, maze.observations(inverse=inverse, dtype=dtype))  # (N, d)
         nearest = live[torch.cdist(moved_states(agent, params, x), x[live]).argmin(-1)].view(maze.n_states, maze.n_actions)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crar_model.core.params import Params
+from crar_model.core.sizes import SAMPLE
 
 if TYPE_CHECKING:
     import torch
@@ -65,13 +66,13 @@ class Samples(ABC):
         """Transitions that each of two samples can have at most; None where they are gathered anew."""
         return None
 
-    def sample_size(self, asked: int) -> int:
-        """Transitions of a sample, of so many that were asked for; of the usual number as many as there are.
+    def sample_size(self, asked: int | None) -> int:
+        """Transitions of a sample, of so many that were asked for; None takes the usual number, or as many as there are.
 
         Raises:
             UserError: for more than there are.
         """
-        return asked
+        return SAMPLE if asked is None else asked
 
     def sample(self, *, inverse: bool, dtype: torch.dtype, size: int, number: int) -> Batch:
         """Further transitions, where the evaluation set is not all there is.

@@ -100,14 +100,14 @@ def most_further(table: WorldTable) -> int:
     return min(len(_beside(table, number)) for number in (0, 1))
 
 
-def sized(table: WorldTable, size: int) -> int:
-    """`size`, if each of two samples can have it; of the usual size what there is.
+def sized(table: WorldTable, asked: int | None) -> int:
+    """What was asked for, if each of two samples can have it; where nothing was, the usual size or what there is.
 
     Raises:
-        UserError: where it cannot.
+        UserError: where they cannot.
     """
-    most = most_further(table)
-    if size <= most or (size == SAMPLE and most >= LEAST):
+    most, size = most_further(table), SAMPLE if asked is None else asked
+    if size <= most or (asked is None and most >= LEAST):
         return min(size, most)
     raise _too_few(size, most)
 
@@ -141,9 +141,11 @@ def further(table: WorldTable, *, inverse: bool, dtype: torch.dtype, size: int, 
 
 def held_out_metrics(table: WorldTable, agent: Agent, params: Params, *, inverse: bool) -> dict[str, Metric]:
     """Share of held-out transitions that do not end an episode whose predicted abstract state is nearer to the right one than to any other
-    abstract state of the sample."""
+    abstract state of the sample; nothing where all of them end one."""
     dtype = next(iter(params.values())).dtype
     batch = held_out(table, inverse=inverse, dtype=dtype, size=SIZE)
+    if bool((batch.terminated != 0).all()):
+        return {}
     with torch.no_grad():
         x = agent.encode(params, batch.observations)
     return {"nearest_state_accuracy": 1 - mispredicted(agent, params, x, batch)}

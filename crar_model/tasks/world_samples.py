@@ -45,11 +45,11 @@ class WorldSamples(Task):
 
         return None if self.sampling.complete else most_further(self.table_here)
 
-    def sample_size(self, asked: int) -> int:
+    def sample_size(self, asked: int | None) -> int:
         """Held-out transitions of a sample."""
         from crar_model.tasks.world_batches import sized
 
-        return asked if self.sampling.complete else sized(self.table_here, asked)
+        return super().sample_size(asked) if self.sampling.complete else sized(self.table_here, asked)
 
     def sample(self, *, inverse: bool, dtype: torch.dtype, size: int, number: int) -> Batch:
         """Held-out transitions in another random order."""

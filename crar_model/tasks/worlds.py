@@ -43,7 +43,7 @@ class WorldTask(WorldSamples):
     name, title = NAME, "world of your own"
     defaults = {"updates": 60_000, "log_interval": 1_000}
     transfer_defaults = {"updates": 40_000, "update_rule": "sequential"}
-    sampling = Sampling("all moves that were tried", complete=True, dtype="float64", space="embedding")
+    sampling = Sampling("all moves that were tried", complete=True, dtype="float64", space="embedding", unit="moves")
     reads_walks = known_by_data = True
     pace = {"joint": 2_000.0, "sequential": 500.0}
 

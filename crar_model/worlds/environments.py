@@ -22,6 +22,9 @@ PACKAGES = {"MiniGrid": "minigrid", "BabyAI": "minigrid", "ALE": "ale_py", "crar
 INSTALLED_AS = {"ale_py": "ale-py", "Box2D": "gymnasium[box2d]", "pygame": "gymnasium[classic-control]", "mujoco": "gymnasium[mujoco]"}
 """Package -> what one installs to have it, where that is another word."""
 
+WORDS = {"true": "True", "false": "False", "none": "None", "null": "None"}
+"""Values of arguments as other languages and configuration files write them; "false" as a word would count as true."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -108,7 +111,7 @@ def arguments_of(recipe: Recipe) -> dict[str, Any]:
         if not equals or not name.isidentifier():
             raise UserError(f"--env-arg is {text!r}; give NAME=VALUE")
         try:
-            found[name] = ast.literal_eval(value)
+            found[name] = ast.literal_eval(WORDS.get(value.lower(), value))
         except (ValueError, SyntaxError):
             found[name] = value
     return found

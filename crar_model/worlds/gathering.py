@@ -23,8 +23,8 @@ Policy = Callable[[Array, np.random.Generator], Any]
 """(observations of some copies, a generator) -> an action each."""
 WORTH = 20_000
 """Steps from which it is looked at whether several processes pay."""
-LEAST = 2
-"""Steps that the episodes of an environment have in the mean, at least: with fewer nothing can be learned of its moves."""
+MOST_ENDS, LOOKED_AT = 0.95, 500
+"""Share of the steps that end an episode from which nothing can be learned of moves, and steps after which it is looked at."""
 
 
 def gather_episodes(
@@ -91,7 +91,7 @@ def gather_episodes(
             taken += copies
             ended = np.asarray(terminated) | np.asarray(truncated)
             if ended.any():
-                if taken >= 100 * LEAST and taken < LEAST * (len(done) + copies):
+                if taken >= min(steps, LOOKED_AT) and len(done) > MOST_ENDS * taken:
                     raise UserError(
                         f"--env {recipe.env}: its episodes end at once, after {taken / len(done):.1f} steps in the mean; give another"
                     )

@@ -9,6 +9,7 @@ from crar_reports.claims.losses import CLOSE, LOWER, above, lower
 from crar_reports.claims.reading import need
 from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Claim, Found, Measure, Rule, part, percent
 from crar_reports.measure.paths import REFUTED
+from crar_reports.press.nouns import parts_words
 from landscape_tools import rank
 
 UNLIKE, KEPT = 5, 0.5
@@ -109,7 +110,7 @@ def s7_sample(e: Samples) -> Found:
     own, size, floor = found.failed, found.sizes["sample"], found.floors["sample"]
     level = (own.loss - floor) / max(found.reference.loss - floor, LEAST)
     text = (
-        f"on {size['transitions']:,} transitions of {size['maps']} maps, {size['terminal']} terminal: {own.verdict} ({own.reason}); with an independent "
+        f"on {size['transitions']:,} transitions of {parts_words(size)}, {size['terminal']} terminal: {own.verdict} ({own.reason}); with an independent "
         f"sample: {own.both} ({own.both_reason}); above the floor x{level:.3g} of the reference's, embedding there {own.match.verdict}"
     )
     if own.both in ("minimum", "saddle"):

@@ -93,9 +93,14 @@ def play(
     how = made.how
     keys = "" if made.keys is None else f"{made.keys} of 3 keys "
     print(f"{made.path}: reward {made.reward:.1f}, {keys}in {plural(made.steps, 'step')}")
+    what = "map" if made.keys is not None else "episode"
     print(
-        f"asked: what {named[0].parent.name}/{named[0].stem} does on the map of seed {how.seed}, planning {plural(how.depth, 'step')} ahead"
+        f"asked: what {named[0].parent.name}/{named[0].stem} does {'on' if what == 'map' else 'in'} the {what} of seed {how.seed}, planning "
+        f"{plural(how.depth, 'step')} ahead"
     )
+    if what == "episode":  # of a world, whose models have no score
+        print(f"how sure: one episode, {100 * how.epsilon:.0f} % random actions; others: --seed")
+        return
     many = shlex.join(["crar", "evaluate", str(named[0]), "--episodes", "200", "--planning-depth", str(how.depth)])
     print(f"how sure: one episode, {100 * how.epsilon:.0f} % random actions; a mean over many maps: {many}")
 

@@ -18,6 +18,7 @@ from crar_reports.commands.flags import RUN, Choices, ForceOption, FormatOption,
 
 MODELS = "Models"
 SPACES = ("auto", "embedding", "weight")
+USUAL = f"{SAMPLE}, or what a small world holds out"
 FromOption = Annotated[
     Path | None, named("--from", metavar="FILE", help="The failed transfer.", shown="the shipped sample", panel=MODELS, exists=True)
 ]
@@ -74,13 +75,11 @@ def landscape(
     align: Annotated[bool, typer.Option(help="Match hidden units first, so that ways in weight space go to the nearest copy.")] = True,
     certificate: Annotated[bool, typer.Option(help="Certify whether the failed encoder is a local minimum.")] = True,
     sample: Annotated[
-        int,
+        int | None,
         typer.Option(
-            metavar="N",
-            min=1,
-            help="Transitions of the certificate and the paths, where a maze's are sampled; of a small world all that are held out.",
+            metavar="N", min=1, help="Transitions of the certificate and the paths, where a maze's are sampled.", show_default=USUAL
         ),
-    ] = SAMPLE,
+    ] = None,
     quick: QuickOption = False,
     full: Annotated[
         bool, typer.Option("--full", help="Where a maze's transitions are sampled, descend twice as long, and measure S9 too.")
@@ -167,8 +166,9 @@ def theorem(
     failed: FromOption = None,
     base: ToOption = None,
     sample: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Transitions that the descents run on, where a maze's are sampled.")
-    ] = SAMPLE,
+        int | None,
+        typer.Option(metavar="N", min=1, help="Transitions that the descents run on, where a maze's are sampled.", show_default=USUAL),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Where they are sampled, descend twice as long.")] = False,
     image: FormatOption = "png",
     force: ForceOption = False,

@@ -10,7 +10,6 @@ from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
 from crar_model.core.params import DYNAMICS
 from crar_model.core.settings import LossSettings
-from crar_model.core.sizes import SAMPLE
 from crar_reports.face.page import Page, as_command, going_on, place
 
 TERMS = (*(name for name, weight in LossSettings().weights().items() if weight), "total")
@@ -84,7 +83,7 @@ def landscape(
     space: str = "auto",
     align: bool = True,
     certificate: bool = True,
-    sample: int = SAMPLE,
+    sample: int | None = None,
     quick: bool = False,
     full: bool = False,
     profile: bool = False,
@@ -108,7 +107,7 @@ def landscape(
         space: where surface and paths run: "auto", "embedding" or "weight".
         align: match hidden units first.
         certificate: certify whether the failed encoder is a local minimum.
-        sample: transitions of certificate and paths, where a maze's are sampled.
+        sample: transitions of certificate and paths, where a maze's are sampled; None takes 2,048, or of a small world what is held out.
         quick: cut paths and descents short. full: descend twice as long, where transitions are sampled.
         profile: keep in `data` where the time went.
         format: of the figures, "png" or "svg".
@@ -156,7 +155,7 @@ def theorem(
     base: StrPath | None = None,
     *,
     out: StrPath | None = None,
-    sample: int = SAMPLE,
+    sample: int | None = None,
     full: bool = False,
     format: str = "png",
     force: bool = False,
@@ -166,7 +165,7 @@ def theorem(
 
     Args:
         failed, base, out, format, force, command: as in :func:`landscape`.
-        sample: transitions that the descents run on, where a maze's are sampled. full: descend twice as long there.
+        sample: transitions that the descents run on, as in :func:`landscape`. full: descend twice as long there.
 
     Raises:
         UserError: for unusable models, or a folder that holds something.

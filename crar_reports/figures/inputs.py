@@ -13,6 +13,7 @@ from crar_model.mazes.table import StateTable
 from crar_model.models.evaluation import cast, dtype_of, embed
 from crar_model.tasks import Task
 from crar_reports.figures.style import CROSS_COLORS, FAINT, SLATE, house_style
+from crar_reports.press.nouns import noun
 
 EXAMPLE = (2, 3)
 """The player position (row, column) that the appendix takes as its example."""
@@ -52,20 +53,20 @@ def inputs_figure(task: Task, maze: StateTable, base: Params, *, base_inverse: b
         task, maze: a maze whose states can be listed.
         base: the base model; `base_inverse` tells which side of the maze it belongs to.
     """
-    state = example_state(maze)
+    state, place = example_state(maze), noun(task)
     with house_style():
         figure = Figure(figsize=(7.2, 6.6), layout="constrained")
         grid = figure.subplots(2, 2)
         shared = []
         for column, inverse in enumerate((base_inverse, not base_inverse)):
             name = "inverse" if inverse else "normal"
-            draw_matrix(grid[0, column], maze.pictures(inverse=inverse)[state], f"{name} maze, {maze.caption(state)}")
+            draw_matrix(grid[0, column], maze.pictures(inverse=inverse)[state], f"{name} {place}, {maze.caption(state)}")
             x = embed(task, base, inverse=inverse)[:, :2]
             axes = grid[1, column]
             _background(axes, x)
             u, v = x[state].tolist()
             axes.scatter(u, v, marker="x", s=90, color=CROSS_COLORS["before"], linewidths=2.5, zorder=3, label=f"({u:.2f}, {v:.2f})")
-            axes.set_title(f"base encoder on the {name} maze")
+            axes.set_title(f"base encoder on the {name} {place}")
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
             shared.append(x)
         limit = float(torch.cat(shared).abs().max()) * 1.12

@@ -161,7 +161,7 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
     """
     task = subject.task
     options = options.settled(task)
-    complete, quick = task.sampling.complete, options.quick
+    complete, quick, size = task.sampling.complete, options.quick, task.sample_size(options.sample)
     on_sample = options.certificate and not complete
     names = ["certificate and released dynamics" if complete else "dynamics adapted, everything released"]
     names += ["certificate on samples", "paths on samples"] if on_sample else []
@@ -192,7 +192,7 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
     sampled = None
     if on_sample:  # first, for lines and surface end at the reference
         with torch_threads(1):
-            sampled = on_samples(subject, options.sample, options.blocks, budget, tick=at)
+            sampled = on_samples(subject, size, options.blocks, budget, tick=at)
         subject = subject.referred_to(sampled.reference.encoder)
     with torch_threads(threads):
         at("lines")
@@ -214,7 +214,7 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
         if theorem:
             at("theorem")
             shifts = landscape_shifts(subject, adapted.params)
-            finds = None if quick else descents(subject, adapted.params, size=options.sample, budget=budget, known=sampled)
+            finds = None if quick else descents(subject, adapted.params, size=size, budget=budget, known=sampled)
         at("figures of merit")
         table = subject.table
         failed, optimum, copy = judge_ends(table, how)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from crar_model.agent.symmetry import Match
 from crar_model.core.params import DYNAMICS, select
+from crar_reports.measure.acting import certified
 from crar_reports.measure.subject import Subject
-from landscape_tools import Certificate, Converged, certify, converge
+from landscape_tools import Certificate, Converged, converge
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def examine(subject: Subject, space: str = "weight", *, base: bool = False, iter
     converged = converge(composite, free, iterations=iterations)
     end = converged.point["embedding"] if space == "embedding" else subject.embedding(converged.point)
     terms = {name: float(value) for name, value in subject.terms(fixed, end).items()}
-    return Minimum(converged, certify(composite, converged.point), terms, subject.match(end), space)
+    return Minimum(converged, certified(subject, composite, converged.point), terms, subject.match(end), space)
 
 
 def _end(values: Tensor, at: int) -> float:

@@ -24,7 +24,7 @@ class LandscapeOptions:
         align: match hidden units before going to the optimum in weight space.
         quick: fewer iterations everywhere. full: where transitions are sampled, longer descents and the theorem's figures, which take as long as
             all else. certificate: converge and certify the failed encoder.
-        sample: where transitions are sampled, those of the certificate and the paths.
+        sample: where transitions are sampled, those of the certificate and the paths; None takes the usual number, or what there is.
         image: "png" or "svg".
         cured: file of the network that `crar cure` made of the failed one, for the explorer; where it is "" one is looked for if that takes seconds.
     """
@@ -38,7 +38,7 @@ class LandscapeOptions:
     quick: bool = False
     full: bool = False
     certificate: bool = True
-    sample: int = SAMPLE
+    sample: int | None = None
     image: str = "png"
     cured: str = ""
 
@@ -48,9 +48,9 @@ class LandscapeOptions:
             raise UserError(f"--points is {self.points}; give at least 2")
         if self.resolution < 2:
             raise UserError(f"--resolution is {self.resolution}; give at least 2")
-        if self.sample < 1:
+        if self.sample is not None and self.sample < 1:
             raise UserError(f"--sample is {self.sample}; give at least 1")
-        check_picture(points=self.points, resolution=self.resolution, sample=self.sample)
+        check_picture(points=self.points, resolution=self.resolution, sample=SAMPLE if self.sample is None else self.sample)
         if self.quick and self.full:
             raise UserError("--quick and --full ask for opposite things; give one of them")
         for flag, given, known in (("--blocks", self.blocks, DYNAMICS), ("--terms", self.terms, SHOWN)):
@@ -64,7 +64,7 @@ class LandscapeOptions:
                 raise UserError(f"{flag} is {word!r}; choose {' or '.join(choices)}")
 
     def settled(self, task: Task) -> LandscapeOptions:
-        """The options with "auto" settled for a task.
+        """The options with "auto" and the sample settled for a task.
 
         Raises:
             UserError: for a larger `sample` than a world of one's own holds out.

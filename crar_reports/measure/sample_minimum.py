@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crar_model.agent.batch import Batch
 from crar_model.agent.loss import FOLLOWED
 from crar_model.agent.symmetry import Match
 from crar_model.core.params import DYNAMICS, Params, select
@@ -170,12 +169,13 @@ def copy_total(subject: Subject) -> float:
 
 def sizes_of(samples: tuple[Subject, Subject]) -> dict[str, dict[str, int]]:
     """Sizes of both samples."""
-    return {which: size_of(one.batch) for which, one in zip(("sample", "independent"), samples, strict=True)}
+    return {which: size_of(one) for which, one in zip(("sample", "independent"), samples, strict=True)}
 
 
-def size_of(batch: Batch) -> dict[str, int]:
-    """Transitions, terminal ones and maps of a sample."""
-    return {"transitions": len(batch.state), "terminal": int(batch.terminated.sum()), "maps": batch.maps or 0}
+def size_of(subject: Subject) -> dict[str, int]:
+    """Transitions, terminal ones and maps of a sample; of a world's the episodes."""
+    batch, parts = subject.batch, "episodes" if subject.task.known_by_data else "maps"
+    return {"transitions": len(batch.state), "terminal": int(batch.terminated.sum()), parts: batch.maps or 0}
 
 
 Curvature = Literal["always", "converged", "never"]

@@ -73,7 +73,7 @@ class Sampled:
     """All that is measured on the samples.
 
     Attributes:
-        sizes: of either sample: transitions, terminal ones, maps. floors: what no encoder can lower of its total.
+        sizes: of either sample: transitions, terminal ones, maps or episodes. floors: what no encoder can lower of its total.
         failed, reference: the failed encoder and the base's copy, converged; paths: between them.
         budget: what it was allowed to cost.
     """

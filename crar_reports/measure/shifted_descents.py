@@ -11,11 +11,12 @@ from torch import Tensor
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.core.ratio import LEAST, ratio
 from crar_model.core.sizes import SAMPLE
+from crar_reports.measure.acting import certified
 from crar_reports.measure.sample_minimum import Budget, Curvature, OnSample, converge_encoder, copy_total, sizes_of, two_samples
 from crar_reports.measure.sample_paths import Sampled
 from crar_reports.measure.shifts import random_walk
 from crar_reports.measure.subject import Subject
-from landscape_tools import NOT_CONVERGED, UNDECIDED, certify, converge
+from landscape_tools import NOT_CONVERGED, UNDECIDED, converge
 
 STEPS = 150
 """Of each descent of an embedding."""
@@ -105,7 +106,7 @@ def _of_embedding(subject: Subject, ways: dict[str, Params]) -> list[Descent]:
         found = converge(composite, start, iterations=STEPS)
         match = subject.match(found.point["embedding"]).verdict
         level = (found.loss - subject.floor["total"]) / max(reference, LEAST)
-        row = Descent(way, certify(composite, found.point).verdict, found.loss, level, match, "", level, level, found.iterations)
+        row = Descent(way, certified(subject, composite, found.point).verdict, found.loss, level, match, "", level, level, found.iterations)
         return row, found.point["embedding"]
 
     with ThreadPoolExecutor(max_workers=2) as pool:

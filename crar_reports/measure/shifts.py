@@ -79,7 +79,7 @@ class Shifts:
 
     Attributes:
         rows: one a way.
-        sample: size of what they were measured on: transitions, terminal ones, maps; None where the transitions are all there are.
+        sample: size of what they were measured on: transitions, terminal ones, maps or episodes; None where the transitions are all there are.
     """
 
     rows: list[Shift]
@@ -121,7 +121,7 @@ def landscape_shifts(subject: Subject, adapted: Params, seed: int = 0) -> Shifts
     there = _landscape(subject, reflected, mirrored)
     sign = torch.cat([torch.full((v[0].numel(),), -1.0 if name.startswith(last) else 1.0) for name, v in points.items()])
     shifts.append(_shift("mirrored, seen from the mirrored encoders", own, mirrored, before, (there[0], there[1] * sign)))
-    return Shifts(shifts, None if subject.task.sampling.complete else size_of(subject.batch))
+    return Shifts(shifts, None if subject.task.sampling.complete else size_of(subject))
 
 
 def _landscape(subject: Subject, points: Params, dynamics: Params) -> tuple[Tensor, Tensor]:

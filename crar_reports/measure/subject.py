@@ -213,6 +213,10 @@ def load_subject(
     if complete_only and not task.sampling.complete:
         raise UserError(f"{failed_path}: a model of {task.title}; this command takes models of {LISTABLE}")
     subject = Subject.of(failed, base, (failed_path, base_path))
+    if subject.batch.moves is not None and not subject.batch.moves.shape[1]:
+        raise UserError(
+            f"{failed_path}: no transition that it is judged on changes the state and goes on, so there is no move to measure in"
+        )
     if all(torch.equal(subject.failed[name], subject.optimum[name]) for name in select(subject.failed, ("encoder",))):
         raise UserError(f"{failed_path}: its encoder is the optimum of {base_path} already; give a transfer that ended elsewhere")
     return subject

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from crar_model.core.errors import UserError
 from crar_model.core.files import OTHER, Plain, StrPath, read_json, typed
 from crar_model.core.kept import kept
+from crar_model.core.sizes import SAMPLE
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.models.keys import result_key
 from crar_model.models.merit import SUCCESS
@@ -30,8 +31,8 @@ from crar_reports.models.judged import bases_in, expand
 from crar_reports.models.runs import short_name
 from crar_reports.pages import plain_words
 from crar_reports.pages.claims_groups import FAILED, agreed, by_recipe, claims_summary, failed_of, grouped, spreads, verdicts
-from crar_reports.pages.landscape.page import size_words
 from crar_reports.press.markdown import about_world
+from crar_reports.press.nouns import pairs_words, size_words
 from crar_reports.press.publish import RESULTS, publish
 
 AGAIN = "; decided again by "
@@ -94,6 +95,7 @@ def write_claims(
     if limit < 1:
         raise UserError(f"--limit is {limit}; give at least 1")
     options = LandscapeOptions(quick=quick, full=not quick, resolution=25)
+    asked = replace(options, sample=SAMPLE)  # as keys have it of before, when the usual number could not be told from the same one given
     pairs: dict[str, tuple[Path, Path]] = {}
     origins: list[str] = []
     recipes: dict[Path, dict[str, str]] = {}
@@ -105,7 +107,7 @@ def write_claims(
         origin = model.load_base(given)
         if origin is None or origin.file is None:
             raise UserError(f"{path}: its base {model.base_name} is not there; give its run folder with --base")
-        key, own = result_key("claims", FIGURES, failed=model, base=origin, options=options), result_key("base", model=origin)
+        key, own = result_key("claims", FIGURES, failed=model, base=origin, options=asked), result_key("base", model=origin)
         if key not in pairs and origins.count(own) < limit:  # a copy of a network, under whatever path, counts once
             pairs[key] = path, origin.file
             recipes[path] = {"base": origin.recipe, "transfer": model.recipe}
@@ -116,9 +118,9 @@ def write_claims(
         for done, (key, (path, base)) in enumerate(pairs.items()):
             tick(done, len(pairs))
             subject = load_subject(path, base)
-            if task is not None and subject.task.sampling.complete != task.sampling.complete:
+            if task is not None and not subject.task.same_maze(task):
                 raise UserError(
-                    f"{path}: its transitions are {'sampled' if task.sampling.complete else 'listed'}, those of {found[0]['transfer']} are not; judge them apart"
+                    f"{path}: a model of {_seen(subject.task)}, but {found[0]['transfer']} is of {_seen(task)}; judge them apart"
                 )
             task = subject.task
             store = folder / "pairs" / f"{subject.failed_file.digest}-{key}.json"
@@ -205,9 +207,9 @@ def _write(found: Sequence[Plain], task: Task, folder: Path, command: str, given
     values = {
         "command": command, "plainly": plain_words.claims(len(failed_of(groups)), len(found), failed),
         "found": [(Path(e.transfer), Path(e.base), d, does(e)) for e, d in zip(pairs, found, strict=True)], "groups": groups, "recipe": "; and ".join(f"{recipe or UNSAID}{GIVEN * (recipe == given != '')}" for recipe in recipes),
-        "quick": any(pair.quick for pair in pairs), "what": what, "summary": [*about_world(task.facts), *claims_summary(groups, decided, bases=len({e.origin or e.base for e in pairs}))],
+        "quick": any(pair.quick for pair in pairs), "what": what, "pairs": pairs_words(task), "summary": [*about_world(task.facts), *claims_summary(groups, decided, bases=len({e.origin or e.base for e in pairs}))],
         "verdicts": decided, "spreads": {name: spreads(group, complete=complete) for name, group in groups.items()}, "rules": claims_of(complete=complete),
-        "complete": complete, "poor": sorted(poor), "least": percent(GOOD_BASE), "success": SUCCESS, "weak": sorted(weak),
+        "complete": complete, "scored": task.scored, "poor": sorted(poor), "least": percent(GOOD_BASE), "success": SUCCESS, "weak": sorted(weak),
         "samples": samples_in_words(pairs), "agree": percent(AGREE),
     }  # fmt: skip
     return publish(
@@ -223,6 +225,10 @@ def _write(found: Sequence[Plain], task: Task, folder: Path, command: str, given
         },
         short=True,
     )
+
+
+def _seen(task: Task) -> str:
+    return f"{task.title}, {task.agent().abstract_size} abstract numbers"
 
 
 def _dissected(subject: Subject, options: LandscapeOptions, stage: Stage) -> Plain:

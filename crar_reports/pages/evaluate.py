@@ -29,6 +29,7 @@ MEANINGS = {
     "total": "sum of the loss terms, each model's under its own weights",
     "nearest": "transitions whose predicted abstract state is nearest to the right one",
     "navigation": "pairs of start and goal that planning with the model's own predictions solves",
+    "outcome": "transitions whose reward and end are predicted right",
     "score": "reward per episode with its 95 % interval; solved: episodes with all keys",
     "verdict": "matched (the base's embedding), symmetric (the same with states renamed by a symmetry of the world), swapped (the same with axes exchanged or negated), neither",
     "residual": "root mean square distance to that embedding",

@@ -9,10 +9,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 from crar_model.models.merit import FAILED, OPEN, SUCCESSFUL, Outcome
+from crar_model.tasks.worlds import NAME as WORLD
 from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, MIXED, UNDECIDED
 
 MINIMUM = "minimum"
 YES, NO = "yes", "no"
+OWN = {WORLD: "worlds of one's own"}
 FEW = 6
 """Names that a sentence lists."""
 Counts = Mapping[str, tuple[int, int]]
@@ -269,7 +271,11 @@ def verdicts(hold: Counts, agree: tuple[int, int], *, missing: bool) -> str:
         agree: (verdicts that the released data share, verdicts that they have an answer to).
         missing: whether claims were not measured.
     """
-    mazes = [f"in the {name} maze {amount(count, of)} of the measured claims hold" for name, (count, of) in hold.items() if of]
+    mazes = [
+        f"in {OWN.get(name, f'the {name} maze')} {amount(count, of)} of the measured claims hold"
+        for name, (count, of) in hold.items()
+        if of
+    ]
     said = ["; ".join(mazes) or "no claim was measured"]
     if agree[1]:
         said.append(f"the released data give {amount(*agree)} of the verdicts that they have an answer to")

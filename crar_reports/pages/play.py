@@ -28,6 +28,7 @@ from crar_model.tasks.metrics import graph_distances
 from crar_model.tasks.playing import choose
 from crar_reports.figures.film import framed, maze_picture, save_film, side_by_side
 from crar_reports.pages.play_world import frames_of
+from crar_reports.press.nouns import noun
 
 GIF = ".gif"
 WIDE, NARROW = 40, 28
@@ -197,7 +198,7 @@ def name_of(model: Checkpoint) -> str:
     """A model in a few words: what it is, and whose maze it plays in."""
     cure, variant = model.info.get("cure"), str(model.info.get("variant") or "model")
     what = f"cured by {cure['method']}" if isinstance(cure, dict) else variant if variant == "base" else f"{variant} transfer"
-    return f"{what}, {'inverse' if model.inverse else 'normal'} maze"
+    return f"{what}, {'inverse' if model.inverse else 'normal'} {noun(model.task)}"
 
 
 def far_cell(model: Checkpoint) -> Cell:

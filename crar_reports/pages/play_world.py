@@ -44,19 +44,20 @@ def frames_of(model: Checkpoint, *, seed: int, depth: int, epsilon: float) -> It
 
     Args:
         model: of a world.
-        seed: of the episode, and of random actions.
+        seed: of the episode, which in a world of one map is always that of its data, and of random actions.
         depth, epsilon: planning depth and share of random actions.
 
     Raises:
         UserError: for an environment that cannot be made, or that has no picture.
     """
     recipe = recipe_of(model)
+    assert isinstance(model.task, WorldTask)
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # without a screen pygame looks for one, and complains
     env = make(recipe, render_mode="rgb_array")
     first = int(getattr(env.action_space, "start", 0))
     rng, total = np.random.default_rng([seed, Stream.LUCK]), 0.0
-    seen, _ = env.reset(seed=seed)
+    seen, _ = env.reset(seed=int(model.task.world.about.get("seed", seed)) if recipe.fixed else seed)
     for step in range(MOST_STEPS + 1):
         picture = env.render()
         if not isinstance(picture, np.ndarray):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from crar_model.core.words import the
 from crar_model.cures.foresight import Seen
 from crar_model.models.merit import definition
 from crar_model.tasks import Task
@@ -11,6 +12,7 @@ from crar_reports.measure import forecast
 from crar_reports.measure.forecast import Chance, Estimate, Scores
 from crar_reports.pages import plain_words
 from crar_reports.press.markdown import number, table
+from crar_reports.press.nouns import noun
 
 SHOWN = 8
 """Signed copies of a base that a page lists."""
@@ -81,7 +83,8 @@ def predict_view(r: Prediction, task: Task, *, figure: str | None, chart: str | 
     return {
         "plainly": plain_words.predict(given=r.outcomes is not None, predicts=predicts),
         "verdict": verdict(r),
-        "looked_at": f"Each base of the {task.title} was looked at without training and without a transfer: its embedding in both mazes (the other one's observations "
+        "elsewhere": f"in the other {noun(task)}",
+        "looked_at": f"Each base of {the(task.title, world=task.known_by_data)} was looked at without training and without a transfer: its embedding in both {noun(task)}s (the other one's observations "
         f"seen through the map {task.observation_map.title}), the signed copies of its embedding under its own dynamics{landscape}.",
         "bases": table(["", "base", *r.bases[0].features], rows),
         "first": _first(r.bases[0], figure),

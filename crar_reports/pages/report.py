@@ -16,7 +16,7 @@ from crar_model.agent.symmetry import MATCHED, NEITHER, RIGHT, SWAPPED, SYMMETRI
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
 from crar_model.core.settings import PlaySettings
-from crar_model.core.words import plural
+from crar_model.core.words import plural, the
 from crar_model.mazes.table import StateTable
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.models.evaluation import Evaluation
@@ -36,6 +36,7 @@ from crar_reports.pages import report_view as view
 from crar_reports.pages.cure.one import cure_line
 from crar_reports.pages.cure.records import CureResult
 from crar_reports.pages.report_tables import kept_words, model_row, outcomes_table, start_words, words
+from crar_reports.press.glossary import TERMS
 from crar_reports.press.markdown import Lines, about_world, number, table
 from crar_reports.press.publish import Content, publish
 
@@ -119,23 +120,26 @@ def write_study(
     names = list(model.evaluation.metrics)
     old, new = ([one for moved, one in ends if moved is wanted] for wanted in (False, True))
     notes = [f"scores are means over {how.episodes} episodes, their 95 % intervals below"] if task.scored else []
-    summary = study_summary(old, new, where=task.title, metrics=names, note="; ".join([*notes, *([note] if note else [])]))
+    summary = study_summary(
+        old, new, where=the(task.title, world=task.known_by_data), metrics=names, note="; ".join([*notes, *([note] if note else [])])
+    )
     summary = [*about_world(task.facts), *summary]
     if cured is not None:
         summary.insert(-1, ("What gets it out", cure_line(cured)))
     listed, kept = maze is not None, kept_words(runs)
     values = {
         "plainly": plainly(old, new, cured), "made_by": f"`{command}`\n\n" if command else "", "summary": summary, "task": task,
+        "place": task.title if task.known_by_data else f"the {task.name} maze",
         "runs": view.runs_table(everything), "outcomes": outcomes_table(runs, names),
-        "starts": start_words(runs), "shares": view.share_words(task), "by_eye": view.by_eye(task),
+        "starts": start_words(runs, task), "shares": view.share_words(task), "by_eye": view.by_eye(task),
         "scores": view.scores(everything, bases[0], how, negations, kept=kept) if task.scored else "",
-        "pair": view.pair(origin, model) if listed else "", "states": view.STATES if listed else "",
+        "pair": view.pair(origin, model) if listed else "", "states": view.states(task) if listed else "",
         "landscape": f"## What lies between it and its base's copy\n\nSee [the landscape report]({landscape}).\n\n" if landscape else "",
         "cure": view.cure_section(cured) if cured else "", "beside": ": losses beside scores (claim S11)" if task.scored else "",
         "models": table(
             ["model", "variant", "verdict", "residual", *map(words, names), *SHOWN], [model_row(one) for _, kind, one in models if kind == "last"]
         ), "kept": kept, "released": view.released() if facts_of(task).released_scores else "",
-        "measures": ["score"] if task.scored else ["nearest state accuracy", "navigation success"],
+        "measures": ["score"] if task.scored else [name for name in map(words, names) if name in TERMS],
     }  # fmt: skip
     return publish(folder, "study.md", values, results, files)
 
@@ -197,7 +201,7 @@ def study_summary(bases: Sequence[End], transfers: Sequence[End], *, where: str,
     lines = [
         (
             "Asked",
-            f"what becomes of {plural(len(bases), 'base')} in the {where} under {', '.join(f'`{name}`' for name in variants)}: "
+            f"what becomes of {plural(len(bases), 'base')} in {where} under {', '.join(f'`{name}`' for name in variants)}: "
             f"{plural(len(transfers), 'transfer')}.",
         )
     ]

@@ -8,11 +8,13 @@ from statistics import median
 
 from crar_model.agent.loss import SHOWN
 from crar_model.agent.symmetry import VERDICTS
+from crar_model.tasks import Task
 from crar_model.tasks.metrics import Metric, Score
 from crar_reports.measure.scores import span
 from crar_reports.models.judged import Judged, judge
 from crar_reports.models.runs import Run, outcomes, short_name
 from crar_reports.press.markdown import number, table
+from crar_reports.press.nouns import noun
 
 
 def words(name: str) -> str:
@@ -72,12 +74,12 @@ STARTS = {
 """What a variant starts with, in words."""
 
 
-def start_words(runs: Sequence[Run]) -> str:
-    """What the variants among runs start with, in words."""
+def start_words(runs: Sequence[Run], task: Task) -> str:
+    """What the variants among runs of a task start with, in words."""
     by: dict[str, list[str]] = {}
     for run in runs:
         variant = run.plan.variant
-        what = "what its search ended with" if variant.search else STARTS[variant.start]
+        what = "what its search ended with" if variant.search else STARTS[variant.start].replace("maze", noun(task))
         if f"`{variant.name}`" not in by.setdefault(what, []):
             by[what].append(f"`{variant.name}`")
     return "; ".join(f"of {', '.join(names)} {what}" for what, names in by.items())

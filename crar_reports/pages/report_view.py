@@ -15,6 +15,7 @@ from crar_reports.models.judged import Judged
 from crar_reports.models.runs import Run
 from crar_reports.pages.cure.records import CureResult
 from crar_reports.press.markdown import table
+from crar_reports.press.nouns import noun
 
 BASES = ("base 41", "base 42", "base 43", "base 44", "base 45")
 
@@ -29,10 +30,10 @@ def share_words(task: Task) -> str:
     """What the figures of merit of a maze without a score are; "" of one with."""
     if task.scored:
         return ""
-    return (
-        " *Nearest state accuracy* is the share of the transitions whose predicted next abstract state is nearest to the right one, *navigation success* the share of "
-        f"{task.sampling.pairs or '(start, goal) pairs'} that planning solves."
-    )
+    said = " *Nearest state accuracy* is the share of the transitions whose predicted next abstract state is nearest to the right one"
+    if not task.sampling.complete:
+        return f"{said}."
+    return f"{said}, *navigation success* the share of {task.sampling.pairs or '(start, goal) pairs'} that planning solves."
 
 
 def by_eye(task: Task) -> str:
@@ -73,17 +74,19 @@ def pair(origin: Judged, shown: Judged) -> str:
     assert match is not None  # it was compared with its base
     return (
         f"## A base and a {match.verdict} transfer (Figure 11)\n\n`{as_given(origin.path)}` beside `{as_given(shown.path)}`. Lines are the estimated transitions e(s) to T(e(s), a) "
-        f"from every state. The best signed permutation is {match.axes}, residual {match.residual_edges:.2f} edges (identity "
+        f"from every state. The best signed permutation is {match.axes}, residual {match.residual_edges:.2f} {shown.checkpoint.task.sampling.unit} (identity "
         f"{match.identity_edges:.2f}).\n\n![Embeddings with estimated transitions](embeddings.png)\n\n"
         "*Figure: the base left, the transfer right; numbers are explained below them, arrows are the estimated moves from every state.*\n\n"
     )
 
 
-STATES = """## The same state in both mazes (Figure 12)
+def states(task: Task) -> str:
+    """Figures 12 and 14, where all states can be listed."""
+    return f"""## The same state in both {noun(task)}s (Figure 12)
 
 ![Input matrices and embeddings](inputs.png)
 
-*Figure: one state as the maze and its inverse show it, and where the base's encoder puts each: the transfer has to bring the second onto the first.*
+*Figure: one state as the {noun(task)} and its inverse show it, and where the base's encoder puts each: the transfer has to bring the second onto the first.*
 
 ## One move of the transfer (Figure 14)
 
@@ -92,7 +95,6 @@ STATES = """## The same state in both mazes (Figure 12)
 *Figure: one state, its neighbour after a move, and the transfer's abstract states of both beside the one that its dynamics expect; dotted is the error.*
 
 """
-"""Figures 12 and 14, where all states can be listed."""
 
 
 def cure_section(cured: CureResult) -> str:

@@ -25,7 +25,7 @@ from crar_reports.press.publish import Files, publish
 
 
 def write_theorem(
-    failed: StrPath, base: StrPath, folder: StrPath, *, image: str = "png", sample: int = SAMPLE, full: bool = False, command: str = ""
+    failed: StrPath, base: StrPath, folder: StrPath, *, image: str = "png", sample: int | None = None, full: bool = False, command: str = ""
 ) -> Path:
     """Write `report.md`, `results.json` and a figure; returns the report's path.
 
@@ -33,19 +33,19 @@ def write_theorem(
         failed, base: the pair of models whose encoder landscape is followed.
         folder: made if missing.
         image: "png" or "svg".
-        sample, full: where a maze's transitions are sampled, how many the descents run on, and whether they may be twice as long.
+        sample, full: where a maze's transitions are sampled, how many the descents run on (None: the usual number, or what there is), and whether they may be twice as long.
         command: shown in the report.
 
     Raises:
-        UserError: for unusable models, an unknown format, or a sample that is too small.
+        UserError: for unusable models, an unknown format, or a sample that is too small or larger than what is held out.
     """
     if image not in ("png", "svg"):
         raise UserError(f"--format is {image!r}; choose png or svg")
-    if sample < 1:
+    if sample is not None and sample < 1:
         raise UserError(f"--sample is {sample}; give at least 1")
-    check_picture(sample=sample)
+    check_picture(sample=SAMPLE if sample is None else sample)
     subject = load_subject(Path(failed), Path(base))
-    sample = subject.task.sample_size(sample)
+    size = subject.task.sample_size(sample)
     complete = subject.task.sampling.complete
     names = ("dynamics adapted", "descents", "shifts")
     with torch_threads(1), console.stages("theorem") as tick:
@@ -54,7 +54,7 @@ def write_theorem(
             subject = subject.referred_to(examine(subject, base=True).converged.point)
         adapted = fitted(subject, DYNAMICS)
         tick(names[1], 1, len(names))
-        found = descents(subject, adapted.params, size=sample, budget=FULL if full else Budget())
+        found = descents(subject, adapted.params, size=size, budget=FULL if full else Budget())
         tick(names[2], 2, len(names))
         shifts = landscape_shifts(subject, adapted.params)
         tick("done", len(names), len(names))

@@ -15,8 +15,8 @@ from crar_reports.measure.sample_minimum import Budget
 from crar_reports.measure.shifted_descents import Descent
 from crar_reports.measure.shifts import AROUND, ON_THE_WAY, POINTS, Shift
 from crar_reports.pages import plain_words
-from crar_reports.pages.landscape.page import size_words
 from crar_reports.press.markdown import Lines, number, table
+from crar_reports.press.nouns import size_words
 
 
 @dataclass(frozen=True)

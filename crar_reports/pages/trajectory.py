@@ -22,6 +22,7 @@ from crar_reports import progress as console
 from crar_reports.figures.trajectory import trajectory_figure
 from crar_reports.pages import plain_words
 from crar_reports.press.markdown import Lines, number
+from crar_reports.press.nouns import noun, pairs_words
 from crar_reports.press.publish import publish
 from landscape_tools import sample_trajectory, thread_safe
 
@@ -80,11 +81,11 @@ def write_trajectory(
     data = data.assign_coords(snapshot=updates).assign_attrs(member=member, digest=model.digest, command=command, frozen=",".join(still))
     drawn, sampled = bool(task.sampling.drawn), not task.sampling.complete
     terminal = f", {int(frozen.batch.terminated.sum())} of them terminal" if sampled and not drawn else ""
-    pairs = " and all pairs of the drawn states" if drawn else "" if sampled else " and all pairs of states"
+    pairs = " and all pairs of the drawn states" if drawn else "" if sampled else pairs_words(task)
     others = "; other states" if drawn else "; no training has seen these transitions, and other samples"
     contours = f"{others} would give other contours" if drawn or sampled else ""
     held = f"Frozen, and no part of it: {', '.join(still)}. " if still else ""
-    where = "in the maze that it trained in, with the bootstrap values of the last model"
+    where = f"in the {noun(task)} that it trained in, with the bootstrap values of the last model"
     whose, figure = f"member {member} of {run.name}", f"trajectory.{image}"
     values = {
         "command": command, "summary": trajectory_summary(data, whose=whose), "run": run, "member": member, "data": data, "figure": figure, "updates": updates,

@@ -34,6 +34,7 @@ class Entry:
         updates: of every variant among the transfers of a study, how many they were trained for.
         scope: what the verdict is of, where it says nothing of other bases.
         recipe: how bases and transfers were trained; "" where the result does not say.
+        world: what a world of one's own is called; "" for mazes, and where the result does not say.
     """
 
     id: str
@@ -47,6 +48,12 @@ class Entry:
     updates: Mapping[str, int] = field(default_factory=dict)
     scope: str = ""
     recipe: str = ""
+    world: str = ""
+
+    @property
+    def title(self) -> str:
+        """The maze or the world in words."""
+        return self.world or TASKS[self.maze].title
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,8 @@ def claims_entries(content: Judged, path: StrPath) -> list[Entry]:
     """
     path, task = Path(path), maze_of(content, path)
     pairs = [pair_of(plain, complete=task.sampling.complete) for plain in content.pairs]
-    return [entry for recipe, own in by_recipe(pairs).items() for entry in _claims_of(own, task, path.name, recipe)]
+    world = task.title if task.known_by_data else ""
+    return [replace(entry, world=world) for recipe, own in by_recipe(pairs).items() for entry in _claims_of(own, task, path.name, recipe)]
 
 
 def _claims_of(pairs: Sequence[Listed | Samples], task: Task, source: str, recipe: str) -> list[Entry]:

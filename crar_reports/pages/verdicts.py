@@ -84,7 +84,7 @@ def write_verdicts(
     results = {
         "command": command,
         "claims": [
-            asdict(entry)
+            {name: value for name, value in asdict(entry).items() if name != "world" or value}
             | {
                 "claim": NAMED[entry.id].text,
                 "released": answer and answer.plain(),
@@ -93,7 +93,7 @@ def write_verdicts(
             for entry, answer, cut in rows
         ],
     }
-    measured = [(entry.id, TASKS[entry.maze].title, line) for entry, *_ in rows for line in entry.measured]
+    measured = [(entry.id, entry.title, line) for entry, *_ in rows for line in entry.measured]
     values = {
         "made_by": f"`{command}`\n\n" if command else "", "summary": summary(rows, [recipe_given(one)[0] for one in recipes]), "plainly": plainly(rows), "rows": [row_of(*row) for row in rows],
         "sources": table(["", "command"], sources) if sources else "No results were given.", "checks": list(checks()),

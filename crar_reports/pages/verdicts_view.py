@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from crar_model.core.words import plural
+from crar_model.core.words import plural, the
 from crar_model.tasks import TASKS
 from crar_reports.claims.record import AGREE, EXCEPTIONS, HOLDS, Decided, by_verdict, percent
 from crar_reports.claims.study import OF_OTHERS
@@ -48,9 +48,10 @@ def summary(rows: Iterable[Claimed], given: Sequence[str] = ()) -> list[tuple[st
     mazes = {entry.maze for entry, *_ in rows}
     for task in (one for one in TASKS.values() if one.name in mazes):
         own = [entry for entry, *_ in rows if entry.maze == task.name]
-        for recipe in dict.fromkeys(entry.recipe for entry in own):
-            words = by_verdict((f"{entry.id}{_few(entry)}", entry.verdict) for entry in own if entry.recipe == recipe)
-            lines.append((f"Found in the {task.title}{f', {recipe}' * bool(recipe)}", f"{words}."))
+        for title, recipe in dict.fromkeys((entry.title, entry.recipe) for entry in own):
+            alike = [entry for entry in own if (entry.title, entry.recipe) == (title, recipe)]
+            words = by_verdict((f"{entry.id}{_few(entry)}", entry.verdict) for entry in alike)
+            lines.append((f"Found in {the(title, world=title != task.title)}{f', {recipe}' * bool(recipe)}", f"{words}."))
     lines.append(("The released data, by the same rules", f"{_where((entry.maze, answer) for entry, answer, _ in rows)}."))
     if cut := _where((entry.maze, found) for entry, _, found in rows):
         lines.append(("The released data cut off where our transfers end", f"{cut}."))
@@ -94,7 +95,7 @@ def row_of(entry: Entry, answer: Decided | None, cut: Decided | None) -> tuple[s
         models += "; updates: " + ", ".join(f"{updates:,} ({', '.join(names)})" for updates, names in ends.items())
     verdict = entry.verdict if entry.verdict == NOT_MEASURED else _bold(entry)
     recipe = entry.recipe or ("not said" if entry.source else "")
-    return entry.id, NAMED[entry.id].text, TASKS[entry.maze].title, recipe, verdict, entry.figure, models, entry.source, own
+    return entry.id, NAMED[entry.id].text, entry.title, recipe, verdict, entry.figure, models, entry.source, own
 
 
 def _answer(answer: Decided) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 TERMS = {
     "abstract state": "what the encoder makes of an observation; the *embedding* is the abstract states of all observations",
     "dynamics": "the networks over abstract states: transition, reward, discount and value. A `freeze` transfer leaves them as the base has them",
-    "transfer": "a base model's networks trained further in the other maze, where every observation is negated; the variant says what trains",
+    "transfer": "a base model's networks trained further where every observation is changed, in the study negated; the variant says what trains",
     "matched, swapped, neither": "a transferred embedding against its base's: the same up to a small residual; a mirror image or exchange of its "
     "axes; neither of the two. *Symmetric* is matched once states are renamed so that every move leads as before: as right under the same dynamics",
     "signed permutation": "an exchange of abstract axes, with or without change of sign",
@@ -25,6 +25,7 @@ TERMS = {
     "aligned": "hidden units exchanged and negated, which changes no output, so that two encoders lie near each other",
     "bootstrap value": "the target of `value`, computed by a frozen copy of the networks",
     "nearest state accuracy": "share of transitions whose predicted next abstract state is nearest to the right one",
+    "outcome accuracy": "share of transitions whose reward and end are predicted right",
     "navigation success": "share of (start, goal) pairs that planning solves",
     "score": "total reward per episode started",
     "joint, sequential": "update rules: one step on the weighted sum of the loss terms, or one step for each term in turn",

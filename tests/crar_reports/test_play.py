@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
+import crar_model
 import crar_reports
 from crar_model.core.errors import UserError
 from crar_model.models.checkpoints import load_checkpoint
 from crar_model.samples import BASE, FAILED, RANDOM_BASE
 from crar_model.tasks.metrics import navigation_success
+from crar_reports.commands.door import app
 from crar_reports.commands.judging import cell_of
 from crar_reports.pages.play import Film
 
@@ -71,3 +75,29 @@ def test_films_that_cannot_be_made_are_refused_in_a_line(tmp_path: Path) -> None
         with pytest.raises(UserError, match="--goal is"):
             cell_of("--goal", text)
     assert cell_of("--goal", "6, 5") == (6, 5)
+
+
+def test_an_episode_of_a_world_is_that_of_its_one_map_and_promises_no_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crar_model.worlds.environments import make
+
+    seeds: list[int | None] = []
+
+    def listening(*given: Any, **more: Any) -> Any:
+        env = make(*given, **more)
+        reset = env.reset
+
+        def heard(*, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+            seeds.append(seed)
+            return reset(seed=seed, options=options)
+
+        monkeypatch.setattr(env, "reset", heard)
+        return env
+
+    short: dict[str, Any] = {"updates": 2, "log_interval": 2, "checkpoint_interval": 2, "workers": 1, "members": 1}
+    world: dict[str, Any] = {"env": "MiniGrid-Empty-5x5-v0", "env_arg": "max_steps=4", "steps": 300, "fixed": True, "seed": 5}
+    run = crar_model.train(tmp_path / "base", **world, **short)
+    monkeypatch.setattr("crar_reports.pages.play_world.make", listening)
+    done = CliRunner().invoke(app, ["play", str(run.models[0]), "--out", str(tmp_path / "e.gif")], standalone_mode=False)
+    assert seeds == [5]
+    assert "does in the episode of seed" in done.output
+    assert "crar evaluate" not in done.output

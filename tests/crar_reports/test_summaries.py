@@ -180,6 +180,19 @@ def test_study_of_mazes_with_a_score(random_base: Path, random_freeze: Path, tmp
     assert any(f"score {scores['freeze'][0]:.2f} (bases" in line for line in page)
 
 
+def test_a_reference_that_had_not_converged_is_not_said_to_have(tmp_path: Path) -> None:
+    plain = published("landscape")
+    assert "the base's copy, converged," in dict(landscape(plain))["Where it is"]
+    assert "the base's copy, descended," in dict(landscape(altered(plain, "reference.verdict", "not converged")))["Where it is"]
+
+
+def test_a_transfer_that_succeeded_is_not_asked_what_it_misses() -> None:
+    plain = published("landscape")
+    good = altered(altered(plain, "accuracy", [1.0, 1.0, 1.0]), "navigation", [1.0, 1.0, 1.0])
+    assert "misses what its base can do" in dict(landscape(plain))["Asked"]
+    assert "which can do what its base can" in dict(landscape(good))["Asked"]
+
+
 def test_every_word_is_explained_once() -> None:
     assert glossary("rms") == f"## Terms\n\n- **rms**: {TERMS['rms']}."
     with pytest.raises(KeyError):

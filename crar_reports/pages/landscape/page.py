@@ -11,12 +11,13 @@ import torch
 import xarray as xr
 from matplotlib.figure import Figure
 
-from crar_model.core.files import Plain, StrPath
+from crar_model.core.files import StrPath
 from crar_model.core.tiles import NEGATED
-from crar_model.core.words import plural
+from crar_model.models.merit import SUCCESSFUL
 from crar_model.samples import as_given
 from crar_reports import progress as console
 from crar_reports.claims.evidence import Listed, Samples, pair_of
+from crar_reports.claims.losses import does
 from crar_reports.claims.record import Decision
 from crar_reports.claims.table import decide
 from crar_reports.figures.abstract import abstract_states_figure, scattered_states_figure
@@ -37,8 +38,10 @@ from crar_reports.pages.landscape.explorer import landscape_explorer
 from crar_reports.pages.landscape.sections import TITLES
 from crar_reports.pages.landscape.view import landscape_view
 from crar_reports.press.markdown import QUICK, Lines, _counted, about_world, number
+from crar_reports.press.nouns import side_of
 from crar_reports.press.publish import Content, publish
 from crar_reports.progress import StageClock
+from landscape_tools.signatures import NOT_CONVERGED
 
 SHOWN_STATES = 4
 """Observations whose abstract states are drawn, where the states cannot be listed."""
@@ -104,7 +107,7 @@ def write_landscape(
     files |= {name: each.assign_attrs(origin_of(pair, command)) for name, each in kept.items() if each is not None}
     plain = found.plain()
     decisions = decide(plain, complete=complete)
-    where = f"{'inverse' if pair.inverse else 'normal'} maze{'' if complete else 's'}"
+    where = side_of(pair.task, inverse=pair.inverse)
     results = {
         "command": command, "options": asdict(options), "failed": {"path": as_given(failed_path), "digest": pair.failed_file.digest},
         "optimum": {"path": as_given(base_path), "digest": pair.optimum_file.digest}, **plain,
@@ -177,11 +180,6 @@ def _cured(pair: Subject) -> str:
     return str(how["method"]) if isinstance(how, dict) and how.get("failed") == pair.failed_file.digest else ""
 
 
-def size_words(size: Plain) -> str:
-    """ "256 transitions of 228 maps (2 terminal)"."""
-    return f"{plural(size['transitions'], 'transition')} of {plural(size['maps'], 'map')} ({size['terminal']:,} terminal)"
-
-
 def landscape_summary(e: Listed | Samples, decisions: Sequence[Decision], *, variant: str, where: str, cured: str = "") -> Lines:
     """Of `crar landscape`.
 
@@ -194,12 +192,16 @@ def landscape_summary(e: Listed | Samples, decisions: Sequence[Decision], *, var
     """
     certificate, paths = (e.certificate, e.paths) if isinstance(e, Listed) else (None, None)
     sampled = e.sampled if isinstance(e, Samples) else None
-    descended = sampled is not None or (isinstance(e, Listed) and e.reference is not None)
+    end = sampled.reference if sampled else e.reference if isinstance(e, Listed) else None
+    how_far = "" if end is None else ", descended," if end.verdict == NOT_CONVERGED else ", converged,"
+    missed = f"why this `{variant}` transfer misses what its base can do"
+    if does(e) == SUCCESSFUL:
+        missed = f"what lies between this `{variant}` transfer, which can do what its base can, and its base"
     lines = [
-        ("Asked", f"why this `{variant}` transfer misses what its base can do in the {where}."),
+        ("Asked", f"{missed} in the {where}."),
         (
             "Where it is",
-            f"total loss {number(e.failed_terms.total)}, the base's copy{', converged,' if descended else ''} {number(e.optimum_terms.total)}; "
+            f"total loss {number(e.failed_terms.total)}, the base's copy{how_far} {number(e.optimum_terms.total)}; "
             f"its embedding is {e.match.verdict}.",
         ),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crar_model.core.words import plural
 from crar_model.tasks import Sampling
 from crar_reports.measure.dissection import Dissection
 from crar_reports.measure.minimum import Minimum
@@ -10,6 +11,7 @@ from crar_reports.measure.paths import Passage
 from crar_reports.measure.sample_minimum import Budget
 from crar_reports.measure.sample_paths import Sampled, SamplePaths
 from crar_reports.press.markdown import measured, number, share, table
+from crar_reports.press.nouns import parts_words, size_words
 from landscape_tools import Lifted
 
 TITLES = {"embedding": "embedding space", "weight": "weight space", "aligned": "weight space, nearest copy"}
@@ -123,8 +125,8 @@ def sample(sampled: Sampled, sampling: Sampling) -> str:
     )
     return (
         f"## Is the failed encoder in a local minimum of a sample? (claim S7)\n\nThe encoder alone was moved from the failed model, the dynamics frozen, by at most "
-        f"{budget.iterations} steps of L-BFGS on {here['transitions']:,} transitions of {here['maps']} maps ({here['terminal']} terminal), and so was the base's copy. An "
-        f"independent sample of {there['transitions']:,} transitions of {there['maps']} other maps ({there['terminal']} terminal) was asked at the same points, along the same "
+        f"{budget.iterations} steps of L-BFGS on {size_words(here)}, and so was the base's copy. An "
+        f"independent sample of {plural(there['transitions'], 'transition')} of {parts_words(there, 'other ')} ({there['terminal']:,} terminal) was asked at the same points, along the same "
         f"directions. The descent {done}, by a norm of the gradient of {budget.stationary:.0e} or by an expected further gain of {share(budget.share)} of its loss above "
         f"the reference's, at which it stops; expected is twice what the second half of its steps gained, here {share(failed.left)}. In {sampling.dtype}; curvatures by "
         f"{budget.steps} steps of Lanczos' method on central differences of gradients, {budget.step} apart, which average over kinks (of `ball` and of max-pooling) nearer "

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 
 from crar_model.core.params import DYNAMICS, select
+from crar_model.mazes.maps import NEGATIVE_MAP
+from crar_model.models.merit import SUCCESSFUL
 from crar_model.samples import as_given
 from crar_model.tasks.metrics import Score
 from crar_reports.claims.evidence import pair_of
@@ -19,6 +21,7 @@ from crar_reports.measure.second_opinion import SecondOpinion
 from crar_reports.pages import plain_words
 from crar_reports.pages.landscape.sections import TITLES, minimum, sample, way_out
 from crar_reports.press.markdown import measured, number, table
+from crar_reports.press.nouns import pairs_words, side_of, size_words
 from landscape_tools import barrier
 
 Plain = Mapping[str, Any]
@@ -41,8 +44,10 @@ def landscape_view(
     pair, sampling = found.subject, found.subject.task.sampling
     shown = tuple(str(name) for name in found.surface.data_vars)
     kept = all(torch.equal(pair.failed[name], value) for name, value in select(pair.optimum, DYNAMICS).items())
+    came_to = does(pair_of(dict(plain), complete=sampling.complete))
     return {
-        "plainly": plain_words.landscape(does(pair_of(dict(plain), complete=found.subject.task.sampling.complete)), found.match.verdict, {one.id: one.verdict for one in decisions}),
+        "title": "What lies between this transfer and its base?" if came_to == SUCCESSFUL else "Why did this transfer fail?",
+        "plainly": plain_words.landscape(came_to, found.match.verdict, {one.id: one.verdict for one in decisions}),
         "models": _models(found, plain, shown),
         "conditions": _conditions(found),
         "embedding": _embedding(found, embedding),
@@ -71,7 +76,7 @@ def _models(found: Dissection, plain: Plain, shown: Sequence[str]) -> str:
     seen = pair.task.observation_map.name
     undone = "negated" if seen == "negative" else f"undoing the map {seen}"
     closed = f", first layer {undone}" if other.inverse != pair.inverse else ""
-    below = f"the column below; as it is {number(found.copy.terms['total'])}" if found.reference else "no"
+    below = f"the column below; as it is {number(found.copy.terms['total'])}" if found.reference or found.sampled else "no"
     rows: list[tuple[object, ...]] = [
         ("checkpoint", f"`{as_given(pair.failed_path)}`", f"`{as_given(pair.base_path)}`{closed}"),
         ("SHA-256", one.digest, other.digest),
@@ -99,13 +104,12 @@ def _conditions(found: Dissection) -> str:
     """In which maze, on what, and against what."""
     pair = found.subject
     task, sampling, how = pair.task, pair.task.sampling, found.how
-    maze, pairs = ("", " and all pairs of states") if sampling.complete else ("s", "")
-    said = [
-        f"Both models are evaluated in the **{'inverse' if pair.inverse else 'normal'}** maze{maze} ({task.title}), on {found.table}{pairs}, in {sampling.dtype}."
-    ]
+    pairs = pairs_words(task) if sampling.complete else ""
+    side, where = side_of(task, inverse=pair.inverse).split()
+    said = [f"Both models are evaluated in the **{side}** {where} ({task.title}), on {found.table}{pairs}, in {sampling.dtype}."]
     if not sampling.complete:
         said.append(
-            f"Lines and surface, and the figures that speak of them, are of {sampling.what}. No training has seen these transitions; they are the same in both mazes. "
+            f"Lines and surface, and the figures that speak of them, are of {sampling.what}. No training has seen these transitions; they are the same {'on both sides' if task.known_by_data else 'in both mazes'}. "
             "The bootstrap values of `value` are frozen at the copy's."
         )
     if found.failed.score:
@@ -114,10 +118,13 @@ def _conditions(found: Dissection) -> str:
             "random actions for both; 95 % interval by Student's t."
         )
     if pair.optimum_file.inverse != pair.inverse:
-        said.append(
-            "The base was trained in the other maze. Negating the weights of the encoder's first layer gives e'(-s) = e(s) for every observation, so its copy needs no "
-            "training here."
+        there = "on the other side" if task.known_by_data else "in the other maze"
+        how_copied = (
+            "Negating the weights of the encoder's first layer gives e'(-s) = e(s)"
+            if task.observation_map == NEGATIVE_MAP
+            else "With the map undone in its first layer an encoder gives what it gave there"
         )
+        said.append(f"The base was trained {there}. {how_copied} for every observation, so its copy needs no training here.")
     if found.reference:
         name, least = found.lowest
         best = (
@@ -197,7 +204,7 @@ def _theorem(found: Dissection) -> str:
     if not found.shifts:
         return ""
     size, finds = found.shifts.sample, found.finds
-    sampled = f", in float64 on {size['transitions']} transitions of {size['maps']} maps ({size['terminal']} terminal)" if size else ""
+    sampled = f", in float64 on {size_words(size)}" if size else ""
     rows = [(s.way, s.distance, s.values, s.gradients) for s in found.shifts.rows]
     said = (
         "## The theorem in numbers (S9)\n\nHow far the encoder's landscape moves, at 17 encoders on the way and around the failed one, when the dynamics move (`crar theorem` has "

@@ -1,0 +1,50 @@
+"""Certificates in worlds with an end: states that are only ended at have places that nothing speaks of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import crar_model
+from crar_model.core.params import DYNAMICS, select
+from crar_reports.measure.acting import certified, ended_at
+from crar_reports.measure.minimum import examine
+from crar_reports.measure.subject import load_subject
+from landscape_tools import certify
+
+LINE = "tests.small_worlds:tests/Line-v0"
+SHORT: dict[str, Any] = {"log_interval": 300, "checkpoint_interval": 300, "workers": 1, "members": 1}
+
+
+def test_an_end_does_not_make_a_minimum_flat(tmp_path: Path) -> None:
+    """Five cells, the last of which ends the episode: four act. Its place is seen by `consecutive` alone, from afar by nothing."""
+    base = crar_model.train(tmp_path / "base", env=LINE, steps=2_000, updates=900, abstract_dim=2, **SHORT)
+    there = crar_model.transfer(base.models[0], tmp_path / "freeze", updates=20, **SHORT | {"log_interval": 20, "checkpoint_interval": 20})
+    subject = load_subject(there.models[0], base.models[0])
+    (silent,) = ended_at(subject.batch).tolist()
+    world = subject.task.maze
+    assert world is not None
+    assert silent not in world.live.tolist()
+    found = examine(subject, "embedding")
+    composite = subject.composite(found.converged.point, select(subject.failed, DYNAMICS))
+    assert certify(composite, found.converged.point).verdict == "flat"
+    assert found.certificate.verdict == "minimum"
+    assert "the places of 1 state aside that only an end leads to" in found.certificate.reason
+    assert found.certificate.signature is not None
+    assert found.certificate.signature.outputs == 2 * (len(subject.batch.observations) - 1)
+
+    def total(rest: torch.Tensor) -> torch.Tensor:
+        """The loss itself by the four cells that act, written without what the certificate uses."""
+        x = found.converged.point["embedding"].detach().clone()
+        acting = [row for row in range(len(x)) if row != silent]
+        return subject.terms(select(subject.failed, DYNAMICS), x.index_copy(0, torch.tensor(acting), rest))["total"]
+
+    here = torch.stack([row for k, row in enumerate(found.converged.point["embedding"].detach()) if k != silent])
+    generator, low = torch.Generator().manual_seed(0), float(total(here))
+    for _ in range(200):
+        step = torch.randn(here.shape, generator=generator, dtype=here.dtype)
+        assert float(total(here + 1e-3 * step / step.norm())) >= low
+    saddle = {"embedding": found.converged.point["embedding"].detach() * 0}
+    assert certified(subject, composite, saddle).verdict == certify(composite, saddle).verdict
