@@ -221,9 +221,10 @@ def _data(landscape: Landscape) -> xr.Dataset:
 
 
 def ground_key(problem: Problem, settings: CureSettings) -> str:
-    """Of all that the placement landscape and the level depend on: dynamics, transitions, loss, and what is spent."""
+    """Of all that the placement landscape and the level depend on: dynamics, transitions, loss, and what is spent. No observation is among them: states are
+    placed freely, so that transfers through several maps share it."""
     seen = problem.data.judged
-    rows = {name: getattr(seen, name) for name in ("observations", "state", "next_state", "action", "terminated", "reward")}
+    rows = {name: getattr(seen, name) for name in ("state", "next_state", "action", "terminated", "reward", "states", "pairs")}
     dynamics = select(problem.failed, DYNAMICS)
     return result_key(
         "ground",
