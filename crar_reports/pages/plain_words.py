@@ -89,7 +89,7 @@ def claims(failed: int, transfers: int, verdicts: Mapping[str, str]) -> str:
     return _text(first, f"of those: {trap}", free)
 
 
-def cure(*, already: bool, by: str | None, restored: bool | None, loose: bool) -> str:
+def cure(*, already: bool, by: str | None, restored: bool | None, loose: bool, as_base: bool = False) -> str:
     """Of `crar cure`.
 
     Args:
@@ -97,13 +97,20 @@ def cure(*, already: bool, by: str | None, restored: bool | None, loose: bool) -
         by: the method that cured it; None for none.
         restored: whether its base calls the model that is left as good as itself; None where no base was asked.
         loose: whether losses were held against fixed limits, for want of the level that the dynamics allow.
+        as_base: whether only its base's share of mispredictions was known.
     """
+    low = (
+        "mispredictions of this model are within two points of its base's"
+        if as_base
+        else "losses of this model are as low as its frozen dynamics allow"
+    )
     limits = "within the limits, which are loose where states cannot be listed"
     if already:
-        first = f"nothing was cured: the losses of this model are {limits if loose else 'as low as its frozen dynamics allow'}"
+        first = f"nothing was cured: the {f'losses of this model are {limits}' if loose else low}"
     elif by is not None:
         own = f"this transfer got an encoder by `{by}` that is {limits}"
-        first = own if loose else f"this transfer is cured: `{by}` gave it an encoder that its frozen dynamics can use"
+        good = "mispredicts no more than its base, within two points" if as_base else "its frozen dynamics can use"
+        first = own if loose else f"this transfer is cured: `{by}` gave it an encoder that {good}"
     else:
         first = "this transfer is not cured: no candidate is an encoder that its frozen dynamics can use"
     whom = "the model" if already else "the chosen encoder" if by is not None else "the best candidate"
@@ -212,13 +219,8 @@ def predict(*, given: bool, predicts: bool | None) -> str:
 
 
 def report(matched: Counts, *, near: bool, cured: bool | None) -> str:
-    """Of `crar report`.
-
-    Args:
-        matched: variant -> (transfers with their base's embedding, all).
-        near: whether the median transition term of the transfers is near that of the bases.
-        cured: whether a cure got the failed transfer that is shown out; None where none was tried.
-    """
+    """Of `crar report`: variant -> (transfers with their base's embedding, all); whether the median transition term of the transfers is `near` that of the bases;
+    whether a cure got the failed transfer that is shown out, None where none was tried."""
     losses = "is near that of the bases" if near else "is not near that of the bases"
     said = [f"transfers have their base's embedding: {_each(matched)}", f"the transition loss of the transfers {losses}"]
     if cured is not None:
@@ -227,13 +229,7 @@ def report(matched: Counts, *, near: bool, cured: bool | None) -> str:
 
 
 def study(succeeded: int, done: int, verdicts: Mapping[str, Sequence[str]], *, unfinished: bool) -> str:
-    """Of `crar study`.
-
-    Args:
-        succeeded, done: transfers of which success can be said.
-        verdicts: claim -> its verdicts, one for every maze and recipe.
-        unfinished: whether models are not done.
-    """
+    """Of `crar study`: transfers of which success can be said; claim -> its verdicts, one for every maze and recipe; whether models are not done."""
     first = f"{amount(succeeded, done)} of the transfers succeeded" if done else "no transfer is done"
     words = [f"{name} {' or '.join(dict.fromkeys(each))}" for name, each in verdicts.items()]
     said = [first, f"the claims come out so: {', '.join(words)}" if words else "no claim is decided"]

@@ -35,6 +35,8 @@ RESTORED = {"placement": (3, 3), "symmetry": (1, 3)}
         (words.claims(0, 3, {}), "None of the transfers failed by what they do. The claims on failed transfers were not put to a test."),
         (words.claims(3, 3, HELD | {"S6": words.MIXED}), "whether a steep barrier stands in the way differs."),
         (words.cure(already=True, by=None, restored=None, loose=False), "Nothing was cured"),
+        (words.cure(already=True, by=None, restored=None, loose=False, as_base=True), "mispredictions of this model are within two points of its base's"),
+        (words.cure(already=False, by="placement", restored=True, loose=False, as_base=True), "an encoder that mispredicts no more than its base"),
         (words.cure(already=True, by=None, restored=None, loose=True), "within the limits, which are loose"),
         (words.cure(already=False, by="placement", restored=False, loose=True), "by `placement` that is within the limits, which are loose"),
         (words.cure(already=False, by="placement", restored=True, loose=False), "`placement` gave it an encoder that its frozen dynamics can use. Compared"),

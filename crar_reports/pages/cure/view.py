@@ -37,7 +37,13 @@ def cure_view(r: CureResult, task: Task, *, figure: str | None, placed: str, exp
     spent, who = r.budget, "the model" if r.already else "failed"
     level_updates = f", {spent.level_updates} of free embeddings" if spent.level_updates else ""
     return {
-        "plainly": plain_words.cure(already=r.already, by=r.by if r.cured else None, restored=r.restored, loose=r.found.loose),
+        "plainly": plain_words.cure(
+            already=r.already,
+            by=r.by if r.cured else None,
+            restored=r.restored,
+            loose=r.found.loose,
+            as_base=r.level is None and not r.found.loose,
+        ),
         "title": _title(r),
         "came_to": f"{_came_to(r)}{' The world: ' + '; '.join(task.facts) + '.' if task.facts else ''}",
         "errors": _errors(r, who),
