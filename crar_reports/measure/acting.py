@@ -11,11 +11,8 @@ from crar_model.agent.batch import Batch
 from crar_model.core.params import Params
 from crar_model.core.words import plural
 from crar_reports.measure.subject import Subject
-from landscape_tools import Certificate, Composite, certify, smallest_subgradient
+from landscape_tools import Certificate, Composite, certify
 from landscape_tools.signatures import FLAT, MINIMUM
-
-STATIONARY = 1e-5
-"""Norm of the smallest subgradient at which a point counts as converged, as for `certify`."""
 
 
 def ended_at(batch: Batch) -> Tensor:
@@ -36,13 +33,12 @@ def certified(subject: Subject, composite: Composite, point: Params) -> Certific
         composite: its total loss with an encoder or an embedding free.
         point: a stationary point.
     """
-    whole = certify(composite, point, stationary=STATIONARY)
+    whole = certify(composite, point)
     silent = ended_at(subject.batch)
     if whole.verdict != FLAT or not len(silent):
         return whole
     rest = _of_others(composite, point, silent, subject.agent.abstract_size)
-    least = smallest_subgradient(rest, point).norm  # what the states held still pulled at the weights is missing now
-    found = certify(rest, point, stationary=max(STATIONARY, 1.01 * least))
+    found = certify(rest, point)  # stationary by itself, too: what the states held still pulled at the weights is missing now
     if found.verdict != MINIMUM:
         return whole
     return replace(
