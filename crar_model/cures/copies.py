@@ -17,7 +17,7 @@ from crar_model.core.streams import Stream
 from crar_model.cures.problem import Problem
 
 MOST = 48
-"""Copies that train at most; there are as many of 3 axes."""
+"""Copies that train at most, in a world of few transitions (`Problem.at_once`); there are as many of 3 axes."""
 CHUNK = 32
 """Copies whose losses are computed at once."""
 
@@ -46,16 +46,16 @@ def heights(problem: Problem, moves: Tensor) -> Tensor:
 
 
 def tried_permutations(problem: Problem, seed: int) -> Tensor:
-    """(m, C, C) signed permutations to train copies behind, the identity first: all where there are at most `MOST`, else the lowest by loss."""
-    channels = problem.agent.channels
+    """(m, C, C) signed permutations to train copies behind, the identity first: all where these can train at once, else the lowest by loss."""
+    channels, most = problem.agent.channels, problem.at_once(MOST)
     if channels <= TRIED:
         every = signed_permutations(channels, torch.float32)
-        if len(every) <= MOST:
+        if len(every) <= most:
             return every
         found = every[1:]
     else:
         found = _descended(problem, np.random.default_rng([seed, Stream.WEIGHTS]))
-    return torch.cat((torch.eye(channels)[None], found[heights(problem, found).argsort(stable=True)[: MOST - 1]]))
+    return torch.cat((torch.eye(channels)[None], found[heights(problem, found).argsort(stable=True)[: most - 1]]))
 
 
 def _descended(problem: Problem, rng: np.random.Generator) -> Tensor:

@@ -37,9 +37,9 @@ then it is the dynamics that are not better."""
 AGAIN = 0.05
 """Share of transitions predicted nearer another state than the one reached, above which a level is looked for once more: by rolling the
 dynamics from every state. Well-trained dynamics leave less than half of it; where several states lie wrong together, moving one does not help."""
-MOST, WORK, LEAST = 256, 100_000, 8
-"""Moves of an embedding whose state is put elsewhere, and states that are rolled from, at most: a world of thousands of moves has as many of both, and the work
-would grow with their square. There, what descends at once times its transitions is at most `WORK`, of at least so many candidates."""
+MOST = 256
+"""Moves of an embedding whose state is put elsewhere, and states that are rolled from, at most (`Problem.at_once`): a world of thousands of moves has as many of
+both, and the work would grow with their square."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def grown_level(problem: Problem, settings: CureSettings, store: Pieces, tick: T
     embeddings, totals, taken = torch.empty(0), torch.empty(0), 0
     ends: list[float] = []
     for root in (first, *other_roots(problem.moves, first, ROOTS - 1)):
-        start, updates = grown(problem, forest_of(problem.moves, root), settings, at_once(problem, REFINE[0].kept), store, tick)
+        start, updates = grown(problem, forest_of(problem.moves, root), settings, problem.at_once(REFINE[0].kept), store, tick)
         rounds = scaled(REFINE, settings.effort, len(start))
         done = descend(problem, f"level-from-{root}", {"embedding": start}, rounds, store=store, tick=tick)
         ends.append(float(done.terms["total"][0]))
@@ -129,11 +129,6 @@ def grown_level(problem: Problem, settings: CureSettings, store: Pieces, tick: T
     return embeddings, totals, taken
 
 
-def at_once(problem: Problem, usual: int) -> int:
-    """Candidates that descend at once in a world of so many transitions, `usual` where these are few."""
-    return max(LEAST, min(usual, WORK // len(problem.data.judged.state)))
-
-
 def agreed(ends: Sequence[float]) -> bool:
     """Whether the two lowest totals, each of another root, are one within `AGREED`."""
     low = sorted(ends)[:2]
@@ -142,9 +137,9 @@ def agreed(ends: Sequence[float]) -> bool:
 
 def level_updates(problem: Problem, settings: CureSettings) -> int:
     """Updates that a level takes where all goes well: one root, one attempt."""
-    kept = [(rounds, at_once(problem, rounds[0].kept)) for rounds in (REFINE, REPLACE)]
+    kept = [(rounds, problem.at_once(rounds[0].kept)) for rounds in (REFINE, REPLACE)]
     own = sum(agent_updates(scaled(rounds, settings.effort, count), count) for rounds, count in kept)
-    return own if flat(problem) else own + grown_updates(problem, problem.forest, settings, at_once(problem, REFINE[0].kept))
+    return own if flat(problem) else own + grown_updates(problem, problem.forest, settings, problem.at_once(REFINE[0].kept))
 
 
 def lowest_of(problem: Problem, landscape: Landscape) -> Tensor:
@@ -179,7 +174,7 @@ def looked_again(
     if (problem.tail(embeddings[0]).astray or 0.0) <= AGAIN:
         return embeddings, totals, 0
     dynamics, count = select(problem.failed, DYNAMICS), len(problem.moves.successor)
-    most = at_once(problem, MOST)
+    most = problem.at_once(MOST)
     states = range(count) if count <= most else np.random.default_rng(count).permutation(count)[:most].tolist()
     forests = [forest_of(problem.moves, root) for root in states]
     with torch.no_grad():
@@ -207,7 +202,7 @@ def replaced(problem: Problem, embedding: Tensor) -> Tensor:
         predicted = problem.agent.transition(select(problem.failed, DYNAMICS), before, every)
     to = torch.from_numpy(problem.moves.successor).flatten()
     moves = ((to != torch.arange(states).repeat_interleave(actions)) & (to != NOWHERE)).nonzero().flatten()
-    if len(moves) > (most := at_once(problem, MOST)):
+    if len(moves) > (most := problem.at_once(MOST)):
         off = torch.linalg.vector_norm(predicted[moves] - embedding[to[moves]], dim=-1)
         moves = moves[off.argsort(descending=True, stable=True)[:most].sort().values]
     copies = embedding.expand(len(moves), *embedding.shape).clone()

@@ -24,6 +24,8 @@ from crar_model.tasks.metrics import mispredicted
 from crar_model.tasks.samples import COMPARED
 from crar_model.tasks.symmetries import table_of
 
+WORK, LEAST = 100_000, 8
+"""What descends at once times its transitions is at most this, of at least so many candidates."""
 DATA_SIZE = 20_000
 """Transitions gathered to train on where they cannot be listed."""
 JUDGED_SIZE = 512
@@ -120,6 +122,10 @@ class Problem:
     anew: Callable[[int], Params] | None = None
     inverse: bool = False
     base_astray: float | None = None
+
+    def at_once(self, usual: int) -> int:
+        """Candidates that descend at once in a world of so many transitions, `usual` where these are few."""
+        return max(LEAST, min(usual, WORK // len(self.data.judged.state)))
 
     @property
     def agent(self) -> Agent:

@@ -14,6 +14,8 @@ from crar_model.core.kept import Pieces
 from crar_model.core.settings import CureSettings
 from crar_model.cures import level as levels
 from crar_model.cures import places
+from crar_model.cures import problem as problems
+from crar_model.cures.copies import tried_permutations
 from crar_model.cures.descent import Work, descend
 from crar_model.cures.level import agreed, grown_level, level_of, level_updates, looked_again, replaced
 from crar_model.cures.methods import Round
@@ -33,7 +35,7 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The room counts as large."""
     monkeypatch.setattr(places, "FEW", 8)
     monkeypatch.setattr(places, "DRAWN", 9)
-    monkeypatch.setattr(levels, "WORK", MOST * ROWS * COLUMNS * 4)
+    monkeypatch.setattr(problems, "WORK", MOST * ROWS * COLUMNS * 4)
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +142,11 @@ def test_roots_that_agree_end_the_search_though_the_dynamics_are_poor(room: Prob
 
 def test_what_descends_at_once_is_bounded_by_the_transitions(room: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     count = len(room.data.judged.state)
-    for work, usual, most in ((1_000 * count, 32, 32), (20 * count, 32, 20), (20 * count, 8, 8), (count, 32, levels.LEAST)):
-        monkeypatch.setattr(levels, "WORK", work)
-        assert levels.at_once(room, usual) == most
+    for work, usual, most in ((1_000 * count, 32, 32), (20 * count, 32, 20), (20 * count, 8, 8), (count, 32, problems.LEAST)):
+        monkeypatch.setattr(problems, "WORK", work)
+        assert room.at_once(usual) == most
+    monkeypatch.setattr(problems, "WORK", 10 * count)
+    assert len(tried_permutations(room, 0)) == 10  # of 48 copies behind signed permutations of 3 axes
 
 
 def test_progress_never_says_that_all_is_done_while_a_descent_is_ahead(room: Problem) -> None:
