@@ -381,6 +381,7 @@ def recipe_words() -> list[str]:
         f"{math.exp(odd['sequential 75,000']):.2f} in the median of `sequential` bases and {math.exp(odd['joint 75,000']):.2f} of `joint` ones",
         f"{14_000:,} `joint` updates are as odd ({math.exp(odd['joint 14,000']):.2f})",
         *original_words(),
+        *cell_words(),
         f"{published('recipe_escape')['certified']} certified minima",
         f"{sum(kind['matched'] for kind in low)} of {sum(kind['seeds'] for kind in low)} members",
         f"at 0.001 they carried {sum(kind['matched'] for kind in high)} of {sum(kind['seeds'] for kind in high)}",
@@ -413,6 +414,31 @@ def original_words() -> list[str]:
         f"{150_000:,} `sequential` updates", f"{own['succeeded']} of {len(rows)} transfers succeed and {own['matched']} match",
         f"{successes} of {of} bases have one that succeeds", f"p = {own['p']}", f"at {min(came):,} updates and the last at {max(came):,}",
         "10 to 45 epochs of 5,000",
+    ]  # fmt: skip
+
+
+def cell_words() -> list[str]:
+    """What is said of the original's own cell on twelve more bases."""
+    s12, s14 = published("recipe_cell")["claims"]
+    assert [(s12["id"], s12["verdict"]), (s14["id"], s14["verdict"])] == [("S12", "undecided"), ("S14", "holds")]
+    assert "nothing predicts" in s14["figure"]
+    content = gzip.decompress((ROOT / "reports" / "published" / "recipe_cell" / "table.csv.gz").read_bytes()).decode()
+    rows: dict[str, list[dict[str, str]]] = {}
+    for row in csv.DictReader(io.StringIO(content)):
+        rows.setdefault(row["variant"], []).append(row)
+    came = {name: sum(row["success"] == "1" for row in own) for name, own in rows.items()}
+    freeze, reset, free = (f"{came[name]} of {len(rows[name])}" for name in ("freeze", "reset-encoder", "unfreeze"))
+    looks = Counter(row["outcome"] for row in rows["unfreeze"])
+    assert looks["matched"] == 0
+    p14, p12 = (re.search(r"p = ([\d.]+)\)", one["figure"]) for one in (s14, s12))
+    by_base = re.search(r"counted alike, (\d+/\d+) against (\d+/\d+) ", s12["figure"])
+    assert p14 is not None
+    assert p12 is not None
+    assert by_base is not None
+    return [
+        f"Of all {s14['bases']} bases {freeze} `freeze` transfers succeed", f"(p = {p14[1]})", f"`reset-encoder` brings {reset} transfers through",
+        f"`unfreeze` {free}", f"{looks['swapped']} of {len(rows['unfreeze'])} networks are swapped",
+        f"{by_base[1]} bases by `reset-encoder` against {by_base[2]} by `freeze` (p = {p12[1]})",
     ]  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def share_words(task: Task) -> str:
     if task.scored:
         return ""
     said = " *Nearest state accuracy* is the share of the transitions whose predicted next abstract state is nearest to the right one"
-    if not task.sampling.complete:
+    if not task.sampling.complete and not task.sampling.pairs:
         return f"{said}."
     return f"{said}, *navigation success* the share of {task.sampling.pairs or '(start, goal) pairs'} that planning solves."
 

@@ -83,7 +83,7 @@ def test_updates_that_ruin_a_search_leave_its_network(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
     assert run.updates == 9
     assert "member 0 of update 0 of 9" in page_words([run])
-    assert start_words([run]) == "of `placement` what its search ended with"
+    assert start_words([run], task_named("simple")) == "of `placement` what its search ended with"
 
 
 def test_updates_that_help_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

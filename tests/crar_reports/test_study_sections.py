@@ -81,10 +81,10 @@ def test_worlds_of_ones_own_are_told_apart(tmp_path: Path) -> None:
     found = sections_of(text_rows(rows))
     assert [section.title for section in found] == ["CartPole-v1", "Empty-v0", "Empty-v0, 2"]
     assert [section.task.sampling.what for section in found] == ["512 held-out transitions", "all 224 moves", "all 300 moves"]
-    assert [section.file for section in found] == ["world-in-the-cartpole-v1", "world-in-the-empty-v0", "world-in-the-empty-v0-2"]
+    assert [section.file for section in found] == ["world-in-cartpole-v1", "world-in-empty-v0", "world-in-empty-v0-2"]
     text = write_study_page(write_rows(tmp_path / "table.csv", rows), "s", tmp_path / "page", pages=["variants"]).read_text()
     lines = {line.split("**")[1]: line for line in summary_of(text)}
-    assert "0/2" in lines["Success in the CartPole-v1"]
-    assert "`freeze` 2/2" in lines["Success in the Empty-v0"]
+    assert "0/2" in lines["Success in CartPole-v1"]
+    assert "`freeze` 2/2" in lines["Success in Empty-v0"]
     own = [row(f"c{k}", maze="world", world=f"A, {k}", judged_on="x", observation_map="own", scored=0) for k in range(2)]
     assert len(sections_of(text_rows(own))) == 2
