@@ -34,7 +34,7 @@ class Candidate:
         encoder: its parameters.
         terms: losses on the transitions that candidates are compared on.
         tail: of its transition errors.
-        at_level: whether it reaches the level that the dynamics allow.
+        at_level: whether it reaches the level that the dynamics allow, or by_base: only its base's share of mispredictions.
         updates: that it took.
     """
 
@@ -45,6 +45,7 @@ class Candidate:
     tail: Tail
     at_level: bool
     updates: int
+    by_base: bool = False
 
     def plain(self) -> dict[str, Any]:
         """As plain data, without the encoder."""
@@ -72,7 +73,9 @@ def candidates_of(
         own = {name: float(value[k]) for name, value in terms.items()}
         tail = problem.tail(embedding[k])
         encoder = {name: encoders[name][k].detach().clone() for name in names}
-        found.append(Candidate(method, labels[who], encoder, own, tail, reaches(own, tail, level, problem.base_astray), updates))
+        good = reaches(own, tail, level, problem.base_astray)
+        by_base = good and level is not None and not reaches(own, tail, level)
+        found.append(Candidate(method, labels[who], encoder, own, tail, good, updates, by_base))
     return found
 
 

@@ -198,7 +198,10 @@ class Problem:
             )
             if batch.states is not None and self.data.complete:
                 nearest = torch.cdist(predicted.double(), embedding[batch.states].double()).argmin(-1)
-                astray = float((batch.states[nearest] != batch.next_state).double().mean())
+                missed = (batch.states[nearest] != batch.next_state)[
+                    batch.terminated == 0
+                ]  # as of the base: nothing is predicted of an end
+                astray = float(missed.double().mean())
         errors = torch.nan_to_num(errors, nan=torch.inf)
         high, worst = torch.quantile(errors, 0.95), errors.max()
         return Tail(float(errors.mean()), float(high), float(worst), float((errors > HALF_MOVE).double().mean()), astray)

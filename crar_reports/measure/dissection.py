@@ -21,7 +21,7 @@ from crar_model.models.evaluation import Evaluation, embed, evaluate
 from crar_model.models.merit import same_dynamics
 from crar_model.tasks.metrics import Score
 from crar_reports.measure.lines import sample_lines
-from crar_reports.measure.minimum import Minimum, examine
+from crar_reports.measure.minimum import Minimum, examine, heavy
 from crar_reports.measure.move_errors import transition_errors
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.paths import Effort, Passage, find_passage
@@ -182,7 +182,7 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
         def examined() -> tuple[Minimum | None, Minimum | None]:
             if not complete:
                 return None, None
-            space = "embedding" if quick and options.space == "embedding" else "weight"
+            space = "embedding" if (quick or heavy(subject)) and options.space == "embedding" else "weight"
             reference = examine(subject, "weight", base=True, iterations=QUICK_STEPS if quick else 300)
             return examine(subject, space) if options.certificate else None, reference
 
@@ -207,7 +207,7 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
         if complete:
             at("paths")
             start = select(subject.failed, ("encoder",)) if minimum is None else minimum.converged.point
-            effort = Effort(images=9, iterations=60, zooms=2, lift=False, searches=False) if quick else Effort()
+            effort = Effort(images=9, iterations=60, zooms=2, lift=False, searches=False) if quick else Effort(lift=not heavy(subject))
             passage = find_passage(
                 subject, start, options.blocks, None if quick else released.params, space=options.space, align=options.align, effort=effort
             )

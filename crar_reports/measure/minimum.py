@@ -14,6 +14,9 @@ from crar_reports.measure.acting import certified
 from crar_reports.measure.subject import Subject
 from landscape_tools import Certificate, Converged, converge
 
+HEAVY = 1 << 28
+"""Numbers of a Jacobian that are held at most: 2 GiB."""
+
 
 @dataclass(frozen=True)
 class Curvatures:
@@ -97,12 +100,19 @@ class Minimum:
         )  # fmt: skip
 
 
+def heavy(subject: Subject) -> bool:
+    """Whether the Jacobian of the embedding by the encoder's weights is too large to be held, so that embeddings alone are certified and no path is lifted."""
+    weights = sum(value.numel() for value in select(subject.failed, ("encoder",)).values())
+    return subject.embedding(subject.failed).numel() * weights > HEAVY
+
+
 def examine(subject: Subject, space: str = "weight", *, base: bool = False, iterations: int = 300) -> Minimum:
     """Converge the failed encoder with the dynamics frozen, and certify the end.
 
     Args:
         space: "weight" moves the encoder's weights; "embedding" the numbers that the loss sees of them (62 in the simple maze), several times faster.
-            Where the embedding's Jacobian has full rank the verdicts agree, but the two descents may end elsewhere.
+            Where the embedding's Jacobian has full rank the verdicts agree, but the two descents may end elsewhere. What is :func:`heavy` is certified as an
+            embedding either way, which is more to ask of it.
         base: the same of the base's copy under its own dynamics: the reference.
         iterations: most steps of the descent.
     """
@@ -113,7 +123,11 @@ def examine(subject: Subject, space: str = "weight", *, base: bool = False, iter
     converged = converge(composite, free, iterations=iterations)
     end = converged.point["embedding"] if space == "embedding" else subject.embedding(converged.point)
     terms = {name: float(value) for name, value in subject.terms(fixed, end).items()}
-    return Minimum(converged, certified(subject, composite, converged.point), terms, subject.match(end), space)
+    point = converged.point
+    if space == "weight" and heavy(subject):
+        point, space = {"embedding": end}, "embedding"
+        composite = subject.composite(point, fixed)
+    return Minimum(converged, certified(subject, composite, point), terms, subject.match(end), space)
 
 
 def _end(values: Tensor, at: int) -> float:

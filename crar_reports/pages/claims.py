@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +23,7 @@ from crar_model.tasks import TASKS, Task, task_named
 from crar_reports import progress as console
 from crar_reports.claims.evidence import Listed, Pair, Samples, pair_of
 from crar_reports.claims.losses import GOOD_BASE, does
-from crar_reports.claims.record import AGREE, EXAMPLE, RECIPE, UNSAID, percent
+from crar_reports.claims.record import AGREE, EXAMPLE, RECIPE, UNSAID, percent, recipe_words
 from crar_reports.claims.table import claims_of, decide
 from crar_reports.measure.dissection import Stage, dissect
 from crar_reports.measure.options import LandscapeOptions
@@ -156,22 +157,27 @@ def decide_again(before: StrPath, folder: StrPath, *, recipe: str = "", command:
     if not pairs:
         raise UserError(f"{path}: holds no transfer, so there is nothing to decide again")
     if recipe:
-        _name_recipe(pairs, recipe)
+        recipe = _name_recipe(pairs, recipe, content.recipe_given)
     said = content.command.partition(AGAIN)[0]
     whole = f"{said}{AGAIN}{command}" if command else said
     return _write(pairs, maze_of(content, Path(before)), Path(folder), whole, recipe or content.recipe_given)
 
 
-def _name_recipe(pairs: Sequence[Plain], words: str) -> None:
-    """Put a recipe into pairs that do not name theirs."""
+def _name_recipe(pairs: Sequence[Plain], words: str, before: str) -> str:
+    """Put a recipe into pairs that do not name theirs, or whose own was given `before`; returns it as it is written."""
     said = RECIPE.fullmatch(words)
     if said is None:
         raise UserError(f"--recipe {words!r}: no recipe; give it such as {EXAMPLE!r}")
-    unsaid = [pair for pair in pairs if not pair.get("recipe")]
-    if not unsaid:
-        raise UserError(f"--recipe {words!r}: these results say how their models were trained; leave it out")
-    for pair in unsaid:
-        pair["recipe"] = dict(zip(("base", "transfer"), said.groups(), strict=True))
+    own = [
+        pair for pair in pairs if pair.get("recipe") and recipe_words(*(f"{pair['recipe'][one]}" for one in ("base", "transfer"))) != before
+    ]
+    if own:
+        some = "these results say" if len(own) == len(pairs) else f"{len(own)} of these {len(pairs)} transfers say"
+        raise UserError(f"--recipe {words!r}: {some} how their models were trained; leave it out")
+    base, transfer = (re.sub(r"\d[\d,]*(?= updates)", lambda found: f"{int(found[0].replace(',', '')):,}", one) for one in said.groups())
+    for pair in pairs:
+        pair["recipe"] = {"base": base, "transfer": transfer}
+    return recipe_words(base, transfer)
 
 
 def maze_of(content: Judged, folder: StrPath) -> Task:

@@ -99,17 +99,13 @@ def cure(*, already: bool, by: str | None, restored: bool | None, loose: bool, a
         loose: whether losses were held against fixed limits, for want of the level that the dynamics allow.
         as_base: whether only its base's share of mispredictions was known.
     """
-    low = (
-        "mispredictions of this model are within two points of its base's"
-        if as_base
-        else "losses of this model are as low as its frozen dynamics allow"
-    )
+    few, low = "mispredictions of this model are about as few as its base's", "losses of this model are as low as its frozen dynamics allow"
     limits = "within the limits, which are loose where states cannot be listed"
     if already:
-        first = f"nothing was cured: the {f'losses of this model are {limits}' if loose else low}"
+        first = f"nothing was cured: the {f'losses of this model are {limits}' if loose else few if as_base else low}"
     elif by is not None:
         own = f"this transfer got an encoder by `{by}` that is {limits}"
-        good = "mispredicts no more than its base, within two points" if as_base else "its frozen dynamics can use"
+        good = "mispredicts about as little as its base" if as_base else "its frozen dynamics can use"
         first = own if loose else f"this transfer is cured: `{by}` gave it an encoder that {good}"
     else:
         first = "this transfer is not cured: no candidate is an encoder that its frozen dynamics can use"
@@ -144,7 +140,7 @@ def escapes(left: int, matched: int, members: int, minima: int, *, together: boo
     """Of `crar escape` of several transfers.
 
     Args:
-        left, matched, members: over all certified minima, as of :func:`escape`.
+        left, matched, members: over all certified minima.
         minima: how many those are.
         together: whether the look of a minimum goes with the share that left; None where that could not be tested.
     """

@@ -23,7 +23,7 @@ from crar_model.core.kept import Pieces
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.core.settings import CureSettings, TrainSettings
 from crar_model.cures import descent
-from crar_model.cures.candidates import SAMPLED_MEAN, SAMPLED_OFF, chosen, reaches
+from crar_model.cures.candidates import SAMPLED_MEAN, SAMPLED_OFF, candidates_of, chosen, reaches
 from crar_model.cures.cure import cure, methods_for
 from crar_model.cures.descent import agent_updates, descend
 from crar_model.cures.level import AGAIN, Level, looked_again, replaced
@@ -407,6 +407,19 @@ def test_a_base_that_is_not_at_its_level_is_what_a_candidate_is_held_against(ast
     dear = {"total": 1.2 if astray != 0.06 else 1.05}
     assert reaches(dear, Tail(0.1, 0.4, 1.0, 0.02, astray), level, told) == sure
     assert not reaches(dear, Tail(float("nan"), 0.4, 9.0, 0.02, astray), level, told)
+
+
+@pytest.mark.parametrize(("told", "good"), [(None, False), (0.5, False), (0.99, True)])
+def test_a_candidate_says_when_its_base_alone_calls_it_good(problem: Problem, told: float | None, good: bool) -> None:
+    """The failed encoder is far above the level; a base that had mispredicted nearly everything would be no better."""
+    level = Level(torch.zeros(1, 1, 2), torch.tensor([0.01]), Tail(0.01, 0.1, 0.1, 0.0, 0.0), 0)
+    here = dataclasses.replace(problem, base_astray=told)
+    (found,) = candidates_of(here, level, "noise", ("as it was",), one(problem.failed), torch.zeros(1, dtype=torch.int64), 0)
+    assert (found.at_level, found.by_base) == (good, good)
+    assert found.plain()["by_base"] is good
+    sampled = dataclasses.replace(here, base_astray=told)
+    (free,) = candidates_of(sampled, None, "noise", ("as it was",), one(problem.failed), torch.zeros(1, dtype=torch.int64), 0)
+    assert free.by_base is False
 
 
 def test_a_model_at_the_level_is_left_alone_unless_it_is_known_to_have_failed(failed: Checkpoint, base: Checkpoint) -> None:

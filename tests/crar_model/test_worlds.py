@@ -19,6 +19,7 @@ import crar_reports
 from crar_model import samples
 from crar_model.agent.pixels import PixelAgent
 from crar_model.core.errors import UserError
+from crar_model.cures.problem import pose
 from crar_model.face.worlds import facts_of
 from crar_model.mazes.maps import ObservationMap
 from crar_model.models.checkpoints import Checkpoint, load_checkpoint
@@ -290,6 +291,10 @@ def test_a_run_in_a_world_carries_its_world(tmp_path: Path) -> None:
     base = load_checkpoint(run.models[0])
     judged = evaluate(base.task, base.parameters, inverse=False, settings=base.settings.loss)
     assert told == pytest.approx(1 - judged.share("nearest_state_accuracy"))  # of all moves, where these are listed
+    here = dataclasses.replace(base, info={**base.info, "variant": "freeze", "base": "base.pt"})
+    problem = pose(here, base, 0)  # a candidate's share is counted as the base's is: the last cell ends the episode
+    assert bool((problem.data.judged.terminated != 0).any())
+    assert problem.tail(base.agent.encode(base.parameters, problem.data.judged.observations)).astray == pytest.approx(told)
     (tmp_path / "base-data").rename(tmp_path / "gone")
     (tmp_path / "freeze").rename(tmp_path / "moved")
     model = load_checkpoint(tmp_path / "moved" / there.models[0].name)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 import crar_model
+from crar_model import samples
 from crar_model.core.params import DYNAMICS, select
+from crar_reports.measure import minimum
 from crar_reports.measure.acting import certified, ended_at
 from crar_reports.measure.minimum import examine
 from crar_reports.measure.subject import load_subject
@@ -48,3 +51,18 @@ def test_an_end_does_not_make_a_minimum_flat(tmp_path: Path) -> None:
         assert float(total(here + 1e-3 * step / step.norm())) >= low
     saddle = {"embedding": found.converged.point["embedding"].detach() * 0}
     assert certified(subject, composite, saddle).verdict == certify(composite, saddle).verdict
+
+
+def test_a_jacobian_that_is_too_large_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights are descended as ever; what is certified is the embedding, and the page says so by its space."""
+    subject = load_subject(samples.FAILED, samples.BASE)
+    held = minimum.examine(subject, iterations=3)
+    assert not minimum.heavy(subject)
+    size = subject.embedding(subject.failed).numel()
+    monkeypatch.setattr(minimum, "HEAVY", size)
+    assert minimum.heavy(subject)
+    free = minimum.examine(subject, iterations=3)
+    assert (held.space, free.space) == ("weight", "embedding")
+    assert free.converged.point.keys() == held.converged.point.keys()
+    assert all(torch.equal(value, held.converged.point[name]) for name, value in free.converged.point.items())
+    assert free.certificate.loss == pytest.approx(held.certificate.loss, rel=1e-9)

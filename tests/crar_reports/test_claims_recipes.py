@@ -75,8 +75,13 @@ def test_a_recipe_that_results_do_not_say_can_be_given_and_stays(tmp_path: Path)
         if one.id == "S1"
     ]
     assert entry.recipe == WORDS[0]
+    corrected = decide_again(tmp_path / "d", tmp_path / "h", recipe=WORDS[1].replace("75,000", "75000")).read_text()
+    assert f"\n**Recipe**: {WORDS[1]}{GIVEN}." in corrected  # a typing error does not stay
+    decided(tmp_path / "own", [pair | {"recipe": RECIPES[0]} for pair in failures(2)])
+    decided(tmp_path / "some", [*failures(1), failures(2)[1] | {"recipe": RECIPES[0]}])
     for folder, words, why in (
-        (tmp_path / "d", WORDS[0], "these results say how"),
+        (tmp_path / "own", WORDS[1], "these results say how"),
+        (tmp_path / "some", WORDS[1], "1 of these 2 transfers say how"),
         (tmp_path / "c", "joint", "no recipe; give it such as"),
     ):
         with pytest.raises(UserError, match=f"--recipe .*{why}"):

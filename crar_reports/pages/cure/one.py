@@ -52,7 +52,7 @@ STATE = "cure-state"
 """Folder of unfinished work inside that of a cure; of this name, so that no other command's is taken for it."""
 
 
-EDITION = 6
+EDITION = 7
 """Of what a cure finds; finished and unfinished work of another is made again."""
 
 
@@ -133,7 +133,7 @@ def write_cure(
             failed.maze,
             tuple(place_of(failed)),
             failed.task.observation_map.title,
-            trained_words(failed, judge or base),
+            trained_words(failed, judge, base),
         )
         own = None if base is None else Side(as_given(base.file or ""), base.digest, same_dynamics(failed, base))
         placed = None if found.landscape is None else _placed(problem, found, found.landscape)
@@ -157,9 +157,10 @@ def write_cure(
     return result
 
 
-def trained_words(failed: Checkpoint, base: Checkpoint | None) -> str:
-    """How a transfer and its base were trained, as verdicts name it; "" where that is not known."""
-    return recipe_words("" if base is None else base.recipe, failed.recipe)
+def trained_words(failed: Checkpoint, *bases: Checkpoint | None) -> str:
+    """How a transfer and its own base, if it is one of these, were trained, as verdicts name it; "" where that is not known."""
+    own = [base.recipe for base in bases if base is not None and base.digest == failed.info.get("base_digest")]
+    return recipe_words(own[0] if own else "", failed.recipe)
 
 
 def judged(
@@ -225,6 +226,7 @@ def ground_key(problem: Problem, settings: CureSettings) -> str:
     placed freely, so that transfers through several maps share it."""
     seen = problem.data.judged
     rows = {name: getattr(seen, name) for name in ("state", "next_state", "action", "terminated", "reward", "states", "pairs")}
+    rows["moving"] = (seen.observations[seen.state] != seen.observations[seen.next_state]).flatten(1).any(1)  # the unit of errors
     dynamics = select(problem.failed, DYNAMICS)
     return result_key(
         "ground",
@@ -249,7 +251,7 @@ def cure_line(r: CureResult) -> str:
     before, after = (number(one.terms["total"]) for one in (r.before, r.after))
     spent = f"{r.budget.updates:,} updates of candidates"
     if r.already:
-        return f"nothing was tried: the model's total loss, {before}, is what its dynamics allow."
+        return f"nothing was tried: {'the model mispredicts no more than its base' if r.as_base else f'the total loss of the model, {before}, is what its dynamics allow'}."
     if not r.cured:
         return f"nothing that was tried: the best candidate, of {r.by}, has total loss {after} against {before}, after {spent}."
     verdict = {True: "its base agrees", False: "its base does not agree", None: "no base was asked"}[r.restored]

@@ -120,6 +120,11 @@ class CureResult:
         return self.found.best
 
     @property
+    def as_base(self) -> bool:
+        """Whether only its base's share of mispredictions says that the chosen model is good."""
+        return not self.found.loose and (self.level is None or self.chosen.by_base)
+
+    @property
     def level(self) -> Level | None:
         """What the dynamics allow."""
         return self.found.level

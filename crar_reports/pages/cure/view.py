@@ -42,7 +42,7 @@ def cure_view(r: CureResult, task: Task, *, figure: str | None, placed: str, exp
             by=r.by if r.cured else None,
             restored=r.restored,
             loose=r.found.loose,
-            as_base=r.level is None and not r.found.loose,
+            as_base=r.as_base,
         ),
         "title": _title(r),
         "came_to": f"{_came_to(r)}{' The world: ' + '; '.join(task.facts) + '.' if task.facts else ''}",
@@ -68,8 +68,14 @@ def _title(r: CureResult) -> str:
 
 def _came_to(r: CureResult) -> str:
     if r.already:
-        low = "within the limits below" if r.level is None else "as low as its frozen dynamics allow, in the mean and in the tail"
-        return f"Its losses are {low}. So nothing was tried, and no model is written."
+        low = (
+            "losses are within the limits below"
+            if r.level is None
+            else "losses are as low as its frozen dynamics allow, in the mean and in the tail"
+        )
+        if r.as_base and r.level is not None:
+            low = "mispredictions are no more than its base's, though its dynamics allow fewer"
+        return f"Its {low}. So nothing was tried, and no model is written."
     if r.cured:
         weights = ", the weights of its base" if r.base_used else ""
         before, after = (number(one.terms["total"]) for one in (r.before, r.after))
