@@ -11,7 +11,6 @@ from crar_model.core.files import StrPath
 from crar_model.core.words import plural, the
 from crar_model.studies.plan import PAGES
 from crar_model.tasks import task_named
-from crar_model.tasks.worlds import NAME as WORLD
 from crar_model.training.variants import BASE
 from crar_reports.claims.record import Decided
 from crar_reports.claims.study_facts import facts_of
@@ -125,13 +124,13 @@ def summary(rows: Sequence[Row], claims: Sequence[Claimed]) -> list[tuple[str, s
     for maze, title in dict.fromkeys(map(_home, sections)):
         own = [section for section in sections if _home(section) == (maze, title)]
         words = [f"{section.title.removeprefix(title).strip(' ,')}: " * (len(own) > 1) + _successes(section.rows) for section in own]
-        lines.append((f"Success in {the(title, world=maze == WORLD)}", f"{'; '.join(words)}."))
+        lines.append((f"Success in {the(title, world=task_named(maze).known_by_data)}", f"{'; '.join(words)}."))
         found = [
             f"{one.id} {one.verdict}{one.scope and ' ' + one.scope}"
             for own_maze, one in claims
-            if own_maze == maze and (maze != WORLD or title in one.scope)
+            if own_maze == maze and (not task_named(maze).known_by_data or title in one.scope)
         ]
-        lines.append((f"Claims in {the(title, world=maze == WORLD)}", f"{', '.join(found) or 'none is decided'}."))
+        lines.append((f"Claims in {the(title, world=task_named(maze).known_by_data)}", f"{', '.join(found) or 'none is decided'}."))
     bases = sorted({one.bases for _, one in claims})
     few = f"; the claims' verdicts are of {' to '.join(map(str, dict.fromkeys((bases[0], bases[-1]))))} bases" if bases else ""
     left = sum(row["status"] != DONE for row in rows)
@@ -145,7 +144,7 @@ def summary(rows: Sequence[Row], claims: Sequence[Claimed]) -> list[tuple[str, s
 def _home(section: Section) -> tuple[str, str]:
     """Name of a maze and what it is called; of worlds of one's own each is called by itself."""
     task = section.task
-    return task.name, task.title if task.name == WORLD else task_named(task.name).title
+    return task.name, task.title if task.known_by_data else task_named(task.name).title
 
 
 def plainly(rows: Sequence[Row], claims: Sequence[Claimed]) -> str:
