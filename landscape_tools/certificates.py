@@ -37,7 +37,7 @@ from landscape_tools.entrance import at_one_point
 from landscape_tools.evaluating import ScalarLoss
 from landscape_tools.points import Point, check_digits, flatten, unflatten
 from landscape_tools.probing import Place, differences, directions, doubt_of, probe, scales, sloped
-from landscape_tools.products import dense_product, hessian_product
+from landscape_tools.products import Matvec, dense_product, hessian_product
 from landscape_tools.results import Result, new_axes
 from landscape_tools.signatures import (
     FLAT,
@@ -175,7 +175,7 @@ def certify(
     jacobian = composite.jacobian(vector, like)
     ties = ties_of(composite, z, subgradient, complementary)
     project = projection(pulled(ties.strong, jacobian))
-    spectrum = extreme_eigenvalues(lambda v: project(product(project(v.to(vector)))), len(vector))
+    spectrum = _ends(product, project, vector, lift=jacobian is None and len(ties.strong) > 0)
     found = None
     if len(z) <= NEWTON_LIMIT:
         found = signature_of(composite, z, jacobian, ties, subgradient, curvature, len(vector), differenced=how != "")
@@ -217,6 +217,19 @@ def certify(
         if why and not escape.loss < value - 1e-9 * (max(1.0, abs(value)) if len(tied) else abs(value)):
             verdict, reason = UNDECIDED, f"{reason}; {why}, and nothing lower was found along it"
     return Certificate(verdict, reason, value, subgradient, spectrum, signature, slack, len(ties.weak), escape)
+
+
+def _ends(product: Matvec, project: Matvec, like: Tensor, *, lift: bool) -> Spectrum:
+    """Both ends of the spectrum over the directions that keep the ties; where these are `lift`ed, no 0 stands for the others."""
+
+    def kept(vector: Tensor) -> Tensor:
+        return project(product(project(vector.to(like))))
+
+    found = extreme_eigenvalues(kept, len(like))
+    top = float(found.highest[-1])
+    if not (lift and top > 0):
+        return found
+    return extreme_eigenvalues(lambda v: kept(v) + top * (v.to(like) - project(v.to(like))), len(like))
 
 
 FAR = 1e-2

@@ -4,13 +4,15 @@ Maxima are smoothed and the smoothing is driven down. At each level a Levenberg-
 Hessian A of the loss in its outputs, made positive: (J^T |A| J + damping) step = -J^T gradient. With n outputs and many
 more parameters this costs an n x n system, since (J^T A J + d)^-1 J^T = J^T (A J J^T + d)^-1. Where the smoothing has told
 which alternatives tie, Newton's method on the conditions of the kinked problem itself ends it to rounding. A loss of
-more outputs than `NEWTON_LIMIT` falls back to L-BFGS.
+more outputs than `NEWTON_LIMIT` falls back to L-BFGS; where they are the parameters themselves and their Hessian is known cheaply, a trust
+region goes on from there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,8 @@ from landscape_tools.subgradients import Subgradient, smallest_subgradient
 
 NEWTON_LIMIT = 1500
 """Most outputs for which Newton's method with a dense Hessian is used."""
+TRUSTED = 60
+"""Most steps of a trust region at a level of smoothing."""
 AT_LEAST = 20
 """Iterations kept for full precision after the rough ones."""
 ROUGH = 1e-9
@@ -101,7 +105,7 @@ def converge(
 
         vector, used = step(composite, vector, like, smoothing, allowed, max(tolerance, smoothing * 1e-2), tick)
         taken, reached = taken + used, smoothing
-        if 0 < smoothing <= 1e-4 and step is newton:
+        if 0 < smoothing <= 1e-4 and (step is newton or _known_twice(composite)):
             polished = polish(composite, vector, like, within=50 * smoothing, tolerance=tolerance)
             if polished is not None:
                 vector, reached = polished, 0.0
@@ -148,6 +152,8 @@ def _quasi_newton(
         there = np.isfinite(result.x).all() and np.isfinite(result.fun)
         return result.x if there or walled.lowest is None else walled.lowest[0], int(result.nit)
 
+    kept = min(TRUSTED, iterations // 3) if _known_twice(composite) and 0 < smoothing < 1e-2 else 0
+    iterations -= kept
     begun, taken = vector.double().cpu().numpy(), 0
     x = begun
     if rough is not None and iterations > 1:
@@ -157,4 +163,32 @@ def _quasi_newton(
             x = tried
     x, more = descended(exactly, x, iterations - taken, 1e-16)
     taken += more
+    if kept:
+        x, more = _trust_region(composite, x, vector, smoothing, kept, tolerance)
+        taken += more
     return torch.from_numpy(x).to(vector), taken
+
+
+def _known_twice(composite: Composite) -> bool:
+    """Whether the whole Hessian in the parameters is cheap."""
+    return composite.outputs is None and composite.derivatives is not None
+
+
+def _trust_region(
+    composite: Composite, x: np.ndarray[Any, Any], like: Tensor, smoothing: float, iterations: int, tolerance: float
+) -> tuple[np.ndarray[Any, Any], int]:
+    """Newton steps within a radius, by Krylov spaces of the known Hessian: a narrow kink stops L-BFGS earlier."""
+    from scipy.optimize import minimize
+
+    @lru_cache(1)  # gradient and Hessian are asked for one after the other
+    def twice(written: bytes) -> list[np.ndarray[Any, Any]]:
+        return [
+            part.double().cpu().numpy() for part in composite.twice(torch.from_numpy(np.frombuffer(written).copy()).to(like), smoothing)
+        ]
+
+    result = minimize(
+        lambda x: float(composite.smoothed(torch.from_numpy(x).to(like), smoothing).detach()), x, method="trust-krylov",
+        jac=lambda x: twice(x.tobytes())[0], hess=lambda x: twice(x.tobytes())[1],
+        options={"gtol": tolerance, "maxiter": iterations, "inexact": True},
+    )  # fmt: skip
+    return (result.x, int(result.nit)) if np.isfinite(result.x).all() and np.isfinite(result.fun) else (x, 0)

@@ -17,25 +17,6 @@ REFRESH = 4
 """Steps for which one Jacobian of the outputs serves; it is the dearest part of a step and changes slowly."""
 
 
-def _derivatives(composite: Composite, z: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """Gradient (n,) and Hessian (n, n) of the smoothed loss in its outputs."""
-    if composite.derivatives is not None:
-        return composite.derivatives(z, smoothing)
-
-    def loss(outputs: Tensor) -> Tensor:
-        return composite.smoothed(outputs, smoothing)
-
-    slope: Any = torch.func.grad(loss)
-
-    def twice(outputs: Tensor) -> tuple[Tensor, Tensor]:
-        gradient = slope(outputs)
-        return gradient, gradient
-
-    both: Any = torch.func.jacrev(twice, has_aux=True)  # twice as fast here as forward over reverse
-    hessian, gradient = both(z)
-    return gradient.detach(), hessian.detach()
-
-
 def newton(
     composite: Composite, vector: Tensor, like: Point, smoothing: float, iterations: int, tolerance: float, tick: Callable[[int], Any]
 ) -> tuple[Tensor, int]:
@@ -48,7 +29,7 @@ def newton(
     for taken in range(1, iterations + 1):
         if age >= REFRESH:
             jacobian, gram, age = *_gram(composite, vector, like, len(z)), 0
-        gradient, hessian = _derivatives(composite, z, smoothing)
+        gradient, hessian = composite.twice(z, smoothing)
         size = _length(gradient, jacobian)
         if size <= tolerance or not np.isfinite(size):  # done, or nothing to follow
             return vector, taken - 1
@@ -113,36 +94,31 @@ def polish(composite: Composite, vector: Tensor, like: Point, *, within: float, 
         found = pieces(outputs)
         return weights[rows] * (found[rows, columns] - found[rows, top[rows]])
 
-    def lagrangian(outputs: Tensor, share: Tensor) -> Tensor:
-        chosen = pieces(outputs)[torch.arange(len(top), device=top.device), top]
-        return composite.smooth(outputs) + (weights * chosen).sum() + (share * ties(outputs)).sum()
+    def multipliers(share: Tensor) -> Tensor:
+        found = torch.nn.functional.one_hot(top, values.shape[-1]).to(z)
+        return found.index_put((rows, columns), share, accumulate=True).index_put((rows, top[rows]), -share, accumulate=True)
 
-    grad: Any = torch.func.grad(lagrangian)
-    hessian: Any = torch.func.jacrev(torch.func.grad(lagrangian))
     slope: Any = torch.func.jacrev(ties)
     start = torch.exp(values / max(within / 50, 1e-300) - torch.logsumexp(values / max(within / 50, 1e-300), -1, keepdim=True))
     share = start[rows, columns]
     jacobian, gram = _gram(composite, vector, like, len(z))
     error = float("inf")
     for taken in range(iterations):
-        gradient, gap = grad(z, share).detach(), ties(z).detach()
+        (gradient, curved), gap = composite.twice(z, multipliers(share)), ties(z).detach()
         across = slope(z).detach() if len(rows) else gap.new_zeros(0, len(z))
         missed = float((gap / weights[rows]).abs().max()) if len(gap) else 0.0
         previous, error = error, max(_length(gradient, jacobian), missed)
         if error <= tolerance:
-            left = torch.ones(len(top), dtype=z.dtype, device=z.device).index_add(
-                0, rows, -share
-            )  # of the alternatives that the others are held to
-            fair = bool((share > -1e-6).all() and (left > -1e-6).all())
+            fair = bool((multipliers(share) > -1e-6).all())
             return vector if fair and float(composite.exact(z)) <= began + within else None
         if taken > 3 and error > 10 * previous:
             return None
         damping = 1e-10 * float(gram.diagonal().mean())
         size, more = len(z), len(share)
         system = z.new_zeros(size + more, size + more)
-        system[:size, :size] = hessian(z, share).detach() @ gram + damping * torch.eye(size, dtype=z.dtype, device=z.device)
+        system[:size, :size] = (curved if jacobian is None else curved @ gram) + damping * torch.eye(size, dtype=z.dtype, device=z.device)
         system[:size, size:] = across.T
-        system[size:, :size] = across @ gram
+        system[size:, :size] = across if jacobian is None else across @ gram
         try:
             solved = torch.linalg.solve(system, -torch.cat((gradient, gap)))
         except RuntimeError:  # singular: the ties depend on each other

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -69,8 +68,7 @@ def signature_of(
     def lagrangian(outputs: Tensor) -> Tensor:
         return composite.lagrangian(outputs, subgradient.multipliers)
 
-    hessian: Any = torch.func.jacrev(torch.func.grad(lagrangian))
-    inner = z.new_full((len(z), len(z)), torch.nan) if differenced else hessian(z).detach()
+    inner = z.new_full((len(z), len(z)), torch.nan) if differenced else composite.twice(z, subgradient.multipliers)[1]
     if not bool(inner.isfinite().all()):
         inner = difference_hessian(lagrangian, z)
         if not bool(inner.isfinite().all()):

@@ -15,7 +15,7 @@ from torch import Tensor
 from crar_model.agent.loss import FrozenLoss
 from crar_model.core.params import Params
 
-Derivatives = Callable[[Tensor, float], tuple[Tensor, Tensor]]
+Derivatives = Callable[[Tensor, float | Tensor], tuple[Tensor, Tensor]]
 
 
 def row_derivatives(loss: FrozenLoss, fixed: Params) -> Derivatives | None:
@@ -26,8 +26,8 @@ def row_derivatives(loss: FrozenLoss, fixed: Params) -> Derivatives | None:
         fixed: the dynamics.
 
     Returns:
-        (embedding (rows d,), smoothing) -> gradient (n,), Hessian (n, n) with n = rows d; None for a batch whose pairs are not listed, or
-        whose value targets move.
+        (embedding (rows d,), smoothing) -> gradient (n,), Hessian (n, n) with n = rows d, and the same of the Lagrangian for multipliers
+        (groups, alternatives) in place of a smoothing; None for a batch whose pairs are not listed, or whose value targets move.
     """
     batch = loss.batch
     if batch.pairs is None or batch.states is None or batch.value_target is None or batch.state.dim() != 1:
@@ -46,19 +46,21 @@ def row_derivatives(loss: FrozenLoss, fixed: Params) -> Derivatives | None:
     channel = torch.arange(size)
     rows = (index.view(1, 1, -1, 1) * size + channel.view(1, 1, 1, -1)).expand(2, size, -1, -1)
     columns = (index[partner].view(2, 1, -1, 1) * size + channel.view(1, -1, 1, 1)).expand_as(rows)
+    place = (rows * (len(batch.observations) * size) + columns).flatten()  # in the Hessian, row by row
     side = torch.zeros(2, len(index))
     side[0, first], side[1, second] = 1.0, 1.0
     side[1, len(own) - alone :] = 0.0  # a state alone is a block of one row
     directions = torch.einsum("sr,kc->skrc", side, torch.eye(size)).flatten(0, 1)  # (2 d, rows, d)
 
-    def derivatives(z: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    def derivatives(z: Tensor, how: float | Tensor) -> tuple[Tensor, Tensor]:
         table = z.detach().view(-1, size).index_select(0, index).requires_grad_()
-        value = spread.total(fixed, table, smoothing, loss.weights)
+        if isinstance(how, Tensor):
+            value = spread.smooth(fixed, table) + (loss.weights.to(z).unsqueeze(-1) * how * spread.pieces(table)).sum()
+        else:
+            value = spread.total(fixed, table, how, loss.weights)
         (slope,) = torch.autograd.grad(value, table, create_graph=True)
         (products,) = torch.autograd.grad(slope, table, directions.to(z.dtype), is_grads_batched=True)
         gradient = z.new_zeros(len(z)).index_add(0, rows[0, 0].flatten(), slope.detach().flatten())
-        hessian = z.new_zeros(len(z), len(z))
-        hessian.index_put_((rows.flatten(), columns.flatten()), products.flatten(), accumulate=True)
-        return gradient, hessian
+        return gradient, z.new_zeros(len(z) ** 2).index_add_(0, place, products.flatten()).view(len(z), len(z))
 
     return derivatives

@@ -138,6 +138,16 @@ class Match:
         return {name: value for name, value in asdict(self).items() if name not in apart}
 
 
+def axes_words(axes: list[list[int]]) -> str:
+    """A signed permutation (d, d): the matrix up to three axes, beyond the base's axes in their new order, with a minus where one is mirrored."""
+    if len(axes) <= 3:
+        return str(axes)
+    return (
+        ", ".join(f"{sum((at + 1) * value for at, value in enumerate(row)):d}" for row in axes)
+        + " (the base's axes in this order, - mirrored)"
+    )
+
+
 def match_embeddings(agent: Agent, batch: Batch, base: Tensor, transferred: Tensor, symmetries: Symmetries | None = None) -> Match:
     """Best of the signed permutations of the channels (8 of 2, 48 of 3) and of the world's symmetries between two embeddings, claim S2.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crar_model.agent.symmetry import axes_words
 from crar_model.core.ratio import ratio
 from crar_reports.claims.evidence import Alone, Listed, Pair
 from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Claim, Found, Measure, Rule, part
@@ -23,7 +24,7 @@ def s1(e: Listed | Alone) -> Found:
 def s2(e: Pair) -> Found:
     """Swapped embeddings."""
     m = e.match
-    text = f"{m.verdict}; best axes {m.axes}, residual {m.residual_edges:.2g} mean moves (identity {m.identity_edges:.2g})"
+    text = f"{m.verdict}; best axes {axes_words(m.axes)}, residual {m.residual_edges:.2g} mean moves (identity {m.identity_edges:.2g})"
     if m.symmetry_edges is not None:
         text += f"; states renamed by any of the world's {m.symmetries} symmetries, of which the best alone leaves {m.symmetry_edges:.2g}"
     return text, HOLDS if m.verdict == "swapped" else FAILS

@@ -35,7 +35,7 @@ class Errors:
     mean: float
     above_two: float
     above_at_door: float
-    near: float
+    near: float | None
     far: float
     moves: int
     near_states: int

@@ -15,7 +15,7 @@ from crar_model.agent.loss import FOLLOWED
 from crar_model.agent.symmetry import RIGHT
 from crar_model.core.ratio import LEAST
 from crar_model.models.merit import FAILED, SUCCESSFUL, Outcome, outcome
-from crar_reports.claims.evidence import Alone, Listed, Pair, Released, Samples, Terms
+from crar_reports.claims.evidence import Alone, Errors, Listed, Pair, Released, Samples, Terms
 from crar_reports.claims.reading import need
 from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Claim, Found, Measure, Rule, percent
 from crar_reports.measure.move_errors import MOST
@@ -123,15 +123,27 @@ def s3_sample(e: Samples) -> Found:
     return text, HOLDS if worst <= NEAR else EXCEPTIONS if worst < FAR or ratio.at_level else FAILS
 
 
+def _sides(x: Errors) -> str:
+    return "no board, so no sides" if not x.board else f"near a side {need(x.near):.2g}, elsewhere {x.far:.2g}"
+
+
+def _far_near(x: Errors) -> bool:
+    """Whether the errors near a side are larger than said; a world that is no board has none."""
+    return bool(x.board) and need(x.near) > MOST_NEAR
+
+
 def s4(e: Listed) -> Found:
     """Errors of single transitions."""
     x = e.errors
     text = (
         f"in local edges: largest {x.largest:.2g}, mean {x.mean:.2g}; {percent(x.above_two)} of {x.moves} moves above {MOST:g}, {percent(x.above_at_door)} of those "
-        f"at a door; near a side {x.near:.2g}, elsewhere {x.far:.2g}; {percent(x.worst_share)} of the error on {x.worst} moves, {x.worst_at_door} of them at a "
+        f"at a door; {_sides(x)}; {percent(x.worst_share)} of the error on {x.worst} moves, {x.worst_at_door} of them at a "
         f"door; near a side {x.near_states} of {x.states} states ({x.board_near} of {x.board} cells as drawn); two mean edges {x.two_edges:.2g} (said: 0.66)"
+        if x.board
+        else f"in local edges: largest {x.largest:.2g}, mean {x.mean:.2g}; {percent(x.above_two)} of {x.moves} moves above {MOST:g}; {_sides(x)}; "
+        f"{percent(x.worst_share)} of the error on {x.worst} moves"
     )
-    bounded = x.above_two == 0 and not x.near > MOST_NEAR
+    bounded = x.above_two == 0 and not _far_near(x)
     return text, HOLDS if bounded else EXCEPTIONS if x.above_two < FEW or x.above_at_door == 1 else FAILS
 
 
@@ -139,10 +151,10 @@ def s4_alone(e: Alone) -> Found:
     """The same in the model's own edges."""
     x = e.errors
     text = (
-        f"largest {x.largest:.2g}, mean {x.mean:.2g} of its own edges; {percent(x.above_two)} above {MOST:g}; near a side "
-        f"{x.near:.2g} ({x.near_states} of {x.states} states), elsewhere {x.far:.2g}"
+        f"largest {x.largest:.2g}, mean {x.mean:.2g} of its own edges; {percent(x.above_two)} above {MOST:g}; {_sides(x)} ({x.near_states} of {x.states} "
+        "states near one)"
     )
-    return text, HOLDS if x.largest <= MOST and x.near <= MOST_NEAR else EXCEPTIONS if x.above_two < FEW else FAILS
+    return text, HOLDS if x.largest <= MOST and not _far_near(x) else EXCEPTIONS if x.above_two < FEW else FAILS
 
 
 def s8(e: Pair) -> Found:

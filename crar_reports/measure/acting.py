@@ -11,7 +11,7 @@ from crar_model.agent.batch import Batch
 from crar_model.core.params import Params
 from crar_model.core.words import plural
 from crar_reports.measure.subject import Subject
-from landscape_tools import Certificate, Composite, certify
+from landscape_tools import Certificate, Composite, certify, flatten
 from landscape_tools.signatures import FLAT, MINIMUM
 
 
@@ -50,9 +50,8 @@ def certified(subject: Subject, composite: Composite, point: Params) -> Certific
 def _of_others(composite: Composite, point: Params, silent: Tensor, size: int) -> Composite:
     """The same loss of all outputs but those of some rows, which stay as they are at a point."""
     outputs, slope, pieces, derivatives = composite.outputs, composite.slope, composite.pieces, composite.derivatives
-    assert outputs is not None
     with torch.no_grad():
-        still = outputs(point).detach()
+        still = (flatten(point) if outputs is None else outputs(point)).detach()
     moved = torch.ones(len(still) // size, dtype=torch.bool)
     moved[silent] = False
     kept = moved.repeat_interleave(size).nonzero().squeeze(1)
@@ -60,14 +59,14 @@ def _of_others(composite: Composite, point: Params, silent: Tensor, size: int) -
     def whole(z: Tensor) -> Tensor:
         return still.to(z).index_copy(0, kept, z)
 
-    def differentiated(z: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    def differentiated(z: Tensor, how: float | Tensor) -> tuple[Tensor, Tensor]:
         assert derivatives is not None
-        gradient, hessian = derivatives(whole(z), smoothing)
+        gradient, hessian = derivatives(whole(z), how)
         return gradient[kept], hessian[kept][:, kept]
 
     return Composite(
         lambda z: composite.smooth(whole(z)),
-        lambda p: outputs(p)[kept],
+        lambda p: (flatten(p) if outputs is None else outputs(p))[kept],
         None if pieces is None else lambda z: pieces(whole(z)),
         composite.weights,
         None if slope is None else lambda p: slope(p)[kept],

@@ -183,7 +183,7 @@ def dissect(subject: Subject, options: LandscapeOptions, *, store: Path | None =
             if not complete:
                 return None, None
             space = "embedding" if (quick or heavy(subject)) and options.space == "embedding" else "weight"
-            reference = examine(subject, "weight", base=True, iterations=QUICK_STEPS if quick else 300)
+            reference = examine(subject, "weight", base=True, iterations=QUICK_STEPS if quick else None)
             return examine(subject, space) if options.certificate else None, reference
 
         adapted, released, (minimum, reference) = adapted_and_released(subject, options.blocks, quick=quick, beside=examined)

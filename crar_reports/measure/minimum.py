@@ -13,7 +13,10 @@ from crar_model.core.params import DYNAMICS, select
 from crar_reports.measure.acting import certified
 from crar_reports.measure.subject import Subject
 from landscape_tools import Certificate, Converged, converge
+from landscape_tools.convergence import NEWTON_LIMIT
 
+STEPS, MANY_STEPS = 300, 1_500
+"""Most steps of a descent: of Newton's method, and where an embedding has too many numbers for it."""
 HEAVY = 1 << 28
 """Numbers of a Jacobian that are held at most: 2 GiB."""
 
@@ -64,6 +67,7 @@ class AtRest:
     signature: Curvatures | None
     spectrum: Ends | None
     escape_loss: float | None
+    smoothing: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class Minimum:
             None if whole is None else Ends(
                 float(whole.lowest[0]), float(whole.lowest_residuals[0]), float(whole.highest[-1]), float(whole.highest_residuals[-1]),
             ),
-            None if c.escape is None else c.escape.loss,
+            None if c.escape is None else c.escape.loss, self.converged.smoothing,
         )  # fmt: skip
 
 
@@ -106,7 +110,7 @@ def heavy(subject: Subject) -> bool:
     return subject.embedding(subject.failed).numel() * weights > HEAVY
 
 
-def examine(subject: Subject, space: str = "weight", *, base: bool = False, iterations: int = 300) -> Minimum:
+def examine(subject: Subject, space: str = "weight", *, base: bool = False, iterations: int | None = None) -> Minimum:
     """Converge the failed encoder with the dynamics frozen, and certify the end.
 
     Args:
@@ -114,13 +118,14 @@ def examine(subject: Subject, space: str = "weight", *, base: bool = False, iter
             Where the embedding's Jacobian has full rank the verdicts agree, but the two descents may end elsewhere. What is :func:`heavy` is certified as an
             embedding either way, which is more to ask of it.
         base: the same of the base's copy under its own dynamics: the reference.
-        iterations: most steps of the descent.
+        iterations: most steps of the descent; by default as many as its method needs.
     """
     begun = subject.copy if base else subject.failed
     fixed = select(begun, DYNAMICS)
     free = select(begun, ("encoder",)) if space == "weight" else {"embedding": subject.embedding(begun)}
     composite = subject.composite(free, fixed)
-    converged = converge(composite, free, iterations=iterations)
+    steps = iterations or (STEPS if subject.embedding(begun).numel() <= NEWTON_LIMIT else MANY_STEPS)
+    converged = converge(composite, free, iterations=steps)
     end = converged.point["embedding"] if space == "embedding" else subject.embedding(converged.point)
     terms = {name: float(value) for name, value in subject.terms(fixed, end).items()}
     point = converged.point

@@ -153,7 +153,7 @@ class Subject(FrozenLoss):
         if placed or all(name.startswith("encoder.") for name in free):
             return Composite(
                 lambda z: self.smooth(fixed, z.view(-1, size)),
-                (lambda p: p["embedding"].flatten()) if placed else self.outputs,
+                None if placed else self.outputs,
                 lambda z: self.pieces(z.view(-1, size)),
                 self.weights,
                 None if placed else self.slope,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from crar_model.agent.symmetry import axes_words
 from crar_model.core.words import the
 from crar_model.cures.foresight import Seen
 from crar_model.models.merit import definition
@@ -135,7 +136,7 @@ def _chances(r: Prediction) -> str:
 def _first(base: BaseSeen, figure: str | None) -> str:
     """What the first base says, in full."""
     few, copies = base.copies[:SHOWN], len(base.copies)
-    parts = [f"## {base.path}", table(["signed copy", "transition"], [(copy.axes, copy.transition) for copy in few])]
+    parts = [f"## {base.path}", table(["signed copy", "transition"], [(axes_words(copy.axes), copy.transition) for copy in few])]
     if copies > SHOWN:
         parts.append(f"The first {SHOWN} of {copies}; all are in `results.json`.")
     start = base.start

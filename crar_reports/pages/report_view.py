@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from crar_model.agent.symmetry import axes_words
 from crar_model.core.settings import PlaySettings
 from crar_model.samples import as_given
 from crar_model.tasks import Task
@@ -74,7 +75,7 @@ def pair(origin: Judged, shown: Judged) -> str:
     assert match is not None  # it was compared with its base
     return (
         f"## A base and a {match.verdict} transfer (Figure 11)\n\n`{as_given(origin.path)}` beside `{as_given(shown.path)}`. Lines are the estimated transitions e(s) to T(e(s), a) "
-        f"from every state. The best signed permutation is {match.axes}, residual {match.residual_edges:.2f} {shown.checkpoint.task.sampling.unit} (identity "
+        f"from every state. The best signed permutation is {axes_words(match.axes)}, residual {match.residual_edges:.2f} {shown.checkpoint.task.sampling.unit} (identity "
         f"{match.identity_edges:.2f}).\n\n![Embeddings with estimated transitions](embeddings.png)\n\n"
         "*Figure: the base left, the transfer right; numbers are explained below them, arrows are the estimated moves from every state.*\n\n"
     )

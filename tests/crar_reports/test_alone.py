@@ -107,6 +107,7 @@ CHANGES: list[tuple[str, dict[str, Any], str]] = [
     ("S1", {"oddness": [0.1, 2.0]}, HOLDS),
     ("S1", {"oddness": [1.0, 2.0]}, FAILS),
     ("S4", {"errors.largest": 1.9, "errors.near": 0.9}, HOLDS),
+    ("S4", {"errors.largest": 1.9, "errors.near": None, "errors.board": 0}, HOLDS),
     ("S4", {"errors.largest": 3.0, "errors.above_two": 0.05}, EXCEPTIONS),
     ("S4", {"errors.largest": 3.0, "errors.above_two": 0.3}, FAILS),
     ("S7", {"certificate.verdict": "minimum", "released.terms.total": 0.1}, HOLDS),

@@ -38,6 +38,17 @@ def test_rows_give_the_derivatives_of_the_whole(subject: Subject, smoothing: flo
     assert torch.allclose(hessian, whole, rtol=1e-9, atol=1e-12)
 
 
+def test_rows_give_the_derivatives_of_the_lagrangian(subject: Subject) -> None:
+    composite = subject.composite({"embedding": subject.embedding(subject.failed)}, subject.dynamics)
+    z = 1.5 * subject.embedding(subject.failed).flatten()
+    assert composite.pieces is not None
+    generator = torch.Generator().manual_seed(0)
+    shares = torch.softmax(torch.randn(composite.pieces(z).shape, generator=generator, dtype=torch.float64), -1)
+    found = composite.twice(z, shares)
+    for part, other in zip(found, replace(composite, derivatives=None).twice(z, shares), strict=True):
+        assert torch.allclose(part, other, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("weights", [{"ball_weight": 0.0}, {"transition_weight": 0.0}, {"value_over_actions": False}])
 def test_rows_give_the_derivatives_whatever_the_weights_and_rows(subject: Subject, weights: dict[str, float | bool]) -> None:
     """With moves that stay where they are, and a state that is in most rows."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from crar_model.agent.symmetry import axes_words
 from crar_model.core.params import DYNAMICS, select
 from crar_model.mazes.maps import NEGATIVE_MAP
 from crar_model.models.merit import SUCCESSFUL
@@ -148,7 +149,7 @@ def _embedding(found: Dissection, figure: str) -> str:
         else "*Figure: the same observations, and what the reference and the failed encoder make of them, channel by channel; equal pictures mean equal abstract states.*"
     )
     return (
-        f"The failed embedding is **{match.verdict}**: of the signed permutations of its {pair.agent.channels} channels, {match.axes} maps the base embedding onto it best, "
+        f"The failed embedding is **{match.verdict}**: of the signed permutations of its {pair.agent.channels} channels, {axes_words(match.axes)} maps the base embedding onto it best, "
         f"with a residual of {match.residual_edges:.2f} mean {pair.task.sampling.unit} (identity: {match.identity_edges:.2f}). The mean distance between the two abstract "
         f"states of an observation is {match.distance:.2f}, the mean length of a move {match.mean_move:.2f}.\n\n"
         f"![Embeddings of the reference and the failed encoder]({figure})\n\n{caption}"
