@@ -99,7 +99,12 @@ def play(
         f"{plural(how.depth, 'step')} ahead"
     )
     if what == "episode":  # of a world, whose models have no score
-        print(f"how sure: one episode, {100 * how.epsilon:.0f} % random actions; others: --seed")
+        if made.alone:
+            print(
+                "how sure: all episodes of this world begin alike, so without random actions this is the only one; others: --epsilon 0.1 --seed 1"
+            )
+        else:
+            print(f"how sure: one episode, {100 * how.epsilon:.0f} % random actions; others: --seed")
         return
     many = shlex.join(["crar", "evaluate", str(named[0]), "--episodes", "200", "--planning-depth", str(how.depth)])
     print(f"how sure: one episode, {100 * how.epsilon:.0f} % random actions; a mean over many maps: {many}")

@@ -27,7 +27,7 @@ from crar_model.tasks.going import Cell, Walk
 from crar_model.tasks.metrics import graph_distances
 from crar_model.tasks.playing import choose
 from crar_reports.figures.film import framed, maze_picture, save_film, side_by_side
-from crar_reports.pages.play_world import frames_of
+from crar_reports.pages.play_world import frames_of, recipe_of
 from crar_reports.press.nouns import noun
 
 GIF = ".gif"
@@ -49,13 +49,15 @@ class Film:
 
 @dataclass(frozen=True)
 class Episode:
-    """What happened: total reward, steps, keys found where there are some, the file, and how it was played."""
+    """What happened: total reward, steps, keys found where there are some, the file, how it was played, and whether no seed shows another
+    (`alone`: one map, one start, no random actions)."""
 
     reward: float
     steps: int
     keys: int | None
     path: Path
     how: PlaySettings
+    alone: bool = False
 
     def _repr_html_(self) -> str:
         return _shown(self.path)
@@ -128,7 +130,7 @@ def save_episode(checkpoint: StrPath, out: StrPath, *, seed: int = 0, depth: int
     if model.task.known_by_data:
         shown = list(frames_of(model, seed=seed, depth=depth, epsilon=epsilon))
         save_film([image for image, *_ in shown], out)
-        return Episode(shown[-1][1], shown[-1][2], None, out, how)
+        return Episode(shown[-1][1], shown[-1][2], None, out, how, alone=recipe_of(model).fixed and epsilon == 0)
     if not model.task.scored:
         known = ", ".join(name for name, task in TASKS.items() if task.scored)
         raise UserError(f"{checkpoint}: a model of the {model.maze} maze, which has nothing to win; give one of: {known}")

@@ -101,3 +101,8 @@ def test_an_episode_of_a_world_is_that_of_its_one_map_and_promises_no_score(tmp_
     assert seeds == [5]
     assert "does in the episode of seed" in done.output
     assert "crar evaluate" not in done.output
+    assert "this is the only one" in done.output
+    drawn = CliRunner().invoke(
+        app, ["play", str(run.models[0]), "--epsilon", "0.5", "--out", str(tmp_path / "f.gif")], standalone_mode=False
+    )
+    assert "one episode, 50 % random actions; others: --seed" in drawn.output
