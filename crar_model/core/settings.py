@@ -24,7 +24,7 @@ UPDATE_RULES = ("joint", "sequential")
 BEST_OF = "best of up to "
 """Said of the length of a training whose best network by validation is meant."""
 ARITHMETICS = ("float32", "tiles")
-NO_MATTER = {"abstract_dim": (0, 3), "reward_scale": (0.0, 1.0), "arithmetic": ("float32",)}
+NO_MATTER = {"abstract_dim": (0, 3), "reward_scale": (0.0, 1.0), "arithmetic": ("float32",), "even_moves": (False,)}
 """Settings that came later, with their values of before: these stand in no name and no key, so that what was made before is found. A run of before has 0."""
 OBSERVATION_MAPS = ("negative", "affine", "mirror", "permute", "mix", "texture")
 """How the inverse maze can show what the normal one shows (`mazes.maps`); the study's first."""
@@ -105,6 +105,9 @@ class TrainSettings:
         0.0, "world: rewards are divided by this; 0 takes the largest there is, where that is above 1", low=0, least=1e-12,
         group="World",
     )  # fmt: skip
+    even_moves: bool = option(
+        False, "world with listed states: learn from every move that was tried equally often, not as often as the data have it", group="World",
+    )  # fmt: skip
     walls: str = option("", "simple maze: file with another layout, # a wall, . a free cell, S the start", group="Data and quirks")
     observation: str = option(
         "grid", "simple maze: grid (a number a cell, dense encoder) or image (48x48 pixels, convolutional encoder)", choices=("grid", "image"),
@@ -180,14 +183,18 @@ class TrainSettings:
         return self.data_size - self.terminal_last
 
     def recipe(self, *, rate: float | None = None, updates: int | None = None, best: bool = False) -> str:
-        """Rule, learning rate, length and the terminal quirk of a training in words, such as "sequential 8e-05, 60,000 updates, terminal last".
+        """Rule, learning rate, length and what is unusual of the data of a training in words, such as "sequential 8e-05, 60,000 updates, terminal last".
 
         Args:
             rate, updates: a member's own, where they are not these settings'.
             best: of the network of the best validation, which members of a run have from unlike updates: the length is the run's.
         """
         rate, updates = self.learning_rate if rate is None else rate, self.updates if updates is None or best else updates
-        return f"{self.update_rule} {rate:g}, {BEST_OF * best}{updates:,} updates" + ", terminal last" * self.terminal_last
+        return (
+            f"{self.update_rule} {rate:g}, {BEST_OF * best}{updates:,} updates"
+            + ", terminal last" * self.terminal_last
+            + ", even moves" * self.even_moves
+        )
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,13 @@ class Task(Samples, ABC):
         return self
 
     def begun(self, settings: TrainSettings) -> TrainSettings:
-        """The settings of a training that begins now: what follows from its data stands in them as a number."""
+        """The settings of a training that begins now: what follows from its data stands in them as a number.
+
+        Raises:
+            UserError: for a setting that its data do not take.
+        """
+        if settings.even_moves:
+            raise UserError(f"--even-moves: of worlds that are known by their data, which the {self.name} maze is not; leave it out")
         return settings
 
     def rows_of(self, observation: Observation, *, inverse: bool) -> Rows:

@@ -57,13 +57,24 @@ def walks_of(table: WorldTable, settings: TrainSettings, seeds: Sequence[int], *
             none = np.zeros(len(state))
             found.append({"state": state, "next_state": state, "action": none.astype(np.int64), "terminated": none.astype(np.float32)})
         return found
-    own = split(table)[0]
+    own = evenly(world.state, world.action) if settings.even_moves else split(table)[0]
     walk: dict[str, Array] = {
         "state": world.state[own].astype(np.int64), "next_state": world.next_state[own].astype(np.int64),
         "action": world.action[own].astype(np.int64), "terminated": world.terminated[own].astype(np.float32),
         "reward": table.paid(own).astype(np.float32),
     }  # fmt: skip
     return [walk]
+
+
+def evenly(state: Array, action: Array) -> Array:
+    """Indices of transitions in which every pair of state and action comes equally often, as often as it does in the mean: its own
+    transitions in order, the same ones again where they are few, at even steps where they are many."""
+    order = np.lexsort((action, state))
+    begins = np.flatnonzero(np.diff(state[order], prepend=-1) | np.diff(action[order], prepend=-1))
+    counts = np.diff(begins, append=len(order))
+    times = np.arange(len(order) // len(begins))
+    found: Array = order[(begins[:, None] + times * counts[:, None] // len(times)).ravel()]
+    return found
 
 
 def sampling_of(table: WorldTable) -> Sampling:

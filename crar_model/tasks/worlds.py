@@ -67,6 +67,8 @@ class WorldTask(WorldSamples):
     def begun(self, settings: TrainSettings) -> TrainSettings:
         """With the numbers of an abstract state, and what rewards are divided by, where nothing is said of them."""
         table = self.table_here
+        if settings.even_moves and not table.listing.listed:
+            raise UserError(f"--even-moves: the states of {self.title} are not listed, so its moves cannot be counted; leave it out")
         return replace(
             settings,
             abstract_dim=settings.abstract_dim or table.usual_size,

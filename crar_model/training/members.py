@@ -186,6 +186,10 @@ def transferred(settings: TrainSettings, recipe: Variant, *, inverse: bool, pair
     if why is not None:
         others = [name for name in applying(task_of(settings)) if name in VARIANTS]
         raise UserError(f"--variant {recipe.name}: {why}; choose from {', '.join(others)}")
+    if settings.even_moves:
+        if recipe.supervised:
+            raise UserError(f"--even-moves: the variant {recipe.name} learns from pairs of observations, not from moves; leave it out")
+        task_of(settings).begun(settings)  # for what it refuses
     settings = varied(settings, recipe)
     if recipe.supervised:
         if settings.data and not task_of(settings).known_by_data:

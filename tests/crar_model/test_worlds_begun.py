@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import crar_model
 from crar_model.core.errors import UserError
@@ -19,7 +22,7 @@ from crar_model.models.checkpoints import Checkpoint, load_checkpoint, save_chec
 from crar_model.models.keys import result_key
 from crar_model.studies.cells import Cell
 from crar_model.tasks import WorldTask, task_of
-from crar_model.tasks.world_batches import walks_of
+from crar_model.tasks.world_batches import evenly, walks_of
 from crar_model.training.record import differences, read_run
 from crar_model.worlds.environments import Recipe
 from crar_model.worlds.episodes import Episode, Episodes
@@ -163,3 +166,38 @@ def test_a_failure_with_a_low_total_is_sent_to_a_cure(tmp_path: Path, monkeypatc
         monkeypatch.setattr(WorldTask, "astray", lambda self, params, *, inverse, share=share: share if inverse else 0.1)
         with pytest.raises(UserError, match=words):
             refuse_senseless(low)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2)), min_size=1, max_size=60))
+def test_every_move_comes_equally_often(moves: list[tuple[int, int]]) -> None:
+    state, action = np.array(moves).T
+    picks = evenly(state, action)
+    found = Counter(zip(state[picks].tolist(), action[picks].tolist(), strict=True))
+    assert set(found) == set(moves)
+    assert set(found.values()) == {len(moves) // len(found)}
+    for move in found:  # none of its own twice before each was once
+        own = Counter(pick for pick in picks.tolist() if moves[pick] == move)
+        assert max(own.values()) <= -(-found[move] // moves.count(move))
+
+
+def test_even_moves_change_what_is_learned_and_stand_in_the_recipe(tmp_path: Path) -> None:
+    world: dict[str, Any] = {"env": "MiniGrid-Empty-5x5-v0", "steps": 400, "fixed": True, **SHORT, "members": 1}
+    plain, even = (crar_model.train(tmp_path / str(way), **world, even_moves=way) for way in (False, True))
+    models = [load_checkpoint(run.models[0]) for run in (plain, even)]
+    assert not models[0].parameters["encoder.0.weight"].equal(models[1].parameters["encoder.0.weight"])
+    assert [", even moves" in model.settings.recipe() for model in models] == [False, True]
+    task = models[1].task
+    assert isinstance(task, WorldTask)
+    walk = walks_of(task.table_here, models[1].settings, [0], paired=False)[0]
+    assert len(set(Counter(zip(walk["state"].tolist(), walk["action"].tolist(), strict=True)).values())) == 1
+
+
+def test_even_moves_are_refused_where_moves_are_not_counted(tmp_path: Path) -> None:
+    kinds: list[dict[str, Any]] = [{"maze": "simple"}, {"maze": "random"}, {"env": "CartPole-v1", "steps": 300}]
+    for kind in kinds:
+        with pytest.raises(UserError, match=r"--even-moves: .*leave it out"):
+            crar_model.train(tmp_path / "run", **kind, **SHORT, members=1, even_moves=True)
+    base = crar_model.train(tmp_path / "base", maze="simple", members=1, **SHORT)
+    for variant in ("freeze", "paired"):
+        with pytest.raises(UserError, match=r"--even-moves: .*leave it out"):
+            crar_model.transfer(base.models[0], tmp_path / "other", variant=variant, members=1, **SHORT, even_moves=True)
