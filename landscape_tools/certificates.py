@@ -162,6 +162,11 @@ def certify(
         if again.agrees:
             place, seen, product = other, again, other.product
             how = "automatic differentiation has another second derivative than the gradients beside; by differences of gradients "
+    if subgradient.bound and not seen.falls and not subgradient.norm <= stationary:
+        reason = (
+            f"the shortest subgradient found is {subgradient.norm:.2g} long, an upper bound of the smallest, with too many ties for that"
+        )
+        return Certificate(UNDECIDED, reason, value, subgradient, None, None, slack, 0, None)
     if seen.falls or (seen.agrees and not subgradient.norm <= stationary):
         reason = (
             f"the smallest subgradient is {subgradient.norm:.2g} long"
@@ -175,7 +180,7 @@ def certify(
     jacobian = composite.jacobian(vector, like)
     ties = ties_of(composite, z, subgradient, complementary)
     project = projection(pulled(ties.strong, jacobian))
-    spectrum = _ends(product, project, vector, lift=jacobian is None and len(ties.strong) > 0)
+    spectrum = _ends(product, project, vector, along[0], lift=jacobian is None and len(ties.strong) > 0)
     found = None
     if len(z) <= NEWTON_LIMIT:
         found = signature_of(composite, z, jacobian, ties, subgradient, curvature, len(vector), differenced=how != "")
@@ -219,14 +224,18 @@ def certify(
     return Certificate(verdict, reason, value, subgradient, spectrum, signature, slack, len(ties.weak), escape)
 
 
-def _ends(product: Matvec, project: Matvec, like: Tensor, *, lift: bool) -> Spectrum:
-    """Both ends of the spectrum over the directions that keep the ties; where these are `lift`ed, no 0 stands for the others."""
+def _ends(product: Matvec, project: Matvec, like: Tensor, along: Tensor, *, lift: bool) -> Spectrum:
+    """Both ends of the spectrum over the directions that keep the ties; with `lift` no 0 stands for the others, and what is rounding beside the
+    curvature `along` any direction is 0."""
 
     def kept(vector: Tensor) -> Tensor:
         return project(product(project(vector.to(like))))
 
     found = extreme_eigenvalues(kept, len(like))
     top = float(found.highest[-1])
+    rounding = 1e-12 * float(product(along).norm() / along.norm())
+    if lift and max(abs(float(found.lowest[0])), abs(top)) <= rounding:
+        return replace(found, lowest=0 * found.lowest, highest=0 * found.highest)
     if not (lift and top > 0):
         return found
     return extreme_eigenvalues(lambda v: kept(v) + top * (v.to(like) - project(v.to(like))), len(like))

@@ -92,7 +92,7 @@ class Composite:
             return self.derivatives(z, 0.0 if how is None else how)
 
         def loss(outputs: Tensor) -> Tensor:
-            return self.smoothed(outputs, how) if isinstance(how, float) else self.lagrangian(outputs, how)
+            return self.lagrangian(outputs, how) if how is None or isinstance(how, Tensor) else self.smoothed(outputs, how)
 
         slope: Any = torch.func.grad(loss)
 

@@ -31,6 +31,8 @@ from landscape_tools.subgradients import Subgradient, smallest_subgradient
 
 NEWTON_LIMIT = 1500
 """Most outputs for which Newton's method with a dense Hessian is used."""
+HESSIAN_LIMIT = 8_000
+"""Most parameters of which a trust region holds the whole Hessian, half a GiB."""
 TRUSTED = 60
 """Most steps of a trust region at a level of smoothing."""
 AT_LEAST = 20
@@ -105,7 +107,7 @@ def converge(
 
         vector, used = step(composite, vector, like, smoothing, allowed, max(tolerance, smoothing * 1e-2), tick)
         taken, reached = taken + used, smoothing
-        if 0 < smoothing <= 1e-4 and (step is newton or _known_twice(composite)):
+        if 0 < smoothing <= 1e-4 and (step is newton or _known_twice(composite, len(z))):
             polished = polish(composite, vector, like, within=50 * smoothing, tolerance=tolerance)
             if polished is not None:
                 vector, reached = polished, 0.0
@@ -152,7 +154,7 @@ def _quasi_newton(
         there = np.isfinite(result.x).all() and np.isfinite(result.fun)
         return result.x if there or walled.lowest is None else walled.lowest[0], int(result.nit)
 
-    kept = min(TRUSTED, iterations // 3) if _known_twice(composite) and 0 < smoothing < 1e-2 else 0
+    kept = min(TRUSTED, iterations // 3) if _known_twice(composite, len(vector)) and 0 < smoothing < 1e-2 else 0
     iterations -= kept
     begun, taken = vector.double().cpu().numpy(), 0
     x = begun
@@ -169,9 +171,9 @@ def _quasi_newton(
     return torch.from_numpy(x).to(vector), taken
 
 
-def _known_twice(composite: Composite) -> bool:
+def _known_twice(composite: Composite, size: int) -> bool:
     """Whether the whole Hessian in the parameters is cheap."""
-    return composite.outputs is None and composite.derivatives is not None
+    return composite.outputs is None and composite.derivatives is not None and size <= HESSIAN_LIMIT
 
 
 def _trust_region(
@@ -182,13 +184,17 @@ def _trust_region(
 
     @lru_cache(1)  # gradient and Hessian are asked for one after the other
     def twice(written: bytes) -> list[np.ndarray[Any, Any]]:
-        return [
-            part.double().cpu().numpy() for part in composite.twice(torch.from_numpy(np.frombuffer(written).copy()).to(like), smoothing)
-        ]
+        found = composite.twice(torch.from_numpy(np.frombuffer(written).copy()).to(like), smoothing)
+        if not all(bool(part.isfinite().all()) for part in found):
+            raise ArithmeticError
+        return [part.double().cpu().numpy() for part in found]
 
-    result = minimize(
-        lambda x: float(composite.smoothed(torch.from_numpy(x).to(like), smoothing).detach()), x, method="trust-krylov",
-        jac=lambda x: twice(x.tobytes())[0], hess=lambda x: twice(x.tobytes())[1],
-        options={"gtol": tolerance, "maxiter": iterations, "inexact": True},
-    )  # fmt: skip
+    try:
+        result = minimize(
+            lambda x: float(composite.smoothed(torch.from_numpy(x).to(like), smoothing).detach()), x, method="trust-krylov",
+            jac=lambda x: twice(x.tobytes())[0], hess=lambda x: twice(x.tobytes())[1],
+            options={"gtol": tolerance, "maxiter": iterations, "inexact": True},
+        )  # fmt: skip
+    except ArithmeticError:  # nothing to follow
+        return x, 0
     return (result.x, int(result.nit)) if np.isfinite(result.x).all() and np.isfinite(result.fun) else (x, 0)

@@ -75,8 +75,8 @@ def polish(composite: Composite, vector: Tensor, like: Point, *, within: float, 
     within `within` of it, they are held equal, and the multipliers of that are unknowns beside the parameters.
 
     Returns:
-        the stationary point, or None when Newton's method does not get there, a multiplier leaves [0, 1], or the
-        loss is above where it began by more than `within`: then the ties were not the right ones.
+        the stationary point, or None when Newton's method does not get there, a multiplier leaves [0, 1], another alternative is higher
+        than the ties, or the loss is above where it began by more than `within`: then the ties were not the right ones.
     """
     assert composite.pieces is not None
     assert composite.weights is not None
@@ -109,7 +109,9 @@ def polish(composite: Composite, vector: Tensor, like: Point, *, within: float, 
         missed = float((gap / weights[rows]).abs().max()) if len(gap) else 0.0
         previous, error = error, max(_length(gradient, jacobian), missed)
         if error <= tolerance:
-            fair = bool((multipliers(share) > -1e-6).all())
+            found = pieces(z).detach()
+            ahead = found.amax(-1) - found[torch.arange(len(top), device=top.device), top]  # others may have overtaken
+            fair = bool((multipliers(share) > -1e-6).all()) and bool((ahead <= max(tolerance, 1e-7)).all())
             return vector if fair and float(composite.exact(z)) <= began + within else None
         if taken > 3 and error > 10 * previous:
             return None

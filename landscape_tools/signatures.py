@@ -145,6 +145,8 @@ def by_parameters(
         found = sign_on_cone(0.5 * (rows + rows.T), strong, weak, share)
         verdict = UNDECIDED if found.sign == "zero" else VERDICTS[found.sign]
         return verdict, _why(found, ties), found.direction
+    if len(strong) and not float(projection(strong)(torch.ones_like(strong[0])).norm()) > 1e-8 * size**0.5:
+        return MINIMUM, "the kinks hold every direction", None
     lowest, residual = float(spectrum.lowest[0]), float(spectrum.lowest_residuals[0])
     if jacobian is None and lowest == float(spectrum.highest[-1]) == 0:
         return FLAT, "no direction has any curvature", None

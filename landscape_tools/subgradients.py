@@ -19,6 +19,8 @@ from landscape_tools.results import Kept
 
 MOST_NUMBERS = 1 << 26
 """Numbers of the matrix of tied gradients that is held at most, half a GiB; beyond, the multipliers are found by descent."""
+MOST_TIES = 2_000
+"""Tied gradients that are weighed against each other at most: their least squares take 5 s for 1,600, and grow with the cube."""
 CHUNK = 64
 """Rows of it that are made at once."""
 SHARPNESS = 50.0
@@ -72,17 +74,12 @@ def smallest_subgradient(loss: ScalarLoss | Composite, point: Point, *, within: 
     like = dict(point)
     composite = as_composite(loss, like)
     vector = flatten(point).detach()
-    there, back = _pullback(lambda v: composite.output(v, like), vector)
-    z = there.detach()
+    z, pulled = _pulled(composite, vector, like)
     pieces, weights = composite.pieces, composite.weights
-
-    def pulled(gradient: Tensor) -> Tensor:  # (n,) in the outputs -> (parameters,)
-        return gradient if composite.outputs is None else back(gradient).detach()
-
     grad: Any = torch.func.grad(composite.smooth)
     base: Tensor = grad(z).detach()
     if pieces is None:
-        size = float(pulled(base).norm())
+        size = float(pulled(base).detach().norm())
         return Subgradient(size, size, None, None, base)
     assert weights is not None
     known, back_of_pieces = _pullback(pieces, z)
@@ -97,7 +94,7 @@ def smallest_subgradient(loss: ScalarLoss | Composite, point: Point, *, within: 
     first = torch.nn.functional.one_hot(values.argmax(-1), values.shape[-1]).to(z)
     one_sided = base + mixed(first)
     tied = active & (active.sum(-1, keepdim=True) >= 2)
-    multipliers, bound = first.clone(), int(tied.sum()) * max(len(vector), len(z)) > MOST_NUMBERS
+    multipliers, bound = first.clone(), int(tied.sum()) > min(MOST_TIES, MOST_NUMBERS // max(len(vector), len(z)))
     if bool(tied.any()):
         if not bound:
 
@@ -107,14 +104,29 @@ def smallest_subgradient(loss: ScalarLoss | Composite, point: Point, *, within: 
 
             multipliers[tied.any(-1)] = 0.0
             rows = torch.func.vmap(alone, chunk_size=CHUNK)(tied.flatten().nonzero().flatten()).detach()
-            if composite.outputs is not None:
-                rows = torch.func.vmap(back, chunk_size=CHUNK)(rows).detach()
-            multipliers[tied] = _by_least_squares(rows, pulled(base + mixed(multipliers)), tied.nonzero()[:, 0])
+            rows = torch.func.vmap(pulled, chunk_size=CHUNK)(rows).detach()
+            multipliers[tied] = _by_least_squares(rows, pulled(base + mixed(multipliers)).detach(), tied.nonzero()[:, 0])
             multipliers = multipliers / multipliers.sum(-1, keepdim=True)
         else:
             multipliers = _by_descent(partial(_slope, composite, vector, like), values, tied, within)
     smallest = base + mixed(multipliers)
-    return Subgradient(float(pulled(smallest).norm()), float(pulled(one_sided).norm()), multipliers, active, smallest, bound)
+    return Subgradient(
+        float(pulled(smallest).detach().norm()), float(pulled(one_sided).detach().norm()), multipliers, active, smallest, bound
+    )
+
+
+def _pulled(composite: Composite, vector: Tensor, like: Point) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """The outputs z (n,), and a gradient in them -> the gradient (parameters,)."""
+    if composite.outputs is None:
+        return vector, lambda gradient: gradient
+    if composite.slope is not None:
+        with torch.no_grad():
+            z = composite.output(vector, like)
+        if len(z) * len(vector) <= MOST_NUMBERS:
+            jacobian = composite.jacobian(vector, like)
+            return z, lambda gradient: gradient @ jacobian
+    z, back = _pullback(lambda v: composite.output(v, like), vector)
+    return z.detach(), back
 
 
 def _pullback(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
@@ -160,13 +172,17 @@ def _by_descent(slope: Callable[[Tensor], Tensor], values: Tensor, tied: Tensor,
 
     It begins at the multipliers of maxima that are smoothed over a share of `within`, as those are that a descent of a smoothed loss ends with.
     """
+    within = within or 1.0
     allowed = tied | (torch.nn.functional.one_hot(values.argmax(-1), values.shape[-1]).bool() & ~tied.any(-1, keepdim=True))
     shares = torch.softmax((values * (SHARPNESS / within)).masked_fill(~allowed, -torch.inf), -1)
     pace = 0.0
     for _ in range(STEPS):
         length, back = _pullback(slope, shares)
         uphill = back(length).detach()
-        ahead = _onto_simplices(shares - (pace or 1 / float(uphill.abs().max().clamp_min(1e-300))) * uphill, allowed) - shares
+        steepest = float(uphill.abs().max())
+        if not steepest > 0:
+            break
+        ahead = _onto_simplices(shares - (pace or 1 / steepest) * uphill, allowed) - shares
         change = (slope(shares + ahead) - length).detach()  # the element is affine in its multipliers, so the best length is known
         steep = float(change.square().sum())
         if not steep > 0:
@@ -184,5 +200,5 @@ def _onto_simplices(points: Tensor, allowed: Tensor) -> Tensor:
     falling = points.masked_fill(~allowed, -torch.inf).sort(-1, descending=True).values
     excess = (falling.cumsum(-1) - 1) / torch.arange(1, points.shape[-1] + 1, device=points.device)
     kept = (falling > excess) & falling.isfinite()
-    level = excess.gather(-1, kept.sum(-1, keepdim=True) - 1)
+    level = excess.gather(-1, (kept.sum(-1, keepdim=True) - 1).clamp_min(0))
     return (points - level).clamp_min(0).masked_fill(~allowed, 0.0)

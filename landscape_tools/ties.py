@@ -66,8 +66,8 @@ def projection(normals: Tensor) -> Matvec:
     """v -> v without its part along the rows of `normals`."""
     if len(normals) == 0:
         return _unchanged
-    basis, triangle = torch.linalg.qr(normals.T)
-    basis = basis[:, triangle.diagonal().abs() > 1e-10 * triangle.abs().max()]
+    basis, sizes, _ = torch.linalg.svd(normals.T, full_matrices=False)  # QR may lose a direction beside rows that depend on each other
+    basis = basis[:, sizes > 1e-10 * sizes.max()]
 
     def project(vector: Tensor) -> Tensor:
         along: Tensor = basis @ (basis.T @ vector)

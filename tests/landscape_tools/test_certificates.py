@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -225,64 +224,3 @@ def test_a_certificate_takes_each_column_of_a_small_hessian_once(monkeypatch: py
     assert found.verdict == "minimum"
     assert sum(counts) <= 120 + 10
     assert len(counts) <= 11
-
-
-def test_ties_beyond_memory_are_weighed_without_a_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = torch.Generator().manual_seed(0)
-    mixing = torch.randn(12, 3, generator=generator, dtype=torch.float64)
-    slopes = torch.randn(9, 3, 12, generator=generator, dtype=torch.float64)  # 9 maxima of 3 alternatives each, all tied at the origin
-
-    def curved(p: dict[str, torch.Tensor]) -> torch.Tensor:
-        return mixing @ torch.cat((p["a"], p["a"].prod().view(1)))
-
-    composite = Composite(lambda z: z[:3].sum(), curved, lambda z: slopes @ z, torch.rand(9, generator=generator, dtype=torch.float64))
-    point = {"a": torch.zeros(2, dtype=torch.float64)}
-    exact = smallest_subgradient(composite, point)
-    monkeypatch.setattr("landscape_tools.subgradients.MOST_NUMBERS", 0)
-    monkeypatch.setattr(Composite, "jacobian", None)
-    bound = smallest_subgradient(composite, point)
-    assert exact.multipliers is not None
-    assert bound.multipliers is not None
-    assert bound.bound
-    assert not exact.bound
-    assert bound.multipliers.min() >= 0
-    assert bound.multipliers.sum(-1).allclose(torch.ones(9, dtype=torch.float64))
-    assert exact.norm <= bound.norm + 1e-9
-    assert bound.norm <= 1.01 * exact.norm + 1e-4
-    assert exact.one_sided > 1.5 * exact.norm
-
-
-def kinked_valley(size: int) -> tuple[Composite, dict[str, Tensor]]:
-    """A steep valley with a kink in every other coordinate; its Hessian is known."""
-    steep = torch.logspace(0, 1, size, dtype=torch.float64)
-    goal = torch.linspace(0.2, 0.8, size, dtype=torch.float64)
-    composite = Composite(
-        lambda z: 0.5 * (steep * (z - goal).square()).sum(), None, lambda z: torch.stack((0 * z[::2], 2 * steep[::2] * z[::2]), -1),
-        torch.ones(size // 2, dtype=torch.float64),
-    )  # fmt: skip
-    return replace(composite, derivatives=composite.twice), {"p": torch.full((size,), 3.0, dtype=torch.float64)}
-
-
-def test_many_parameters_whose_hessian_is_known_reach_the_kinks_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    composite, begin = kinked_valley(40)
-    monkeypatch.setattr("landscape_tools.convergence.NEWTON_LIMIT", 0)
-    found = converge(composite, begin)
-    assert found.smoothing == 0
-    assert found.subgradient.norm < 1e-7
-    assert found.subgradient.kinks == 20
-    assert converge(replace(composite, derivatives=None), begin).smoothing > 0  # L-BFGS leaves the smoothing
-
-
-def test_directions_that_leave_a_kink_are_no_flat_ones_where_only_the_ends_of_the_spectrum_are_known(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    composite, begin = kinked_valley(40)
-    found = converge(composite, begin)
-    for limit in ("certificates.NEWTON_LIMIT", "certificates.DENSE_LIMIT", "signatures.DENSE_LIMIT"):
-        monkeypatch.setattr(f"landscape_tools.{limit}", 0)
-    monkeypatch.setattr("landscape_tools.curvature.DENSE_LIMIT", 8)
-    result = certify(composite, found.point)
-    assert result.signature is None
-    assert result.spectrum is not None
-    assert float(result.spectrum.lowest[0]) == pytest.approx(1.06, rel=0.02)  # of the odd coordinates, none of them on a kink
-    assert result.verdict == "minimum"
