@@ -31,6 +31,8 @@ from landscape_tools.subgradients import Subgradient, smallest_subgradient
 
 NEWTON_LIMIT = 1500
 """Most outputs for which Newton's method with a dense Hessian is used."""
+ROUNDS = 8
+"""Most sets of ties that are tried after a trust region, which ends less near its kinks than Newton's method does."""
 HESSIAN_LIMIT = 8_000
 """Most parameters of which a trust region holds the whole Hessian, half a GiB."""
 TRUSTED = 60
@@ -108,7 +110,7 @@ def converge(
         vector, used = step(composite, vector, like, smoothing, allowed, max(tolerance, smoothing * 1e-2), tick)
         taken, reached = taken + used, smoothing
         if 0 < smoothing <= 1e-4 and (step is newton or _known_twice(composite, len(z))):
-            polished = polish(composite, vector, like, within=50 * smoothing, tolerance=tolerance)
+            polished = polish(composite, vector, like, within=50 * smoothing, tolerance=tolerance, rounds=1 if step is newton else ROUNDS)
             if polished is not None:
                 vector, reached = polished, 0.0
                 break

@@ -70,24 +70,52 @@ def _length(gradient: Tensor, jacobian: Tensor | None) -> float:
     return float((gradient if jacobian is None else gradient @ jacobian).norm())
 
 
-def polish(composite: Composite, vector: Tensor, like: Point, *, within: float, tolerance: float, iterations: int = 12) -> Tensor | None:
+def polish(
+    composite: Composite, vector: Tensor, like: Point, *, within: float, tolerance: float, iterations: int = 12, rounds: int = 1
+) -> Tensor | None:
     """Newton's method on the kinked problem, with the ties of `vector` kept: where a maximum has several alternatives
-    within `within` of it, they are held equal, and the multipliers of that are unknowns beside the parameters.
+    within `within` of it, they are held equal, and the multipliers of that are unknowns beside the parameters. In a further round
+    ties of a negative multiplier are let go, and alternatives that have become higher are tied (an active-set method).
 
     Returns:
-        the stationary point, or None when Newton's method does not get there, a multiplier leaves [0, 1], another alternative is higher
-        than the ties, or the loss is above where it began by more than `within`: then the ties were not the right ones.
+        the stationary point, or None when Newton's method does not get there, in the last round a multiplier leaves [0, 1] or another
+        alternative is higher than the ties, or the loss is above where it began by more than `within`: then the ties were not the right ones.
     """
     assert composite.pieces is not None
-    assert composite.weights is not None
-    pieces, weights = composite.pieces, composite.weights
+    pieces = composite.pieces
     with torch.no_grad():
         z = composite.output(vector, like)
         values = pieces(z)
         began = float(composite.exact(z))
-    top = values.argmax(-1)
+    top, every = values.argmax(-1), torch.arange(len(values), device=values.device)
     near = values >= values.amax(-1, keepdim=True) - within
-    near[torch.arange(len(near), device=near.device), top] = False
+    shares = torch.softmax(values / max(within / 50, 1e-300), -1)
+    for _ in range(rounds):
+        near[every, top] = False
+        held = _held(composite, vector, like, near, top, shares, tolerance, iterations)
+        if held is None:
+            return None
+        vector, shares = held
+        with torch.no_grad():
+            z = composite.output(vector, like)
+            values = pieces(z)
+        over = values - values[every, top].unsqueeze(-1) > max(tolerance, 1e-7)
+        let_go = shares <= -1e-6
+        if not bool((over | let_go).any()):
+            return vector if float(composite.exact(z)) <= began + within else None
+        kept = (shares > 0) & ~let_go
+        near, top = (near & ~let_go) | over, torch.where(let_go[every, top] & kept.any(-1), shares.argmax(-1), top)
+    return None
+
+
+def _held(
+    composite: Composite, vector: Tensor, like: Point, near: Tensor, top: Tensor, shares: Tensor, tolerance: float, iterations: int
+) -> tuple[Tensor, Tensor] | None:
+    """Newton's method with alternatives `near` (groups, alternatives) held equal to those of `top` (groups,): a point, and its multipliers, which begin
+    at `shares`; None when it does not converge."""
+    assert composite.pieces is not None
+    assert composite.weights is not None
+    pieces, weights = composite.pieces, composite.weights
     rows, columns = near.nonzero(as_tuple=True)  # ties: alternative `columns` of group `rows` equals alternative `top`
 
     def ties(outputs: Tensor) -> Tensor:
@@ -95,12 +123,13 @@ def polish(composite: Composite, vector: Tensor, like: Point, *, within: float, 
         return weights[rows] * (found[rows, columns] - found[rows, top[rows]])
 
     def multipliers(share: Tensor) -> Tensor:
-        found = torch.nn.functional.one_hot(top, values.shape[-1]).to(z)
+        found = torch.nn.functional.one_hot(top, near.shape[-1]).to(vector)
         return found.index_put((rows, columns), share, accumulate=True).index_put((rows, top[rows]), -share, accumulate=True)
 
     slope: Any = torch.func.jacrev(ties)
-    start = torch.exp(values / max(within / 50, 1e-300) - torch.logsumexp(values / max(within / 50, 1e-300), -1, keepdim=True))
-    share = start[rows, columns]
+    share = shares[rows, columns]
+    with torch.no_grad():
+        z = composite.output(vector, like)
     jacobian, gram = _gram(composite, vector, like, len(z))
     error = float("inf")
     for taken in range(iterations):
@@ -109,10 +138,7 @@ def polish(composite: Composite, vector: Tensor, like: Point, *, within: float, 
         missed = float((gap / weights[rows]).abs().max()) if len(gap) else 0.0
         previous, error = error, max(_length(gradient, jacobian), missed)
         if error <= tolerance:
-            found = pieces(z).detach()
-            ahead = found.amax(-1) - found[torch.arange(len(top), device=top.device), top]  # others may have overtaken
-            fair = bool((multipliers(share) > -1e-6).all()) and bool((ahead <= max(tolerance, 1e-7)).all())
-            return vector if fair and float(composite.exact(z)) <= began + within else None
+            return vector, multipliers(share)
         if taken > 3 and error > 10 * previous:
             return None
         damping = 1e-10 * float(gram.diagonal().mean())

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from landscape_tools import Composite, certify, converge, smallest_subgradient
+from landscape_tools.newton import polish
 from landscape_tools.ties import projection
 
 
@@ -104,7 +105,7 @@ def test_a_short_budget_is_not_taken_for_a_stationary_point(monkeypatch: pytest.
     """Newton's method on the ties ends where other alternatives are higher, which is no point of this loss."""
     monkeypatch.setattr("landscape_tools.convergence.NEWTON_LIMIT", 0)
     composite, begin = kinked_valley(40)
-    for iterations in range(1, 12):
+    for iterations in (1, 2, 3, 5, 8, 12):
         found = converge(composite, begin, iterations=iterations)
         assert found.smoothing > 0 or found.subgradient.norm < 1e-6
 
@@ -149,3 +150,19 @@ def test_a_known_slope_serves_outputs_that_autograd_does_not_see_through() -> No
         lambda p: 2 * torch.eye(2, dtype=torch.float64),
     )  # fmt: skip
     assert smallest_subgradient(kinked, at(0.0, 0.0)).norm == pytest.approx(0.0, abs=1e-9)
+
+
+def test_ties_that_were_guessed_wrong_are_let_go_and_others_tied() -> None:
+    composite, _ = kinked_valley(20)
+    near = torch.linspace(0.2, 0.8, 20, dtype=torch.float64)
+    near[::4] = 0.0  # half of the kinks; the point of this loss lies on all of them
+    assert polish(composite, near, {"p": near}, within=1e-3, tolerance=1e-9) is None
+    found = polish(composite, near, {"p": near}, within=1e-3, tolerance=1e-9, rounds=8)
+    assert found is not None
+    assert smallest_subgradient(composite, {"p": found}).norm < 1e-8
+    free = Composite(composite.smooth, None, lambda z: torch.stack((0 * z[::2], -1e-3 * z[::2] - 0.5), -1), composite.weights)
+    near = torch.zeros(20, dtype=torch.float64)
+    assert polish(free, near, {"p": near}, within=1.0, tolerance=1e-9) is None  # a tie that nothing holds
+    found = polish(free, near, {"p": near}, within=1.0, tolerance=1e-9, rounds=8)
+    assert found is not None
+    assert smallest_subgradient(free, {"p": found}).norm < 1e-8
