@@ -230,6 +230,7 @@ def test_the_published_files_are_studies() -> None:
         "recipe_first": "recipe",
         "recipe_more": "recipe",
         "recipe_cell": "recipe",
+        "recipe_rates": "recipe",
     }  # a part is called as the whole, which goes on from its archive
     assert all(study.name == parts.get(stem, stem) for stem, study in found.items())
     assert set(found["recipe_first"].cells) < set(found["recipe"].cells)
