@@ -15,7 +15,7 @@ import numpy as np
 
 from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath, write_text
-from crar_model.core.settings import LossSettings, TrainSettings
+from crar_model.core.settings import NO_MATTER, LossSettings, TrainSettings
 from crar_model.models.merit import SUCCESS, SUCCESSFUL, outcome
 from crar_model.studies.cells import BEST, LAST, Cell
 from crar_model.studies.packing import status
@@ -40,6 +40,8 @@ SETTINGS = tuple(
     for item in dataclasses.fields(TrainSettings)
     if item.metadata and item.name not in ("maze", "seed", "learning_rate", "workers", "walls", "data")
 )
+LATE = ("even_moves",)
+"""Settings that came after tables were published: they stand where a model has another value than those of before."""
 LOSS = tuple(item.name for item in dataclasses.fields(LossSettings))
 COST = ("seconds", "updates_per_second", "repeated_updates")
 """Columns that two runs of the same study have otherwise; all others are the same to the last digit on one kind of machine."""
@@ -62,7 +64,7 @@ def write_table(store: Store, study: Study, attempts: int) -> Path:
     extra = sorted({name for row in rows for name in row if name.startswith(("last_", "best_"))})
     told = [name for name in ("layout", "world", "judged_on", "kept_update") if any(row.get(name, "") != "" for row in rows)]
     columns = [
-        *ABOUT, *told, *SETTINGS, *(f"loss_{name}" for name in LOSS), "updates_taken", "search_updates", "diverged_at", "success", "outcome",
+        *ABOUT, *told, *(name for name in SETTINGS if name not in LATE or any(name in row for row in rows)), *(f"loss_{name}" for name in LOSS), "updates_taken", "search_updates", "diverged_at", "success", "outcome",
         "final_score", "success_update", *extra, *COST,
     ]  # fmt: skip
     text = io.StringIO()
@@ -123,7 +125,9 @@ def _row(store: Store, study: Study, cell: Cell, word: str, why: str) -> Row:
 
 def settings_of(settings: TrainSettings) -> Row:
     """The columns of the settings."""
-    return {name: getattr(settings, name) for name in SETTINGS} | {f"loss_{name}": getattr(settings.loss, name) for name in LOSS}
+    own = {name: getattr(settings, name) for name in SETTINGS}
+    own = {name: value for name, value in own.items() if name not in LATE or value not in NO_MATTER[name]}
+    return own | {f"loss_{name}": getattr(settings.loss, name) for name in LOSS}
 
 
 def _recipe(base: Cell) -> str:
