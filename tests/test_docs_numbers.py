@@ -382,6 +382,7 @@ def recipe_words() -> list[str]:
         f"{14_000:,} `joint` updates are as odd ({math.exp(odd['joint 14,000']):.2f})",
         *original_words(),
         *cell_words(),
+        *rates_words(),
         f"{published('recipe_escape')['certified']} certified minima",
         f"{sum(kind['matched'] for kind in low)} of {sum(kind['seeds'] for kind in low)} members",
         f"at 0.001 they carried {sum(kind['matched'] for kind in high)} of {sum(kind['seeds'] for kind in high)}",
@@ -439,6 +440,27 @@ def cell_words() -> list[str]:
         f"Of all {s14['bases']} bases {freeze} `freeze` transfers succeed", f"(p = {p14[1]})", f"`reset-encoder` brings {reset} transfers through",
         f"`unfreeze` {free}", f"{looks['swapped']} of {len(rows['unfreeze'])} networks are swapped",
         f"{by_base[1]} bases by `reset-encoder` against {by_base[2]} by `freeze` (p = {p12[1]})",
+    ]  # fmt: skip
+
+
+def rates_words() -> list[str]:
+    """What is said of the learning rates in that cell."""
+    (s13,) = published("recipe_rates")["claims"]
+    assert (s13["id"], s13["verdict"], s13["bases"]) == ("S13", "does not hold", 4)
+    content = gzip.decompress((ROOT / "reports" / "published" / "recipe_rates" / "table.csv.gz").read_bytes()).decode()
+    rows: dict[float, list[dict[str, str]]] = {}
+    for row in csv.DictReader(io.StringIO(content)):
+        if row["variant"] == "freeze":
+            rows.setdefault(float(row["learning_rate"]), []).append(row)
+    came = {rate: sum(row["success"] == "1" for row in own) for rate, own in rows.items()}
+    match = {rate: sum(row["outcome"] == "matched" for row in own) for rate, own in rows.items()}
+    each = {len(own) for own in rows.values()}
+    assert each == {24}
+    good, bad = (sum(came[rate] for rate in rates) for rates in ((5e-5, 5e-4, 1e-3), (1e-5, 5e-3)))
+    return [
+        f"24 transfers a rate, at most {max(came.values())} of 24 succeed at any of six rates. At 0.00005, 0.0005 and 0.001 together {good} of 72 do",
+        f"and at 0.00001 and 0.005 {bad} of 48, so S13 does not hold",
+        f"at 0.0005 {match[5e-4]} of 24 match and {came[5e-4]} succeed", f"at 0.001 {match[1e-3]} match and {came[1e-3]} succeed",
     ]  # fmt: skip
 
 
