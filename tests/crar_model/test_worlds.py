@@ -275,7 +275,7 @@ def test_the_simple_maze_by_this_way_has_the_figures_of_its_own_task(tmp_path: P
     options = LandscapeOptions(quick=True, resolution=5)
     end_early(monkeypatch)  # verdicts of descents that end after a few steps say nothing, but they are the same
     mine, its = ({one.id: one.verdict for one in decide(dissect(pair, options).plain(), complete=True)} for pair in pairs)
-    assert its.pop("S4") == UNDECIDED  # it asks for sides and doors, and no environment says where these are
+    assert its.pop("S4") == UNDECIDED  # its many large errors may be at doors, and no environment says where these are
     del mine["S4"]
     assert its == mine
 
