@@ -39,8 +39,13 @@ class Outcome(StrEnum):
 SUCCESSFUL, FAILED, OPEN = Outcome
 
 
-def definition(*, scored: bool) -> str:
-    """When a model succeeds, in words, and how the original judged; for mazes with a score, or without."""
+def definition(*, scored: bool, world: bool = False) -> str:
+    """When a model succeeds, in words, and how the original judged; for mazes with a score, or without, or for a world of one's own."""
+    if world:
+        return (
+            "its shares of transitions predicted right, of rewards and ends predicted right where those differ, and of goals reached by planning where states "
+            "can be listed, are at most 2 points below its base's, whatever its embedding looks like"
+        )
     if scored:
         return (
             "the whole 95 % interval of its score lies above 0 (it has failed where that lies below; in between it is open, and no success); the original "

@@ -68,6 +68,8 @@ class AtRest:
     spectrum: Ends | None
     escape_loss: float | None
     smoothing: float = 0.0
+    moved: str = ""
+    """What the descent moved, where another space was certified."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class Minimum:
         certificate: of where it ended.
         terms: loss terms there.
         still: how the embedding there relates to the base's.
-        space: what moved: "weight" or "embedding".
+        space: what was certified: "weight" or "embedding".
+        moved: what the descent moved; "" for the same.
     """
 
     converged: Converged
@@ -87,6 +90,7 @@ class Minimum:
     terms: dict[str, float]
     still: Match
     space: str
+    moved: str = ""
 
     def figures(self) -> AtRest:
         """What it comes to in numbers."""
@@ -100,7 +104,7 @@ class Minimum:
             None if whole is None else Ends(
                 float(whole.lowest[0]), float(whole.lowest_residuals[0]), float(whole.highest[-1]), float(whole.highest_residuals[-1]),
             ),
-            None if c.escape is None else c.escape.loss, self.converged.smoothing,
+            None if c.escape is None else c.escape.loss, self.converged.smoothing, self.moved,
         )  # fmt: skip
 
 
@@ -128,11 +132,11 @@ def examine(subject: Subject, space: str = "weight", *, base: bool = False, iter
     converged = converge(composite, free, iterations=steps)
     end = converged.point["embedding"] if space == "embedding" else subject.embedding(converged.point)
     terms = {name: float(value) for name, value in subject.terms(fixed, end).items()}
-    point = converged.point
+    point, moved = converged.point, ""
     if space == "weight" and heavy(subject):
-        point, space = {"embedding": end}, "embedding"
+        point, moved, space = {"embedding": end}, space, "embedding"
         composite = subject.composite(point, fixed)
-    return Minimum(converged, certified(subject, composite, point), terms, subject.match(end), space)
+    return Minimum(converged, certified(subject, composite, point), terms, subject.match(end), space, moved)
 
 
 def _end(values: Tensor, at: int) -> float:

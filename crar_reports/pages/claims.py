@@ -215,7 +215,7 @@ def _write(found: Sequence[Plain], task: Task, folder: Path, command: str, given
         "found": [(Path(e.transfer), Path(e.base), d, does(e)) for e, d in zip(pairs, found, strict=True)], "groups": groups, "recipe": "; and ".join(f"{recipe or UNSAID}{GIVEN * (recipe == given != '')}" for recipe in recipes),
         "quick": any(pair.quick for pair in pairs), "what": what, "pairs": pairs_words(task), "summary": [*about_world(task.facts), *claims_summary(groups, decided, bases=len({e.origin or e.base for e in pairs}))],
         "verdicts": decided, "spreads": {name: spreads(group, complete=complete) for name, group in groups.items()}, "rules": claims_of(complete=complete),
-        "complete": complete, "scored": task.scored, "poor": sorted(poor), "least": percent(GOOD_BASE), "success": SUCCESS, "weak": sorted(weak),
+        "complete": complete, "scored": task.scored, "world": task.known_by_data, "poor": sorted(poor), "least": percent(GOOD_BASE), "success": SUCCESS, "weak": sorted(weak),
         "samples": samples_in_words(pairs), "agree": percent(AGREE),
     }  # fmt: skip
     return publish(

@@ -64,8 +64,8 @@ def write_maps(
                 f"{row.path}: of the {row.maze} maze{_also(row)}, but {rows[0].path} is of the {rows[0].maze} maze{_also(rows[0])}; count them apart"
             )
         kept.setdefault((row.digest, row.map, row.way, *sorted(row.settings.items())), row)
-    told = told_apart(list(kept.values()))
-    results = write_page(Maps(command, told, len(rows) - len(kept), definition(scored=task_named(rows[0].maze).scored)), folder)
+    told, task = told_apart(list(kept.values())), task_named(rows[0].maze)
+    results = write_page(Maps(command, told, len(rows) - len(kept), definition(scored=task.scored, world=task.known_by_data)), folder)
     shutil.rmtree(state, ignore_errors=True)
     return results
 

@@ -89,7 +89,7 @@ def predict_view(r: Prediction, task: Task, *, figure: str | None, chart: str | 
         f"seen through the map {task.observation_map.title}), the signed copies of its embedding under its own dynamics{landscape}.",
         "bases": table(["", "base", *r.bases[0].features], rows),
         "first": _first(r.bases[0], figure),
-        "outcomes": _outcomes(r, scored=task.scored) if r.outcomes else "",
+        "outcomes": _outcomes(r, task) if r.outcomes else "",
         "scores": _scores(r.scores, chart) if r.scores else "",
         "chances": _chances(r),
     }
@@ -157,11 +157,11 @@ def _first(base: BaseSeen, figure: str | None) -> str:
     return "".join(f"{part}\n\n" for part in parts)
 
 
-def _outcomes(r: Prediction, *, scored: bool) -> str:
+def _outcomes(r: Prediction, task: Task) -> str:
     rows = [(k, base.path, end.successes, end.transfers) for k, (base, end) in enumerate(zip(r.bases, r.outcomes or (), strict=True), 1)]
     return (
         f"## What became of the transfers\n\n{table(['', 'base', 'succeeded', 'of'], rows)}\n\n"
-        f"A transfer succeeds where {definition(scored=scored)}.\n\n"
+        f"A transfer succeeds where {definition(scored=task.scored, world=task.known_by_data)}.\n\n"
     )
 
 

@@ -74,6 +74,7 @@ def one_world(study: StrPath, cures: StrPath | None) -> OneWorld:
         (median(able), able[0], able[-1]), [_through(name, own) for name, own in by_map(transfers).items()],
         _mended(table, {row["last_digest"] for row in bases}, sum(not success(row) for row in told(transfers)), cures) if table else [],
         list(map(_short, made)), numbers=int(bases[0].get("abstract_dim") or 0) or ABSTRACT, reached=median(reached) if len(reached) == len(bases) else None,
+        even_moves=bases[0].get("even_moves") == "1",
     )  # fmt: skip
 
 

@@ -74,6 +74,7 @@ class OneWorld:
         through: a map each. mended: a method each; none where no cures were given.
         made: commands behind it.
         numbers: of an abstract state. reached: median share of goals that a base reaches by planning; None where states cannot be listed.
+        even_moves: whether every move that was tried was learned from equally often.
     """
 
     title: str
@@ -86,11 +87,12 @@ class OneWorld:
     made: list[str]
     numbers: int = ABSTRACT
     reached: float | None = None
+    even_moves: bool = False
 
     @property
     def name(self) -> str:
-        """What tells it on the page: bases of other numbers are other worlds of abstract states."""
-        return f"{self.title} ({self.numbers} numbers)"
+        """What tells it on the page: bases of other numbers are other worlds of abstract states, and how moves are drawn decides what bases can do."""
+        return f"{self.title} ({self.numbers} numbers{', even moves' * self.even_moves})"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from crar_reports.measure import minimum
 from crar_reports.measure.acting import certified, ended_at
 from crar_reports.measure.minimum import examine
 from crar_reports.measure.subject import load_subject
+from crar_reports.pages.landscape.sections import rested
 from landscape_tools import certify
 
 LINE = "tests.small_worlds:tests/Line-v0"
@@ -63,6 +65,13 @@ def test_a_jacobian_that_is_too_large_is_not_made(monkeypatch: pytest.MonkeyPatc
     assert minimum.heavy(subject)
     free = minimum.examine(subject, iterations=3)
     assert (held.space, free.space) == ("weight", "embedding")
+    assert rested(held.figures()) == (
+        "The encoder alone was moved towards a stationary point, which it did not reach, of the total loss, and that point was certified with all dynamics frozen."
+    )
+    assert "The encoder alone was moved" in rested(free.figures())
+    assert "the embedding there (its numbers, which" in rested(free.figures())
+    still = replace(free.figures(), verdict="minimum", moved="")
+    assert rested(still, " on 9 transitions").startswith("The embedding (its numbers, which the encoder can set freely wherever its Jacobian has full rank) was moved to a")
     assert free.converged.point.keys() == held.converged.point.keys()
     assert all(torch.equal(value, held.converged.point[name]) for name, value in free.converged.point.items())
     assert free.certificate.loss == pytest.approx(held.certificate.loss, rel=1e-9)

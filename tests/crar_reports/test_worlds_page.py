@@ -141,7 +141,9 @@ def cured(folder: Path, *, base: str = "d0", restored: bool = True) -> Path:
 def test_counts_are_those_of_the_tables(tmp_path: Path) -> None:
     found = one_world(a_study(tmp_path / "study"), cured(tmp_path / "cures"))
     negative, mirror = found.through
-    assert (found.title, found.numbers, found.reached) == ("Empty-v0", 5, 0.625)
+    assert (found.title, found.numbers, found.reached, found.name) == ("Empty-v0", 5, 0.625, "Empty-v0 (5 numbers)")
+    even = one_world(a_study(tmp_path / "even", even_moves=1), None)
+    assert even.name == "Empty-v0 (5 numbers, even moves)"
     assert one_world(a_study(tmp_path / "sampled", reached=("", "")), None).reached is None
     assert (negative.good.count, negative.right.count, negative.right.of, negative.open) == (2, 2, 4, 1)
     assert negative.verdicts == {"symmetric": 2, "swapped": 2}

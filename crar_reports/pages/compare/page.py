@@ -90,8 +90,9 @@ def summary(rows: Sequence[Row], lines: Sequence[Line], left: int = 0) -> Lines:
 
 def means(rows: Sequence[Row]) -> str:
     """What success and the curves mean in the mazes of the rows."""
-    scored = sorted({task_named(row["maze"]).scored for row in rows})
+    kinds = sorted({(task.known_by_data, task.scored) for row in rows for task in [task_named(row["maze"])]})
     return " ".join(
-        f"{'With' if has else 'Without'} a score a transfer succeeded when {definition(scored=has)}; its curve rises where {ABOVE if has else NEAR}."
-        for has in scored
+        f"{'In a world of your own' if world else 'With a score' if has else 'Without a score'} a transfer succeeded when "
+        f"{definition(scored=has, world=world)}; its curve rises where {ABOVE if has else NEAR}."
+        for world, has in kinds
     )

@@ -93,7 +93,8 @@ def write_cures(
                 made[path, method] = Row.of(kept(at / RESULTS, key, make, dict, page=True), at / RESULTS)
         tick(len(made), len(failed) * len(methods))
     rows = [made[path, method] for path, _ in failed for method in methods]
-    said = definition(scored=load_checkpoint(paths[0]).task.scored)
+    task = load_checkpoint(paths[0]).task
+    said = definition(scored=task.scored, world=task.known_by_data)
     return write_page(Cures(command, options.settings, len(paths), len(failed), len(paths) - len(failed), rows, said), folder)
 
 

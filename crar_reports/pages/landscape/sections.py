@@ -5,14 +5,14 @@ from __future__ import annotations
 from crar_model.core.words import plural
 from crar_model.tasks import Sampling
 from crar_reports.measure.dissection import Dissection
-from crar_reports.measure.minimum import Minimum
+from crar_reports.measure.minimum import AtRest, Minimum
 from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.paths import Passage
 from crar_reports.measure.sample_minimum import Budget
 from crar_reports.measure.sample_paths import Sampled, SamplePaths
 from crar_reports.press.markdown import measured, number, share, table
 from crar_reports.press.nouns import parts_words, size_words
-from landscape_tools import Lifted
+from landscape_tools import NOT_CONVERGED, Lifted
 
 TITLES = {"embedding": "embedding space", "weight": "weight space", "aligned": "weight space, nearest copy"}
 """Spaces of the lines, in words."""
@@ -55,11 +55,6 @@ def _lifted(lifted: Lifted, barrier: float) -> str:
 def minimum(found: Dissection, at: Minimum) -> str:
     """What the failed encoder converges to (S7), from its certificate."""
     c = at.figures()
-    moved = (
-        "failed embedding (its numbers, which the encoder can set freely wherever its Jacobian has full rank) was moved to a stationary point"
-        if c.space == "embedding"
-        else "encoder alone was moved from the failed model to a stationary point"
-    )
     totals = f"{number(c.start)} at the failed model, {number(c.loss)} at the stationary point, {number(found.optimum.terms['total'])} at the reference"
     kinks = ", then the kinks of `ball` solved for exactly" if c.smoothing == 0 else f" to the last by {number(c.smoothing)}"
     match, signature, spectrum = at.still, c.signature, c.spectrum
@@ -90,7 +85,17 @@ def minimum(found: Dissection, at: Minimum) -> str:
         rows.append(("extreme eigenvalues in the weights, matrix-free", " and ".join(ends)))
     if c.escape_loss is not None:
         rows.append(("descent along the most negative direction", f"ends at a total loss of {number(c.escape_loss)}"))
-    return f"## Is the failed encoder in a local minimum? (claim S7)\n\nThe {moved} of the total loss on all transitions and pairs (maxima smoothed{kinks}), and that point was certified with all dynamics frozen.\n\n{table(['', ''], rows)}\n\n"
+    said = rested(c, f" on all transitions and pairs (maxima smoothed{kinks})", whose="failed ", begun=" from the failed model")
+    return f"## Is the failed encoder in a local minimum? (claim S7)\n\n{said}\n\n{table(['', ''], rows)}\n\n"
+
+
+def rested(c: AtRest, loss: str = "", *, whose: str = "", begun: str = "") -> str:
+    """What was moved, whether it came to rest, and what was certified there; `loss`: of what the total loss is, `whose`, `begun`: of which model."""
+    freely = "its numbers, which the encoder can set freely wherever its Jacobian has full rank"
+    moved = f"{whose}embedding ({freely}) was moved" if (c.moved or c.space) == "embedding" else f"encoder alone was moved{begun}"
+    end = "towards a stationary point, which it did not reach," if c.verdict == NOT_CONVERGED else "to a stationary point"
+    point = f"the embedding there ({freely})" if c.moved not in ("", c.space) else "that point"
+    return f"The {moved} {end} of the total loss{loss}, and {point} was certified with all dynamics frozen."
 
 
 def sample(sampled: Sampled, sampling: Sampling) -> str:

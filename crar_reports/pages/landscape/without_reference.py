@@ -18,6 +18,7 @@ from crar_reports.measure.options import LandscapeOptions
 from crar_reports.measure.without_reference import examine_alone, lone_subject
 from crar_reports.pages import plain_words
 from crar_reports.pages.landscape.explorer import alone_explorer
+from crar_reports.pages.landscape.sections import rested
 from crar_reports.press.nouns import noun, pairs_words
 from crar_reports.press.publish import Content, publish
 from crar_reports.progress import StageClock
@@ -75,7 +76,7 @@ def write_alone(
     }  # fmt: skip
     values = {
         "command": command, "file": path, "model": model, "task": task, "maze": "inverse" if subject.inverse else "normal", "noun": noun(task), "pairs": pairs_words(task), "found": found,
-        "certificate": plain["certificate"], "shown": tuple(str(name) for name in found.surface.data_vars), "decisions": decisions,
+        "certificate": plain["certificate"], "rested": rested(found.minimum.figures()), "shown": tuple(str(name) for name in found.surface.data_vars), "decisions": decisions,
         "missing": need_a_base(), "options": options, "embedding": embedding, "surface": surface,
         "plainly": plain_words.alone({one.id: one.verdict for one in decisions}),
     }  # fmt: skip

@@ -203,7 +203,7 @@ def _maze(section: Section, root: Path, files: dict[str, Content], pages: Sequen
     facts, decided = facts_of(task), list[Decided | None]()
     drawn = list(dict.fromkeys(words for row in rows if (words := row.get("last_drawn"))))
     found = Maze(
-        section.title, task.scored, "drawn transitions" if drawn else task.sampling.what, drawn, [_base_row(row, transfers) for row in bases],
+        section.title, task.scored, task.known_by_data, "drawn transitions" if drawn else task.sampling.what, drawn, [_base_row(row, transfers) for row in bases],
         [base_name(row) for row in bases if row["status"] == DONE and row["cell"] not in able],
     )  # fmt: skip
     if "terms" in pages:

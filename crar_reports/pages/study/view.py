@@ -25,13 +25,14 @@ class Maze:
     """What the page shows of one maze; a part that was not asked for, or has no rows, is None or empty.
 
     Attributes:
-        title: of it. scored: whether agents have a score. what: the evaluation set. drawn: what a large layout is judged on instead.
+        title: of it. scored: whether agents have a score. world: whether it is one's own. what: the evaluation set. drawn: what a large layout is judged on instead.
         bases: rows of their table. unable: bases of which no claim is asked.
         terms, variants, recipes, rates, dependence, times, cost: the parts; a dependence has the recipe of its bases beside it.
     """
 
     title: str
     scored: bool
+    world: bool
     what: str
     drawn: list[str]
     bases: list[tuple[object, ...]]
@@ -58,7 +59,7 @@ def maze_view(maze: Maze) -> str:
     drawn = f"Too large a layout to list: {'; '.join(maze.drawn)}." if maze.drawn else ""
     parts = [f"## The {maze.title}", drawn, *_bases(maze)]
     parts += _terms(maze, maze.terms) if maze.terms else []
-    parts += _variants(maze.variants, scored=maze.scored) if maze.variants else []
+    parts += _variants(maze.variants, scored=maze.scored, world=maze.world) if maze.variants else []
     parts += _recipes(maze.recipes) if maze.recipes else []
     for recipe, part in maze.dependence:
         if part.depends or part.predicted:
@@ -95,7 +96,7 @@ def _terms(maze: Maze, part: TermsPart) -> list[str]:
     ]
 
 
-def _variants(part: VariantsPart, *, scored: bool) -> list[str]:
+def _variants(part: VariantsPart, *, scored: bool, world: bool) -> list[str]:
     figure = part.figure
     merit = "final score" if scored else "nearest state accuracy"
     kept = " (of what a search kept, that one's)" if part.searching else ""
@@ -107,7 +108,7 @@ def _variants(part: VariantsPart, *, scored: bool) -> list[str]:
     header = ["variant", "done", "updates", "transfers", "bases", *(["final score above 0"] if scored else []), "interquartile mean", "p"]
     return [
         "### Success by variant (Figure 17)",
-        " ".join(filter(None, (f"A transfer succeeded when {definition(scored=scored)}.", says, _INTERVALS.format(merit=merit)))),
+        " ".join(filter(None, (f"A transfer succeeded when {definition(scored=scored, world=world)}.", says, _INTERVALS.format(merit=merit)))),
         table(header, part.rows),
         "\n".join(f"- `{variant}`: {about}." for variant, about in part.abouts),
         f"![Share of successes by variant]({figure})" if figure else "",
