@@ -18,6 +18,8 @@ MOST_GOALS = 256
 """States up to which every start and goal of navigation is tried."""
 LEAST_KNOWN = 0.5
 """Share of the moves of states that act that the data must have tried, for the table to be called one."""
+UNEVEN = 10.0
+"""Times as often as another that a move was tried, from which that is said."""
 LEAST_TRIES = 2.0
 """Times that a move was tried in the mean, at least: of what never came back nobody knows whether it always leads to the same."""
 
@@ -129,6 +131,10 @@ def in_words(world: World, listing: Listing) -> tuple[str, ...]:
             f"the {plural(n, 'distinct observation')} can be listed and every move always leads to the same: the {known:,} moves that were tried are the "
             "evaluation set, complete for what the data reached"
         )
+        often = np.bincount(world.state.astype(np.int64) * actions + world.action)
+        few, many = int(often[often > 0].min()), int(often.max())
+        if many >= UNEVEN * few:
+            lines.append(f"a move was tried between {plural(few, 'time')} and {many:,}: `--even-moves` learns from each equally often")
         if asked > known:
             lines.append(f"{asked - known:,} of {asked:,} moves from states that act were never tried: nothing is said of them")
         if acting > MOST_GOALS:

@@ -20,7 +20,7 @@ from crar_model.studies.plan import Study
 from crar_model.studies.store import Store, open_store
 from crar_reports.pages.study.table import write_table
 from tests.corruption import flipped, spliced, zeroed
-from tests.crar_model.test_studies import FEW, comparable, ready, run_all
+from tests.crar_model.small_studies import FEW, comparable, ready, run_all
 
 BIGGER = FEW.replace("[1e-4, 1e-3]", "[1e-4, 1e-3, 5e-3]")
 

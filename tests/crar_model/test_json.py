@@ -20,7 +20,7 @@ from crar_model.samples import FAILED, as_given
 from crar_model.studies.store import Attempts, open_store
 from crar_model.training.runner import plan_of, read_run
 from crar_reports.pages.verdicts import write_verdicts
-from tests.crar_model.test_studies import FEW, ready
+from tests.crar_model.small_studies import FEW, ready
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,29 +3,24 @@ from __future__ import annotations
 import heapq
 from pathlib import Path
 
-import gymnasium
 import numpy as np
 import pytest
 import torch
-from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crar_model.core.errors import UserError
 from crar_model.core.tiles import AGENT, AGENT_SPRITE, BLANK, FREE, KEY, KEY_SPRITE, NEGATIVE, WALL, draw_grid, draw_pixels, negated
-from crar_model.mazes.gym_random import RandomMazeEnv
 from crar_model.mazes.legacy import legacy_accepts
 from crar_model.mazes.random_mazes import (
     ACTION_STEPS,
     START,
     Maps,
-    RandomMazeAction,
     RandomMazeBatch,
     draw_candidates,
     draw_maps,
     reachable,
 )
-from crar_model.mazes.registration import RANDOM_MAZE
 from crar_model.mazes.walks import OLD_NAMES, gather_walk, load_walk, save_walk
 
 
@@ -250,68 +245,9 @@ def test_data_are_kept_as_tile_maps(tmp_path: Path) -> None:
             load_walk(path)
 
 
-@pytest.mark.parametrize("observation", ["pixels", "grid"])
-@pytest.mark.parametrize("inverse", [False, True])
-def test_gymnasium_accepts_the_environment(observation: str, inverse: bool) -> None:
-    env = gymnasium.make(RANDOM_MAZE, observation=observation, inverse=inverse, render_mode="rgb_array")
-    check_env(env.unwrapped)
-    env.reset(seed=3)
-    picture = env.render()
-    assert isinstance(picture, np.ndarray)
-    assert picture.shape == (256, 256, 3)
-
-
-def test_gymnasium_episode() -> None:
-    env = gymnasium.make(RANDOM_MAZE, max_steps=7)
-    first, info = env.reset(seed=1)
-    assert info == {"position": (1, 1), "keys": 3, "action_names": ("down", "right", "up", "left")}
-    assert not np.array_equal(env.reset()[0], first)
-    assert np.array_equal(env.reset(seed=1)[0], first)
-    outcomes = [env.step(np.int64(0))[1:4] for _ in range(7)]
-    assert [truncated for _, _, truncated in outcomes] == [False] * 6 + [True]
-    with pytest.raises(ValueError, match="action"):
-        env.unwrapped.step(4)
-    for bad in ({"observation": "text"}, {"render_mode": "human"}, {"max_steps": -1}):
-        with pytest.raises(ValueError, match=next(iter(bad))):
-            RandomMazeEnv(**bad)
-
-
-def test_vector_environment_steps_like_single_ones_and_resets_at_the_next_step() -> None:
-    many = gymnasium.make_vec(RANDOM_MAZE, num_envs=5, vectorization_mode="vector_entry_point", max_steps=4, render_mode="rgb_array")
-    seen, info = many.reset(seed=2)
-    assert seen.shape == (5, 1, 48, 48)
-    assert info["keys"].tolist() == [3] * 5
-    for step in range(1, 12):
-        seen, rewards, terminated, truncated, info = many.step(np.full(5, step % 4))
-        assert many.observation_space.contains(seen)
-        if step % 5 == 0:  # the step after the truncated one
-            assert not rewards.any()
-            assert not truncated.any()
-            assert (info["position"] == 1).all()
-        else:
-            assert (rewards != 0).all()
-            assert (truncated | terminated).all() == (step % 5 == 4)
-    assert len(many.render() or ()) == 5
-    with pytest.raises(ValueError, match="integers"):
-        many.step(np.full(5, 9))
-
-
 def test_walks_saved_under_the_old_names_are_read(tmp_path: Path) -> None:
     walk = gather_walk(0, 50)
     parts = {OLD_NAMES.get(name, name): value for name, value in vars(walk).items()}
     assert "following" in parts
     np.savez_compressed(tmp_path / "old.npz", **parts)
     assert all(np.array_equal(value, getattr(load_walk(tmp_path / "old.npz"), name)) for name, value in vars(walk).items())
-
-
-def test_random_actions_have_names_and_the_maze_prints() -> None:
-    for action, step in zip(RandomMazeAction, ACTION_STEPS, strict=True):
-        assert {"UP": (-1, 0), "DOWN": (1, 0), "LEFT": (0, -1), "RIGHT": (0, 1)}[action.name] == step
-    env = gymnasium.make(RANDOM_MAZE, render_mode="ansi")
-    _, info = env.reset(seed=1)
-    text = str(env.render())
-    assert (text.count("K"), text.count("A"), len(text.splitlines())) == (3, 1, 8)
-    assert info["action_names"] == ("down", "right", "up", "left")
-    many = gymnasium.make_vec(RANDOM_MAZE, num_envs=2, vectorization_mode="vector_entry_point", render_mode="ansi")
-    many.reset(seed=1)
-    assert all(str(page).count("A") == 1 for page in many.render() or ())

@@ -18,7 +18,7 @@ from crar_model.studies.run import run_study
 from crar_model.studies.store import Store
 from crar_model.studies.worker import FAILED, Order, judged, versions, work
 from crar_reports.pages.study.table import write_table
-from tests.crar_model.test_studies import FEW, ready
+from tests.crar_model.small_studies import FEW, ready
 
 OTHER = PlaySettings(episodes=7)
 FIGURES = {

@@ -19,7 +19,7 @@ from crar_model.worlds.other import seen_in
 from crar_model.worlds.storage import load_minari
 from crar_model.worlds.world import World, load_world
 from crar_reports.measure.options import LandscapeOptions
-from tests.crar_model.test_worlds import buffer, foreign
+from tests.crar_model.gathered_worlds import buffer, foreign
 from tests.test_bad_values import refused
 
 LINE = "tests.small_worlds:tests/Line-v0"

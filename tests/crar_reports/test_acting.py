@@ -71,7 +71,9 @@ def test_a_jacobian_that_is_too_large_is_not_made(monkeypatch: pytest.MonkeyPatc
     assert "The encoder alone was moved" in rested(free.figures())
     assert "the embedding there (its numbers, which" in rested(free.figures())
     still = replace(free.figures(), verdict="minimum", moved="")
-    assert rested(still, " on 9 transitions").startswith("The embedding (its numbers, which the encoder can set freely wherever its Jacobian has full rank) was moved to a")
+    assert rested(still, " on 9 transitions").startswith(
+        "The embedding (its numbers, which the encoder can set freely wherever its Jacobian has full rank) was moved to a"
+    )
     assert free.converged.point.keys() == held.converged.point.keys()
     assert all(torch.equal(value, held.converged.point[name]) for name, value in free.converged.point.items())
     assert free.certificate.loss == pytest.approx(held.certificate.loss, rel=1e-9)

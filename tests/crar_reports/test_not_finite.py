@@ -15,7 +15,7 @@ from crar_reports.figures.paths import paths_figure
 from crar_reports.figures.surface import surface_figure
 from crar_reports.press.markdown import measured, number
 from landscape_tools import bezier_path, elastic_band
-from tests.crar_reports.test_rules import changed, facts
+from tests.crar_reports.figures_of_rules import changed, facts
 from tests.landscape_tools.test_not_finite import at, hole
 
 NAN, INF = math.nan, math.inf

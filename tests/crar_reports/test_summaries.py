@@ -23,8 +23,8 @@ from crar_reports.pages.theorem_view import Theorem, theorem_summary
 from crar_reports.pages.trajectory import trajectory_summary
 from crar_reports.press.glossary import TERMS, glossary
 from crar_reports.press.markdown import Lines
+from tests.crar_reports.figures_of_rules import facts
 from tests.crar_reports.pages import summary_of
-from tests.crar_reports.test_rules import facts
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
 
