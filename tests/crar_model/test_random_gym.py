@@ -1,5 +1,7 @@
 """The random mazes as Gymnasium environments."""
 
+from __future__ import annotations
+
 import gymnasium
 import numpy as np
 import pytest

@@ -1,5 +1,7 @@
 """Training that is killed, stopped, extended, or whose workers and members fail."""
 
+from __future__ import annotations
+
 import dataclasses
 import multiprocessing
 import os
