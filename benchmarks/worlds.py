@@ -28,7 +28,9 @@ def main() -> None:
         world = one_world(asked.runs / f"{name}-study", cures if (cures / RESULTS).exists() else None)
         found[world.name] = world
     words = ["python", "-m", "benchmarks.worlds", *asked.names, *(["--add"] if asked.add else []), "--out", str(asked.out)]
-    write_page(Worlds(shlex.join(words), sorted(found.values(), key=lambda world: (world.title, world.numbers, world.even_moves))), asked.out)
+    write_page(
+        Worlds(shlex.join(words), sorted(found.values(), key=lambda world: (world.title, world.numbers, world.even_moves))), asked.out
+    )
 
 
 if __name__ == "__main__":

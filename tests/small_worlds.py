@@ -64,6 +64,53 @@ class Line(gymnasium.Env[Any, Any]):
         return self._see(), reward, ended, self.steps >= self.limit, {}
 
 
+RING = 6
+
+
+class Ring(gymnasium.Env[Any, Any]):
+    """Cells in a ring: action 0 stays, 1 and 2 go round; nothing ends, 30 steps are an episode.
+
+    Args:
+        chances: chance of a reward of 1 for staying, a cell each; none pays nothing.
+        kind: "plain"; "fractions" declared as whole numbers, "wide" whole numbers beyond those declared, or "far" from 0 and near each other.
+        fault: "reset", "step" or "reward" that are not as Gymnasium has them.
+    """
+
+    def __init__(self, chances: tuple[float, ...] = (), kind: str = "plain", fault: str = "") -> None:
+        self.chances, self.kind, self.fault = chances, kind, fault
+        self.action_space = spaces.Discrete(3)
+        declared = {"fractions": np.int64, "wide": np.int8}.get(kind, np.float64)
+        self.observation_space = spaces.Box(0, 100, (2,), declared)
+
+    def _see(self) -> Any:
+        a, b = float(self.cell), float(RING - self.cell)
+        if self.kind == "fractions":
+            return np.array([a / RING, b / RING])
+        if self.kind == "wide":
+            return np.array([300 + int(a), int(b)])
+        return np.array([a, b]) if self.kind == "plain" else 1e6 + 0.01 * np.array([a, b])
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.cell = self.steps = 0
+        if self.fault == "reset":
+            return self._see()
+        return self._see(), {}
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        if self.fault == "step" and action == 2:
+            raise ValueError("there is no way round")
+        paid = float(bool(self.chances) and action == 0 and self.np_random.random() < self.chances[self.cell])
+        self.cell = (self.cell + (0, 1, -1)[int(action)]) % RING
+        return self._see(), np.array([paid]) if self.fault == "reward" else paid, False, self.steps >= 30, {}
+
+
+def failing(seen: np.ndarray[Any, Any], rng: np.random.Generator) -> np.ndarray[Any, Any]:
+    """A policy with a fault."""
+    raise KeyError("weights")
+
+
 class Throttle(gymnasium.Env[Any, Any]):
     """Actions that are not discrete."""
 
@@ -120,3 +167,6 @@ def limited(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
 def never_sticky(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     """Actions that are never repeated, after a look at a random number."""
     return gymnasium.wrappers.StickyAction(env, 0.0)
+
+
+gymnasium.register("tests/Ring-v0", entry_point="tests.small_worlds:Ring")

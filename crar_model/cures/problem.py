@@ -191,17 +191,8 @@ class Problem:
             action = batch.action if batch.onehot is None else batch.onehot
             predicted = self.agent.transition(select(self.failed, DYNAMICS), x, action)
             errors = (torch.linalg.vector_norm(predicted - reached, dim=-1) / unit)[batch.terminated == 0].double()
-            astray = (
-                mispredicted(self.agent, self.failed, embedding, batch)
-                if self.task.known_by_data and not self.task.sampling.complete
-                else None
-            )
-            if batch.states is not None and self.data.complete:
-                nearest = torch.cdist(predicted.double(), embedding[batch.states].double()).argmin(-1)
-                missed = (batch.states[nearest] != batch.next_state)[
-                    batch.terminated == 0
-                ]  # as of the base: nothing is predicted of an end
-                astray = float(missed.double().mean())
+            told = self.data.complete or self.task.known_by_data
+            astray = mispredicted(self.agent, self.failed, embedding, batch, complete=self.data.complete) if told else None
         errors = torch.nan_to_num(errors, nan=torch.inf)
         high, worst = torch.quantile(errors, 0.95), errors.max()
         return Tail(float(errors.mean()), float(high), float(worst), float((errors > HALF_MOVE).double().mean()), astray)

@@ -78,9 +78,10 @@ def gather_world(
 
 def facts_of(world: World) -> tuple[str, ...]:
     """What the data say of a world, a sentence each."""
-    from crar_model.worlds.listing import in_words, list_states
+    from crar_model.worlds.listing import list_states
+    from crar_model.worlds.tables import facts_of as told
 
-    return in_words(world, list_states(world))
+    return told(world, list_states(world))
 
 
 def settings_of_world(

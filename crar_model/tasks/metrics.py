@@ -85,17 +85,26 @@ def predicted_successor(maze: StateTable, agent: Agent, params: Params, *, inver
     return torch.where(maze.asked, nearest, maze.successor)
 
 
-def mispredicted(agent: Agent, params: Params, x: Tensor, batch: Batch) -> float:
+def mispredicted(agent: Agent, params: Params, x: Tensor, batch: Batch, *, complete: bool = False) -> float:
     """Share of the transitions of a batch that end no episode whose predicted abstract state is nearer to another one of the batch than to the one reached.
 
     Args:
         agent, params: whose transition network predicts.
         x: (rows, d) abstract states of the batch's observations.
         batch: transitions with an index of their action.
+        complete: whether the batch is a whole table of moves; then the others are those of :attr:`StateTable.live`, as in :func:`predicted_successor`.
     """
+    others = going_on(batch) if complete else torch.arange(len(x))
+    action = batch.action if batch.onehot is None else batch.onehot
     with torch.no_grad():
-        nearest = torch.cdist(agent.transition(params, x[batch.state], batch.action), x).argmin(-1)
+        nearest = others[torch.cdist(agent.transition(params, x[batch.state], action), x[others]).argmin(-1)]
     return float((nearest != batch.next_state)[batch.terminated == 0].double().mean())
+
+
+def going_on(batch: Batch) -> Tensor:
+    """(n,) int64 rows that a transition begins at or leads to without an end, in ascending order."""
+    found: Tensor = torch.unique(torch.cat((batch.state, batch.next_state))[(batch.terminated == 0).repeat(2)])
+    return found
 
 
 def moved_states(agent: Agent, params: Params, x: Tensor) -> Tensor:

@@ -96,7 +96,7 @@ class Samples(ABC):
         if held is None or bool((held.terminated != 0).all()):
             return None
         agent = self.agent()
-        return mispredicted(agent, params, agent.encode(params, held.observations), held)
+        return mispredicted(agent, params, agent.encode(params, held.observations), held, complete=self.sampling.complete)
 
     def told_on(self, *, inverse: bool) -> Batch | None:
         """Transitions on which a transfer is told its base's share of mispredictions, in float32; None where it is told nothing."""

@@ -120,7 +120,7 @@ def sized(table: WorldTable, asked: int | None) -> int:
     most, size = most_further(table), SAMPLE if asked is None else asked
     if size <= most or (asked is None and most >= LEAST):
         return min(size, most)
-    raise _too_few(size, most)
+    raise _too_few(size if asked is not None else None, most)
 
 
 def _beside(table: WorldTable, number: int) -> Array:
@@ -130,11 +130,14 @@ def _beside(table: WorldTable, number: int) -> Array:
     return own
 
 
-def _too_few(size: int, most: int) -> UserError:
-    hint = "give at most that, or gather more" if most >= LEAST else "gather more"
-    return UserError(
-        f"--sample is {size:,}, and for each of two samples {most:,} transitions are held out beside the evaluation set; {hint}"
-    )
+def _too_few(size: int | None, most: int) -> UserError:
+    """`size` is None where none was asked for."""
+    enough = round((SIZE + 2 * LEAST) / HELD_OUT)
+    more = f"gather more, some {enough:,} steps at least"
+    held = f"for each of two samples {most:,} transitions are held out beside the evaluation set"
+    if size is None:
+        return UserError(f"{held}, too few to judge on; {more}")
+    return UserError(f"--sample is {size:,}, and {held}; {'give at most that, or gather more' if most >= LEAST else more}")
 
 
 def further(table: WorldTable, *, inverse: bool, dtype: torch.dtype, size: int, number: int) -> Batch:

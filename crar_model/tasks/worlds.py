@@ -146,14 +146,14 @@ class WorldTask(WorldSamples):
     @property
     def facts(self) -> tuple[str, ...]:
         """What is to be said of the world."""
-        from crar_model.worlds.listing import in_words
+        from crar_model.worlds.tables import facts_of
 
         if self.table_of is None:
             return ()
         other = self.world.about.get("other") if self.observation_map.name == OWN_MAP else None
         scale = self.table_here.reward_scale
         return (
-            *in_words(self.world, self.listing),
+            *facts_of(self.world, self.listing),
             *([f"rewards are divided by {scale:g}"] if scale != 1 else []),
             *([f"its other side is what {other} shows of the same states"] if other else []),
         )

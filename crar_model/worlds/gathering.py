@@ -121,7 +121,12 @@ def _begin(running: list[dict[str, list[Any]]], seen: Array, where: Array) -> No
 
 def _chosen(act: Policy, seen: Array, rng: np.random.Generator, copies: int, n_actions: int, policy: str) -> Array:
     """The actions of a policy of the user's own."""
-    found = np.asarray(act(np.array(seen), rng))
+    try:
+        found = np.asarray(act(np.array(seen), rng))
+    except Exception as error:  # of whatever kind: a policy is its author's
+        raise UserError(
+            f"--policy {policy}: it fails ({type(error).__name__}: {error}); it is called with the observations of {copies} copies and a generator"
+        ) from error
     if found.shape != (copies,) or not np.issubdtype(found.dtype, np.integer) or found.min() < 0 or found.max() >= n_actions:
         raise UserError(
             f"--policy {policy}: it gives {found!r} for {copies} observations; give {copies} whole numbers from 0 to {n_actions - 1}"

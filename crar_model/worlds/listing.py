@@ -8,6 +8,7 @@ import numpy as np
 
 from crar_model.core.words import plural
 from crar_model.worlds.episodes import Array
+from crar_model.worlds.rewards import ALIKE, means_of_varying
 from crar_model.worlds.world import World
 
 MOST_MOVES = 1 << 14
@@ -31,10 +32,10 @@ class Listing:
     Attributes:
         successor: (R, A) int64 where each action leads; the state itself where it was not tried.
         known, ended: (R, A) bool, whether it was tried, and whether the episode ended there.
-        reward: (R, A) float64; of moves whose rewards vary the mean, one for all whose ranges overlap.
+        reward: (R, A) float64; of moves whose rewards vary the mean, see :func:`crar_model.worlds.rewards.means_of_varying`.
         start: the observation that most episodes begin with; starts: how many different ones do.
         torn: pairs of an observation and an action that lead to several observations; torn_observations: observations with such an action.
-        varying: pairs whose reward varies, where they always lead to the same.
+        varying: pairs whose reward varies, where they always lead to the same; timed: those of them whose reward goes by the time that has passed.
         silent: observations from which nothing was tried.
         closed: of those, observations that end an episode whenever they are met.
         listed: whether the table stands for the world.
@@ -50,6 +51,7 @@ class Listing:
     torn: int
     torn_observations: int
     varying: int
+    timed: int
     silent: int
     closed: int
     listed: bool
@@ -82,9 +84,7 @@ def list_states(world: World) -> Listing:
     exact = tried[same & (low[tried] == high[tried])]
     reward[exact] = low[exact]  # not a mean's rounding
     varying = tried[same & (low[tried] < high[tried])]
-    for group in overlapping(low[varying], high[varying]):
-        which = varying[group]
-        reward[which] = total[which].sum() / count[which].sum()
+    reward[varying], timed = means_of_varying(world, pair, varying)
     begin = world.state[world.first]
     starts, times = np.unique(begin, return_counts=True)
     silent = ~known.any(1)
@@ -103,17 +103,9 @@ def list_states(world: World) -> Listing:
         why = f"of the moves of its {acting:,} distinct observations {share:.0%} were tried"
     return Listing(
         successor, known, ended, reward.reshape(shape), int(starts[times.argmax()]), len(starts), len(several),
-        len(np.unique(several // actions)), len(varying), int(silent.sum()), int((silent & terminal).sum()),
+        len(np.unique(several // actions)), len(varying), timed, int(silent.sum()), int((silent & terminal).sum()),
         not why, why,
     )  # fmt: skip
-
-
-def overlapping(low: Array, high: Array) -> list[Array]:
-    """Places of intervals that overlap, directly or by others between them."""
-    order = np.argsort(low)
-    reach = np.maximum.accumulate(high[order])
-    apart = np.flatnonzero(low[order][1:] > reach[:-1]) + 1
-    return np.split(order, apart) if len(order) else []
 
 
 def in_words(world: World, listing: Listing) -> tuple[str, ...]:
@@ -148,9 +140,14 @@ def in_words(world: World, listing: Listing) -> tuple[str, ...]:
             f"{plural(listing.torn, 'move')} from {plural(listing.torn_observations, 'observation')} do not always lead to the same: moves are random, or states "
             "look alike (partial observation)"
         )
-    if listing.varying:
+    if listing.timed:
         lines.append(
-            f"the reward of {plural(listing.varying, 'move')} varies, as with the time that has passed: the table has the mean, one for all moves whose rewards overlap"
+            f"the reward of {plural(listing.timed, 'move')} goes by the time that has passed: the table has the mean, one for all such moves whose rewards overlap"
+        )
+    if others := listing.varying - listing.timed:
+        lines.append(
+            f"the reward of {plural(others, 'move')} varies, at random or by what is not observed: the table has the mean of each, one for moves whose means are "
+            f"within {ALIKE:g} standard errors of each other"
         )
     if listing.starts > 1:
         lines.append(f"episodes begin with {listing.starts:,} different observations")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import gymnasium
@@ -58,10 +59,18 @@ def habits(env: Env) -> list[str]:
     """What one should know of data of an environment, by its wrappers and by what its observations leave out."""
     found = [HABITS[name] for layer in layers(env) if (name := type(layer).__name__) in HABITS]
     for layer in layers(env):
+        if isinstance(layer, AsItIs) and layer.recast:
+            found.append(f"it declares observations of whole numbers and gives {layer.observation_space.dtype}, which is what is used")
         inner = getattr(layer.env, "observation_space", None)
-        if isinstance(layer, FilterObservation) and isinstance(inner, spaces.Dict) and (left := wordy(inner)):
-            found.append(f"the observation's {' and '.join(left)} {'is' if len(left) == 1 else 'are'} no number and left out")
+        if isinstance(layer, FilterObservation) and isinstance(inner, spaces.Dict) and wordy(inner):
+            found.append(left_out(inner))
     return found
+
+
+def left_out(space: spaces.Dict) -> str:
+    """What is said of parts of an observation that are no numbers."""
+    left = wordy(space)
+    return f"the observation's {' and '.join(left)} {'is' if len(left) == 1 else 'are'} no number and left out"
 
 
 def flattenable(space: spaces.Space[Any]) -> bool:
@@ -79,6 +88,29 @@ def wordy(space: spaces.Dict) -> list[str]:
     return [str(key) for key, value in space.items() if not flattenable(value)]
 
 
+RETURNS = {"reset": "(observation, info) and takes a seed", "step": "(observation, reward, terminated, truncated, info)"}
+
+
+@contextmanager
+def its(name: str, method: str) -> Iterator[None]:
+    """What goes wrong within an environment's own code, in one line.
+
+    Raises:
+        UserError: in the place of whatever it raises.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise UserError(f"--env {name}: {error}") from error
+    except Exception as error:  # of whatever kind: an environment is its author's
+        raise UserError(
+            f"--env {name}: its {method} fails ({type(error).__name__}: {error}); Gymnasium's {method} gives {RETURNS[method]} and takes every action, so mend "
+            "it or give a --wrapper that does"
+        ) from error
+
+
 class AsItIs(gymnasium.Wrapper[Any, Any, Any, Any]):
     """An environment that declares the observations that it really gives, and gives an array of their own each time.
 
@@ -90,30 +122,40 @@ class AsItIs(gymnasium.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         self.name = name
         declared = cast(spaces.Box, env.observation_space)
-        try:
-            first = np.asarray(env.reset(seed=0)[0])
-        except gymnasium.error.DependencyNotInstalled as error:
-            raise UserError(f"--env {name}: {error}") from error
+        with its(name, "reset"):
+            if not isinstance(given := env.reset(seed=0), tuple):
+                raise TypeError(f"it gives {type(given).__name__}")
+            first = np.asarray(given[0])
         self.declared = declared.shape
-        if first.shape != declared.shape:
+        self.recast = np.issubdtype(declared.dtype, np.integer) and np.issubdtype(first.dtype, np.floating)
+        if first.shape != declared.shape or self.recast:
             low, high = float(declared.low.min()), float(declared.high.max())
             self.observation_space = spaces.Box(low, high, first.shape, first.dtype.type)
 
     def _own(self, observation: Any) -> np.ndarray[Any, Any]:
         space = cast(spaces.Box, self.observation_space)
-        found = np.array(observation, dtype=space.dtype)
-        if found.shape != space.shape:
+        given = np.asarray(observation)
+        if given.shape != space.shape:
             raise UserError(
-                f"--env {self.name}: its observations change their shape, {found.shape} after {space.shape}; give a --wrapper that pads them"
+                f"--env {self.name}: its observations change their shape, {given.shape} after {space.shape}; give a --wrapper that pads them"
+            )
+        found = np.array(given, dtype=space.dtype)
+        if np.issubdtype(space.dtype, np.integer) and found.dtype != given.dtype and not np.array_equal(found, given):
+            raise UserError(
+                f"--env {self.name}: it declares observations of {space.dtype} and gives numbers that those cannot hold; give a --wrapper that "
+                "declares what it gives"
             )
         return found
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """As the environment's."""
-        observation, info = self.env.reset(seed=seed, options=options)
+        with its(self.name, "reset"):
+            observation, info = self.env.reset(seed=seed, options=options)
         return self._own(observation), info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """As the environment's."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        return self._own(observation), float(reward), bool(terminated), bool(truncated), info
+        with its(self.name, "step"):
+            observation, given, terminated, truncated, info = self.env.step(action)
+            reward = float(np.asarray(given).item())  # some give an array of one
+        return self._own(observation), reward, bool(terminated), bool(truncated), info

@@ -16,7 +16,7 @@ from crar_model.core.errors import UserError
 from crar_model.core.files import StrPath
 from crar_model.worlds.environments import Recipe, make
 from crar_model.worlds.episodes import Array, Episode, Episodes
-from crar_model.worlds.plain import flattenable, wordy
+from crar_model.worlds.plain import flattenable, left_out, wordy
 
 ABOUT = "crar"
 """The key of a dataset's metadata that holds what gathering noted."""
@@ -80,7 +80,8 @@ def load_minari(data: StrPath) -> Episodes:
     real, dropped = _without_false_starts(found)
     if dropped:
         notes.append(
-            f"{dropped} transitions lead from the end of an episode to the start of the next, by an autoreset while it was collected: left out"
+            f"{dropped} transitions lead from the end of an episode to the start of the next with reward 0, as an autoreset while it was collected makes them: "
+            "left out"
         )
     return Episodes(real, int(actions.n), {**about, **({"notes": [*about.get("notes", []), *notes]} if notes else {})})
 
@@ -130,7 +131,9 @@ def _numbers(space: Any, data: str) -> Any:
             return flat
     elif isinstance(space, spaces.Box):
         return np.asarray
-    elif flattenable(space) and not isinstance(space, spaces.Tuple):
+    elif isinstance(space, spaces.Tuple) and flattenable(space):
+        return lambda seen: np.stack([cast(Array, spaces.flatten(space, one)) for one in zip(*seen, strict=True)])
+    elif flattenable(space):
         return lambda seen: np.stack([cast(Array, spaces.flatten(space, one)) for one in seen])
     raise UserError(f"{data}: a Minari dataset whose observations are {type(space).__name__}, which are no array of numbers; give another")
 
@@ -159,7 +162,7 @@ def _cut(episodes: Iterable[Episode]) -> Iterable[Episode]:
 
 def _notes(dataset: Any, space: Any) -> list[str]:
     """What one should know of a dataset."""
-    notes = []
+    notes = [left_out(space)] if isinstance(space, spaces.Dict) and wordy(space) else []
     jpeg = bool(dataset.storage.metadata.get("jpeg_encoding", True))
     bytes_of = isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3
     if jpeg and bytes_of and min(space.shape[:2]) >= AS_JPEG:
@@ -174,7 +177,8 @@ def _notes(dataset: Any, space: Any) -> list[str]:
 def _without_false_starts(found: tuple[Episode, ...]) -> tuple[tuple[Episode, ...], int]:
     """Episodes without a first transition that an autoreset inside the collector made, and how many of these there were.
 
-    Such a dataset begins every episode but the first where the last one ended, and its first action did nothing: reward 0, and then the start.
+    Such a dataset begins every episode but the first where the last one ended, and its first action did nothing: reward 0, and then the start. A task that goes on
+    over its cuts begins episodes there, too; then most first moves that are met again lead where they lead elsewhere.
     """
     pairs = list(pairwise(found))
     joined = [np.array_equal(before.frames[-1], after.frames[0]) and after.rewards[0] == 0 for before, after in pairs]
@@ -186,5 +190,21 @@ def _without_false_starts(found: tuple[Episode, ...]) -> tuple[tuple[Episode, ..
         or not all(before.terminated or before.truncated for before, _ in pairs)
     ):
         return found, 0
+    if _as_elsewhere(found):
+        return found, 0
     own = [Episode(one.frames[1:], one.actions[1:], one.rewards[1:], one.terminated, one.truncated, None) for one in found[1:]]
     return (found[0], *_cut(own)), len(own)
+
+
+def _as_elsewhere(found: tuple[Episode, ...]) -> bool:
+    """Whether the first moves of episodes but the first lead, in most cases where they are met again, where they lead elsewhere."""
+    first = {(one.frames[0].tobytes(), int(one.actions[0])) for one in found[1:]}
+    elsewhere: dict[tuple[bytes, int], set[bytes]] = {}
+    for number, one in enumerate(found):
+        keys = [frame.tobytes() for frame in one.frames]
+        for step in range(number > 0, len(one.actions)):
+            if (move := (keys[step], int(one.actions[step]))) in first:
+                elsewhere.setdefault(move, set()).add(keys[step + 1])
+    again = [one for one in found[1:] if (one.frames[0].tobytes(), int(one.actions[0])) in elsewhere]
+    same = sum(one.frames[1].tobytes() in elsewhere[one.frames[0].tobytes(), int(one.actions[0])] for one in again)
+    return 2 * same > len(again)

@@ -14,7 +14,7 @@ from crar_model.mazes.maps import NEGATIVE_MAP, OWN_MAP, ObservationMap
 from crar_model.mazes.table import StateTable
 from crar_model.worlds.environments import named
 from crar_model.worlds.episodes import Array
-from crar_model.worlds.listing import MOST_PAIRS, Listing
+from crar_model.worlds.listing import MOST_PAIRS, Listing, in_words
 from crar_model.worlds.world import World
 
 IMAGE_SIDE = 24
@@ -30,18 +30,25 @@ SEED = 1_000_003
 
 
 def layout(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """(channels, height, width) of an observation: a vector is a row of numbers, and the shorter of the outer axes of three is the channels."""
+    """(channels, height, width) of an observation: a vector is a row of numbers; of three axes those of one length are height and width, and where none or all
+    are of one length the shorter of the outer two is the channels."""
     if len(shape) == 2:
         return 1, shape[0], shape[1]
     if len(shape) == 3:
-        return (shape[0], shape[1], shape[2]) if shape[0] < shape[2] else (shape[2], shape[0], shape[1])
+        return (shape[0], shape[1], shape[2]) if channels_first(shape) else (shape[2], shape[0], shape[1])
     return 1, 1, int(np.prod(shape, dtype=np.int64))
+
+
+def channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether the first of three axes is the channels."""
+    a, b, c = shape
+    return a < c if (a == b) == (b == c) else b == c
 
 
 def ordered(frames: Array) -> Array:
     """(R, channels, height, width) of observations (R, ...)."""
     shape = frames.shape[1:]
-    if len(shape) == 3 and not shape[0] < shape[2]:
+    if len(shape) == 3 and not channels_first(shape):
         frames = np.moveaxis(frames, -1, 1)
     return np.ascontiguousarray(frames).reshape(len(frames), *layout(shape))
 
@@ -60,6 +67,22 @@ def scale_of(frames: Array) -> Array:
     largest = np.abs(frames.astype(np.float64)).max(axis=0 if vector else (0, 2, 3), keepdims=not vector)
     largest = largest if vector else largest[0]
     return np.where(largest > 0, largest, 1.0)
+
+
+def alike(frames: Array) -> int:
+    """Distinct observations that are one to a network, scaled and in float32, with another: more digits than it has tell them apart."""
+    if frames.dtype.itemsize <= 2 or frames.dtype == np.float32:  # those have no more digits
+        return 0
+    own = ordered(frames)
+    rows = (own / scale_of(own)).astype(np.float32).reshape(len(own), -1)
+    return len(rows) - len(np.unique(rows, axis=0))
+
+
+def facts_of(world: World, listing: Listing) -> tuple[str, ...]:
+    """What is to be said of a world, a sentence each."""
+    lost = alike(world.frames)
+    said = f"{lost:,} distinct observations are one with another in the float32 that networks see: shift or scale them by a --wrapper"
+    return (*in_words(world, listing), *([said] if lost else []))
 
 
 @dataclass(frozen=True, eq=False)

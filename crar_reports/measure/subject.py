@@ -22,8 +22,8 @@ from crar_model.agent.symmetry import RIGHT, SYMMETRIC, Match, match_embeddings,
 from crar_model.core.errors import UserError
 from crar_model.core.params import DYNAMICS, Params, select
 from crar_model.models.checkpoints import Checkpoint, in_maze, load_checkpoint
-from crar_model.models.evaluation import dtype_of
-from crar_model.models.merit import WITHIN
+from crar_model.models.evaluation import dtype_of, evaluate
+from crar_model.models.merit import WITHIN, lacks
 from crar_model.tasks import Task
 from crar_model.tasks.symmetries import symmetries_of
 from crar_model.training.variants import BASE
@@ -234,12 +234,12 @@ def refuse_senseless(subject: Subject) -> None:
     if not mean_move(subject.batch, subject.embedding(subject.copy)) > 0:
         raise UserError(f"{base}: all its states lie at one place, so nothing can be measured in its moves; give a base that is trained")
     match = subject.match(subject.embedding(subject.failed))
-    # Elsewhere an embedding near the base's may still play badly, and its dissection says why.
-    if match.verdict in RIGHT and subject.task.sampling.complete:
+    # An embedding near the base's may still predict or play badly, and its dissection says why.
+    if match.verdict in RIGHT and subject.task.sampling.complete and not _short_of(subject):
         symmetric = " up to a symmetry of the world" * (match.verdict == SYMMETRIC)
         raise UserError(
-            f"{failed}: not a failed transfer, its embedding is that of {base}{symmetric} ({match.residual_edges:.2f} mean moves away); "
-            "give one that `crar evaluate` calls swapped or neither"
+            f"{failed}: not a failed transfer, its embedding is that of {base}{symmetric} ({match.residual_edges:.2f} mean moves away) and does as well; "
+            "give one that `crar evaluate` calls swapped or neither, or shows to do less"
         )
     with torch.no_grad():
         here, there = (float(subject.terms(params)["total"]) for params in (subject.failed, subject.optimum))
@@ -259,6 +259,15 @@ def refuse_senseless(subject: Subject) -> None:
             f"{base}: no better than the transfer in its maze, total loss {there:.3g} against {here:.3g}, so it is not what {failed} missed; "
             "give a base that is trained further, or the transfer's own"
         )
+
+
+def _short_of(subject: Subject) -> list[str]:
+    """What the transfer lacks to have succeeded, each of the two judged on its own side."""
+    model, base = (
+        evaluate(one.task, one.parameters, inverse=one.inverse, settings=one.settings.loss)
+        for one in (subject.failed_file, subject.optimum_file)
+    )
+    return lacks(model, base)
 
 
 def origin_of(pair: Subject, command: str) -> dict[str, str | int]:

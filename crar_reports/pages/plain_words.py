@@ -214,11 +214,14 @@ def predict(*, given: bool, predicts: bool | None) -> str:
     )  # fmt: skip
 
 
-def report(matched: Counts, *, near: bool, cured: bool | None) -> str:
-    """Of `crar report`: variant -> (transfers with their base's embedding, all); whether the median transition term of the transfers is `near` that of the bases;
+def report(matched: Counts, *, near: bool, cured: bool | None, symmetric: bool = False) -> str:
+    """Of `crar report`: variant -> (transfers with their base's embedding, all), some up to a symmetry of the world where `symmetric`; whether the median transition term of the transfers is `near` that of the bases;
     whether a cure got the failed transfer that is shown out, None where none was tried."""
     losses = "is near that of the bases" if near else "is not near that of the bases"
-    said = [f"transfers have their base's embedding: {_each(matched)}", f"the transition loss of the transfers {losses}"]
+    said = [
+        f"transfers have their base's embedding{' up to a symmetry of the world' * symmetric}: {_each(matched)}",
+        f"the transition loss of the transfers {losses}",
+    ]
     if cured is not None:
         said.append(f"the failed transfer shown here was {'cured' if cured else 'not cured'} by `crar cure`")
     return _text(*said)

@@ -54,7 +54,12 @@ def frames_of(model: Checkpoint, *, seed: int, depth: int, epsilon: float) -> It
     assert isinstance(model.task, WorldTask)
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # without a screen pygame looks for one, and complains
-    env = make(recipe, render_mode="rgb_array")
+    try:
+        env = make(recipe, render_mode="rgb_array")
+    except UserError as error:
+        if "render_mode" not in str(error):
+            raise
+        raise UserError(f"--env {recipe.env}: it takes no render_mode, so there is nothing to film") from error
     first = int(getattr(env.action_space, "start", 0))
     rng, total = np.random.default_rng([seed, Stream.LUCK]), 0.0
     seen, _ = env.reset(seed=int(model.task.world.about.get("seed", seed)) if recipe.fixed else seed)

@@ -114,7 +114,9 @@ def write_study(
     models = [(run, kind, one) for run in everything for kind, group in (("last", run.judged), ("best", run.best)) for one in group]
     plain = [{"run": run.folder.name, "variant": run.plan.variant.name, "kind": kind, **one.plain()} for run, kind, one in models]
     ends = [
-        (run in runs, End(run.plan.variant.name, one.checkpoint.updates, one.evaluation)) for run, kind, one in models if kind == "last"
+        (run in runs, End(run.plan.variant.name, one.checkpoint.updates, one.evaluation, str(one.checkpoint.info.get("base_digest", ""))))
+        for run, kind, one in models
+        if kind == "last"
     ]
     results: dict[str, Any] = {"command": command, "how": vars(how), "models": plain, "negations": negations}
     names = list(model.evaluation.metrics)
@@ -181,11 +183,12 @@ def pick_failed(runs: Sequence[Run]) -> tuple[Run, Judged, Judged] | None:
 
 @dataclass(frozen=True)
 class End:
-    """The last network of a run's member: of which variant, after how many updates, and its figures."""
+    """The last network of a run's member: of which variant, after how many updates, its figures, and of a transfer its base's digest."""
 
     variant: str
     updates: int
     figures: Evaluation
+    base: str = ""
 
 
 def study_summary(bases: Sequence[End], transfers: Sequence[End], *, where: str, metrics: Sequence[str], note: str = "") -> Lines:
@@ -198,10 +201,11 @@ def study_summary(bases: Sequence[End], transfers: Sequence[End], *, where: str,
         note: what else limits the page, such as shortened schedules.
     """
     variants = list(dict.fromkeys(one.variant for one in transfers))
+    begun = plural(len({one.base for one in transfers if one.base}) or len(bases), "base")
     lines = [
         (
             "Asked",
-            f"what becomes of {plural(len(bases), 'base')} in {where} under {', '.join(f'`{name}`' for name in variants)}: "
+            f"what becomes of {begun} in {where} under {', '.join(f'`{name}`' for name in variants)}: "
             f"{plural(len(transfers), 'transfer')}.",
         )
     ]
@@ -219,7 +223,7 @@ def study_summary(bases: Sequence[End], transfers: Sequence[End], *, where: str,
     lines.append(("Loss", f"median transition term {number(_transition(transfers))}, of the bases {number(_transition(bases))}."))
     lowest, highest = (f(one.updates for one in transfers) for f in (min, max))
     span = f"{lowest:,}" if lowest == highest else f"{lowest:,} to {highest:,}"
-    sure = f"transfers of {span} updates from {plural(len(bases), 'base')}; other bases and longer runs may end otherwise"
+    sure = f"transfers of {span} updates from {begun}; other bases and longer runs may end otherwise"
     return [*lines, ("How sure", f"{sure}{'; ' + note if note else ''}.")]
 
 
@@ -231,7 +235,10 @@ def plainly(bases: Sequence[End], transfers: Sequence[End], cured: CureResult | 
     }
     old, new = map(_transition, (bases, transfers))
     out = None if cured is None or cured.already else cured.cured
-    return plain_words.report({name: (sum(each), len(each)) for name, each in matched.items()}, near=new <= NEAR * old, cured=out)
+    symmetric = any(one.figures.match is not None and one.figures.match.verdict == SYMMETRIC for one in transfers)
+    return plain_words.report(
+        {name: (sum(each), len(each)) for name, each in matched.items()}, near=new <= NEAR * old, cured=out, symmetric=symmetric
+    )
 
 
 def _transition(models: Sequence[End]) -> float:

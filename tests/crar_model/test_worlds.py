@@ -89,7 +89,7 @@ def test_random_moves_and_varying_rewards_are_said() -> None:
     assert found.varying == 1
     ends = late.reward[late.terminated]
     assert found.reward.max() == pytest.approx(ends.mean())
-    assert "the reward of 1 move varies" in "\n".join(facts_of(late))
+    assert "the reward of 1 move goes by the time" in "\n".join(facts_of(late))
 
 
 def test_what_was_not_reached_is_said() -> None:

@@ -199,10 +199,12 @@ def _rule(problem: Problem, found: Cure) -> str:
         as_base = (
             f", or no more of them than by its base on its own side, {found.base_astray:.1%}, which the transfer was told when it began"
         )
+    ends = int((problem.data.judged.terminated != 0).sum())
+    aside = f" but the {ends:,} that end an episode" * (ends > 0)
     fit = f"; the dynamics fit no embedding where more than {UNFIT:.0%} of the best free embedding's errors are above half a move"
     return (
         "of the candidates that are good enough, the one with the fewest mispredictions (transitions predicted nearer another state than the one reached) of "
-        f"{problem.task.sampling.what}, and of these the lowest total; good enough is a total of at most {ABOVE} times the best free embedding's, no error above its worst "
+        f"{problem.task.sampling.what}{aside}, and of these the lowest total; good enough is a total of at most {ABOVE} times the best free embedding's, no error above its worst "
         f"plus {FURTHER} moves, and at most {STRAYS:.0%} of the transitions more mispredicted than by it{as_base}{fit}"
     )
 

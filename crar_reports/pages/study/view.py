@@ -108,7 +108,9 @@ def _variants(part: VariantsPart, *, scored: bool, world: bool) -> list[str]:
     header = ["variant", "done", "updates", "transfers", "bases", *(["final score above 0"] if scored else []), "interquartile mean", "p"]
     return [
         "### Success by variant (Figure 17)",
-        " ".join(filter(None, (f"A transfer succeeded when {definition(scored=scored, world=world)}.", says, _INTERVALS.format(merit=merit)))),
+        " ".join(
+            filter(None, (f"A transfer succeeded when {definition(scored=scored, world=world)}.", says, _INTERVALS.format(merit=merit)))
+        ),
         table(header, part.rows),
         "\n".join(f"- `{variant}`: {about}." for variant, about in part.abouts),
         f"![Share of successes by variant]({figure})" if figure else "",
