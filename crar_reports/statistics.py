@@ -58,8 +58,9 @@ def share(values: Sequence[bool]) -> Share:
 def share_by_base(groups: Sequence[Sequence[bool]]) -> Share:
     """Count and share over all tries, with a 95 % interval whose unit is the group (base): tries of one base are alike.
 
-    The share of successes of further bases is at least that of bases all of whose tries succeed and at most that of those any of whose do. So the interval goes
-    from the lower Clopper-Pearson bound of the one to the upper bound of the other: exact, on the safe side, and with a try a base the usual one.
+    It is of the mean over bases, each of which counts alike however many tries it has. The share of successes of further bases is at least that of bases all of whose tries succeed and at most that of those any of whose do. So the interval goes
+    from the lower Clopper-Pearson bound of the one to the upper bound of the other: exact, on the safe side, and with a try a base the usual one. Where bases have
+    unlike numbers of tries the share of all tries may lie outside, and the interval is widened to hold it.
 
     Args:
         groups: outcomes by base; empty ones count for nothing.

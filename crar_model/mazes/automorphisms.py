@@ -29,6 +29,8 @@ ROUNDS = 32
 """Refinements of the states' kinds, at most: they only spare attempts."""
 MOST = 10_000
 """Ways to lay one part of a world onto another that are listed, at most."""
+TRIES = 300_000
+"""States that a source is tried to be taken to, at most, for one part and another."""
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -138,22 +140,28 @@ class Moves:
                     queue.append((one, other))
         return found
 
-    def onto(self, part: int, other: int) -> Iterator[Ints]:
-        """Ways to lay a part onto another, or itself: images of its states in their order."""
+    def onto(self, part: int, other: int) -> Iterator[Ints | None]:
+        """Ways to lay a part onto another, or itself: images of its states in their order; None last where not all were tried."""
         (states, roots), (others, _) = self.parts[part], self.parts[other]
         if len(states) != len(others):
             return
 
-        def go_on(found: dict[int, int], left: tuple[int, ...]) -> Iterator[dict[int, int]]:
-            if not left:
-                yield found
-                return
-            for image in others[self.colours[others] == self.colours[left[0]]].tolist():
-                if (more := self.follow(found, left[0], image)) is not None:
-                    yield from go_on(more, left[1:])
+        def images(found: dict[int, int], depth: int) -> Iterator[dict[int, int]]:
+            for image in others[self.colours[others] == self.colours[roots[depth]]].tolist():
+                yield self.follow(found, roots[depth], image) or {}
 
-        for found in go_on({}, roots):
-            yield np.array([found[state] for state in states.tolist()])
+        whole, tried = [images({}, 0)], 0  # a source each, without recursion: there may be thousands
+        while whole:
+            if (found := next(whole[-1], None)) is None:
+                whole.pop()
+                continue
+            if (tried := tried + 1) > TRIES:
+                yield None
+                return
+            if found and len(whole) < len(roots):
+                whole.append(images(found, len(whole)))
+            elif found:
+                yield np.array([found[state] for state in states.tolist()])
 
 
 class Symmetries:
@@ -188,11 +196,14 @@ class Symmetries:
 
     def _lay(self, part: int, other: int) -> bool:
         found: list[Ints] = []
+        itself = self.moves.parts[part][0]
         for way in self.moves.onto(part, other):
-            if len(found) == MOST:
+            if len(found) == MOST or way is None:
                 self.whole = False
                 break
             found.append(way)
+        if part == other and not any(np.array_equal(way, itself) for way in found):
+            found.append(itself)
         if found:
             self.ways[part, other] = np.stack(found)
         return bool(found)

@@ -73,6 +73,11 @@ class StateTable(ABC):
         return torch.zeros(self.successor.shape, dtype=torch.float64)
 
     @property
+    def ways(self) -> Tensor:
+        """(N, A) int64 where an agent gets by each action: an end leads nowhere, whatever was seen behind it."""
+        return torch.where(self.ended, torch.arange(self.n_states).unsqueeze(1), self.successor)
+
+    @property
     def asked(self) -> Tensor:
         """(N, A) bool, the moves that a transition model has to predict: known, and not the end of an episode."""
         return self.known & ~self.ended

@@ -21,6 +21,8 @@ from crar_model.tasks.metrics import Score
 
 WITHIN = 0.02
 """A share counts as the base's when it is at most this much below it."""
+ROUNDING = 1e-9
+"""Of shares: exactly `WITHIN` below is within, however it is rounded."""
 SUCCESS = 0.0
 """A score above this counts as a successful model (section 8 of docs/original.md)."""
 SCORE = "score"
@@ -43,8 +45,8 @@ def definition(*, scored: bool, world: bool = False) -> str:
     """When a model succeeds, in words, and how the original judged; for mazes with a score, or without, or for a world of one's own."""
     if world:
         return (
-            "its shares of transitions predicted right, of rewards and ends predicted right where those differ, and of goals reached by planning where states "
-            "can be listed, are at most 2 points below its base's, whatever its embedding looks like"
+            "its shares of transitions predicted right, and where states can be listed of rewards and ends predicted right, if those differ, and of goals "
+            "reached by planning, are at most 2 points below its base's, whatever its embedding looks like"
         )
     if scored:
         return (
@@ -64,7 +66,7 @@ def short_of(shares: Mapping[str, tuple[float, float]], *, score: tuple[float, f
         shares: name -> (its own, its base's).
         score: interval of its score, where the maze has one.
     """
-    short = [name for name, (own, base) in shares.items() if not own >= base - WITHIN]
+    short = [name for name, (own, base) in shares.items() if not own >= base - WITHIN - ROUNDING]
     return short + [SCORE] * (score is not None and not score[0] > SUCCESS)
 
 

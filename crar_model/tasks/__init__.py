@@ -91,9 +91,9 @@ def task_of(settings: TrainSettings, maze: str = "", near: StrPath | None = None
 
 
 def gathering_anew(settings: TrainSettings, size: int) -> TrainSettings:
-    """The settings with `size` transitions gathered anew in the place of a file's; a world is known by its data and keeps them."""
+    """The settings with `size` transitions gathered anew in the place of a file's; a world is known by its data and keeps them, all of them."""
     if task_named(settings.maze).known_by_data:
-        return settings
+        return replace(settings, data_size=task_of(settings).data_file(settings.data, settings.data_digest)[0])
     return replace(settings, data="", data_digest="", data_size=size)
 
 

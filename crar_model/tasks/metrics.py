@@ -12,6 +12,7 @@ from torch import Tensor
 from crar_model.agent.batch import Batch
 from crar_model.agent.networks import Agent
 from crar_model.core.params import Params
+from crar_model.core.ratio import LIKE, LIKE_AT_0
 from crar_model.mazes.table import StateTable
 
 
@@ -61,7 +62,7 @@ def navigation_metrics(maze: StateTable, predicted: Tensor, pairs: tuple[Tensor,
 def outcome_metrics(agent: Agent, params: Params, batch: Batch, discount: float) -> dict[str, Metric]:
     """The share of transitions whose reward and end are predicted right; nothing where all have the same reward and none ends.
 
-    A reward is right when it is nearest to its own of the rewards that there are, an end when the predicted discount lies on its side of half the discount.
+    A reward is right when it is nearest to its own of the rewards that there are, those that differ by rounding alone being one, an end when the predicted discount lies on its side of half the discount.
     """
     rewards = torch.unique(batch.reward)
     if len(rewards) < 2 and not bool(batch.terminated.any()):
@@ -70,7 +71,8 @@ def outcome_metrics(agent: Agent, params: Params, batch: Batch, discount: float)
         x = agent.encode(params, batch.observations)[batch.state]
         paid, left = agent.reward(params, x, batch.action), agent.discount(params, x, batch.action)
     nearest = rewards[(paid.unsqueeze(-1) - rewards).abs().nan_to_num(nan=torch.inf).argmin(-1)]
-    right = (nearest == batch.reward) & paid.isfinite() & ((left < discount / 2) == (batch.terminated > 0)) & left.isfinite()
+    same = torch.isclose(nearest, batch.reward, rtol=LIKE, atol=LIKE_AT_0 * float(rewards.abs().max()))
+    right = same & paid.isfinite() & ((left < discount / 2) == (batch.terminated > 0)) & left.isfinite()
     return {"outcome_accuracy": float(right.double().mean())}
 
 
@@ -78,11 +80,11 @@ def predicted_successor(maze: StateTable, agent: Agent, params: Params, *, inver
     """State whose abstract state is nearest to T(e(s), a), (N, A) int64, for one model; what nobody asks a model for is as it is."""
     dtype, live = next(iter(params.values())).dtype, maze.live
     if not len(live):
-        return maze.successor
+        return maze.ways
     with torch.no_grad():
         x = agent.encode(params, maze.observations(inverse=inverse, dtype=dtype))  # (N, d)
         nearest = live[torch.cdist(moved_states(agent, params, x), x[live]).argmin(-1)].view(maze.n_states, maze.n_actions)
-    return torch.where(maze.asked, nearest, maze.successor)
+    return torch.where(maze.asked, nearest, maze.ways)
 
 
 def mispredicted(agent: Agent, params: Params, x: Tensor, batch: Batch, *, complete: bool = False) -> float:
@@ -128,7 +130,7 @@ def navigation_success(predicted: Tensor, maze: StateTable, pairs: tuple[Tensor,
     n, live = maze.n_states, maze.live
     goals, state = (live, live.expand(len(live), -1)) if pairs is None else pairs
     row = torch.arange(len(goals)).unsqueeze(1)  # of a goal in the tables below
-    distance, truth = graph_distances(predicted, goals), graph_distances(maze.successor, goals)
+    distance, truth = graph_distances(predicted, goals), graph_distances(maze.ways, goals)
     solved = state == goals.unsqueeze(1)
     counted = ~solved & (truth[row, state] < n)
     allowed = torch.where(counted, 2 * truth[row, state] + 2, 0)
@@ -138,7 +140,7 @@ def navigation_success(predicted: Tensor, maze: StateTable, pairs: tuple[Tensor,
         moving = ~solved & (cost.amin(-1) < n) & (step < allowed)
         if not bool(moving.any()):
             break
-        state = torch.where(moving, maze.successor[state, action], state)
+        state = torch.where(moving, maze.ways[state, action], state)
         solved = solved | (state == goals.unsqueeze(1))
     return float(solved[counted].double().mean())
 

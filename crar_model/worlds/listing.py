@@ -8,7 +8,7 @@ import numpy as np
 
 from crar_model.core.words import plural
 from crar_model.worlds.episodes import Array
-from crar_model.worlds.rewards import ALIKE, means_of_varying
+from crar_model.worlds.rewards import ALIKE, paid_by
 from crar_model.worlds.world import World
 
 MOST_MOVES = 1 << 14
@@ -32,10 +32,11 @@ class Listing:
     Attributes:
         successor: (R, A) int64 where each action leads; the state itself where it was not tried.
         known, ended: (R, A) bool, whether it was tried, and whether the episode ended there.
-        reward: (R, A) float64; of moves whose rewards vary the mean, see :func:`crar_model.worlds.rewards.means_of_varying`.
+        reward: (R, A) float64; of moves whose rewards vary the mean, see :func:`crar_model.worlds.rewards.paid_by`.
         start: the observation that most episodes begin with; starts: how many different ones do.
         torn: pairs of an observation and an action that lead to several observations; torn_observations: observations with such an action.
-        varying: pairs whose reward varies, where they always lead to the same; timed: those of them whose reward goes by the time that has passed.
+        varying: pairs whose reward varies, where they always lead to the same; timed: those of them whose reward goes by the time that has passed;
+            joined: further ones that were paid once, or at one time, as those are.
         silent: observations from which nothing was tried.
         closed: of those, observations that end an episode whenever they are met.
         listed: whether the table stands for the world.
@@ -52,6 +53,7 @@ class Listing:
     torn_observations: int
     varying: int
     timed: int
+    joined: int
     silent: int
     closed: int
     listed: bool
@@ -74,17 +76,7 @@ def list_states(world: World) -> Listing:
     successor.ravel()[tried] = outcome[order][begins] // 2
     known.ravel()[tried] = True
     ended.ravel()[tried] = outcome[order][begins] % 2 == 1
-    count = np.bincount(pair, minlength=n * actions)
-    total = np.bincount(pair, weights=world.reward, minlength=n * actions)
-    reward = np.where(count > 0, total / np.maximum(count, 1), 0.0)
-    low, high = np.full(n * actions, np.inf), np.full(n * actions, -np.inf)
-    np.minimum.at(low, pair, world.reward)
-    np.maximum.at(high, pair, world.reward)
-    same = ~np.isin(tried, several)
-    exact = tried[same & (low[tried] == high[tried])]
-    reward[exact] = low[exact]  # not a mean's rounding
-    varying = tried[same & (low[tried] < high[tried])]
-    reward[varying], timed = means_of_varying(world, pair, varying)
+    paid = paid_by(world, pair, several, ended.ravel())
     begin = world.state[world.first]
     starts, times = np.unique(begin, return_counts=True)
     silent = ~known.any(1)
@@ -102,8 +94,8 @@ def list_states(world: World) -> Listing:
     elif share < LEAST_KNOWN:
         why = f"of the moves of its {acting:,} distinct observations {share:.0%} were tried"
     return Listing(
-        successor, known, ended, reward.reshape(shape), int(starts[times.argmax()]), len(starts), len(several),
-        len(np.unique(several // actions)), len(varying), timed, int(silent.sum()), int((silent & terminal).sum()),
+        successor, known, ended, paid.reward.reshape(shape), int(starts[times.argmax()]), len(starts), len(several),
+        len(np.unique(several // actions)), paid.varying, paid.timed, paid.joined, int(silent.sum()), int((silent & terminal).sum()),
         not why, why,
     )  # fmt: skip
 
@@ -142,7 +134,8 @@ def in_words(world: World, listing: Listing) -> tuple[str, ...]:
         )
     if listing.timed:
         lines.append(
-            f"the reward of {plural(listing.timed, 'move')} goes by the time that has passed: the table has the mean, one for all such moves whose rewards overlap"
+            f"the reward of {plural(listing.timed + listing.joined, 'move')} goes by the time that has passed: the table has the mean, one for all such moves whose "
+            "rewards overlap"
         )
     if others := listing.varying - listing.timed:
         lines.append(

@@ -112,9 +112,12 @@ def write_study(
         if task.scored and run.plan.variant.start == "negated" and (base := run.base_of(one))
     ]
     models = [(run, kind, one) for run in everything for kind, group in (("last", run.judged), ("best", run.best)) for one in group]
-    plain = [{"run": run.folder.name, "variant": run.plan.variant.name, "kind": kind, **one.plain()} for run, kind, one in models]
+    plain = [
+        {"run": run.folder.name, "variant": run.plan.variant.name, "kind": kind, "base": _begun(one), **one.plain()}
+        for run, kind, one in models
+    ]
     ends = [
-        (run in runs, End(run.plan.variant.name, one.checkpoint.updates, one.evaluation, str(one.checkpoint.info.get("base_digest", ""))))
+        (run in runs, End(run.plan.variant.name, one.checkpoint.updates, one.evaluation, _begun(one)))
         for run, kind, one in models
         if kind == "last"
     ]
@@ -144,6 +147,11 @@ def write_study(
         "measures": ["score"] if task.scored else [name for name in map(words, names) if name in TERMS],
     }  # fmt: skip
     return publish(folder, "study.md", values, results, files)
+
+
+def _begun(model: Judged) -> str:
+    """Digest of the base that a transfer began from, "" of a base."""
+    return str(model.checkpoint.info.get("base_digest") or "")
 
 
 def _embedding_figures(maze: StateTable, model: Judged, origin: Judged) -> dict[str, Figure]:

@@ -120,7 +120,7 @@ def test_a_small_world_gives_the_sample_that_it_has(tmp_path: Path) -> None:
     tiny = World.of(gather_episodes(Recipe("tests.small_worlds:tests/Line-v0", arguments=("slip=0.2",)), 400, 3))
     save_world(tmp_path / "tiny.npz", tiny)
     few = task_of(TrainSettings(maze="world", data=str(tmp_path / "tiny.npz"), data_digest=tiny.digest))
-    with pytest.raises(UserError, match="held out beside the evaluation set; gather more"):
+    with pytest.raises(UserError, match="held out beside the evaluation set, too few to judge on; gather more"):
         LandscapeOptions().settled(few)
 
 

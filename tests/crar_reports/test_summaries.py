@@ -141,8 +141,13 @@ def test_trajectory() -> None:
 
 def end(plain: Plain) -> End:
     """A model as `results.json` has it."""
-    about = ("run", "variant", "kind", "path", "maze", "inverse", "updates")
-    return End(plain["variant"], plain["updates"], Evaluation.of({name: value for name, value in plain.items() if name not in about}))
+    about = ("run", "variant", "kind", "path", "maze", "inverse", "updates", "base")
+    return End(
+        plain["variant"],
+        plain["updates"],
+        Evaluation.of({name: value for name, value in plain.items() if name not in about}),
+        plain["base"],
+    )
 
 
 def test_study(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
@@ -167,6 +172,7 @@ def test_study(base_run: Path, freeze_run: Path, tmp_path: Path) -> None:
         in changed_lines(before, summary([altered(one, "navigation_success", 0.75) for one in new]))["What they can do"]
     )
     assert "term 5.5" in changed_lines(before, summary([altered(one, "terms.transition", 5.5) for one in new]))["Loss"]
+    assert "from 2 bases" in changed_lines(before, summary([new[0], altered(new[1], "base", "another")]))["How sure"]
     assert "40 to 900 updates" in changed_lines(before, summary([new[0], altered(new[1], "updates", 900)]))["How sure"]
 
 
