@@ -36,7 +36,7 @@ SAID: dict[str, dict[str, str]] = {
     },
     "S7": {
         HOLDS: "with frozen dynamics the encoder is in a local minimum",
-        EXCEPTIONS: "with frozen dynamics the encoder reaches its base's minimum",
+        EXCEPTIONS: "with frozen dynamics the encoder is in a local minimum whose embedding matches its base's",
         FAILS: "with frozen dynamics the encoder is in no failed minimum",
         UNDECIDED: "whether the encoder is in a local minimum is undecided",
         MIXED: "whether the encoder is in a local minimum differs",

@@ -46,7 +46,7 @@ def test_what_only_this_process_has_registered_is_stepped_here() -> None:
 def test_an_error_in_a_process_is_said_here_in_a_line() -> None:
     with pytest.raises(UserError, match="its observations are not finite"):
         gather_episodes(Recipe(LINE, arguments=("bad=True",)), 400, 0, processes=2)
-    with pytest.raises(UserError, match="its step fails .TypeError"):
+    with pytest.raises(UserError, match=r"its step fails .TypeError"):
         gather_episodes(Recipe(LINE, arguments=("late='x'",)), 400, 0, policy="tests.small_worlds:always_right", processes=2)
     envs = Apart(Recipe(LINE), 2, 2)
     envs.processes[0].kill()

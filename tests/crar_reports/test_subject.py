@@ -13,7 +13,7 @@ from crar_model.core.errors import UserError
 from crar_model.core.params import DYNAMICS, select
 from crar_model.models.checkpoints import in_maze, load_checkpoint, save_checkpoint
 from crar_model.samples import BASE, FAILED
-from crar_reports.measure.subject import load_subject, refuse_senseless
+from crar_reports.measure.subject import Subject, load_subject, refuse_senseless
 from crar_reports.measure.surface import SPAN, encoder_dynamics, surface_axis
 from crar_reports.pages.landscape.page import write_landscape
 from landscape_tools import flatten
@@ -133,6 +133,26 @@ def test_pairs_that_make_no_sense_are_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message):
             write_landscape(tmp_path / "from.pt", tmp_path / "to.pt", tmp_path / "report")
         assert not (tmp_path / "report").exists()
+
+
+def test_a_transfer_that_looks_right_and_does_less_is_dissected() -> None:
+    """Success is what a model can do: one whose embedding is still its base's may mispredict half of the moves."""
+    pair = load_subject(FAILED, BASE)
+    copy = in_maze(pair.optimum_file, inverse=True)
+    generator = torch.Generator().manual_seed(0)
+
+    def off(by: float) -> Subject:
+        moved = {
+            name: value + by * torch.randn(value.shape, generator=generator) * name.startswith("encoder.") for name, value in copy.items()
+        }
+        params = {name: value.double() for name, value in moved.items()}
+        return replace(pair, failed_file=replace(pair.failed_file, parameters=moved), failed=params)
+
+    with pytest.raises(UserError, match=r"not a failed transfer.* and does as well"):
+        refuse_senseless(off(1e-4))
+    weak = off(0.04)
+    assert weak.match(weak.embedding(weak.failed)).verdict == "matched"
+    refuse_senseless(weak)
 
 
 def test_a_surface_has_every_coordinate_once() -> None:
