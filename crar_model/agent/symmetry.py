@@ -120,6 +120,7 @@ class Match:
         symmetries: how many the world has, the identity among them.
         symmetry_edges: the residual of the best symmetry p without P.
         renamed: p as images of the states, in the order of the batch's `states`; None for the identity.
+        more: whether the world has more symmetries than that, which were too many to list.
     """
 
     verdict: Likeness
@@ -131,10 +132,16 @@ class Match:
     symmetries: int = 1
     symmetry_edges: float | None = None
     renamed: list[int] | None = None
+    more: bool = False
 
     def plain(self) -> dict[str, Any]:
         """The relation as plain data; the lengths stand beside it, and symmetries only where the world has some."""
-        apart = ("distance", "mean_move", *(() if self.symmetries > 1 else ("symmetries", "symmetry_edges", "renamed")))
+        apart = (
+            "distance",
+            "mean_move",
+            *(() if self.more else ("more",)),
+            *(() if self.symmetries > 1 else ("symmetries", "symmetry_edges", "renamed")),
+        )
         return {name: value for name, value in asdict(self).items() if name not in apart}
 
 
@@ -209,7 +216,7 @@ def _in_symmetric_world(x: Tensor, y: Tensor, unit: Tensor, distance: float, sym
     same = torch.equal(image, identity)
     verdict = NEITHER if not fits <= MATCH_LIMIT else SWAPPED if best else MATCHED if same else SYMMETRIC
     return Match(
-        verdict, _whole(axes), fits, itself[0], distance, float(unit), symmetries.order, itself[1], None if same else image.tolist(),
+        verdict, _whole(axes), fits, itself[0], distance, float(unit), symmetries.order, itself[1], None if same else image.tolist(), not symmetries.whole,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import math
 
 LEAST = 1e-6
 """A level or term of a reference below this counts as this: a ratio of two rounding errors says nothing."""
-LIKE, LIKE_AT_0 = 1e-6, 1e-9
+LIKE, LIKE_AT_0 = 2e-7, 1e-12
 """Two numbers are one that differ by less than this share of themselves, or of the largest there is: rounding, and no more."""
 
 

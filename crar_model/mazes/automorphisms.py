@@ -29,8 +29,8 @@ ROUNDS = 32
 """Refinements of the states' kinds, at most: they only spare attempts."""
 MOST = 10_000
 """Ways to lay one part of a world onto another that are listed, at most."""
-TRIES = 300_000
-"""States that a source is tried to be taken to, at most, for one part and another."""
+TRIES = 3_000_000
+"""States that are settled, again and again, while one part is laid onto another, at most."""
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -150,16 +150,18 @@ class Moves:
             for image in others[self.colours[others] == self.colours[roots[depth]]].tolist():
                 yield self.follow(found, roots[depth], image) or {}
 
+        held: list[dict[int, int]] = [{}]
         whole, tried = [images({}, 0)], 0  # a source each, without recursion: there may be thousands
         while whole:
             if (found := next(whole[-1], None)) is None:
-                whole.pop()
+                whole.pop(), held.pop()
                 continue
-            if (tried := tried + 1) > TRIES:
+            if (tried := tried + 1 + len(held[-1])) > TRIES:
                 yield None
                 return
             if found and len(whole) < len(roots):
                 whole.append(images(found, len(whole)))
+                held.append(found)
             elif found:
                 yield np.array([found[state] for state in states.tolist()])
 

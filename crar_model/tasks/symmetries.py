@@ -44,4 +44,4 @@ def symmetries_of(task: Task) -> Symmetries | None:
     """All symmetries of a task's world; None where the identity is the only one, and where no table of moves is known: then none is looked for."""
     moves = table_of(task)
     found = None if moves is None else Symmetries(moves)
-    return None if found is None or found.order == 1 else found
+    return None if found is None or (found.order == 1 and found.whole) else found

@@ -76,7 +76,6 @@ def list_states(world: World) -> Listing:
     successor.ravel()[tried] = outcome[order][begins] // 2
     known.ravel()[tried] = True
     ended.ravel()[tried] = outcome[order][begins] % 2 == 1
-    paid = paid_by(world, pair, several, ended.ravel())
     begin = world.state[world.first]
     starts, times = np.unique(begin, return_counts=True)
     silent = ~known.any(1)
@@ -93,6 +92,7 @@ def list_states(world: World) -> Listing:
         why = f"its {n:,} distinct observations hardly come back: a move that was tried was tried {tries:.1f} times in the mean"
     elif share < LEAST_KNOWN:
         why = f"of the moves of its {acting:,} distinct observations {share:.0%} were tried"
+    paid = paid_by(world, pair, several, ended.ravel(), listed=not why)
     return Listing(
         successor, known, ended, paid.reward.reshape(shape), int(starts[times.argmax()]), len(starts), len(several),
         len(np.unique(several // actions)), paid.varying, paid.timed, paid.joined, int(silent.sum()), int((silent & terminal).sum()),

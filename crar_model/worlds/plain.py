@@ -43,7 +43,7 @@ def plain(env: Env, name: str) -> Env:
             raise UserError(
                 f"--env {name}: its observations are {type(space).__name__}, which are no array of numbers; give a --wrapper that makes one"
             )
-        env = FlattenObservation(env)
+        env = FlattenObservation(AsDeclared(env, name))
     return AsItIs(env, name)
 
 
@@ -78,7 +78,9 @@ def flattenable(space: spaces.Space[Any]) -> bool:
     if isinstance(space, spaces.Text):
         return False
     try:
-        return all(map(flattenable, space.values())) if isinstance(space, spaces.Dict) else space.is_np_flattenable
+        if isinstance(space, (spaces.Dict, spaces.Tuple)):
+            return all(map(flattenable, space.values() if isinstance(space, spaces.Dict) else space))
+        return space.is_np_flattenable
     except NotImplementedError:
         return False
 
@@ -111,6 +113,50 @@ def its(name: str, method: str) -> Iterator[None]:
         ) from error
 
 
+def held(given: Any, dtype: Any, name: str) -> np.ndarray[Any, Any]:
+    """Numbers as an array of their own of a type.
+
+    Raises:
+        UserError: for what are no numbers, and numbers that the type cannot hold; digits beyond those of a floating type are cut.
+    """
+    given = np.asarray(given)
+    if given.dtype.kind not in "biuf":
+        raise UserError(f"--env {name}: its observations are no numbers but {given.dtype}; give a --wrapper that makes them so")
+    found = np.array(given, dtype=dtype)
+    if found.dtype != given.dtype and "f" not in {found.dtype.kind} & {given.dtype.kind} and not np.array_equal(found, given):
+        raise UserError(
+            f"--env {name}: it declares observations of {found.dtype} and gives numbers that those cannot hold; give a --wrapper that declares what it gives"
+        )
+    return found
+
+
+class AsDeclared(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """An environment of several arrays, before they are written in a row: each is as it is declared.
+
+    Raises:
+        UserError: as :func:`held`.
+    """
+
+    def __init__(self, env: Env, name: str) -> None:
+        super().__init__(env)
+        self.name = name
+
+    def observation(self, observation: Any) -> Any:
+        """The same."""
+        self._look(self.observation_space, observation)
+        return observation
+
+    def _look(self, space: Any, seen: Any) -> None:
+        if isinstance(space, spaces.Dict):
+            for key, part in space.items():
+                self._look(part, seen[key])
+        elif isinstance(space, spaces.Tuple):
+            for part, own in zip(space, seen, strict=True):
+                self._look(part, own)
+        elif isinstance(space, spaces.Box):
+            held(seen, space.dtype, self.name)
+
+
 class AsItIs(gymnasium.Wrapper[Any, Any, Any, Any]):
     """An environment that declares the observations that it really gives, and gives an array of their own each time.
 
@@ -127,8 +173,9 @@ class AsItIs(gymnasium.Wrapper[Any, Any, Any, Any]):
                 raise TypeError(f"it gives {type(given).__name__}")
             first = np.asarray(given[0])
         self.declared = declared.shape
-        self.recast = np.issubdtype(declared.dtype, np.integer) and np.issubdtype(first.dtype, np.floating)
+        self.recast = np.dtype(declared.dtype).kind in "biu" and first.dtype.kind == "f"
         if first.shape != declared.shape or self.recast:
+            held(first, first.dtype, name)
             low, high = float(declared.low.min()), float(declared.high.max())
             self.observation_space = spaces.Box(low, high, first.shape, first.dtype.type)
 
@@ -139,23 +186,17 @@ class AsItIs(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise UserError(
                 f"--env {self.name}: its observations change their shape, {given.shape} after {space.shape}; give a --wrapper that pads them"
             )
-        found = np.array(given, dtype=space.dtype)
-        if np.issubdtype(space.dtype, np.integer) and found.dtype != given.dtype and not np.array_equal(found, given):
-            raise UserError(
-                f"--env {self.name}: it declares observations of {space.dtype} and gives numbers that those cannot hold; give a --wrapper that "
-                "declares what it gives"
-            )
-        return found
+        return held(given, space.dtype, self.name)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """As the environment's."""
         with its(self.name, "reset"):
             observation, info = self.env.reset(seed=seed, options=options)
-        return self._own(observation), info
+            return self._own(observation), info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """As the environment's."""
         with its(self.name, "step"):
             observation, given, terminated, truncated, info = self.env.step(action)
             reward = float(np.asarray(given).item())  # some give an array of one
-        return self._own(observation), reward, bool(terminated), bool(truncated), info
+            return self._own(observation), reward, bool(terminated), bool(truncated), info

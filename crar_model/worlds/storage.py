@@ -24,6 +24,10 @@ AS_JPEG = 32
 """Sides of byte images from which Minari writes JPEG where nothing else is said."""
 
 
+USUAL_MOVE = 0.95
+"""Share of the moves that are no longer than a usual one."""
+
+
 def save_minari(folder: StrPath, episodes: Episodes) -> None:
     """Write episodes as a Minari dataset in a new folder: images as they are, not as JPEG.
 
@@ -118,24 +122,32 @@ def _foreign(dataset: Any, metadata: Any) -> dict[str, Any]:
 
 def _numbers(space: Any, data: str) -> Any:
     """A function that makes (steps, ...) arrays of what a dataset observed."""
+    if isinstance(space, spaces.Box):
+        return np.asarray
+    own: Any = space
     if isinstance(space, spaces.Dict):
         left = wordy(space)
-        inner = {key: value for key, value in space.items() if key not in left}
-        own = spaces.Dict(inner)
-        if inner:
-
-            def flat(seen: Any) -> Array:
-                count = len(next(iter(seen.values())))
-                return np.stack([cast(Array, spaces.flatten(own, {key: seen[key][step] for key in inner})) for step in range(count)])
-
-            return flat
-    elif isinstance(space, spaces.Box):
-        return np.asarray
-    elif isinstance(space, spaces.Tuple) and flattenable(space):
-        return lambda seen: np.stack([cast(Array, spaces.flatten(space, one)) for one in zip(*seen, strict=True)])
-    elif flattenable(space):
-        return lambda seen: np.stack([cast(Array, spaces.flatten(space, one)) for one in seen])
+        own = spaces.Dict({key: value for key, value in space.items() if key not in left})
+    if flattenable(own) and not (isinstance(own, spaces.Dict) and not own.spaces):
+        return lambda seen: np.stack([cast(Array, spaces.flatten(own, _step(own, seen, k))) for k in range(_steps(own, seen))])
     raise UserError(f"{data}: a Minari dataset whose observations are {type(space).__name__}, which are no array of numbers; give another")
+
+
+def _step(space: Any, seen: Any, k: int) -> Any:
+    """One of the observations of an episode, whose parts are arrays over its steps."""
+    if isinstance(space, spaces.Dict):
+        return {key: _step(part, seen[key], k) for key, part in space.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(_step(part, own, k) for part, own in zip(space, seen, strict=True))
+    return seen[k]
+
+
+def _steps(space: Any, seen: Any) -> int:
+    """How many observations an episode has."""
+    if isinstance(space, spaces.Dict):
+        key = next(iter(space))
+        return _steps(space[key], seen[key])
+    return _steps(space[0], seen[0]) if isinstance(space, spaces.Tuple) else len(seen)
 
 
 def _episode(one: Any, seed: int | None, numbers: Any, offset: int, data: str) -> Episode:
@@ -178,7 +190,7 @@ def _without_false_starts(found: tuple[Episode, ...]) -> tuple[tuple[Episode, ..
     """Episodes without a first transition that an autoreset inside the collector made, and how many of these there were.
 
     Such a dataset begins every episode but the first where the last one ended, and its first action did nothing: reward 0, and then the start. A task that goes on
-    over its cuts begins episodes there, too; then most first moves that are met again lead where they lead elsewhere.
+    over its cuts begins episodes there, too; then most first moves that are met again lead where they lead elsewhere, or, where none is, go no further than others.
     """
     pairs = list(pairwise(found))
     joined = [np.array_equal(before.frames[-1], after.frames[0]) and after.rewards[0] == 0 for before, after in pairs]
@@ -206,5 +218,10 @@ def _as_elsewhere(found: tuple[Episode, ...]) -> bool:
             if (move := (keys[step], int(one.actions[step]))) in first:
                 elsewhere.setdefault(move, set()).add(keys[step + 1])
     again = [one for one in found[1:] if (one.frames[0].tobytes(), int(one.actions[0])) in elsewhere]
+    if not again:  # numbers that never come back: a reset jumps further than a move
+        jumps = [float(np.linalg.norm(np.subtract(one.frames[1], one.frames[0], dtype=np.float64))) for one in found[1:]]
+        steps = [np.linalg.norm(np.diff(one.frames.reshape(len(one.frames), -1).astype(np.float64)[1:], axis=0), axis=1) for one in found]
+        moves = np.concatenate(steps)
+        return bool(len(moves) and np.median(jumps) <= np.quantile(moves, USUAL_MOVE))
     same = sum(one.frames[1].tobytes() in elsewhere[one.frames[0].tobytes(), int(one.actions[0])] for one in again)
     return 2 * same > len(again)

@@ -15,7 +15,7 @@ from crar_model.mazes.table import StateTable
 from crar_model.worlds.environments import named
 from crar_model.worlds.episodes import Array
 from crar_model.worlds.listing import MOST_PAIRS, Listing, in_words
-from crar_model.worlds.world import World
+from crar_model.worlds.world import SIDES, World
 
 IMAGE_SIDE = 24
 """Rows and columns from which an observation is an image, for convolutions; smaller ones are grids of numbers."""
@@ -29,28 +29,31 @@ SEED = 1_000_003
 """Of drawn pairs; no member of a run has it."""
 
 
-def layout(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """(channels, height, width) of an observation: a vector is a row of numbers; of three axes those of one length are height and width, and where none or all
-    are of one length the shorter of the outer two is the channels."""
+def layout(shape: tuple[int, ...], *, first: bool) -> tuple[int, int, int]:
+    """(channels, height, width) of an observation: a vector is a row of numbers; of three axes the first or the last is the channels."""
     if len(shape) == 2:
         return 1, shape[0], shape[1]
     if len(shape) == 3:
-        return (shape[0], shape[1], shape[2]) if channels_first(shape) else (shape[2], shape[0], shape[1])
+        return (shape[0], shape[1], shape[2]) if first else (shape[2], shape[0], shape[1])
     return 1, 1, int(np.prod(shape, dtype=np.int64))
 
 
-def channels_first(shape: tuple[int, ...]) -> bool:
-    """Whether the first of three axes is the channels."""
+def channels_first(world: World) -> bool:
+    """Whether the first of three axes is the channels: the two of one length are height and width, and where none or all are of one length the shorter of the
+    outer two is the channels. Worlds of before that rule keep theirs, by which the shorter always was."""
+    shape = world.frames.shape[1:]
+    if len(shape) != 3:
+        return False
     a, b, c = shape
-    return a < c if (a == b) == (b == c) else b == c
+    return bool(a < c if (a == b) == (b == c) or not world.about.get(SIDES) else b == c)
 
 
-def ordered(frames: Array) -> Array:
-    """(R, channels, height, width) of observations (R, ...)."""
+def ordered(frames: Array, *, first: bool) -> Array:
+    """(R, channels, height, width) of observations (R, ...), by whether the first of three axes is the channels."""
     shape = frames.shape[1:]
-    if len(shape) == 3 and not channels_first(shape):
+    if len(shape) == 3 and not first:
         frames = np.moveaxis(frames, -1, 1)
-    return np.ascontiguousarray(frames).reshape(len(frames), *layout(shape))
+    return np.ascontiguousarray(frames).reshape(len(frames), *layout(shape, first=first))
 
 
 def scale_of(frames: Array) -> Array:
@@ -69,18 +72,19 @@ def scale_of(frames: Array) -> Array:
     return np.where(largest > 0, largest, 1.0)
 
 
-def alike(frames: Array) -> int:
+def alike(world: World) -> int:
     """Distinct observations that are one to a network, scaled and in float32, with another: more digits than it has tell them apart."""
+    frames = world.frames
     if frames.dtype.itemsize <= 2 or frames.dtype == np.float32:  # those have no more digits
         return 0
-    own = ordered(frames)
-    rows = (own / scale_of(own)).astype(np.float32).reshape(len(own), -1)
-    return len(rows) - len(np.unique(rows, axis=0))
+    own = ordered(frames, first=channels_first(world))
+    scale = scale_of(own)
+    return len(own) - len({((one / scale).astype(np.float32) + 0.0).tobytes() for one in own})
 
 
 def facts_of(world: World, listing: Listing) -> tuple[str, ...]:
     """What is to be said of a world, a sentence each."""
-    lost = alike(world.frames)
+    lost = alike(world)
     said = f"{lost:,} distinct observations are one with another in the float32 that networks see: shift or scale them by a --wrapper"
     return (*in_words(world, listing), *([said] if lost else []))
 
@@ -112,8 +116,9 @@ class WorldTable(StateTable):
     @classmethod
     def of(cls, world: World, listing: Listing) -> WorldTable:
         """The table of a world."""
-        frames = ordered(world.frames)
-        others = ordered(world.other) if len(world.other) else frames[:0]
+        first = channels_first(world)
+        frames = ordered(world.frames, first=first)
+        others = ordered(world.other, first=first) if len(world.other) else frames[:0]
         return cls(world, listing, frames, scale_of(frames), others, scale_of(others), torch.from_numpy(listing.successor), listing.start)
 
     @property
@@ -175,7 +180,9 @@ class WorldTable(StateTable):
         own = inverse and self.map.name == OWN_MAP
         if own and (path := self.world.about.get("map")):
             frames = np.asarray(named(str(path), "--map")(frames))
-        seen = torch.from_numpy(ordered(frames) / (self.other_scale if own else self.scale)).to(torch.float32)
+        seen = torch.from_numpy(ordered(frames, first=channels_first(self.world)) / (self.other_scale if own else self.scale)).to(
+            torch.float32
+        )
         return self.map.apply(seen) if inverse and not own else seen
 
     def rows(self, which: Array | slice, *, inverse: bool, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -20,6 +20,8 @@ from crar_model.worlds.storage import load_minari
 
 FILE = "world.npz"
 """A world's file in a run folder."""
+SIDES = "sides"
+"""What a world notes whose observations have two axes of one length: that these are height and width."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,11 @@ class World:
         first[np.cumsum(lengths) - lengths] = True
         terminated = np.zeros(len(at), dtype=np.bool_)
         terminated[np.cumsum(lengths) - 1] = [one.terminated for one in each]
+        sides = len(shape := frames.shape[1:]) == 3 and (shape[0] == shape[1]) != (shape[1] == shape[2])
+        about = {**episodes.about, **({SIDES: True} if sides else {})}
         return cls(
             frames[np.sort(met)], number[at], number[at + 1], np.concatenate([one.actions for one in each]).astype(np.int16),
-            np.concatenate([one.rewards for one in each]), terminated, first, episodes.n_actions, dict(episodes.about),
+            np.concatenate([one.rewards for one in each]), terminated, first, episodes.n_actions, about,
             np.array([-1 if one.seed is None else one.seed for one in each], dtype=np.int64),
         )  # fmt: skip
 

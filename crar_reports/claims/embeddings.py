@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from crar_model.agent.symmetry import axes_words
+from crar_model.agent.symmetry import Match, axes_words
 from crar_model.core.ratio import ratio
-from crar_model.mazes.automorphisms import MOST
 from crar_reports.claims.evidence import Alone, Listed, Pair
 from crar_reports.claims.record import EXCEPTIONS, FAILS, HOLDS, UNDECIDED, Claim, Found, Measure, Rule, part
 
@@ -16,9 +15,9 @@ AT_NOTHING = 0.5
 """A midpoint nearer to 0 than this many edges lies there."""
 
 
-def how_many(symmetries: int) -> str:
-    """A number of symmetries: from `MOST` on they are not all listed."""
-    return f"at least {symmetries:,}" if symmetries >= MOST else str(symmetries)
+def how_many(match: Match) -> str:
+    """The number of symmetries of the world, a lower bound where they were too many to list."""
+    return "at least " * match.more + f"{match.symmetries:,}"
 
 
 def s1(e: Listed | Alone) -> Found:
@@ -32,7 +31,7 @@ def s2(e: Pair) -> Found:
     m = e.match
     text = f"{m.verdict}; best axes {axes_words(m.axes)}, residual {m.residual_edges:.2g} mean moves (identity {m.identity_edges:.2g})"
     if m.symmetry_edges is not None:
-        text += f"; states renamed by any of the world's {how_many(m.symmetries)} symmetries, of which the best alone leaves {m.symmetry_edges:.2g}"
+        text += f"; states renamed by any of the world's {how_many(m)} symmetries, of which the best alone leaves {m.symmetry_edges:.2g}"
     return text, HOLDS if m.verdict == "swapped" else FAILS
 
 
@@ -42,7 +41,7 @@ def s5(e: Listed) -> Found:
     peaks = {term: line[term].where for term in ("random_pairs", "consecutive") if term in line}
     text = f"midpoints {e.midpoint:.2g} edges from 0; peaks at t = " + ", ".join(f"{where:.2f} ({term})" for term, where in peaks.items())
     if e.match.symmetries > 1:
-        text += f"; of the {how_many(e.match.symmetries)} embeddings that are right in this world the base's own is the other end"
+        text += f"; of the {how_many(e.match)} embeddings that are right in this world the base's own is the other end"
     if len(peaks) < 2:
         return text, UNDECIDED
     middle, nothing = all(MIDDLE[0] <= where <= MIDDLE[1] for where in peaks.values()), e.midpoint < AT_NOTHING

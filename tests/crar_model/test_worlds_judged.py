@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from crar_model.agent.symmetry import NEITHER, Match
 from crar_model.core.settings import TrainSettings
 from crar_model.cures.problem import OwnData
 from crar_model.mazes import automorphisms
@@ -22,7 +23,7 @@ from crar_model.tasks.symmetries import symmetries_of
 from crar_model.tasks.world_batches import split
 from crar_model.worlds.episodes import Episode, Episodes
 from crar_model.worlds.listing import list_states
-from crar_model.worlds.rewards import goes_with, snapped
+from crar_model.worlds.rewards import Course, snapped
 from crar_model.worlds.tables import WorldTable
 from crar_model.worlds.world import World, remember
 from crar_reports.claims.embeddings import how_many
@@ -39,7 +40,12 @@ def world(each: list[tuple[list[int], list[int], list[float], bool]], states: in
 
 def test_rewards_that_differ_by_rounding_are_one() -> None:
     assert len(set(snapped(np.array([0.1 + 0.2, 0.3, 0.1 * 3, 0.0, -0.0, 1e-17, 5.0])).tolist())) == 3
-    assert snapped(np.array([1000.0, 1e-3, 2e-3])).tolist() == [1000.0, 1e-3, 2e-3]
+    for apart in ([1000.0, 1e-3, 2e-3], [1e6, 1e6 + 1, 1e6 + 2], [0.0, 1e-4, 2e-4, 1e6], np.arange(2_000_000.0, 2_000_500.0).tolist()):
+        assert snapped(np.array(apart)).tolist() == apart
+    assert snapped(np.zeros(0)).tolist() == []
+    near = snapped(1 - 1e-7 * np.arange(50))  # a chain: none goes further than rounding
+    assert 10 < len(set(near.tolist())) < 50
+    assert float(np.abs(near - (1 - 1e-7 * np.arange(50))).max()) <= 2.1e-7
     shaped = [0.1 * k - 0.1 * (k - 1) for k in range(1, 6)]
     assert len(set(shaped)) > 1
     found = list_states(world([([0, 1, 2, 3, 4, 5], [0] * 5, shaped, False), ([0, 1, 2, 3, 4, 5], [0] * 5, shaped[::-1], False)]))
@@ -81,11 +87,11 @@ def test_a_move_that_was_paid_once_is_of_its_kind(tmp_path: Path) -> None:
         return way, [2] * wait + [action] * 2, [0.0] * (wait + 1) + [1 - 0.1 * (wait + 2)], True
 
     def told(left: list[int]) -> World:
-        each = [walk(4, wait) for wait in (0, 1, 2, 3)] + [walk(0, wait) for wait in left]
+        each = [walk(4, wait) for wait in range(6)] + [walk(0, wait) for wait in left]
         frames = np.eye(5, dtype=np.float32)
         return World.of(Episodes(tuple(Episode(frames[s], np.array(a), np.array(r), end, not end, 0) for s, a, r, end in each), 3, PLAIN))
 
-    both = list_states(told([0, 1, 2, 3]))
+    both = list_states(told(list(range(6))))
     once = list_states(told([1]))
     assert (both.varying, both.timed, both.joined) == (2, 2, 0)
     assert (once.varying, once.timed, once.joined) == (1, 1, 1)
@@ -94,16 +100,16 @@ def test_a_move_that_was_paid_once_is_of_its_kind(tmp_path: Path) -> None:
     odd = told([1])
     odd.reward[-1] = 0.65  # within the range, and not what its time pays
     assert list_states(odd).joined == 0
+    cut = told([1])
+    cut.terminated[-1] = False  # no end, as those that pay are
+    assert list_states(cut).joined == 0
 
 
 def test_what_goes_with_rewards_by_the_time() -> None:
-    when, what = np.array([2, 4, 4, 8]), np.array([0.8, 0.6, 0.6, 0.2])
-    assert goes_with(when, what, np.array([4]), np.array([0.6]))
-    assert goes_with(when, what, np.array([6]), np.array([0.4]))
-    assert not goes_with(when, what, np.array([4]), np.array([0.5]))
-    assert not goes_with(when, what, np.array([6]), np.array([0.7]))
-    assert not goes_with(when, what, np.array([9]), np.array([0.2]))  # later than what was met
-    assert not goes_with(when, what, np.array([1]), np.array([0.8]))
+    course = Course(np.array([2, 4, 4, 8, 10, 12]), np.array([0.8, 0.6, 0.6, 0.2, 0.1, 0.05]))
+    assert course.holds
+    for time, paid, found in ((4, 0.6, True), (6, 0.4, True), (4, 0.5, False), (6, 0.7, False), (13, 0.05, False), (1, 0.8, False)):
+        assert course.has(np.array([time]), np.array([paid])) == found, (time, paid)
 
 
 def test_no_way_leads_through_an_end() -> None:
@@ -146,11 +152,13 @@ def test_many_alike_sources_end_and_say_that_there_are_more(monkeypatch: pytest.
     eight = Symmetries(fan(8))
     assert not eight.whole
     assert eight.order == automorphisms.MOST
-    assert (how_many(eight.order), how_many(6)) == ("at least 10,000", "6")
+    match = Match(NEITHER, [[1]], 0.0, 0.0, 0.0, 1.0, eight.order)
+    assert (how_many(replace(match, more=True)), how_many(match)) == ("at least 10,000", "10,000")
+    assert ("more" in match.plain(), replace(match, more=True).plain()["more"]) == (False, True)
     monkeypatch.setattr(automorphisms, "MOST", 50_000)
-    monkeypatch.setattr(automorphisms, "TRIES", 2_000_000)
+    monkeypatch.setattr(automorphisms, "TRIES", 20_000_000)
     assert Symmetries(fan(8)).order == 40_320
-    monkeypatch.setattr(automorphisms, "TRIES", 3_000)
+    monkeypatch.setattr(automorphisms, "TRIES", 2_000_000)
     many = Symmetries(fan(1_200, 1_201))  # more sources than Python recurses, each of its own kind
     assert (many.order, many.whole) == (1, True)
     alike = Symmetries(fan(60))
