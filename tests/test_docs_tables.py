@@ -185,19 +185,21 @@ def test_a_page_of_figures_is_made_anew_from_the_files() -> None:
 
 def test_symmetric_worlds_names_the_published_study() -> None:
     worlds = published("worlds")["worlds"]
+    plain = [world for world in worlds if not world.get("even_moves")]
     autos = {
         (world["title"].partition("-v")[0], world.get("numbers", 3)): each
-        for world in worlds
+        for world in plain
         for each in world["mended"]
         if each["method"] == "auto"
     }
+    door_even, rooms = sorted((world for world in worlds if world.get("even_moves")), key=lambda world: world["title"])
     (empty, empty_8), (door, door_8), acrobot, (pole, pole_6) = (
         [autos["MiniGrid-Empty-5x5", k] for k in (3, 8)], [autos["MiniGrid-DoorKey-5x5", k] for k in (3, 8)], autos["Acrobot", 8],
         [autos["CartPole", k] for k in (3, 6)],
     )  # fmt: skip
     negative = {
         (world["title"].partition("-v")[0], world.get("numbers", 3)): one
-        for world in worlds
+        for world in plain
         for one in world["through"]
         if one["map"] == "negative"
     }
@@ -229,3 +231,11 @@ def test_symmetric_worlds_names_the_published_study() -> None:
     assert lander["right"]["count"] == 0
     assert (acrobot["wrong"], pole_6["wrong"], lander["wrong"], pole["wrong"]) == (0, 0, 0, 4)
     assert f"it was {of(pole)} in CartPole with three numbers, and four said cured wrongly" in text
+    (door_auto,), (rooms_auto,) = (world["mended"] for world in (door_even, rooms))
+    came = [sum(one["good"]["count"] for one in world["through"]) for world in (door_even, rooms)]
+    assert f"With moves drawn evenly {came[0]} of 36 transfers succeed in DoorKey, and {came[1]} of 36 in FourRooms" in text
+    assert f"`auto` restored {of(door_auto)} and {of(rooms_auto)} of those that it was given" in text
+    low, high = (f"{100 * share:.0f}" for share in rooms["able"][1:])
+    own = " ".join((ROOT / "docs" / "your_own_task.md").read_text(encoding="utf-8").split())
+    assert f"Six bases of {rooms['updates']:,} updates with it predict {low} to {high} % of FourRooms' 1,828 moves" in own
+    assert rooms["judged_on"] == "all 1,828 moves that were tried"
