@@ -74,6 +74,7 @@ def recipe_words() -> list[str]:
         *original_words(),
         *cell_words(),
         *rates_words(),
+        *long_words(),
         f"{published('recipe_escape')['certified']} certified minima",
         f"{sum(kind['matched'] for kind in low)} of {sum(kind['seeds'] for kind in low)} members",
         f"at 0.001 they carried {sum(kind['matched'] for kind in high)} of {sum(kind['seeds'] for kind in high)}",
@@ -88,7 +89,7 @@ def recipe_words() -> list[str]:
         f"an annealed rate of 0.005 {cures['annealed']['restored']['count']}",
         f"{models[2]} bases and {models[1]} transfers, {hours[1]} hours of a core",
         f"{first[2]} bases and {first[1]} transfers",
-        "24 bases a kind, bases of 150,000 updates",
+        "24 bases a kind",
     ]
 
 
@@ -152,4 +153,28 @@ def rates_words() -> list[str]:
         f"24 transfers a rate, at most {max(came.values())} of 24 succeed at any of six rates. At 0.00005, 0.0005 and 0.001 together {good} of 72 do",
         f"and at 0.00001 and 0.005 {bad} of 48, so S13 does not hold",
         f"at 0.0005 {match[5e-4]} of 24 match and {came[5e-4]} succeed", f"at 0.001 {match[1e-3]} match and {came[1e-3]} succeed",
+    ]  # fmt: skip
+
+
+def long_words() -> list[str]:
+    """What is said of bases of as many updates without the flag."""
+    (s14,) = published("recipe_long")["claims"]
+    assert (s14["id"], s14["verdict"], s14["bases"]) == ("S14", "holds", 12)
+    assert "nothing predicts" in s14["figure"]
+    p = re.search(r"p = ([\d.]+)\)", s14["figure"])
+    assert p is not None
+    content = gzip.decompress((ROOT / "reports" / "published" / "recipe_long" / "table.csv.gz").read_bytes()).decode()
+    rows: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for row in csv.DictReader(io.StringIO(content)):
+        if row["variant"] == "freeze":
+            assert row["terminal_last"] == "0"
+            rows.setdefault((row["update_rule"], row["learning_rate"]), []).append(row)
+    came = {kind: [row for row in own if row["success"] == "1"] for kind, own in rows.items()}
+    own = "sequential", "8e-05"
+    looks = Counter(row["outcome"] for row in rows[own])
+    low, high = (f"{len(came['joint', rate])} of {len(rows['joint', rate])}" for rate in ("8e-05", "0.0004"))
+    return [
+        f"{len(came[own])} of {len(rows[own])} transfers by the original's rule succeed and {looks['matched']} match",
+        f"from {len({row['base'] for row in came[own]})} of {len({row['base'] for row in rows[own]})} bases; {looks['swapped']} are swapped",
+        f"p = {p[1]})", f"{low} succeed at the study's rate and {high} at 0.0004",
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import crar_reports
 from crar_model import tasks
 from tests.corridor import LENGTH, CorridorTask
 from tests.crar_reports.pages import end_early
@@ -20,6 +21,9 @@ def run(line: str) -> None:
     """A `crar` command, as its own entry point runs it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["crar", *line.split()])
+        patch.setattr(
+            crar_reports, "commands", sys.modules.get("crar_reports.commands"), raising=False
+        )  # put back afterwards, as its modules are
         for name in [name for name in sys.modules if name.split(".")[0] == "cli" or name.startswith("crar_reports.commands")]:
             patch.delitem(sys.modules, name)  # a user adds the task before the command line is loaded
         with pytest.raises(SystemExit) as stop:

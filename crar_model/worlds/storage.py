@@ -190,7 +190,7 @@ def _without_false_starts(found: tuple[Episode, ...]) -> tuple[tuple[Episode, ..
     """Episodes without a first transition that an autoreset inside the collector made, and how many of these there were.
 
     Such a dataset begins every episode but the first where the last one ended, and its first action did nothing: reward 0, and then the start. A task that goes on
-    over its cuts begins episodes there, too; then most first moves that are met again lead where they lead elsewhere, or, where none is, go no further than others.
+    over its cuts begins episodes there, too; then most first moves that are met again lead where they lead elsewhere, or, where none is, go less far than the longest others.
     """
     pairs = list(pairwise(found))
     joined = [np.array_equal(before.frames[-1], after.frames[0]) and after.rewards[0] == 0 for before, after in pairs]
@@ -222,6 +222,6 @@ def _as_elsewhere(found: tuple[Episode, ...]) -> bool:
         jumps = [float(np.linalg.norm(np.subtract(one.frames[1], one.frames[0], dtype=np.float64))) for one in found[1:]]
         steps = [np.linalg.norm(np.diff(one.frames.reshape(len(one.frames), -1).astype(np.float64)[1:], axis=0), axis=1) for one in found]
         moves = np.concatenate(steps)
-        return bool(len(moves) and np.median(jumps) <= np.quantile(moves, USUAL_MOVE))
+        return bool(len(moves) and np.median(jumps) < np.quantile(moves, USUAL_MOVE))
     same = sum(one.frames[1].tobytes() in elsewhere[one.frames[0].tobytes(), int(one.actions[0])] for one in again)
     return 2 * same > len(again)
