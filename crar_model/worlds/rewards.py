@@ -131,6 +131,8 @@ def indistinct(each: list[Array]) -> Iterator[Array]:
     Args:
         each: rewards of a move, of at least two each.
     """
+    middle = np.concatenate(each).mean()  # about which squares lose no digits
+    each = [paid - middle for paid in each]
     order = sorted(range(len(each)), key=lambda move: float(each[move].mean()))
     group, sums = [order[0]], _sums(each[order[0]])
     for move in order[1:]:

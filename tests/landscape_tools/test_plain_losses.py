@@ -45,8 +45,12 @@ def test_points_that_still_ask_for_gradients() -> None:
 
 
 def test_a_kink_needs_pieces_only() -> None:
-    smooth = lambda p: 0.1 * p["x"].square().sum()  # noqa: E731
-    pieces = lambda p: torch.stack((p["x"], -p["x"]), -1)  # noqa: E731
+    def smooth(point: dict[str, Tensor]) -> Tensor:
+        return 0.1 * point["x"].square().sum()
+
+    def pieces(point: dict[str, Tensor]) -> Tensor:
+        return torch.stack((point["x"], -point["x"]), -1)
+
     at = {"x": torch.tensor([0.4, -0.2], dtype=torch.float64)}
     kinked = lt.composite_of(smooth, at, pieces=pieces)
     assert float(kinked.loss(at)) == pytest.approx(0.1 * 0.2 + 0.6)
